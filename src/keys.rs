@@ -1,0 +1,448 @@
+//! Keys: whose signature counts. Ed25519 only, in Biscuit's text form or PEM.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use biscuit_auth::builder::Algorithm;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use rand_core::OsRng;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// The most bytes read from a key file: PEM with room for comments.
+const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
+
+/// An Ed25519 public key: a root's or a holder's.
+///
+/// Written in Biscuit's text form, `ed25519/` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// The key whose encoding (RFC 8032, section 5.1.2) is `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::NotAPoint`] if it is no point of the curve or one of small order, for which
+    /// anybody can make signatures.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyError> {
+        let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
+        if key.is_weak() { Err(KeyError::NotAPoint) } else { Ok(PublicKey(key)) }
+    }
+
+    /// The encoding of RFC 8032, section 5.1.2.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// The key as a SubjectPublicKeyInfo in PEM (RFC 8410).
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        self.0.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
+    }
+
+    /// Strict verification: no malleable signature and no key of small order passes.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        self.0.verify_strict(message, &signature).is_ok()
+    }
+
+    pub(crate) fn to_biscuit(self) -> Result<biscuit_auth::PublicKey, KeyError> {
+        biscuit_auth::PublicKey::from_bytes(&self.to_bytes(), Algorithm::Ed25519)
+            .map_err(|_| KeyError::NotAPoint)
+    }
+}
+
+impl std::hash::Hash for PublicKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.as_bytes().hash(state);
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    /// Reads Biscuit's text form or PEM.
+    fn from_str(text: &str) -> Result<PublicKey, KeyError> {
+        let text = text.trim();
+        if text.starts_with("-----BEGIN") {
+            let key = VerifyingKey::from_public_key_pem(text).map_err(|_| KeyError::Pem)?;
+            return PublicKey::from_bytes(&key.to_bytes());
+        }
+        if text.starts_with("ed25519-private/") {
+            return Err(KeyError::PrivateForPublic);
+        }
+        let digits = strip_algorithm(text, "ed25519/", "secp256r1/", KeyError::PublicText)?;
+        PublicKey::from_bytes(&decode_key(digits, KeyError::PublicText)?)
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ed25519/{}", hex::encode(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An Ed25519 private key: an issuer's root key or a holder's key.
+///
+/// Never shown by `Debug`, wiped from memory when dropped.
+pub struct PrivateKey(SigningKey);
+
+impl PrivateKey {
+    /// A new key from the operating system's random source.
+    pub fn generate() -> PrivateKey {
+        PrivateKey(SigningKey::generate(&mut OsRng))
+    }
+
+    /// The key whose secret seed (RFC 8032, section 5.1.5) is `seed`.
+    pub fn from_bytes(seed: &[u8; 32]) -> PrivateKey {
+        PrivateKey(SigningKey::from_bytes(seed))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Biscuit's text form: `ed25519-private/` and 64 hexadecimal digits. A secret.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let seed = Zeroizing::new(hex::encode(self.0.as_bytes()));
+        Zeroizing::new(format!("ed25519-private/{}", seed.as_str()))
+    }
+
+    /// The key as PKCS #8 in PEM (RFC 8410). A secret.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
+    }
+
+    /// Writes the key in Biscuit's text form to a new file that only its owner can read (mode 0600).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::File`] if the file exists already (a key is never overwritten) or cannot be
+    /// written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
+        let text = self.to_text();
+        save_private(path.as_ref(), &[text.as_bytes(), b"\n"].concat())
+    }
+
+    /// Like [`PrivateKey::save`], as PEM.
+    pub fn save_pem(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
+        save_private(path.as_ref(), self.to_pem()?.as_bytes())
+    }
+
+    /// Reads a key file in Biscuit's text form or PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Exposed`] if anybody but its owner can read or write the file,
+    /// [`KeyError::File`] if it cannot be read, and the errors of parsing.
+    pub fn load(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
+        let path = path.as_ref();
+        let failed = |source| KeyError::File { path: path.to_owned(), source };
+        let file = fs::File::open(path).map_err(failed)?;
+        refuse_exposed(path, &file.metadata().map_err(failed)?)?;
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+        text.parse()
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+
+    /// The secret seed (RFC 8032, section 5.1.5), for the throw-away keys that a token carries.
+    pub(crate) fn seed(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    pub(crate) fn to_biscuit(&self) -> Result<biscuit_auth::PrivateKey, KeyError> {
+        biscuit_auth::PrivateKey::from_bytes(self.0.as_bytes(), Algorithm::Ed25519)
+            .map_err(|_| KeyError::PrivateText)
+    }
+}
+
+impl FromStr for PrivateKey {
+    type Err = KeyError;
+
+    /// Reads Biscuit's text form or PEM.
+    fn from_str(text: &str) -> Result<PrivateKey, KeyError> {
+        let text = text.trim();
+        if text.starts_with("-----BEGIN") {
+            return SigningKey::from_pkcs8_pem(text).map(PrivateKey).map_err(|_| KeyError::Pem);
+        }
+        let digits =
+            strip_algorithm(text, "ed25519-private/", "secp256r1-private/", KeyError::PrivateText)?;
+        let seed = Zeroizing::new(decode_key(digits, KeyError::PrivateText)?);
+        Ok(PrivateKey::from_bytes(&seed))
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey(of {})", self.public())
+    }
+}
+
+fn strip_algorithm<'a>(
+    text: &'a str,
+    ours: &str,
+    p256: &str,
+    otherwise: KeyError,
+) -> Result<&'a str, KeyError> {
+    match text.strip_prefix(ours) {
+        Some(digits) => Ok(digits),
+        None if text.starts_with(p256) => Err(KeyError::Algorithm),
+        None => Err(otherwise),
+    }
+}
+
+fn decode_key(digits: &str, otherwise: KeyError) -> Result<[u8; 32], KeyError> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| otherwise)?;
+    Ok(bytes)
+}
+
+fn save_private(path: &Path, text: &[u8]) -> Result<(), KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+#[cfg(unix)]
+fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = metadata.permissions().mode() & 0o777;
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(KeyError::Exposed { path: path.to_owned(), mode }),
+    }
+}
+
+#[cfg(not(unix))]
+fn refuse_exposed(_: &Path, _: &fs::Metadata) -> Result<(), KeyError> {
+    Ok(())
+}
+
+/// The root keys that a verifier trusts, so that they can be rotated.
+///
+/// A token may carry a root key id (`mint --key-id`). The id is not signed, so it is only a hint
+/// which key to try: a key added with an id is tried for tokens that carry that id, a key added
+/// without one for every token. A token for which no key is left to try is refused.
+#[derive(Debug, Clone, Default)]
+pub struct RootKeys(Vec<RootKey>);
+
+/// A trusted root key, with the verifier's own name for it.
+#[derive(Debug, Clone)]
+pub(crate) struct RootKey {
+    pub(crate) key: PublicKey,
+    pub(crate) name: String,
+    id: Option<u32>,
+}
+
+impl RootKeys {
+    /// Trusts `key` for every token. Policies and records know it by a fingerprint
+    /// (`root-<16 hexadecimal digits of its SHA-256>`) until it is [`named`](RootKeys::named).
+    pub fn of(key: PublicKey) -> RootKeys {
+        RootKeys::default().and(key)
+    }
+
+    /// Trusts `key` too, for every token.
+    pub fn and(self, key: PublicKey) -> RootKeys {
+        self.add(key, None)
+    }
+
+    /// Trusts `key` too, for tokens that carry the root key id `id`.
+    pub fn and_with_id(self, id: u32, key: PublicKey) -> RootKeys {
+        self.add(key, Some(id))
+    }
+
+    /// Gives the key added last the name by which policies (`issuer($name)`) and records know it.
+    pub fn named(mut self, name: impl Into<String>) -> RootKeys {
+        if let Some(last) = self.0.last_mut() {
+            last.name = name.into();
+        }
+        self
+    }
+
+    /// How many keys are trusted.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no key is trusted, in which case every token is refused.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `key` is one of them.
+    pub fn contains(&self, key: &PublicKey) -> bool {
+        self.0.iter().any(|root| root.key == *key)
+    }
+
+    /// The keys to try for a token with this hint.
+    pub(crate) fn candidates(&self, hint: Option<u32>) -> impl Iterator<Item = &RootKey> {
+        let fits = move |root: &&RootKey| root.id.is_none() || root.id == hint;
+        self.0.iter().filter(fits)
+    }
+
+    fn add(mut self, key: PublicKey, id: Option<u32>) -> RootKeys {
+        let fingerprint = Sha256::digest(key.to_bytes());
+        let name = format!("root-{}", hex::encode(&fingerprint[..8]));
+        self.0.push(RootKey { key, name, id });
+        self
+    }
+}
+
+/// A key that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Not `ed25519/<64 hex digits>`.
+    #[error("a public key is written ed25519/<64 hexadecimal digits>, or as PEM")]
+    PublicText,
+    /// Not `ed25519-private/<64 hex digits>`.
+    #[error("a private key is written ed25519-private/<64 hexadecimal digits>, or as PEM")]
+    PrivateText,
+    /// A private key was given where a public key is expected.
+    #[error(
+        "this is a private key where a public key belongs; treat it as exposed and make a new one"
+    )]
+    PrivateForPublic,
+    /// Not Ed25519.
+    #[error(
+        "only ed25519 keys are accepted: with secp256r1 a holder can make a second valid signature"
+    )]
+    Algorithm,
+    /// Not a point of the curve, or one of small order.
+    #[error("these bytes are no usable ed25519 public key")]
+    NotAPoint,
+    /// Not PEM of an Ed25519 key.
+    #[error("this is no PEM of an ed25519 key (PKCS #8 for a private key, SPKI for a public one)")]
+    Pem,
+    /// Others than the owner can read the file.
+    #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file cannot be read or written.
+    #[error("key file {}", path.display())]
+    File {
+        /// The key file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_text_and_pem() {
+        let key = PrivateKey::generate();
+        for text in [key.to_text(), key.to_pem().unwrap()] {
+            assert_eq!(text.parse::<PrivateKey>().unwrap().public(), key.public());
+        }
+        for text in [key.public().to_string(), key.public().to_pem().unwrap()] {
+            assert_eq!(text.parse::<PublicKey>().unwrap(), key.public());
+        }
+    }
+
+    #[test]
+    fn biscuit_reads_our_text_form() {
+        let key = PrivateKey::generate();
+        let theirs: biscuit_auth::PrivateKey = key.to_text().parse().unwrap();
+        assert_eq!(theirs.public().to_string(), key.public().to_string());
+    }
+
+    #[test]
+    fn a_private_key_is_not_shown() {
+        let key = PrivateKey::from_bytes(&[7; 32]);
+        assert!(!format!("{key:?}").contains(&"07".repeat(32)));
+    }
+
+    #[test]
+    fn keys_of_small_order_are_refused() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        for bytes in [identity, [0; 32]] {
+            assert!(matches!(PublicKey::from_bytes(&bytes), Err(KeyError::NotAPoint)));
+        }
+    }
+
+    #[test]
+    fn other_forms_are_refused_by_name() {
+        let p256 = "secp256r1/03b6d94743381d3452f11a1aec8d73b0a899827d48be2e4387112e4d2faacfcc29";
+        assert!(matches!(p256.parse::<PublicKey>(), Err(KeyError::Algorithm)));
+        assert!(matches!("ed25519/abcd".parse::<PublicKey>(), Err(KeyError::PublicText)));
+        assert!(matches!("".parse::<PrivateKey>(), Err(KeyError::PrivateText)));
+        let private = PrivateKey::generate().to_text();
+        assert!(matches!(private.parse::<PublicKey>(), Err(KeyError::PrivateForPublic)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        PrivateKey::generate().save(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        PrivateKey::load(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(PrivateKey::load(&path), Err(KeyError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_key_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let first = PrivateKey::generate();
+        first.save(&path).unwrap();
+        assert!(matches!(PrivateKey::generate().save(&path), Err(KeyError::File { .. })));
+        assert_eq!(PrivateKey::load(&path).unwrap().public(), first.public());
+    }
+
+    #[test]
+    fn a_key_id_is_a_hint_and_an_unknown_one_leaves_nothing_to_try() {
+        let (old, new) = (PrivateKey::generate().public(), PrivateKey::generate().public());
+        let keys = RootKeys::default().and_with_id(1, old).and_with_id(2, new);
+        let tried = |hint| keys.candidates(hint).map(|root| root.key).collect::<Vec<_>>();
+        assert_eq!(tried(Some(2)), [new]);
+        assert_eq!(tried(Some(9)), []);
+        assert_eq!(tried(None), []);
+        assert_eq!(RootKeys::of(old).and(new).candidates(Some(9)).count(), 2);
+    }
+}

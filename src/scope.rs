@@ -1,0 +1,233 @@
+//! Scope: which operations may be done, and whether one scope lies within another.
+//!
+//! One matcher answers both questions, so that no child can do what its parent may not.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// The most segments that a scope or an operation has. Real names have three or four; the cap
+/// keeps matching and messages short.
+pub const MAX_SCOPE_SEGMENTS: usize = 8;
+
+/// The most bytes in a segment: the longest tool name that the Model Context Protocol allows.
+pub const MAX_SEGMENT_BYTES: usize = 128;
+
+/// The first segment that a bare `*` does not cover: what governs Hardtack itself is granted by
+/// name or not at all.
+pub const RESERVED_SEGMENT: &str = "hardtack";
+
+/// A set of operations, such as `tools:call:search` or `tools:call:*`.
+///
+/// Segments of `[A-Za-z0-9_.-]{1,128}` joined by `:`, at most eight. `*` may stand only as the whole
+/// last segment, where it covers one or more further segments. `*` alone covers everything except
+/// what begins with the reserved segment `hardtack`.
+///
+/// ```
+/// use hardtack::Scope;
+///
+/// let parent: Scope = "tools:call:*".parse()?;
+/// let child: Scope = "tools:call:search".parse()?;
+/// assert!(parent.covers_scope(&child));
+/// assert!(!child.covers_scope(&parent));
+/// # Ok::<(), hardtack::ScopeError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(String);
+
+impl Scope {
+    /// Whether this scope allows `operation`.
+    pub fn covers(&self, operation: &Operation) -> bool {
+        covers(&self.0, &operation.0)
+    }
+
+    /// Whether every operation of `child` is an operation of this scope.
+    pub fn covers_scope(&self, child: &Scope) -> bool {
+        covers(&self.0, &child.0)
+    }
+
+    /// The scope as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the final `*`, with its colon (`tools:call:`; empty for `*` alone), or
+    /// `None` for a scope that is a single operation.
+    pub(crate) fn wildcard_prefix(&self) -> Option<&str> {
+        self.0.strip_suffix('*')
+    }
+}
+
+/// One thing to be done, such as `tools:call:search`. Never a pattern.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Operation(String);
+
+impl Operation {
+    /// The operation as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tool's name, if this is `tools:call:<name>`.
+    pub fn tool(&self) -> Option<&str> {
+        self.0.strip_prefix("tools:call:")
+    }
+
+    /// Whether this governs Hardtack itself (`hardtack:revoke` and the like).
+    pub fn is_reserved(&self) -> bool {
+        first_segment(&self.0) == RESERVED_SEGMENT
+    }
+}
+
+/// The one matcher. `other` is an operation or a scope; a scope's `*` is a segment like any other
+/// here, which is what makes "covers" and "is a subset" the same question.
+fn covers(scope: &str, other: &str) -> bool {
+    match scope.strip_suffix('*') {
+        None => scope == other,
+        Some("") => first_segment(other) != RESERVED_SEGMENT,
+        Some(prefix) => other.len() > prefix.len() && other.starts_with(prefix),
+    }
+}
+
+fn first_segment(text: &str) -> &str {
+    text.split(':').next().unwrap_or(text)
+}
+
+fn is_segment(segment: &str) -> bool {
+    (1..=MAX_SEGMENT_BYTES).contains(&segment.len())
+        && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Scope, ScopeError> {
+        let mut segments: Vec<&str> = text.split(':').collect();
+        if segments.len() > MAX_SCOPE_SEGMENTS {
+            return Err(ScopeError::TooManySegments);
+        }
+        if segments.last() == Some(&"*") {
+            segments.pop();
+        }
+        match segments.iter().all(|segment| is_segment(segment)) {
+            true => Ok(Scope(text.to_owned())),
+            false => Err(ScopeError::Malformed),
+        }
+    }
+}
+
+impl FromStr for Operation {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Operation, ScopeError> {
+        if text.split(':').count() > MAX_SCOPE_SEGMENTS {
+            return Err(ScopeError::TooManySegments);
+        }
+        if text.contains('*') {
+            return Err(ScopeError::Pattern);
+        }
+        match text.split(':').all(is_segment) {
+            true => Ok(Operation(text.to_owned())),
+            false => Err(ScopeError::Malformed),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The text is no scope, or no operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// A segment is empty, too long, or has a character outside `[A-Za-z0-9_.-]`.
+    #[error(
+        "a scope is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
+    )]
+    Malformed,
+    /// More than [`MAX_SCOPE_SEGMENTS`] segments.
+    #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
+    TooManySegments,
+    /// An operation with a `*` in it.
+    #[error(
+        "an operation names one thing to do, such as tools:call:search, and is never a pattern"
+    )]
+    Pattern,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_wildcard_covers_one_or_more_further_segments() {
+        assert!(scope("tools:*").covers(&"tools:call".parse().unwrap()));
+        assert!(scope("tools:*").covers(&"tools:call:search".parse().unwrap()));
+        assert!(!scope("tools:*").covers(&"tools".parse().unwrap()));
+        assert!(!scope("tools:*").covers(&"toolshed:call".parse().unwrap()));
+        assert!(!scope("tools:call:search").covers(&"tools:call:search:deep".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_bare_wildcard_does_not_cover_hardtack_itself() {
+        for reserved in ["hardtack", "hardtack:revoke"] {
+            assert!(!scope("*").covers(&reserved.parse().unwrap()), "{reserved}");
+        }
+        assert!(!scope("*").covers_scope(&scope("hardtack:*")));
+        assert!(scope("hardtack:*").covers(&"hardtack:revoke".parse().unwrap()));
+        assert!(scope("*").covers(&"hardtacks:revoke".parse().unwrap()));
+        assert!(scope("*").covers_scope(&scope("*")));
+    }
+
+    #[test]
+    fn anything_else_is_refused_and_never_normalised() {
+        let long = "a".repeat(MAX_SEGMENT_BYTES + 1);
+        for text in [
+            "", ":", "a:", ":a", "a::b", "*:a", "a*", "a:*b", "a:b*", "**", "a:*:*", "a b", "a:é",
+            "a\0", &long,
+        ] {
+            assert_eq!(text.parse::<Scope>(), Err(ScopeError::Malformed), "{text:?}");
+        }
+        assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Scope>(), Err(ScopeError::TooManySegments));
+        assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Operation>(), Err(ScopeError::TooManySegments));
+    }
+
+    #[test]
+    fn an_operation_is_never_a_pattern() {
+        for text in ["*", "tools:*"] {
+            assert_eq!(text.parse::<Operation>(), Err(ScopeError::Pattern), "{text}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Profile: is this token of the one shape that Hardtack accepts, and is it cheap to evaluate?
+//!
+//! Asked before any signature is looked at, of bytes that anybody may have made. Everything here is
+//! syntax: sizes, counts, types, encodings and an upper bound of the evaluation work. The normative
+//! text is `docs/profile.md`.
+
+pub(crate) mod cost;
+pub(crate) mod life;
+pub(crate) mod shape;
+pub(crate) mod vocabulary;
+
+use std::time::Duration;
+
+pub use life::LifeError;
+pub use shape::{FactProblem, ShapeError};
+
+/// The version of the profile that this library makes and accepts: `hardtack(1)` in the grant.
+pub const PROFILE_VERSION: i64 = 1;
+
+/// The most bytes in a token. A bearer travels in one HTTP header, of which common proxies take
+/// 8 KiB; twice that leaves room for those that take more.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// The most blocks: a grant, [`MAX_DEPTH`] hops, a presentation and a caveat.
+pub const MAX_BLOCKS: usize = 16;
+
+/// The most hops that a grant can allow. Chains in practice have two to five.
+pub const MAX_DEPTH: i64 = 13;
+
+/// The most checks in a token: three or four that every block carries, and as many again.
+pub const MAX_CHECKS: usize = 64;
+
+/// The most alternatives (`or`) in a check.
+pub const MAX_QUERIES_PER_CHECK: usize = 4;
+
+/// The most predicates in a query. Joins cost the product of their facts, and two thousand of them
+/// overflow the stack of Biscuit's engine.
+pub const MAX_PREDICATES_PER_QUERY: usize = 2;
+
+/// The most operations in all expressions of a query together.
+pub const MAX_OPERATIONS_PER_QUERY: usize = 32;
+
+/// The most additions in a query: `+` joins strings, which can double them each time.
+pub const MAX_ADDITIONS_PER_QUERY: usize = 4;
+
+/// How deep lazy `&&` and `||` may nest. Parameterised closures (`.all`, `.any`) do not nest at all:
+/// each level multiplies the work by the size of a collection.
+pub const MAX_LAZY_DEPTH: usize = 4;
+
+/// The most terms in a set, array or map in a token, and in a predicate.
+pub const MAX_COLLECTION: usize = 64;
+
+/// How deep sets, arrays and maps may nest in a token: what JSON arguments may, and no more.
+pub const MAX_TERM_DEPTH: usize = 8;
+
+/// The most bytes in a string or byte array of a token.
+pub const MAX_STRING_BYTES: usize = 1024;
+
+/// The most public keys that a block may bring: its holder's.
+pub const MAX_KEYS_PER_BLOCK: usize = 1;
+
+/// The most symbols in a token. Biscuit's symbol table is searched one by one.
+pub const MAX_SYMBOLS: usize = 256;
+
+/// The most facts in a token: scopes and audiences are most of them.
+pub const MAX_FACTS: usize = 256;
+
+/// The upper bound of the work that evaluating a token's checks may take, in units of roughly
+/// 40 ns: about 2 ms. The seed chain (human, orchestrator, researcher, call) needs about 4 % of it.
+pub const MAX_COST: u64 = 50_000;
+
+/// How far a grant's `issued` may lie in the future: the clocks of two machines differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// The longest lives, from now, that a verifier accepts and a signer gives without being told
+/// otherwise.
+///
+/// ```
+/// use hardtack::Lifetimes;
+/// use std::time::Duration;
+///
+/// let shift = Lifetimes { hop: Duration::from_secs(8 * 3600), ..Lifetimes::default() };
+/// assert_eq!(shift.grant, Duration::from_secs(24 * 3600));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A grant: 24 hours, a working day with its night.
+    pub grant: Duration,
+    /// A hop: 1 hour, the longest task that an agent should do on one delegation.
+    pub hop: Duration,
+    /// A session presentation: 10 minutes, what a stolen bearer is worth at most.
+    pub session: Duration,
+    /// A call-bound presentation: 2 minutes, the way of one call.
+    pub call: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Lifetimes {
+        Lifetimes {
+            grant: Duration::from_secs(24 * 3600),
+            hop: Duration::from_secs(3600),
+            session: Duration::from_secs(600),
+            call: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What is given where no life is asked for; never longer than the parent lives.
+pub(crate) const DEFAULT_LIVES: Lifetimes = Lifetimes {
+    grant: Duration::from_secs(3600),
+    hop: Duration::from_secs(900),
+    session: Duration::from_secs(300),
+    call: Duration::from_secs(60),
+};
+
+/// The depth that a grant allows where none is asked for.
+pub(crate) const DEFAULT_DEPTH: u8 = 8;

@@ -1,0 +1,617 @@
+//! The shape gate: bytes that anybody may have made, to blocks that have exactly one reading.
+//!
+//! Says nothing about signatures, nor about what the facts mean; see [`chain`](crate::chain).
+
+use biscuit_auth::builder::{Convert, Fact};
+use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::format::convert::{proto_block_to_token_block, proto_fact_to_token_fact};
+use biscuit_auth::format::schema;
+use prost::Message;
+
+use crate::keys::PublicKey;
+use crate::profile::*;
+
+/// The signature version of Biscuit 3.3: each signature covers the one before it.
+const SIGNATURE_VERSION: u32 = 1;
+
+/// The latest moment that RFC 3339 can write, in seconds since 1970.
+const MAX_DATE: u64 = crate::timestamp::Timestamp::MAX.unix_seconds();
+
+/// Binary operations that are refused in tokens: one regular expression can cost 92 ms and 34 MiB,
+/// and `try_or` hides the errors on which refusing depends.
+const REFUSED_BINARY: [(schema::op_binary::Kind, &str); 3] = [
+    (schema::op_binary::Kind::Regex, "a regular expression"),
+    (schema::op_binary::Kind::TryOr, "try_or"),
+    (schema::op_binary::Kind::Ffi, "an external function"),
+];
+
+/// A token of the accepted shape. Proves nothing yet: no signature has been looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Shaped {
+    pub(crate) biscuit: schema::Biscuit,
+    pub(crate) blocks: Vec<ShapedBlock>,
+}
+
+/// A block, with the words and keys that its numbers stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct ShapedBlock {
+    pub(crate) content: schema::Block,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) symbols: SymbolTable,
+    /// The signature made with the throw-away key: Biscuit's revocation id.
+    pub(crate) signature: [u8; 64],
+    /// The signer of a third-party block and its signature.
+    pub(crate) external: Option<(PublicKey, [u8; 64])>,
+}
+
+/// A token that is not of the profile's shape.
+///
+/// `block` counts from 0, the grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// Not base64 (RFC 4648, section 5).
+    #[error("this is no token: a token is one line of URL-safe base64")]
+    NotBase64,
+    /// Not a Biscuit, or one with parts that are left out or said twice.
+    #[error("this is no Biscuit token, or not the one encoding of it")]
+    NotABiscuit,
+    /// More than [`MAX_TOKEN_BYTES`].
+    #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
+    TooLarge,
+    /// More than one of the profile's caps allows.
+    #[error("block {block} has more than {limit} {what}")]
+    OverLimit {
+        /// The block.
+        block: usize,
+        /// What there is too much of.
+        what: &'static str,
+        /// The cap.
+        limit: usize,
+    },
+    /// The evaluation could cost more than [`MAX_COST`].
+    #[error("evaluating the token's checks could cost {cost} units, more than {MAX_COST}")]
+    TooCostly {
+        /// The upper bound of the work.
+        cost: u64,
+    },
+    /// A key that is not Ed25519, or no key at all.
+    #[error("block {block} has a key that is not a usable ed25519 key")]
+    Algorithm {
+        /// The block.
+        block: usize,
+    },
+    /// A signature of another length, or of a version before 3.3.
+    #[error("block {block} is not signed as Biscuit 3.3 signs (version 1, 64 bytes)")]
+    SignatureVersion {
+        /// The block.
+        block: usize,
+    },
+    /// A block whose bytes are not what its content encodes to.
+    #[error("block {block} is not encoded in the one way that its content is")]
+    Encoding {
+        /// The block.
+        block: usize,
+    },
+    /// A word that is not defined where it is used, or is defined twice.
+    #[error("block {block} uses a word or key that it does not define, or defines one twice")]
+    Symbols {
+        /// The block.
+        block: usize,
+    },
+    /// Content that the profile does not allow in a token.
+    #[error("block {block} contains {what}, which a token may not")]
+    Content {
+        /// The block.
+        block: usize,
+        /// What it contains.
+        what: &'static str,
+    },
+    /// A fact of the profile that is missing, said twice, or not of its type.
+    #[error("block {block}: {predicate} {problem}")]
+    Fact {
+        /// The block.
+        block: usize,
+        /// The predicate's name.
+        predicate: &'static str,
+        /// What is wrong with it.
+        problem: FactProblem,
+    },
+    /// A block that is neither grant, hop, caveat nor presentation.
+    #[error("block {block} is neither a grant, a hop, a caveat nor a presentation")]
+    Kind {
+        /// The block.
+        block: usize,
+    },
+    /// A block after the presentation, which must be the last.
+    #[error("block {block} follows the presentation, which must be the last block")]
+    AfterPresentation {
+        /// The block that follows.
+        block: usize,
+    },
+    /// A name, scope or reason that is not of its form.
+    #[error("block {block}: {predicate} is not of its form")]
+    Name {
+        /// The block.
+        block: usize,
+        /// The predicate's name.
+        predicate: &'static str,
+    },
+}
+
+/// What is wrong with a fact of the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FactProblem {
+    /// It is required and is not there.
+    Missing,
+    /// It may be said once and is said more often.
+    Repeated,
+    /// It has another arity or type than the profile gives it, or a value out of range.
+    Malformed,
+    /// It has no place in a block of this kind.
+    Misplaced,
+}
+
+impl std::fmt::Display for FactProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            FactProblem::Missing => "is missing",
+            FactProblem::Repeated => "is said more than once",
+            FactProblem::Malformed => "has another arity, type or range than the profile gives it",
+            FactProblem::Misplaced => "has no place in this block",
+        })
+    }
+}
+
+impl ShapeError {
+    /// The stable name of the cause, as records and `--json` have it.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            ShapeError::NotBase64 | ShapeError::NotABiscuit => "not_a_token",
+            ShapeError::TooLarge => "too_large",
+            ShapeError::OverLimit { .. } => "over_limit",
+            ShapeError::TooCostly { .. } => "too_costly",
+            ShapeError::Algorithm { .. } => "algorithm",
+            ShapeError::SignatureVersion { .. } => "signature_version",
+            ShapeError::Encoding { .. } => "encoding",
+            ShapeError::Symbols { .. } => "symbols",
+            ShapeError::Content { .. } => "content",
+            ShapeError::Fact { predicate: "reason", problem: FactProblem::Missing, .. } => {
+                "no_reason"
+            }
+            ShapeError::Fact { predicate: "scope", problem: FactProblem::Missing, .. } => {
+                "no_scope"
+            }
+            ShapeError::Fact { predicate: "expires", problem: FactProblem::Missing, .. } => {
+                "no_expiry"
+            }
+            ShapeError::Fact { predicate: "subject", problem: FactProblem::Missing, .. } => {
+                "no_subject"
+            }
+            ShapeError::Fact { .. } => "fact",
+            ShapeError::Kind { .. } => "block_kind",
+            ShapeError::AfterPresentation { .. } => "after_presentation",
+            ShapeError::Name { .. } => "name",
+        }
+    }
+
+    /// The block at which it was seen.
+    pub fn block(&self) -> Option<usize> {
+        match self {
+            ShapeError::NotBase64
+            | ShapeError::NotABiscuit
+            | ShapeError::TooLarge
+            | ShapeError::TooCostly { .. } => None,
+            ShapeError::OverLimit { block, .. }
+            | ShapeError::Algorithm { block }
+            | ShapeError::SignatureVersion { block }
+            | ShapeError::Encoding { block }
+            | ShapeError::Symbols { block }
+            | ShapeError::Content { block, .. }
+            | ShapeError::Fact { block, .. }
+            | ShapeError::Kind { block }
+            | ShapeError::AfterPresentation { block }
+            | ShapeError::Name { block, .. } => Some(*block),
+        }
+    }
+}
+
+/// Reads a token's bytes.
+pub(crate) fn gate(bytes: &[u8]) -> Result<Shaped, ShapeError> {
+    if bytes.len() > MAX_TOKEN_BYTES {
+        return Err(ShapeError::TooLarge);
+    }
+    let biscuit = schema::Biscuit::decode(bytes).map_err(|_| ShapeError::NotABiscuit)?;
+    // Unknown fields, fields said twice and long varints all vanish in decoding.
+    if biscuit.encode_to_vec() != bytes {
+        return Err(ShapeError::NotABiscuit);
+    }
+    if biscuit.blocks.len() >= MAX_BLOCKS {
+        return Err(ShapeError::OverLimit { block: 0, what: "blocks", limit: MAX_BLOCKS });
+    }
+    check_proof(&biscuit)?;
+    let mut reader = Reader::default();
+    let signed = std::iter::once(&biscuit.authority).chain(&biscuit.blocks);
+    let blocks = signed
+        .enumerate()
+        .map(|(index, block)| reader.read(index, block))
+        .collect::<Result<_, _>>()?;
+    Ok(Shaped { biscuit, blocks })
+}
+
+fn check_proof(biscuit: &schema::Biscuit) -> Result<(), ShapeError> {
+    use schema::proof::Content;
+    let block = biscuit.blocks.len();
+    match &biscuit.proof.content {
+        Some(Content::NextSecret(secret)) if secret.len() == 32 => Ok(()),
+        Some(Content::FinalSignature(signature)) if signature.len() == 64 => Ok(()),
+        Some(_) => Err(ShapeError::SignatureVersion { block }),
+        None => Err(ShapeError::NotABiscuit),
+    }
+}
+
+/// What the blocks read so far have defined and used up.
+#[derive(Default)]
+struct Reader {
+    /// First-party blocks share one table, in the order of the blocks.
+    shared_symbols: Vec<String>,
+    shared_keys: Vec<biscuit_auth::PublicKey>,
+    symbols: usize,
+    facts: usize,
+    checks: usize,
+}
+
+impl Reader {
+    fn read(
+        &mut self,
+        index: usize,
+        signed: &schema::SignedBlock,
+    ) -> Result<ShapedBlock, ShapeError> {
+        let signature = check_signed(index, signed)?;
+        let external = check_external(index, signed)?;
+        let encoding = ShapeError::Encoding { block: index };
+        let content =
+            schema::Block::decode(signed.block.as_slice()).map_err(|_| encoding.clone())?;
+        if content.encode_to_vec() != signed.block {
+            return Err(encoding);
+        }
+        refuse_content(index, &content)?;
+        let (symbols, keys) = self.define(index, &content, external.is_some())?;
+        self.count(index, &content)?;
+        let terms = Terms { block: index, symbols: &symbols, keys };
+        let facts = content.facts.iter().map(|fact| terms.fact(fact)).collect::<Result<_, _>>()?;
+        content.checks.iter().try_for_each(|check| terms.check(check))?;
+        let external_key = external.map(|(key, _)| key.to_biscuit()).transpose();
+        let external_key = external_key.map_err(|_| ShapeError::Algorithm { block: index })?;
+        // Biscuit's own reading: a block may not use what its stated Datalog version has not.
+        proto_block_to_token_block(&content, external_key).map_err(|_| encoding)?;
+        Ok(ShapedBlock { content, facts, symbols, signature, external })
+    }
+
+    /// The table by which this block's numbers are read: its own for a third-party block, otherwise
+    /// that of the first-party blocks up to and including it. Words of later blocks are not in it,
+    /// or a later block would choose what this one says.
+    fn define(
+        &mut self,
+        index: usize,
+        content: &schema::Block,
+        third_party: bool,
+    ) -> Result<(SymbolTable, usize), ShapeError> {
+        let wrong = ShapeError::Symbols { block: index };
+        self.symbols += content.symbols.len();
+        within(index, self.symbols, MAX_SYMBOLS, "words")?;
+        within(index, content.public_keys.len(), MAX_KEYS_PER_BLOCK, "public keys")?;
+        for symbol in &content.symbols {
+            within(index, symbol.len(), MAX_STRING_BYTES, "bytes in a string")?;
+        }
+        let keys = content.public_keys.iter().map(|key| {
+            read_key(index, key)?.to_biscuit().map_err(|_| ShapeError::Algorithm { block: index })
+        });
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let (mut words, mut known) = match third_party {
+            true => (Vec::new(), Vec::new()),
+            false => {
+                (std::mem::take(&mut self.shared_symbols), std::mem::take(&mut self.shared_keys))
+            }
+        };
+        let mut table = SymbolTable::from_symbols_and_public_keys(words.clone(), known.clone())
+            .map_err(|_| wrong.clone())?;
+        for word in &content.symbols {
+            if table.get(word).is_some() {
+                return Err(wrong);
+            }
+            table.insert(word);
+            words.push(word.clone());
+        }
+        for key in keys {
+            if known.contains(&key) {
+                return Err(wrong);
+            }
+            known.push(key);
+        }
+        if !third_party {
+            self.shared_symbols.clone_from(&words);
+            self.shared_keys.clone_from(&known);
+        }
+        let keys = known.len();
+        let table = SymbolTable::from_symbols_and_public_keys(words, known).map_err(|_| wrong)?;
+        Ok((table, keys))
+    }
+
+    fn count(&mut self, index: usize, content: &schema::Block) -> Result<(), ShapeError> {
+        self.facts += content.facts.len();
+        self.checks += content.checks.len();
+        within(index, self.facts, MAX_FACTS, "facts")?;
+        within(index, self.checks, MAX_CHECKS, "checks")
+    }
+}
+
+fn check_signed(index: usize, signed: &schema::SignedBlock) -> Result<[u8; 64], ShapeError> {
+    let wrong = ShapeError::SignatureVersion { block: index };
+    read_key(index, &signed.next_key)?;
+    if signed.version != Some(SIGNATURE_VERSION) {
+        return Err(wrong);
+    }
+    signed.signature.as_slice().try_into().map_err(|_| wrong)
+}
+
+fn check_external(
+    index: usize,
+    signed: &schema::SignedBlock,
+) -> Result<Option<(PublicKey, [u8; 64])>, ShapeError> {
+    let Some(external) = &signed.external_signature else { return Ok(None) };
+    if index == 0 {
+        return Err(ShapeError::Content { block: 0, what: "an external signature on the grant" });
+    }
+    let key = read_key(index, &external.public_key)?;
+    let signature = external.signature.as_slice().try_into();
+    Ok(Some((key, signature.map_err(|_| ShapeError::SignatureVersion { block: index })?)))
+}
+
+fn read_key(index: usize, key: &schema::PublicKey) -> Result<PublicKey, ShapeError> {
+    let wrong = ShapeError::Algorithm { block: index };
+    if key.algorithm != schema::public_key::Algorithm::Ed25519 as i32 {
+        return Err(wrong);
+    }
+    let bytes: &[u8; 32] = key.key.as_slice().try_into().map_err(|_| wrong.clone())?;
+    PublicKey::from_bytes(bytes).map_err(|_| wrong)
+}
+
+fn refuse_content(index: usize, content: &schema::Block) -> Result<(), ShapeError> {
+    let refused = [
+        (!content.rules.is_empty(), "a rule"),
+        (!content.scope.is_empty(), "a block-wide trusting"),
+        (content.context.is_some(), "a context"),
+    ];
+    match refused.into_iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(ShapeError::Content { block: index, what }),
+        None => Ok(()),
+    }
+}
+
+fn within(block: usize, count: usize, limit: usize, what: &'static str) -> Result<(), ShapeError> {
+    if count > limit { Err(ShapeError::OverLimit { block, what, limit }) } else { Ok(()) }
+}
+
+/// Reads one block's facts and checks by its table.
+struct Terms<'a> {
+    block: usize,
+    symbols: &'a SymbolTable,
+    /// How many public keys the block's numbers can mean.
+    keys: usize,
+}
+
+/// Where a term stands: a variable is a value in a query and nonsense in a fact.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Fact,
+    Query,
+}
+
+impl Terms<'_> {
+    fn fact(&self, fact: &schema::Fact) -> Result<Fact, ShapeError> {
+        self.predicate(&fact.predicate, Place::Fact)?;
+        let wrong = ShapeError::Encoding { block: self.block };
+        let fact = proto_fact_to_token_fact(fact).map_err(|_| wrong.clone())?;
+        Fact::convert_from(&fact, self.symbols).map_err(|_| wrong)
+    }
+
+    fn check(&self, check: &schema::Check) -> Result<(), ShapeError> {
+        within(self.block, check.queries.len(), MAX_QUERIES_PER_CHECK, "alternatives in a check")?;
+        if check.queries.is_empty() {
+            return Err(self.content("a check that asks nothing"));
+        }
+        check.queries.iter().try_for_each(|query| self.query(query))
+    }
+
+    fn query(&self, query: &schema::Rule) -> Result<(), ShapeError> {
+        within(self.block, query.body.len(), MAX_PREDICATES_PER_QUERY, "predicates in a query")?;
+        self.predicate(&query.head, Place::Query)?;
+        query.body.iter().try_for_each(|predicate| self.predicate(predicate, Place::Query))?;
+        let mut counts = Counts::default();
+        for expression in &query.expressions {
+            self.operations(&expression.ops, &mut counts, Nesting::default())?;
+        }
+        within(self.block, counts.operations, MAX_OPERATIONS_PER_QUERY, "operations in a query")?;
+        within(self.block, counts.additions, MAX_ADDITIONS_PER_QUERY, "additions in a query")?;
+        within(self.block, query.scope.len(), 1, "trusted origins in a query")?;
+        query.scope.iter().try_for_each(|scope| self.scope(scope))
+    }
+
+    fn scope(&self, scope: &schema::Scope) -> Result<(), ShapeError> {
+        use schema::scope::{Content, ScopeType};
+        match scope.content {
+            Some(Content::ScopeType(kind)) if kind == ScopeType::Authority as i32 => Ok(()),
+            Some(Content::ScopeType(kind)) if kind == ScopeType::Previous as i32 => Ok(()),
+            Some(Content::PublicKey(index)) => self.key(index),
+            _ => Err(ShapeError::Encoding { block: self.block }),
+        }
+    }
+
+    fn key(&self, index: i64) -> Result<(), ShapeError> {
+        match usize::try_from(index) {
+            Ok(index) if index < self.keys => Ok(()),
+            _ => Err(ShapeError::Symbols { block: self.block }),
+        }
+    }
+
+    fn operations(
+        &self,
+        ops: &[schema::Op],
+        counts: &mut Counts,
+        nesting: Nesting,
+    ) -> Result<(), ShapeError> {
+        use schema::op::Content;
+        for op in ops {
+            counts.operations += 1;
+            match &op.content {
+                Some(Content::Value(term)) => self.term(term, Place::Query, 0)?,
+                Some(Content::Unary(unary)) => self.unary(unary)?,
+                Some(Content::Binary(binary)) => self.binary(binary, counts, nesting)?,
+                Some(Content::Closure(closure)) => {
+                    let nesting = self.nest(closure, nesting)?;
+                    self.operations(&closure.ops, counts, nesting)?;
+                }
+                None => return Err(ShapeError::Encoding { block: self.block }),
+            }
+        }
+        Ok(())
+    }
+
+    fn unary(&self, unary: &schema::OpUnary) -> Result<(), ShapeError> {
+        match schema::op_unary::Kind::from_i32(unary.kind) {
+            Some(schema::op_unary::Kind::Ffi) => Err(self.content("an external function")),
+            Some(_) if unary.ffi_name.is_none() => Ok(()),
+            _ => Err(ShapeError::Encoding { block: self.block }),
+        }
+    }
+
+    fn binary(
+        &self,
+        binary: &schema::OpBinary,
+        counts: &mut Counts,
+        nesting: Nesting,
+    ) -> Result<(), ShapeError> {
+        let wrong = ShapeError::Encoding { block: self.block };
+        let kind = schema::op_binary::Kind::from_i32(binary.kind).ok_or(wrong.clone())?;
+        if let Some((_, what)) = REFUSED_BINARY.iter().find(|(refused, _)| *refused == kind) {
+            return Err(self.content(what));
+        }
+        if kind == schema::op_binary::Kind::Add {
+            counts.additions += 1;
+            if nesting.parameterised {
+                // Each turn of the closure would leave a longer string behind.
+                return Err(self.content("an addition inside .all or .any"));
+            }
+        }
+        if binary.ffi_name.is_some() { Err(wrong) } else { Ok(()) }
+    }
+
+    fn nest(&self, closure: &schema::OpClosure, nesting: Nesting) -> Result<Nesting, ShapeError> {
+        let parameterised = !closure.params.is_empty();
+        if parameterised && nesting.parameterised {
+            return Err(self.content("a closure within a closure"));
+        }
+        within(self.block, closure.params.len(), 1, "parameters of a closure")?;
+        closure.params.iter().try_for_each(|name| self.word(u64::from(*name)))?;
+        let lazy = nesting.lazy + usize::from(!parameterised);
+        within(self.block, lazy, MAX_LAZY_DEPTH, "levels of && and ||")?;
+        Ok(Nesting { parameterised: parameterised || nesting.parameterised, lazy })
+    }
+
+    fn predicate(&self, predicate: &schema::Predicate, place: Place) -> Result<(), ShapeError> {
+        self.word(predicate.name)?;
+        within(self.block, predicate.terms.len(), MAX_COLLECTION, "terms in a predicate")?;
+        predicate.terms.iter().try_for_each(|term| self.term(term, place, 0))
+    }
+
+    fn term(&self, term: &schema::Term, place: Place, depth: usize) -> Result<(), ShapeError> {
+        use schema::term::Content;
+        within(self.block, depth, MAX_TERM_DEPTH, "levels of nested terms")?;
+        match &term.content {
+            // Biscuit fills in a variable only where it stands alone.
+            Some(Content::Variable(name)) if place == Place::Query && depth == 0 => {
+                self.word(u64::from(*name))
+            }
+            Some(Content::Variable(_)) => Err(self.content("a variable where a value belongs")),
+            Some(Content::String(word)) => self.word(*word),
+            Some(Content::Date(seconds)) if *seconds > MAX_DATE => {
+                Err(self.content("a date after the year 9999"))
+            }
+            Some(Content::Bytes(bytes)) => {
+                within(self.block, bytes.len(), MAX_STRING_BYTES, "bytes in a byte array")
+            }
+            Some(Content::Set(set)) => self.terms(&set.set, place, depth, Repeats::Refused),
+            Some(Content::Array(array)) => self.terms(&array.array, place, depth, Repeats::Allowed),
+            Some(Content::Map(map)) => self.map(map, place, depth),
+            Some(Content::Integer(_) | Content::Date(_) | Content::Bool(_) | Content::Null(_)) => {
+                Ok(())
+            }
+            None => Err(ShapeError::Encoding { block: self.block }),
+        }
+    }
+
+    fn terms(
+        &self,
+        terms: &[schema::Term],
+        place: Place,
+        depth: usize,
+        repeats: Repeats,
+    ) -> Result<(), ShapeError> {
+        within(self.block, terms.len(), MAX_COLLECTION, "terms in a collection")?;
+        for (index, term) in terms.iter().enumerate() {
+            if repeats == Repeats::Refused && terms[..index].contains(term) {
+                return Err(ShapeError::Encoding { block: self.block });
+            }
+            self.term(term, place, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn map(&self, map: &schema::Map, place: Place, depth: usize) -> Result<(), ShapeError> {
+        use schema::map_key::Content;
+        within(self.block, map.entries.len(), MAX_COLLECTION, "entries in a map")?;
+        for (index, entry) in map.entries.iter().enumerate() {
+            let repeated = map.entries[..index].iter().any(|earlier| earlier.key == entry.key);
+            match &entry.key.content {
+                _ if repeated => return Err(ShapeError::Encoding { block: self.block }),
+                Some(Content::String(word)) => self.word(*word)?,
+                Some(Content::Integer(_)) => {}
+                None => return Err(ShapeError::Encoding { block: self.block }),
+            }
+            self.term(&entry.value, place, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn word(&self, index: u64) -> Result<(), ShapeError> {
+        match self.symbols.get_symbol(index) {
+            Some(_) => Ok(()),
+            None => Err(ShapeError::Symbols { block: self.block }),
+        }
+    }
+
+    fn content(&self, what: &'static str) -> ShapeError {
+        ShapeError::Content { block: self.block, what }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    operations: usize,
+    additions: usize,
+}
+
+/// The closures around an operation.
+#[derive(Clone, Copy, Default)]
+struct Nesting {
+    parameterised: bool,
+    lazy: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Repeats {
+    Allowed,
+    Refused,
+}

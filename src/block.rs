@@ -1,0 +1,307 @@
+//! Block: the facts and checks that mint, delegate and present write.
+//!
+//! Facts say what holds, for Hardtack's own walk; checks enforce the same in every Biscuit verifier.
+//! Values go into Datalog as terms and never as text. What reads blocks is [`chain`](crate::chain).
+
+use std::collections::BTreeSet;
+
+use biscuit_auth::builder::{
+    self, Binary, BlockBuilder, Check, CheckKind, Expression, Fact, Op, Rule, Scope as Trusting,
+    Term, Unary, fact, pred, string, var,
+};
+
+use crate::keys::PublicKey;
+use crate::profile::vocabulary::{is_predicate_name, is_reserved};
+use crate::scope::{RESERVED_SEGMENT, Scope};
+use crate::timestamp::Timestamp;
+
+/// The most bytes of Datalog text that is parsed: a check is one line.
+const MAX_DATALOG_BYTES: usize = 4096;
+
+/// How deep brackets may nest in Datalog text. The parser recurses, and 4 kB of `(` overflow its
+/// stack.
+const MAX_DATALOG_NESTING: usize = 16;
+
+/// Datalog text that cannot go into a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatalogError {
+    /// Longer or deeper than is parsed.
+    #[error(
+        "Datalog text is at most {MAX_DATALOG_BYTES} bytes with brackets at most {MAX_DATALOG_NESTING} deep"
+    )]
+    TooLarge,
+    /// Not one check.
+    #[error("this is not one check, such as: check all arg(\"amount\", $a), $a <= 100")]
+    NotACheck,
+    /// Not one fact.
+    #[error("this is not one fact without variables, such as: role(\"editor\")")]
+    NotAFact,
+    /// A fact whose name Hardtack gives a meaning.
+    #[error("`{name}` is reserved: only Hardtack itself asserts it; choose another name")]
+    Reserved {
+        /// The predicate's name.
+        name: String,
+    },
+    /// An unreplaced `{parameter}`, or a key that is none.
+    #[error("this check has a {{parameter}}, or trusts a key that is not a usable ed25519 key")]
+    Parameter,
+}
+
+/// Writes one block.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Writer(BlockBuilder);
+
+impl Writer {
+    pub(crate) fn fact(mut self, name: &str, value: Term) -> Writer {
+        self.0.facts.push(fact(name, &[value]));
+        self
+    }
+
+    pub(crate) fn text(self, name: &str, value: &str) -> Writer {
+        self.fact(name, string(value))
+    }
+
+    pub(crate) fn texts<T: AsRef<str>>(self, name: &str, values: &[T]) -> Writer {
+        values.iter().fold(self, |writer, value| writer.text(name, value.as_ref()))
+    }
+
+    pub(crate) fn custom(mut self, facts: &[Fact]) -> Writer {
+        self.0.facts.extend_from_slice(facts);
+        self
+    }
+
+    pub(crate) fn check(mut self, check: Check) -> Writer {
+        self.0.checks.push(check);
+        self
+    }
+
+    pub(crate) fn checks(mut self, checks: &[Check]) -> Writer {
+        self.0.checks.extend_from_slice(checks);
+        self
+    }
+
+    /// `holder(hex:…)`, and the check that makes the token worthless until that holder signs one
+    /// more block.
+    pub(crate) fn holder(self, index: usize, holder: Option<PublicKey>) -> Writer {
+        let Some(holder) = holder else { return self };
+        let writer = self.fact("holder", Term::Bytes(holder.to_bytes().to_vec()));
+        let Ok(key) = holder.to_biscuit() else { return writer };
+        let later = vec![
+            Op::Value(var("n")),
+            Op::Value(Term::Integer(index as i64)),
+            Op::Binary(Binary::GreaterThan),
+        ];
+        writer.check(query(CheckKind::One, "hop", "n", later, vec![Trusting::PublicKey(key)]))
+    }
+
+    pub(crate) fn finish(self) -> BlockBuilder {
+        self.0
+    }
+}
+
+/// `check all time($now), $now < expires`
+pub(crate) fn check_expiry(expires: Timestamp) -> Check {
+    let earlier = vec![
+        Op::Value(var("now")),
+        Op::Value(Term::Date(expires.unix_seconds())),
+        Op::Binary(Binary::LessThan),
+    ];
+    query(CheckKind::All, "time", "now", earlier, vec![])
+}
+
+/// `check all operation($op), …`: some scope covers the operation.
+pub(crate) fn check_scopes(scopes: &[Scope]) -> Check {
+    let exact: BTreeSet<Term> = scopes
+        .iter()
+        .filter(|scope| scope.wildcard_prefix().is_none())
+        .map(|scope| string(scope.as_str()))
+        .collect();
+    let exact = (!exact.is_empty()).then(|| contains(exact, "op"));
+    let patterns = scopes.iter().filter_map(Scope::wildcard_prefix).map(covered_by_prefix);
+    query(CheckKind::All, "operation", "op", any_of(exact.into_iter().chain(patterns)), vec![])
+}
+
+/// `check all verifier($v), {…}.contains($v)`
+pub(crate) fn check_audiences(audiences: &[String]) -> Check {
+    let allowed = audiences.iter().map(|audience| string(audience)).collect();
+    query(CheckKind::All, "verifier", "v", contains(allowed, "v"), vec![])
+}
+
+/// `reject if depth($d), $d > max`. A Datalog 3.3 feature, which makes honest libraries sign this and
+/// all later blocks with signature version 1.
+pub(crate) fn check_depth(max_depth: u8) -> Check {
+    let deeper = vec![
+        Op::Value(var("d")),
+        Op::Value(Term::Integer(i64::from(max_depth))),
+        Op::Binary(Binary::GreaterThan),
+    ];
+    query(CheckKind::Reject, "depth", "d", deeper, vec![])
+}
+
+/// `check all call($h), $h == hex:…`
+pub(crate) fn check_call(digest: &[u8; 32]) -> Check {
+    let same = vec![
+        Op::Value(var("h")),
+        Op::Value(Term::Bytes(digest.to_vec())),
+        Op::Binary(Binary::HeterogeneousEqual),
+    ];
+    query(CheckKind::All, "call", "h", same, vec![])
+}
+
+fn query(
+    kind: CheckKind,
+    predicate: &str,
+    variable: &str,
+    ops: Vec<Op>,
+    scopes: Vec<Trusting>,
+) -> Check {
+    let head = pred::<Term>("query", &[]);
+    let body = vec![pred(predicate, &[var(variable)])];
+    Check { queries: vec![Rule::new(head, body, vec![Expression { ops }], scopes)], kind }
+}
+
+fn contains(set: BTreeSet<Term>, variable: &str) -> Vec<Op> {
+    vec![Op::Value(Term::Set(set)), Op::Value(var(variable)), Op::Binary(Binary::Contains)]
+}
+
+fn covered_by_prefix(prefix: &str) -> Vec<Op> {
+    let starts_with = |prefix: &str| {
+        vec![Op::Value(var("op")), Op::Value(string(prefix)), Op::Binary(Binary::Prefix)]
+    };
+    if !prefix.is_empty() {
+        return starts_with(prefix);
+    }
+    // `*` alone: anything but the reserved first segment.
+    let reserved = vec![
+        Op::Value(var("op")),
+        Op::Value(string(RESERVED_SEGMENT)),
+        Op::Binary(Binary::HeterogeneousEqual),
+    ];
+    let mut ops = any_of([starts_with(&format!("{RESERVED_SEGMENT}:")), reserved].into_iter());
+    ops.extend([Op::Unary(Unary::Parens), Op::Unary(Unary::Negate)]);
+    ops
+}
+
+/// `a || b || …`: each later alternative is a closure, looked at only if those before it failed.
+fn any_of(alternatives: impl Iterator<Item = Vec<Op>>) -> Vec<Op> {
+    alternatives.fold(Vec::new(), |mut ops, alternative| {
+        if ops.is_empty() {
+            return alternative;
+        }
+        ops.extend([Op::Closure(Vec::new(), alternative), Op::Binary(Binary::LazyOr)]);
+        ops
+    })
+}
+
+/// Reads one check that a delegator wrote.
+pub(crate) fn parse_check(text: &str) -> Result<Check, DatalogError> {
+    let text = bounded(text)?;
+    let (_, check) = biscuit_parser::parser::check(text).map_err(|_| DatalogError::NotACheck)?;
+    let trusted = check.queries.iter().flat_map(|query| &query.scopes);
+    for scope in trusted {
+        refuse_bad_key(scope)?;
+    }
+    let check = builder::Check::from(check);
+    check.validate_parameters().map_err(|_| DatalogError::Parameter)?;
+    Ok(check)
+}
+
+/// Reads one fact about a subject.
+pub(crate) fn parse_fact(text: &str) -> Result<Fact, DatalogError> {
+    let text = bounded(text)?;
+    let (_, fact) = biscuit_parser::parser::fact(text).map_err(|_| DatalogError::NotAFact)?;
+    let fact = Fact::from(fact);
+    fact.validate().map_err(|_| DatalogError::NotAFact)?;
+    let name = fact.predicate.name.as_str();
+    if is_reserved(name) {
+        return Err(DatalogError::Reserved { name: name.to_owned() });
+    }
+    if is_predicate_name(name) { Ok(fact) } else { Err(DatalogError::NotAFact) }
+}
+
+/// A key that is none would make Biscuit's conversion panic.
+pub(crate) fn refuse_bad_key(scope: &biscuit_parser::builder::Scope) -> Result<(), DatalogError> {
+    use biscuit_parser::builder::{Algorithm, Scope};
+    match scope {
+        Scope::PublicKey(key) if matches!(key.algorithm, Algorithm::Ed25519) => {
+            let bytes: Option<&[u8; 32]> = key.key.as_slice().try_into().ok();
+            let usable = bytes.is_some_and(|bytes| PublicKey::from_bytes(bytes).is_ok());
+            usable.then_some(()).ok_or(DatalogError::Parameter)
+        }
+        Scope::PublicKey(_) | Scope::Parameter(_) => Err(DatalogError::Parameter),
+        Scope::Authority | Scope::Previous => Ok(()),
+    }
+}
+
+/// Text that the recursive parser can take: bounded in length and in nesting. Brackets inside string
+/// literals count too, which errs on the side of refusing.
+fn bounded(text: &str) -> Result<&str, DatalogError> {
+    let text = text.trim().trim_end_matches(';');
+    let deepest = nesting(text);
+    let fits = text.len() <= MAX_DATALOG_BYTES && deepest <= MAX_DATALOG_NESTING;
+    fits.then_some(text).ok_or(DatalogError::TooLarge)
+}
+
+/// How deep brackets and negations stand within each other.
+pub(crate) fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest, mut negations) = (0_usize, 0_usize, 0_usize);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '!' => negations += 1,
+            c if c.is_whitespace() => {}
+            _ => negations = 0,
+        }
+        deepest = deepest.max(depth + negations);
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_checks_read_as_the_profile_writes_them() {
+        let scopes: Vec<Scope> =
+            ["tools:call:*", "resources:read"].iter().map(|s| s.parse().unwrap()).collect();
+        assert_eq!(
+            check_scopes(&scopes).to_string(),
+            r#"check all operation($op), {"resources:read"}.contains($op) || $op.starts_with("tools:call:")"#
+        );
+        assert_eq!(
+            check_scopes(&["*".parse().unwrap()]).to_string(),
+            r#"check all operation($op), !($op.starts_with("hardtack:") || $op == "hardtack")"#
+        );
+        assert_eq!(
+            check_expiry(Timestamp::from_unix_seconds(1_795_428_000)).to_string(),
+            "check all time($now), $now < 2026-11-23T10:00:00Z"
+        );
+        assert_eq!(check_depth(8).to_string(), "reject if depth($d), $d > 8");
+    }
+
+    #[test]
+    fn a_check_is_parsed_only_if_it_is_bounded() {
+        parse_check(r#"check all arg("amount", $a), $a <= 100"#).unwrap();
+        let deep = format!("check if {}true{}", "(".repeat(2000), ")".repeat(2000));
+        assert_eq!(parse_check(&deep), Err(DatalogError::TooLarge));
+        let negated = format!("check if {}true", "!".repeat(3000));
+        assert_eq!(parse_check(&negated), Err(DatalogError::TooLarge));
+        assert_eq!(parse_check("allow if true"), Err(DatalogError::NotACheck));
+        assert_eq!(parse_check("check if x({p})"), Err(DatalogError::Parameter));
+        assert_eq!(
+            parse_check("check if x(1) trusting ed25519/abcd"),
+            Err(DatalogError::Parameter)
+        );
+    }
+
+    #[test]
+    fn a_fact_about_a_subject_may_not_say_what_hardtack_says() {
+        parse_fact(r#"role("editor")"#).unwrap();
+        assert!(matches!(parse_fact(r#"scope("*")"#), Err(DatalogError::Reserved { .. })));
+        assert!(matches!(parse_fact(r#"granted("x")"#), Err(DatalogError::Reserved { .. })));
+        assert_eq!(parse_fact("role($x)"), Err(DatalogError::NotAFact));
+    }
+}

@@ -1,0 +1,521 @@
+//! Call: one operation, on one resource, with its arguments, exactly.
+//!
+//! Arguments are read once, strictly; what was read is what is hashed, judged and passed on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use biscuit_auth::builder::{MapKey, Term};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::scope::{Operation, ScopeError};
+
+/// The most bytes of arguments. Biscuit's symbol table is searched one by one, and tool arguments
+/// of more than this are documents, which belong in a resource.
+pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// The most values in the arguments, at all depths: 20,000 distinct strings cost 273 ms.
+pub const MAX_ARGUMENT_VALUES: usize = 1000;
+
+/// How deep arguments may nest.
+pub const MAX_ARGUMENT_DEPTH: usize = 32;
+
+/// The largest integer that every JSON reader reads the same way, 2^53 − 1 (RFC 8259, section 6).
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// What an agent wants to do, exactly.
+///
+/// ```
+/// use hardtack::Call;
+///
+/// let call = Call::tool("search")?.arguments(r#"{"query": "roadmap", "limit": 10}"#)?;
+/// assert_eq!(call.operation().as_str(), "tools:call:search");
+///
+/// // What two readers could read differently is refused.
+/// assert!(Call::tool("pay")?.arguments(r#"{"amount": 1, "amount": 1000}"#).is_err());
+/// # Ok::<(), hardtack::CallError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    operation: Operation,
+    resource: Option<Resource>,
+    arguments: Map<String, Value>,
+}
+
+impl Call {
+    /// A call of `operation`, such as `tools:call:search` or `resources:read`.
+    pub fn new(operation: &str) -> Result<Call, CallError> {
+        Ok(Call { operation: operation.parse()?, resource: None, arguments: Map::new() })
+    }
+
+    /// A call of the tool `name`: the operation `tools:call:<name>`.
+    pub fn tool(name: &str) -> Result<Call, CallError> {
+        Call::new(&format!("tools:call:{name}"))
+    }
+
+    /// The resource that the call is about, a URI in the WHATWG URL Standard's normal form.
+    pub fn resource(mut self, uri: &str) -> Result<Call, CallError> {
+        self.resource = Some(uri.parse()?);
+        Ok(self)
+    }
+
+    /// The call's arguments, the text of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any
+    /// depth, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
+    pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
+        self.arguments = parse_object(json)?;
+        self.check_size()?;
+        Ok(self)
+    }
+
+    /// Adds one argument, the text of a JSON value.
+    pub fn argument(mut self, name: &str, json: &str) -> Result<Call, CallError> {
+        let value = parse_value(json)?;
+        if self.arguments.insert(name.to_owned(), value).is_some() {
+            return Err(CallError::Arguments(ArgumentProblem::Repeated));
+        }
+        self.check_size()?;
+        Ok(self)
+    }
+
+    /// Reads `{"operation": …, "resource": …, "arguments": …}`, the last two optional.
+    pub fn parse(json: &str) -> Result<Call, CallError> {
+        let mut members = parse_object(json)?;
+        let Some(Value::String(operation)) = members.remove("operation") else {
+            return Err(CallError::Form);
+        };
+        let mut call = Call::new(&operation)?;
+        match members.remove("resource") {
+            None => {}
+            Some(Value::String(uri)) => call = call.resource(&uri)?,
+            Some(_) => return Err(CallError::Form),
+        }
+        match members.remove("arguments") {
+            None => {}
+            Some(Value::Object(arguments)) => call.arguments = arguments,
+            Some(_) => return Err(CallError::Form),
+        }
+        call.check_size()?;
+        if members.is_empty() { Ok(call) } else { Err(CallError::Form) }
+    }
+
+    /// What is to be done.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// The URI of the resource it is about.
+    pub fn resource_uri(&self) -> Option<&str> {
+        self.resource.as_ref().map(Resource::as_str)
+    }
+
+    /// The arguments as they were read: pass on these and not the text that came in.
+    pub fn arguments_json(&self) -> &Map<String, Value> {
+        &self.arguments
+    }
+
+    /// SHA-256 of the canonical call: the RFC 8785 form of
+    /// `{"operation":…,"resource":…,"arguments":…}` without what is absent; empty arguments are absent.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.canonical()).into()
+    }
+
+    pub(crate) fn scheme(&self) -> Option<&str> {
+        self.resource.as_ref().map(Resource::scheme)
+    }
+
+    /// The arguments as Biscuit terms.
+    pub(crate) fn argument_terms(&self) -> impl Iterator<Item = (&str, Term)> {
+        self.arguments.iter().map(|(name, value)| (name.as_str(), term(value)))
+    }
+
+    fn canonical(&self) -> Vec<u8> {
+        let mut members = Map::new();
+        members.insert("operation".into(), self.operation.as_str().into());
+        if let Some(uri) = self.resource_uri() {
+            members.insert("resource".into(), uri.into());
+        }
+        if !self.arguments.is_empty() {
+            members.insert("arguments".into(), Value::Object(self.arguments.clone()));
+        }
+        canonical(&Value::Object(members))
+    }
+
+    fn check_size(&self) -> Result<(), CallError> {
+        let mut values = 0;
+        for value in self.arguments.values() {
+            count(value, 1, &mut values)?;
+        }
+        let bytes = canonical(&Value::Object(self.arguments.clone())).len();
+        match bytes > MAX_ARGUMENT_BYTES || self.arguments.len() > MAX_ARGUMENT_VALUES {
+            true => Err(CallError::Arguments(ArgumentProblem::TooLarge)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A URI equal to its WHATWG-normalised form, so that policy and server mean the same thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resource(Url);
+
+impl Resource {
+    fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+}
+
+impl FromStr for Resource {
+    type Err = CallError;
+
+    fn from_str(uri: &str) -> Result<Resource, CallError> {
+        let url = Url::parse(uri).map_err(|_| CallError::Resource { normal: None })?;
+        match url.as_str() == uri {
+            true => Ok(Resource(url)),
+            false => Err(CallError::Resource { normal: Some(url.to_string()) }),
+        }
+    }
+}
+
+/// A call that is not exact enough to be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No operation.
+    #[error(transparent)]
+    Operation(#[from] ScopeError),
+    /// No URI, or not in normal form.
+    #[error("the resource is not a URI in normal form{}", normal.as_ref().map_or(String::new(), |uri| format!("; write {uri}")))]
+    Resource {
+        /// The normal form, where there is one.
+        normal: Option<String>,
+    },
+    /// Arguments that two readers could read differently, or too large.
+    #[error("the arguments {0}")]
+    Arguments(ArgumentProblem),
+    /// Another form than that of a call.
+    #[error(
+        "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}}}, the last two optional"
+    )]
+    Form,
+}
+
+/// What is wrong with arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ArgumentProblem {
+    /// No JSON, or JSON with something behind it.
+    NotJson,
+    /// JSON, but no object.
+    NotAnObject,
+    /// A member stands twice.
+    Repeated,
+    /// An integer that readers round differently.
+    UnsafeInteger,
+    /// More bytes, values or levels than the caps allow.
+    TooLarge,
+}
+
+impl fmt::Display for ArgumentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ArgumentProblem::NotJson => {
+                f.write_str("are no JSON; a text needs its quotes, such as \"roadmap\"")
+            }
+            ArgumentProblem::NotAnObject => f.write_str("are no JSON object"),
+            ArgumentProblem::Repeated => {
+                f.write_str("have a member twice, which readers read differently")
+            }
+            ArgumentProblem::UnsafeInteger => write!(
+                f,
+                "have an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a string"
+            ),
+            ArgumentProblem::TooLarge => write!(
+                f,
+                "are larger than {MAX_ARGUMENT_BYTES} bytes, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels"
+            ),
+        }
+    }
+}
+
+/// What serde's error text is searched for: its errors carry no kind of their own.
+const REPEATED: &str = "hardtack: member twice";
+const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
+const TOO_DEEP: &str = "hardtack: too deep";
+
+fn parse_object(json: &str) -> Result<Map<String, Value>, CallError> {
+    match parse_value(json)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(CallError::Arguments(ArgumentProblem::NotAnObject)),
+    }
+}
+
+fn parse_value(json: &str) -> Result<Value, CallError> {
+    if json.len() > MAX_ARGUMENT_BYTES * 2 {
+        return Err(CallError::Arguments(ArgumentProblem::TooLarge));
+    }
+    serde_json::from_str::<Strict>(json).map(|strict| strict.0).map_err(|error| {
+        let text = error.to_string();
+        CallError::Arguments(match () {
+            () if text.contains(REPEATED) => ArgumentProblem::Repeated,
+            () if text.contains(UNSAFE_INTEGER) => ArgumentProblem::UnsafeInteger,
+            () if text.contains(TOO_DEEP) => ArgumentProblem::TooLarge,
+            () => ArgumentProblem::NotJson,
+        })
+    })
+}
+
+/// A JSON value without what two readers could read differently.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strict, D::Error> {
+        StrictSeed { depth: 0 }.deserialize(deserializer).map(Strict)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct StrictSeed {
+    depth: usize,
+}
+
+impl StrictSeed {
+    fn deeper<E: de::Error>(self) -> Result<StrictSeed, E> {
+        // The object of arguments is a level that the cap does not count, and a call is one more.
+        match self.depth < MAX_ARGUMENT_DEPTH + 2 {
+            true => Ok(StrictSeed { depth: self.depth + 1 }),
+            false => Err(E::custom(TOO_DEEP)),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for StrictSeed {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictSeed {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        number(Number::from(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        number(Number::from(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        number(Number::from_f64(value).ok_or(E::custom(UNSAFE_INTEGER))?)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let seed = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = elements.next_element_seed(seed)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let seed = self.deeper()?;
+        let mut members = Map::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(seed)?;
+            if members.insert(name, value).is_some() {
+                return Err(de::Error::custom(REPEATED));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+/// A number is an integer exactly when its RFC 8785 form is one, whatever it was written as. An
+/// integer is kept as such, so that `1e3` and `1000` are one value from here on.
+fn number<E: de::Error>(number: Number) -> Result<Value, E> {
+    let text = written(&number);
+    if !is_integer(&text) {
+        return Ok(Value::Number(number));
+    }
+    let value: Option<i64> = text.parse().ok();
+    let safe = value.filter(|value| value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs());
+    safe.map(|value| Value::Number(value.into())).ok_or(E::custom(UNSAFE_INTEGER))
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn written(number: &Number) -> String {
+    String::from_utf8_lossy(&canonical(&Value::Number(number.clone()))).into_owned()
+}
+
+/// The RFC 8785 form. A value that was read strictly has one.
+fn canonical(value: &Value) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(value).unwrap_or_default()
+}
+
+fn count(value: &Value, depth: usize, values: &mut usize) -> Result<(), CallError> {
+    *values += 1;
+    if depth > MAX_ARGUMENT_DEPTH || *values > MAX_ARGUMENT_VALUES {
+        return Err(CallError::Arguments(ArgumentProblem::TooLarge));
+    }
+    match value {
+        Value::Array(elements) => {
+            elements.iter().try_for_each(|value| count(value, depth + 1, values))
+        }
+        Value::Object(members) => {
+            members.values().try_for_each(|value| count(value, depth + 1, values))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn term(value: &Value) -> Term {
+    match value {
+        Value::Null => Term::Null,
+        Value::Bool(value) => Term::Bool(*value),
+        Value::String(text) => Term::Str(text.clone()),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => Term::Integer(integer),
+            None => Term::Str(written(number)),
+        },
+        Value::Array(elements) => Term::Array(elements.iter().map(term).collect()),
+        Value::Object(members) => {
+            let entries =
+                members.iter().map(|(name, value)| (MapKey::Str(name.clone()), term(value)));
+            Term::Map(entries.collect::<BTreeMap<_, _>>())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(json: &str) -> ArgumentProblem {
+        match Call::tool("t").unwrap().arguments(json) {
+            Err(CallError::Arguments(problem)) => problem,
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+
+    fn terms(json: &str) -> Vec<Term> {
+        Call::tool("t")
+            .unwrap()
+            .arguments(json)
+            .unwrap()
+            .argument_terms()
+            .map(|(_, term)| term)
+            .collect()
+    }
+
+    #[test]
+    fn what_two_readers_read_differently_is_refused() {
+        use ArgumentProblem::*;
+        for (json, expected) in [
+            (r#"{"a":1,"a":2}"#, Repeated),
+            (r#"{"a":{"b":[{"c":1,"c":1}]}}"#, Repeated),
+            (r#"{"a":1,"\u0061":2}"#, Repeated),
+            (r#"{"a":9007199254740992}"#, UnsafeInteger),
+            (r#"{"a":-9007199254740992}"#, UnsafeInteger),
+            (r#"{"a":9007199254740993}"#, UnsafeInteger),
+            (r#"{"a":100000000000000000000}"#, UnsafeInteger),
+            (r#"{"a":9007199254740992.0}"#, UnsafeInteger),
+            (r#"{"a":"\ud800"}"#, NotJson),
+            (r#"{"a":1e999}"#, NotJson),
+            (r#"{"a":NaN}"#, NotJson),
+            (r#"{"a":01}"#, NotJson),
+            (r#"{"a":1} {"#, NotJson),
+            ("\u{feff}{}", NotJson),
+            ("[]", NotAnObject),
+            ("null", NotAnObject),
+        ] {
+            assert_eq!(problem(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_an_integer_when_its_canonical_form_is() {
+        assert_eq!(terms(r#"{"a":1e3}"#), [Term::Integer(1000)]);
+        assert_eq!(terms(r#"{"a":1000.0}"#), [Term::Integer(1000)]);
+        assert_eq!(terms(r#"{"a":-0.0}"#), [Term::Integer(0)]);
+        assert_eq!(terms(r#"{"a":9007199254740991}"#), [Term::Integer(MAX_SAFE_INTEGER)]);
+        assert_eq!(terms(r#"{"a":1.5}"#), [Term::Str("1.5".into())]);
+        assert_eq!(terms(r#"{"a":1e21}"#), [Term::Str("1e+21".into())]);
+    }
+
+    #[test]
+    fn arguments_have_bounds() {
+        let wide = format!("{{\"a\":[{}]}}", vec!["1"; MAX_ARGUMENT_VALUES].join(","));
+        assert_eq!(problem(&wide), ArgumentProblem::TooLarge);
+        let deep =
+            |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(problem(&deep(MAX_ARGUMENT_DEPTH)), ArgumentProblem::TooLarge);
+        assert!(Call::tool("t").unwrap().arguments(&deep(MAX_ARGUMENT_DEPTH - 1)).is_ok());
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ARGUMENT_BYTES));
+        assert_eq!(problem(&long), ArgumentProblem::TooLarge);
+    }
+
+    #[test]
+    fn the_digest_is_of_the_canonical_form() {
+        let one =
+            Call::parse(r#"{"operation":"tools:call:pay","arguments":{"b":1e1,"a":"x"}}"#).unwrap();
+        let two = Call::tool("pay").unwrap().arguments(r#"{ "a": "x", "b": 10 }"#).unwrap();
+        assert_eq!(one.digest(), two.digest());
+        let expected =
+            Sha256::digest(br#"{"arguments":{"a":"x","b":10},"operation":"tools:call:pay"}"#);
+        assert_eq!(one.digest(), <[u8; 32]>::from(expected));
+        let empty = Call::tool("pay").unwrap().arguments("{}").unwrap();
+        assert_eq!(empty.digest(), Call::tool("pay").unwrap().digest());
+    }
+
+    #[test]
+    fn a_resource_is_in_normal_form() {
+        let read = |uri| Call::new("resources:read").unwrap().resource(uri);
+        for uri in ["https://notion.so/page", "file:///srv/data/a", "notion://page/1"] {
+            assert!(read(uri).is_ok(), "{uri}");
+        }
+        for uri in [
+            "https://notion.so/a/../b",
+            "HTTPS://notion.so/",
+            "https://notion.so:443/",
+            "page",
+            "https://notion.so/%2e%2e/b",
+            "file:///srv/./a",
+        ] {
+            assert!(matches!(read(uri), Err(CallError::Resource { .. })), "{uri}");
+        }
+    }
+}

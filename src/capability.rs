@@ -1,0 +1,257 @@
+//! Capability: a token in its holder's hands. Proves nothing yet.
+//!
+//! Parsing answers whether the token is of the profile's shape; whether it is authentic is for
+//! [`verify`](crate::verify) to say, at the tool server.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use biscuit_auth::builder::BlockBuilder;
+use prost::Message;
+
+use crate::chain::Chain;
+use crate::keys::{PrivateKey, PublicKey};
+use crate::profile::cost::{self, Sizes};
+use crate::profile::shape::{self, ShapeError, Shaped};
+use crate::profile::vocabulary::AMBIENT_PREDICATES;
+use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
+use crate::signing;
+
+pub use crate::signing::SigningError;
+
+/// URL-safe base64 (RFC 4648, section 5), as Biscuit writes it: with padding. Read with or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A token that can be delegated or presented.
+///
+/// `Debug` shows whose it is and not what it is: the text of a token is a secret.
+#[derive(Clone)]
+pub struct Capability {
+    shaped: Shaped,
+    chain: Chain,
+}
+
+/// What an agent expects of a token that it is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expect<'a> {
+    /// A grant for this subject, signed by this root key.
+    Root {
+        /// The root's public key.
+        key: PublicKey,
+        /// The subject's name.
+        subject: &'a str,
+    },
+    /// A last hop signed by this key.
+    Delegator {
+        /// The delegator's public key.
+        key: PublicKey,
+    },
+}
+
+/// A token that is not what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// Not a token of the profile.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Not signed by the expected root, or damaged.
+    #[error("the token is not signed by the expected root key")]
+    Root,
+    /// For somebody else.
+    #[error("the token is a grant for {found}, not for {expected}")]
+    Subject {
+        /// Whom it is for.
+        found: String,
+        /// Whom it should be for.
+        expected: String,
+    },
+    /// The last hop is not signed by the expected delegator.
+    #[error("the token's last hop is not signed by the expected delegator")]
+    Delegator,
+}
+
+/// A key with which the token cannot be signed further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HolderError {
+    /// The token is bound to another key.
+    #[error(
+        "this token can be signed further only by its holder {expected}, and the key given is {given}"
+    )]
+    WrongKey {
+        /// The holder's key.
+        expected: PublicKey,
+        /// The key that was given.
+        given: PublicKey,
+    },
+    /// The token is bound to a key and none was given.
+    #[error("this token is bound to its holder {expected}; give that holder's key")]
+    KeyNeeded {
+        /// The holder's key.
+        expected: PublicKey,
+    },
+    /// The token names no holder, so that a signature would say nothing.
+    #[error("this token names no holder, so a key has no use here; leave it out")]
+    KeyNotNeeded,
+    /// The token is a presentation, after which nothing may follow.
+    #[error(
+        "this is a presentation, which cannot be passed on; use the capability it was made from"
+    )]
+    Presentation,
+}
+
+impl Capability {
+    /// Reads a token's text: URL-safe base64 of a Biscuit.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if it is not of the profile's shape. No signature is looked at.
+    pub fn parse(text: &str) -> Result<Capability, ShapeError> {
+        // A third more text than bytes, and padding.
+        if text.len() > MAX_TOKEN_BYTES.div_ceil(3) * 4 {
+            return Err(ShapeError::TooLarge);
+        }
+        Capability::from_bytes(&BASE64.decode(text).map_err(|_| ShapeError::NotBase64)?)
+    }
+
+    /// Reads a token's bytes. Like [`Capability::parse`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Capability, ShapeError> {
+        let shaped = shape::gate(bytes)?;
+        let chain = Chain::read(&shaped)?;
+        let cost = cost::bound(&shaped.blocks, &least_sizes(&shaped, &chain));
+        if cost > MAX_COST {
+            return Err(ShapeError::TooCostly { cost });
+        }
+        Ok(Capability { shaped, chain })
+    }
+
+    /// Reads a token that somebody hands over, and checks that it comes from where it should: from
+    /// this root for this subject, or from this delegator. Verifies signatures only; what the chain
+    /// allows is in [`Capability::chain`].
+    pub fn accept(text: &str, expected: Expect<'_>) -> Result<Capability, AcceptError> {
+        let capability = Capability::parse(text)?;
+        match expected {
+            Expect::Root { key, subject } => {
+                signing::verify(&capability.shaped, &key).map_err(|_| AcceptError::Root)?;
+                let found = &capability.chain.grant.subject;
+                if found != subject {
+                    return Err(AcceptError::Subject {
+                        found: found.clone(),
+                        expected: subject.to_owned(),
+                    });
+                }
+            }
+            Expect::Delegator { key } => {
+                let last = capability.chain.hops.last().filter(|hop| hop.signer == Some(key));
+                let signed =
+                    last.is_some_and(|hop| signing::verify_external(&capability.shaped, hop.index));
+                if !signed {
+                    return Err(AcceptError::Delegator);
+                }
+            }
+        }
+        Ok(capability)
+    }
+
+    /// The token's text. A secret: whoever has it may hand it on, and its holder can use it.
+    pub fn to_base64(&self) -> String {
+        BASE64.encode(self.to_bytes())
+    }
+
+    /// The token's bytes: a Biscuit in Protobuf. A secret like its text.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.shaped.biscuit.encode_to_vec()
+    }
+
+    /// What the token says. Nothing of it is verified.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The unsigned hint which root key signed it.
+    pub fn root_key_id(&self) -> Option<u32> {
+        self.shaped.biscuit.root_key_id
+    }
+
+    pub(crate) fn shaped(&self) -> &Shaped {
+        &self.shaped
+    }
+
+    /// Appends a block and reads the result as a verifier would, so that what it would refuse is
+    /// never handed out.
+    pub(crate) fn append(
+        &self,
+        block: BlockBuilder,
+        key: Option<&PrivateKey>,
+    ) -> Result<Capability, AppendError> {
+        let extended = signing::append(&self.shaped.biscuit, block, key)?;
+        Ok(Capability::from_bytes(&extended.encode_to_vec())?)
+    }
+
+    pub(crate) fn seal(&self) -> Result<Capability, AppendError> {
+        let sealed = signing::seal(&self.shaped.biscuit)?;
+        Ok(Capability::from_bytes(&sealed.encode_to_vec())?)
+    }
+
+    /// Whether `key` is the one with which this token is signed further. A holder signs only over a
+    /// token that names its key: a signature over anything else fits tokens it has not seen.
+    pub(crate) fn check_holder(&self, key: Option<&PrivateKey>) -> Result<(), HolderError> {
+        if self.chain.presentation.is_some() {
+            return Err(HolderError::Presentation);
+        }
+        match (self.chain.holder(), key.map(PrivateKey::public)) {
+            (Some(expected), Some(given)) if expected != given => {
+                Err(HolderError::WrongKey { expected, given })
+            }
+            (Some(expected), None) => Err(HolderError::KeyNeeded { expected }),
+            (None, Some(_)) => Err(HolderError::KeyNotNeeded),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A block that cannot be appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The token cannot be extended.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The result would be refused by every verifier.
+    #[error("every verifier would refuse the result: {0}")]
+    Shape(#[from] ShapeError),
+}
+
+/// The sizes of the facts that a query meets at the least: the token's own, and what a verifier
+/// asserts for every request. The request's own arguments are counted in before evaluation.
+fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
+    let mut sizes = Sizes::default();
+    shaped.blocks.iter().flat_map(|block| &block.facts).for_each(|fact| sizes.add(fact));
+    for name in AMBIENT_PREDICATES {
+        let count = match name {
+            "delegated" | "delegated_key" | "unbound" => chain.hops.len() as u64,
+            "arg" => 0,
+            _ => 1,
+        };
+        sizes.facts += count;
+        *sizes.named.entry(name.to_owned()).or_default() += count;
+    }
+    sizes
+}
+
+impl fmt::Debug for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capability")
+            .field("subject", &self.chain.grant.subject)
+            .field("bearer", &self.chain.bearer_name())
+            .field("scopes", &self.chain.scopes())
+            .field("expires", &self.chain.expires())
+            .finish_non_exhaustive()
+    }
+}

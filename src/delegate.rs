@@ -1,0 +1,291 @@
+//! Delegate: a holder passes on a part of what it holds. No issuer, no network, not even the root's
+//! public key.
+
+use std::time::Duration;
+
+use biscuit_auth::builder::Term;
+
+use crate::block::{self, Writer};
+use crate::capability::{AppendError, Capability, HolderError};
+use crate::chain::Chain;
+use crate::keys::{PrivateKey, PublicKey};
+use crate::mint::{dedup, parse_scopes};
+use crate::names::{self, NameError};
+use crate::profile::life::{Life, LifeError};
+use crate::profile::{DEFAULT_LIVES, Lifetimes};
+use crate::scope::{Scope, ScopeError};
+use crate::timestamp::Timestamp;
+
+pub use crate::block::DatalogError;
+
+/// What is passed on, to whom and why.
+///
+/// ```
+/// # use hardtack::*;
+/// # let now = Timestamp::from_unix_seconds(1_795_428_000);
+/// # let issuer = Issuer::new(PrivateKey::generate());
+/// # let (grant, orchestrator) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+/// # let capability = issuer.mint(grant, now)?;
+/// let researcher = PrivateKey::generate();
+/// let delegation = Delegation::to("agent.researcher")
+///     .scope("tools:call:search")
+///     .reason("find the roadmap page")
+///     .holder(researcher.public());
+/// let delegated = capability.delegate(delegation, &orchestrator, now)?;
+/// assert_eq!(delegated.chain().depth(), 1);
+///
+/// // What would widen is an error that names what is wider than what.
+/// let wider = Delegation::to("agent.other").scope("*").reason("more").holder(researcher.public());
+/// let error = capability.delegate(wider, &orchestrator, now).unwrap_err();
+/// assert_eq!(error.to_string(), "the scope * is not covered by any scope of its parent: tools:call:*");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Delegation {
+    delegate: String,
+    scopes: Vec<String>,
+    audiences: Vec<String>,
+    reason: Option<String>,
+    checks: Vec<String>,
+    holder: Option<PublicKey>,
+    unbound: bool,
+    ttl: Option<Duration>,
+    longest: Duration,
+}
+
+impl Delegation {
+    /// A delegation to the agent that its delegator calls `agent`. It lives fifteen minutes, and
+    /// needs a scope, a reason and a holder.
+    pub fn to(agent: impl Into<String>) -> Delegation {
+        Delegation {
+            delegate: agent.into(),
+            scopes: Vec::new(),
+            audiences: Vec::new(),
+            reason: None,
+            checks: Vec::new(),
+            holder: None,
+            unbound: false,
+            ttl: None,
+            longest: Lifetimes::default().hop,
+        }
+    }
+
+    /// Passes on what [`Scope`] `scope` covers; may be called again for more.
+    pub fn scope(mut self, scope: impl Into<String>) -> Delegation {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Limits use to `audience`; may be called again for more. Without one, the parent's are kept.
+    pub fn audience(mut self, audience: impl Into<String>) -> Delegation {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Why this is delegated: one printable line of at most 256 bytes, which records and refusals
+    /// show.
+    pub fn reason(mut self, reason: impl Into<String>) -> Delegation {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Demands something more of every call, in Datalog:
+    /// `check all arg("amount", $a), $a <= 100`. `check all` also demands that the argument is there.
+    pub fn check(mut self, check: impl Into<String>) -> Delegation {
+        self.checks.push(check.into());
+        self
+    }
+
+    /// Binds the hop to whoever has the private half of `holder`.
+    pub fn holder(mut self, holder: PublicKey) -> Delegation {
+        self.holder = Some(holder);
+        self
+    }
+
+    /// Binds the hop to a key made on the way, and returns that key: an orchestrator that starts a
+    /// worker hands it both.
+    pub fn new_holder(self) -> (Delegation, PrivateKey) {
+        let key = PrivateKey::generate();
+        (self.holder(key.public()), key)
+    }
+
+    /// Binds the hop to nobody: whoever has the token may use it. Verifiers refuse it unless told
+    /// otherwise by name.
+    pub fn unbound(mut self) -> Delegation {
+        self.unbound = true;
+        self
+    }
+
+    /// Lives for `ttl`, in whole seconds; never longer than the parent.
+    pub fn ttl(mut self, ttl: Duration) -> Delegation {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// Allows a `ttl` of up to `longest` instead of an hour. Verifiers have a bound of their own
+    /// ([`Lifetimes`]) and must be given the same.
+    pub fn longest_life(mut self, longest: Duration) -> Delegation {
+        self.longest = longest;
+        self
+    }
+}
+
+impl Capability {
+    /// Passes on a part of this capability, signed with the `key` to which it is bound.
+    ///
+    /// # Errors
+    ///
+    /// [`DelegateError`], naming what would be wider than what.
+    pub fn delegate(
+        &self,
+        delegation: Delegation,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<Capability, DelegateError> {
+        append_hop(self, delegation, Some(key), now)
+    }
+
+    /// Passes on a part of a capability that is bound to nobody. The hop is signed by nobody in
+    /// particular, and verifiers refuse it unless told otherwise by name.
+    pub fn delegate_unbound(
+        &self,
+        delegation: Delegation,
+        now: Timestamp,
+    ) -> Result<Capability, DelegateError> {
+        append_hop(self, delegation, None, now)
+    }
+}
+
+fn append_hop(
+    parent: &Capability,
+    delegation: Delegation,
+    key: Option<&PrivateKey>,
+    now: Timestamp,
+) -> Result<Capability, DelegateError> {
+    parent.check_holder(key)?;
+    let chain = parent.chain();
+    let scopes = parse_scopes(&delegation.scopes)?;
+    let reason = delegation.reason.as_deref().ok_or(DelegateError::NoReason)?;
+    names::check_agent(&delegation.delegate)?;
+    names::check_reason(reason)?;
+    delegation.audiences.iter().try_for_each(|audience| names::check_audience(audience))?;
+    if delegation.holder.is_none() && !delegation.unbound {
+        return Err(DelegateError::NoHolder);
+    }
+    refuse_wider(chain, &scopes, &delegation.audiences)?;
+    let checks = delegation
+        .checks
+        .iter()
+        .map(|text| block::parse_check(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let life =
+        Life { asked: delegation.ttl, default: DEFAULT_LIVES.hop, longest: delegation.longest };
+    let expires = life.expiry(now, chain.expires())?;
+
+    let index = parent.shaped().blocks.len();
+    let mut writer = Writer::default()
+        .fact("hop", Term::Integer(index as i64))
+        .text("delegate", &delegation.delegate)
+        .texts("scope", &dedup(delegation.scopes))
+        .texts("audience", &dedup(delegation.audiences.clone()))
+        .fact("expires", Term::Date(expires.unix_seconds()))
+        .text("reason", reason)
+        .check(block::check_expiry(expires))
+        .check(block::check_scopes(&scopes));
+    if !delegation.audiences.is_empty() {
+        writer = writer.check(block::check_audiences(&delegation.audiences));
+    }
+    let block = writer.checks(&checks).holder(index, delegation.holder).finish();
+    Ok(parent.append(block, key)?)
+}
+
+/// The same questions that the verifier's walk asks.
+fn refuse_wider(
+    parent: &Chain,
+    scopes: &[Scope],
+    audiences: &[String],
+) -> Result<(), DelegateError> {
+    if scopes.is_empty() {
+        return Err(DelegateError::NoScope);
+    }
+    if let Some(scope) = first_wider_scope(parent.scopes(), scopes) {
+        let parent = parent.scopes().iter().map(Scope::as_str).collect::<Vec<_>>().join(", ");
+        return Err(DelegateError::ScopeWider { scope: scope.clone(), parent });
+    }
+    if let Some(audience) = first_wider_audience(parent.audiences(), audiences) {
+        let parent = parent.audiences().join(", ");
+        return Err(DelegateError::AudienceWider { audience: audience.to_owned(), parent });
+    }
+    if parent.depth() >= usize::from(parent.grant.max_depth) {
+        return Err(DelegateError::TooDeep { max_depth: parent.grant.max_depth });
+    }
+    Ok(())
+}
+
+/// The first scope that no single scope of the parent covers.
+pub(crate) fn first_wider_scope<'a>(parent: &[Scope], child: &'a [Scope]) -> Option<&'a Scope> {
+    child.iter().find(|scope| !parent.iter().any(|wider| wider.covers_scope(scope)))
+}
+
+/// The first audience that the parent does not have. A parent without audiences has all.
+pub(crate) fn first_wider_audience<'a>(parent: &[String], child: &'a [String]) -> Option<&'a str> {
+    let outside = |audience: &&String| !parent.is_empty() && !parent.contains(audience);
+    child.iter().find(outside).map(String::as_str)
+}
+
+/// A delegation that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DelegateError {
+    /// Not the holder's key.
+    #[error(transparent)]
+    Holder(#[from] HolderError),
+    /// A name or reason that is not of its form.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A scope that is not of its form.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// No scope.
+    #[error("a delegation needs at least one scope, such as tools:call:search")]
+    NoScope,
+    /// No reason.
+    #[error("a delegation needs a reason, which records and refusals show")]
+    NoReason,
+    /// Neither a holder nor the word that there is none.
+    #[error(
+        "a delegation is bound to the delegate's key; name it, or say by name that it is unbound"
+    )]
+    NoHolder,
+    /// A scope that the parent has not.
+    #[error("the scope {scope} is not covered by any scope of its parent: {parent}")]
+    ScopeWider {
+        /// The scope that was asked for.
+        scope: Scope,
+        /// The parent's scopes.
+        parent: String,
+    },
+    /// An audience that the parent has not.
+    #[error("the audience {audience} is not among its parent's: {parent}")]
+    AudienceWider {
+        /// The audience that was asked for.
+        audience: String,
+        /// The parent's audiences.
+        parent: String,
+    },
+    /// More hops than the grant allows.
+    #[error("the grant allows {max_depth} hops, and they are used up")]
+    TooDeep {
+        /// How many hops the grant allows.
+        max_depth: u8,
+    },
+    /// A life that cannot be given.
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    /// A check that cannot be read.
+    #[error(transparent)]
+    Check(#[from] DatalogError),
+    /// The block cannot be appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

@@ -1,0 +1,207 @@
+//! Present: what goes over the wire. One audience, minutes; or one exact call, once.
+
+use std::fmt;
+use std::time::Duration;
+
+use biscuit_auth::builder::Term;
+use rand_core::{OsRng, RngCore};
+
+use crate::block::{self, Writer};
+use crate::call::Call;
+use crate::capability::{AppendError, Capability, HolderError};
+use crate::chain::{PresentationKind, RevocationId};
+use crate::delegate::first_wider_audience;
+use crate::keys::PrivateKey;
+use crate::names::{self, NameError};
+use crate::profile::life::{Life, LifeError};
+use crate::profile::{DEFAULT_LIVES, Lifetimes};
+use crate::timestamp::Timestamp;
+
+/// From this many characters on, a bearer risks being cut off: common proxies take 8 KiB of header.
+pub const LONG_BEARER: usize = 8000;
+
+/// To whom a capability is presented, and how strictly.
+#[derive(Debug, Clone)]
+pub struct Presenting {
+    audience: String,
+    call: Option<Call>,
+    ttl: Option<Duration>,
+}
+
+impl Presenting {
+    /// For any granted calls to `audience`, for five minutes.
+    pub fn to(audience: impl Into<String>) -> Presenting {
+        Presenting { audience: audience.into(), call: None, ttl: None }
+    }
+
+    /// For this one call only, and once: the strict kind. Lives a minute.
+    pub fn call(mut self, call: Call) -> Presenting {
+        self.call = Some(call);
+        self
+    }
+
+    /// Lives for `ttl`, in whole seconds: ten minutes at most, two for a call; never longer than the
+    /// capability.
+    pub fn ttl(mut self, ttl: Duration) -> Presenting {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+/// A bearer token for one audience. `Debug` does not show it.
+#[derive(Clone)]
+pub struct Presentation {
+    capability: Capability,
+    text: String,
+}
+
+impl Presentation {
+    /// The bearer token, for `Authorization: Bearer …` (RFC 6750). A secret while it lives.
+    pub fn bearer(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the bearer is so long that proxies may cut it off.
+    pub fn is_long(&self) -> bool {
+        self.text.len() > LONG_BEARER
+    }
+
+    /// When it is no longer valid.
+    pub fn expires(&self) -> Timestamp {
+        self.capability.chain().expires()
+    }
+
+    /// The id by which it is revoked and recorded.
+    pub fn revocation_id(&self) -> Option<RevocationId> {
+        self.capability.chain().presentation.as_ref().map(|last| last.revocation_id)
+    }
+}
+
+impl fmt::Debug for Presentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Presentation").field(&self.capability).finish()
+    }
+}
+
+impl Capability {
+    /// Makes the bearer token for one audience, signed with the `key` to which this capability is
+    /// bound, and seals it.
+    ///
+    /// # Errors
+    ///
+    /// [`PresentError`], naming what is wrong.
+    pub fn present(
+        &self,
+        presenting: Presenting,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<Presentation, PresentError> {
+        append_presentation(self, presenting, Some(key), now)
+    }
+
+    /// Like [`Capability::present`], for a capability that is bound to nobody. Verifiers refuse it
+    /// unless told otherwise by name.
+    pub fn present_unbound(
+        &self,
+        presenting: Presenting,
+        now: Timestamp,
+    ) -> Result<Presentation, PresentError> {
+        append_presentation(self, presenting, None, now)
+    }
+}
+
+fn append_presentation(
+    parent: &Capability,
+    presenting: Presenting,
+    key: Option<&PrivateKey>,
+    now: Timestamp,
+) -> Result<Presentation, PresentError> {
+    parent.check_holder(key)?;
+    let chain = parent.chain();
+    names::check_audience(&presenting.audience)?;
+    let audiences = [presenting.audience];
+    if let Some(audience) = first_wider_audience(chain.audiences(), &audiences) {
+        let parent = chain.audiences().join(", ");
+        return Err(PresentError::AudienceWider { audience: audience.to_owned(), parent });
+    }
+    if let Some(call) = &presenting.call
+        && !chain.scopes().iter().any(|scope| scope.covers(call.operation()))
+    {
+        let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(PresentError::NotGranted { operation: call.operation().to_string(), scopes });
+    }
+    let kind =
+        if presenting.call.is_some() { PresentationKind::Call } else { PresentationKind::Session };
+    let expires = life(kind, presenting.ttl).expiry(now, chain.expires())?;
+
+    let index = parent.shaped().blocks.len();
+    let mut writer = Writer::default()
+        .fact("hop", Term::Integer(index as i64))
+        .text("presentation", kind.as_str())
+        .texts("audience", &audiences)
+        .fact("expires", Term::Date(expires.unix_seconds()))
+        .check(block::check_expiry(expires))
+        .check(block::check_audiences(&audiences));
+    if let Some(call) = &presenting.call {
+        let digest = call.digest();
+        writer = writer
+            .fact("digest", Term::Bytes(digest.to_vec()))
+            .fact("nonce", Term::Bytes(nonce().to_vec()))
+            .check(block::check_call(&digest));
+    }
+    let capability = parent.append(writer.finish(), key)?.seal()?;
+    let text = capability.to_base64();
+    Ok(Presentation { capability, text })
+}
+
+fn life(kind: PresentationKind, asked: Option<Duration>) -> Life {
+    let longest = Lifetimes::default();
+    match kind {
+        PresentationKind::Session => {
+            Life { asked, default: DEFAULT_LIVES.session, longest: longest.session }
+        }
+        PresentationKind::Call => {
+            Life { asked, default: DEFAULT_LIVES.call, longest: longest.call }
+        }
+    }
+}
+
+fn nonce() -> [u8; 16] {
+    let mut nonce = [0; 16];
+    OsRng.fill_bytes(&mut nonce);
+    nonce
+}
+
+/// A presentation that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PresentError {
+    /// Not the holder's key.
+    #[error(transparent)]
+    Holder(#[from] HolderError),
+    /// An audience that is not of its form.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An audience that the capability has not.
+    #[error("the audience {audience} is not among the capability's: {parent}")]
+    AudienceWider {
+        /// The audience that was asked for.
+        audience: String,
+        /// The capability's audiences.
+        parent: String,
+    },
+    /// A call that the capability does not allow.
+    #[error("the capability does not cover {operation}; it covers {scopes}")]
+    NotGranted {
+        /// The operation that was asked for.
+        operation: String,
+        /// The capability's scopes.
+        scopes: String,
+    },
+    /// A life that cannot be given.
+    #[error(transparent)]
+    Life(#[from] LifeError),
+    /// The block cannot be appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

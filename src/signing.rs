@@ -1,0 +1,223 @@
+//! Signing: the bytes that Biscuit signs, in one place for those who make signatures and those who
+//! check them.
+//!
+//! Biscuit specification, "Signature (version 1)", "Signature (external)" and "Sealing". Only
+//! signature version 1 is written and read: it covers the signature before it, which is what makes
+//! splicing impossible.
+
+use biscuit_auth::builder::BlockBuilder;
+use biscuit_auth::format::schema;
+use biscuit_auth::{ThirdPartyRequest, UnverifiedBiscuit};
+use prost::Message;
+
+use crate::keys::{PrivateKey, PublicKey};
+use crate::profile::shape::Shaped;
+
+const VERSION: u32 = 1;
+
+/// A token to which no block can be appended, or a block that cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SigningError {
+    /// A sealed token carries no secret with which to go on.
+    #[error("the token is sealed: nothing can be appended to it; use the one it was made from")]
+    Sealed,
+    /// The secret at the token's end does not belong to its last block.
+    #[error("the token is damaged: its last secret does not belong to its last block")]
+    WrongSecret,
+    /// Biscuit refused to write the block.
+    #[error("the block cannot be written as a Biscuit block")]
+    Block,
+}
+
+/// Why the signatures do not hold, and from which block on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadSignature {
+    pub(crate) block: usize,
+}
+
+/// Checks every signature of a token, from the root key to the proof at its end.
+pub(crate) fn verify(token: &Shaped, root: &PublicKey) -> Result<(), BadSignature> {
+    let mut signer = *root;
+    let mut previous: Option<&[u8; 64]> = None;
+    let signed = std::iter::once(&token.biscuit.authority).chain(&token.biscuit.blocks);
+    for (block, (signed, shaped)) in signed.zip(&token.blocks).enumerate() {
+        let bad = BadSignature { block };
+        if !signer.verify(&block_payload(signed, previous), &shaped.signature) {
+            return Err(bad);
+        }
+        if let Some((key, signature)) = &shaped.external {
+            let previous = previous.ok_or(bad)?;
+            if !key.verify(&external_payload(&signed.block, previous), signature) {
+                return Err(bad);
+            }
+        }
+        signer = next_key(signed).ok_or(bad)?;
+        previous = Some(&shaped.signature);
+    }
+    match verify_proof(&token.biscuit, &signer) {
+        true => Ok(()),
+        false => Err(BadSignature { block: token.biscuit.blocks.len() }),
+    }
+}
+
+/// Checks one external signature alone: did `key` sign this block for this place in a chain?
+pub(crate) fn verify_external(token: &Shaped, block: usize) -> bool {
+    let signed = block.checked_sub(1).and_then(|index| token.biscuit.blocks.get(index));
+    let before = block.checked_sub(1).and_then(|index| token.blocks.get(index));
+    let external = token.blocks.get(block).and_then(|block| block.external);
+    match (signed, before, external) {
+        (Some(signed), Some(before), Some((key, signature))) => {
+            key.verify(&external_payload(&signed.block, &before.signature), &signature)
+        }
+        _ => false,
+    }
+}
+
+/// Appends a block: third-party, signed by `signer`, or first-party if there is none.
+pub(crate) fn append(
+    token: &schema::Biscuit,
+    block: BlockBuilder,
+    signer: Option<&PrivateKey>,
+) -> Result<schema::Biscuit, SigningError> {
+    match signer {
+        Some(signer) => append_third_party(token, block, signer),
+        None => append_first_party(token, block),
+    }
+}
+
+/// Replaces the secret at the token's end by a signature, so that nothing can follow.
+pub(crate) fn seal(token: &schema::Biscuit) -> Result<schema::Biscuit, SigningError> {
+    let secret = next_secret(token)?;
+    let signature = secret.sign(&seal_payload(last(token))).to_vec();
+    let content = Some(schema::proof::Content::FinalSignature(signature));
+    Ok(schema::Biscuit { proof: schema::Proof { content }, ..token.clone() })
+}
+
+/// Biscuit writes and signs the block's content. The wrapping is done here: Biscuit's own cannot
+/// append to a chain in which a key comes back (A delegates to B, B to A).
+fn append_third_party(
+    token: &schema::Biscuit,
+    block: BlockBuilder,
+    signer: &PrivateKey,
+) -> Result<schema::Biscuit, SigningError> {
+    let secret = next_secret(token)?;
+    let previous_signature = last(token).signature.clone();
+    let request = schema::ThirdPartyBlockRequest {
+        legacy_previous_key: None,
+        legacy_public_keys: Vec::new(),
+        previous_signature,
+    };
+    let request = ThirdPartyRequest::deserialize(&request.encode_to_vec());
+    let signer = signer.to_biscuit().map_err(|_| SigningError::Block)?;
+    let written = request.and_then(|request| request.create_block(&signer, block));
+    let written = written.and_then(|block| block.serialize()).map_err(|_| SigningError::Block)?;
+    let written = schema::ThirdPartyBlockContents::decode(written.as_slice());
+    let written = written.map_err(|_| SigningError::Block)?;
+    let next = PrivateKey::generate();
+    let mut signed = schema::SignedBlock {
+        block: written.payload,
+        next_key: schema::PublicKey {
+            algorithm: schema::public_key::Algorithm::Ed25519 as i32,
+            key: next.public().to_bytes().to_vec(),
+        },
+        signature: Vec::new(),
+        external_signature: Some(written.external_signature),
+        version: Some(VERSION),
+    };
+    signed.signature = secret.sign(&block_payload(&signed, Some(&last(token).signature))).to_vec();
+    let mut extended = token.clone();
+    extended.blocks.push(signed);
+    extended.proof = proof_of(&next);
+    Ok(extended)
+}
+
+fn append_first_party(
+    token: &schema::Biscuit,
+    block: BlockBuilder,
+) -> Result<schema::Biscuit, SigningError> {
+    next_secret(token)?;
+    let token = UnverifiedBiscuit::from(token.encode_to_vec());
+    let bytes = token.and_then(|token| token.append(block)).and_then(|token| token.to_vec());
+    let bytes = bytes.map_err(|_| SigningError::Block)?;
+    schema::Biscuit::decode(bytes.as_slice()).map_err(|_| SigningError::Block)
+}
+
+fn block_payload(signed: &schema::SignedBlock, previous: Option<impl AsRef<[u8]>>) -> Vec<u8> {
+    let mut payload = b"\0BLOCK\0\0VERSION\0".to_vec();
+    payload.extend(VERSION.to_le_bytes());
+    payload.extend(b"\0PAYLOAD\0");
+    payload.extend(&signed.block);
+    payload.extend(b"\0ALGORITHM\0");
+    payload.extend(signed.next_key.algorithm.to_le_bytes());
+    payload.extend(b"\0NEXTKEY\0");
+    payload.extend(&signed.next_key.key);
+    if let Some(previous) = previous {
+        payload.extend(b"\0PREVSIG\0");
+        payload.extend(previous.as_ref());
+    }
+    if let Some(external) = &signed.external_signature {
+        payload.extend(b"\0EXTERNALSIG\0");
+        payload.extend(&external.signature);
+    }
+    payload
+}
+
+fn external_payload(block: &[u8], previous: &[u8; 64]) -> Vec<u8> {
+    let mut payload = b"\0EXTERNAL\0\0VERSION\0".to_vec();
+    payload.extend(VERSION.to_le_bytes());
+    payload.extend(b"\0PAYLOAD\0");
+    payload.extend(block);
+    payload.extend(b"\0PREVSIG\0");
+    payload.extend(previous);
+    payload
+}
+
+fn seal_payload(signed: &schema::SignedBlock) -> Vec<u8> {
+    let mut payload = signed.block.clone();
+    payload.extend(signed.next_key.algorithm.to_le_bytes());
+    payload.extend(&signed.next_key.key);
+    payload.extend(&signed.signature);
+    payload
+}
+
+fn verify_proof(token: &schema::Biscuit, last_key: &PublicKey) -> bool {
+    match &token.proof.content {
+        Some(schema::proof::Content::NextSecret(secret)) => {
+            read_secret(secret).is_some_and(|secret| secret.public() == *last_key)
+        }
+        Some(schema::proof::Content::FinalSignature(signature)) => {
+            let signature = signature.as_slice().try_into();
+            signature.is_ok_and(|signature| last_key.verify(&seal_payload(last(token)), signature))
+        }
+        None => false,
+    }
+}
+
+fn next_secret(token: &schema::Biscuit) -> Result<PrivateKey, SigningError> {
+    let Some(schema::proof::Content::NextSecret(secret)) = &token.proof.content else {
+        return Err(SigningError::Sealed);
+    };
+    let secret = read_secret(secret).ok_or(SigningError::WrongSecret)?;
+    match next_key(last(token)) {
+        Some(key) if key == secret.public() => Ok(secret),
+        _ => Err(SigningError::WrongSecret),
+    }
+}
+
+fn read_secret(secret: &[u8]) -> Option<PrivateKey> {
+    secret.try_into().ok().map(PrivateKey::from_bytes)
+}
+
+fn next_key(signed: &schema::SignedBlock) -> Option<PublicKey> {
+    let bytes = signed.next_key.key.as_slice().try_into().ok()?;
+    PublicKey::from_bytes(bytes).ok()
+}
+
+fn proof_of(next: &PrivateKey) -> schema::Proof {
+    schema::Proof { content: Some(schema::proof::Content::NextSecret(next.seed().to_vec())) }
+}
+
+fn last(token: &schema::Biscuit) -> &schema::SignedBlock {
+    token.blocks.last().unwrap_or(&token.authority)
+}

@@ -1,0 +1,188 @@
+//! Policy: what the people who run a tool server allow, read from a folder of Datalog.
+//!
+//! All files are one set: a `deny` that matches overrides every `allow`, whatever the order of the
+//! files, and what nothing allows is denied. `policies/README.md` lists the words.
+
+mod source;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use biscuit_auth::builder::{Convert, PolicyKind};
+use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
+use sha2::{Digest, Sha256};
+
+pub use source::{Location, SourceError};
+
+/// The built-in policy: what the chain grants is allowed.
+const BUILTIN: &str = include_str!("../../policies/default.datalog");
+
+/// The most bytes of one policy file: thousands of rules. A larger one is no policy.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The ending of policy files; others in the folder are left alone.
+const EXTENSION: &str = "datalog";
+
+/// A set of policies, ready to decide.
+///
+/// ```
+/// use hardtack::Policy;
+///
+/// let policy = Policy::parse("tools.datalog", r#"
+///     allow if tool("search"), granted($op);
+///     deny if depth($hops), $hops > 3;
+/// "#)?;
+/// assert!(Policy::parse("bad.datalog", r#"granted("tools:call:pay");"#).is_err());
+/// # Ok::<(), hardtack::PolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) symbols: SymbolTable,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) checks: Vec<(Location, Check)>,
+    pub(crate) denies: Vec<(Location, Vec<Rule>)>,
+    pub(crate) allows: Vec<(Location, Vec<Rule>)>,
+    digest: String,
+}
+
+impl Policy {
+    /// What the chain grants is allowed, and nothing else.
+    pub fn builtin() -> Policy {
+        // The text is part of this crate, and a test parses it; were it broken, nothing is allowed.
+        Policy::from_files(&[("default.datalog".to_owned(), BUILTIN.to_owned())])
+            .unwrap_or_else(|_| Policy::empty())
+    }
+
+    /// Reads every `*.datalog` file of a folder as one set.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] if the folder cannot be read or has no policy, and with file and line for
+    /// every statement that is refused.
+    pub fn load(folder: impl AsRef<Path>) -> Result<Policy, PolicyError> {
+        let folder = folder.as_ref();
+        let failed = |source| PolicyError::Read { path: folder.to_owned(), source };
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                paths.push(path);
+            }
+        }
+        if paths.is_empty() {
+            return Err(PolicyError::NoFiles { path: folder.to_owned() });
+        }
+        paths.sort();
+        let files = paths.iter().map(|path| Ok((name_of(path), read(path)?)));
+        Policy::from_files(&files.collect::<Result<Vec<_>, PolicyError>>()?)
+    }
+
+    /// Reads one policy text; `name` stands in messages.
+    pub fn parse(name: &str, text: &str) -> Result<Policy, PolicyError> {
+        Policy::from_files(&[(name.to_owned(), text.to_owned())])
+    }
+
+    /// What identifies this set in records: SHA-256 over names and texts of its files, as 64
+    /// hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+        let mut policy = Policy::empty();
+        let mut digest = Sha256::new();
+        for (name, text) in files {
+            for part in [name, text] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+            policy.add(name, text)?;
+        }
+        if policy.allows.is_empty() {
+            return Err(PolicyError::AllowsNothing);
+        }
+        policy.digest = hex::encode(digest.finalize());
+        Ok(policy)
+    }
+
+    fn empty() -> Policy {
+        Policy {
+            symbols: SymbolTable::new(),
+            facts: Vec::new(),
+            rules: Vec::new(),
+            checks: Vec::new(),
+            denies: Vec::new(),
+            allows: Vec::new(),
+            digest: String::new(),
+        }
+    }
+
+    fn add(&mut self, name: &str, text: &str) -> Result<(), SourceError> {
+        let statements = source::read(name, text)?;
+        for fact in statements.facts {
+            self.facts.push(fact.convert(&mut self.symbols));
+        }
+        for rule in statements.rules {
+            self.rules.push(rule.convert(&mut self.symbols));
+        }
+        for (at, check) in statements.checks {
+            self.checks.push((at, check.convert(&mut self.symbols)));
+        }
+        for (at, policy) in statements.policies {
+            let queries =
+                policy.queries.iter().map(|query| query.convert(&mut self.symbols)).collect();
+            match policy.kind {
+                PolicyKind::Allow => self.allows.push((at, queries)),
+                PolicyKind::Deny => self.denies.push((at, queries)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn read(path: &Path) -> Result<String, PolicyError> {
+    let failed = |source| PolicyError::Read { path: path.to_owned(), source };
+    if fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+        return Err(PolicyError::TooLarge { path: path.to_owned() });
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+/// A set of policies that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A statement that is refused.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A file or folder that cannot be read.
+    #[error("policy {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file that is no policy.
+    #[error("policy {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder without policies.
+    #[error("{} has no *.{EXTENSION} file", path.display())]
+    NoFiles {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Nothing would ever be allowed.
+    #[error("the policies have no `allow if`, so nothing could ever be allowed")]
+    AllowsNothing,
+}

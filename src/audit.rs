@@ -1,0 +1,205 @@
+//! Audit: what is remembered of a decision, and who remembers it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::Call;
+use crate::chain::RevocationId;
+use crate::policy::Policy;
+use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The call may go on.
+    Allow,
+    /// It may not.
+    Deny,
+    /// That cannot be said now, so it may not.
+    Undecided,
+}
+
+/// One decision: who, through whom and why, what, with which verdict and cause.
+///
+/// Holds no token and no key: revocation ids stand for them. Of a token that does not hold, nothing is
+/// remembered but the cause, since nothing it says is true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// The record's number, from 1 and without gaps; 0 until it is written.
+    pub sequence: u64,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The verdict.
+    pub decision: Verdict,
+    /// The stable name of the cause; none for an allowed call.
+    pub cause: Option<String>,
+    /// The block at which the cause was seen.
+    pub hop: Option<usize>,
+    /// The verdict in words.
+    pub message: String,
+    /// The operation that was asked for.
+    pub operation: String,
+    /// The resource that it is about.
+    pub resource: Option<String>,
+    /// Whose rights were used, and through whom.
+    pub chain: Option<AuditChain>,
+    /// Which set of policies decided.
+    pub policy: String,
+}
+
+/// A verified chain, as records have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditChain {
+    /// The subject.
+    pub subject: String,
+    /// The verifier's name for the root.
+    pub issuer: String,
+    /// The grant's id.
+    pub grant_id: RevocationId,
+    /// Through whom and why.
+    pub hops: Vec<AuditHop>,
+    /// To whom the chain was presented.
+    pub audience: String,
+    /// `session` or `call`.
+    pub presented: String,
+    /// The presentation's id.
+    pub presentation_id: RevocationId,
+}
+
+/// A hop, as records have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditHop {
+    /// What its delegator calls the agent.
+    pub delegate: String,
+    /// Why.
+    pub reason: String,
+    /// The hop's id.
+    pub id: RevocationId,
+}
+
+impl AuditRecord {
+    /// A record of an allowed call, still to be numbered.
+    pub(crate) fn new(
+        verified: Option<&VerifiedCapability>,
+        call: &Call,
+        policy: &Policy,
+        time: Timestamp,
+    ) -> AuditRecord {
+        AuditRecord {
+            sequence: 0,
+            time,
+            decision: Verdict::Allow,
+            cause: None,
+            hop: None,
+            message: "allowed".to_owned(),
+            operation: call.operation().to_string(),
+            resource: call.resource_uri().map(str::to_owned),
+            chain: verified.map(AuditChain::of),
+            policy: policy.digest().to_owned(),
+        }
+    }
+
+    /// The same, refused.
+    pub(crate) fn refused(
+        mut self,
+        decision: Verdict,
+        cause: &str,
+        hop: Option<usize>,
+        message: &str,
+    ) -> AuditRecord {
+        self.decision = decision;
+        self.cause = Some(cause.to_owned());
+        self.hop = hop;
+        self.message = message.to_owned();
+        self
+    }
+}
+
+impl AuditChain {
+    fn of(verified: &VerifiedCapability) -> AuditChain {
+        let chain = verified.chain();
+        let presentation = verified.presentation();
+        let hops = chain.hops.iter().map(|hop| AuditHop {
+            delegate: hop.delegate.clone(),
+            reason: hop.reason.clone(),
+            id: hop.revocation_id,
+        });
+        AuditChain {
+            subject: chain.grant.subject.clone(),
+            issuer: verified.issuer().to_owned(),
+            grant_id: chain.grant.revocation_id,
+            hops: hops.collect(),
+            audience: presentation.audience.clone(),
+            presented: presentation.kind.as_str().to_owned(),
+            presentation_id: presentation.revocation_id,
+        }
+    }
+}
+
+/// A presentation that is accepted once, and how long that must be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Once {
+    /// The presentation's id: its external signature, which a copy wrapped anew shares.
+    pub id: RevocationId,
+    /// When the presentation expires.
+    pub expires: Timestamp,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// Written under this number.
+    Recorded {
+        /// The record's number.
+        sequence: u64,
+    },
+    /// The presentation was accepted before. The record is written as refused.
+    Replayed {
+        /// The record's number.
+        sequence: u64,
+    },
+}
+
+/// The record cannot be written, or the presentation's use cannot be looked up. The guard then refuses
+/// as undecided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the record cannot be written: {0}")]
+pub struct LedgerUnavailable(pub String);
+
+/// Remembers decisions, and which presentations were accepted.
+pub trait Ledger: Send + Sync {
+    /// Writes one record durably before it returns. With `once`, looks in the same atomic step whether
+    /// the presentation was accepted before; if it was, the record is written as
+    /// [`refused_as_replayed`].
+    fn settle(
+        &self,
+        record: AuditRecord,
+        once: Option<Once>,
+    ) -> Result<Settlement, LedgerUnavailable>;
+}
+
+impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn settle(
+        &self,
+        record: AuditRecord,
+        once: Option<Once>,
+    ) -> Result<Settlement, LedgerUnavailable> {
+        (**self).settle(record, once)
+    }
+}
+
+/// The stable name of the cause when a presentation is accepted a second time.
+pub const REPLAYED: &str = "replayed";
+
+/// The record of a presentation that was accepted before.
+pub fn refused_as_replayed(record: AuditRecord) -> AuditRecord {
+    record.refused(Verdict::Deny, REPLAYED, None, REPLAYED_MESSAGE)
+}
+
+pub(crate) const REPLAYED_MESSAGE: &str =
+    "this call-bound presentation was accepted before and is good for once";

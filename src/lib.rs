@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+// The life of a capability.
+pub mod mint;
+pub mod delegate;
+pub mod present;
+pub mod verify;
+pub mod authorize;
+pub mod audit;
+pub mod guard;
+
+// What the stages consult.
+pub mod capability;
+pub mod chain;
+pub mod call;
+pub mod scope;
+pub mod names;
+pub mod keys;
+pub mod profile;
+pub mod timestamp;
+pub mod policy;
+pub mod revocation;
+pub mod store;
+mod block;
+mod datalog;
+mod signing;
+
+pub use audit::{AuditRecord, Ledger};
+pub use authorize::{AuthorizeError, authorize};
+pub use call::{Call, CallError};
+pub use capability::Capability;
+pub use chain::{Chain, RevocationId};
+pub use delegate::{DelegateError, Delegation};
+pub use guard::{Denial, Guard, Permit};
+pub use keys::{PrivateKey, PublicKey, RootKeys};
+pub use mint::{Grant, Issuer, MintError};
+pub use policy::{Policy, PolicyError};
+pub use present::{PresentError, Presentation, Presenting};
+pub use profile::Lifetimes;
+pub use revocation::{Revocation, Revocations};
+pub use scope::{Operation, Scope, ScopeError};
+pub use store::{Store, StoreError};
+pub use timestamp::Timestamp;
+pub use verify::{Directory, VerifiedCapability, Verifier, VerifyError};

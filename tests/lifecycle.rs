@@ -1,0 +1,286 @@
+//! The life of a capability, as the README tells it.
+
+mod common;
+
+use common::*;
+use hardtack::revocation::RevocationEntry;
+use hardtack::*;
+
+fn revoke(store: &Store, revocation: Revocation) {
+    store.revoke(RevocationEntry { revocation, revoked: NOW, reason: "test".to_owned() }).unwrap();
+}
+
+#[test]
+fn a_granted_call_is_allowed_and_recorded() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let permit = cast.guard(&store).check(cast.presented().bearer(), &search(), NOW).unwrap();
+    assert_eq!((permit.subject(), permit.agent()), ("user:alice", Some("agent.researcher")));
+    assert_eq!(permit.sequence(), Some(1));
+    let mut records = Vec::new();
+    store.each_record(|record| records.push(record)).unwrap();
+    let chain = records[0].chain.as_ref().unwrap();
+    assert_eq!(chain.hops[0].reason, "find the roadmap page");
+    assert_eq!(records[0].decision, audit::Verdict::Allow);
+}
+
+#[test]
+fn a_subject_presents_its_own_grant() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let bearer = cast.grant().present(Presenting::to(AUDIENCE), &cast.orchestrator, NOW).unwrap();
+    let permit = cast.guard(&store).check(bearer.bearer(), &search(), NOW).unwrap();
+    assert_eq!(permit.agent(), None);
+}
+
+#[test]
+fn another_tool_and_another_server_are_refused() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let delete = Call::tool("delete_page").unwrap();
+    assert_eq!(refusal(&guard, cast.presented().bearer(), &delete), ("not_granted", None));
+    let elsewhere =
+        cast.researchers().present(Presenting::to("mail.mcp"), &cast.researcher, NOW).unwrap();
+    assert_eq!(refusal(&guard, elsewhere.bearer(), &search()), ("wrong_audience", None));
+}
+
+#[test]
+fn a_stolen_capability_cannot_be_presented() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let stolen = cast.researchers();
+    assert!(matches!(
+        stolen.present(Presenting::to(AUDIENCE), &cast.thief, NOW),
+        Err(PresentError::Holder(_))
+    ));
+    assert_eq!(
+        refusal(&cast.guard(&store), &stolen.to_base64(), &search()),
+        ("not_presented", None)
+    );
+}
+
+#[test]
+fn revoking_the_parent_kills_the_child_and_not_its_sibling() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let first = cast.researchers();
+    let second = cast.researchers();
+    let below = |parent: &Capability| {
+        let helper = PrivateKey::generate();
+        let hop = Delegation::to("agent.helper")
+            .scope("tools:call:search")
+            .reason("help")
+            .holder(helper.public());
+        let child = parent.delegate(hop, &cast.researcher, NOW).unwrap();
+        child.present(Presenting::to(AUDIENCE), &helper, NOW).unwrap()
+    };
+    let (child, sibling) = (below(&first), below(&second));
+    guard.check(child.bearer(), &search(), NOW).unwrap();
+    revoke(&store, Revocation::Id { id: first.chain().hops[0].revocation_id });
+    assert_eq!(refusal(&guard, child.bearer(), &search()), ("revoked", Some(1)));
+    guard.check(sibling.bearer(), &search(), NOW).unwrap();
+}
+
+#[test]
+fn every_kind_of_revocation_stops_the_chain() {
+    let cast = Cast::new();
+    let chain = cast.researchers().chain().clone();
+    let bearer = cast.presented();
+    let block_signature = chain.signatures().filter(|(block, _)| *block == 1).nth(1).unwrap().1;
+    let of_other_token = cast.presented();
+    for (revocation, expected) in [
+        (Revocation::Subject { subject: "user:alice".into(), root: None }, 0),
+        (Revocation::Subject { subject: "user:alice".into(), root: Some(cast.root.public()) }, 0),
+        (Revocation::Holder { key: cast.orchestrator.public() }, 0),
+        (Revocation::Holder { key: cast.researcher.public() }, 1),
+        (Revocation::Agent { agent: "agent.researcher".into() }, 1),
+    ] {
+        let store = Store::in_memory().unwrap();
+        revoke(&store, revocation.clone());
+        let guard = cast.guard(&store);
+        assert_eq!(
+            refusal(&guard, bearer.bearer(), &search()),
+            ("revoked", Some(expected)),
+            "{revocation}"
+        );
+    }
+    for revocation in [
+        Revocation::Subject { subject: "user:bob".into(), root: None },
+        Revocation::Subject { subject: "user:alice".into(), root: Some(cast.thief.public()) },
+        Revocation::Id { id: block_signature },
+    ] {
+        let store = Store::in_memory().unwrap();
+        revoke(&store, revocation.clone());
+        cast.guard(&store).check(of_other_token.bearer(), &search(), NOW).unwrap();
+    }
+}
+
+#[test]
+fn a_subject_may_be_granted_anew_a_minute_after_it_was_revoked() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    revoke(&store, Revocation::Subject { subject: "user:alice".into(), root: None });
+    let guard = cast.guard(&store);
+    let mut answers = Vec::new();
+    for seconds in [0, 60, 61] {
+        let then = NOW + std::time::Duration::from_secs(seconds);
+        let grant = cast.issuer().mint(cast.grant_of(&["tools:call:*"]), then).unwrap();
+        let bearer = grant.present(Presenting::to(AUDIENCE), &cast.orchestrator, then).unwrap();
+        answers.push(guard.check(bearer.bearer(), &search(), then).is_ok());
+    }
+    assert_eq!(answers, [false, false, true]);
+}
+
+#[test]
+fn a_call_bound_presentation_is_good_for_its_exact_call_and_once() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let call = search().arguments(r#"{"query": "roadmap"}"#).unwrap();
+    let presenting = Presenting::to(AUDIENCE).call(call.clone());
+    let bearer = cast.researchers().present(presenting, &cast.researcher, NOW).unwrap();
+    let other = search().arguments(r#"{"query": "salaries"}"#).unwrap();
+    assert_eq!(refusal(&guard, bearer.bearer(), &other), ("other_call", None));
+    guard.check(bearer.bearer(), &call, NOW).unwrap();
+    assert_eq!(refusal(&guard, bearer.bearer(), &call), ("replayed", Some(2)));
+}
+
+#[test]
+fn of_many_at_once_one_call_bound_presentation_is_accepted() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let presenting = Presenting::to(AUDIENCE).call(search());
+    let bearer = cast.researchers().present(presenting, &cast.researcher, NOW).unwrap();
+    let accepted = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..32)
+            .map(|_| scope.spawn(|| guard.check(bearer.bearer(), &search(), NOW).is_ok()))
+            .collect();
+        tries
+            .into_iter()
+            .filter(|_| true)
+            .map(|t| t.join().unwrap())
+            .filter(|accepted| *accepted)
+            .count()
+    });
+    assert_eq!(accepted, 1);
+}
+
+#[test]
+fn widening_is_an_error_that_names_what_is_wider_than_what() {
+    let cast = Cast::new();
+    let grant = cast
+        .issuer()
+        .mint(cast.grant_of(&["tools:call:*"]).audience(AUDIENCE).max_depth(1), NOW)
+        .unwrap();
+    let error =
+        |delegation| grant.delegate(delegation, &cast.orchestrator, NOW).unwrap_err().to_string();
+    assert_eq!(
+        error(cast.to_researcher().scope("resources:read")),
+        "the scope resources:read is not covered by any scope of its parent: tools:call:*"
+    );
+    assert_eq!(
+        error(cast.to_researcher().audience("mail.mcp")),
+        "the audience mail.mcp is not among its parent's: notion.mcp"
+    );
+    let late = NOW + minutes(50);
+    let outlives = grant.delegate(cast.to_researcher().ttl(minutes(20)), &cast.orchestrator, late);
+    assert_eq!(
+        outlives.unwrap_err().to_string(),
+        "it would expire at 2026-11-23T11:10:00Z, after its parent, which expires at 2026-11-23T11:00:00Z; ask for at most 10m"
+    );
+    let child = grant.delegate(cast.to_researcher(), &cast.orchestrator, NOW).unwrap();
+    let deeper = child.delegate(cast.to_researcher(), &cast.researcher, NOW).unwrap_err();
+    assert_eq!(deeper.to_string(), "the grant allows 1 hops, and they are used up");
+}
+
+#[test]
+fn the_wrong_key_is_told_which_holder_is_expected() {
+    let cast = Cast::new();
+    let error =
+        cast.grant().delegate(cast.to_researcher(), &cast.thief, NOW).unwrap_err().to_string();
+    assert!(error.contains(&cast.orchestrator.public().to_string()), "{error}");
+}
+
+#[test]
+fn a_chain_in_which_a_key_comes_back_holds() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let back = Delegation::to("agent.orchestrator")
+        .scope("tools:call:search")
+        .reason("finish")
+        .holder(cast.orchestrator.public());
+    let capability = cast.researchers().delegate(back, &cast.researcher, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.orchestrator, NOW).unwrap();
+    cast.guard(&store).check(bearer.bearer(), &search(), NOW).unwrap();
+}
+
+#[test]
+fn a_delegators_check_binds_the_arguments() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let delegation = Delegation::to("agent.payer")
+        .scope("tools:call:pay")
+        .reason("pay the invoice")
+        .holder(cast.researcher.public())
+        .check(r#"check all arg("amount", $a), $a <= 100"#);
+    let capability = cast.grant().delegate(delegation, &cast.orchestrator, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    let pay = |arguments| Call::tool("pay").unwrap().arguments(arguments).unwrap();
+    guard.check(bearer.bearer(), &pay(r#"{"amount": 100}"#), NOW).unwrap();
+    assert_eq!(
+        refusal(&guard, bearer.bearer(), &pay(r#"{"amount": 101}"#)),
+        ("check_failed", Some(1))
+    );
+    assert_eq!(refusal(&guard, bearer.bearer(), &pay("{}")), ("check_failed", Some(1)));
+    assert_eq!(
+        refusal(&guard, bearer.bearer(), &pay(r#"{"amount": "9"}"#)),
+        ("not_evaluable", None)
+    );
+}
+
+#[test]
+fn roots_can_be_rotated_by_id() {
+    let cast = Cast::new();
+    let new = PrivateKey::generate();
+    let roots = RootKeys::default().and_with_id(1, cast.root.public()).and_with_id(2, new.public());
+    let verifier = Verifier::new(roots, AUDIENCE, revocation::RevocationUnchecked).unwrap();
+    let bearer = |issuer: Issuer| {
+        let grant = issuer.mint(cast.grant_of(&["tools:call:*"]), NOW).unwrap();
+        grant.present(Presenting::to(AUDIENCE), &cast.orchestrator, NOW).unwrap()
+    };
+    verifier.verify(bearer(cast.issuer().key_id(1)).bearer(), NOW).unwrap();
+    verifier.verify(bearer(Issuer::new(new).key_id(2)).bearer(), NOW).unwrap();
+    let unknown = verifier.verify(bearer(cast.issuer().key_id(3)).bearer(), NOW);
+    assert_eq!(unknown.unwrap_err(), VerifyError::UnknownRoot);
+    let swapped = verifier.verify(bearer(cast.issuer().key_id(2)).bearer(), NOW);
+    assert_eq!(swapped.unwrap_err(), VerifyError::Signature { block: 0 });
+}
+
+#[test]
+fn a_bearer_of_six_bound_hops_fits_into_a_header() {
+    let cast = Cast::new();
+    let mut holder = PrivateKey::from_bytes(&[2; 32]);
+    let mut capability = cast.grant();
+    for hop in 0..6 {
+        let delegation = Delegation::to(format!("agent.number.{hop}"))
+            .scope("tools:call:search")
+            .reason("find the roadmap page for the release notes")
+            .audience(AUDIENCE);
+        let (delegation, next) = delegation.new_holder();
+        capability = capability.delegate(delegation, &holder, NOW).unwrap();
+        holder = next;
+    }
+    let bearer = capability.present(Presenting::to(AUDIENCE), &holder, NOW).unwrap();
+    assert!(!bearer.is_long(), "{} characters", bearer.bearer().len());
+    let store = Store::in_memory().unwrap();
+    cast.guard(&store).check(bearer.bearer(), &search(), NOW).unwrap();
+}
+
+#[test]
+fn an_agent_can_say_from_whom_it_expects_a_token() {
+    use hardtack::capability::{AcceptError, Expect};
+    let cast = Cast::new();
+    let grant = cast.grant().to_base64();
+    let root = |key, subject| Capability::accept(&grant, Expect::Root { key, subject }).err();
+    assert_eq!(root(cast.root.public(), "user:alice"), None);
+    assert_eq!(root(cast.thief.public(), "user:alice"), Some(AcceptError::Root));
+    assert!(matches!(root(cast.root.public(), "user:bob"), Some(AcceptError::Subject { .. })));
+    let delegated = cast.researchers().to_base64();
+    let delegator = |key| Capability::accept(&delegated, Expect::Delegator { key }).err();
+    assert_eq!(delegator(cast.orchestrator.public()), None);
+    assert_eq!(delegator(cast.thief.public()), Some(AcceptError::Delegator));
+}

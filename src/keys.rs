@@ -33,7 +33,10 @@ impl PublicKey {
     /// anybody can make signatures.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
-        if key.is_weak() { Err(KeyError::NotAPoint) } else { Ok(PublicKey(key)) }
+        match key.is_weak() || !is_canonical(bytes) {
+            true => Err(KeyError::NotAPoint),
+            false => Ok(PublicKey(key)),
+        }
     }
 
     /// The encoding of RFC 8032, section 5.1.2.
@@ -56,6 +59,13 @@ impl PublicKey {
         biscuit_auth::PublicKey::from_bytes(&self.to_bytes(), Algorithm::Ed25519)
             .map_err(|_| KeyError::NotAPoint)
     }
+}
+
+/// Whether the y coordinate is below 2^255 − 19 (RFC 8032, section 5.1.3). Decoding reduces it, so that
+/// a few keys would have two encodings, of which a revocation names one.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    high & 0x7f < 0x7f || middle.iter().any(|byte| *byte < 0xff) || *low < 0xed
 }
 
 impl std::hash::Hash for PublicKey {
@@ -400,6 +410,18 @@ mod tests {
         for bytes in [identity, [0; 32]] {
             assert!(matches!(PublicKey::from_bytes(&bytes), Err(KeyError::NotAPoint)));
         }
+    }
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        // y = 4 + p encodes the point that y = 4 does.
+        let mut two = [0xff; 32];
+        (two[0], two[31]) = (0xed + 4, 0x7f);
+        let mut one = [0; 32];
+        one[0] = 4;
+        assert!(VerifyingKey::from_bytes(&one).is_ok() && VerifyingKey::from_bytes(&two).is_ok());
+        assert!(PublicKey::from_bytes(&one).is_ok());
+        assert!(matches!(PublicKey::from_bytes(&two), Err(KeyError::NotAPoint)));
     }
 
     #[test]

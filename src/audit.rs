@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
-use crate::chain::RevocationId;
+use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
@@ -22,8 +22,8 @@ pub enum Verdict {
 
 /// One decision: who, through whom and why, what, with which verdict and cause.
 ///
-/// Holds no token and no key: revocation ids stand for them. Of a token that does not hold, nothing is
-/// remembered but the cause, since nothing it says is true.
+/// Holds no token and no key: revocation ids stand for them. Of a token whose signatures do not hold,
+/// nothing is remembered but the cause, since nothing that it says need be true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditRecord {
@@ -49,10 +49,13 @@ pub struct AuditRecord {
     pub policy: String,
 }
 
-/// A verified chain, as records have it.
+/// A chain, as records have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditChain {
+    /// Whether the whole chain holds. If not, its signatures do, and so do subject and grant; what hops
+    /// and presentation say is what somebody wrote there.
+    pub verified: bool,
     /// The subject.
     pub subject: String,
     /// The verifier's name for the root.
@@ -61,12 +64,12 @@ pub struct AuditChain {
     pub grant_id: RevocationId,
     /// Through whom and why.
     pub hops: Vec<AuditHop>,
-    /// To whom the chain was presented.
-    pub audience: String,
+    /// To whom the chain was presented, if it was.
+    pub audience: Option<String>,
     /// `session` or `call`.
-    pub presented: String,
+    pub presented: Option<String>,
     /// The presentation's id.
-    pub presentation_id: RevocationId,
+    pub presentation_id: Option<RevocationId>,
 }
 
 /// A hop, as records have it.
@@ -84,7 +87,7 @@ pub struct AuditHop {
 impl AuditRecord {
     /// A record of an allowed call, still to be numbered.
     pub(crate) fn new(
-        verified: Option<&VerifiedCapability>,
+        chain: Option<AuditChain>,
         call: &Call,
         policy: &Policy,
         time: Timestamp,
@@ -98,7 +101,7 @@ impl AuditRecord {
             message: "allowed".to_owned(),
             operation: call.operation().to_string(),
             resource: call.resource_uri().map(str::to_owned),
-            chain: verified.map(AuditChain::of),
+            chain,
             policy: policy.digest().to_owned(),
         }
     }
@@ -119,23 +122,30 @@ impl AuditRecord {
     }
 }
 
+impl From<&VerifiedCapability> for AuditChain {
+    fn from(verified: &VerifiedCapability) -> AuditChain {
+        AuditChain { verified: true, ..AuditChain::authentic(verified.chain(), verified.issuer()) }
+    }
+}
+
 impl AuditChain {
-    fn of(verified: &VerifiedCapability) -> AuditChain {
-        let chain = verified.chain();
-        let presentation = verified.presentation();
+    /// What a token says whose signatures hold, whether or not the rest of it does.
+    pub(crate) fn authentic(chain: &Chain, issuer: &str) -> AuditChain {
+        let presentation = chain.presentation.as_ref();
         let hops = chain.hops.iter().map(|hop| AuditHop {
             delegate: hop.delegate.clone(),
             reason: hop.reason.clone(),
             id: hop.revocation_id,
         });
         AuditChain {
+            verified: false,
             subject: chain.grant.subject.clone(),
-            issuer: verified.issuer().to_owned(),
+            issuer: issuer.to_owned(),
             grant_id: chain.grant.revocation_id,
             hops: hops.collect(),
-            audience: presentation.audience.clone(),
-            presented: presentation.kind.as_str().to_owned(),
-            presentation_id: presentation.revocation_id,
+            audience: presentation.map(|last| last.audience.clone()),
+            presented: presentation.map(|last| last.kind.as_str().to_owned()),
+            presentation_id: presentation.map(|last| last.revocation_id),
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::fmt;
 
 use crate::audit::{
-    AuditRecord, Ledger, LedgerUnavailable, Once, REPLAYED, REPLAYED_MESSAGE, Settlement, Verdict,
+    AuditChain, AuditRecord, Ledger, LedgerUnavailable, Once, REPLAYED, REPLAYED_MESSAGE,
+    Settlement, Verdict,
 };
 use crate::authorize::{AuthorizeError, authorize};
 use crate::call::Call;
 use crate::chain::{Chain, PresentationKind};
 use crate::policy::{Location, Policy};
 use crate::timestamp::Timestamp;
-use crate::verify::{VerifiedCapability, Verifier, VerifyError};
+use crate::verify::{Rejection, VerifiedCapability, Verifier, VerifyError};
 
 /// What a tool server asks before each call.
 ///
@@ -54,15 +55,21 @@ impl Guard {
     ///
     /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
-        let verified = match self.verifier.verify(bearer, now) {
+        let verified = match self.verifier.examine(bearer, now) {
             Ok(verified) => verified,
-            Err(error) => return Err(self.refuse(None, call, now, error.into())),
+            Err(rejection) => {
+                let Rejection { error, authentic } = *rejection;
+                let chain = authentic
+                    .map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
+                return Err(self.refuse(chain, call, now, error.into()));
+            }
         };
+        let chain = AuditChain::from(&verified);
         let allowed = match authorize(&verified, &self.policy, call) {
             Ok(allowed) => allowed,
-            Err(error) => return Err(self.refuse(Some(&verified), call, now, error.into())),
+            Err(error) => return Err(self.refuse(Some(chain), call, now, error.into())),
         };
-        let record = AuditRecord::new(Some(&verified), call, &self.policy, now);
+        let record = AuditRecord::new(Some(chain), call, &self.policy, now);
         match self.settle(record, once(&verified))? {
             Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),
             Some(Settlement::Recorded { sequence }) => {
@@ -75,13 +82,13 @@ impl Guard {
     /// Records a refusal; one that cannot be recorded becomes undecided.
     fn refuse(
         &self,
-        verified: Option<&VerifiedCapability>,
+        chain: Option<AuditChain>,
         call: &Call,
         now: Timestamp,
         denial: Denial,
     ) -> Denial {
         let refusal = denial.refusal();
-        let record = AuditRecord::new(verified, call, &self.policy, now);
+        let record = AuditRecord::new(chain, call, &self.policy, now);
         let record = record.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
         match self.settle(record, None) {
             Ok(_) => denial,

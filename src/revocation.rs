@@ -82,6 +82,28 @@ pub struct RevocationEntry {
     pub reason: String,
 }
 
+impl RevocationEntry {
+    /// Revokes as of `revoked`, for a reason.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for a name that could never match, or a reason that does not print.
+    pub fn new(
+        revocation: Revocation,
+        revoked: Timestamp,
+        reason: impl Into<String>,
+    ) -> Result<RevocationEntry, NameError> {
+        let entry = RevocationEntry { revocation, revoked, reason: reason.into() };
+        entry.check()?;
+        Ok(entry)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), NameError> {
+        self.revocation.check()?;
+        names::check_reason(&self.reason)
+    }
+}
+
 /// What of a chain is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {

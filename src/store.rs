@@ -140,7 +140,7 @@ impl Store {
 
     /// Revokes all of these in one commit, or none.
     pub fn revoke_all(&self, entries: Vec<RevocationEntry>) -> Result<(), StoreError> {
-        entries.iter().try_for_each(|entry| entry.revocation.check())?;
+        entries.iter().try_for_each(RevocationEntry::check)?;
         self.ask(|answer| Job::Revoke { entries, answer })
     }
 

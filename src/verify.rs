@@ -14,7 +14,7 @@ use crate::keys::{PublicKey, RootKeys};
 use crate::names::{self, NameError};
 use crate::profile::shape::ShapeError;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
-use crate::revocation::{RevocationSource, RevocationsUnavailable, Revoked};
+use crate::revocation::{RevocationSource, RevocationsUnavailable, Revoked, RevokedBy};
 use crate::scope::Scope;
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
@@ -108,21 +108,45 @@ impl Verifier {
     ///
     /// [`VerifyError`]: the first thing that does not hold, in the order of `docs/profile.md`.
     pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, VerifyError> {
-        let capability = Capability::parse(bearer)?;
-        let chain = capability.chain();
-        refuse_expired(chain, now)?;
-        let (root, issuer) = self.authenticate(&capability)?;
-        if let Some(Revoked { block, by }) = self.revocations.revoked(chain, &root)? {
-            return Err(VerifyError::Revoked { block, by: by.to_string() });
+        self.examine(bearer, now).map_err(|rejection| rejection.error)
+    }
+
+    /// Like [`Verifier::verify`]; of a token whose signatures hold, the record learns more.
+    pub(crate) fn examine(
+        &self,
+        bearer: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Rejection>> {
+        let unauthentic = |error| Box::new(Rejection { error, authentic: None });
+        let capability = Capability::parse(bearer).map_err(|error| unauthentic(error.into()))?;
+        refuse_expired(capability.chain(), now).map_err(unauthentic)?;
+        let (root, issuer) = self.authenticate(&capability).map_err(unauthentic)?;
+        match self.walk(capability.chain(), &root, now) {
+            Ok(presentation) => Ok(VerifiedCapability {
+                presentation: presentation.clone(),
+                issuer,
+                at: now,
+                resource_schemes: self.resource_schemes.clone(),
+                capability,
+            }),
+            Err(error) => {
+                let authentic = Some(Authentic { capability, issuer });
+                Err(Box::new(Rejection { error, authentic }))
+            }
         }
-        let presentation = Walk { verifier: self, chain, now }.walk()?;
-        Ok(VerifiedCapability {
-            presentation: presentation.clone(),
-            issuer,
-            at: now,
-            resource_schemes: self.resource_schemes.clone(),
-            capability,
-        })
+    }
+
+    /// What is asked of a token whose signatures hold.
+    fn walk<'a>(
+        &'a self,
+        chain: &'a Chain,
+        root: &PublicKey,
+        now: Timestamp,
+    ) -> Result<&'a PresentationBlock, VerifyError> {
+        if let Some(Revoked { block, by }) = self.revocations.revoked(chain, root)? {
+            return Err(VerifyError::Revoked { block, by });
+        }
+        Walk { verifier: self, chain, now }.walk()
     }
 
     /// The root key whose signature the token bears, and the name that this verifier has for it.
@@ -228,6 +252,20 @@ impl VerifiedCapability {
     }
 }
 
+/// Why a token does not hold, and what it says if its signatures do.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) error: VerifyError,
+    pub(crate) authentic: Option<Authentic>,
+}
+
+/// A token whose signatures hold, and the verifier's name for the root that made it.
+#[derive(Debug)]
+pub(crate) struct Authentic {
+    pub(crate) capability: Capability,
+    pub(crate) issuer: String,
+}
+
 /// A token that does not hold. `block` counts from 0, the grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -258,7 +296,7 @@ pub enum VerifyError {
         /// The block.
         block: usize,
         /// By what.
-        by: String,
+        by: RevokedBy,
     },
     /// The revocation source cannot answer.
     #[error(transparent)]

@@ -1,1 +1,37 @@
-fn main() {}
+//! The `hardtack` command: a door to the library, for people and scripts.
+//!
+//! Tokens come in on standard input and go out on standard output, so that they never stand in a
+//! process list. Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed.
+
+mod args;
+mod command;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Verb};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.verb {
+        Verb::Keygen(arguments) => command::keygen::run(&arguments),
+        Verb::Mint(arguments) => command::mint::run(arguments),
+        Verb::Delegate(arguments) => command::delegate::run(arguments),
+        Verb::Present(arguments) => command::present::run(&arguments),
+        Verb::Inspect(arguments) => command::inspect::run(&arguments),
+        Verb::Check(arguments) => command::check::run(&arguments),
+        Verb::Revoke(arguments) => command::revoke::run(arguments),
+        Verb::Revocations(arguments) => command::revocations::run(&arguments),
+        Verb::Audit(arguments) => command::audit::run(&arguments),
+        Verb::Demo => command::demo::run(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::complain(&*error);
+            ExitCode::from(args::EXIT_FAILED)
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Arguments: what can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+use hardtack::{PublicKey, RevocationId, Timestamp};
+
+/// `check`: the call is denied.
+pub(crate) const EXIT_DENIED: u8 = 1;
+
+/// `check`: undecided. All verbs: wrong usage, or failed.
+pub(crate) const EXIT_FAILED: u8 = 2;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Capability tokens for AI agents: delegated offline, narrowed at every hop, verified offline,
+/// revoked from above.
+///
+/// Tokens come in on standard input and go out on standard output. Start with `hardtack demo`.
+#[derive(Debug, Parser)]
+#[command(name = "hardtack", version, styles = STYLES, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Keygen(Keygen),
+    Mint(Mint),
+    Delegate(Delegate),
+    Present(Present),
+    Inspect(Inspect),
+    Check(Check),
+    Revoke(Revoke),
+    Revocations(Revocations),
+    Audit(Audit),
+    /// Walk the whole life of a capability in a scratch folder, and show each refusal
+    #[command(after_help = "Example:\n  hardtack demo")]
+    Demo,
+}
+
+/// Make a key pair: the private key into a new file (mode 0600), the public key on stdout
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hardtack keygen --out root.key > root.pub")]
+pub(crate) struct Keygen {
+    /// The new file for the private key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Write PEM (PKCS #8) instead of Biscuit's text form
+    #[arg(long)]
+    pub(crate) pem: bool,
+}
+
+/// Sign a grant: what a subject may do, for the holder of a key to pass on
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hardtack keygen --out root.key > root.pub
+  hardtack mint --key root.key --subject user:alice --scope 'tools:call:*' \\
+      --audience notion.mcp --new-holder orchestrator.key > grant.token")]
+pub(crate) struct Mint {
+    /// The root's private key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Whose rights these are, such as user:alice
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: String,
+    /// What may be done, such as tools:call:search or tools:call:*
+    #[arg(long, value_name = "SCOPE", required = true, num_args = 1..)]
+    pub(crate) scope: Vec<String>,
+    /// Where it may be used; without one, a hop or the presentation names it
+    #[arg(long, value_name = "AUDIENCE", num_args = 1..)]
+    pub(crate) audience: Vec<String>,
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// How long it lives, 24h at most
+    #[arg(long, value_name = "TIME", value_parser = life, default_value = "1h")]
+    pub(crate) ttl: Duration,
+    /// A further fact about the subject that policies may read, such as 'role("editor")'
+    #[arg(long, value_name = "DATALOG")]
+    pub(crate) fact: Vec<String>,
+    /// How many hops may follow, 13 at most
+    #[arg(long, value_name = "HOPS", default_value_t = 8)]
+    pub(crate) max_depth: u8,
+    /// A hint to verifiers that trust several root keys which one this is
+    #[arg(long, value_name = "N")]
+    pub(crate) key_id: Option<u32>,
+}
+
+/// Pass on a part of a capability, offline: the token on stdin, the narrower one on stdout
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hardtack delegate --key orchestrator.key --to agent.researcher --scope tools:call:search \\
+      --reason 'find the roadmap page' --new-holder researcher.key < grant.token > researcher.token")]
+pub(crate) struct Delegate {
+    /// The private key of the token's holder; left out only where the token names none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// What you call the agent to which you delegate
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) holder: Holder,
+    /// What it may do; covered by a scope of the token
+    #[arg(long, value_name = "SCOPE", required = true, num_args = 1..)]
+    pub(crate) scope: Vec<String>,
+    /// Why, in one line; records and refusals show it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Where it may be used; among the token's audiences, which are kept without this
+    #[arg(long, value_name = "AUDIENCE", num_args = 1..)]
+    pub(crate) audience: Vec<String>,
+    /// How long it lives: 15m or what is left of the token, 1h at most
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    pub(crate) ttl: Option<Duration>,
+    /// What every call must satisfy, such as 'check all arg("amount", $a), $a <= 100'
+    #[arg(long, value_name = "DATALOG")]
+    pub(crate) check: Vec<String>,
+}
+
+/// Who may use the token next.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Holder {
+    /// The public key of whoever may use it; without one, anybody who has it, which verifiers refuse
+    #[arg(long, value_name = "PUB")]
+    pub(crate) holder: Option<PublicKey>,
+    /// Make the holder's key on the way, and save the private half in this new file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_holder: Option<PathBuf>,
+}
+
+/// Make the bearer token for one audience: the capability on stdin, the bearer on stdout
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack present --key researcher.key --audience notion.mcp < researcher.token > bearer.token
+  hardtack present --key researcher.key --audience notion.mcp \\
+      --call '{\"operation\": \"tools:call:search\", \"arguments\": {\"query\": \"roadmap\"}}' \\
+      < researcher.token > once.token")]
+pub(crate) struct Present {
+    /// The private key of the capability's holder; left out only where it names none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The server to which it is presented
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: String,
+    /// How long it lives: 5m, 10m at most; for one call 60s, 2m at most
+    #[arg(long, value_name = "TIME", value_parser = life)]
+    pub(crate) ttl: Option<Duration>,
+    /// Good for this one call only, and once: {"operation": …, "resource": …, "arguments": …}
+    #[arg(long, value_name = "JSON")]
+    pub(crate) call: Option<String>,
+}
+
+/// Show what a token says, without verifying anything of it: the token on stdin
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hardtack inspect < researcher.token")]
+pub(crate) struct Inspect {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Decide one call as a tool server would: the bearer on stdin
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hardtack check --root \"$(cat root.pub)\" --audience notion.mcp --operation tools:call:search \\
+      --arg 'query=\"roadmap\"' --store hardtack.store < bearer.token
+
+Exit codes: 0 allowed, 1 denied, 2 undecided or wrong usage.")]
+pub(crate) struct Check {
+    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; may be repeated
+    #[arg(long, value_name = "PUB", required = true, num_args = 1.., value_parser = root)]
+    pub(crate) root: Vec<(Option<u32>, PublicKey)>,
+    /// The name of this server
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: String,
+    /// What is to be done, such as tools:call:search
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) operation: String,
+    /// The resource it is about, in normal form
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// An argument of the call, such as 'amount=20' or 'query="roadmap"'; may be repeated
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) arg: Vec<String>,
+    /// The folder of policies; without it, what is granted is allowed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+    /// The store of revocations and records, made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+    /// Accept hops that are bound to no holder, which anybody who had the token may have appended
+    #[arg(long)]
+    pub(crate) accept_unbound_hops: bool,
+    /// Decide as of this moment (RFC 3339) instead of now
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) at: Option<Timestamp>,
+    /// Answer as JSON: {"decision", "cause", "hop", "message"}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Revoke a hop, a subject, an agent or a key, and everything below it
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack inspect --json < grant.token   # shows the ids
+  hardtack revoke --store hardtack.store --agent agent.orchestrator --reason 'laptop stolen'")]
+pub(crate) struct Revoke {
+    /// The store, made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) what: Revoked,
+    /// Of grants by this root only; with --subject
+    #[arg(long, value_name = "PUB", requires = "subject")]
+    pub(crate) root: Option<PublicKey>,
+    /// Why, in one line
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Revoked {
+    /// A block's id: the hop made for an agent, and all below it
+    #[arg(long, value_name = "HEX")]
+    pub(crate) id: Option<RevocationId>,
+    /// Every grant of a subject that was issued up to now
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Option<String>,
+    /// Every hop to an agent of this name (its delegator can choose another)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Everything bound to this key
+    #[arg(long, value_name = "PUB")]
+    pub(crate) holder: Option<PublicKey>,
+}
+
+/// List what is revoked
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hardtack revocations --store hardtack.store")]
+pub(crate) struct Revocations {
+    /// The store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    /// As one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List what was decided
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hardtack audit --store hardtack.store --json")]
+pub(crate) struct Audit {
+    /// The store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    /// As JSON Lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn life(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a time is written like 90s, 15m or 1h 30m".to_owned())
+}
+
+fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
+    let key = |text: &str| text.parse::<PublicKey>().map_err(|error| error.to_string());
+    match text.split_once('=') {
+        Some((id, rest)) => {
+            let id = id
+                .parse()
+                .map_err(|_| "a key id is a whole number, as in 1=ed25519/…".to_owned())?;
+            Ok((Some(id), key(rest)?))
+        }
+        None => Ok((None, key(text)?)),
+    }
+}

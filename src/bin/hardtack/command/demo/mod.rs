@@ -1,0 +1,238 @@
+//! `hardtack demo`: the whole life of a capability, on real keys, a real store and a real policy
+//! folder.
+
+mod forge;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hardtack::revocation::RevocationEntry;
+use hardtack::{
+    Call, Capability, Delegation, Denial, Grant, Guard, Issuer, Policy, Presenting, PrivateKey,
+    PublicKey, Revocation, RootKeys, Store, Timestamp, Verifier,
+};
+
+use crate::command::{audit, tree};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now};
+
+const AUDIENCE: &str = "notion.mcp";
+
+pub(crate) fn run() -> Done {
+    let scratch = tempfile::tempdir()?;
+    let scene = Scene::set(scratch.path())?;
+    scene.delegate()?;
+    scene.call()?;
+    scene.refuse()?;
+    scene.revoke()?;
+    scene.show_records()?;
+    anstream::println!(
+        "\n{FAINT}The scratch folder with its keys and store is removed now. Next: hardtack --help{FAINT:#}"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A human, two agents, a tool server, and the tokens that pass between them.
+struct Scene {
+    now: Timestamp,
+    root: PublicKey,
+    alice: PrivateKey,
+    orchestrator: PrivateKey,
+    researcher: PrivateKey,
+    grant: Capability,
+    orchestrators: Capability,
+    researchers: Capability,
+    guard: Guard,
+    store: Store,
+}
+
+impl Scene {
+    fn set(folder: &Path) -> Result<Scene, Box<dyn Error>> {
+        title("A human grants, agents pass on less and less, one server is called");
+        let now = now();
+        let key = |name: &str| -> Result<PrivateKey, Box<dyn Error>> {
+            let path = folder.join(name);
+            PrivateKey::generate().save(&path)?;
+            Ok(PrivateKey::load(&path)?)
+        };
+        let issuer = Issuer::new(key("root.key")?);
+        let (alice, orchestrator, researcher) =
+            (key("alice.key")?, key("orchestrator.key")?, key("researcher.key")?);
+        let policies = folder.join("policies");
+        fs::create_dir(&policies)?;
+        fs::write(
+            policies.join("default.datalog"),
+            include_str!("../../../../../policies/default.datalog"),
+        )?;
+
+        let grant =
+            Grant::to("user:alice").scope("*").fact("role(\"editor\")").holder(alice.public());
+        let grant = issuer.mint(grant, now)?;
+        let orchestrators = grant.delegate(
+            Delegation::to("agent.orchestrator")
+                .scope("tools:call:*")
+                .reason("prepare the release notes")
+                .holder(orchestrator.public())
+                .ttl(Duration::from_secs(3600)),
+            &alice,
+            now,
+        )?;
+        let researchers = orchestrators.delegate(
+            Delegation::to("agent.researcher")
+                .scope("tools:call:search")
+                .audience(AUDIENCE)
+                .reason("find the roadmap page")
+                .holder(researcher.public()),
+            &orchestrator,
+            now,
+        )?;
+        let store = Store::create(folder.join("hardtack.store"))?;
+        let root = issuer.public();
+        let verifier =
+            Verifier::new(RootKeys::of(root).named("acme"), AUDIENCE, store.revocations())?;
+        let guard = Guard::new(verifier, Policy::load(policies)?, store.clone());
+        Ok(Scene {
+            now,
+            root,
+            alice,
+            orchestrator,
+            researcher,
+            grant,
+            orchestrators,
+            researchers,
+            guard,
+            store,
+        })
+    }
+
+    fn delegate(&self) -> Result<(), Box<dyn Error>> {
+        let bearer = self.bearer()?;
+        anstream::print!("\n{}", tree::draw(Capability::parse(&bearer)?.chain(), self.now));
+        anstream::println!(
+            "\nEach hop is a Biscuit block signed by the delegator's key, made offline. The bearer has {} characters.",
+            bearer.len()
+        );
+        Ok(())
+    }
+
+    fn call(&self) -> Result<(), Box<dyn Error>> {
+        title("The tool server checks it offline: is this call granted?");
+        self.expect_allowed("the researcher searches", &self.bearer()?, &search()?)
+    }
+
+    fn refuse(&self) -> Result<(), Box<dyn Error>> {
+        title("What it refuses, and why");
+        let bearer = self.bearer()?;
+        self.expect_denied("another tool", &bearer, &Call::tool("delete_page")?, self.now)?;
+
+        let elsewhere =
+            self.orchestrators.present(Presenting::to("mail.mcp"), &self.orchestrator, self.now)?;
+        self.expect_denied("a token for another server", elsewhere.bearer(), &search()?, self.now)?;
+
+        let later = self.now + Duration::from_secs(6 * 60);
+        self.expect_denied("the same token six minutes later", &bearer, &search()?, later)?;
+
+        let once = Presenting::to(AUDIENCE).call(search()?);
+        let once = self.researchers.present(once, &self.researcher, self.now)?;
+        self.expect_allowed("a token for one exact call", once.bearer(), &search()?)?;
+        self.expect_denied("… the same token again", once.bearer(), &search()?, self.now)?;
+
+        let thief = PrivateKey::generate();
+        let soon = self.now + Duration::from_secs(60);
+        let stolen = forge::present(&self.researchers, self.root, &thief, AUDIENCE, soon)?;
+        self.expect_denied(
+            "a stolen capability, presented by a thief",
+            &stolen,
+            &search()?,
+            self.now,
+        )?;
+
+        let wider = Delegation::to("agent.greedy")
+            .scope("tools:call:*")
+            .reason("because I can")
+            .holder(thief.public());
+        match self.researchers.delegate(wider, &self.researcher, self.now) {
+            Err(error) => refused("a hop that widens, when it is made", &error.to_string()),
+            Ok(_) => return Err("a hop that widens was made".into()),
+        }
+        let wider = forge::widen(&self.researchers, self.root, &self.researcher, soon)?;
+        let wider = wider.present(Presenting::to(AUDIENCE), &self.researcher, self.now)?;
+        self.expect_denied(
+            "… made with another Biscuit library",
+            wider.bearer(),
+            &Call::tool("delete_page")?,
+            self.now,
+        )
+    }
+
+    fn revoke(&self) -> Result<(), Box<dyn Error>> {
+        title("Revoked from above: the orchestrator is stopped, and everything below it");
+        let (delegation, assistant) = Delegation::to("agent.assistant")
+            .scope("tools:call:search")
+            .reason("answer alice's questions")
+            .new_holder();
+        let sibling = self.grant.delegate(delegation, &self.alice, self.now)?;
+        let sibling = sibling.present(Presenting::to(AUDIENCE), &assistant, self.now)?;
+        let bearer = self.bearer()?;
+        self.expect_allowed("the researcher, before", &bearer, &search()?)?;
+        let id = self.orchestrators.chain().hops[0].revocation_id;
+        let entry = RevocationEntry::new(Revocation::Id { id }, self.now, "laptop stolen")?;
+        self.store.revoke(entry)?;
+        anstream::println!(
+            "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
+        );
+        self.expect_denied("the researcher, after", &bearer, &search()?, self.now)?;
+        self.expect_allowed("its sibling agent.assistant", sibling.bearer(), &search()?)
+    }
+
+    fn show_records(&self) -> Result<(), Box<dyn Error>> {
+        title("The records: each was on disk before its answer was given");
+        anstream::println!();
+        Ok(self.store.each_record(|record| audit::print(&record))?)
+    }
+
+    fn bearer(&self) -> Result<String, Box<dyn Error>> {
+        let bearer =
+            self.researchers.present(Presenting::to(AUDIENCE), &self.researcher, self.now)?;
+        Ok(bearer.bearer().to_owned())
+    }
+
+    fn expect_allowed(&self, what: &str, bearer: &str, call: &Call) -> Result<(), Box<dyn Error>> {
+        let permit = self.guard.check(bearer, call, self.now)?;
+        anstream::println!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}");
+        anstream::println!("          {} for {}", call.operation(), permit.subject());
+        Ok(())
+    }
+
+    fn expect_denied(
+        &self,
+        what: &str,
+        bearer: &str,
+        call: &Call,
+        at: Timestamp,
+    ) -> Result<(), Box<dyn Error>> {
+        match self.guard.check(bearer, call, at) {
+            Ok(_) => Err(format!("{what}: was allowed").into()),
+            Err(denial @ Denial::Undecided(_)) => Err(denial.into()),
+            Err(denial) => {
+                refused(what, &denial.to_string());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn search() -> Result<Call, Box<dyn Error>> {
+    Ok(Call::tool("search")?.arguments(r#"{"query": "roadmap"}"#)?)
+}
+
+fn title(text: &str) {
+    anstream::println!("\n{BOLD}{text}{BOLD:#}");
+}
+
+fn refused(what: &str, why: &str) {
+    anstream::println!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}");
+    anstream::println!("          {why}");
+}

@@ -1,0 +1,36 @@
+//! `hardtack inspect`
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use hardtack::Chain;
+
+use crate::args::Inspect;
+use crate::command::{read_capability, tree};
+use crate::terminal::{Done, FAINT, now};
+
+/// The chain as JSON, with the word that nothing of it is verified.
+#[derive(Serialize)]
+struct Unverified<'a> {
+    verified: bool,
+    root_key_id: Option<u32>,
+    #[serde(flatten)]
+    chain: &'a Chain,
+}
+
+pub(crate) fn run(arguments: &Inspect) -> Done {
+    let capability = read_capability()?;
+    let chain = capability.chain();
+    if arguments.json {
+        let root_key_id = capability.root_key_id();
+        let unverified = Unverified { verified: false, root_key_id, chain };
+        anstream::println!("{}", serde_json::to_string_pretty(&unverified)?);
+    } else {
+        anstream::println!(
+            "{FAINT}nothing of this is verified; `hardtack check` does that{FAINT:#}"
+        );
+        anstream::print!("{}", tree::draw(chain, now()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! One file a verb.
+
+pub(crate) mod keygen;
+pub(crate) mod mint;
+pub(crate) mod delegate;
+pub(crate) mod present;
+pub(crate) mod inspect;
+pub(crate) mod check;
+pub(crate) mod revoke;
+pub(crate) mod revocations;
+pub(crate) mod audit;
+pub(crate) mod demo;
+pub(crate) mod tree;
+
+use std::error::Error;
+use std::path::Path;
+
+use hardtack::{Capability, PrivateKey, Store};
+
+use crate::terminal::{read_token, warn};
+
+/// The capability on standard input.
+fn read_capability() -> Result<Capability, Box<dyn Error>> {
+    Ok(Capability::parse(&read_token()?)?)
+}
+
+/// Opens a store, or makes it and says so.
+fn open_or_create(path: &Path) -> Result<Store, Box<dyn Error>> {
+    if path.exists() {
+        return Ok(Store::open(path)?);
+    }
+    let store = Store::create(path)?;
+    warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));
+    Ok(store)
+}
+
+/// Saves a key that was made on the way, before the token that is bound to it is given out.
+fn save_new_holder(key: Option<PrivateKey>, path: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    match (key, path) {
+        (Some(key), Some(path)) => Ok(key.save(path)?),
+        _ => Ok(()),
+    }
+}
+
+/// What to know about a token without a holder.
+const UNBOUND: &str = "the token is bound to no holder: whoever has it can use it, and verifiers refuse it unless told otherwise; bind it with --holder or --new-holder";

@@ -1,0 +1,32 @@
+//! `hardtack present`
+
+use std::process::ExitCode;
+
+use hardtack::present::LONG_BEARER;
+use hardtack::{Call, Presenting, PrivateKey};
+
+use crate::args::Present;
+use crate::command::read_capability;
+use crate::terminal::{Done, now, warn};
+
+pub(crate) fn run(arguments: &Present) -> Done {
+    let key = arguments.key.as_deref().map(PrivateKey::load).transpose()?;
+    let mut presenting = Presenting::to(&arguments.audience);
+    if let Some(call) = &arguments.call {
+        presenting = presenting.call(Call::parse(call)?);
+    }
+    presenting = arguments.ttl.into_iter().fold(presenting, Presenting::ttl);
+    let capability = read_capability()?;
+    let presentation = match &key {
+        Some(key) => capability.present(presenting, key, now())?,
+        None => capability.present_unbound(presenting, now())?,
+    };
+    if presentation.is_long() {
+        warn(&format!(
+            "the bearer has {} characters; many proxies cut headers off at about {LONG_BEARER}",
+            presentation.bearer().len()
+        ));
+    }
+    anstream::println!("{}", presentation.bearer());
+    Ok(ExitCode::SUCCESS)
+}

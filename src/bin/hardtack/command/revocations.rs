@@ -1,0 +1,28 @@
+//! `hardtack revocations`
+
+use std::process::ExitCode;
+
+use hardtack::Store;
+
+use crate::args::Revocations;
+use crate::terminal::{Done, FAINT};
+
+pub(crate) fn run(arguments: &Revocations) -> Done {
+    let entries = Store::open(&arguments.store)?.list_revocations()?;
+    if arguments.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&entries)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if entries.is_empty() {
+        anstream::println!("nothing is revoked");
+    }
+    for entry in entries {
+        anstream::println!(
+            "{FAINT}{}{FAINT:#} {}: {}",
+            entry.revoked,
+            entry.revocation,
+            entry.reason
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

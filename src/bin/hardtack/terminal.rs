@@ -1,0 +1,71 @@
+//! Terminal: how things are said to people. Colour where somebody looks, none in a pipe.
+
+use std::error::Error;
+use std::io::Read;
+use std::time::SystemTime;
+
+use anstyle::{AnsiColor, Style};
+use hardtack::Timestamp;
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const NAME: Style = AnsiColor::Cyan.on_default().bold();
+
+/// What a verb ends with.
+pub(crate) type Done = Result<std::process::ExitCode, Box<dyn Error>>;
+
+/// The most bytes read as a token: four times what a token may have, so that one that is too large is
+/// named as such.
+const MAX_INPUT_BYTES: u64 = 64 * 1024;
+
+/// The token on standard input.
+pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
+    let mut input = Vec::new();
+    std::io::stdin().take(MAX_INPUT_BYTES).read_to_end(&mut input)?;
+    // What is no text is no token, which whoever reads it will say.
+    let text = String::from_utf8_lossy(&input);
+    let text = text.trim();
+    match text.is_empty() {
+        true => {
+            Err("no token on standard input; give one, as in: hardtack inspect < grant.token"
+                .into())
+        }
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The clock, read here and nowhere else.
+#[allow(clippy::disallowed_methods, reason = "a door reads the clock for the library")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}
+
+/// An error with all its causes, on standard error.
+pub(crate) fn complain(error: &dyn Error) {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    anstream::eprintln!("{BAD}error:{BAD:#} {text}");
+}
+
+/// Something to know, on standard error.
+pub(crate) fn warn(text: &str) {
+    anstream::eprintln!("{WARN}note:{WARN:#} {text}");
+}
+
+/// A long id or key, shortened for people.
+pub(crate) fn short(text: &str) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Enough of an id to tell it from the others on the screen.
+const SHORT: usize = 24;

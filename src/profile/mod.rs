@@ -7,6 +7,7 @@
 pub(crate) mod cost;
 pub(crate) mod life;
 pub(crate) mod shape;
+mod terms;
 pub(crate) mod vocabulary;
 
 use std::time::Duration;

@@ -2,17 +2,20 @@
 //!
 //! Arguments are read once, strictly; what was read is what is hashed, judged and passed on.
 
+mod json;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
 use biscuit_auth::builder::{MapKey, Term};
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::call::json::{canonical, parse_object, parse_value, written};
 use crate::scope::{Operation, ScopeError};
+
+pub use json::ArgumentProblem;
 
 /// The most bytes of arguments. Biscuit's symbol table is searched one by one, and tool arguments
 /// of more than this are documents, which belong in a resource.
@@ -208,182 +211,6 @@ pub enum CallError {
         "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}}}, the last two optional"
     )]
     Form,
-}
-
-/// What is wrong with arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ArgumentProblem {
-    /// No JSON, or JSON with something behind it.
-    NotJson,
-    /// JSON, but no object.
-    NotAnObject,
-    /// A member stands twice.
-    Repeated,
-    /// An integer that readers round differently.
-    UnsafeInteger,
-    /// More bytes, values or levels than the caps allow.
-    TooLarge,
-}
-
-impl fmt::Display for ArgumentProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ArgumentProblem::NotJson => {
-                f.write_str("are no JSON; a text needs its quotes, such as \"roadmap\"")
-            }
-            ArgumentProblem::NotAnObject => f.write_str("are no JSON object"),
-            ArgumentProblem::Repeated => {
-                f.write_str("have a member twice, which readers read differently")
-            }
-            ArgumentProblem::UnsafeInteger => write!(
-                f,
-                "have an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a string"
-            ),
-            ArgumentProblem::TooLarge => write!(
-                f,
-                "are larger than {MAX_ARGUMENT_BYTES} bytes, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels"
-            ),
-        }
-    }
-}
-
-/// What serde's error text is searched for: its errors carry no kind of their own.
-const REPEATED: &str = "hardtack: member twice";
-const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
-const TOO_DEEP: &str = "hardtack: too deep";
-
-fn parse_object(json: &str) -> Result<Map<String, Value>, CallError> {
-    match parse_value(json)? {
-        Value::Object(members) => Ok(members),
-        _ => Err(CallError::Arguments(ArgumentProblem::NotAnObject)),
-    }
-}
-
-fn parse_value(json: &str) -> Result<Value, CallError> {
-    if json.len() > MAX_ARGUMENT_BYTES * 2 {
-        return Err(CallError::Arguments(ArgumentProblem::TooLarge));
-    }
-    serde_json::from_str::<Strict>(json).map(|strict| strict.0).map_err(|error| {
-        let text = error.to_string();
-        CallError::Arguments(match () {
-            () if text.contains(REPEATED) => ArgumentProblem::Repeated,
-            () if text.contains(UNSAFE_INTEGER) => ArgumentProblem::UnsafeInteger,
-            () if text.contains(TOO_DEEP) => ArgumentProblem::TooLarge,
-            () => ArgumentProblem::NotJson,
-        })
-    })
-}
-
-/// A JSON value without what two readers could read differently.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strict, D::Error> {
-        StrictSeed { depth: 0 }.deserialize(deserializer).map(Strict)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct StrictSeed {
-    depth: usize,
-}
-
-impl StrictSeed {
-    fn deeper<E: de::Error>(self) -> Result<StrictSeed, E> {
-        // The object of arguments is a level that the cap does not count, and a call is one more.
-        match self.depth < MAX_ARGUMENT_DEPTH + 2 {
-            true => Ok(StrictSeed { depth: self.depth + 1 }),
-            false => Err(E::custom(TOO_DEEP)),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for StrictSeed {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for StrictSeed {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        number(Number::from(value))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        number(Number::from(value))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        number(Number::from_f64(value).ok_or(E::custom(UNSAFE_INTEGER))?)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
-        let mut values = Vec::new();
-        while let Some(value) = elements.next_element_seed(seed)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let seed = self.deeper()?;
-        let mut members = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(seed)?;
-            if members.insert(name, value).is_some() {
-                return Err(de::Error::custom(REPEATED));
-            }
-        }
-        Ok(Value::Object(members))
-    }
-}
-
-/// A number is an integer exactly when its RFC 8785 form is one, whatever it was written as. An
-/// integer is kept as such, so that `1e3` and `1000` are one value from here on.
-fn number<E: de::Error>(number: Number) -> Result<Value, E> {
-    let text = written(&number);
-    if !is_integer(&text) {
-        return Ok(Value::Number(number));
-    }
-    let value: Option<i64> = text.parse().ok();
-    let safe = value.filter(|value| value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs());
-    safe.map(|value| Value::Number(value.into())).ok_or(E::custom(UNSAFE_INTEGER))
-}
-
-fn is_integer(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn written(number: &Number) -> String {
-    String::from_utf8_lossy(&canonical(&Value::Number(number.clone()))).into_owned()
-}
-
-/// The RFC 8785 form. A value that was read strictly has one.
-fn canonical(value: &Value) -> Vec<u8> {
-    serde_json_canonicalizer::to_vec(value).unwrap_or_default()
 }
 
 fn count(value: &Value, depth: usize, values: &mut usize) -> Result<(), CallError> {

@@ -1,0 +1,190 @@
+//! Error: why a token does not hold.
+
+use crate::profile::shape::ShapeError;
+use crate::revocation::{RevocationsUnavailable, RevokedBy};
+use crate::scope::Scope;
+use crate::timestamp::Timestamp;
+
+/// A token that does not hold. `block` counts from 0, the grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// Not of the profile's shape.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Expired.
+    #[error("block {block} expired at {expired}")]
+    Expired {
+        /// The block.
+        block: usize,
+        /// When it expired.
+        expired: Timestamp,
+    },
+    /// No trusted root key fits the token's root key id.
+    #[error("the token names a root key that is not trusted here")]
+    UnknownRoot,
+    /// A signature that does not hold.
+    #[error("the signature of block {block} does not hold{}", if *block == 0 { ": no trusted root key made this token" } else { "" })]
+    Signature {
+        /// The block.
+        block: usize,
+    },
+    /// Revoked.
+    #[error("block {block} is revoked by {by}, and with it all that follows")]
+    Revoked {
+        /// The block.
+        block: usize,
+        /// By what.
+        by: RevokedBy,
+    },
+    /// The revocation source cannot answer.
+    #[error(transparent)]
+    RevocationsUnavailable(#[from] RevocationsUnavailable),
+    /// Signed by another key than the holder's.
+    #[error("block {block} is not signed by the holder that the block before it names")]
+    WrongSigner {
+        /// The block.
+        block: usize,
+    },
+    /// Signed by nobody in particular.
+    #[error(
+        "block {block} stands on a block that names no holder, so anybody may have appended it"
+    )]
+    Unbound {
+        /// The block.
+        block: usize,
+    },
+    /// A signature that says nothing, on a block whose parent names no holder.
+    #[error("block {block} bears a signature although the block before it names no holder")]
+    ForeignSigner {
+        /// The block.
+        block: usize,
+    },
+    /// A root key as holder.
+    #[error("block {block} names a root key as holder")]
+    RootAsHolder {
+        /// The block.
+        block: usize,
+    },
+    /// A scope that the parent has not.
+    #[error("block {block} widens: the scope {scope} is not covered by any scope of its parent")]
+    ScopeWider {
+        /// The block.
+        block: usize,
+        /// The scope.
+        scope: Scope,
+    },
+    /// An audience that the parent has not.
+    #[error("block {block} widens: the audience {audience} is not among its parent's")]
+    AudienceWider {
+        /// The block.
+        block: usize,
+        /// The audience.
+        audience: String,
+    },
+    /// A life beyond the parent's.
+    #[error(
+        "block {block} widens: it expires at {expires}, after its parent, which expires at {parent}"
+    )]
+    ExpiryWider {
+        /// The block.
+        block: usize,
+        /// When it expires.
+        expires: Timestamp,
+        /// When its parent expires.
+        parent: Timestamp,
+    },
+    /// More hops than the grant allows.
+    #[error("block {block} widens: the grant allows {max_depth} hops")]
+    TooDeep {
+        /// The first hop too many.
+        block: usize,
+        /// How many the grant allows.
+        max_depth: u8,
+    },
+    /// A life that is longer than this server accepts.
+    #[error("block {block} lives until {expires}, longer than is accepted here")]
+    TooLongLived {
+        /// The block.
+        block: usize,
+        /// When it expires.
+        expires: Timestamp,
+    },
+    /// A grant from the future.
+    #[error("the grant was issued at {issued}, which lies in the future")]
+    NotYetIssued {
+        /// When it says that it was issued.
+        issued: Timestamp,
+    },
+    /// A listed name with another key, or a listed key with another name.
+    #[error("block {block} calls {name} an agent that the directory knows otherwise")]
+    NameMismatch {
+        /// The block.
+        block: usize,
+        /// The name.
+        name: String,
+    },
+    /// A capability that was never presented.
+    #[error(
+        "this is a capability and no presentation: its holder must present it for this audience"
+    )]
+    NotPresented,
+    /// Presented to somebody else.
+    #[error("the token is presented to {audience}, which is not this server")]
+    WrongAudience {
+        /// To whom it is presented.
+        audience: String,
+    },
+}
+
+impl VerifyError {
+    /// The stable name of the cause, as records and `--json` have it.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            VerifyError::Shape(error) => error.cause(),
+            VerifyError::Expired { .. } => "expired",
+            VerifyError::UnknownRoot => "unknown_root",
+            VerifyError::Signature { .. } => "signature",
+            VerifyError::Revoked { .. } => "revoked",
+            VerifyError::RevocationsUnavailable(_) => "revocations_unavailable",
+            VerifyError::WrongSigner { .. } => "wrong_signer",
+            VerifyError::Unbound { .. } => "unbound",
+            VerifyError::ForeignSigner { .. } => "foreign_signer",
+            VerifyError::RootAsHolder { .. } => "root_as_holder",
+            VerifyError::ScopeWider { .. } => "scope_wider",
+            VerifyError::AudienceWider { .. } => "audience_wider",
+            VerifyError::ExpiryWider { .. } => "expiry_wider",
+            VerifyError::TooDeep { .. } => "too_deep",
+            VerifyError::TooLongLived { .. } => "too_long_lived",
+            VerifyError::NotYetIssued { .. } => "not_yet_issued",
+            VerifyError::NameMismatch { .. } => "name_mismatch",
+            VerifyError::NotPresented => "not_presented",
+            VerifyError::WrongAudience { .. } => "wrong_audience",
+        }
+    }
+
+    /// The block at which it was seen.
+    pub fn block(&self) -> Option<usize> {
+        match self {
+            VerifyError::Shape(error) => error.block(),
+            VerifyError::Expired { block, .. }
+            | VerifyError::Signature { block }
+            | VerifyError::Revoked { block, .. }
+            | VerifyError::WrongSigner { block }
+            | VerifyError::Unbound { block }
+            | VerifyError::ForeignSigner { block }
+            | VerifyError::RootAsHolder { block }
+            | VerifyError::ScopeWider { block, .. }
+            | VerifyError::AudienceWider { block, .. }
+            | VerifyError::ExpiryWider { block, .. }
+            | VerifyError::TooDeep { block, .. }
+            | VerifyError::TooLongLived { block, .. }
+            | VerifyError::NameMismatch { block, .. } => Some(*block),
+            VerifyError::NotYetIssued { .. } => Some(0),
+            VerifyError::UnknownRoot
+            | VerifyError::RevocationsUnavailable(_)
+            | VerifyError::NotPresented
+            | VerifyError::WrongAudience { .. } => None,
+        }
+    }
+}

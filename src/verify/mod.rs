@@ -1,0 +1,277 @@
+//! Verify: is this token authentic, well shaped, unrevoked, and does every hop only narrow?
+//!
+//! Says nothing about what policies think of it; see [`authorize`](crate::authorize).
+
+mod error;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::capability::Capability;
+use crate::chain::{Chain, Hop, PresentationBlock};
+use crate::keys::{PublicKey, RootKeys};
+use crate::names::{self, NameError};
+use crate::profile::Lifetimes;
+use crate::revocation::{RevocationSource, Revoked};
+use crate::signing::{self, BadSignature};
+use crate::timestamp::Timestamp;
+use crate::verify::walk::Walk;
+
+pub use error::VerifyError;
+
+/// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
+/// is refused, since its URIs may have a normal form that is not known here.
+pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
+
+/// A tool server's view: which roots it trusts, what it is called, and what is revoked.
+///
+/// ```
+/// use hardtack::{PrivateKey, RootKeys, Store, Verifier};
+///
+/// let roots = RootKeys::of(PrivateKey::generate().public());
+/// let store = Store::in_memory()?;
+/// let verifier = Verifier::new(roots, "notion.mcp", store.revocations())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Verifier {
+    roots: RootKeys,
+    audience: String,
+    revocations: Box<dyn RevocationSource>,
+    lifetimes: Lifetimes,
+    unbound: UnboundHops,
+    directory: Directory,
+    resource_schemes: Arc<[String]>,
+}
+
+/// What to do with a hop that nobody in particular signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnboundHops {
+    Refused,
+    Accepted,
+}
+
+impl Verifier {
+    /// A verifier called `audience` that trusts `roots` and asks `revocations`.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError::Audience`] if `audience` is not of its form.
+    pub fn new(
+        roots: RootKeys,
+        audience: impl Into<String>,
+        revocations: impl RevocationSource + 'static,
+    ) -> Result<Verifier, NameError> {
+        let audience = audience.into();
+        names::check_audience(&audience)?;
+        Ok(Verifier {
+            roots,
+            audience,
+            revocations: Box::new(revocations),
+            lifetimes: Lifetimes::default(),
+            unbound: UnboundHops::Refused,
+            directory: Directory::default(),
+            resource_schemes: DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
+        })
+    }
+
+    /// Accepts lives up to these.
+    pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Verifier {
+        self.lifetimes = lifetimes;
+        self
+    }
+
+    /// Accepts hops that nobody in particular signed, which anybody who had the token may have
+    /// appended. Never for operations that govern Hardtack itself. Policies see `unbound($k)`.
+    pub fn accept_unbound_hops(mut self) -> Verifier {
+        self.unbound = UnboundHops::Accepted;
+        self
+    }
+
+    /// Knows which names belong to which keys.
+    pub fn directory(mut self, directory: Directory) -> Verifier {
+        self.directory = directory;
+        self
+    }
+
+    /// Judges resources with these URI schemes only.
+    pub fn resource_schemes<T: Into<String>>(
+        mut self,
+        schemes: impl IntoIterator<Item = T>,
+    ) -> Verifier {
+        self.resource_schemes = schemes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Verifies a bearer token as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`]: the first thing that does not hold, in the order of `docs/profile.md`.
+    pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, VerifyError> {
+        self.examine(bearer, now).map_err(|rejection| rejection.error)
+    }
+
+    /// Like [`Verifier::verify`]; of a token whose signatures hold, the record learns more.
+    pub(crate) fn examine(
+        &self,
+        bearer: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Rejection>> {
+        let unauthentic = |error| Box::new(Rejection { error, authentic: None });
+        let capability = Capability::parse(bearer).map_err(|error| unauthentic(error.into()))?;
+        refuse_expired(capability.chain(), now).map_err(unauthentic)?;
+        let (root, issuer) = self.authenticate(&capability).map_err(unauthentic)?;
+        match self.walk(capability.chain(), &root, now) {
+            Ok(presentation) => Ok(VerifiedCapability {
+                presentation: presentation.clone(),
+                issuer,
+                at: now,
+                resource_schemes: self.resource_schemes.clone(),
+                capability,
+            }),
+            Err(error) => {
+                let authentic = Some(Authentic { capability, issuer });
+                Err(Box::new(Rejection { error, authentic }))
+            }
+        }
+    }
+
+    /// What is asked of a token whose signatures hold.
+    fn walk<'a>(
+        &'a self,
+        chain: &'a Chain,
+        root: &PublicKey,
+        now: Timestamp,
+    ) -> Result<&'a PresentationBlock, VerifyError> {
+        if let Some(Revoked { block, by }) = self.revocations.revoked(chain, root)? {
+            return Err(VerifyError::Revoked { block, by });
+        }
+        Walk { verifier: self, chain, now }.walk()
+    }
+
+    /// The root key whose signature the token bears, and the name that this verifier has for it.
+    fn authenticate(&self, capability: &Capability) -> Result<(PublicKey, String), VerifyError> {
+        let mut furthest = None;
+        for root in self.roots.candidates(capability.root_key_id()) {
+            match signing::verify(capability.shaped(), &root.key) {
+                Ok(()) => return Ok((root.key, root.name.clone())),
+                Err(BadSignature { block }) => furthest = furthest.max(Some(block)),
+            }
+        }
+        match furthest {
+            Some(block) => Err(VerifyError::Signature { block }),
+            None => Err(VerifyError::UnknownRoot),
+        }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("audience", &self.audience)
+            .field("roots", &self.roots)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which agents' names belong to which keys, as far as this server knows.
+///
+/// A listed name with another key, or a listed key with another name, is refused. Without a listing
+/// an agent's name is only what its delegator calls it.
+#[derive(Debug, Clone, Default)]
+pub struct Directory(BTreeMap<String, Vec<PublicKey>>);
+
+impl Directory {
+    /// Adds a key of the agent called `name`; it may have several.
+    pub fn and(mut self, name: impl Into<String>, key: PublicKey) -> Directory {
+        self.0.entry(name.into()).or_default().push(key);
+        self
+    }
+
+    fn agrees(&self, hop: &Hop) -> bool {
+        let keys_of_name = self.0.get(&hop.delegate);
+        let of_this_key =
+            |keys: &&Vec<PublicKey>| hop.holder.is_some_and(|key| keys.contains(&key));
+        let key_is_listed = self.0.values().any(|keys| of_this_key(&keys));
+        match keys_of_name {
+            Some(keys) => of_this_key(&keys),
+            None => !key_is_listed,
+        }
+    }
+}
+
+/// A presentation that holds: authentic, unrevoked, for this server, narrowing at every hop.
+///
+/// Only [`Verifier::verify`] makes one. What it may be used for is for policies to say.
+#[derive(Debug, Clone)]
+pub struct VerifiedCapability {
+    capability: Capability,
+    presentation: PresentationBlock,
+    issuer: String,
+    at: Timestamp,
+    resource_schemes: Arc<[String]>,
+}
+
+impl VerifiedCapability {
+    /// What the token says, all of it verified.
+    pub fn chain(&self) -> &Chain {
+        self.capability.chain()
+    }
+
+    /// Whose rights are used.
+    pub fn subject(&self) -> &str {
+        &self.chain().grant.subject
+    }
+
+    /// What the leaf's delegator calls it; `None` when the subject presents its grant itself.
+    pub fn agent(&self) -> Option<&str> {
+        self.chain().hops.last().map(|hop| hop.delegate.as_str())
+    }
+
+    /// The verifier's own name for the root key.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The moment as of which it was verified.
+    pub fn verified_at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The presentation at the chain's end.
+    pub fn presentation(&self) -> &PresentationBlock {
+        &self.presentation
+    }
+
+    pub(crate) fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
+        self.resource_schemes.iter().any(|listed| listed == scheme)
+    }
+}
+
+/// Why a token does not hold, and what it says if its signatures do.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) error: VerifyError,
+    pub(crate) authentic: Option<Authentic>,
+}
+
+/// A token whose signatures hold, and the verifier's name for the root that made it.
+#[derive(Debug)]
+pub(crate) struct Authentic {
+    pub(crate) capability: Capability,
+    pub(crate) issuer: String,
+}
+
+/// An expired token costs no signature check.
+fn refuse_expired(chain: &Chain, now: Timestamp) -> Result<(), VerifyError> {
+    match chain.expiries().find(|(_, expires)| *expires <= now) {
+        Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
+        None => Ok(()),
+    }
+}

@@ -21,8 +21,8 @@ const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
 /// An Ed25519 public key: a root's or a holder's.
 ///
 /// Written in Biscuit's text form, `ed25519/` and 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
     /// The key whose encoding (RFC 8032, section 5.1.2) is `bytes`.
@@ -35,24 +35,19 @@ impl PublicKey {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
         match key.is_weak() || !is_canonical(bytes) {
             true => Err(KeyError::NotAPoint),
-            false => Ok(PublicKey(key)),
+            false => Ok(PublicKey(*bytes)),
         }
     }
 
     /// The encoding of RFC 8032, section 5.1.2.
     pub fn to_bytes(&self) -> [u8; 32] {
-        self.0.to_bytes()
+        self.0
     }
 
     /// The key as a SubjectPublicKeyInfo in PEM (RFC 8410).
     pub fn to_pem(&self) -> Result<String, KeyError> {
-        self.0.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
-    }
-
-    /// Strict verification: no malleable signature and no key of small order passes.
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.0.verify_strict(message, &signature).is_ok()
+        let key = VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotAPoint)?;
+        key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
     }
 
     pub(crate) fn to_biscuit(self) -> Result<biscuit_auth::PublicKey, KeyError> {
@@ -61,17 +56,18 @@ impl PublicKey {
     }
 }
 
+/// Strict verification: no malleable signature and no key of small order passes.
+pub(crate) fn verify_strict(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
+    let key = key.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
+    let signature = ed25519_dalek::Signature::from_bytes(signature);
+    key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
+}
+
 /// Whether the y coordinate is below 2^255 − 19 (RFC 8032, section 5.1.3). Decoding reduces it, so that
 /// a few keys would have two encodings, of which a revocation names one.
 fn is_canonical(bytes: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = bytes;
     high & 0x7f < 0x7f || middle.iter().any(|byte| *byte < 0xff) || *low < 0xed
-}
-
-impl std::hash::Hash for PublicKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.as_bytes().hash(state);
-    }
 }
 
 impl FromStr for PublicKey {
@@ -94,7 +90,7 @@ impl FromStr for PublicKey {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ed25519/{}", hex::encode(self.0.as_bytes()))
+        write!(f, "ed25519/{}", hex::encode(self.0))
     }
 }
 
@@ -134,7 +130,7 @@ impl PrivateKey {
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// Biscuit's text form: `ed25519-private/` and 64 hexadecimal digits. A secret.

@@ -10,7 +10,7 @@ use biscuit_auth::format::schema;
 use biscuit_auth::{ThirdPartyRequest, UnverifiedBiscuit};
 use prost::Message;
 
-use crate::keys::{PrivateKey, PublicKey};
+use crate::keys::{PrivateKey, PublicKey, verify_strict};
 use crate::profile::shape::Shaped;
 
 const VERSION: u32 = 1;
@@ -38,24 +38,25 @@ pub(crate) struct BadSignature {
 
 /// Checks every signature of a token, from the root key to the proof at its end.
 pub(crate) fn verify(token: &Shaped, root: &PublicKey) -> Result<(), BadSignature> {
-    let mut signer = *root;
+    let root = root.to_bytes();
+    let mut signer: &[u8] = &root;
     let mut previous: Option<&[u8; 64]> = None;
     let signed = std::iter::once(&token.biscuit.authority).chain(&token.biscuit.blocks);
     for (block, (signed, shaped)) in signed.zip(&token.blocks).enumerate() {
         let bad = BadSignature { block };
-        if !signer.verify(&block_payload(signed, previous), &shaped.signature) {
+        if !verify_strict(signer, &block_payload(signed, previous), &shaped.signature) {
             return Err(bad);
         }
         if let Some((key, signature)) = &shaped.external {
-            let previous = previous.ok_or(bad)?;
-            if !key.verify(&external_payload(&signed.block, previous), signature) {
+            let payload = external_payload(&signed.block, previous.ok_or(bad)?);
+            if !verify_strict(&key.to_bytes(), &payload, signature) {
                 return Err(bad);
             }
         }
-        signer = next_key(signed).ok_or(bad)?;
+        signer = &signed.next_key.key;
         previous = Some(&shaped.signature);
     }
-    match verify_proof(&token.biscuit, &signer) {
+    match verify_proof(&token.biscuit, signer) {
         true => Ok(()),
         false => Err(BadSignature { block: token.biscuit.blocks.len() }),
     }
@@ -68,7 +69,8 @@ pub(crate) fn verify_external(token: &Shaped, block: usize) -> bool {
     let external = token.blocks.get(block).and_then(|block| block.external);
     match (signed, before, external) {
         (Some(signed), Some(before), Some((key, signature))) => {
-            key.verify(&external_payload(&signed.block, &before.signature), &signature)
+            let payload = external_payload(&signed.block, &before.signature);
+            verify_strict(&key.to_bytes(), &payload, &signature)
         }
         _ => false,
     }
@@ -181,14 +183,16 @@ fn seal_payload(signed: &schema::SignedBlock) -> Vec<u8> {
     payload
 }
 
-fn verify_proof(token: &schema::Biscuit, last_key: &PublicKey) -> bool {
+fn verify_proof(token: &schema::Biscuit, last_key: &[u8]) -> bool {
     match &token.proof.content {
         Some(schema::proof::Content::NextSecret(secret)) => {
-            read_secret(secret).is_some_and(|secret| secret.public() == *last_key)
+            read_secret(secret).is_some_and(|secret| secret.public().to_bytes() == last_key)
         }
         Some(schema::proof::Content::FinalSignature(signature)) => {
             let signature = signature.as_slice().try_into();
-            signature.is_ok_and(|signature| last_key.verify(&seal_payload(last(token)), signature))
+            signature.is_ok_and(|signature| {
+                verify_strict(last_key, &seal_payload(last(token)), signature)
+            })
         }
         None => false,
     }
@@ -199,19 +203,14 @@ fn next_secret(token: &schema::Biscuit) -> Result<PrivateKey, SigningError> {
         return Err(SigningError::Sealed);
     };
     let secret = read_secret(secret).ok_or(SigningError::WrongSecret)?;
-    match next_key(last(token)) {
-        Some(key) if key == secret.public() => Ok(secret),
-        _ => Err(SigningError::WrongSecret),
+    match secret.public().to_bytes() == last(token).next_key.key.as_slice() {
+        true => Ok(secret),
+        false => Err(SigningError::WrongSecret),
     }
 }
 
 fn read_secret(secret: &[u8]) -> Option<PrivateKey> {
     secret.try_into().ok().map(PrivateKey::from_bytes)
-}
-
-fn next_key(signed: &schema::SignedBlock) -> Option<PublicKey> {
-    let bytes = signed.next_key.key.as_slice().try_into().ok()?;
-    PublicKey::from_bytes(bytes).ok()
 }
 
 fn proof_of(next: &PrivateKey) -> schema::Proof {

@@ -182,6 +182,9 @@ fn keys_that_are_none_or_for_which_anybody_can_sign() {
     for bytes in [[0_u8; 32], [0xff; 32]] {
         let mut token = seed().sign();
         token.blocks[0].next_key.key = bytes.to_vec();
+        assert_eq!(cause(&forge::base64(&token.encode_to_vec())), ("signature", Some(1)));
+        let mut token = seed().sign();
+        token.blocks[0].external_signature.as_mut().unwrap().public_key.key = bytes.to_vec();
         assert_eq!(cause(&forge::base64(&token.encode_to_vec())), ("algorithm", Some(1)));
     }
     let holder = seed().write(1, &format!(r#"hop(1); delegate("a"); reason("b"); expires(2026-11-23T10:10:00Z); {SCOPE} holder(hex:{});"#, "00".repeat(32)));
@@ -668,7 +671,7 @@ fn not_presented_or_presented_to_another() {
 
 /// Somebody who once held the token of the hop's parent wraps a copy of the signed hop anew.
 fn wrapped_anew(token: &schema::Biscuit, parent: &Forge) -> Forge {
-    let signers = [&Cast::new().orchestrator, &Cast::new().researcher].map(|key| forge::pair(key));
+    let signers = [&Cast::new().orchestrator, &Cast::new().researcher].map(forge::pair);
     let mut signers = signers.into_iter();
     Forge {
         root: forge::pair(&Cast::new().root),

@@ -339,7 +339,8 @@ impl Reader {
 
 fn check_signed(index: usize, signed: &schema::SignedBlock) -> Result<[u8; 64], ShapeError> {
     let wrong = ShapeError::SignatureVersion { block: index };
-    read_key(index, &signed.next_key)?;
+    // Whether it is a usable key shows when it must verify what follows.
+    key_bytes(index, &signed.next_key)?;
     if signed.version != Some(SIGNATURE_VERSION) {
         return Err(wrong);
     }
@@ -360,12 +361,16 @@ fn check_external(
 }
 
 fn read_key(index: usize, key: &schema::PublicKey) -> Result<PublicKey, ShapeError> {
+    let bytes = key_bytes(index, key)?;
+    PublicKey::from_bytes(bytes).map_err(|_| ShapeError::Algorithm { block: index })
+}
+
+fn key_bytes(index: usize, key: &schema::PublicKey) -> Result<&[u8; 32], ShapeError> {
     let wrong = ShapeError::Algorithm { block: index };
     if key.algorithm != schema::public_key::Algorithm::Ed25519 as i32 {
         return Err(wrong);
     }
-    let bytes: &[u8; 32] = key.key.as_slice().try_into().map_err(|_| wrong.clone())?;
-    PublicKey::from_bytes(bytes).map_err(|_| wrong)
+    key.key.as_slice().try_into().map_err(|_| wrong)
 }
 
 fn refuse_content(index: usize, content: &schema::Block) -> Result<(), ShapeError> {

@@ -158,10 +158,8 @@ impl Batch<'_> {
     }
 
     fn revoke(&mut self, entries: &[RevocationEntry]) -> Result<(), StoreError> {
-        let mut number = next_number(&self.revocations)?;
-        for entry in entries {
+        for (number, entry) in (next_number(&self.revocations)?..).zip(entries) {
             self.revocations.insert(number, encode(entry)?.as_slice())?;
-            number += 1;
         }
         Ok(())
     }

@@ -88,11 +88,11 @@ impl Writer {
         let writer = self.fact("holder", Term::Bytes(holder.to_bytes().to_vec()));
         let Ok(key) = holder.to_biscuit() else { return writer };
         let later = vec![
-            Op::Value(var("n")),
+            Op::Value(var("hop")),
             Op::Value(Term::Integer(index as i64)),
             Op::Binary(Binary::GreaterThan),
         ];
-        writer.check(query(CheckKind::One, "hop", "n", later, vec![Trusting::PublicKey(key)]))
+        writer.check(query(CheckKind::One, "hop", later, vec![Trusting::PublicKey(key)]))
     }
 
     pub(crate) fn finish(self) -> BlockBuilder {
@@ -100,64 +100,60 @@ impl Writer {
     }
 }
 
-/// `check all time($now), $now < expires`
+/// `check all time($time), $time < expires`
 pub(crate) fn check_expiry(expires: Timestamp) -> Check {
     let earlier = vec![
-        Op::Value(var("now")),
+        Op::Value(var("time")),
         Op::Value(Term::Date(expires.unix_seconds())),
         Op::Binary(Binary::LessThan),
     ];
-    query(CheckKind::All, "time", "now", earlier, vec![])
+    query(CheckKind::All, "time", earlier, vec![])
 }
 
-/// `check all operation($op), …`: some scope covers the operation.
+/// `check all operation($operation), …`: some scope covers the operation.
 pub(crate) fn check_scopes(scopes: &[Scope]) -> Check {
     let exact: BTreeSet<Term> = scopes
         .iter()
         .filter(|scope| scope.wildcard_prefix().is_none())
         .map(|scope| string(scope.as_str()))
         .collect();
-    let exact = (!exact.is_empty()).then(|| contains(exact, "op"));
+    let exact = (!exact.is_empty()).then(|| contains(exact, "operation"));
     let patterns = scopes.iter().filter_map(Scope::wildcard_prefix).map(covered_by_prefix);
-    query(CheckKind::All, "operation", "op", any_of(exact.into_iter().chain(patterns)), vec![])
+    query(CheckKind::All, "operation", any_of(exact.into_iter().chain(patterns)), vec![])
 }
 
-/// `check all verifier($v), {…}.contains($v)`
+/// `check all verifier($verifier), {…}.contains($verifier)`
 pub(crate) fn check_audiences(audiences: &[String]) -> Check {
     let allowed = audiences.iter().map(|audience| string(audience)).collect();
-    query(CheckKind::All, "verifier", "v", contains(allowed, "v"), vec![])
+    query(CheckKind::All, "verifier", contains(allowed, "verifier"), vec![])
 }
 
-/// `reject if depth($d), $d > max`. A Datalog 3.3 feature, which makes honest libraries sign this and
+/// `reject if depth($depth), $depth > max`. A Datalog 3.3 feature, which makes honest libraries sign this and
 /// all later blocks with signature version 1.
 pub(crate) fn check_depth(max_depth: u8) -> Check {
     let deeper = vec![
-        Op::Value(var("d")),
+        Op::Value(var("depth")),
         Op::Value(Term::Integer(i64::from(max_depth))),
         Op::Binary(Binary::GreaterThan),
     ];
-    query(CheckKind::Reject, "depth", "d", deeper, vec![])
+    query(CheckKind::Reject, "depth", deeper, vec![])
 }
 
-/// `check all call($h), $h == hex:…`
+/// `check all call($call), $call == hex:…`
 pub(crate) fn check_call(digest: &[u8; 32]) -> Check {
     let same = vec![
-        Op::Value(var("h")),
+        Op::Value(var("call")),
         Op::Value(Term::Bytes(digest.to_vec())),
         Op::Binary(Binary::HeterogeneousEqual),
     ];
-    query(CheckKind::All, "call", "h", same, vec![])
+    query(CheckKind::All, "call", same, vec![])
 }
 
-fn query(
-    kind: CheckKind,
-    predicate: &str,
-    variable: &str,
-    ops: Vec<Op>,
-    scopes: Vec<Trusting>,
-) -> Check {
+/// A query of one predicate, whose variable is called what the predicate is: that word is in the token's
+/// table anyway, and any other would cost its bytes in every block.
+fn query(kind: CheckKind, predicate: &str, ops: Vec<Op>, scopes: Vec<Trusting>) -> Check {
     let head = pred::<Term>("query", &[]);
-    let body = vec![pred(predicate, &[var(variable)])];
+    let body = vec![pred(predicate, &[var(predicate)])];
     Check { queries: vec![Rule::new(head, body, vec![Expression { ops }], scopes)], kind }
 }
 
@@ -167,14 +163,14 @@ fn contains(set: BTreeSet<Term>, variable: &str) -> Vec<Op> {
 
 fn covered_by_prefix(prefix: &str) -> Vec<Op> {
     let starts_with = |prefix: &str| {
-        vec![Op::Value(var("op")), Op::Value(string(prefix)), Op::Binary(Binary::Prefix)]
+        vec![Op::Value(var("operation")), Op::Value(string(prefix)), Op::Binary(Binary::Prefix)]
     };
     if !prefix.is_empty() {
         return starts_with(prefix);
     }
     // `*` alone: anything but the reserved first segment.
     let reserved = vec![
-        Op::Value(var("op")),
+        Op::Value(var("operation")),
         Op::Value(string(RESERVED_SEGMENT)),
         Op::Binary(Binary::HeterogeneousEqual),
     ];
@@ -269,17 +265,17 @@ mod tests {
             ["tools:call:*", "resources:read"].iter().map(|s| s.parse().unwrap()).collect();
         assert_eq!(
             check_scopes(&scopes).to_string(),
-            r#"check all operation($op), {"resources:read"}.contains($op) || $op.starts_with("tools:call:")"#
+            r#"check all operation($operation), {"resources:read"}.contains($operation) || $operation.starts_with("tools:call:")"#
         );
         assert_eq!(
             check_scopes(&["*".parse().unwrap()]).to_string(),
-            r#"check all operation($op), !($op.starts_with("hardtack:") || $op == "hardtack")"#
+            r#"check all operation($operation), !($operation.starts_with("hardtack:") || $operation == "hardtack")"#
         );
         assert_eq!(
             check_expiry(Timestamp::from_unix_seconds(1_795_428_000)).to_string(),
-            "check all time($now), $now < 2026-11-23T10:00:00Z"
+            "check all time($time), $time < 2026-11-23T10:00:00Z"
         );
-        assert_eq!(check_depth(8).to_string(), "reject if depth($d), $d > 8");
+        assert_eq!(check_depth(8).to_string(), "reject if depth($depth), $depth > 8");
     }
 
     #[test]

@@ -628,6 +628,16 @@ fn a_grant_from_the_future() {
 }
 
 #[test]
+fn a_grant_that_expires_before_it_was_issued() {
+    let holder = hex::encode(Cast::new().orchestrator.public().to_bytes());
+    let grant = format!(
+        r#"hardtack(1); subject("user:alice"); scope("*"); issued(2026-11-23T10:00:50Z); expires(2026-11-23T10:00:50Z); max_depth(8); holder(hex:{holder});"#
+    );
+    let forged = seed().write(0, &grant);
+    assert_eq!(cause(&forged.bearer()), ("issued_after_expiry", Some(0)));
+}
+
+#[test]
 fn a_root_key_as_holder() {
     let cast = Cast::new();
     assert!(matches!(

@@ -134,6 +134,10 @@ impl<'de> Visitor<'de> for StrictSeed {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        // Digits beyond 64 bits arrive here, already rounded.
+        if value.fract() == 0.0 && value.abs() > MAX_SAFE_INTEGER as f64 {
+            return Err(E::custom(UNSAFE_INTEGER));
+        }
         number(Number::from_f64(value).ok_or(E::custom(UNSAFE_INTEGER))?)
     }
 

@@ -281,6 +281,8 @@ mod tests {
             (r#"{"a":100000000000000000000}"#, UnsafeInteger),
             (r#"{"a":9007199254740992.0}"#, UnsafeInteger),
             (r#"{"a":"\ud800"}"#, NotJson),
+            (r#"{"a":123456789012345678901234567890}"#, UnsafeInteger),
+            (r#"{"a":1e21}"#, UnsafeInteger),
             (r#"{"a":1e999}"#, NotJson),
             (r#"{"a":NaN}"#, NotJson),
             (r#"{"a":01}"#, NotJson),
@@ -300,7 +302,7 @@ mod tests {
         assert_eq!(terms(r#"{"a":-0.0}"#), [Term::Integer(0)]);
         assert_eq!(terms(r#"{"a":9007199254740991}"#), [Term::Integer(MAX_SAFE_INTEGER)]);
         assert_eq!(terms(r#"{"a":1.5}"#), [Term::Str("1.5".into())]);
-        assert_eq!(terms(r#"{"a":1e21}"#), [Term::Str("1e+21".into())]);
+        assert_eq!(terms(r#"{"a":1e-7}"#), [Term::Str("1e-7".into())]);
     }
 
     #[test]

@@ -116,6 +116,9 @@ pub enum VerifyError {
         /// When it says that it was issued.
         issued: Timestamp,
     },
+    /// A grant that had expired when it was issued.
+    #[error("the grant says that it expired before it was issued")]
+    IssuedAfterExpiry,
     /// A listed name with another key, or a listed key with another name.
     #[error("block {block} calls {name} an agent that the directory knows otherwise")]
     NameMismatch {
@@ -157,6 +160,7 @@ impl VerifyError {
             VerifyError::TooDeep { .. } => "too_deep",
             VerifyError::TooLongLived { .. } => "too_long_lived",
             VerifyError::NotYetIssued { .. } => "not_yet_issued",
+            VerifyError::IssuedAfterExpiry => "issued_after_expiry",
             VerifyError::NameMismatch { .. } => "name_mismatch",
             VerifyError::NotPresented => "not_presented",
             VerifyError::WrongAudience { .. } => "wrong_audience",
@@ -180,7 +184,7 @@ impl VerifyError {
             | VerifyError::TooDeep { block, .. }
             | VerifyError::TooLongLived { block, .. }
             | VerifyError::NameMismatch { block, .. } => Some(*block),
-            VerifyError::NotYetIssued { .. } => Some(0),
+            VerifyError::NotYetIssued { .. } | VerifyError::IssuedAfterExpiry => Some(0),
             VerifyError::UnknownRoot
             | VerifyError::RevocationsUnavailable(_)
             | VerifyError::NotPresented

@@ -39,6 +39,9 @@ impl<'a> Walk<'a> {
         if grant.issued > self.now + CLOCK_SKEW {
             return Err(VerifyError::NotYetIssued { issued: grant.issued });
         }
+        if grant.expires <= grant.issued {
+            return Err(VerifyError::IssuedAfterExpiry);
+        }
         self.life(0, grant.expires, self.verifier.lifetimes.grant)?;
         self.holder(0, grant.holder)?;
         Ok(Parent {

@@ -214,7 +214,7 @@ pub(crate) struct Check {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack inspect --json < grant.token   # shows the ids
-  hardtack revoke --store hardtack.store --agent agent.orchestrator --reason 'laptop stolen'")]
+  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen'")]
 pub(crate) struct Revoke {
     /// The store, made if it is not there
     #[arg(long, value_name = "FILE")]
@@ -222,7 +222,7 @@ pub(crate) struct Revoke {
     #[command(flatten)]
     pub(crate) what: Revoked,
     /// Of grants by this root only; with --subject
-    #[arg(long, value_name = "PUB", requires = "subject")]
+    #[arg(long, value_name = "PUB", conflicts_with_all = ["id", "agent", "holder"])]
     pub(crate) root: Option<PublicKey>,
     /// Why, in one line
     #[arg(long, value_name = "TEXT")]
@@ -277,7 +277,8 @@ fn life(text: &str) -> Result<Duration, String> {
 
 fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
     let key = |text: &str| text.parse::<PublicKey>().map_err(|error| error.to_string());
-    match text.split_once('=') {
+    // The base64 of PEM ends in `=`, too.
+    match text.split_once('=').filter(|(id, _)| !id.contains("BEGIN")) {
         Some((id, rest)) => {
             let id = id
                 .parse()

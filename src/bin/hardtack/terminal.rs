@@ -1,7 +1,8 @@
 //! Terminal: how things are said to people. Colour where somebody looks, none in a pipe.
 
 use std::error::Error;
-use std::io::Read;
+use std::fmt::Display;
+use std::io::{ErrorKind, Read, Write};
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
@@ -41,6 +42,15 @@ pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
 #[allow(clippy::disallowed_methods, reason = "a door reads the clock for the library")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
+}
+
+/// A line on standard output, which may be a full disk. Whoever closed the pipe has read enough.
+pub(crate) fn say(text: impl Display) -> Result<(), Box<dyn Error>> {
+    match writeln!(anstream::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(format!("standard output cannot be written: {error}").into()),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// An error with all its causes, on standard error.

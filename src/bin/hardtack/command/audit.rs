@@ -1,31 +1,31 @@
 //! `hardtack audit`
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use hardtack::audit::Verdict;
 use hardtack::{AuditRecord, Store};
 
 use crate::args::Audit;
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN};
+use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say};
 
 pub(crate) fn run(arguments: &Audit) -> Done {
     let store = Store::open(&arguments.store)?;
-    let mut failed = None;
-    store.each_record(|record| match arguments.json {
-        false => print(&record),
-        true => match serde_json::to_string(&record) {
-            Ok(line) => anstream::println!("{line}"),
-            Err(error) => failed = Some(error),
-        },
+    let mut said = Ok(());
+    store.each_record(|record| {
+        if said.is_ok() {
+            said = if arguments.json { print_json(&record) } else { print(&record) };
+        }
     })?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    said.map(|()| ExitCode::SUCCESS)
+}
+
+fn print_json(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
+    say(serde_json::to_string(record)?)
 }
 
 /// One decision on two lines: what was decided, and through whom.
-pub(crate) fn print(record: &AuditRecord) {
+pub(crate) fn print(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
     let (style, word) = match record.decision {
         Verdict::Allow => (GOOD, "allow"),
         Verdict::Deny => (BAD, "deny"),
@@ -36,18 +36,15 @@ pub(crate) fn print(record: &AuditRecord) {
         .cause
         .as_ref()
         .map_or(String::new(), |cause| format!(" {style}{cause}{style:#}: {}", record.message));
-    anstream::println!(
+    say(format_args!(
         "{sequence:>4} {FAINT}{time}{FAINT:#} {style}{word:<5}{style:#} {operation}{cause}"
-    );
-    let Some(chain) = &record.chain else { return };
+    ))?;
+    let Some(chain) = &record.chain else { return Ok(()) };
     let hops =
         chain.hops.iter().map(|hop| format!(" → {NAME}{}{NAME:#} “{}”", hop.delegate, hop.reason));
     let hops: String = hops.collect();
     let audience =
         chain.audience.as_ref().map_or(String::new(), |audience| format!(" → {audience}"));
     let doubt = if chain.verified { "" } else { " (as the token says)" };
-    anstream::println!(
-        "     {NAME}{}{NAME:#}{hops}{audience}{FAINT}{doubt}{FAINT:#}",
-        chain.subject
-    );
+    say(format_args!("     {NAME}{}{NAME:#}{hops}{audience}{FAINT}{doubt}{FAINT:#}", chain.subject))
 }

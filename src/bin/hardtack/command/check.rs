@@ -11,7 +11,7 @@ use hardtack::{Call, Denial, Guard, Policy, RootKeys, Verifier};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::open_or_create;
-use crate::terminal::{BAD, Done, GOOD, WARN, now, read_token, warn};
+use crate::terminal::{BAD, Done, GOOD, WARN, now, read_token, say, warn};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ fn set_up(mut verifier: Verifier, arguments: &Check) -> Verifier {
 
 fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> {
     if arguments.json {
-        anstream::println!("{}", serde_json::to_string(answer)?);
+        say(format_args!("{}", serde_json::to_string(answer)?))?;
         return Ok(());
     }
     let (style, word) = match answer.decision {
@@ -118,6 +118,6 @@ fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> 
         Verdict::Undecided => (WARN, "undecided"),
     };
     let cause = answer.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    anstream::println!("{style}{word}{style:#} {}{cause}", answer.message);
+    say(format_args!("{style}{word}{style:#} {}{cause}", answer.message))?;
     Ok(())
 }

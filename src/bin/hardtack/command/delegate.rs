@@ -6,7 +6,7 @@ use hardtack::{Delegation, PrivateKey};
 
 use crate::args::Delegate;
 use crate::command::{UNBOUND, read_capability, save_new_holder};
-use crate::terminal::{Done, now, warn};
+use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: Delegate) -> Done {
     let key = arguments.key.as_deref().map(PrivateKey::load).transpose()?;
@@ -32,6 +32,6 @@ pub(crate) fn run(arguments: Delegate) -> Done {
         None => parent.delegate_unbound(delegation, now())?,
     };
     save_new_holder(new_key, arguments.holder.new_holder.as_deref())?;
-    anstream::println!("{}", capability.to_base64());
+    say(format_args!("{}", capability.to_base64()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use hardtack::Chain;
 
 use crate::args::Inspect;
 use crate::command::{read_capability, tree};
-use crate::terminal::{Done, FAINT, now};
+use crate::terminal::{Done, FAINT, now, say};
 
 /// The chain as JSON, with the word that nothing of it is verified.
 #[derive(Serialize)]
@@ -25,12 +25,12 @@ pub(crate) fn run(arguments: &Inspect) -> Done {
     if arguments.json {
         let root_key_id = capability.root_key_id();
         let unverified = Unverified { verified: false, root_key_id, chain };
-        anstream::println!("{}", serde_json::to_string_pretty(&unverified)?);
+        say(format_args!("{}", serde_json::to_string_pretty(&unverified)?))?;
     } else {
-        anstream::println!(
+        say(format_args!(
             "{FAINT}nothing of this is verified; `hardtack check` does that{FAINT:#}"
-        );
-        anstream::print!("{}", tree::draw(chain, now()));
+        ))?;
+        say(tree::draw(chain, now()).trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use hardtack::PrivateKey;
 
 use crate::args::Keygen;
-use crate::terminal::Done;
+use crate::terminal::{Done, say};
 
 pub(crate) fn run(arguments: &Keygen) -> Done {
     let key = PrivateKey::generate();
@@ -13,6 +13,6 @@ pub(crate) fn run(arguments: &Keygen) -> Done {
         true => key.save_pem(&arguments.out)?,
         false => key.save(&arguments.out)?,
     }
-    anstream::println!("{}", key.public());
+    say(format_args!("{}", key.public()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use hardtack::{Grant, Issuer, PrivateKey};
 
 use crate::args::Mint;
 use crate::command::{UNBOUND, save_new_holder};
-use crate::terminal::{Done, now, warn};
+use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: Mint) -> Done {
     let mut issuer = Issuer::new(PrivateKey::load(&arguments.key)?);
@@ -30,6 +30,6 @@ pub(crate) fn run(arguments: Mint) -> Done {
     };
     let capability = issuer.mint(grant, now())?;
     save_new_holder(key, arguments.holder.new_holder.as_deref())?;
-    anstream::println!("{}", capability.to_base64());
+    say(format_args!("{}", capability.to_base64()))?;
     Ok(ExitCode::SUCCESS)
 }

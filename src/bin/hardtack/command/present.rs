@@ -7,7 +7,7 @@ use hardtack::{Call, Presenting, PrivateKey};
 
 use crate::args::Present;
 use crate::command::read_capability;
-use crate::terminal::{Done, now, warn};
+use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: &Present) -> Done {
     let key = arguments.key.as_deref().map(PrivateKey::load).transpose()?;
@@ -27,6 +27,6 @@ pub(crate) fn run(arguments: &Present) -> Done {
             presentation.bearer().len()
         ));
     }
-    anstream::println!("{}", presentation.bearer());
+    say(format_args!("{}", presentation.bearer()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,24 +5,22 @@ use std::process::ExitCode;
 use hardtack::Store;
 
 use crate::args::Revocations;
-use crate::terminal::{Done, FAINT};
+use crate::terminal::{Done, FAINT, say};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
     let entries = Store::open(&arguments.store)?.list_revocations()?;
     if arguments.json {
-        anstream::println!("{}", serde_json::to_string_pretty(&entries)?);
+        say(format_args!("{}", serde_json::to_string_pretty(&entries)?))?;
         return Ok(ExitCode::SUCCESS);
     }
     if entries.is_empty() {
-        anstream::println!("nothing is revoked");
+        say(format_args!("nothing is revoked"))?;
     }
     for entry in entries {
-        anstream::println!(
+        say(format_args!(
             "{FAINT}{}{FAINT:#} {}: {}",
-            entry.revoked,
-            entry.revocation,
-            entry.reason
-        );
+            entry.revoked, entry.revocation, entry.reason
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use hardtack::revocation::RevocationEntry;
 
 use crate::args::{Revoke, Revoked};
 use crate::command::open_or_create;
-use crate::terminal::{Done, now};
+use crate::terminal::{Done, now, say};
 
 pub(crate) fn run(arguments: Revoke) -> Done {
     let revocation = match arguments.what {
@@ -25,6 +25,6 @@ pub(crate) fn run(arguments: Revoke) -> Done {
     // Looked at before a store is made for it.
     let entry = RevocationEntry::new(revocation, now(), arguments.reason)?;
     open_or_create(&arguments.store)?.revoke(entry)?;
-    anstream::println!("revoked: {said}");
+    say(format_args!("revoked: {said}"))?;
     Ok(ExitCode::SUCCESS)
 }

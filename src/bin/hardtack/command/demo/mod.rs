@@ -16,7 +16,7 @@ use hardtack::{
 };
 
 use crate::command::{audit, tree};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say};
 
 const AUDIENCE: &str = "notion.mcp";
 
@@ -28,9 +28,9 @@ pub(crate) fn run() -> Done {
     scene.refuse()?;
     scene.revoke()?;
     scene.show_records()?;
-    anstream::println!(
+    say(format_args!(
         "\n{FAINT}The scratch folder with its keys and store is removed now. Next: hardtack --help{FAINT:#}"
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,7 +50,7 @@ struct Scene {
 
 impl Scene {
     fn set(folder: &Path) -> Result<Scene, Box<dyn Error>> {
-        title("A human grants, agents pass on less and less, one server is called");
+        title("A human grants, agents pass on less and less, one server is called")?;
         let now = now();
         let key = |name: &str| -> Result<PrivateKey, Box<dyn Error>> {
             let path = folder.join(name);
@@ -109,21 +109,22 @@ impl Scene {
 
     fn delegate(&self) -> Result<(), Box<dyn Error>> {
         let bearer = self.bearer()?;
-        anstream::print!("\n{}", tree::draw(Capability::parse(&bearer)?.chain(), self.now));
-        anstream::println!(
+        let chain = Capability::parse(&bearer)?;
+        say(format_args!("\n{}", tree::draw(chain.chain(), self.now).trim_end()))?;
+        say(format_args!(
             "\nEach hop is a Biscuit block signed by the delegator's key, made offline. The bearer has {} characters.",
             bearer.len()
-        );
+        ))?;
         Ok(())
     }
 
     fn call(&self) -> Result<(), Box<dyn Error>> {
-        title("The tool server checks it offline: is this call granted?");
+        title("The tool server checks it offline: is this call granted?")?;
         self.expect_allowed("the researcher searches", &self.bearer()?, &search()?)
     }
 
     fn refuse(&self) -> Result<(), Box<dyn Error>> {
-        title("What it refuses, and why");
+        title("What it refuses, and why")?;
         let bearer = self.bearer()?;
         self.expect_denied("another tool", &bearer, &Call::tool("delete_page")?, self.now)?;
 
@@ -154,7 +155,7 @@ impl Scene {
             .reason("because I can")
             .holder(thief.public());
         match self.researchers.delegate(wider, &self.researcher, self.now) {
-            Err(error) => refused("a hop that widens, when it is made", &error.to_string()),
+            Err(error) => refused("a hop that widens, when it is made", &error.to_string())?,
             Ok(_) => return Err("a hop that widens was made".into()),
         }
         let wider = forge::widen(&self.researchers, self.root, &self.researcher, soon)?;
@@ -168,7 +169,7 @@ impl Scene {
     }
 
     fn revoke(&self) -> Result<(), Box<dyn Error>> {
-        title("Revoked from above: the orchestrator is stopped, and everything below it");
+        title("Revoked from above: the orchestrator is stopped, and everything below it")?;
         let (delegation, assistant) = Delegation::to("agent.assistant")
             .scope("tools:call:search")
             .reason("answer alice's questions")
@@ -180,17 +181,23 @@ impl Scene {
         let id = self.orchestrators.chain().hops[0].revocation_id;
         let entry = RevocationEntry::new(Revocation::Id { id }, self.now, "laptop stolen")?;
         self.store.revoke(entry)?;
-        anstream::println!(
+        say(format_args!(
             "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
-        );
+        ))?;
         self.expect_denied("the researcher, after", &bearer, &search()?, self.now)?;
         self.expect_allowed("its sibling agent.assistant", sibling.bearer(), &search()?)
     }
 
     fn show_records(&self) -> Result<(), Box<dyn Error>> {
-        title("The records: each was on disk before its answer was given");
-        anstream::println!();
-        Ok(self.store.each_record(|record| audit::print(&record))?)
+        title("The records: each was on disk before its answer was given")?;
+        say("")?;
+        let mut said = Ok(());
+        self.store.each_record(|record| {
+            if said.is_ok() {
+                said = audit::print(&record);
+            }
+        })?;
+        said
     }
 
     fn bearer(&self) -> Result<String, Box<dyn Error>> {
@@ -201,8 +208,8 @@ impl Scene {
 
     fn expect_allowed(&self, what: &str, bearer: &str, call: &Call) -> Result<(), Box<dyn Error>> {
         let permit = self.guard.check(bearer, call, self.now)?;
-        anstream::println!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}");
-        anstream::println!("          {} for {}", call.operation(), permit.subject());
+        say(format_args!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}"))?;
+        say(format_args!("          {} for {}", call.operation(), permit.subject()))?;
         Ok(())
     }
 
@@ -216,10 +223,7 @@ impl Scene {
         match self.guard.check(bearer, call, at) {
             Ok(_) => Err(format!("{what}: was allowed").into()),
             Err(denial @ Denial::Undecided(_)) => Err(denial.into()),
-            Err(denial) => {
-                refused(what, &denial.to_string());
-                Ok(())
-            }
+            Err(denial) => refused(what, &denial.to_string()),
         }
     }
 }
@@ -228,11 +232,11 @@ fn search() -> Result<Call, Box<dyn Error>> {
     Ok(Call::tool("search")?.arguments(r#"{"query": "roadmap"}"#)?)
 }
 
-fn title(text: &str) {
-    anstream::println!("\n{BOLD}{text}{BOLD:#}");
+fn title(text: &str) -> Result<(), Box<dyn Error>> {
+    say(format_args!("\n{BOLD}{text}{BOLD:#}"))
 }
 
-fn refused(what: &str, why: &str) {
-    anstream::println!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}");
-    anstream::println!("          {why}");
+fn refused(what: &str, why: &str) -> Result<(), Box<dyn Error>> {
+    say(format_args!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}"))?;
+    say(format_args!("          {why}"))
 }

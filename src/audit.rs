@@ -157,6 +157,8 @@ pub struct Once {
     pub id: RevocationId,
     /// When the presentation expires.
     pub expires: Timestamp,
+    /// The number of its block, for the record.
+    pub block: usize,
 }
 
 /// What became of a record.
@@ -207,8 +209,8 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
 pub const REPLAYED: &str = "replayed";
 
 /// The record of a presentation that was accepted before.
-pub fn refused_as_replayed(record: AuditRecord) -> AuditRecord {
-    record.refused(Verdict::Deny, REPLAYED, None, REPLAYED_MESSAGE)
+pub fn refused_as_replayed(record: AuditRecord, once: Once) -> AuditRecord {
+    record.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
 }
 
 pub(crate) const REPLAYED_MESSAGE: &str =

@@ -12,7 +12,8 @@ use biscuit_auth::builder::{
 
 use crate::keys::PublicKey;
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
-use crate::scope::{RESERVED_SEGMENT, Scope};
+use crate::profile::{MAX_COLLECTION, MAX_OPERATIONS_PER_QUERY, MAX_QUERIES_PER_CHECK};
+use crate::scope::{RESERVED_SEGMENT, Scope, ScopeError};
 use crate::timestamp::Timestamp;
 
 /// The most bytes of Datalog text that is parsed: a check is one line.
@@ -110,16 +111,49 @@ pub(crate) fn check_expiry(expires: Timestamp) -> Check {
     query(CheckKind::All, "time", earlier, vec![])
 }
 
-/// `check all operation($operation), …`: some scope covers the operation.
-pub(crate) fn check_scopes(scopes: &[Scope]) -> Check {
-    let exact: BTreeSet<Term> = scopes
+/// `check all operation($operation), …`: some scope covers the operation. Where one query has no room
+/// for all scopes, further ones stand behind `or`.
+pub(crate) fn check_scopes(scopes: &[Scope]) -> Result<Check, ScopeError> {
+    let exact: Vec<Term> = scopes
         .iter()
         .filter(|scope| scope.wildcard_prefix().is_none())
         .map(|scope| string(scope.as_str()))
         .collect();
-    let exact = (!exact.is_empty()).then(|| contains(exact, "operation"));
+    let sets = exact
+        .chunks(MAX_COLLECTION)
+        .map(|set| contains(set.iter().cloned().collect(), "operation"));
     let patterns = scopes.iter().filter_map(Scope::wildcard_prefix).map(covered_by_prefix);
-    query(CheckKind::All, "operation", any_of(exact.into_iter().chain(patterns)), vec![])
+    let mut check = query(CheckKind::All, "operation", Vec::new(), vec![]);
+    let mut groups: Vec<Vec<Vec<Op>>> = Vec::new();
+    for alternative in sets.chain(patterns) {
+        let room = |group: &Vec<Vec<Op>>| {
+            let ops = any_of(group.iter().chain([&alternative]).cloned());
+            count(&ops) <= MAX_OPERATIONS_PER_QUERY
+        };
+        match groups.last_mut().filter(|group| room(group)) {
+            Some(group) => group.push(alternative),
+            None => groups.push(vec![alternative]),
+        }
+    }
+    if groups.len() > MAX_QUERIES_PER_CHECK {
+        return Err(ScopeError::TooMany);
+    }
+    check.queries = groups
+        .into_iter()
+        .flat_map(|group| {
+            query(CheckKind::All, "operation", any_of(group.into_iter()), vec![]).queries
+        })
+        .collect();
+    Ok(check)
+}
+
+/// How many operations there are, those inside closures counted.
+fn count(ops: &[Op]) -> usize {
+    let inside = ops.iter().map(|op| match op {
+        Op::Closure(_, inner) => 1 + count(inner),
+        _ => 1,
+    });
+    inside.sum()
 }
 
 /// `check all verifier($verifier), {…}.contains($verifier)`
@@ -264,11 +298,11 @@ mod tests {
         let scopes: Vec<Scope> =
             ["tools:call:*", "resources:read"].iter().map(|s| s.parse().unwrap()).collect();
         assert_eq!(
-            check_scopes(&scopes).to_string(),
+            check_scopes(&scopes).unwrap().to_string(),
             r#"check all operation($operation), {"resources:read"}.contains($operation) || $operation.starts_with("tools:call:")"#
         );
         assert_eq!(
-            check_scopes(&["*".parse().unwrap()]).to_string(),
+            check_scopes(&["*".parse().unwrap()]).unwrap().to_string(),
             r#"check all operation($operation), !($operation.starts_with("hardtack:") || $operation == "hardtack")"#
         );
         assert_eq!(

@@ -224,7 +224,7 @@ pub enum AppendError {
     #[error(transparent)]
     Signing(#[from] SigningError),
     /// The result would be refused by every verifier.
-    #[error("every verifier would refuse the result: {0}")]
+    #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),
 }
 
@@ -239,8 +239,7 @@ fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
             "arg" => 0,
             _ => 1,
         };
-        sizes.facts += count;
-        *sizes.named.entry(name.to_owned()).or_default() += count;
+        sizes.add_small(name, count);
     }
     sizes
 }

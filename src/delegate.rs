@@ -191,7 +191,7 @@ fn append_hop(
         .fact("expires", Term::Date(expires.unix_seconds()))
         .text("reason", reason)
         .check(block::check_expiry(expires))
-        .check(block::check_scopes(&scopes));
+        .check(block::check_scopes(&scopes)?);
     if !delegation.audiences.is_empty() {
         writer = writer.check(block::check_audiences(&delegation.audiences));
     }

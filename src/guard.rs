@@ -118,7 +118,11 @@ impl fmt::Debug for Guard {
 fn once(verified: &VerifiedCapability) -> Option<Once> {
     let presentation = verified.presentation();
     let single_use = presentation.kind == PresentationKind::Call;
-    single_use.then_some(Once { id: presentation.revocation_id, expires: presentation.expires })
+    single_use.then_some(Once {
+        id: presentation.revocation_id,
+        expires: presentation.expires,
+        block: presentation.index,
+    })
 }
 
 /// Leave to do one call. What acts for a caller takes one of these; only [`Guard::check`] makes one.

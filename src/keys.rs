@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use biscuit_auth::builder::Algorithm;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+};
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use rand_core::OsRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -141,7 +143,9 @@ impl PrivateKey {
 
     /// The key as PKCS #8 in PEM (RFC 8410). A secret.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
+        // Version 1, without the public key: common tools do not read version 2.
+        let bare = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        bare.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
     }
 
     /// Writes the key in Biscuit's text form to a new file that only its owner can read (mode 0600).

@@ -95,7 +95,7 @@ impl Issuer {
             .fact("max_depth", Term::Integer(i64::from(grant.max_depth)))
             .custom(&facts)
             .check(block::check_expiry(expires))
-            .check(block::check_scopes(&scopes))
+            .check(block::check_scopes(&scopes)?)
             .check(block::check_depth(grant.max_depth));
         if !grant.audiences.is_empty() {
             writer = writer.check(block::check_audiences(&grant.audiences));
@@ -237,7 +237,7 @@ pub enum MintError {
     #[error(transparent)]
     Fact(#[from] DatalogError),
     /// The token would be refused by every verifier.
-    #[error("every verifier would refuse the result: {0}")]
+    #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),
     /// A key that Biscuit does not take.
     #[error(transparent)]

@@ -170,12 +170,17 @@ impl fmt::Debug for Operation {
 pub enum ScopeError {
     /// A segment is empty, too long, or has a character outside `[A-Za-z0-9_.-]`.
     #[error(
-        "a scope is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
+        "a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
     )]
     Malformed,
     /// More than [`MAX_SCOPE_SEGMENTS`] segments.
     #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
     TooManySegments,
+    /// More scopes than one check can name.
+    #[error(
+        "these are more scopes than a block's check can name (some 24 with `*`, 64 without); grant a wider one, such as tools:call:*"
+    )]
+    TooMany,
     /// An operation with a `*` in it.
     #[error(
         "an operation names one thing to do, such as tools:call:search, and is never a pattern"

@@ -4,10 +4,12 @@
 //! before it is started. The bound multiplies what can be multiplied: facts by facts for a join,
 //! elements by operations for `.all` and `.any`. One unit is roughly 40 ns.
 
-use biscuit_auth::datalog::SymbolTable;
-use biscuit_auth::format::schema;
+use std::collections::BTreeMap;
 
-use crate::profile::MAX_COLLECTION;
+use biscuit_auth::builder;
+use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::format::schema::{self, term::Content};
+
 use crate::profile::shape::ShapedBlock;
 
 /// Bytes of a string that are compared or searched in one unit.
@@ -19,54 +21,92 @@ const UNITS_PER_MATCH: u64 = 8;
 /// What starting a closure costs besides its operations: bindings are cloned, names compared.
 const UNITS_PER_CLOSURE: u64 = 8;
 
+/// What naming a type costs: the name is looked up among all words, one by one.
+const UNITS_PER_NAME: u64 = 8;
+
 /// How many facts are passed over in one unit: most are dismissed by their name.
 const FACTS_PER_UNIT: u64 = 2;
 
 /// How large the facts are that a query can meet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
-    /// All facts together.
-    pub(crate) facts: u64,
-    /// Facts by predicate name.
-    pub(crate) named: std::collections::BTreeMap<String, u64>,
-    /// The values in the largest array or map, at all depths.
-    pub(crate) collection: u64,
-    /// The bytes of the longest string.
-    pub(crate) string: u64,
+    facts: u64,
+    named: BTreeMap<String, Named>,
+}
+
+/// The facts of one name.
+#[derive(Debug, Clone, Copy, Default)]
+struct Named {
+    count: u64,
+    largest: Extent,
+}
+
+/// How large a value can be: what it holds at all depths, and the bytes of its longest string.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    values: u64,
+    bytes: u64,
+}
+
+impl Extent {
+    fn one(bytes: usize) -> Extent {
+        Extent { values: 1, bytes: bytes as u64 }
+    }
+
+    /// Both together: a collection of the two, or two strings joined.
+    fn and(self, other: Extent) -> Extent {
+        Extent {
+            values: self.values.saturating_add(other.values),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    fn max(self, other: Extent) -> Extent {
+        Extent { values: self.values.max(other.values), bytes: self.bytes.max(other.bytes) }
+    }
+
+    /// What cloning, comparing or searching it costs.
+    fn units(self) -> u64 {
+        self.values.saturating_add(self.bytes / BYTES_PER_UNIT)
+    }
 }
 
 impl Sizes {
     /// Counts one fact in.
-    pub(crate) fn add(&mut self, fact: &biscuit_auth::builder::Fact) {
-        self.facts += 1;
-        *self.named.entry(fact.predicate.name.clone()).or_default() += 1;
-        for term in &fact.predicate.terms {
-            let (values, string) = extent(term);
-            self.collection = self.collection.max(values);
-            self.string = self.string.max(string);
-        }
+    pub(crate) fn add(&mut self, fact: &builder::Fact) {
+        let largest = fact.predicate.terms.iter().map(extent).fold(Extent::default(), Extent::max);
+        self.add_many(&fact.predicate.name, 1, largest);
+    }
+
+    /// Counts in facts of this name whose terms are single and short.
+    pub(crate) fn add_small(&mut self, name: &str, count: u64) {
+        self.add_many(name, count, Extent::one(0));
+    }
+
+    fn add_many(&mut self, name: &str, count: u64, largest: Extent) {
+        self.facts += count;
+        let named = self.named.entry(name.to_owned()).or_default();
+        named.count += count;
+        named.largest = named.largest.max(largest);
     }
 }
 
-/// How many values a term holds, and how long its longest string is.
-fn extent(term: &biscuit_auth::builder::Term) -> (u64, u64) {
-    use biscuit_auth::builder::{MapKey, Term};
-    let merge = |(values, string): (u64, u64), (more, other): (u64, u64)| {
-        (values + more, string.max(other))
-    };
+fn extent(term: &builder::Term) -> Extent {
+    use builder::{MapKey, Term};
+    let all = |extents: &mut dyn Iterator<Item = Extent>| extents.fold(Extent::one(0), Extent::and);
     match term {
-        Term::Str(text) => (1, text.len() as u64),
-        Term::Bytes(bytes) => (1, bytes.len() as u64),
-        Term::Set(set) => set.iter().map(extent).fold((1, 0), merge),
-        Term::Array(array) => array.iter().map(extent).fold((1, 0), merge),
-        Term::Map(map) => map.iter().fold((1, 0), |sum, (key, value)| {
+        Term::Str(text) => Extent::one(text.len()),
+        Term::Bytes(bytes) => Extent::one(bytes.len()),
+        Term::Set(set) => all(&mut set.iter().map(extent)),
+        Term::Array(array) => all(&mut array.iter().map(extent)),
+        Term::Map(map) => all(&mut map.iter().map(|(key, value)| {
             let key = match key {
-                MapKey::Str(text) => text.len() as u64,
+                MapKey::Str(text) => text.len(),
                 _ => 0,
             };
-            merge(merge(sum, (1, key)), extent(value))
-        }),
-        _ => (1, 0),
+            Extent::one(key).and(extent(value))
+        })),
+        _ => Extent::one(0),
     }
 }
 
@@ -74,78 +114,150 @@ fn extent(term: &biscuit_auth::builder::Term) -> (u64, u64) {
 pub(crate) fn bound(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
     let queries = blocks.iter().flat_map(|block| {
         let checks = block.content.checks.iter().flat_map(|check| &check.queries);
-        checks.map(move |query| query_bound(query, &block.symbols, sizes))
+        checks.map(move |query| Query { symbols: &block.symbols, sizes }.bound(query))
     });
     queries.fold(0, u64::saturating_add)
 }
 
-fn query_bound(query: &schema::Rule, symbols: &SymbolTable, sizes: &Sizes) -> u64 {
-    let scan = 1 + sizes.facts / FACTS_PER_UNIT;
-    let (mut matches, mut work) = (1_u64, 0_u64);
-    for predicate in &query.body {
-        let named = symbols.get_symbol(predicate.name).and_then(|name| sizes.named.get(name));
-        work = work.saturating_add(matches.saturating_mul(scan));
-        matches = matches.saturating_mul(named.copied().unwrap_or(0));
+/// What the variables of a query can be bound to.
+type Bindings = BTreeMap<u32, Extent>;
+
+/// Something on the stack of an expression.
+enum Operand<'a> {
+    Value(Extent),
+    Closure(&'a schema::OpClosure),
+}
+
+struct Query<'a> {
+    symbols: &'a SymbolTable,
+    sizes: &'a Sizes,
+}
+
+impl Query<'_> {
+    fn bound(&self, query: &schema::Rule) -> u64 {
+        let scan = 1 + self.sizes.facts / FACTS_PER_UNIT;
+        let (mut matches, mut work) = (1_u64, 0_u64);
+        let mut bindings = Bindings::new();
+        for predicate in &query.body {
+            let name = self.symbols.get_symbol(predicate.name);
+            let named =
+                name.and_then(|name| self.sizes.named.get(name)).copied().unwrap_or_default();
+            for term in &predicate.terms {
+                if let Some(Content::Variable(variable)) = term.content {
+                    bindings.insert(variable, named.largest);
+                }
+            }
+            work = work.saturating_add(matches.saturating_mul(scan));
+            matches = matches.saturating_mul(named.count);
+        }
+        let start = UNITS_PER_MATCH.saturating_add(total(&bindings));
+        let expressions = query.expressions.iter();
+        let each = expressions.map(|expression| self.operations(&expression.ops, &bindings).0);
+        work.saturating_add(matches.saturating_mul(each.fold(start, u64::saturating_add)))
     }
-    let expressions =
-        query.expressions.iter().map(|expression| operations_bound(&expression.ops, sizes));
-    let each = expressions.fold(UNITS_PER_MATCH, u64::saturating_add);
-    work.saturating_add(matches.saturating_mul(each))
-}
 
-fn operations_bound(ops: &[schema::Op], sizes: &Sizes) -> u64 {
-    use schema::op::Content;
-    let bounds = ops.iter().map(|op| match &op.content {
-        Some(Content::Value(term)) => term_bound(term, sizes),
-        Some(Content::Closure(closure)) => closure_bound(closure, sizes),
-        // Comparing, searching or joining looks at both sides once.
-        Some(Content::Binary(_)) => 1 + largest_collection(sizes) + sizes.string / BYTES_PER_UNIT,
-        Some(Content::Unary(_)) | None => 1,
-    });
-    bounds.fold(0, u64::saturating_add)
-}
-
-fn closure_bound(closure: &schema::OpClosure, sizes: &Sizes) -> u64 {
-    let values = largest_collection(sizes);
-    let start = UNITS_PER_CLOSURE + values;
-    if closure.params.is_empty() {
-        return start.saturating_add(operations_bound(&closure.ops, sizes));
+    /// The work of an expression, and how large its result can be.
+    fn operations(&self, ops: &[schema::Op], bindings: &Bindings) -> (u64, Extent) {
+        use schema::op::Content;
+        let mut stack = Vec::new();
+        let mut work = 0_u64;
+        for op in ops {
+            work = work.saturating_add(1);
+            match &op.content {
+                Some(Content::Value(term)) => {
+                    let extent = self.term(term, bindings);
+                    work = work.saturating_add(extent.units());
+                    stack.push(Operand::Value(extent));
+                }
+                Some(Content::Closure(closure)) => {
+                    work = work.saturating_add(closure.ops.len() as u64);
+                    stack.push(Operand::Closure(closure));
+                }
+                Some(Content::Binary(_)) => {
+                    let (right, left) = (stack.pop(), stack.pop());
+                    let (more, result) = self.binary(left, right, bindings);
+                    work = work.saturating_add(more);
+                    stack.push(Operand::Value(result));
+                }
+                // A unary operation looks at its operand once, and leaves something no larger.
+                Some(Content::Unary(_)) | None => {
+                    if let Some(Operand::Value(extent)) = stack.last() {
+                        work = work.saturating_add(extent.units()).saturating_add(UNITS_PER_NAME);
+                    }
+                }
+            }
+        }
+        match stack.pop() {
+            Some(Operand::Value(extent)) => (work, extent),
+            _ => (work, Extent::default()),
+        }
     }
-    // The elements together are no larger than their collection, so each turn of the loop pays for
-    // its share and not for the whole.
-    let names: Vec<_> =
-        closure.params.iter().map(|name| Some(schema::term::Content::Variable(*name))).collect();
-    let body = closure.ops.iter().map(|op| match &op.content {
-        Some(schema::op::Content::Value(term)) if names.contains(&term.content) => 1,
-        Some(schema::op::Content::Binary(_)) => 2 + sizes.string / BYTES_PER_UNIT,
-        _ => operations_bound(std::slice::from_ref(op), sizes),
-    });
-    let body = body.fold(UNITS_PER_CLOSURE, u64::saturating_add);
-    start
-        .saturating_add(values.saturating_mul(body))
-        .saturating_add(values.saturating_mul(closure.ops.len() as u64))
-}
 
-fn term_bound(term: &schema::Term, sizes: &Sizes) -> u64 {
-    use schema::term::Content;
-    let sum = |terms: &[schema::Term]| {
-        terms.iter().map(|term| term_bound(term, sizes)).fold(1, u64::saturating_add)
-    };
-    match &term.content {
-        Some(Content::Variable(_)) => 1 + sizes.collection,
-        Some(Content::Set(set)) => sum(&set.set),
-        Some(Content::Array(array)) => sum(&array.array),
-        Some(Content::Map(map)) => map
-            .entries
-            .iter()
-            .map(|entry| term_bound(&entry.value, sizes))
-            .fold(1, u64::saturating_add),
-        Some(Content::Bytes(bytes)) => 1 + bytes.len() as u64 / BYTES_PER_UNIT,
-        _ => 1,
+    fn binary(
+        &self,
+        left: Option<Operand<'_>>,
+        right: Option<Operand<'_>>,
+        bindings: &Bindings,
+    ) -> (u64, Extent) {
+        match (left, right) {
+            (Some(Operand::Value(left)), Some(Operand::Value(right))) => {
+                let both = left.and(right);
+                (both.units(), both)
+            }
+            (Some(Operand::Value(over)), Some(Operand::Closure(closure)))
+            | (Some(Operand::Closure(closure)), Some(Operand::Value(over))) => {
+                self.closure(closure, over, bindings)
+            }
+            // Biscuit's engine ends the evaluation here.
+            _ => (0, Extent::default()),
+        }
+    }
+
+    fn closure(
+        &self,
+        closure: &schema::OpClosure,
+        over: Extent,
+        bindings: &Bindings,
+    ) -> (u64, Extent) {
+        let start = UNITS_PER_CLOSURE.saturating_add(total(bindings));
+        if closure.params.is_empty() {
+            let (body, result) = self.operations(&closure.ops, bindings);
+            return (start.saturating_add(body), result.max(over));
+        }
+        // The elements together are no larger than their collection, so each turn of the loop pays for
+        // one value, and all of them together once more for the whole.
+        let mut inner = bindings.clone();
+        inner.extend(closure.params.iter().map(|name| (*name, Extent { values: 1, ..over })));
+        let (body, _) = self.operations(&closure.ops, &inner);
+        let turn = body.saturating_add(UNITS_PER_CLOSURE).saturating_add(closure.ops.len() as u64);
+        let turns = over.values.saturating_mul(turn);
+        let elements = over.values.saturating_mul(closure.ops.len() as u64);
+        (start.saturating_add(turns).saturating_add(elements), Extent::one(0))
+    }
+
+    fn term(&self, term: &schema::Term, bindings: &Bindings) -> Extent {
+        let all = |terms: &[schema::Term]| {
+            terms.iter().map(|term| self.term(term, bindings)).fold(Extent::one(0), Extent::and)
+        };
+        match &term.content {
+            Some(Content::Variable(name)) => bindings.get(name).copied().unwrap_or_default(),
+            Some(Content::String(word)) => {
+                Extent::one(self.symbols.get_symbol(*word).map_or(0, str::len))
+            }
+            Some(Content::Bytes(bytes)) => Extent::one(bytes.len()),
+            Some(Content::Set(set)) => all(&set.set),
+            Some(Content::Array(array)) => all(&array.array),
+            Some(Content::Map(map)) => map
+                .entries
+                .iter()
+                .map(|entry| self.term(&entry.value, bindings).and(Extent::one(0)))
+                .fold(Extent::one(0), Extent::and),
+            _ => Extent::one(0),
+        }
     }
 }
 
-/// A collection is the request's, or a literal of the token.
-fn largest_collection(sizes: &Sizes) -> u64 {
-    sizes.collection.max(MAX_COLLECTION as u64)
+/// What cloning all bindings costs.
+fn total(bindings: &Bindings) -> u64 {
+    bindings.values().fold(0, |sum, extent| sum.saturating_add(extent.values))
 }

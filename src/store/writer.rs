@@ -111,13 +111,13 @@ impl Batch<'_> {
         record: &AuditRecord,
         once: Option<Once>,
     ) -> Result<Settlement, StoreError> {
-        let replayed = match once {
-            Some(once) => !self.accept(once, record.time.unix_seconds())?,
-            None => false,
-        };
         let mut record = record.clone();
-        if replayed {
-            record = refused_as_replayed(record);
+        let mut replayed = false;
+        if let Some(once) = once {
+            replayed = !self.accept(once, record.time.unix_seconds())?;
+            if replayed {
+                record = refused_as_replayed(record, once);
+            }
         }
         record.sequence = next_number(&self.records)?;
         self.records.insert(record.sequence, encode(&record)?.as_slice())?;

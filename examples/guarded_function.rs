@@ -2,6 +2,8 @@
 //!
 //! Run it with `cargo run --example guarded_function`.
 
+#![allow(clippy::disallowed_methods, reason = "an application reads the clock for the library")]
+
 use std::error::Error;
 use std::time::SystemTime;
 
@@ -24,7 +26,6 @@ fn handle(guard: &Guard, bearer: &str, arguments: &str) -> Result<String, Box<dy
     Ok(search(&permit, query))
 }
 
-#[allow(clippy::disallowed_methods, reason = "an application reads the clock for the library")]
 fn main() -> Result<(), Box<dyn Error>> {
     // The server knows the root's public key, its own name, a policy and a store.
     let issuer = Issuer::new(PrivateKey::generate());

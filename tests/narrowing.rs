@@ -111,7 +111,7 @@ fn model_allows(
         && chain.last().unwrap().scopes.iter().any(|scope| model_covers(scope, operation))
 }
 
-fn effective_audiences<'a>(chain: &'a [Link]) -> Vec<&'a str> {
+fn effective_audiences(chain: &[Link]) -> Vec<&str> {
     chain
         .iter()
         .rev()
@@ -207,7 +207,7 @@ proptest! {
                 let granted = |operation: &&str| {
                     model_allows(&chain[..=index], MAX_DEPTH, AUDIENCE, 1, operation)
                 };
-                prop_assert!(!OPERATIONS.iter().any(|operation| granted(operation)), "refused to make {:?}", &chain[..=index]);
+                prop_assert!(!OPERATIONS.iter().any(granted), "refused to make {:?}", &chain[..=index]);
                 return Ok(());
             };
             let (above, below) = (verdicts(&capability, index - 1), verdicts(&child, index));

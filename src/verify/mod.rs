@@ -1,6 +1,6 @@
 //! Verify: is this token authentic, well shaped, unrevoked, and does every hop only narrow?
 //!
-//! Says nothing about what policies think of it; see [`authorize`](crate::authorize).
+//! Says nothing about what policies think of it; see [`authorize`](mod@crate::authorize).
 
 mod error;
 mod walk;

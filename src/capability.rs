@@ -16,7 +16,7 @@ use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::{self, ShapeError, Shaped};
 use crate::profile::vocabulary::AMBIENT_PREDICATES;
 use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
-use crate::signing;
+use crate::signing::{self, BadSignature};
 
 pub use crate::signing::SigningError;
 
@@ -99,6 +99,14 @@ pub enum HolderError {
     /// The token names no holder, so that a signature would say nothing.
     #[error("this token names no holder, so a key has no use here; leave it out")]
     KeyNotNeeded,
+    /// A signature of the token does not hold.
+    #[error(
+        "the signature of block {block} does not hold: the token is damaged or was tampered with; ask whoever delegated it for a new one"
+    )]
+    Signature {
+        /// The block.
+        block: usize,
+    },
     /// The token is a presentation, after which nothing may follow.
     #[error(
         "this is a presentation, which cannot be passed on; use the capability it was made from"
@@ -148,10 +156,9 @@ impl Capability {
                 }
             }
             Expect::Delegator { key } => {
-                let last = capability.chain.hops.last().filter(|hop| hop.signer == Some(key));
-                let signed =
-                    last.is_some_and(|hop| signing::verify_external(&capability.shaped, hop.index));
-                if !signed {
+                let last = capability.chain.hops.last();
+                let named = last.is_some_and(|hop| hop.signer == Some(key));
+                if !named || signing::verify_after_grant(&capability.shaped).is_err() {
                     return Err(AcceptError::Delegator);
                 }
             }
@@ -194,17 +201,25 @@ impl Capability {
         Ok(Capability::from_bytes(&extended.encode_to_vec())?)
     }
 
+    /// What `parent(hex:…)` says in a block that is signed over this token.
+    pub(crate) fn parent_digest(&self) -> [u8; 16] {
+        signing::parent_digests(&self.shaped.biscuit).last().unwrap_or_default()
+    }
+
     pub(crate) fn seal(&self) -> Result<Capability, AppendError> {
         let sealed = signing::seal(&self.shaped.biscuit)?;
         Ok(Capability::from_bytes(&sealed.encode_to_vec())?)
     }
 
     /// Whether `key` is the one with which this token is signed further. A holder signs only over a
-    /// token that names its key: a signature over anything else fits tokens it has not seen.
+    /// token that names its key and whose signatures hold, as far as they can be checked without the root's
+    /// key; and the block that it signs says which token that is ([`Capability::parent_digest`]).
     pub(crate) fn check_holder(&self, key: Option<&PrivateKey>) -> Result<(), HolderError> {
         if self.chain.presentation.is_some() {
             return Err(HolderError::Presentation);
         }
+        let signed = signing::verify_after_grant(&self.shaped);
+        signed.map_err(|BadSignature { block }| HolderError::Signature { block })?;
         match (self.chain.holder(), key.map(PrivateKey::public)) {
             (Some(expected), Some(given)) if expected != given => {
                 Err(HolderError::WrongKey { expected, given })

@@ -190,6 +190,7 @@ fn append_hop(
         .texts("audience", &dedup(delegation.audiences.clone()))
         .fact("expires", Term::Date(expires.unix_seconds()))
         .text("reason", reason)
+        .fact("parent", Term::Bytes(parent.parent_digest().to_vec()))
         .check(block::check_expiry(expires))
         .check(block::check_scopes(&scopes)?);
     if !delegation.audiences.is_empty() {

@@ -70,14 +70,37 @@ fn is_name(name: &str, marks: &[u8]) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
+/// Characters that most fonts draw as nothing: Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties)
+/// as far as the categories below do not refuse it, and the blank of Braille.
+const INVISIBLE: [std::ops::RangeInclusive<char>; 10] = [
+    '\u{34f}'..='\u{34f}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
 /// Neither a control, format, surrogate, private-use or unassigned character (Unicode C*) nor a
 /// line or paragraph separator (Zl, Zp): nothing that could hide or reorder text in a terminal.
 pub(crate) fn is_printable(c: char) -> bool {
     use GeneralCategory::*;
-    !matches!(
-        get_general_category(c),
-        Control | Format | Surrogate | PrivateUse | Unassigned | LineSeparator | ParagraphSeparator
-    )
+    let invisible = INVISIBLE.iter().any(|range| range.contains(&c));
+    !invisible
+        && !matches!(
+            get_general_category(c),
+            Control
+                | Format
+                | Surrogate
+                | PrivateUse
+                | Unassigned
+                | LineSeparator
+                | ParagraphSeparator
+        )
 }
 
 /// The text with every character that does not print written out, such as `\u{1b}`.
@@ -113,9 +136,20 @@ mod tests {
     #[test]
     fn a_reason_is_printable() {
         assert_eq!(check_reason("find the roadmap page — für Zoë"), Ok(()));
-        for text in
-            ["", "   ", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "a\u{2028}b", "\u{e000}", "\u{200b}"]
-        {
+        for text in [
+            "",
+            "   ",
+            "a\nb",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{2028}b",
+            "\u{e000}",
+            "\u{200b}",
+            "a\u{e0101}",
+            "\u{3164}",
+            "\u{2800}",
+            "a\u{fe0f}",
+        ] {
             assert_eq!(check_reason(text), Err(NameError::Reason), "{text:?}");
         }
         assert_eq!(check_reason(&"a".repeat(257)), Err(NameError::Reason));

@@ -140,6 +140,7 @@ fn append_presentation(
         .text("presentation", kind.as_str())
         .texts("audience", &audiences)
         .fact("expires", Term::Date(expires.unix_seconds()))
+        .fact("parent", Term::Bytes(parent.parent_digest().to_vec()))
         .check(block::check_expiry(expires))
         .check(block::check_audiences(&audiences));
     if let Some(call) = &presenting.call {

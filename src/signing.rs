@@ -9,6 +9,7 @@ use biscuit_auth::builder::BlockBuilder;
 use biscuit_auth::format::schema;
 use biscuit_auth::{ThirdPartyRequest, UnverifiedBiscuit};
 use prost::Message;
+use sha2::{Digest, Sha256};
 
 use crate::keys::{PrivateKey, PublicKey, verify_strict};
 use crate::profile::shape::Shaped;
@@ -38,13 +39,22 @@ pub(crate) struct BadSignature {
 
 /// Checks every signature of a token, from the root key to the proof at its end.
 pub(crate) fn verify(token: &Shaped, root: &PublicKey) -> Result<(), BadSignature> {
-    let root = root.to_bytes();
-    let mut signer: &[u8] = &root;
+    verify_from(token, Some(root))
+}
+
+/// Checks every signature but the grant's own, for which one must know the root key.
+pub(crate) fn verify_after_grant(token: &Shaped) -> Result<(), BadSignature> {
+    verify_from(token, None)
+}
+
+fn verify_from(token: &Shaped, root: Option<&PublicKey>) -> Result<(), BadSignature> {
+    let root = root.map(PublicKey::to_bytes);
+    let mut signer: Option<&[u8]> = root.as_ref().map(<[u8; 32]>::as_slice);
     let mut previous: Option<&[u8; 64]> = None;
-    let signed = std::iter::once(&token.biscuit.authority).chain(&token.biscuit.blocks);
-    for (block, (signed, shaped)) in signed.zip(&token.blocks).enumerate() {
+    for (block, (signed, shaped)) in signed_blocks(&token.biscuit).zip(&token.blocks).enumerate() {
         let bad = BadSignature { block };
-        if !verify_strict(signer, &block_payload(signed, previous), &shaped.signature) {
+        let payload = block_payload(signed, previous);
+        if signer.is_some_and(|signer| !verify_strict(signer, &payload, &shaped.signature)) {
             return Err(bad);
         }
         if let Some((key, signature)) = &shaped.external {
@@ -53,27 +63,40 @@ pub(crate) fn verify(token: &Shaped, root: &PublicKey) -> Result<(), BadSignatur
                 return Err(bad);
             }
         }
-        signer = &signed.next_key.key;
+        signer = Some(&signed.next_key.key);
         previous = Some(&shaped.signature);
     }
-    match verify_proof(&token.biscuit, signer) {
+    match signer.is_some_and(|signer| verify_proof(&token.biscuit, signer)) {
         true => Ok(()),
         false => Err(BadSignature { block: token.biscuit.blocks.len() }),
     }
 }
 
-/// Checks one external signature alone: did `key` sign this block for this place in a chain?
-pub(crate) fn verify_external(token: &Shaped, block: usize) -> bool {
-    let signed = block.checked_sub(1).and_then(|index| token.biscuit.blocks.get(index));
-    let before = block.checked_sub(1).and_then(|index| token.blocks.get(index));
-    let external = token.blocks.get(block).and_then(|block| block.external);
-    match (signed, before, external) {
-        (Some(signed), Some(before), Some((key, signature))) => {
-            let payload = external_payload(&signed.block, &before.signature);
-            verify_strict(&key.to_bytes(), &payload, &signature)
+/// What a signer read: the first 128 bits of SHA-256 over each block's length, bytes and signer so far.
+///
+/// Biscuit's external signature covers a block and the bytes of the signature before it, but not that those
+/// bytes belong to what the signer read. A holder that is shown a harmless token with the signature of
+/// another one pasted in would sign for that other. 128 bits, since a given value must be hit.
+pub(crate) fn parent_digests(token: &schema::Biscuit) -> impl Iterator<Item = [u8; 16]> {
+    let mut read = Sha256::new();
+    signed_blocks(token).map(move |signed| {
+        read.update((signed.block.len() as u64).to_le_bytes());
+        read.update(&signed.block);
+        match &signed.external_signature {
+            Some(external) => {
+                read.update([1]);
+                read.update(&external.public_key.key);
+            }
+            None => read.update([0]),
         }
-        _ => false,
-    }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&read.clone().finalize()[..16]);
+        digest
+    })
+}
+
+fn signed_blocks(token: &schema::Biscuit) -> impl Iterator<Item = &schema::SignedBlock> {
+    std::iter::once(&token.authority).chain(&token.blocks)
 }
 
 /// Appends a block: third-party, signed by `signer`, or first-party if there is none.

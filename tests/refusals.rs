@@ -914,3 +914,151 @@ fn a_policy_that_takes_too_much_work_is_undecided() {
     let cross = format!("{endless}{growing} r($a, $b) <- q($a, $x), q($y, $b); allow if true;");
     assert_eq!(authorized(&seed().bearer(), &cross, &search()), Err("exhausted"));
 }
+
+// ---- signing for another token -----------------------------------------------------------------
+
+/// Moves the last block of one token, as it was signed, behind the blocks of another.
+fn transplanted(from: &Capability, onto: &Capability) -> Result<Capability, String> {
+    let decode = |token: &Capability| schema::Biscuit::decode(token.to_bytes().as_slice()).unwrap();
+    let (from, mut moved) = (decode(from), decode(onto));
+    let Some(schema::proof::Content::NextSecret(secret)) = &moved.proof.content else {
+        unreachable!()
+    };
+    let secret = PrivateKey::from_bytes(secret.as_slice().try_into().unwrap());
+    let block = from.blocks.last().unwrap().clone();
+    let previous = moved.blocks.last().unwrap_or(&moved.authority).signature.clone();
+    let signed = forge::wrapped(block, &previous, &forge::pair(&secret));
+    moved.blocks.push(signed);
+    moved.proof = from.proof;
+    Capability::from_bytes(&moved.encode_to_vec()).map_err(|error| error.cause().to_owned())
+}
+
+/// A thief shows the orchestrator a grant of the thief's own, with the signature of a stolen one pasted in.
+#[test]
+fn a_holder_cannot_be_lured_into_signing_for_a_stolen_grant() {
+    let cast = Cast::new();
+    let stolen = cast.grant();
+    let evil = Issuer::new(PrivateKey::from_bytes(&[66; 32]));
+    let grant = Grant::to("user:mallory").scope("tools:call:*").holder(cast.orchestrator.public());
+    let lure = evil.mint(grant, NOW).unwrap();
+    let mut pasted = schema::Biscuit::decode(lure.to_bytes().as_slice()).unwrap();
+    let theirs = schema::Biscuit::decode(stolen.to_bytes().as_slice()).unwrap();
+    pasted.authority.signature = theirs.authority.signature;
+    let lure = Capability::from_bytes(&pasted.encode_to_vec()).unwrap();
+    let delegation = cast.to_researcher().holder(cast.thief.public());
+    let signed = lure.delegate(delegation, &cast.orchestrator, NOW).unwrap();
+    assert_eq!(transplanted(&signed, &stolen).unwrap_err(), "other_parent");
+    // What was signed over the stolen grant itself stands there.
+    transplanted(&cast.researchers(), &stolen).unwrap();
+}
+
+#[test]
+fn nobody_signs_or_accepts_over_a_signature_that_does_not_hold() {
+    use hardtack::capability::{AcceptError, Expect, HolderError};
+    let cast = Cast::new();
+    let mut token = schema::Biscuit::decode(cast.researchers().to_bytes().as_slice()).unwrap();
+    let other = schema::Biscuit::decode(cast.researchers().to_bytes().as_slice()).unwrap();
+    token.blocks[0].signature = other.blocks[0].signature.clone();
+    let pasted = Capability::from_bytes(&token.encode_to_vec()).unwrap();
+    let signed = pasted.present(Presenting::to(AUDIENCE), &cast.researcher, NOW);
+    assert_eq!(signed.unwrap_err(), PresentError::Holder(HolderError::Signature { block: 1 }));
+    let expected = Expect::Delegator { key: cast.orchestrator.public() };
+    assert_eq!(
+        Capability::accept(&pasted.to_base64(), expected).unwrap_err(),
+        AcceptError::Delegator
+    );
+}
+
+/// The block signature holds, and only the signature by which the delegator is known does not.
+#[test]
+fn an_external_signature_by_nobody() {
+    let forged = seed();
+    let mut token = forged.sign();
+    let mut hop = token.blocks[0].clone();
+    hop.external_signature.as_mut().unwrap().signature = vec![7; 64];
+    token.blocks[0] = forge::wrapped(hop, &token.authority.signature, &forged.blocks[0].next);
+    assert_eq!(cause(&forge::base64(&token.encode_to_vec())), ("signature", Some(1)));
+}
+
+#[test]
+fn the_checks_of_a_caveat_bind_too() {
+    let cast = Cast::new();
+    let caveat = |check: &str| {
+        let block = biscuit_auth::builder::BlockBuilder::new().code(check).unwrap();
+        let token = biscuit_auth::UnverifiedBiscuit::from(cast.researchers().to_bytes()).unwrap();
+        let token =
+            Capability::from_bytes(&token.append(block).unwrap().to_vec().unwrap()).unwrap();
+        token.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap()
+    };
+    let judged =
+        |bearer: &Presentation| authorized(bearer.bearer(), "allow if granted($op);", &search());
+    assert_eq!(judged(&caveat("check if true")), Ok(()));
+    assert_eq!(judged(&caveat("check if false")), Err("check_failed"));
+    // And a caveat can be revoked, like a presentation by either of its signatures.
+    let bearer = caveat("check if true");
+    let ids = Capability::parse(bearer.bearer()).unwrap();
+    for (block, id) in ids.chain().signatures() {
+        let store = Store::in_memory().unwrap();
+        let entry = revocation::RevocationEntry::new(Revocation::Id { id }, NOW, "lost").unwrap();
+        store.revoke(entry).unwrap();
+        assert_eq!(
+            refusal(&cast.guard(&store), bearer.bearer(), &search()),
+            ("revoked", Some(block))
+        );
+    }
+    let mut blocks: Vec<usize> = ids.chain().signatures().map(|(block, _)| block).collect();
+    blocks.sort_unstable();
+    assert_eq!(blocks, [0, 1, 1, 2, 3, 3]);
+}
+
+#[test]
+fn a_root_key_as_holder_of_the_grant() {
+    let cast = Cast::new();
+    let grant = format!(
+        r#"hardtack(1); subject("user:alice"); scope("*"); issued(2026-11-23T10:00:00Z); expires(2026-11-23T11:00:00Z); max_depth(8); holder(hex:{});"#,
+        hex::encode(cast.root.public().to_bytes())
+    );
+    assert_eq!(cause(&seed().write(0, &grant).bearer()), ("root_as_holder", Some(0)));
+}
+
+#[test]
+fn an_unbound_hop_below_a_signed_presentation_governs_nothing() {
+    let cast = Cast::new();
+    let unbound = cast
+        .issuer()
+        .mint(Grant::to("user:alice").scope("hardtack:revoke").unbound(), NOW)
+        .unwrap();
+    let delegation = Delegation::to("agent.a")
+        .scope("hardtack:revoke")
+        .reason("x")
+        .holder(cast.researcher.public());
+    let capability = unbound.delegate_unbound(delegation, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    let verified = cast.verifier().accept_unbound_hops().verify(bearer.bearer(), NOW).unwrap();
+    let revoke = Call::new("hardtack:revoke").unwrap();
+    assert_eq!(authorize(&verified, &Policy::builtin(), &revoke).unwrap_err().cause(), "unbound");
+    let policy = Policy::parse("p", "allow if granted($op); deny if unbound(1);").unwrap();
+    let other = Call::new("hardtack:revoke").unwrap();
+    assert!(authorize(&verified, &policy, &other).is_err());
+}
+
+#[test]
+fn a_presentation_says_what_it_may_and_no_more() {
+    let start =
+        r#"presentation("session"); audience("notion.mcp"); expires(2026-11-23T10:02:00Z);"#;
+    let with = |facts: &str| cause(&seed().write(2, &format!("{start} {facts}")).bearer());
+    assert_eq!(with(r#"hop(2); scope("*");"#), ("content", Some(2)));
+    assert_eq!(with("hop(1);"), ("fact", Some(2)));
+    assert_eq!(with(&format!("hop(2); nonce(hex:{});", "00".repeat(16))), ("fact", Some(2)));
+    let call = format!(
+        r#"hop(2); presentation("call"); audience("notion.mcp"); expires(2026-11-23T10:01:00Z); digest(hex:{});"#,
+        "00".repeat(32)
+    );
+    assert_eq!(cause(&seed().write(2, &call).bearer()), ("fact", Some(2)));
+    let blank =
+        r#"hop(2); presentation("session"); audience("a b"); expires(2026-11-23T10:02:00Z);"#;
+    assert_eq!(cause(&seed().write(2, blank).bearer()), ("name", Some(2)));
+    assert_eq!(cause(&with_hop(r#"audience("a b");"#).bearer()), ("name", Some(1)));
+    let two = format!("holder(hex:{});", hex::encode(Cast::new().thief.public().to_bytes()));
+    assert_eq!(cause(&with_hop(&two).bearer()), ("fact", Some(1)));
+}

@@ -11,6 +11,7 @@ use crate::profile::shape::{FactProblem, ShapeError, Shaped, ShapedBlock};
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::profile::{MAX_DEPTH, PROFILE_VERSION};
 use crate::scope::Scope;
+use crate::signing;
 use crate::timestamp::Timestamp;
 
 impl Chain {
@@ -24,7 +25,9 @@ impl Chain {
             presentation: None,
             caveats: Vec::new(),
         };
-        for (index, block) in blocks {
+        let parents = signing::parent_digests(&shaped.biscuit);
+        for ((index, block), parent) in blocks.zip(parents) {
+            refuse_other_parent(index, block, &parent)?;
             if chain.presentation.is_some() {
                 return Err(ShapeError::AfterPresentation { block: index });
             }
@@ -55,6 +58,19 @@ fn kind(index: usize, block: &ShapedBlock) -> Result<Kind, ShapeError> {
         (false, true) => Ok(Kind::Hop),
         (false, false) if block.facts.is_empty() && block.external.is_none() => Ok(Kind::Caveat),
         (false, false) => Err(ShapeError::Kind { block: index }),
+    }
+}
+
+/// A block that says over which token it was signed stands in that one and in no other.
+fn refuse_other_parent(
+    index: usize,
+    block: &ShapedBlock,
+    parent: &[u8; 16],
+) -> Result<(), ShapeError> {
+    let facts = Facts { block: index, facts: &block.facts };
+    match facts.at_most_one("parent", bytes::<16>)? {
+        Some(said) if said != *parent => Err(ShapeError::OtherParent { block: index }),
+        _ => Ok(()),
     }
 }
 
@@ -93,7 +109,8 @@ fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
 
 fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, ShapeError> {
     let facts = Facts { block: index, facts: &block.facts };
-    facts.only(&["hop", "delegate", "scope", "audience", "expires", "reason", "holder"])?;
+    facts
+        .only(&["hop", "delegate", "scope", "audience", "expires", "reason", "holder", "parent"])?;
     facts.index()?;
     let delegate = facts.one("delegate", string)?;
     names::check_agent(&delegate).map_err(|_| facts.misnamed("delegate"))?;
@@ -119,7 +136,7 @@ fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, S
 
 fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBlock, ShapeError> {
     let facts = Facts { block: index, facts: &block.facts };
-    facts.only(&["hop", "presentation", "audience", "expires", "digest", "nonce"])?;
+    facts.only(&["hop", "presentation", "audience", "expires", "digest", "nonce", "parent"])?;
     facts.index()?;
     let kind = match facts.one("presentation", string)?.as_str() {
         "session" => PresentationKind::Session,

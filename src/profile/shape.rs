@@ -119,6 +119,12 @@ pub enum ShapeError {
         /// The block that follows.
         block: usize,
     },
+    /// A block that was signed over another token.
+    #[error("block {block} was signed over another token than this")]
+    OtherParent {
+        /// The block.
+        block: usize,
+    },
     /// A name, scope or reason that is not of its form.
     #[error("block {block}: {predicate} is not of its form")]
     Name {
@@ -182,6 +188,7 @@ impl ShapeError {
             ShapeError::Fact { .. } => "fact",
             ShapeError::Kind { .. } => "block_kind",
             ShapeError::AfterPresentation { .. } => "after_presentation",
+            ShapeError::OtherParent { .. } => "other_parent",
             ShapeError::Name { .. } => "name",
         }
     }
@@ -202,6 +209,7 @@ impl ShapeError {
             | ShapeError::Fact { block, .. }
             | ShapeError::Kind { block }
             | ShapeError::AfterPresentation { block }
+            | ShapeError::OtherParent { block }
             | ShapeError::Name { block, .. } => Some(*block),
         }
     }

@@ -3,7 +3,7 @@
 //! `policies/README.md` explains each; a test compares the two.
 
 /// Asserted by a token's blocks only, each with one meaning.
-pub(crate) const TOKEN_PREDICATES: [&str; 14] = [
+pub(crate) const TOKEN_PREDICATES: [&str; 15] = [
     "hardtack",
     "subject",
     "scope",
@@ -14,6 +14,7 @@ pub(crate) const TOKEN_PREDICATES: [&str; 14] = [
     "holder",
     "delegate",
     "reason",
+    "parent",
     "hop",
     "presentation",
     "digest",

@@ -39,7 +39,7 @@ impl Forge {
         let token = schema::Biscuit::decode(token).unwrap();
         let signed = std::iter::once(&token.authority).chain(&token.blocks);
         let blocks = signed.map(|block| Part {
-            bytes: block.block.clone(),
+            bytes: without_parent(&block.block),
             signer: block.external_signature.as_ref().map(|external| {
                 let signer = signers
                     .iter()
@@ -151,6 +151,17 @@ impl Forge {
     }
 }
 
+/// The forge changes parents under the blocks that name them, so it leaves `parent` out, as a Biscuit
+/// library does that does not know it.
+fn without_parent(block: &[u8]) -> Vec<u8> {
+    let mut content = schema::Block::decode(block).unwrap();
+    if let Some(at) = content.symbols.iter().position(|word| word == "parent") {
+        let name = 1024 + at as u64;
+        content.facts.retain(|fact| fact.predicate.name != name);
+    }
+    content.encode_to_vec()
+}
+
 pub fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE.encode(bytes)
 }
@@ -169,6 +180,17 @@ pub fn payload_of(block: BlockBuilder) -> Vec<u8> {
     let request = ThirdPartyRequest::deserialize(&request.encode_to_vec()).unwrap();
     let block = request.create_block(&KeyPair::new().private(), block).unwrap();
     schema::ThirdPartyBlockContents::decode(block.serialize().unwrap().as_slice()).unwrap().payload
+}
+
+/// A signed block, wrapped anew by whoever has the throw-away secret that came with its parent.
+pub fn wrapped(
+    mut block: schema::SignedBlock,
+    previous: &[u8],
+    secret: &KeyPair,
+) -> schema::SignedBlock {
+    let payload = block_payload(&block, Some(previous));
+    block.signature = secret.sign(&payload).unwrap().to_bytes().to_vec();
+    block
 }
 
 pub fn p256() -> KeyPair {

@@ -30,12 +30,12 @@ pub fn authorize(
     let mut world = World::new(policy.symbols.clone());
     let ambient = ambient_facts(verified, call);
     let blocks = &verified.capability().shaped().blocks;
-    refuse_costly(blocks, policy, &ambient)?;
     let checks = load(&mut world, blocks, &ambient)?;
     for fact in &policy.facts {
         world.add(VERIFIER, fact.clone());
     }
     world.derive(&policy.rules).map_err(|error| unanswered(error, "a rule of the policies"))?;
+    refuse_costly(blocks, &world)?;
     for (block, number, check) in &checks {
         let held = world.holds(check, *block);
         let place = || format!("check {number} of block {block}");
@@ -220,19 +220,13 @@ fn first_unbound(chain: &Chain) -> Option<usize> {
     hop.or(last)
 }
 
-/// Before anything is evaluated: the bound of the work, with this call's arguments and this policy's
-/// facts counted in.
-fn refuse_costly(
-    blocks: &[ShapedBlock],
-    policy: &Policy,
-    ambient: &[builder::Fact],
-) -> Result<(), AuthorizeError> {
+/// Before a check is evaluated: the bound of the work, over all that it can see. What the rules of the
+/// policies derived is among it, for agents choose the arguments from which they derive.
+fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
     let mut sizes = Sizes::default();
-    blocks.iter().flat_map(|block| &block.facts).chain(ambient).for_each(|fact| sizes.add(fact));
-    for fact in &policy.facts {
-        if let Ok(fact) = builder::Fact::convert_from(fact, &policy.symbols) {
-            sizes.add(&fact);
-        }
+    for fact in world.facts() {
+        let fact = builder::Fact::convert_from(fact, &world.symbols);
+        sizes.add(&fact.map_err(|_| AuthorizeError::NotEvaluable { place: "a fact".to_owned() })?);
     }
     match cost::bound(blocks, &sizes) {
         cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),

@@ -264,29 +264,55 @@ pub(crate) fn refuse_bad_key(scope: &biscuit_parser::builder::Scope) -> Result<(
     }
 }
 
-/// Text that the recursive parser can take: bounded in length and in nesting. Brackets inside string
-/// literals count too, which errs on the side of refusing.
+/// Text that the recursive parser can take.
 fn bounded(text: &str) -> Result<&str, DatalogError> {
     let text = text.trim().trim_end_matches(';');
-    let deepest = nesting(text);
-    let fits = text.len() <= MAX_DATALOG_BYTES && deepest <= MAX_DATALOG_NESTING;
+    let fits = text.len() <= MAX_DATALOG_BYTES && nesting(text).deepest <= MAX_DATALOG_NESTING;
     fits.then_some(text).ok_or(DatalogError::TooLarge)
 }
 
-/// How deep brackets and negations stand within each other.
-pub(crate) fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest, mut negations) = (0_usize, 0_usize, 0_usize);
-    for c in text.chars() {
+/// What makes the parser recurse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Nesting {
+    /// How deep brackets and negations stand within each other.
+    pub(crate) deepest: usize,
+    /// The bytes of the longest statement: a chain of operators is as deep as it is long.
+    pub(crate) longest_statement: usize,
+}
+
+/// Measures text without parsing it. Brackets in string literals open and close nothing; a closing one there
+/// would hide as many real ones.
+pub(crate) fn nesting(text: &str) -> Nesting {
+    let mut found = Nesting::default();
+    let (mut depth, mut negations, mut start) = (0_usize, 0_usize, 0_usize);
+    let mut characters = text.char_indices();
+    while let Some((at, c)) = characters.next() {
         match c {
+            '"' => skip_string(&mut characters),
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '!' => negations += 1,
-            c if c.is_whitespace() => {}
-            _ => negations = 0,
+            ';' => (depth, start) = (0, at + 1),
+            _ => {}
         }
-        deepest = deepest.max(depth + negations);
+        negations = match c {
+            '!' => negations + 1,
+            c if c.is_whitespace() => negations,
+            _ => 0,
+        };
+        found.deepest = found.deepest.max(depth + negations);
+        found.longest_statement = found.longest_statement.max(at + c.len_utf8() - start);
     }
-    deepest
+    found
+}
+
+fn skip_string(characters: &mut std::str::CharIndices<'_>) {
+    while let Some((_, c)) = characters.next() {
+        match c {
+            '\\' => drop(characters.next()),
+            '"' => return,
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -319,6 +345,10 @@ mod tests {
         assert_eq!(parse_check(&deep), Err(DatalogError::TooLarge));
         let negated = format!("check if {}true", "!".repeat(3000));
         assert_eq!(parse_check(&negated), Err(DatalogError::TooLarge));
+        let hidden = format!("check if {}1", "[\")\",".repeat(600));
+        assert_eq!(parse_check(&hidden), Err(DatalogError::TooLarge));
+        let escaped = format!("check if {}1", "[\"\\\")\",".repeat(500));
+        assert_eq!(parse_check(&escaped), Err(DatalogError::TooLarge));
         assert_eq!(parse_check("allow if true"), Err(DatalogError::NotACheck));
         assert_eq!(parse_check("check if x({p})"), Err(DatalogError::Parameter));
         assert_eq!(

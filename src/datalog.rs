@@ -64,6 +64,11 @@ impl World {
         self.insert(origin_of(block), fact);
     }
 
+    /// All facts, wherever they come from.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().map(|(_, fact)| fact)
+    }
+
     fn insert(&mut self, origin: Origin, fact: Fact) -> bool {
         let entry = (origin, fact);
         if self.known.contains(&entry) {

@@ -24,6 +24,9 @@ pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 /// The most values in the arguments, at all depths: 20,000 distinct strings cost 273 ms.
 pub const MAX_ARGUMENT_VALUES: usize = 1000;
 
+/// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).
+pub const MAX_RESOURCE_BYTES: usize = 8000;
+
 /// How deep arguments may nest.
 pub const MAX_ARGUMENT_DEPTH: usize = 32;
 
@@ -62,6 +65,9 @@ impl Call {
 
     /// The resource that the call is about, a URI in the WHATWG URL Standard's normal form.
     pub fn resource(mut self, uri: &str) -> Result<Call, CallError> {
+        if uri.len() > MAX_RESOURCE_BYTES {
+            return Err(CallError::LongResource);
+        }
         self.resource = Some(uri.parse()?);
         Ok(self)
     }
@@ -203,6 +209,9 @@ pub enum CallError {
         /// The normal form, where there is one.
         normal: Option<String>,
     },
+    /// A resource that is too long.
+    #[error("the resource has more than {MAX_RESOURCE_BYTES} bytes")]
+    LongResource,
     /// Arguments that two readers could read differently, or too large.
     #[error("the arguments {0}")]
     Arguments(ArgumentProblem),
@@ -336,6 +345,8 @@ mod tests {
         for uri in ["https://notion.so/page", "file:///srv/data/a", "notion://page/1"] {
             assert!(read(uri).is_ok(), "{uri}");
         }
+        let long = format!("https://notion.so/{}", "a".repeat(MAX_RESOURCE_BYTES));
+        assert_eq!(read(&long), Err(CallError::LongResource));
         for uri in [
             "https://notion.so/a/../b",
             "HTTPS://notion.so/",

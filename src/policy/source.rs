@@ -8,10 +8,14 @@ use biscuit_parser::builder as ast;
 use biscuit_parser::parser;
 
 use crate::block::nesting;
+use crate::names;
 use crate::profile::vocabulary::{READABLE_TOKEN_PREDICATES, TOKEN_PREDICATES, is_reserved};
 
 /// How deep brackets may nest in a policy. The parser recurses.
 const MAX_NESTING: usize = 64;
+
+/// The most bytes in a statement: a chain of operators makes the parser recurse as deep as it is long.
+const MAX_STATEMENT_BYTES: usize = 4096;
 
 /// Where a statement stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +54,17 @@ pub(crate) struct Statements {
 /// own conversion panics on some of what it parses.
 pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
     let source = Source { file, text };
-    if nesting(text) > MAX_NESTING {
+    // Comments are measured with the statements: an apostrophe in one hides nothing, a quotation mark must
+    // be closed.
+    let measured = nesting(&without_comments(text));
+    if measured.deepest > MAX_NESTING {
         return Err(source.wrong(0, format!("brackets stand more than {MAX_NESTING} deep")));
+    }
+    if measured.longest_statement > MAX_STATEMENT_BYTES {
+        return Err(source.wrong(
+            0,
+            format!("a statement has more than {MAX_STATEMENT_BYTES} bytes; split it into several"),
+        ));
     }
     let parsed = parser::parse_source(text).map_err(|errors| source.unreadable(&errors))?;
     if parsed.facts.is_empty()
@@ -89,6 +102,15 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
             .map(|(at, policy)| (source.locate(at), policy.into()))
             .collect(),
     })
+}
+
+/// The text with whole-line comments blanked, which is where policies have them; anything else is measured
+/// as it stands.
+fn without_comments(text: &str) -> String {
+    let blank = |line: &str| {
+        if line.trim_start().starts_with("//") { String::new() } else { line.to_owned() }
+    };
+    text.lines().map(|line| blank(line) + "\n").collect()
 }
 
 struct Source<'a> {
@@ -217,7 +239,7 @@ impl Source<'_> {
     }
 
     fn error(&self, at: &str, problem: impl Into<String>) -> SourceError {
-        SourceError { at: self.locate(at), problem: problem.into() }
+        SourceError { at: self.locate(at), problem: names::escaped(&problem.into()) }
     }
 
     fn wrong(&self, offset: usize, problem: impl Into<String>) -> SourceError {
@@ -321,6 +343,10 @@ mod tests {
         }
         let deep = format!("allow if {}true{};", "(".repeat(4000), ")".repeat(4000));
         assert!(problem(&deep).contains("brackets"));
+        let hidden = format!("x({}1);", "[\")\",".repeat(30_000));
+        assert!(problem(&hidden).contains("brackets"));
+        let chain = format!("allow if {}true;", "true || ".repeat(30_000));
+        assert!(problem(&chain).contains("4096 bytes"));
     }
 
     #[test]

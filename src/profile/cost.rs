@@ -10,6 +10,7 @@ use biscuit_auth::builder;
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::schema::{self, term::Content};
 
+use crate::profile::MAX_SYMBOLS;
 use crate::profile::shape::ShapedBlock;
 
 /// Bytes of a string that are compared or searched in one unit.
@@ -21,8 +22,14 @@ const UNITS_PER_MATCH: u64 = 8;
 /// What starting a closure costs besides its operations: bindings are cloned, names compared.
 const UNITS_PER_CLOSURE: u64 = 8;
 
-/// What naming a type costs: the name is looked up among all words, one by one.
-const UNITS_PER_NAME: u64 = 8;
+/// Words that are passed over in one unit, when a type's name or a joined string is looked up among them.
+const WORDS_PER_UNIT: u64 = 4;
+
+/// How often the engine clones all bindings of a query for each match of each of its predicates.
+const CLONES_PER_MATCH: u64 = 5;
+
+/// What cloning a map's entry costs more than an array's element.
+const UNITS_PER_ENTRY: u64 = 2;
 
 /// How many facts are passed over in one unit: most are dismissed by their name.
 const FACTS_PER_UNIT: u64 = 2;
@@ -31,6 +38,7 @@ const FACTS_PER_UNIT: u64 = 2;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
     facts: u64,
+    words: u64,
     named: BTreeMap<String, Named>,
 }
 
@@ -85,6 +93,8 @@ impl Sizes {
 
     fn add_many(&mut self, name: &str, count: u64, largest: Extent) {
         self.facts += count;
+        // Each value may be a word of its own.
+        self.words = self.words.saturating_add(count.saturating_mul(largest.values + 1));
         let named = self.named.entry(name.to_owned()).or_default();
         named.count += count;
         named.largest = named.largest.max(largest);
@@ -104,7 +114,7 @@ fn extent(term: &builder::Term) -> Extent {
                 MapKey::Str(text) => text.len(),
                 _ => 0,
             };
-            Extent::one(key).and(extent(value))
+            Extent { values: UNITS_PER_ENTRY, bytes: key as u64 }.and(extent(value))
         })),
         _ => Extent::one(0),
     }
@@ -149,6 +159,8 @@ impl Query<'_> {
             }
             work = work.saturating_add(matches.saturating_mul(scan));
             matches = matches.saturating_mul(named.count);
+            let clones = total(&bindings).saturating_mul(CLONES_PER_MATCH);
+            work = work.saturating_add(matches.saturating_mul(clones));
         }
         let start = UNITS_PER_MATCH.saturating_add(total(&bindings));
         let expressions = query.expressions.iter();
@@ -173,18 +185,22 @@ impl Query<'_> {
                     work = work.saturating_add(closure.ops.len() as u64);
                     stack.push(Operand::Closure(closure));
                 }
-                Some(Content::Binary(_)) => {
+                Some(Content::Binary(binary)) => {
                     let (right, left) = (stack.pop(), stack.pop());
-                    let (more, result) = self.binary(left, right, bindings);
+                    let (more, result) = self.binary(binary.kind, left, right, bindings);
                     work = work.saturating_add(more);
                     stack.push(Operand::Value(result));
                 }
                 // A unary operation looks at its operand once, and leaves something no larger.
-                Some(Content::Unary(_)) | None => {
+                Some(Content::Unary(unary)) => {
                     if let Some(Operand::Value(extent)) = stack.last() {
-                        work = work.saturating_add(extent.units()).saturating_add(UNITS_PER_NAME);
+                        work = work.saturating_add(extent.units());
+                    }
+                    if unary.kind == schema::op_unary::Kind::TypeOf as i32 {
+                        work = work.saturating_add(self.lookup());
                     }
                 }
+                None => {}
             }
         }
         match stack.pop() {
@@ -193,8 +209,22 @@ impl Query<'_> {
         }
     }
 
+    /// Looking a word up among all words, one by one.
+    fn lookup(&self) -> u64 {
+        1 + (self.sizes.words + MAX_SYMBOLS as u64) / WORDS_PER_UNIT
+    }
+
+    /// What an addition leaves behind is looked up among all words.
+    fn joined(&self, kind: i32) -> u64 {
+        match kind == schema::op_binary::Kind::Add as i32 {
+            true => self.lookup(),
+            false => 0,
+        }
+    }
+
     fn binary(
         &self,
+        kind: i32,
         left: Option<Operand<'_>>,
         right: Option<Operand<'_>>,
         bindings: &Bindings,
@@ -202,7 +232,7 @@ impl Query<'_> {
         match (left, right) {
             (Some(Operand::Value(left)), Some(Operand::Value(right))) => {
                 let both = left.and(right);
-                (both.units(), both)
+                (both.units().saturating_add(self.joined(kind)), both)
             }
             (Some(Operand::Value(over)), Some(Operand::Closure(closure)))
             | (Some(Operand::Closure(closure)), Some(Operand::Value(over))) => {

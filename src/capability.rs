@@ -269,3 +269,28 @@ impl fmt::Debug for Capability {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Delegation, Grant, Issuer, Presenting, Timestamp};
+
+    #[test]
+    fn the_seed_chain_needs_a_small_part_of_the_bound() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("*").new_holder();
+        let hop = Delegation::to("agent.orchestrator").scope("tools:call:*").reason("prepare");
+        let (hop, orchestrator) = hop.new_holder();
+        let next = Delegation::to("agent.researcher").scope("tools:call:search").reason("find");
+        let (next, researcher) = next.new_holder();
+        let capability = issuer.mint(grant, now).unwrap();
+        let capability = capability.delegate(hop, &alice, now).unwrap();
+        let capability = capability.delegate(next, &orchestrator, now).unwrap();
+        let bearer = capability.present(Presenting::to("notion.mcp"), &researcher, now).unwrap();
+        let token = Capability::parse(bearer.bearer()).unwrap();
+        let cost = cost::bound(&token.shaped.blocks, &least_sizes(&token.shaped, &token.chain));
+        println!("{cost} units");
+        assert!((MAX_COST / 100..MAX_COST / 25).contains(&cost), "{cost}");
+    }
+}

@@ -67,7 +67,7 @@ pub const MAX_SYMBOLS: usize = 256;
 pub const MAX_FACTS: usize = 256;
 
 /// The upper bound of the work that evaluating a token's checks may take, in units of roughly
-/// 40 ns: about 2 ms. The seed chain (human, orchestrator, researcher, call) needs about 4 % of it.
+/// 40 ns: about 2 ms. The seed chain (human, orchestrator, researcher, call) needs some hundredths of it.
 pub const MAX_COST: u64 = 50_000;
 
 /// How far a grant's `issued` may lie in the future: the clocks of two machines differ.

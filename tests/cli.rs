@@ -190,6 +190,22 @@ fn denied_undecided_and_wrong_usage_differ_by_exit_code() {
 }
 
 #[test]
+fn a_store_that_cannot_be_opened_leaves_it_undecided() {
+    let shell = Shell::new();
+    let (root, capability) = shell.seed();
+    let bearer = shell.ok("present --key researcher.key --audience notion.mcp", &capability);
+    let held = hardtack::Store::create(shell.path().join("store")).unwrap();
+    let (code, answer, _) = shell.check(&root, "--store store", &bearer);
+    assert_eq!(
+        (code, &answer["decision"], &answer["cause"]),
+        (2, &"undecided".into(), &"store_unavailable".into())
+    );
+    assert!(answer["message"].as_str().unwrap().contains("in use by another process"));
+    drop(held);
+    assert_eq!(shell.check(&root, "--store store", &bearer).0, 0);
+}
+
+#[test]
 fn several_roots_are_trusted_by_id_or_without() {
     let shell = Shell::new();
     let (old, _) = shell.seed();

@@ -55,13 +55,13 @@ pub(crate) fn say(text: impl Display) -> Result<(), Box<dyn Error>> {
 
 /// An error with all its causes, on standard error.
 pub(crate) fn complain(error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    anstream::eprintln!("{BAD}error:{BAD:#} {text}");
+    anstream::eprintln!("{BAD}error:{BAD:#} {}", with_causes(error));
+}
+
+/// An error and all that led to it, on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Something to know, on standard error.

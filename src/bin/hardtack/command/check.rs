@@ -7,11 +7,14 @@ use serde::Serialize;
 
 use hardtack::audit::Verdict;
 use hardtack::revocation::RevocationUnchecked;
-use hardtack::{Call, Denial, Guard, Policy, RootKeys, Verifier};
+use hardtack::{Call, Denial, Guard, Policy, RootKeys, StoreError, Verifier};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::open_or_create;
-use crate::terminal::{BAD, Done, GOOD, WARN, now, read_token, say, warn};
+use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say, warn};
+
+/// The cause when the store cannot be opened.
+const STORE_UNAVAILABLE: &str = "store_unavailable";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -24,7 +27,16 @@ struct Answer<'a> {
 
 pub(crate) fn run(arguments: &Check) -> Done {
     let call = call(arguments)?;
-    let guard = guard(arguments)?;
+    let guard = match guard(arguments) {
+        // Whether anything is revoked cannot be known, which is an answer and no wrong usage.
+        Err(error) if error.is::<StoreError>() && arguments.json => {
+            let message = &terminal::with_causes(&*error);
+            let (decision, cause) = (Verdict::Undecided, Some(STORE_UNAVAILABLE));
+            answer(arguments, &Answer { decision, cause, hop: None, message })?;
+            return Ok(ExitCode::from(EXIT_FAILED));
+        }
+        guard => guard?,
+    };
     let bearer = read_token()?;
     let now = arguments.at.unwrap_or_else(now);
     match guard.check(&bearer, &call, now) {

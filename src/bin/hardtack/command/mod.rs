@@ -15,7 +15,7 @@ pub(crate) mod tree;
 use std::error::Error;
 use std::path::Path;
 
-use hardtack::{Capability, PrivateKey, Store};
+use hardtack::{Capability, PrivateKey, Store, StoreError};
 
 use crate::terminal::{read_token, warn};
 
@@ -25,9 +25,9 @@ fn read_capability() -> Result<Capability, Box<dyn Error>> {
 }
 
 /// Opens a store, or makes it and says so.
-fn open_or_create(path: &Path) -> Result<Store, Box<dyn Error>> {
+fn open_or_create(path: &Path) -> Result<Store, StoreError> {
     if path.exists() {
-        return Ok(Store::open(path)?);
+        return Store::open(path);
     }
     let store = Store::create(path)?;
     warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::audit::{
-    AuditChain, AuditRecord, Ledger, LedgerUnavailable, Once, REPLAYED, REPLAYED_MESSAGE,
-    Settlement, Verdict,
+    AuditChain, Decision, Ledger, LedgerUnavailable, Once, REPLAYED, REPLAYED_MESSAGE, Settlement,
+    Verdict,
 };
 use crate::authorize::{AuthorizeError, authorize};
 use crate::call::Call;
@@ -55,22 +55,24 @@ impl Guard {
     ///
     /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
-        let verified = match self.verifier.examine(bearer, now) {
+        let verified = match self.verifier.examine(bearer, Some(call.operation()), now) {
             Ok(verified) => verified,
             Err(rejection) => {
                 let Rejection { error, authentic } = *rejection;
                 let chain = authentic
                     .map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
-                return Err(self.refuse(chain, call, now, error.into()));
+                return Err(self.refuse(chain, None, call, now, error.into()));
             }
         };
         let chain = AuditChain::from(&verified);
         let allowed = match authorize(&verified, &self.policy, call) {
             Ok(allowed) => allowed,
-            Err(error) => return Err(self.refuse(Some(chain), call, now, error.into())),
+            Err(error) => {
+                return Err(self.refuse(Some(chain), Some(&verified), call, now, error.into()));
+            }
         };
-        let record = AuditRecord::new(Some(chain), call, &self.policy, now);
-        match self.settle(record, once(&verified))? {
+        let decision = Decision::allowed(Some(chain), call, &self.policy, now);
+        match self.settle(decision, once(&verified), Some(&verified))? {
             Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),
             Some(Settlement::Recorded { sequence }) => {
                 Ok(Permit { verified, allowed: allowed.at, sequence: Some(sequence) })
@@ -83,14 +85,16 @@ impl Guard {
     fn refuse(
         &self,
         chain: Option<AuditChain>,
+        verified: Option<&VerifiedCapability>,
         call: &Call,
         now: Timestamp,
         denial: Denial,
     ) -> Denial {
         let refusal = denial.refusal();
-        let record = AuditRecord::new(chain, call, &self.policy, now);
-        let record = record.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
-        match self.settle(record, None) {
+        let decision = Decision::allowed(chain, call, &self.policy, now);
+        let decision =
+            decision.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
+        match self.settle(decision, None, verified) {
             Ok(_) => denial,
             Err(unrecorded) => unrecorded.into(),
         }
@@ -98,10 +102,11 @@ impl Guard {
 
     fn settle(
         &self,
-        record: AuditRecord,
+        decision: Decision,
         once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
     ) -> Result<Option<Settlement>, LedgerUnavailable> {
-        self.ledger.as_ref().map(|ledger| ledger.settle(record, once)).transpose()
+        self.ledger.as_ref().map(|ledger| ledger.settle(decision, once, verified)).transpose()
     }
 }
 
@@ -225,7 +230,9 @@ impl From<VerifyError> for Denial {
         let refusal =
             Refusal { cause: error.cause(), hop: error.block(), message: error.to_string() };
         match error {
-            VerifyError::RevocationsUnavailable(_) => Denial::Undecided(refusal),
+            VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
+                Denial::Undecided(refusal)
+            }
             _ => Denial::Unauthenticated(refusal),
         }
     }

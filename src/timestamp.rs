@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 ///
 /// Written as RFC 3339 in UTC (`2026-11-23T10:00:00Z`), in text as in JSON. Arithmetic stops at the
 /// ends of the range instead of wrapping.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

@@ -3,12 +3,7 @@
 mod common;
 
 use common::*;
-use hardtack::revocation::RevocationEntry;
 use hardtack::*;
-
-fn revoke(store: &Store, revocation: Revocation) {
-    store.revoke(RevocationEntry { revocation, revoked: NOW, reason: "test".to_owned() }).unwrap();
-}
 
 #[test]
 fn a_granted_call_is_allowed_and_recorded() {
@@ -18,9 +13,10 @@ fn a_granted_call_is_allowed_and_recorded() {
     assert_eq!(permit.sequence(), Some(1));
     let mut records = Vec::new();
     store.each_record(|record| records.push(record)).unwrap();
-    let chain = records[0].chain.as_ref().unwrap();
+    let decision = records[0].decision().unwrap();
+    let chain = decision.chain.as_ref().unwrap();
     assert_eq!(chain.hops[0].reason, "find the roadmap page");
-    assert_eq!(records[0].decision, audit::Verdict::Allow);
+    assert_eq!(decision.verdict, audit::Verdict::Allow);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use biscuit_auth::KeyPair;
 use biscuit_auth::format::schema::{self, term::Content};
 use common::forge::{self, Forge, Proof};
 use common::*;
-use hardtack::audit::{AuditRecord, Ledger, LedgerUnavailable, Once, Settlement};
+use hardtack::audit::{Ledger, LedgerUnavailable, Once, Settlement};
 use hardtack::revocation::{
-    RevocationSource, RevocationUnchecked, RevocationsUnavailable, Revoked,
+    Knowledge, RevocationSource, RevocationUnchecked, RevocationsUnavailable, Revoked,
 };
 use hardtack::*;
 use prost::Message;
@@ -718,9 +718,7 @@ fn a_revoked_hop_cannot_be_healed_by_wrapping_it_anew() {
     assert_ne!(signatures(&before)[1], signatures(&after)[1], "the block signature is another");
     assert_eq!(signatures(&before)[0], signatures(&after)[0], "the id is the same");
     let id = before.hops[0].revocation_id;
-    store
-        .revoke(revocation::RevocationEntry::new(Revocation::Id { id }, NOW, "lost").unwrap())
-        .unwrap();
+    revoke(&store, Revocation::Id { id });
     assert_eq!(refusal(&cast.guard(&store), &healed.bearer(), &search()), ("revoked", Some(1)));
 }
 
@@ -732,9 +730,7 @@ fn a_list_made_for_other_biscuit_verifiers_works() {
         .unwrap()
         .revocation_identifiers();
     let id = RevocationId::from_bytes(theirs[1].as_slice().try_into().unwrap());
-    store
-        .revoke(revocation::RevocationEntry::new(Revocation::Id { id }, NOW, "lost").unwrap())
-        .unwrap();
+    revoke(&store, Revocation::Id { id });
     assert_eq!(refusal(&cast.guard(&store), bearer.bearer(), &search()), ("revoked", Some(1)));
 }
 
@@ -779,6 +775,7 @@ fn a_refused_call_burns_nothing_and_what_was_forgotten_stays_refused() {
     // The clock jumps a day ahead, old presentations are forgotten, and it jumps back.
     let tomorrow = NOW + Duration::from_secs(24 * 3600);
     guard.check(once(tomorrow).bearer(), &search(), tomorrow).unwrap();
+    store.checkpoint().unwrap();
     assert_eq!(refusal(&guard, bearer.bearer(), &search()), ("replayed", Some(1)));
 }
 
@@ -788,10 +785,19 @@ impl RevocationSource for Silent {
     fn revoked(&self, _: &Chain, _: &PublicKey) -> Result<Option<Revoked>, RevocationsUnavailable> {
         Err(RevocationsUnavailable("no answer".to_owned()))
     }
+
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::Live
+    }
 }
 
 impl Ledger for Silent {
-    fn settle(&self, _: AuditRecord, _: Option<Once>) -> Result<Settlement, LedgerUnavailable> {
+    fn settle(
+        &self,
+        _: Decision,
+        _: Option<Once>,
+        _: Option<&VerifiedCapability>,
+    ) -> Result<Settlement, LedgerUnavailable> {
         Err(LedgerUnavailable("no answer".to_owned()))
     }
 }
@@ -999,8 +1005,7 @@ fn the_checks_of_a_caveat_bind_too() {
     let ids = Capability::parse(bearer.bearer()).unwrap();
     for (block, id) in ids.chain().signatures() {
         let store = Store::in_memory().unwrap();
-        let entry = revocation::RevocationEntry::new(Revocation::Id { id }, NOW, "lost").unwrap();
-        store.revoke(entry).unwrap();
+        revoke(&store, Revocation::Id { id });
         assert_eq!(
             refusal(&cast.guard(&store), bearer.bearer(), &search()),
             ("revoked", Some(block))

@@ -1,67 +1,85 @@
-//! Store: revocations, records and accepted presentations, in one file that survives.
+//! Store: revocations, records and accepted presentations, in files that survive.
 //!
-//! The only folder that names redb. One thread writes; whoever waits for it meanwhile shares the next
-//! commit, so that one caller has the latency of one and many have the throughput of many.
+//! The only folder that names redb. Callers wait for a frame of the [`journal`]; the database follows
+//! within a second, and with it the signed head of the log. `docs/store.md` tells how it holds together.
 
-mod writer;
+mod clock;
+mod collect;
+mod commit;
+mod core;
+mod engine;
+mod error;
+mod fold;
+mod inner;
+mod journal;
+mod lineage;
+mod opening;
+mod overlay;
+mod reader;
+mod restore;
+mod schema;
+mod site;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, SyncSender};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+use crate::audit::{
+    AuditRecord, Checkpoint, Decision, Ledger, LedgerUnavailable, Once, Settlement,
 };
+use crate::revocation::{RevocationEntry, Revocations, Revoking};
+use crate::store::collect::Trust;
+use crate::store::commit::{Answer, Job};
+use crate::store::core::{Settling, TimeSource};
+use crate::store::inner::Inner;
+use crate::store::site::{Files, Memory};
+use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
 
-use crate::audit::{AuditRecord, Ledger, LedgerUnavailable, Once, Settlement};
-use crate::names::NameError;
-use crate::revocation::{RevocationEntry, Revocations};
-use crate::store::writer::{Job, write_all};
+pub use clock::ClockDoubt;
+pub use collect::Collected;
+pub use core::Receipt;
+pub use error::StoreError;
+pub use lineage::{Lineage, Standing};
+pub use reader::{LogLine, StoreReader, Verified};
+pub use restore::{Loss, Restored, restore};
+pub use schema::SeenBlock;
 
-/// What says that a file is a store, and in which form it is written.
-const META: TableDefinition<&str, &str> = TableDefinition::new("meta");
-const FORMAT: (&str, &str) = ("format", "hardtack-store-1");
-
-/// Revocations by number, as JSON.
-const REVOCATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations");
-
-/// Records by number, as JSON.
-const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
-
-/// Accepted call-bound presentations by id, with their expiry in seconds since 1970.
-const ACCEPTED: TableDefinition<[u8; 64], u64> = TableDefinition::new("accepted");
-
-/// The same by expiry, so that the oldest are found first.
-const ACCEPTED_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
-    TableDefinition::new("accepted-by-expiry");
-
-/// The latest expiry of a presentation that was forgotten. What expires no later is refused: it may
-/// have been accepted before, whatever the clock has done since.
-const MARKS: TableDefinition<&str, u64> = TableDefinition::new("marks");
-const FORGOTTEN_UNTIL: &str = "forgotten-until";
-
-/// How many jobs may wait before callers do.
-const QUEUE: usize = 1024;
-
-/// An open store. Clones share it; the file is closed when the last is dropped.
+/// An open store. Clones share it; the files are closed when the last is dropped, from when on its
+/// [`revocations`](Store::revocations) leave every verifier undecided.
+///
+/// ```
+/// use hardtack::{Revocation, Revoking, Store, Timestamp};
+///
+/// let now = Timestamp::from_unix_seconds(1_795_428_000);
+/// let store = Store::in_memory()?;
+/// let lost = Revocation::Agent { agent: "agent.researcher".to_owned() };
+/// let receipt = store.revoke(Revoking::new(lost, "alice", "laptop stolen")?, now)?;
+/// assert_eq!(receipt.sequence(), 1);
+/// assert_eq!(store.reader().revocations()?[0].notice.by, "alice");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
-pub struct Store(Arc<Shared>);
-
-struct Shared {
-    database: Arc<Database>,
-    revocations: Revocations,
-    writer: Mutex<Option<Writer>>,
-    path: Option<PathBuf>,
+pub struct Store {
+    shared: Arc<Shared>,
+    recording: Recording,
+    times: TimeSource,
 }
 
-struct Writer {
-    jobs: SyncSender<Job>,
-    thread: JoinHandle<()>,
+/// When a decision is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recording {
+    Durable,
+    Buffered { at_most: usize },
+}
+
+struct Shared {
+    inner: Arc<Inner>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -69,346 +87,193 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; a file that is damaged, or no store, is never opened as an empty one.
+    /// [`StoreError`]: a store that is damaged, cut off, emptied, rolled back or no store is never opened,
+    /// and the error says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
-        // An empty file would be made into a new store.
-        let size = std::fs::metadata(path).map_err(|source| StoreError::file(path, source))?.len();
-        if size == 0 {
-            return Err(StoreError::Foreign { path: path.to_owned() });
-        }
-        let database = builder().open(path).map_err(|error| StoreError::opening(path, error))?;
-        refuse_foreign(&database, path)?;
-        Store::start(database, Some(path.to_owned()))
+        std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
+        Store::start(opening::open(Arc::new(Files::at(path)))?)
     }
 
-    /// Makes a new store, readable by its owner only.
+    /// Makes a new store, readable by its owner only: the file, and beside it `….journal` and
+    /// `….checkpoint`, which belong to it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if the file exists already.
+    /// [`StoreError::File`] if one of the files exists already.
     pub fn create(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|source| StoreError::file(path, source))?;
-        let database = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
-        let database = database.map_err(|error| StoreError::opening(path, error))?;
-        initialise(&database)?;
-        Store::start(database, Some(path.to_owned()))
+        let files = Files::at(path);
+        if let Some(existing) = files.existing().first() {
+            let there = std::io::ErrorKind::AlreadyExists.into();
+            return Err(StoreError::file(Some(existing), there));
+        }
+        files.make().map_err(|error| StoreError::file(Some(path), error))?;
+        let made = opening::make(Arc::new(Files::at(path))).and_then(Store::start);
+        if made.is_err() {
+            files.unmake();
+        }
+        made
     }
 
     /// A store in memory: the same engine, for tests and for trying things out.
     pub fn in_memory() -> Result<Store, StoreError> {
-        let database = builder().create_with_backend(InMemoryBackend::new());
-        let database = database.map_err(|error| StoreError::Engine(error.to_string()))?;
-        initialise(&database)?;
-        Store::start(database, None)
+        Store::start(opening::make(Arc::new(Memory::default()))?)
     }
 
-    /// Revokes. When this returns, the revocation is on disk and every verifier that asks
-    /// [`Store::revocations`] knows it.
+    /// Revokes, as of `now`. When this returns, the revocation is on disk and every verifier that asks
+    /// [`Store::revocations`] knows it. To revoke again what is revoked changes nothing.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; then nothing is revoked.
-    pub fn revoke(&self, entry: RevocationEntry) -> Result<(), StoreError> {
-        self.revoke_all(vec![entry])
+    /// [`StoreError::NotRevoked`]: then nothing is revoked that was not before.
+    pub fn revoke(&self, revoking: Revoking, now: Timestamp) -> Result<Receipt, StoreError> {
+        let receipts = self.revoke_all(vec![revoking], now)?;
+        receipts.into_iter().next().ok_or_else(|| StoreError::Stopped.not_revoked())
     }
 
-    /// Revokes all of these in one commit, or none.
-    pub fn revoke_all(&self, entries: Vec<RevocationEntry>) -> Result<(), StoreError> {
-        entries.iter().try_for_each(RevocationEntry::check)?;
-        self.ask(|answer| Job::Revoke { entries, answer })
+    /// Revokes all of these in one step, or none. Returns a receipt for each, in their order.
+    pub fn revoke_all(
+        &self,
+        revoking: Vec<Revoking>,
+        now: Timestamp,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        match self.inner().submit(Job::Revoke { revoking, now }) {
+            Ok(Answer::Revoked(receipts)) => Ok(receipts),
+            Ok(Answer::Settled(_)) => Err(StoreError::Stopped.not_revoked()),
+            Err(error) => Err(error.not_revoked()),
+        }
     }
 
     /// The set that verifiers ask, which this store keeps up to date.
     pub fn revocations(&self) -> Revocations {
-        self.0.revocations.clone()
+        self.inner().revocations.clone()
     }
 
-    /// Every revocation, in the order in which they were made.
+    /// The store, to look into.
+    pub fn reader(&self) -> StoreReader {
+        StoreReader::of(Arc::clone(self.inner()))
+    }
+
+    /// Every revocation in force, in the order in which they were made.
     pub fn list_revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
-        read_revocations(&self.0.database)
+        self.reader().revocations()
     }
 
     /// Hands every record to `see`, in order.
     pub fn each_record(&self, mut see: impl FnMut(AuditRecord)) -> Result<(), StoreError> {
-        let reading = self.0.database.begin_read()?;
-        for entry in reading.open_table(RECORDS)?.iter()? {
-            let (number, json) = entry?;
-            see(decode(json.value(), "record", number.value())?);
-        }
-        Ok(())
+        self.reader().records(1).try_for_each(|line| line?.record().map(&mut see))
+    }
+
+    /// A handle to the same store that answers decisions before they are on disk: a crash of the process
+    /// or the machine loses the last `at_most` of them, or those of the last tenth of a second,
+    /// whichever are fewer. Revocations and call-bound presentations are on disk first all the same.
+    pub fn losing_at_most(mut self, at_most: usize) -> Store {
+        self.recording = Recording::Buffered { at_most };
+        self
+    }
+
+    /// A handle to the same store for decisions as of supposed moments: what would be decided then? They
+    /// are recorded like others; what the store thinks of the clock is not touched by them.
+    pub fn for_supposed_times(mut self) -> Store {
+        self.times = TimeSource::Supposed;
+        self
+    }
+
+    /// Forgets what no live token can hold any more: revocations of ids and subjects, and blocks of
+    /// chains that were seen. To be called now and then, say once a minute, by whoever keeps a store open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Clock`] while the clock has jumped; nothing is forgotten then.
+    pub fn collect(&self, now: Timestamp) -> Result<Collected, StoreError> {
+        self.inner().collect(now, Trust::UnlessJumped)
+    }
+
+    /// The same, on the word of somebody who has looked at the clock. If it is wrong nevertheless, no
+    /// revoked token is let in: tokens are refused that are not revoked.
+    pub fn collect_trusting_the_clock(&self, now: Timestamp) -> Result<Collected, StoreError> {
+        self.inner().collect(now, Trust::Vouched)
+    }
+
+    /// Signs the head of the log now, and returns it. Otherwise that is done every second or thousand
+    /// records, and when the store is closed.
+    pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.inner().fold()?;
+        self.inner().sign()
+    }
+
+    /// Copies the store as it is now into a new file ([`StoreReader::backup`]).
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
+        self.reader().backup(to)
+    }
+
+    /// Whether everything can be written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`] with what does not work. It is tried again every second; meanwhile what
+    /// can be recorded is, and everything else is refused.
+    pub fn ready(&self) -> Result<(), StoreError> {
+        let trouble = self.inner().trouble();
+        trouble.any().map_or(Ok(()), |problem| Err(StoreError::Engine(problem.clone())))
     }
 
     /// Where it is kept; `None` in memory.
     pub fn path(&self) -> Option<&Path> {
-        self.0.path.as_deref()
+        self.inner().engine.site().path()
     }
 
-    fn start(database: Database, path: Option<PathBuf>) -> Result<Store, StoreError> {
-        let revocations = Revocations::default();
-        read_revocations(&database)?.iter().for_each(|entry| revocations.add(entry));
-        let database = Arc::new(database);
-        let (jobs, queue) = mpsc::sync_channel(QUEUE);
-        let (theirs, known) = (Arc::clone(&database), revocations.clone());
+    fn inner(&self) -> &Arc<Inner> {
+        &self.shared.inner
+    }
+
+    fn start(inner: Inner) -> Result<Store, StoreError> {
+        let inner = Arc::new(inner);
+        let theirs = Arc::clone(&inner);
         let thread = std::thread::Builder::new().name("hardtack-store".to_owned());
-        let thread = thread.spawn(move || write_all(&theirs, &known, &queue));
-        let thread = thread.map_err(|error| StoreError::Engine(error.to_string()))?;
-        let writer = Mutex::new(Some(Writer { jobs, thread }));
-        Ok(Store(Arc::new(Shared { database, revocations, writer, path })))
-    }
-
-    /// Hands a job to the writer and waits until it is on disk.
-    fn ask<T>(
-        &self,
-        job: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Job,
-    ) -> Result<T, StoreError> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let jobs = {
-            let writer = self.0.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            writer.as_ref().map(|writer| writer.jobs.clone()).ok_or(StoreError::Stopped)?
-        };
-        jobs.send(job(answer)).map_err(|_| StoreError::Stopped)?;
-        answered.recv().map_err(|_| StoreError::Stopped)?
+        let thread = thread.spawn(move || theirs.run());
+        let thread =
+            Mutex::new(Some(thread.map_err(|error| StoreError::Engine(error.to_string()))?));
+        let shared = Arc::new(Shared { inner, thread });
+        Ok(Store { shared, recording: Recording::Durable, times: TimeSource::Clock })
     }
 }
 
 impl Ledger for Store {
     fn settle(
         &self,
-        record: AuditRecord,
+        decision: Decision,
         once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable> {
-        let settled = self.ask(|answer| Job::Settle { record: Box::new(record), once, answer });
+        let chain = verified.map(|verified| (verified.chain().clone(), verified.root()));
+        let settling = Settling { decision, once, chain, source: self.times };
+        let settled = match self.recording {
+            Recording::Buffered { at_most } if once.is_none() => {
+                self.inner().settle_buffered(settling, at_most)
+            }
+            _ => self.inner().settle(settling),
+        };
         settled.map_err(|error| LedgerUnavailable(error.to_string()))
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("path", &self.0.path).finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Shared {
-    /// Waits until what was handed over is written and the file is closed.
+    /// Waits until what was handed over is written, the head of the log signed and the files closed.
     fn drop(&mut self) {
-        let writer = self.writer.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(Writer { jobs, thread }) = writer.take() {
-            drop(jobs);
+        self.inner.stop();
+        let thread = self.thread.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
             // The thread's own failure was answered to whoever waited for it.
             let _ = thread.join();
         }
-    }
-}
-
-/// Earlier versions of redb could open a damaged file as an empty one; the check on opening finds
-/// damage that would otherwise be met in the middle of a decision.
-fn builder() -> Builder {
-    let mut builder = Database::builder();
-    builder.set_check_integrity_on_open(true);
-    builder
-}
-
-/// Two-phase commit: agents choose some of the bytes that are stored, and must not be able to make a
-/// torn write look whole.
-fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
-    let mut writing = database.begin_write()?;
-    writing.set_two_phase_commit(true);
-    Ok(writing)
-}
-
-fn initialise(database: &Database) -> Result<(), StoreError> {
-    let writing = begin(database)?;
-    {
-        writing.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
-        writing.open_table(REVOCATIONS)?;
-        writing.open_table(RECORDS)?;
-        writing.open_table(ACCEPTED)?;
-        writing.open_table(ACCEPTED_BY_EXPIRY)?;
-        writing.open_table(MARKS)?;
-    }
-    Ok(writing.commit()?)
-}
-
-fn refuse_foreign(database: &Database, path: &Path) -> Result<(), StoreError> {
-    let foreign = || StoreError::Foreign { path: path.to_owned() };
-    let reading = database.begin_read()?;
-    let meta = reading.open_table(META).map_err(|_| foreign())?;
-    let format = meta.get(FORMAT.0)?.ok_or_else(foreign)?;
-    if format.value() == FORMAT.1 { Ok(()) } else { Err(foreign()) }
-}
-
-fn read_revocations(database: &Database) -> Result<Vec<RevocationEntry>, StoreError> {
-    let reading = database.begin_read()?;
-    let table = reading.open_table(REVOCATIONS)?;
-    let entries = table.iter()?.map(|entry| {
-        let (number, json) = entry?;
-        decode(json.value(), "revocation", number.value())
-    });
-    entries.collect()
-}
-
-fn decode<T: serde::de::DeserializeOwned>(
-    json: &[u8],
-    what: &'static str,
-    number: u64,
-) -> Result<T, StoreError> {
-    serde_json::from_slice(json).map_err(|_| StoreError::Unreadable { what, number })
-}
-
-/// A store that cannot be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The file cannot be opened or made.
-    #[error("store {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// Another process has it open.
-    #[error("store {} is in use by another process; one process at a time can open it", path.display())]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not a store, or not one of this version.
-    #[error("{} is not a Hardtack store that this version can read; nothing was changed in it", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Damaged.
-    #[error("store {} is damaged ({problem}); nothing was changed in it; restore it from a backup", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the engine found.
-        problem: String,
-    },
-    /// An entry that is not what was written.
-    #[error("{what} {number} cannot be read")]
-    Unreadable {
-        /// What kind of entry.
-        what: &'static str,
-        /// Its number.
-        number: u64,
-    },
-    /// A revocation whose name could never match.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The engine refused. Nothing was written.
-    #[error("nothing was written: {0}")]
-    Engine(String),
-    /// The writer has stopped. Nothing was written.
-    #[error("nothing was written: the store has stopped")]
-    Stopped,
-}
-
-impl StoreError {
-    fn file(path: &Path, source: io::Error) -> StoreError {
-        StoreError::File { path: path.to_owned(), source }
-    }
-
-    fn opening(path: &Path, error: DatabaseError) -> StoreError {
-        match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
-            DatabaseError::Storage(redb::StorageError::Io(source))
-                if source.kind() != io::ErrorKind::InvalidData =>
-            {
-                StoreError::file(path, source)
-            }
-            DatabaseError::Storage(redb::StorageError::Io(_)) => {
-                StoreError::Foreign { path: path.to_owned() }
-            }
-            error => StoreError::Damaged { path: path.to_owned(), problem: error.to_string() },
-        }
-    }
-}
-
-macro_rules! engine_errors {
-    ($($error:ty),*) => {$(
-        impl From<$error> for StoreError {
-            fn from(error: $error) -> StoreError {
-                StoreError::Engine(error.to_string())
-            }
-        }
-    )*};
-}
-
-engine_errors!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::revocation::Revocation;
-    use crate::timestamp::Timestamp;
-
-    fn agent(name: &str) -> RevocationEntry {
-        RevocationEntry {
-            revocation: Revocation::Agent { agent: name.to_owned() },
-            revoked: Timestamp::from_unix_seconds(1_795_428_000),
-            reason: "lost".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_is_revoked_is_there_after_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store");
-        let store = Store::create(&path).unwrap();
-        store.revoke(agent("agent.a")).unwrap();
-        store.revoke_all(vec![agent("agent.b"), agent("agent.c")]).unwrap();
-        drop(store);
-        let entries = Store::open(&path).unwrap().list_revocations().unwrap();
-        assert_eq!(entries, [agent("agent.a"), agent("agent.b"), agent("agent.c")]);
-    }
-
-    #[test]
-    fn what_is_no_store_is_never_opened_as_an_empty_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store");
-        assert!(matches!(Store::open(&path), Err(StoreError::File { .. })));
-        std::fs::write(&path, "").unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })));
-        std::fs::write(&path, "not a store").unwrap();
-        assert!(matches!(
-            Store::open(&path),
-            Err(StoreError::Foreign { .. } | StoreError::Damaged { .. })
-        ));
-        assert_eq!(std::fs::read(&path).unwrap(), b"not a store");
-        std::fs::remove_file(&path).unwrap();
-        drop(Database::create(&path).unwrap());
-        assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })));
-    }
-
-    #[test]
-    fn an_existing_file_is_never_made_into_a_new_store() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store");
-        std::fs::write(&path, "").unwrap();
-        assert!(matches!(Store::create(&path), Err(StoreError::File { .. })));
-    }
-
-    #[test]
-    fn a_store_in_use_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store");
-        let _open = Store::create(&path).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
-    }
-
-    #[test]
-    fn a_name_that_could_never_match_is_not_revoked() {
-        let store = Store::in_memory().unwrap();
-        assert!(matches!(store.revoke(agent("agent:a")), Err(StoreError::Name(_))));
-        assert_eq!(store.list_revocations().unwrap(), []);
+        self.inner.shut();
     }
 }

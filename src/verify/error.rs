@@ -1,5 +1,8 @@
 //! Error: why a token does not hold.
 
+use std::time::Duration;
+
+use crate::profile::life::Seconds;
 use crate::profile::shape::ShapeError;
 use crate::revocation::{RevocationsUnavailable, RevokedBy};
 use crate::scope::Scope;
@@ -40,6 +43,24 @@ pub enum VerifyError {
     /// The revocation source cannot answer.
     #[error(transparent)]
     RevocationsUnavailable(#[from] RevocationsUnavailable),
+    /// Nothing is known to be revoked, but what is known is too old.
+    #[error("{}", stale(*.as_of, *.now, *.bound))]
+    RevocationsStale {
+        /// The moment as of which the source knows.
+        as_of: Timestamp,
+        /// The moment of the decision.
+        now: Timestamp,
+        /// How old it may be.
+        bound: Duration,
+    },
+    /// The grant is older than what is remembered of revocations.
+    #[error(
+        "the grant was issued at {issued}, and what was revoked up to then may have been forgotten here; ask for a new grant"
+    )]
+    RevocationsForgotten {
+        /// When it was issued.
+        issued: Timestamp,
+    },
     /// Signed by another key than the holder's.
     #[error("block {block} is not signed by the holder that the block before it names")]
     WrongSigner {
@@ -150,6 +171,8 @@ impl VerifyError {
             VerifyError::Signature { .. } => "signature",
             VerifyError::Revoked { .. } => "revoked",
             VerifyError::RevocationsUnavailable(_) => "revocations_unavailable",
+            VerifyError::RevocationsStale { .. } => "revocations_stale",
+            VerifyError::RevocationsForgotten { .. } => "revocations_forgotten",
             VerifyError::WrongSigner { .. } => "wrong_signer",
             VerifyError::Unbound { .. } => "unbound",
             VerifyError::ForeignSigner { .. } => "foreign_signer",
@@ -184,11 +207,26 @@ impl VerifyError {
             | VerifyError::TooDeep { block, .. }
             | VerifyError::TooLongLived { block, .. }
             | VerifyError::NameMismatch { block, .. } => Some(*block),
-            VerifyError::NotYetIssued { .. } | VerifyError::IssuedAfterExpiry => Some(0),
+            VerifyError::NotYetIssued { .. }
+            | VerifyError::IssuedAfterExpiry
+            | VerifyError::RevocationsForgotten { .. } => Some(0),
             VerifyError::UnknownRoot
             | VerifyError::RevocationsUnavailable(_)
+            | VerifyError::RevocationsStale { .. }
             | VerifyError::NotPresented
             | VerifyError::WrongAudience { .. } => None,
         }
+    }
+}
+
+fn stale(as_of: Timestamp, now: Timestamp, bound: Duration) -> String {
+    match as_of > now {
+        true => format!(
+            "the revocations known here are as of {as_of}, which lies in the future: a clock is wrong"
+        ),
+        false => format!(
+            "the revocations known here are as of {as_of}, older than the {} allowed",
+            Seconds(&bound)
+        ),
     }
 }

@@ -8,13 +8,15 @@ mod walk;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::capability::Capability;
 use crate::chain::{Chain, Hop, PresentationBlock};
 use crate::keys::{PublicKey, RootKeys};
 use crate::names::{self, NameError};
-use crate::profile::Lifetimes;
-use crate::revocation::{RevocationSource, Revoked};
+use crate::profile::{CLOCK_SKEW, Lifetimes};
+use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
+use crate::scope::{Operation, Scope};
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
 use crate::verify::walk::Walk;
@@ -24,6 +26,10 @@ pub use error::VerifyError;
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
 /// is refused, since its URIs may have a normal form that is not known here.
 pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
+
+/// How old a copy of the revocations may be unless told otherwise: what is revoked elsewhere takes
+/// effect here within half a minute, or nothing is allowed.
+pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
 /// A tool server's view: which roots it trusts, what it is called, and what is revoked.
 ///
@@ -39,6 +45,8 @@ pub struct Verifier {
     roots: RootKeys,
     audience: String,
     revocations: Box<dyn RevocationSource>,
+    max_staleness: Duration,
+    staleness_of: Vec<(Scope, Duration)>,
     lifetimes: Lifetimes,
     unbound: UnboundHops,
     directory: Directory,
@@ -69,6 +77,8 @@ impl Verifier {
             roots,
             audience,
             revocations: Box::new(revocations),
+            max_staleness: DEFAULT_MAX_STALENESS,
+            staleness_of: Vec::new(),
             lifetimes: Lifetimes::default(),
             unbound: UnboundHops::Refused,
             directory: Directory::default(),
@@ -76,8 +86,22 @@ impl Verifier {
         })
     }
 
-    /// Accepts lives up to these.
+    /// Decides on a copy of the revocations while it is at most this old
+    /// ([`DEFAULT_MAX_STALENESS`] otherwise). A source that is a store itself is never stale.
+    pub fn max_staleness(mut self, bound: Duration) -> Verifier {
+        self.max_staleness = bound;
+        self
+    }
+
+    /// The same for operations that `scope` covers. Of several that do, the strictest counts.
+    pub fn max_staleness_of(mut self, scope: Scope, bound: Duration) -> Verifier {
+        self.staleness_of.push((scope, bound));
+        self
+    }
+
+    /// Accepts lives up to these, and has the revocation source remember as long.
     pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Verifier {
+        self.revocations.keep_for(lifetimes.grant);
         self.lifetimes = lifetimes;
         self
     }
@@ -110,23 +134,28 @@ impl Verifier {
     ///
     /// [`VerifyError`]: the first thing that does not hold, in the order of `docs/profile.md`.
     pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, VerifyError> {
-        self.examine(bearer, now).map_err(|rejection| rejection.error)
+        self.examine(bearer, None, now).map_err(|rejection| rejection.error)
     }
 
-    /// Like [`Verifier::verify`]; of a token whose signatures hold, the record learns more.
+    /// Like [`Verifier::verify`], for an operation; of a token whose signatures hold, the record learns
+    /// more.
     pub(crate) fn examine(
         &self,
         bearer: &str,
+        operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
         let unauthentic = |error| Box::new(Rejection { error, authentic: None });
         let capability = Capability::parse(bearer).map_err(|error| unauthentic(error.into()))?;
         refuse_expired(capability.chain(), now).map_err(unauthentic)?;
         let (root, issuer) = self.authenticate(&capability).map_err(unauthentic)?;
-        match self.walk(capability.chain(), &root, now) {
+        let chain = capability.chain();
+        let walked = self.refuse_revoked(chain, &root, operation, now);
+        match walked.and_then(|()| Walk { verifier: self, chain, now }.walk()) {
             Ok(presentation) => Ok(VerifiedCapability {
                 presentation: presentation.clone(),
                 issuer,
+                root,
                 at: now,
                 resource_schemes: self.resource_schemes.clone(),
                 capability,
@@ -138,17 +167,37 @@ impl Verifier {
         }
     }
 
-    /// What is asked of a token whose signatures hold.
-    fn walk<'a>(
-        &'a self,
-        chain: &'a Chain,
+    /// What is revoked is refused however old the knowledge is; what is not, only on fresh knowledge.
+    fn refuse_revoked(
+        &self,
+        chain: &Chain,
         root: &PublicKey,
+        operation: Option<&Operation>,
         now: Timestamp,
-    ) -> Result<&'a PresentationBlock, VerifyError> {
-        if let Some(Revoked { block, by }) = self.revocations.revoked(chain, root)? {
-            return Err(VerifyError::Revoked { block, by });
+    ) -> Result<(), VerifyError> {
+        match self.revocations.revoked(chain, root)? {
+            Some(Revoked { by: RevokedBy::Forgotten, .. }) => {
+                Err(VerifyError::RevocationsForgotten { issued: chain.grant.issued })
+            }
+            Some(Revoked { block, by }) => Err(VerifyError::Revoked { block, by }),
+            None => self.refuse_stale(operation, now),
         }
-        Walk { verifier: self, chain, now }.walk()
+    }
+
+    fn refuse_stale(
+        &self,
+        operation: Option<&Operation>,
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        let Knowledge::AsOf(as_of) = self.revocations.knowledge() else { return Ok(()) };
+        let covering = self
+            .staleness_of
+            .iter()
+            .filter(|(scope, _)| operation.is_some_and(|operation| scope.covers(operation)));
+        let bound = covering.map(|(_, bound)| *bound).min().unwrap_or(self.max_staleness);
+        // A copy from the future would count as fresh until its moment has come.
+        let fresh = as_of <= now + CLOCK_SKEW && now.since(as_of) <= bound;
+        if fresh { Ok(()) } else { Err(VerifyError::RevocationsStale { as_of, now, bound }) }
     }
 
     /// The root key whose signature the token bears, and the name that this verifier has for it.
@@ -210,6 +259,7 @@ pub struct VerifiedCapability {
     capability: Capability,
     presentation: PresentationBlock,
     issuer: String,
+    root: PublicKey,
     at: Timestamp,
     resource_schemes: Arc<[String]>,
 }
@@ -233,6 +283,11 @@ impl VerifiedCapability {
     /// The verifier's own name for the root key.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The root key that signed the grant.
+    pub fn root(&self) -> PublicKey {
+        self.root
     }
 
     /// The moment as of which it was verified.

@@ -75,6 +75,11 @@ impl Cast {
     }
 }
 
+/// Revokes, and says by whom and why.
+pub fn revoke(store: &Store, revocation: Revocation) {
+    store.revoke(Revoking::new(revocation, "tests", "lost").unwrap(), NOW).unwrap();
+}
+
 pub fn search() -> Call {
     Call::tool("search").unwrap()
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
-use hardtack::{PublicKey, RevocationId, Timestamp};
+use hardtack::audit::Verdict;
+use hardtack::{PublicKey, RevocationId, Scope, Timestamp};
 
 /// `check`: the call is denied.
 pub(crate) const EXIT_DENIED: u8 = 1;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     Revoke(Revoke),
     Revocations(Revocations),
     Audit(Audit),
+    Store(Store),
     /// Walk the whole life of a capability in a scratch folder, and show each refusal
     #[command(after_help = "Example:\n  hardtack demo")]
     Demo,
@@ -214,6 +216,7 @@ pub(crate) struct Check {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack inspect --json < grant.token   # shows the ids
+  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen' --dry-run
   hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen'")]
 pub(crate) struct Revoke {
     /// The store, made if it is not there
@@ -222,11 +225,23 @@ pub(crate) struct Revoke {
     #[command(flatten)]
     pub(crate) what: Revoked,
     /// Of grants by this root only; with --subject
-    #[arg(long, value_name = "PUB", conflicts_with_all = ["id", "agent", "holder"])]
+    #[arg(long, value_name = "PUB", conflicts_with_all = ["id", "ids", "agent", "holder"])]
     pub(crate) root: Option<PublicKey>,
     /// Why, in one line
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// In whose name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "USER",
+        default_value = "operator",
+        hide_env_values = true
+    )]
+    pub(crate) by: String,
+    /// Show what would be stopped, and revoke nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +250,9 @@ pub(crate) struct Revoked {
     /// A block's id: the hop made for an agent, and all below it
     #[arg(long, value_name = "HEX")]
     pub(crate) id: Option<RevocationId>,
+    /// Many ids at once, one a line, all or none; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
     /// Every grant of a subject that was issued up to now
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
@@ -246,28 +264,208 @@ pub(crate) struct Revoked {
     pub(crate) holder: Option<PublicKey>,
 }
 
-/// List what is revoked
+/// List what is revoked, or draw which agents it stopped
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hardtack revocations --store hardtack.store")]
+#[command(after_help = "Examples:
+  hardtack revocations --store hardtack.store
+  hardtack revocations --store hardtack.store --tree")]
 pub(crate) struct Revocations {
     /// The store
     #[arg(long, value_name = "FILE")]
     pub(crate) store: PathBuf,
+    /// The chains that this store has seen, who is live in them and who is stopped by what
+    #[arg(long)]
+    pub(crate) tree: bool,
     /// As one JSON array
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// List what was decided
+/// List what was decided and revoked, and prove that nobody changed it
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hardtack audit --store hardtack.store --json")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  hardtack audit --store hardtack.store --verdict deny --agent agent.researcher
+  hardtack audit --store hardtack.store --json > records.jsonl
+  hardtack audit verify --store hardtack.store
+  hardtack audit prove 1 --store hardtack.store > record-1.tlog-proof
+  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < record-1.tlog-proof"
+)]
 pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) task: Option<AuditTask>,
+    #[command(flatten)]
+    pub(crate) listing: AuditListing,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditListing {
+    /// The store
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// As JSON Lines: the exact bytes that are hashed and signed
+    #[arg(long, conflicts_with = "ocsf")]
+    pub(crate) json: bool,
+    /// As OCSF 1.6.0 events, one JSON object a line
+    #[arg(long)]
+    pub(crate) ocsf: bool,
+    /// Go on with what is recorded from now on
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Of this subject
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Option<String>,
+    /// With this agent anywhere in the chain
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Of operations that this scope covers, such as tools:call:*
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) operation: Option<Scope>,
+    /// Decided so: allow, deny or undecided
+    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
+    pub(crate) verdict: Option<Verdict>,
+    /// From this moment on (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) since: Option<Timestamp>,
+    /// Before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditTask {
+    /// Read every record and compare all of them with what was signed
+    #[command(after_help = "Examples:
+  hardtack audit verify --store hardtack.store
+  hardtack audit verify --records records.jsonl --checkpoint hardtack.store.checkpoint --key KEY")]
+    Verify(AuditVerify),
+    /// Prove that a record is in the log, to somebody who has only the log's key
+    #[command(
+        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > record-1.tlog-proof"
+    )]
+    Prove {
+        /// The record's number
+        #[arg(value_name = "N")]
+        sequence: u64,
+        /// The store
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
+    },
+    /// Verify a proof, without the store: the proof on stdin, the record on stdout
+    #[command(
+        after_help = "Example:\n  hardtack audit check-proof --key KEY < record-1.tlog-proof"
+    )]
+    CheckProof {
+        /// The log's key, as `hardtack audit key` prints it
+        #[arg(long, value_name = "KEY")]
+        key: String,
+    },
+    /// Print the log's public key, for whoever verifies elsewhere
+    #[command(after_help = "Example:\n  hardtack audit key --store hardtack.store")]
+    Key {
+        /// The store
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(id = "log", required = true, args = ["store", "records"])]
+pub(crate) struct AuditVerify {
     /// The store
     #[arg(long, value_name = "FILE")]
-    pub(crate) store: PathBuf,
-    /// As JSON Lines
+    pub(crate) store: Option<PathBuf>,
+    /// Exported records instead (`hardtack audit --json`), with --checkpoint and --key
+    #[arg(long, value_name = "FILE", requires_all = ["checkpoint", "key"])]
+    pub(crate) records: Option<PathBuf>,
+    /// The checkpoint that signs them; for a store, one that was kept elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The log's key; for a store, the one that was written down elsewhere
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Check, back up and bring back a store
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack store check hardtack.store
+  hardtack store backup hardtack.store --to backup.store
+  hardtack store --help")]
+pub(crate) struct Store {
+    #[command(subcommand)]
+    pub(crate) task: StoreTask,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreTask {
+    /// Say whether a store is whole and how it stands; changes nothing
+    #[command(after_help = "Example:\n  hardtack store check hardtack.store")]
+    Check {
+        /// The store
+        #[arg(value_name = "FILE")]
+        store: PathBuf,
+    },
+    /// Copy a store, also while another process has it open
+    #[command(after_help = "Example:\n  hardtack store backup hardtack.store --to backup.store")]
+    Backup {
+        /// The store
+        #[arg(value_name = "FILE")]
+        store: PathBuf,
+        /// The new file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Make a store from a backup and the records since
+    #[command(after_help = "Example:
+  hardtack store restore backup.store --to hardtack.store --tail records.jsonl
+
+The checkpoint of the lost store (hardtack.store.checkpoint), beside the new one or given by
+--checkpoint, says how far the records must go.")]
+    Restore(Restore),
+    /// Make a store from what can be read of a damaged one; changes nothing in that
+    #[command(after_help = "Example:\n  hardtack store recover damaged.store --to new.store")]
+    Recover(Restore),
+    /// Forget revocations that no live token can hold any more
+    #[command(after_help = "Example:\n  hardtack store collect hardtack.store")]
+    Collect {
+        /// The store
+        #[arg(value_name = "FILE")]
+        store: PathBuf,
+        /// Do it although the clock has jumped: it was looked at, and is right
+        #[arg(long)]
+        trust_the_clock: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup, or the damaged store
+    #[arg(value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// The new store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// The records that follow, as `hardtack audit --json` exported them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tail: Option<PathBuf>,
+    /// The last checkpoint of the lost store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Go without what is missing: every grant issued so far is refused, and revocations of keys and
+    /// agents that are missing must be made again
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) accept_loss: bool,
+}
+
+fn verdict(text: &str) -> Result<Verdict, String> {
+    match text {
+        "allow" => Ok(Verdict::Allow),
+        "deny" => Ok(Verdict::Deny),
+        "undecided" => Ok(Verdict::Undecided),
+        _ => Err("a verdict is allow, deny or undecided".to_owned()),
+    }
 }
 
 fn life(text: &str) -> Result<Duration, String> {

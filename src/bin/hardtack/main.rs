@@ -22,9 +22,10 @@ fn main() -> ExitCode {
         Verb::Present(arguments) => command::present::run(&arguments),
         Verb::Inspect(arguments) => command::inspect::run(&arguments),
         Verb::Check(arguments) => command::check::run(&arguments),
-        Verb::Revoke(arguments) => command::revoke::run(arguments),
+        Verb::Revoke(arguments) => command::revoke::run(&arguments),
         Verb::Revocations(arguments) => command::revocations::run(&arguments),
-        Verb::Audit(arguments) => command::audit::run(&arguments),
+        Verb::Audit(arguments) => command::audit::run(arguments),
+        Verb::Store(arguments) => command::store::run(arguments),
         Verb::Demo => command::demo::run(),
     };
     match done {

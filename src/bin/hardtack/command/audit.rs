@@ -1,45 +1,183 @@
 //! `hardtack audit`
 
 use std::error::Error;
+use std::fs;
+use std::io::BufRead;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use hardtack::audit::Verdict;
-use hardtack::{AuditRecord, Store};
+use hardtack::audit::{
+    AuditEvent, Checkpoint, Filter, InclusionProof, LogKey, LogReader, Verdict, ocsf,
+};
+use hardtack::store::LogLine;
+use hardtack::{AuditRecord, Decision, StoreReader};
 
-use crate::args::Audit;
+use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say};
 
-pub(crate) fn run(arguments: &Audit) -> Done {
-    let store = Store::open(&arguments.store)?;
-    let mut said = Ok(());
-    store.each_record(|record| {
-        if said.is_ok() {
-            said = if arguments.json { print_json(&record) } else { print(&record) };
+/// How often `--follow` looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The most bytes read as a proof: a record of some kilobytes and a path of 64 hashes.
+const MAX_PROOF_BYTES: u64 = 1024 * 1024;
+
+pub(crate) fn run(arguments: Audit) -> Done {
+    match arguments.task {
+        None => list(&arguments.listing)?,
+        Some(AuditTask::Verify(arguments)) => verify(&arguments)?,
+        Some(AuditTask::Prove { sequence, store }) => {
+            say(StoreReader::open(store)?.prove(sequence)?.to_string().trim_end())?;
         }
-    })?;
-    said.map(|()| ExitCode::SUCCESS)
+        Some(AuditTask::CheckProof { key }) => check_proof(&key)?,
+        Some(AuditTask::Key { store }) => say(StoreReader::open(store)?.log_key()?)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
-    say(serde_json::to_string(record)?)
+fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
+    let path = arguments.store.as_deref().ok_or("say which store: --store FILE")?;
+    let filter = Filter {
+        subject: arguments.subject.clone(),
+        agent: arguments.agent.clone(),
+        operation: arguments.operation.clone(),
+        verdict: arguments.verdict,
+        since: arguments.since,
+        until: arguments.until,
+    };
+    let mut next = 1;
+    loop {
+        // Opened anew each time: whoever writes to the store must be able to open it in between.
+        let store = StoreReader::open(path)?;
+        for line in store.records(next) {
+            let line = line?;
+            next = line.sequence + 1;
+            let record = line.record()?;
+            if filter.passes(&record) {
+                show(arguments, &line, &record)?;
+            }
+        }
+        if !arguments.follow {
+            return Ok(());
+        }
+        drop(store);
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
-/// One decision on two lines: what was decided, and through whom.
+fn show(
+    arguments: &AuditListing,
+    line: &LogLine,
+    record: &AuditRecord,
+) -> Result<(), Box<dyn Error>> {
+    match (arguments.json, arguments.ocsf) {
+        (true, _) => say(&line.json),
+        (false, true) => say(ocsf(record)),
+        (false, false) => print(record),
+    }
+}
+
+fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
+    let key = arguments.key.as_deref().map(str::parse::<LogKey>).transpose()?;
+    let kept = arguments.checkpoint.as_deref().map(read).transpose()?;
+    let (records, root) = match (&arguments.store, &arguments.records, key, kept) {
+        (Some(store), _, key, kept) => {
+            let store = StoreReader::open(store)?;
+            let own = store.log_key()?;
+            if key.is_some_and(|key| key != own) {
+                return Err(format!("the store's log key is {own}, not the one given").into());
+            }
+            let verified = store.verify()?;
+            if let Some(text) = kept {
+                let checkpoint = Checkpoint::verify(&text, &own)?;
+                let lines = store.records(1).map(|line| Ok(line?.json));
+                read_log(lines, &checkpoint)?;
+            }
+            (verified.records, *verified.checkpoint.root())
+        }
+        (None, Some(records), Some(key), Some(text)) => {
+            let checkpoint = Checkpoint::verify(&text, &key)?;
+            let lines = std::io::BufReader::new(fs::File::open(records)?).lines();
+            let read = read_log(lines.map(|line| Ok(line?)), &checkpoint)?;
+            (read, *checkpoint.root())
+        }
+        _ => return Err("give --store, or --records with --checkpoint and --key".into()),
+    };
+    say(format_args!(
+        "{GOOD}unchanged{GOOD:#} {records} records, each continues the one before, and their tree is what was signed"
+    ))?;
+    say(format_args!("{FAINT}root {}{FAINT:#}", hex::encode(root)))
+}
+
+fn read_log(
+    lines: impl Iterator<Item = Result<String, Box<dyn Error>>>,
+    checkpoint: &Checkpoint,
+) -> Result<u64, Box<dyn Error>> {
+    let mut reader = LogReader::default();
+    reader.expect(checkpoint);
+    for line in lines {
+        reader.next(line?.as_bytes())?;
+    }
+    reader.finish()?;
+    Ok(reader.len())
+}
+
+fn read(path: &Path) -> Result<String, Box<dyn Error>> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+fn check_proof(key: &str) -> Result<(), Box<dyn Error>> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::io::stdin().take(MAX_PROOF_BYTES).read_to_string(&mut text)?;
+    // The empty line at its end belongs to the note.
+    let text = format!("{}\n", text.trim_end());
+    let (record, checkpoint) = InclusionProof::verify(&text, &key.parse()?)?;
+    say(format_args!(
+        "{GOOD}proven{GOOD:#} record {} is in the log {FAINT}({} records, epoch {}){FAINT:#}",
+        record.sequence,
+        checkpoint.size(),
+        checkpoint.epoch()
+    ))?;
+    print(&record)
+}
+
+/// One record on two lines: what happened, and through or by whom.
 pub(crate) fn print(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
-    let (style, word) = match record.decision {
+    let AuditRecord { sequence, time, .. } = record;
+    let start = format!("{sequence:>4} {FAINT}{time}{FAINT:#}");
+    match &record.event {
+        AuditEvent::Decision(decision) => print_decision(&start, decision),
+        AuditEvent::Revocation(notice) => {
+            say(format_args!("{start} {WARN}revoke{WARN:#} {}", notice.revocation))?;
+            say(format_args!("     by {}: {}", notice.by, notice.reason))
+        }
+        AuditEvent::Collection(collection) => say(format_args!(
+            "{start} {FAINT}forgot what expired: {} revocations, {} blocks of chains{FAINT:#}",
+            collection.revocations.iter().map(|(first, last)| last - first + 1).sum::<u64>(),
+            collection.blocks
+        )),
+        AuditEvent::Restoration(restoration) => {
+            let loss = if restoration.accepted_loss { ", with loss" } else { "" };
+            say(format_args!("{start} {WARN}restored{WARN:#} to epoch {}{loss}", restoration.epoch))
+        }
+        _ => say(format_args!("{start} something that this version does not know")),
+    }
+}
+
+/// What was decided, and through whom.
+fn print_decision(start: &str, decision: &Decision) -> Result<(), Box<dyn Error>> {
+    let (style, word) = match decision.verdict {
         Verdict::Allow => (GOOD, "allow"),
         Verdict::Deny => (BAD, "deny"),
         Verdict::Undecided => (WARN, "undecided"),
     };
-    let AuditRecord { sequence, time, operation, .. } = record;
-    let cause = record
+    let cause = decision
         .cause
         .as_ref()
-        .map_or(String::new(), |cause| format!(" {style}{cause}{style:#}: {}", record.message));
-    say(format_args!(
-        "{sequence:>4} {FAINT}{time}{FAINT:#} {style}{word:<5}{style:#} {operation}{cause}"
-    ))?;
-    let Some(chain) = &record.chain else { return Ok(()) };
+        .map_or(String::new(), |cause| format!(" {style}{cause}{style:#}: {}", decision.message));
+    say(format_args!("{start} {style}{word:<5}{style:#} {}{cause}", decision.operation))?;
+    let Some(chain) = &decision.chain else { return Ok(()) };
     let hops =
         chain.hops.iter().map(|hop| format!(" → {NAME}{}{NAME:#} “{}”", hop.delegate, hop.reason));
     let hops: String = hops.collect();

@@ -103,7 +103,10 @@ fn guard(arguments: &Check) -> Result<Guard, Box<dyn Error>> {
         let verifier = Verifier::new(roots, audience, RevocationUnchecked)?;
         return Ok(Guard::unrecorded(set_up(verifier, arguments), policy));
     };
-    let store = open_or_create(path)?;
+    let mut store = open_or_create(path)?;
+    if arguments.at.is_some() {
+        store = store.for_supposed_times();
+    }
     let verifier = Verifier::new(roots, audience, store.revocations())?;
     Ok(Guard::new(set_up(verifier, arguments), policy, store))
 }

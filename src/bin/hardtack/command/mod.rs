@@ -9,8 +9,10 @@ pub(crate) mod check;
 pub(crate) mod revoke;
 pub(crate) mod revocations;
 pub(crate) mod audit;
+pub(crate) mod store;
 pub(crate) mod demo;
 pub(crate) mod tree;
+mod lineage;
 
 use std::error::Error;
 use std::path::Path;
@@ -29,6 +31,7 @@ fn open_or_create(path: &Path) -> Result<Store, StoreError> {
     if path.exists() {
         return Store::open(path);
     }
+    // Where a part of a store is left, this says so instead of making a new one.
     let store = Store::create(path)?;
     warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));
     Ok(store)

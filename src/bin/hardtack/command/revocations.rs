@@ -2,13 +2,24 @@
 
 use std::process::ExitCode;
 
-use hardtack::Store;
+use hardtack::StoreReader;
+use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
-use crate::terminal::{Done, FAINT, say};
+use crate::command::lineage;
+use crate::terminal::{Done, FAINT, now, say};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
-    let entries = Store::open(&arguments.store)?.list_revocations()?;
+    let store = StoreReader::open(&arguments.store)?;
+    if arguments.tree {
+        let lineage = store.lineage()?;
+        match arguments.json {
+            true => say(serde_json::to_string_pretty(&lineage::as_json(&lineage, now()))?)?,
+            false => say(lineage::draw(&lineage, now()).trim_end())?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let entries = store.revocations()?;
     if arguments.json {
         say(format_args!("{}", serde_json::to_string_pretty(&entries)?))?;
         return Ok(ExitCode::SUCCESS);
@@ -16,11 +27,16 @@ pub(crate) fn run(arguments: &Revocations) -> Done {
     if entries.is_empty() {
         say(format_args!("nothing is revoked"))?;
     }
-    for entry in entries {
-        say(format_args!(
-            "{FAINT}{}{FAINT:#} {}: {}",
-            entry.revoked, entry.revocation, entry.reason
-        ))?;
-    }
+    entries.iter().try_for_each(print)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(entry: &RevocationEntry) -> Result<(), Box<dyn std::error::Error>> {
+    let RevocationEntry { sequence, notice, .. } = entry;
+    let kept = match notice.expires {
+        Some(expires) => format!("kept until {expires}"),
+        None => "kept for good".to_owned(),
+    };
+    say(format_args!("{sequence:>4} {FAINT}{}{FAINT:#} {}", notice.revoked, notice.revocation))?;
+    say(format_args!("     by {}: {} {FAINT}({kept}){FAINT:#}", notice.by, notice.reason))
 }

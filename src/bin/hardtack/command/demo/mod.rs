@@ -9,10 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hardtack::revocation::RevocationEntry;
 use hardtack::{
     Call, Capability, Delegation, Denial, Grant, Guard, Issuer, Policy, Presenting, PrivateKey,
-    PublicKey, Revocation, RootKeys, Store, Timestamp, Verifier,
+    PublicKey, Revocation, Revoking, RootKeys, Store, Timestamp, Verifier,
 };
 
 use crate::command::{audit, tree};
@@ -179,8 +178,8 @@ impl Scene {
         let bearer = self.bearer()?;
         self.expect_allowed("the researcher, before", &bearer, &search()?)?;
         let id = self.orchestrators.chain().hops[0].revocation_id;
-        let entry = RevocationEntry::new(Revocation::Id { id }, self.now, "laptop stolen")?;
-        self.store.revoke(entry)?;
+        let revoking = Revoking::new(Revocation::Id { id }, "user:alice", "laptop stolen")?;
+        self.store.revoke(revoking, self.now)?;
         say(format_args!(
             "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
         ))?;

@@ -1,12 +1,35 @@
-//! Audit: what is remembered of a decision, and who remembers it.
+//! Audit: what is remembered, who remembers it, and how nobody can change it unseen.
+//!
+//! Records form a log: each carries the hash of the one before, and all are leaves of a Merkle tree
+//! whose head is signed from time to time. Where they are kept is [`store`](crate::store)'s business.
+
+mod checkpoint;
+mod filter;
+mod ocsf;
+mod proof;
+mod tree;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
+use crate::revocation::RevocationNotice;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
+
+pub use checkpoint::{Checkpoint, CheckpointError, LogKey};
+pub(crate) use checkpoint::{CheckpointSigner, TreeHead};
+pub use filter::Filter;
+pub use ocsf::ocsf;
+pub use proof::{InclusionProof, ProofError};
+pub use tree::LeafHash;
+pub(crate) use tree::{Edge, tree_hash};
+pub use verify::{LogError, LogReader};
 
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,19 +43,69 @@ pub enum Verdict {
     Undecided,
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Allow => "allow",
+            Verdict::Deny => "deny",
+            Verdict::Undecided => "undecided",
+        })
+    }
+}
+
+/// One entry of the log. As JSON, its bytes are the leaf that the Merkle tree is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// Its number: from 1, without gaps.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// The leaf hash (RFC 6962, section 2.1) of the record before it; zeros in the first.
+    pub previous: LeafHash,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+}
+
+impl AuditRecord {
+    /// The decision, if it tells of one.
+    pub fn decision(&self) -> Option<&Decision> {
+        match &self.event {
+            AuditEvent::Decision(decision) => Some(decision),
+            _ => None,
+        }
+    }
+}
+
+/// What a record tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditEvent {
+    /// A call was decided.
+    Decision(Box<Decision>),
+    /// Something was revoked.
+    Revocation(RevocationNotice),
+    /// Revocations that no live token can hold any more were forgotten.
+    Collection(Collection),
+    /// The store was brought back from a backup, or out of a damaged file.
+    Restoration(Restoration),
+}
+
 /// One decision: who, through whom and why, what, with which verdict and cause.
 ///
 /// Holds no token and no key: revocation ids stand for them. Of a token whose signatures do not hold,
 /// nothing is remembered but the cause, since nothing that it says need be true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct AuditRecord {
-    /// The record's number, from 1 and without gaps; 0 until it is written.
-    pub sequence: u64,
-    /// When it was decided.
+pub struct Decision {
+    /// When it was decided. Records have it outside.
+    #[serde(skip)]
     pub time: Timestamp,
     /// The verdict.
-    pub decision: Verdict,
+    #[serde(rename = "decision")]
+    pub verdict: Verdict,
     /// The stable name of the cause; none for an allowed call.
     pub cause: Option<String>,
     /// The block at which the cause was seen.
@@ -47,6 +120,43 @@ pub struct AuditRecord {
     pub chain: Option<AuditChain>,
     /// Which set of policies decided.
     pub policy: String,
+}
+
+/// What was forgotten in one step of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Collection {
+    /// The revocations, as ranges of their sequence numbers, both ends included.
+    pub revocations: Vec<(u64, u64)>,
+    /// From now on, tokens whose grant was issued up to this moment are refused: they may have been
+    /// revoked by what was forgotten.
+    pub forgotten_until: Option<Timestamp>,
+    /// How many blocks of chains were forgotten.
+    pub blocks: u64,
+}
+
+impl Collection {
+    /// Takes out what was forgotten, by sequence number.
+    pub(crate) fn forget<T>(&self, in_force: &mut BTreeMap<u64, T>) {
+        for (first, last) in self.revocations.iter().filter(|(first, last)| first <= last) {
+            let forgotten: Vec<u64> = in_force.range(first..=last).map(|(key, _)| *key).collect();
+            forgotten.iter().for_each(|sequence| drop(in_force.remove(sequence)));
+        }
+    }
+}
+
+/// How a store came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Restoration {
+    /// The epoch that began.
+    pub epoch: u64,
+    /// The last record that the backup or damaged file had.
+    pub from: u64,
+    /// The last record that was replayed after it, from an export.
+    pub replayed: u64,
+    /// Whether records may have been lost. Then every grant issued up to this moment is refused.
+    pub accepted_loss: bool,
 }
 
 /// A chain, as records have it.
@@ -84,18 +194,17 @@ pub struct AuditHop {
     pub id: RevocationId,
 }
 
-impl AuditRecord {
-    /// A record of an allowed call, still to be numbered.
-    pub(crate) fn new(
+impl Decision {
+    /// An allowed call.
+    pub(crate) fn allowed(
         chain: Option<AuditChain>,
         call: &Call,
         policy: &Policy,
         time: Timestamp,
-    ) -> AuditRecord {
-        AuditRecord {
-            sequence: 0,
+    ) -> Decision {
+        Decision {
             time,
-            decision: Verdict::Allow,
+            verdict: Verdict::Allow,
             cause: None,
             hop: None,
             message: "allowed".to_owned(),
@@ -109,12 +218,12 @@ impl AuditRecord {
     /// The same, refused.
     pub(crate) fn refused(
         mut self,
-        decision: Verdict,
+        verdict: Verdict,
         cause: &str,
         hop: Option<usize>,
         message: &str,
-    ) -> AuditRecord {
-        self.decision = decision;
+    ) -> Decision {
+        self.verdict = verdict;
         self.cause = Some(cause.to_owned());
         self.hop = hop;
         self.message = message.to_owned();
@@ -161,16 +270,16 @@ pub struct Once {
     pub block: usize,
 }
 
-/// What became of a record.
+/// What became of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settlement {
-    /// Written under this number.
+    /// Recorded under this number.
     Recorded {
         /// The record's number.
         sequence: u64,
     },
-    /// The presentation was accepted before. The record is written as refused.
+    /// The presentation was accepted before. It is recorded as refused.
     Replayed {
         /// The record's number.
         sequence: u64,
@@ -185,32 +294,34 @@ pub struct LedgerUnavailable(pub String);
 
 /// Remembers decisions, and which presentations were accepted.
 pub trait Ledger: Send + Sync {
-    /// Writes one record durably before it returns. With `once`, looks in the same atomic step whether
-    /// the presentation was accepted before; if it was, the record is written as
-    /// [`refused_as_replayed`].
+    /// Records one decision before it returns. With `once`, looks in the same atomic step whether the
+    /// presentation was accepted before; if it was, the decision is recorded as
+    /// [`refused_as_replayed`]. `verified` is the token, if the whole of it holds.
     fn settle(
         &self,
-        record: AuditRecord,
+        decision: Decision,
         once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable>;
 }
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
     fn settle(
         &self,
-        record: AuditRecord,
+        decision: Decision,
         once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable> {
-        (**self).settle(record, once)
+        (**self).settle(decision, once, verified)
     }
 }
 
 /// The stable name of the cause when a presentation is accepted a second time.
 pub const REPLAYED: &str = "replayed";
 
-/// The record of a presentation that was accepted before.
-pub fn refused_as_replayed(record: AuditRecord, once: Once) -> AuditRecord {
-    record.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
+/// The decision on a presentation that was accepted before.
+pub fn refused_as_replayed(decision: Decision, once: Once) -> Decision {
+    decision.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
 }
 
 pub(crate) const REPLAYED_MESSAGE: &str =

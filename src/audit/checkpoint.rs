@@ -1,0 +1,215 @@
+//! Checkpoint: how long the log is and what its tree's root is, signed.
+//!
+//! The text is a checkpoint of C2SP (`c2sp.org/tlog-checkpoint`) in a signed note
+//! (`c2sp.org/signed-note`), so that witnesses and other tools of that family can read and cosign it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use signed_note::{Note, Verifier as NoteVerifier, VerifierList};
+use tlog_tiles::Hash;
+
+use crate::keys::{PrivateKey, verify_strict};
+
+/// What a log's name begins with; the store's id follows.
+const ORIGIN: &str = "hardtack/";
+
+/// The extension line that says in which epoch the store is.
+const EPOCH: &str = "epoch ";
+
+/// A log's head at a moment: its size, its root, and the store's epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TreeHead {
+    pub(crate) size: u64,
+    pub(crate) root: [u8; 32],
+    pub(crate) epoch: u64,
+}
+
+/// A signed head of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    text: String,
+    head: TreeHead,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint and verifies that `key` signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]: it is no checkpoint, of another log, or not signed by the key.
+    pub fn verify(text: &str, key: &LogKey) -> Result<Checkpoint, CheckpointError> {
+        let note = Note::from_bytes(text.as_bytes()).map_err(|_| CheckpointError::Form)?;
+        note.verify(&VerifierList::new(vec![Box::new(key.clone())]))
+            .map_err(|_| CheckpointError::Signature { expected: key.name.clone() })?;
+        let inner = tlog_tiles::Checkpoint::from_bytes(note.text());
+        let inner = inner.map_err(|_| CheckpointError::Form)?;
+        if inner.origin() != key.name {
+            return Err(CheckpointError::Signature { expected: key.name.clone() });
+        }
+        let epoch = inner.extension().lines().find_map(|line| line.strip_prefix(EPOCH));
+        let epoch = epoch.and_then(|epoch| epoch.parse().ok()).ok_or(CheckpointError::Form)?;
+        let head = TreeHead { size: inner.size(), root: inner.hash().0, epoch };
+        Ok(Checkpoint { text: text.to_owned(), head })
+    }
+
+    /// How many records the log had.
+    pub fn size(&self) -> u64 {
+        self.head.size
+    }
+
+    /// The root of their Merkle tree.
+    pub fn root(&self) -> &[u8; 32] {
+        &self.head.root
+    }
+
+    /// How often the store had been restored, counted from 1.
+    pub fn epoch(&self) -> u64 {
+        self.head.epoch
+    }
+
+    /// The signed note, as it is to be published.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Signs the heads of one log.
+pub(crate) struct CheckpointSigner {
+    key: PrivateKey,
+    log: LogKey,
+}
+
+impl CheckpointSigner {
+    pub(crate) fn new(store: &[u8; 16], key: PrivateKey) -> Result<Self, CheckpointError> {
+        let public = VerifyingKey::from_bytes(&key.public().to_bytes());
+        let public = public.map_err(|_| CheckpointError::Key)?;
+        let name = format!("{ORIGIN}{}", hex::encode(store));
+        let text = signed_note::new_ed25519_verifier_key(&name, &public);
+        let log = text.parse()?;
+        Ok(CheckpointSigner { key, log })
+    }
+
+    pub(crate) fn key(&self) -> &LogKey {
+        &self.log
+    }
+
+    pub(crate) fn sign(&self, head: TreeHead) -> Result<Checkpoint, CheckpointError> {
+        let extension = format!("{EPOCH}{}\n", head.epoch);
+        let body =
+            tlog_tiles::Checkpoint::new(&self.log.name, head.size, Hash(head.root), &extension);
+        let body = body.map_err(|_| CheckpointError::Form)?.to_bytes();
+        let mut note = Note::new(&body, &[]).map_err(|_| CheckpointError::Form)?;
+        note.add_sigs(&[self]).map_err(|_| CheckpointError::Form)?;
+        let text = String::from_utf8(note.to_bytes()).map_err(|_| CheckpointError::Form)?;
+        Ok(Checkpoint { text, head })
+    }
+}
+
+impl fmt::Debug for CheckpointSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CheckpointSigner({})", self.log)
+    }
+}
+
+impl signed_note::Signer for CheckpointSigner {
+    fn name(&self) -> &str {
+        &self.log.name
+    }
+
+    fn key_id(&self) -> u32 {
+        self.log.id
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ed25519_dalek::SignatureError> {
+        use ed25519_dalek::Signer;
+        let signature = SigningKey::from_bytes(self.key.seed()).try_sign(message)?;
+        Ok(signature.to_vec())
+    }
+}
+
+/// The public key of a log, by which its checkpoints and proofs are verified: a verifier key of
+/// `c2sp.org/signed-note`, such as `hardtack/<store>+<8 hexadecimal digits>+<base64>`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LogKey {
+    name: String,
+    id: u32,
+    public: [u8; 32],
+    text: String,
+}
+
+impl LogKey {
+    /// The log's name: `hardtack/` and the store's id.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl FromStr for LogKey {
+    type Err = CheckpointError;
+
+    fn from_str(text: &str) -> Result<LogKey, CheckpointError> {
+        use base64::Engine;
+        let text = text.trim();
+        let parsed = signed_note::StandardVerifier::new(text).map_err(|_| CheckpointError::Key)?;
+        // The crate checks the key and keeps it to itself; it is read again for a strict check of
+        // signatures, under which a note has one signature.
+        // A `+` may stand in the base64, too: it is what follows the second one.
+        let encoded = text.splitn(3, '+').nth(2).ok_or(CheckpointError::Key)?;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded);
+        let bytes = bytes.map_err(|_| CheckpointError::Key)?;
+        let public =
+            bytes.get(1..).and_then(|key| key.try_into().ok()).ok_or(CheckpointError::Key)?;
+        Ok(LogKey {
+            name: parsed.name().to_owned(),
+            id: parsed.key_id(),
+            public,
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl NoteVerifier for LogKey {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key_id(&self) -> u32 {
+        self.id
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        signature.try_into().is_ok_and(|signature| verify_strict(&self.public, message, signature))
+    }
+}
+
+impl fmt::Display for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is no checkpoint, or none of this log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Not a checkpoint in a signed note.
+    #[error("this is no checkpoint of a Hardtack store in a signed note")]
+    Form,
+    /// Not signed by the log.
+    #[error("the checkpoint is not signed by {expected}")]
+    Signature {
+        /// The log whose signature is missing or does not hold.
+        expected: String,
+    },
+    /// Not a verifier key.
+    #[error("a log's key is written NAME+8 HEX DIGITS+BASE64, as `hardtack audit key` prints it")]
+    Key,
+}

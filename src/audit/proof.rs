@@ -1,0 +1,85 @@
+//! Proof: that one record is in a log, for somebody who has the log's key and nothing else.
+//!
+//! The text is a proof of `c2sp.org/tlog-proof`. The record itself travels as its extra data, which
+//! is trusted only because its hash is the leaf that the proof is about.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use tlog_tiles::{Hash, check_record};
+
+use crate::audit::{AuditRecord, Checkpoint, CheckpointError, LeafHash, LogKey};
+
+const HEADER: &str = "c2sp.org/tlog-proof@v1";
+
+/// A record, the path from it to the root of its log's tree, and the signed root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InclusionProof {
+    pub(crate) record: Vec<u8>,
+    pub(crate) index: u64,
+    pub(crate) path: Vec<[u8; 32]>,
+    pub(crate) checkpoint: String,
+}
+
+impl InclusionProof {
+    /// Reads a proof and verifies it: the record is in the log whose key this is.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`]: the first thing that does not hold.
+    pub fn verify(text: &str, key: &LogKey) -> Result<(AuditRecord, Checkpoint), ProofError> {
+        let proof = InclusionProof::parse(text).ok_or(ProofError::Form)?;
+        let checkpoint = Checkpoint::verify(&proof.checkpoint, key)?;
+        let leaf = LeafHash::of(&proof.record);
+        let path = proof.path.iter().copied().map(Hash).collect();
+        let root = Hash(*checkpoint.root());
+        check_record(&path, checkpoint.size(), root, proof.index, Hash(leaf.0))
+            .map_err(|_| ProofError::NotIncluded)?;
+        let record: AuditRecord =
+            serde_json::from_slice(&proof.record).map_err(|_| ProofError::Form)?;
+        // The log's writer numbers records by their place.
+        match record.sequence == proof.index + 1 {
+            true => Ok((record, checkpoint)),
+            false => Err(ProofError::NotIncluded),
+        }
+    }
+
+    fn parse(text: &str) -> Option<InclusionProof> {
+        let (proof, checkpoint) = text.split_once("\n\n")?;
+        let mut lines = proof.lines();
+        lines.next().filter(|line| *line == HEADER)?;
+        let record = BASE64.decode(lines.next()?.strip_prefix("extra ")?).ok()?;
+        let index: u64 = lines.next()?.strip_prefix("index ")?.parse().ok()?;
+        let path = lines.map(|line| BASE64.decode(line).ok()?.try_into().ok());
+        let path = path.collect::<Option<Vec<[u8; 32]>>>()?;
+        Some(InclusionProof { record, index, path, checkpoint: checkpoint.to_owned() })
+    }
+}
+
+impl fmt::Display for InclusionProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEADER}")?;
+        writeln!(f, "extra {}", BASE64.encode(&self.record))?;
+        writeln!(f, "index {}", self.index)?;
+        for hash in &self.path {
+            writeln!(f, "{}", BASE64.encode(hash))?;
+        }
+        write!(f, "\n{}", self.checkpoint)
+    }
+}
+
+/// A proof that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// Not a proof.
+    #[error("this is no proof of a record, as `hardtack audit prove` writes it")]
+    Form,
+    /// Its checkpoint does not hold.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The record is not where the proof says.
+    #[error("the record is not in the log that the checkpoint signs, or not at this place")]
+    NotIncluded,
+}

@@ -1,0 +1,124 @@
+//! Verify: is this the log that was signed, whole and in order?
+
+use crate::audit::{AuditRecord, Checkpoint, Edge, LeafHash};
+
+/// Reads a log from its first record on, and knows its tree.
+///
+/// ```
+/// # use hardtack::audit::LogReader;
+/// let mut reader = LogReader::default();
+/// assert!(reader.next(br#"{"sequence":2}"#).is_err());
+/// assert_eq!(reader.len(), 0);
+/// ```
+#[derive(Debug, Default)]
+pub struct LogReader {
+    edge: Edge,
+    /// The roots to compare at the size of a checkpoint that is still to come.
+    expected: Vec<(u64, [u8; 32])>,
+}
+
+/// A log that is not as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// Not a record.
+    #[error("what should be record {sequence} is no record")]
+    Unreadable {
+        /// Its place.
+        sequence: u64,
+    },
+    /// Out of its place: one was taken out, put in or moved.
+    #[error("where record {expected} should be stands record {found}")]
+    OutOfOrder {
+        /// The place.
+        expected: u64,
+        /// The record there.
+        found: u64,
+    },
+    /// It names another record before it.
+    #[error("record {sequence} does not continue the one before it: one of the two was changed")]
+    Broken {
+        /// The record.
+        sequence: u64,
+    },
+    /// The whole differs from what was signed.
+    #[error("the first {size} records are not those that the checkpoint signs")]
+    Root {
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// Records that were signed are missing at the end.
+    #[error("the log ends at record {len}, and the checkpoint signs {size}: the end was cut off")]
+    CutOff {
+        /// How many there are.
+        len: u64,
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// The tree cannot be computed.
+    #[error("the tree of record {sequence} cannot be computed")]
+    Tree {
+        /// The record.
+        sequence: u64,
+    },
+}
+
+impl LogReader {
+    /// Compares what will be read with this checkpoint.
+    pub fn expect(&mut self, checkpoint: &Checkpoint) {
+        self.expected.push((checkpoint.size(), *checkpoint.root()));
+    }
+
+    /// Reads the next record, from its exact bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if it does not continue what was read, or what was read by then is not what an
+    /// expected checkpoint signs. Nothing is read then.
+    pub fn next(&mut self, bytes: &[u8]) -> Result<AuditRecord, LogError> {
+        let sequence = self.len() + 1;
+        let record: AuditRecord =
+            serde_json::from_slice(bytes).map_err(|_| LogError::Unreadable { sequence })?;
+        if record.sequence != sequence {
+            return Err(LogError::OutOfOrder { expected: sequence, found: record.sequence });
+        }
+        if record.previous != self.edge.last() {
+            return Err(LogError::Broken { sequence });
+        }
+        let mut edge = self.edge.clone();
+        edge.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
+        let root = edge.root().map_err(|_| LogError::Tree { sequence })?;
+        if self.expected.iter().any(|(size, expected)| *size == sequence && *expected != root) {
+            return Err(LogError::Root { size: sequence });
+        }
+        self.edge = edge;
+        Ok(record)
+    }
+
+    /// How many records were read.
+    pub fn len(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// Whether none was read.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The root of the tree over what was read.
+    pub(crate) fn root(&self) -> Option<[u8; 32]> {
+        self.edge.root().ok()
+    }
+
+    /// That was all.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::CutOff`] if an expected checkpoint signs more records.
+    pub fn finish(&self) -> Result<(), LogError> {
+        match self.expected.iter().map(|(size, _)| *size).find(|size| *size > self.len()) {
+            Some(size) => Err(LogError::CutOff { len: self.len(), size }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Lineage: the chains that a store has seen, drawn for people.
+
+use std::fmt::Write;
+
+use hardtack::store::{Lineage, SeenBlock, Standing};
+use hardtack::{Revocation, Timestamp};
+use serde_json::{Value, json};
+
+use crate::terminal::{BAD, FAINT, GOOD, NAME, short};
+
+/// How deep a chain can be drawn: deeper than a token can be.
+const MAX_DEPTH: usize = 16;
+
+/// Every chain, with who is live in it and who is stopped by what.
+pub(crate) fn draw(lineage: &Lineage, now: Timestamp) -> String {
+    let mut text = String::new();
+    for grant in lineage.grants() {
+        branch(&mut text, lineage, grant, 0, now);
+    }
+    if text.is_empty() {
+        text.push_str("no chain was verified here yet\n");
+    }
+    note_unseen(&mut text, lineage);
+    text
+}
+
+/// What revocations would stop, and which live agents are among it.
+pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timestamp) -> String {
+    let mut text = String::new();
+    for revocation in revocations {
+        let killed = lineage.killed_by(revocation, now);
+        let live: Vec<_> =
+            killed.iter().filter(|block| lineage.standing(block, now) == Standing::Live).collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "{revocation}\n  would stop {} blocks of chains seen here, {} of them live",
+            killed.len(),
+            live.len()
+        );
+        for block in live {
+            let _ = writeln!(text, "  {BAD}✗{BAD:#} {}", described(block));
+        }
+        if killed.is_empty() {
+            let _ = writeln!(
+                text,
+                "  {FAINT}nothing that it names was presented here yet; what was delegated elsewhere is not known{FAINT:#}"
+            );
+        }
+    }
+    let _ = writeln!(text, "{FAINT}nothing was revoked{FAINT:#}");
+    note_unseen(&mut text, lineage);
+    text
+}
+
+/// The same forest as JSON: one object a block, with how it stands.
+pub(crate) fn as_json(lineage: &Lineage, now: Timestamp) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    let mut next: Vec<&SeenBlock> = lineage.grants().collect();
+    while let Some(block) = next.pop() {
+        let (standing, by) = match lineage.standing(block, now) {
+            Standing::Live => ("live", None),
+            Standing::Expired => ("expired", None),
+            Standing::Revoked(entry) => ("revoked", Some(entry.sequence)),
+            Standing::Fallen(entry) => ("fallen", Some(entry.sequence)),
+        };
+        let mut value = json!(block);
+        value["standing"] = json!(standing);
+        value["by_record"] = json!(by);
+        blocks.push(value);
+        next.extend(lineage.children(&block.id));
+    }
+    blocks
+}
+
+fn branch(text: &mut String, lineage: &Lineage, block: &SeenBlock, depth: usize, now: Timestamp) {
+    let standing = match lineage.standing(block, now) {
+        Standing::Live => {
+            let left = humantime::format_duration(block.expires.since(now));
+            format!("{GOOD}live{GOOD:#} {FAINT}{left} left{FAINT:#}")
+        }
+        Standing::Expired => format!("{FAINT}expired {}{FAINT:#}", block.expires),
+        Standing::Revoked(entry) => {
+            let (sequence, notice) = (entry.sequence, &entry.notice);
+            format!("{BAD}revoked{BAD:#} {}: {} (record {sequence})", notice.by, notice.reason)
+        }
+        Standing::Fallen(entry) => format!("{BAD}stopped{BAD:#} with record {}", entry.sequence),
+    };
+    let line =
+        if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
+    let _ = writeln!(text, "{FAINT}{line}{FAINT:#}{}  {standing}", described(block));
+    if depth < MAX_DEPTH {
+        lineage.children(&block.id).for_each(|child| branch(text, lineage, child, depth + 1, now));
+    }
+}
+
+fn described(block: &SeenBlock) -> String {
+    let why = block.reason.as_ref().map_or(String::new(), |reason| format!(" “{reason}”"));
+    let id = short(&block.id.to_string());
+    format!("{NAME}{}{NAME:#}{why} {FAINT}{id}{FAINT:#}", block.name)
+}
+
+fn note_unseen(text: &mut String, lineage: &Lineage) {
+    if lineage.unseen() > 0 {
+        let _ = writeln!(
+            text,
+            "{FAINT}{} more blocks were seen and not remembered, for want of room{FAINT:#}",
+            lineage.unseen()
+        );
+    }
+}

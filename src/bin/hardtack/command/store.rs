@@ -1,0 +1,87 @@
+//! `hardtack store`
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hardtack::store::{Loss, Restored, restore};
+use hardtack::{Store, StoreReader};
+
+use crate::args::{Restore, Store as Arguments, StoreTask};
+use crate::terminal::{Done, FAINT, GOOD, now, say, warn};
+
+pub(crate) fn run(arguments: Arguments) -> Done {
+    match arguments.task {
+        StoreTask::Check { store } => check(&store)?,
+        StoreTask::Backup { store, to } => {
+            let checkpoint = StoreReader::open(&store)?.backup(&to)?;
+            say(format_args!(
+                "copied {} records to {}; to bring it back: hardtack store restore",
+                checkpoint.size(),
+                to.display()
+            ))?;
+        }
+        StoreTask::Restore(arguments) | StoreTask::Recover(arguments) => bring_back(&arguments)?,
+        StoreTask::Collect { store, trust_the_clock } => {
+            let store = Store::open(store)?;
+            let collected = match trust_the_clock {
+                true => store.collect_trusting_the_clock(now()),
+                false => store.collect(now()),
+            };
+            let collected = collected.map_err(|error| {
+                format!("{error}; if the clock is right now, say --trust-the-clock")
+            })?;
+            say(format_args!(
+                "forgot {} revocations and {} blocks of chains, all expired",
+                collected.revocations, collected.blocks
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(path: &Path) -> Result<(), Box<dyn Error>> {
+    let store = StoreReader::open(path)?;
+    let verified = store.verify()?;
+    let (records, checkpoint) = (verified.records, &verified.checkpoint);
+    say(format_args!("{GOOD}whole{GOOD:#} {}", path.display()))?;
+    say(format_args!("  records      {records}, each continues the one before"))?;
+    say(format_args!("  revocations  {} in force", verified.revocations))?;
+    say(format_args!(
+        "  checkpoint   signs {} records, epoch {}",
+        checkpoint.size(),
+        checkpoint.epoch()
+    ))?;
+    say(format_args!("  root         {}", hex::encode(checkpoint.root())))?;
+    say(format_args!("  log key      {}", store.log_key()?))?;
+    say(format_args!(
+        "{FAINT}keep the log key elsewhere: who can change all files here can sign anew, but not with another key{FAINT:#}"
+    ))
+}
+
+fn bring_back(arguments: &Restore) -> Result<(), Box<dyn Error>> {
+    let read = |path: &Path| {
+        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let tail = arguments.tail.as_deref().map(read).transpose()?.unwrap_or_default();
+    let checkpoint = arguments.checkpoint.as_deref().map(read).transpose()?;
+    let loss = if arguments.accept_loss { Loss::Accepted } else { Loss::Refused };
+    let lines = tail.lines().map(str::to_owned);
+    let restored =
+        restore(&arguments.from, &arguments.to, lines, checkpoint.as_deref(), loss, now())?;
+    let Restored { records, replayed, revocations, unreadable, accepted_loss, .. } = restored;
+    if let Some(problem) = unreadable {
+        warn(&format!("not everything could be read: {problem}"));
+    }
+    say(format_args!(
+        "made {}: {records} records, and {replayed} replayed after them; {revocations} revocations in force",
+        arguments.to.display()
+    ))?;
+    if accepted_loss {
+        warn(
+            "grants issued up to now are refused from now on; revoke keys and agents again that were revoked since",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! Commit: how callers' jobs come to be on disk.
+//!
+//! Whoever finds nobody writing takes all that waits, writes it in one frame and answers; whoever comes
+//! meanwhile waits for the next frame. So one caller has the latency of one write, and many
+//! have the throughput of many, without a thread between them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, SyncSender};
+
+use crate::audit::Settlement;
+use crate::revocation::{RevocationEntry, Revoking};
+use crate::store::StoreError;
+use crate::store::core::{Core, Receipt, Settling};
+use crate::store::inner::Inner;
+use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
+use crate::store::schema::{Effect, Entry};
+use crate::timestamp::Timestamp;
+
+/// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
+const MAX_BATCH: usize = 256;
+
+/// More revocations than this at once go into the database in one transaction instead of a frame, which
+/// has no room for thousands.
+const BULK: usize = 64;
+
+/// What a caller hands over.
+#[derive(Debug)]
+pub(super) enum Job {
+    Settle(Box<Settling>),
+    Revoke { revoking: Vec<Revoking>, now: Timestamp },
+}
+
+/// What it comes to.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Settled(Settlement),
+    Revoked(Vec<Receipt>),
+}
+
+/// What a waiting caller hears.
+enum Word {
+    Lead,
+    Done(Result<Answer, StoreError>),
+}
+
+struct Waiting {
+    job: Job,
+    word: SyncSender<Word>,
+}
+
+/// Those who wait, and whether one of them writes.
+#[derive(Default)]
+pub(super) struct Queue(Mutex<Waiters>);
+
+#[derive(Default)]
+struct Waiters {
+    waiting: VecDeque<Waiting>,
+    led: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Queue")
+    }
+}
+
+impl Queue {
+    fn waiters(&self) -> std::sync::MutexGuard<'_, Waiters> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Lets the next one lead, if somebody waits.
+    fn hand_over(&self) {
+        let mut waiters = self.waiters();
+        waiters.led =
+            waiters.waiting.front().is_some_and(|next| next.word.send(Word::Lead).is_ok());
+    }
+}
+
+/// Hands over when its holder is done, even by a panic: otherwise everybody would wait for ever.
+struct Leading<'a>(&'a Queue);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.hand_over();
+    }
+}
+
+impl Inner {
+    /// Hands over a job and waits until it is on disk.
+    pub(super) fn submit(&self, job: Job) -> Result<Answer, StoreError> {
+        // An answer and a call to lead, at most.
+        let (word, heard) = mpsc::sync_channel(2);
+        let leads = {
+            let mut waiters = self.queue.waiters();
+            waiters.waiting.push_back(Waiting { job, word });
+            !std::mem::replace(&mut waiters.led, true)
+        };
+        if leads {
+            self.lead();
+        }
+        loop {
+            match heard.recv() {
+                Ok(Word::Lead) => self.lead(),
+                Ok(Word::Done(answer)) => return answer,
+                Err(_) => return Err(StoreError::Stopped),
+            }
+        }
+    }
+
+    fn lead(&self) {
+        let _leading = Leading(&self.queue);
+        let mut batch: VecDeque<Waiting> = {
+            let mut waiters = self.queue.waiters();
+            let some = waiters.waiting.len().min(MAX_BATCH);
+            waiters.waiting.drain(..some).collect()
+        };
+        let bulk = |waiting: &Waiting| matches!(&waiting.job, Job::Revoke { revoking, .. } if revoking.len() > BULK);
+        while let Some(first) = batch.front() {
+            if bulk(first) {
+                if let Some(Waiting { job: Job::Revoke { revoking, now }, word }) =
+                    batch.pop_front()
+                {
+                    let answer = self.revoke_bulk(&revoking, now).map(Answer::Revoked);
+                    // Whoever no longer waits for an answer needs none.
+                    let _ = word.send(Word::Done(answer));
+                }
+                continue;
+            }
+            self.commit(&mut batch, bulk);
+        }
+    }
+
+    /// Commits as many jobs as fit into one frame.
+    fn commit(&self, batch: &mut VecDeque<Waiting>, bulk: impl Fn(&Waiting) -> bool) {
+        let short_of_room = self.make_room();
+        let mut core = self.core();
+        let before = core.edge.clone();
+        let mut entries = Vec::new();
+        let mut answers: Vec<(SyncSender<Word>, Result<Answer, StoreError>)> = Vec::new();
+        let mut bytes: usize = core.unwritten.iter().map(frame_bytes).sum();
+        let mut fresh = HashMap::new();
+        while let Some(next) = batch.front() {
+            if bulk(next) || (!answers.is_empty() && bytes > MAX_FRAME / 2) {
+                break;
+            }
+            let Some(Waiting { job, word }) = batch.pop_front() else { break };
+            let answer = match (job, &short_of_room) {
+                (Job::Settle(_), Some(problem)) => Err(StoreError::Engine(problem.clone())),
+                (Job::Settle(settling), None) => {
+                    core.settle(*settling, &self.engine).map(|(entry, settlement)| {
+                        bytes += frame_bytes(&entry);
+                        entries.push(entry);
+                        Answer::Settled(settlement)
+                    })
+                }
+                (Job::Revoke { revoking, now }, _) => {
+                    core.observe(now, crate::store::core::TimeSource::Clock);
+                    let made = revoking.iter().map(|revoking| {
+                        let (entry, receipt) =
+                            core.revoke(revoking, now, &self.revocations, &mut fresh)?;
+                        bytes += entry.as_ref().map_or(0, frame_bytes);
+                        entries.extend(entry);
+                        Ok(receipt)
+                    });
+                    made.collect::<Result<_, StoreError>>().map(Answer::Revoked)
+                }
+            };
+            answers.push((word, answer));
+        }
+        let written = self.write_frame(&mut core, entries, before);
+        drop(core);
+        for (word, answer) in answers {
+            let answer = match &written {
+                Ok(()) => answer,
+                Err(problem) => answer.and(Err(StoreError::Engine(problem.clone()))),
+            };
+            let _ = word.send(Word::Done(answer));
+        }
+    }
+
+    /// Writes what is answered and unwritten, and these entries. If that fails, the entries never were.
+    pub(super) fn write_frame(
+        &self,
+        core: &mut Core,
+        entries: Vec<Entry>,
+        before: crate::audit::Edge,
+    ) -> Result<(), String> {
+        let all: Vec<Entry> = core.unwritten.iter().chain(&entries).cloned().collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let frame = Frame::encode(core.written, core.clock, &all);
+        let appended = frame.map_err(|error| error.to_string()).and_then(|frame| {
+            if !core.journal.fits(frame.len()) {
+                return Err("the journal is full".to_owned());
+            }
+            core.journal.append(&frame).map_err(|error| error.to_string())
+        });
+        self.trouble().journal = appended.clone().err();
+        match appended {
+            Ok(()) => {
+                self.revocations.add_all(revoked_by(&all));
+                core.written = core.edge.last();
+                core.unwritten.clear();
+                core.pending.extend(all);
+                if core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling() {
+                    self.wake();
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                core.unnote(&entries);
+                core.edge = before;
+                Err(problem)
+            }
+        }
+    }
+
+    /// Sees to it that a frame fits; says why only revocations will, if so.
+    fn make_room(&self) -> Option<String> {
+        let roomy = || self.core().journal.has_room(MAX_FRAME, RESERVE);
+        if roomy() {
+            return None;
+        }
+        let folded = self.fold();
+        if roomy() {
+            return None;
+        }
+        let problem = folded.err().map_or("it is not taken over".to_owned(), |e| e.to_string());
+        Some(format!("the journal is full, and the database does not take it over: {problem}"))
+    }
+
+    fn revoke_bulk(
+        &self,
+        revoking: &[Revoking],
+        now: Timestamp,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut fresh = HashMap::with_capacity(revoking.len());
+        self.directly(now, |core| {
+            let mut entries = Vec::with_capacity(revoking.len());
+            let mut receipts = Vec::with_capacity(revoking.len());
+            for revoking in revoking {
+                let (entry, receipt) = core.revoke(revoking, now, &self.revocations, &mut fresh)?;
+                entries.extend(entry);
+                receipts.push(receipt);
+            }
+            Ok((entries, receipts))
+        })
+    }
+}
+
+/// The revocations among entries.
+pub(super) fn revoked_by<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> impl Iterator<Item = &'a RevocationEntry> {
+    entries.into_iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
+        Effect::Revoke(entry) => Some(entry),
+        Effect::Accept { .. } | Effect::See(_) => None,
+    })
+}

@@ -1,0 +1,151 @@
+//! Engine: the database, opened again after a failure.
+//!
+//! After an error of the disk redb refuses all work until it is opened anew. While that does not
+//! succeed, the database is read over an [overlay](super::overlay), which needs nothing of the disk but
+//! reading.
+
+use std::sync::{Arc, RwLock};
+
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend,
+    WriteTransaction,
+};
+
+use crate::chain::RevocationId;
+use crate::store::StoreError;
+use crate::store::overlay::Overlay;
+use crate::store::schema::ACCEPTED;
+use crate::store::site::{Backend, Site};
+
+/// The most memory for pages of the database. A million revocations take some 300 MB on disk, and are
+/// looked up elsewhere.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Engine {
+    site: Arc<dyn Site>,
+    slot: RwLock<Slot>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Open(Database),
+    ReadOnly(Database),
+    Closed,
+}
+
+impl Engine {
+    /// Opens what is there.
+    pub(super) fn open(site: Arc<dyn Site>) -> Result<Engine, StoreError> {
+        let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
+        let database = open(&*site, backend, Existing::Required)
+            .map_err(|error| StoreError::opening(site.path(), error))?;
+        Ok(Engine { site, slot: RwLock::new(Slot::Open(database)) })
+    }
+
+    /// Makes a new database.
+    pub(super) fn make(site: Arc<dyn Site>) -> Result<Engine, StoreError> {
+        let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
+        let database = open(&*site, backend, Existing::None)
+            .map_err(|error| StoreError::opening(site.path(), error))?;
+        Ok(Engine { site, slot: RwLock::new(Slot::Open(database)) })
+    }
+
+    pub(super) fn site(&self) -> &dyn Site {
+        &*self.site
+    }
+
+    /// Reads what was committed last.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*slot {
+            Slot::Open(database) | Slot::ReadOnly(database) => read(&database.begin_read()?),
+            Slot::Closed => Err(StoreError::Engine("the database is closed".to_owned())),
+        }
+    }
+
+    /// Writes in one transaction, durably, or nothing.
+    pub(super) fn write<T>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Slot::Open(database) = &*slot else {
+            return Err(StoreError::Engine("the database cannot be written".to_owned()));
+        };
+        let mut writing = database.begin_write()?;
+        // Agents choose some of the bytes that are stored, and must not be able to make a torn write
+        // look whole.
+        writing.set_two_phase_commit(true);
+        let written = write(&writing)?;
+        writing.commit()?;
+        Ok(written)
+    }
+
+    /// Whether the database has this presentation among the accepted ones.
+    pub(super) fn has_accepted(&self, id: &RevocationId) -> Result<bool, StoreError> {
+        self.read(|reading| Ok(reading.open_table(ACCEPTED)?.get(id.as_bytes())?.is_some()))
+    }
+
+    /// Opens the database again after a failure; if it cannot be written, for reading.
+    pub(super) fn reopen(&self) -> Result<(), StoreError> {
+        let mut slot = self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // The files are locked until the old one is gone.
+        *slot = Slot::Closed;
+        let path = self.site.path();
+        let file = |error| StoreError::file(path, error);
+        let opened = self.site.database().map_err(file).and_then(|backend| {
+            open(&*self.site, backend, Existing::Required)
+                .map_err(|error| StoreError::opening(path, error))
+        });
+        match opened {
+            Ok(database) => {
+                *slot = Slot::Open(database);
+                Ok(())
+            }
+            Err(error) => {
+                let overlay = self.site.database().and_then(Overlay::over).map(Backend::new);
+                if let Ok(backend) = overlay
+                    && let Ok(database) = open(&*self.site, backend, Existing::Required)
+                {
+                    *slot = Slot::ReadOnly(database);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the file. What was written is on disk already.
+    pub(super) fn close(&self) {
+        *self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Slot::Closed;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Required,
+    None,
+}
+
+fn open(site: &dyn Site, backend: Backend, existing: Existing) -> Result<Database, DatabaseError> {
+    let empty = backend.len().map_err(redb::StorageError::Io)? == 0;
+    if existing == Existing::Required && empty {
+        // It would be made into a new one.
+        let emptied = "the file is empty".to_owned();
+        return Err(redb::StorageError::Corrupted(emptied).into());
+    }
+    builder(site).create_with_backend(backend)
+}
+
+/// Earlier versions of redb could open a damaged file as an empty one; the check on opening finds
+/// damage that would otherwise be met in the middle of a decision.
+pub(super) fn builder(site: &dyn Site) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_check_integrity_on_open(true);
+    builder.set_cache_size(CACHE_BYTES);
+    builder.set_concurrency_mode(site.sharing());
+    builder
+}

@@ -1,0 +1,172 @@
+//! Error: a store that cannot be opened, read or written, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::DatabaseError;
+
+use crate::names::NameError;
+use crate::store::clock::ClockDoubt;
+
+/// A store that cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file cannot be opened, made, read or written.
+    #[error("store {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process has it open for writing.
+    #[error("store {} is in use by another process; one process at a time can write to it", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a store, or not one of this version.
+    #[error("{} is not a Hardtack store that this version can read; nothing was changed in it", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A part of the store is missing.
+    #[error(
+        "store {}: {part} is missing, without which it cannot be known whether anything was lost; bring it back beside the store, or see `hardtack store recover`", path.display()
+    )]
+    Incomplete {
+        /// The store.
+        path: PathBuf,
+        /// The missing part's file name.
+        part: String,
+    },
+    /// Damaged.
+    #[error(
+        "store {} is damaged ({problem}); restore it from a backup (`hardtack store restore`) or save what can be read (`hardtack store recover`)", path.display()
+    )]
+    Damaged {
+        /// The store.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// Older than what was signed.
+    #[error(
+        "store {} was rolled back: it ends at record {records}, and its checkpoint signs {signed}; an older copy does not know what was revoked since: bring back the newest one, or see `hardtack store restore`", path.display()
+    )]
+    RolledBack {
+        /// The store.
+        path: PathBuf,
+        /// How many records it has.
+        records: u64,
+        /// How many its checkpoint signs.
+        signed: u64,
+    },
+    /// A backup, which does not know what was revoked after it was made.
+    #[error("{} is a backup; bring it into use with `hardtack store restore`", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An entry that is not what was written.
+    #[error("{what} {number} cannot be read")]
+    Unreadable {
+        /// What kind of entry.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+    },
+    /// There is no such record.
+    #[error("there is no record {sequence}; the last is {last}")]
+    NoRecord {
+        /// The number that was asked for.
+        sequence: u64,
+        /// The last record's number.
+        last: u64,
+    },
+    /// A revocation whose name could never match.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The clock is not trusted enough to forget revocations.
+    #[error("nothing was forgotten: {0}")]
+    Clock(#[from] ClockDoubt),
+    /// Nothing was written.
+    #[error("nothing was written: {0}")]
+    Engine(String),
+    /// Nothing is revoked that was not before.
+    #[error("not revoked: {0}")]
+    NotRevoked(String),
+    /// The store has stopped. Nothing was written.
+    #[error("nothing was written: the store has stopped")]
+    Stopped,
+    /// A restoration that would lose what was revoked, and was not told that it may.
+    #[error("{0}")]
+    Restoring(String),
+}
+
+impl StoreError {
+    pub(super) fn file(path: Option<&Path>, source: io::Error) -> StoreError {
+        StoreError::File { path: shown(path), source }
+    }
+
+    pub(super) fn damaged(path: Option<&Path>, problem: impl ToString) -> StoreError {
+        StoreError::Damaged { path: shown(path), problem: problem.to_string() }
+    }
+
+    pub(super) fn opening(path: Option<&Path>, error: DatabaseError) -> StoreError {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                StoreError::InUse { path: shown(path) }
+            }
+            DatabaseError::Storage(redb::StorageError::Io(source))
+                if !matches!(
+                    source.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                StoreError::file(path, source)
+            }
+            DatabaseError::Storage(redb::StorageError::Io(source))
+                if source.kind() == io::ErrorKind::InvalidData =>
+            {
+                StoreError::Foreign { path: shown(path) }
+            }
+            error => StoreError::damaged(path, error),
+        }
+    }
+
+    /// What an outage is called to whoever asked for a revocation.
+    pub(super) fn not_revoked(self) -> StoreError {
+        match self {
+            StoreError::Engine(problem) => StoreError::NotRevoked(problem),
+            StoreError::Stopped => StoreError::NotRevoked("the store has stopped".to_owned()),
+            error => error,
+        }
+    }
+}
+
+fn shown(path: Option<&Path>) -> PathBuf {
+    path.map_or_else(|| PathBuf::from("in memory"), Path::to_owned)
+}
+
+macro_rules! engine_errors {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> StoreError {
+                StoreError::Engine(error.to_string())
+            }
+        }
+    )*};
+}
+
+engine_errors!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    io::Error,
+    tlog_tiles::Error,
+    crate::audit::CheckpointError
+);

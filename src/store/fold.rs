@@ -1,0 +1,299 @@
+//! Fold: how the database takes over what the journal holds, and the head of the log is signed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redb::{ReadableTableMetadata, WriteTransaction};
+
+use crate::audit::{Checkpoint, LeafHash, TreeHead, tree_hash};
+use crate::chain::RevocationId;
+use crate::store::StoreError;
+use crate::store::clock::GRACE;
+use crate::store::core::{Core, TimeSource};
+use crate::store::inner::Inner;
+use crate::store::schema::{
+    ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, read_state,
+};
+use crate::timestamp::Timestamp;
+
+/// How many records are folded, and signed, without waiting for the second to be over.
+pub(super) const FOLD_AT: usize = 1000;
+
+/// How many expired presentations are forgotten in one fold at most, so that folds stay short.
+const MAX_SWEEP: usize = 4096;
+
+/// A step of the clock that is worth a commit of its own.
+const NOTABLE_STEP_SECONDS: u64 = 60;
+
+impl Inner {
+    /// Brings the database up to date and signs the head of the log. After a failure the database is
+    /// opened anew and everything is tried again.
+    pub(super) fn fold(&self) -> Result<(), StoreError> {
+        let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.trouble().database.is_some() {
+            self.note_database(self.reopen())?;
+        }
+        let folded = self.fold_entries();
+        if folded.is_err() {
+            self.note_database(folded)?;
+        }
+        self.note_database(Ok(()))?;
+        let signed = self.sign();
+        self.trouble().checkpoint = signed.as_ref().err().map(ToString::to_string);
+        signed.map(|_| ())
+    }
+
+    fn note_database(&self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.trouble().database = done.as_ref().err().map(ToString::to_string);
+        done
+    }
+
+    /// Opens the database again. Whatever became of the last commit, it must be where the journal goes on.
+    fn reopen(&self) -> Result<(), StoreError> {
+        self.engine.reopen()?;
+        let state = self.engine.read(read_state)?;
+        let core = self.core();
+        let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
+        if state.records + 1 < first {
+            let problem = "records between the database and the journal are missing";
+            return Err(StoreError::damaged(self.engine.site().path(), problem));
+        }
+        Ok(())
+    }
+
+    fn fold_entries(&self) -> Result<(), StoreError> {
+        let known = self.engine.read(read_state)?;
+        let swept = self.find_expired()?;
+        let (entries, mut state) = {
+            let mut core = self.core();
+            // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
+            let before = core.edge.clone();
+            let _ = self.write_frame(&mut core, Vec::new(), before);
+            if core.folding.is_empty() && !core.pending.is_empty() && self.switch(&mut core) {
+                core.folding = Arc::new(std::mem::take(&mut core.pending));
+            }
+            // Forgotten before it is: in between, what expired long ago counts as used.
+            swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
+            (Arc::clone(&core.folding), self.state(&core))
+        };
+        if entries.is_empty() && swept.is_empty() && !worth_writing(&known, &state) {
+            return Ok(());
+        }
+        let last = entries.last();
+        state.records = last.map_or(known.records, |last| last.sequence);
+        state.last = last.map_or(known.last, Entry::leaf);
+        self.engine.write(|writing| {
+            apply(writing, &entries)?;
+            sweep(writing, &swept)?;
+            keep_state(writing, &mut state)
+        })?;
+        let mut core = self.core();
+        core.folding = Arc::default();
+        core.journal.release();
+        let taken: HashSet<RevocationId> = accepted(&entries).collect();
+        core.recent.retain(|id, _| !taken.contains(id));
+        Ok(())
+    }
+
+    fn switch(&self, core: &mut Core) -> bool {
+        let switched = core.journal.switch();
+        if let Err(error) = &switched {
+            self.trouble().journal = Some(error.to_string());
+        }
+        switched.unwrap_or(false)
+    }
+
+    /// Writes entries straight into the database, with all that waits before them.
+    pub(super) fn directly<T>(
+        &self,
+        now: Timestamp,
+        make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        self.directly_with(
+            now,
+            |core| make(core).map(|(entries, made)| (entries, (), made)),
+            |_, ()| Ok(()),
+        )
+    }
+
+    /// The same, with something more to write in the same transaction.
+    pub(super) fn directly_with<T, M>(
+        &self,
+        now: Timestamp,
+        make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, M, T), StoreError>,
+        more: impl FnOnce(&WriteTransaction, M) -> Result<(), StoreError>,
+    ) -> Result<T, StoreError> {
+        let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.trouble().database.is_some() {
+            self.note_database(self.reopen())?;
+        }
+        let mut core = self.core();
+        let before = core.edge.clone();
+        core.observe(now, TimeSource::Clock);
+        let (entries, something, made) = match make(&mut core) {
+            Ok(made) => made,
+            Err(error) => {
+                core.edge = before;
+                return Err(error);
+            }
+        };
+        let all: Vec<Entry> = core.unfolded().chain(&entries).cloned().collect();
+        let mut state = self.state(&core);
+        (state.records, state.last) = (core.edge.size(), core.edge.last());
+        let written = self.engine.write(|writing| {
+            apply(writing, &all)?;
+            more(writing, something)?;
+            keep_state(writing, &mut state)
+        });
+        if let Err(error) = written {
+            core.unnote(&entries);
+            core.edge = before;
+            return self.note_database(Err(error)).map(|()| made);
+        }
+        self.revocations.add_all(crate::store::commit::revoked_by(&all));
+        core.written = core.edge.last();
+        core.unwritten.clear();
+        core.pending.clear();
+        core.folding = Arc::default();
+        core.recent.clear();
+        // If it cannot be begun anew, it goes on where it was.
+        let _ = core.journal.restart();
+        drop(core);
+        let signed = self.sign();
+        self.trouble().checkpoint = signed.err().map(|error| error.to_string());
+        Ok(made)
+    }
+
+    /// What the store knows beyond its tables.
+    fn state(&self, core: &Core) -> State {
+        State {
+            epoch: core.epoch,
+            records: 0,
+            last: LeafHash::default(),
+            rows: Rows::default(),
+            clock: core.clock,
+            forgotten_until: core.forgotten_until,
+            forgotten_presentations: core.forgotten_presentations.clone(),
+            longest_life_seconds: core.longest_life.max(self.revocations.longest_life()).as_secs(),
+            unseen: core.unseen,
+        }
+    }
+
+    /// Presentations that expired long enough ago, by the latest time that was told.
+    fn find_expired(&self) -> Result<Vec<(Timestamp, [u8; 64])>, StoreError> {
+        let Some(latest) = self.core().latest else { return Ok(Vec::new()) };
+        let before = (latest - GRACE).unix_seconds();
+        self.engine.read(|reading| {
+            let table = reading.open_table(ACCEPTED_BY_EXPIRY)?;
+            let expired = table.range(..(before, [0; 64]))?.take(MAX_SWEEP);
+            let expired = expired.map(|row| {
+                let (expires, id) = row?.0.value();
+                Ok((Timestamp::from_unix_seconds(expires), id))
+            });
+            expired.collect()
+        })
+    }
+
+    /// Signs the head of what the database has, unless that is signed already.
+    pub(super) fn sign(&self) -> Result<Checkpoint, StoreError> {
+        let head = self.engine.read(|reading| {
+            let state = read_state(reading)?;
+            let log = reading.open_table(LOG)?;
+            let root = tree_hash(state.records, &StoredHashes(&log))?;
+            Ok(TreeHead { size: state.records, root, epoch: state.epoch })
+        })?;
+        let site = self.engine.site();
+        let file = |error| StoreError::file(site.path(), error);
+        if let Some(text) = site.checkpoint().map_err(file)?
+            && let Ok(kept) = Checkpoint::verify(&text, self.signer.key())
+            && (kept.size(), kept.root(), kept.epoch()) == (head.size, &head.root, head.epoch)
+        {
+            return Ok(kept);
+        }
+        let checkpoint = self.signer.sign(head)?;
+        site.keep_checkpoint(checkpoint.text()).map_err(file)?;
+        Ok(checkpoint)
+    }
+}
+
+fn worth_writing(known: &State, state: &State) -> bool {
+    let high = |state: &State| state.clock.high_water.map_or(0, Timestamp::unix_seconds);
+    known.clock.jumped != state.clock.jumped
+        || high(known).abs_diff(high(state)) >= NOTABLE_STEP_SECONDS
+        || known.longest_life_seconds < state.longest_life_seconds
+}
+
+fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {
+    entries.iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
+        Effect::Accept { id, .. } => Some(*id),
+        Effect::Revoke(_) | Effect::See(_) => None,
+    })
+}
+
+/// Writes entries, and what they do.
+pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(), StoreError> {
+    let mut log = writing.open_table(LOG)?;
+    for entry in entries {
+        log.insert(entry.sequence, entry.row().as_slice())?;
+    }
+    let effects = || entries.iter().flat_map(|entry| &entry.effects);
+    // A table that is opened is written, needed or not.
+    if effects().any(|effect| matches!(effect, Effect::Revoke(_))) {
+        let mut revocations = writing.open_table(REVOCATIONS)?;
+        for effect in effects() {
+            if let Effect::Revoke(entry) = effect {
+                if let Some(earlier) = entry.notice.prolongs {
+                    revocations.remove(earlier)?;
+                }
+                revocations.insert(entry.sequence, encode(entry)?.as_slice())?;
+            }
+        }
+    }
+    if effects().any(|effect| matches!(effect, Effect::Accept { .. })) {
+        let mut accepted = writing.open_table(ACCEPTED)?;
+        let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
+        for effect in effects() {
+            if let Effect::Accept { id, expires } = effect {
+                accepted.insert(id.as_bytes(), expires.unix_seconds())?;
+                by_expiry.insert((expires.unix_seconds(), *id.as_bytes()), ())?;
+            }
+        }
+    }
+    if effects().any(|effect| matches!(effect, Effect::See(_))) {
+        let mut seen = writing.open_table(SEEN)?;
+        let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+        for effect in effects() {
+            if let Effect::See(block) = effect {
+                seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
+                by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sweep(writing: &WriteTransaction, swept: &[(Timestamp, [u8; 64])]) -> Result<(), StoreError> {
+    if swept.is_empty() {
+        return Ok(());
+    }
+    let mut accepted = writing.open_table(ACCEPTED)?;
+    let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
+    for (expires, id) in swept {
+        accepted.remove(id)?;
+        by_expiry.remove((expires.unix_seconds(), *id))?;
+    }
+    Ok(())
+}
+
+/// Writes the state, with what the tables then have.
+pub(super) fn keep_state(writing: &WriteTransaction, state: &mut State) -> Result<(), StoreError> {
+    state.rows = Rows {
+        revocations: writing.open_table(REVOCATIONS)?.len()?,
+        accepted: writing.open_table(ACCEPTED)?.len()?,
+        seen: writing.open_table(SEEN)?.len()?,
+    };
+    let encoded = encode(state)?;
+    writing.open_table(META)?.insert(STATE, encoded.as_slice())?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Inner: what an open store consists of, and the thread that brings the database up to date.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::audit::{CheckpointSigner, Settlement};
+use crate::revocation::Revocations;
+use crate::store::StoreError;
+use crate::store::commit::Queue;
+use crate::store::core::{Core, Settling};
+use crate::store::engine::Engine;
+
+/// How long records wait for the database and their checkpoint at most.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a decision that was answered before it was written waits at most.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
+
+/// What an open store consists of. Locks are taken in this order: `folding`, `core`, the rest.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) engine: Engine,
+    pub(super) queue: Queue,
+    pub(super) revocations: Revocations,
+    pub(super) signer: CheckpointSigner,
+    pub(super) folding: Mutex<()>,
+    core: Mutex<Core>,
+    trouble: Mutex<Trouble>,
+    bell: Mutex<Bell>,
+    rung: Condvar,
+    stopped: AtomicBool,
+}
+
+/// What does not work just now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    pub(super) journal: Option<String>,
+    pub(super) database: Option<String>,
+    pub(super) checkpoint: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn any(&self) -> Option<&String> {
+        self.journal.as_ref().or(self.database.as_ref()).or(self.checkpoint.as_ref())
+    }
+}
+
+/// What the thread is woken for.
+#[derive(Debug, Default)]
+struct Bell {
+    fold: bool,
+    write_soon: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in between leaves entries that were not answered, at worst.
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Inner {
+    pub(super) fn new(
+        engine: Engine,
+        core: Core,
+        revocations: Revocations,
+        signer: CheckpointSigner,
+    ) -> Inner {
+        Inner {
+            engine,
+            queue: Queue::default(),
+            revocations,
+            signer,
+            folding: Mutex::default(),
+            core: Mutex::new(core),
+            trouble: Mutex::default(),
+            bell: Mutex::default(),
+            rung: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        lock(&self.core)
+    }
+
+    pub(super) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        lock(&self.trouble)
+    }
+
+    /// Has the database brought up to date without waiting for the next second.
+    pub(super) fn wake(&self) {
+        lock(&self.bell).fold = true;
+        self.rung.notify_one();
+    }
+
+    /// Answers a decision before it is on disk, unless as many as may be lost are waiting already.
+    pub(super) fn settle_buffered(
+        &self,
+        settling: Settling,
+        at_most: usize,
+    ) -> Result<Settlement, StoreError> {
+        let mut core = self.core();
+        if core.unwritten.len() >= at_most {
+            let before = core.edge.clone();
+            self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
+        }
+        let (entry, settlement) = core.settle(settling, &self.engine)?;
+        core.unwritten.push(entry);
+        drop(core);
+        let mut bell = lock(&self.bell);
+        if !std::mem::replace(&mut bell.write_soon, true) {
+            self.rung.notify_one();
+        }
+        Ok(settlement)
+    }
+
+    /// Writes what was answered before it was written.
+    fn write_buffered(&self) {
+        let mut core = self.core();
+        let before = core.edge.clone();
+        // What goes wrong is in `trouble`, and is tried again.
+        let _ = self.write_frame(&mut core, Vec::new(), before);
+    }
+
+    /// Tries again what did not work.
+    fn heal(&self) {
+        let trouble = self.trouble().clone();
+        if trouble.journal.is_some() {
+            let probed = self.core().journal.probe();
+            self.trouble().journal = probed.err().map(|error| error.to_string());
+        }
+    }
+
+    /// The thread: folds every second, and sooner when there is much.
+    pub(super) fn run(self: &Arc<Self>) {
+        let mut waited = Duration::ZERO;
+        loop {
+            let mut bell = lock(&self.bell);
+            let step = if bell.write_soon { WRITE_EVERY } else { FOLD_EVERY };
+            if !bell.fold && !self.stopped.load(Ordering::Acquire) {
+                let (rung, timeout) = self
+                    .rung
+                    .wait_timeout(bell, step)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                bell = rung;
+                waited += if timeout.timed_out() { step } else { Duration::ZERO };
+                if !timeout.timed_out() && !bell.fold {
+                    // A buffered record came: wait for its moment.
+                    if !self.stopped.load(Ordering::Acquire) {
+                        continue;
+                    }
+                }
+            }
+            let fold = std::mem::take(&mut bell.fold) || waited >= FOLD_EVERY;
+            let write = std::mem::take(&mut bell.write_soon);
+            drop(bell);
+            if self.stopped.load(Ordering::Acquire) {
+                return;
+            }
+            if write {
+                self.write_buffered();
+            }
+            if fold {
+                waited = Duration::ZERO;
+                self.heal();
+                // What goes wrong is in `trouble`, and is tried again.
+                let _ = self.fold();
+            }
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        drop(lock(&self.bell));
+        self.rung.notify_all();
+    }
+
+    /// Writes everything there is to write, and closes the files.
+    pub(super) fn shut(&self) {
+        // What cannot be folded stays in the journal, for the next opening.
+        let _ = self.fold();
+        self.revocations.close();
+        self.engine.close();
+    }
+
+    /// Records a decision durably.
+    pub(super) fn settle(&self, decision: Settling) -> Result<Settlement, StoreError> {
+        use crate::store::commit::{Answer, Job};
+        match self.submit(Job::Settle(Box::new(decision)))? {
+            Answer::Settled(settlement) => Ok(settlement),
+            Answer::Revoked(_) => Err(StoreError::Stopped),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Journal: where records are durable before the database has them.
+//!
+//! A commit of the database takes two waits for the disk and writes a page for each table that it
+//! touches; a frame of the journal takes one wait and one write, into space that was reserved when
+//! the store was made. So callers wait for a frame, and the database is brought up to date behind
+//! them (see [`fold`](super::fold)).
+//!
+//! There are two segments. While the records of one are folded into the database, frames go to the
+//! other; a segment is used again when all its records are in the database. A frame says which record it
+//! begins with and what the hash of the record before that is, and bears a SHA-256 over the whole: on
+//! opening, frames that continue the database's log are records that were acknowledged, an incomplete
+//! frame at the end is one that was not, and anything else is damage.
+
+use std::io;
+
+use redb::StorageBackend;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::audit::LeafHash;
+use crate::store::StoreError;
+use crate::store::clock::Clock;
+use crate::store::schema::Entry;
+use crate::store::site::Backend;
+
+/// The bytes of a segment: some thousand records. While the database takes them over, the other segment
+/// takes as many.
+pub(super) const SEGMENT: u64 = 1024 * 1024;
+
+/// The most bytes in one frame. What is larger goes into the database in one transaction.
+pub(super) const MAX_FRAME: usize = 256 * 1024;
+
+/// At the end of a segment, room that only revocations may use: while the database cannot take anything
+/// over, decisions must not use up what stops an agent.
+pub(super) const RESERVE: u64 = 64 * 1024;
+
+/// Frames begin at multiples of this, the unit that disks write whole.
+const SECTOR: u64 = 512;
+
+/// What a journal begins with, and the store's id after it. Takes a sector.
+const FORMAT: &[u8; 18] = b"hardtack-journal-1";
+
+/// What a frame begins with. JSON has no zero bytes, so that no frame can hide in a record's text.
+const MAGIC: [u8; 8] = *b"\0\0frame\0";
+
+/// Magic, length, first record, the hash before it, SHA-256 over all of it and the payload.
+const HEADER: usize = 8 + 8 + 8 + 32 + 32;
+
+/// An open journal and the place where the next frame goes.
+#[derive(Debug)]
+pub(super) struct Journal {
+    backend: Backend,
+    segment: u64,
+    at: u64,
+    /// The other segment holds records that the database does not have yet.
+    other_in_use: bool,
+    /// A frame was written here and not acknowledged: it must not be found later beside another that
+    /// begins with the same record.
+    stray: bool,
+}
+
+/// What a frame holds.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) first: u64,
+    pub(super) previous: LeafHash,
+    pub(super) clock: Clock,
+    pub(super) entries: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    clock: Clock,
+    /// Of each record: the bytes of its JSON, of its effects, and how many hashes it has.
+    sizes: Vec<(usize, usize, usize)>,
+}
+
+impl Journal {
+    /// Reserves the space of a new journal.
+    pub(super) fn make(backend: &Backend, store: &[u8; 16]) -> io::Result<()> {
+        let mut start = vec![0; SECTOR as usize];
+        start[..FORMAT.len()].copy_from_slice(FORMAT);
+        start[FORMAT.len()..FORMAT.len() + 16].copy_from_slice(store);
+        backend.set_len(SECTOR + 2 * SEGMENT)?;
+        backend.write(0, &start)?;
+        // Space that was not written is not reserved.
+        let zeros = vec![0; SEGMENT as usize];
+        backend.write(SECTOR, &zeros)?;
+        backend.write(SECTOR + SEGMENT, &zeros)?;
+        backend.sync_data()
+    }
+
+    /// Opens a journal, all of whose records the database will have before the next frame is written.
+    pub(super) fn open(backend: Backend, store: &[u8; 16]) -> Result<Journal, JournalError> {
+        let len = backend.len()?;
+        if len == 0 {
+            return Err(JournalError::Damaged("it is empty"));
+        }
+        let mut start = vec![0; SECTOR as usize];
+        if len != SECTOR + 2 * SEGMENT {
+            return Err(JournalError::Damaged("it is not of its length"));
+        }
+        backend.read(0, &mut start)?;
+        if !start.starts_with(FORMAT) {
+            return Err(JournalError::Damaged("it does not begin as a journal does"));
+        }
+        if &start[FORMAT.len()..FORMAT.len() + 16] != store {
+            return Err(JournalError::Damaged("it belongs to another store"));
+        }
+        Ok(Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false })
+    }
+
+    /// The frames that continue a log of `records` records, the last of which has the hash `last`.
+    pub(super) fn read(
+        &self,
+        mut records: u64,
+        mut last: LeafHash,
+    ) -> Result<Vec<Frame>, JournalError> {
+        let mut found = Vec::new();
+        for segment in 0..2 {
+            found.extend(self.scan(segment)?);
+        }
+        // Of frames that were written again at the same place in the log, the later one overwrote the
+        // earlier: a segment cannot hold both.
+        found.sort_by_key(|frame| frame.first);
+        let mut frames = Vec::new();
+        for frame in found {
+            if frame.last() <= records {
+                continue;
+            }
+            if frame.first != records + 1 || frame.previous != last {
+                return Err(JournalError::Damaged(
+                    "records between the database and the journal are missing",
+                ));
+            }
+            records = frame.last();
+            last = frame.entries.last().map_or(last, Entry::leaf);
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    /// Every whole frame of a segment, wherever it stands.
+    fn scan(&self, segment: u64) -> Result<Vec<Frame>, JournalError> {
+        let mut bytes = vec![0; SEGMENT as usize];
+        self.backend.read(SECTOR + segment * SEGMENT, &mut bytes)?;
+        let starts = (0..SEGMENT as usize).step_by(SECTOR as usize);
+        Ok(starts.filter_map(|start| Frame::parse(&bytes[start..])).collect())
+    }
+
+    /// Whether this many bytes fit into the segment.
+    pub(super) fn has_room(&self, payload: usize, reserve: u64) -> bool {
+        self.at + padded(payload) + reserve <= SEGMENT
+    }
+
+    /// Whether a frame of this length does.
+    pub(super) fn fits(&self, frame: usize) -> bool {
+        self.at + frame as u64 <= SEGMENT
+    }
+
+    /// Whether the segment is half full.
+    pub(super) fn is_filling(&self) -> bool {
+        self.at > SEGMENT / 2
+    }
+
+    /// Writes a frame and waits until it is on disk. If that fails, the next frame goes to the same place.
+    pub(super) fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.stray = true;
+        self.backend.write(self.place(), frame)?;
+        self.backend.sync_data()?;
+        self.stray = false;
+        self.at += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Whether it can be written at all: overwrites what may have been left at the next frame's place.
+    pub(super) fn probe(&mut self) -> io::Result<()> {
+        if self.at + SECTOR <= SEGMENT {
+            self.backend.write(self.place(), &[0; SECTOR as usize])?;
+        }
+        self.backend.sync_data()?;
+        self.stray = false;
+        Ok(())
+    }
+
+    /// Goes on in the other segment, if that is free. Until [`Journal::release`] the segment that was
+    /// left keeps what it has. Says whether what comes next goes elsewhere than what was.
+    pub(super) fn switch(&mut self) -> io::Result<bool> {
+        if self.other_in_use {
+            return Ok(false);
+        }
+        if self.stray {
+            self.probe()?;
+        }
+        if self.at > 0 {
+            (self.segment, self.at, self.other_in_use) = (1 - self.segment, 0, true);
+        }
+        Ok(true)
+    }
+
+    /// The database has all that the other segment holds.
+    pub(super) fn release(&mut self) {
+        self.other_in_use = false;
+    }
+
+    /// The database has all that either segment holds: begins anew.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        if self.stray {
+            self.probe()?;
+        }
+        (self.at, self.other_in_use) = (0, false);
+        Ok(())
+    }
+
+    fn place(&self) -> u64 {
+        SECTOR + self.segment * SEGMENT + self.at
+    }
+}
+
+impl Frame {
+    /// The bytes of a frame, padded to whole sectors.
+    pub(super) fn encode(
+        previous: LeafHash,
+        clock: Clock,
+        entries: &[Entry],
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut sizes = Vec::with_capacity(entries.len());
+        let mut body = Vec::new();
+        for entry in entries {
+            let effects = match entry.effects.is_empty() {
+                true => Vec::new(),
+                false => super::schema::encode(&entry.effects)?,
+            };
+            sizes.push((entry.json.len(), effects.len(), entry.hashes.len()));
+            body.extend_from_slice(&entry.json);
+            body.extend_from_slice(&effects);
+            entry.hashes.iter().for_each(|hash| body.extend_from_slice(hash));
+        }
+        let head = super::schema::encode(&Head { clock, sizes })?;
+        let first = entries.first().map_or(0, |entry| entry.sequence);
+        let payload = 4 + head.len() + body.len();
+        let mut frame = Vec::with_capacity(padded(payload) as usize);
+        frame.extend_from_slice(&MAGIC);
+        frame.extend_from_slice(&(payload as u64).to_le_bytes());
+        frame.extend_from_slice(&first.to_le_bytes());
+        frame.extend_from_slice(previous.as_bytes());
+        frame.extend_from_slice(&[0; 32]);
+        frame.extend_from_slice(&(head.len() as u32).to_le_bytes());
+        frame.extend_from_slice(&head);
+        frame.extend_from_slice(&body);
+        let digest = digest(&frame);
+        frame[HEADER - 32..HEADER].copy_from_slice(&digest);
+        frame.resize(padded(payload) as usize, 0);
+        Ok(frame)
+    }
+
+    /// The frame that begins here, if a whole one does.
+    fn parse(bytes: &[u8]) -> Option<Frame> {
+        if !bytes.starts_with(&MAGIC) {
+            return None;
+        }
+        let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let payload = usize::try_from(number(8)?).ok()?;
+        let frame = bytes.get(..HEADER.checked_add(payload)?)?;
+        if digest(frame) != frame[HEADER - 32..HEADER] {
+            return None;
+        }
+        let first = number(16)?;
+        let previous = LeafHash(frame[24..56].try_into().ok()?);
+        let payload = &frame[HEADER..];
+        let head_len = u32::from_le_bytes(payload.get(..4)?.try_into().ok()?) as usize;
+        let head: Head = serde_json::from_slice(payload.get(4..4 + head_len)?).ok()?;
+        let mut rest = payload.get(4 + head_len..)?;
+        let mut entries = Vec::with_capacity(head.sizes.len());
+        for (sequence, (json, effects, hashes)) in (first..).zip(head.sizes) {
+            let json = take(&mut rest, json)?.to_vec();
+            let effects = match take(&mut rest, effects)? {
+                [] => Vec::new(),
+                effects => serde_json::from_slice(effects).ok()?,
+            };
+            let hashes = take(&mut rest, 32 * hashes)?;
+            let hashes = hashes.chunks_exact(32).map(|hash| hash.try_into().ok());
+            entries.push(Entry { sequence, hashes: hashes.collect::<Option<_>>()?, json, effects });
+        }
+        Some(Frame { first, previous, clock: head.clock, entries })
+    }
+
+    fn last(&self) -> u64 {
+        (self.first + self.entries.len() as u64).saturating_sub(1)
+    }
+}
+
+/// About how many bytes an entry takes in a frame.
+pub(super) fn frame_bytes(entry: &Entry) -> usize {
+    // Effects are a line of JSON each; the longest, a block that was seen, has three ids and two keys.
+    const EFFECT: usize = 1536;
+    entry.json.len() + EFFECT * entry.effects.len() + 32 * entry.hashes.len() + 64
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(len)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn padded(payload: usize) -> u64 {
+    ((HEADER + payload) as u64).next_multiple_of(SECTOR)
+}
+
+/// SHA-256 over a frame, but for the place where it stands itself.
+fn digest(frame: &[u8]) -> [u8; 32] {
+    let hasher = Sha256::new_with_prefix(&frame[..HEADER - 32]);
+    hasher.chain_update(&frame[HEADER..]).finalize().into()
+}
+
+/// A journal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(&'static str),
+}

@@ -1,0 +1,164 @@
+//! Lineage: which chains were verified here, and what a revocation kills of them.
+
+use std::collections::HashMap;
+
+use crate::chain::RevocationId;
+use crate::profile::CLOCK_SKEW;
+use crate::revocation::{Revocation, RevocationEntry};
+use crate::store::schema::SeenBlock;
+use crate::timestamp::Timestamp;
+
+/// The grants and hops that this store has seen, as a forest. What it has not seen it does not know: a
+/// chain that was delegated and never presented here is not in it.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    blocks: Vec<SeenBlock>,
+    children: HashMap<Option<RevocationId>, Vec<usize>>,
+    places: HashMap<RevocationId, usize>,
+    revocations: Vec<RevocationEntry>,
+    /// The revocations of ids by id; the others are few and looked through.
+    by_id: HashMap<RevocationId, usize>,
+    others: Vec<usize>,
+    unseen: u64,
+}
+
+/// How a block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// Neither it nor anything above it is revoked or expired.
+    Live,
+    /// It is expired, or something above it is.
+    Expired,
+    /// This revocation names it.
+    Revoked(&'a RevocationEntry),
+    /// This revocation names something above it.
+    Fallen(&'a RevocationEntry),
+}
+
+impl Lineage {
+    pub(super) fn new(
+        blocks: impl IntoIterator<Item = SeenBlock>,
+        unseen: u64,
+        revocations: Vec<RevocationEntry>,
+    ) -> Lineage {
+        let mut lineage = Lineage {
+            blocks: Vec::new(),
+            children: HashMap::new(),
+            places: HashMap::new(),
+            by_id: HashMap::new(),
+            others: Vec::new(),
+            unseen,
+            revocations: Vec::new(),
+        };
+        for (place, entry) in revocations.iter().enumerate() {
+            match &entry.notice.revocation {
+                Revocation::Id { id } => drop(lineage.by_id.insert(*id, place)),
+                _ => lineage.others.push(place),
+            }
+        }
+        lineage.revocations = revocations;
+        for block in blocks {
+            let place = lineage.blocks.len();
+            if lineage.places.insert(block.id, place).is_none() {
+                lineage.children.entry(block.parent).or_default().push(place);
+                lineage.blocks.push(block);
+            }
+        }
+        lineage
+    }
+
+    /// The grants.
+    pub fn grants(&self) -> impl Iterator<Item = &SeenBlock> {
+        self.below(None)
+    }
+
+    /// What was delegated directly from a block.
+    pub fn children(&self, id: &RevocationId) -> impl Iterator<Item = &SeenBlock> {
+        self.below(Some(*id))
+    }
+
+    /// The block with this id, if it was seen.
+    pub fn block(&self, id: &RevocationId) -> Option<&SeenBlock> {
+        self.places.get(id).map(|place| &self.blocks[*place])
+    }
+
+    /// How many blocks were seen and not remembered, for want of room.
+    pub fn unseen(&self) -> u64 {
+        self.unseen
+    }
+
+    /// The blocks that a revocation, made at `moment`, would name itself.
+    pub fn named_by(&self, revocation: &Revocation, moment: Timestamp) -> Vec<&SeenBlock> {
+        self.blocks.iter().filter(|block| names(revocation, moment, block)).collect()
+    }
+
+    /// What a revocation, made at `moment`, kills: the blocks it names and all below them.
+    pub fn killed_by(&self, revocation: &Revocation, moment: Timestamp) -> Vec<&SeenBlock> {
+        let mut killed = Vec::new();
+        let mut next = self.named_by(revocation, moment);
+        let mut met = std::collections::HashSet::new();
+        while let Some(block) = next.pop() {
+            if met.insert(block.id) {
+                killed.push(block);
+                next.extend(self.children(&block.id));
+            }
+        }
+        killed.sort_by_key(|block| self.places.get(&block.id));
+        killed
+    }
+
+    /// How a block stands at a moment.
+    pub fn standing(&self, block: &SeenBlock, now: Timestamp) -> Standing<'_> {
+        let line = self.line(block);
+        if let Some(entry) = self.revoked(block) {
+            return Standing::Revoked(entry);
+        }
+        if let Some(entry) = line.iter().skip(1).find_map(|above| self.revoked(above)) {
+            return Standing::Fallen(entry);
+        }
+        match line.iter().any(|block| block.expires <= now) {
+            true => Standing::Expired,
+            false => Standing::Live,
+        }
+    }
+
+    /// The revocation that names this block, if one does.
+    fn revoked(&self, block: &SeenBlock) -> Option<&RevocationEntry> {
+        let ids = [Some(block.id), block.wrapped];
+        let by_id = ids.iter().flatten().find_map(|id| self.by_id.get(id));
+        let by_other = || {
+            self.others.iter().find(|place| {
+                let notice = &self.revocations[**place].notice;
+                names(&notice.revocation, notice.revoked, block)
+            })
+        };
+        by_id.or_else(by_other).map(|place| &self.revocations[*place])
+    }
+
+    /// A block and all above it.
+    fn line<'a>(&'a self, block: &'a SeenBlock) -> Vec<&'a SeenBlock> {
+        let above = |block: &&'a SeenBlock| block.parent.and_then(|parent| self.block(&parent));
+        // A chain has no more blocks than a token.
+        std::iter::successors(Some(block), above).take(crate::profile::MAX_BLOCKS).collect()
+    }
+
+    fn below(&self, id: Option<RevocationId>) -> impl Iterator<Item = &SeenBlock> {
+        let places = self.children.get(&id).map_or(&[][..], Vec::as_slice);
+        places.iter().map(|place| &self.blocks[*place])
+    }
+}
+
+/// Whether a revocation names this very block.
+fn names(revocation: &Revocation, moment: Timestamp, block: &SeenBlock) -> bool {
+    match revocation {
+        Revocation::Id { id } => block.id == *id || block.wrapped == Some(*id),
+        Revocation::Subject { subject, root } => {
+            block.parent.is_none()
+                && block.name == *subject
+                && root.is_none_or(|root| root == block.root)
+                && block.issued <= moment + CLOCK_SKEW
+        }
+        Revocation::Holder { key } => block.holder == Some(*key),
+        Revocation::Agent { agent } => block.parent.is_some() && block.name == *agent,
+    }
+}

@@ -1,0 +1,279 @@
+//! Opening: is this a store, whole and the newest there was?
+//!
+//! A store that is opened as something else than it was lets in whom it revoked. So everything that is
+//! known twice is compared: the sentinel, the counts, the last record and its hash, the journal's
+//! continuation, and the checkpoint beside it, which was signed after all that it signs was on disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable, StorageBackend};
+
+use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash, tree_hash};
+use crate::keys::PrivateKey;
+use crate::revocation::{RevocationEntry, Revocations};
+use crate::store::StoreError;
+use crate::store::commit::revoked_by;
+use crate::store::core::{Core, short};
+use crate::store::engine::Engine;
+use crate::store::inner::Inner;
+use crate::store::journal::{Journal, JournalError};
+use crate::store::schema::{
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, decode, encode, json_of, read_state,
+};
+use crate::store::site::Site;
+
+/// What a file of redb begins with.
+const REDB: &[u8] = b"redb";
+
+/// Makes a new store where nothing is yet.
+pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
+    let key = PrivateKey::generate();
+    let mut id = [0; 16];
+    // A public key is as random as anything.
+    id.copy_from_slice(&PrivateKey::generate().public().to_bytes()[..16]);
+    let state = State { epoch: 1, ..State::default() };
+    let engine = Engine::make(Arc::clone(&site))?;
+    initialise(&engine, &id, &key, &state)?;
+    let journal = site.journal().and_then(|journal| Journal::make(&journal, &id));
+    journal.map_err(|error| StoreError::file(site.path(), error))?;
+    let signer = CheckpointSigner::new(&id, key)?;
+    let journal = open_journal(&*site, &id)?;
+    let core = Core::new(journal, Edge::default(), &state);
+    let inner = Inner::new(engine, core, Revocations::of_store(), signer);
+    inner.sign()?;
+    Ok(inner)
+}
+
+/// Opens a store that exists.
+pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
+    let path = site.path().map(Path::to_owned);
+    let path = path.as_deref();
+    let text = site.checkpoint().map_err(|error| StoreError::file(path, error))?;
+    let Some(text) = text else { return Err(without_checkpoint(&*site)) };
+    let engine = Engine::open(Arc::clone(&site))?;
+    let Identity { id, key, state } = engine.read(|reading| identify(reading, path))?;
+    let signer = CheckpointSigner::new(&id, key)?;
+    let checkpoint = Checkpoint::verify(&text, signer.key())
+        .map_err(|error| StoreError::damaged(path, format!("of its checkpoint: {error}")))?;
+    engine.read(|reading| compare(reading, &state, path))?;
+
+    let journal = open_journal(&*site, &id)?;
+    let frames = journal.read(state.records, state.last);
+    let frames = frames.map_err(|error| journal_error(path, error))?;
+    let edge = engine.read(|reading| {
+        let log = reading.open_table(LOG)?;
+        Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+    })?;
+    let mut core = Core::new(journal, edge, &state);
+    core.seen = engine.read(read_seen)?;
+    let mut heads = Heads::new(&engine, &checkpoint, &state)?;
+    for frame in frames {
+        core.clock = frame.clock;
+        for entry in frame.entries {
+            core.replay(entry)?;
+            heads.reached(core.edge.size(), core.edge.root()?);
+        }
+    }
+    heads.compare(core.edge.size(), path)?;
+
+    let revocations = Revocations::of_store();
+    revocations.add_all(&engine.read(read_revocations)?);
+    revocations.add_all(revoked_by(core.unfolded()));
+    revocations.forget([], state.forgotten_until);
+    let inner = Inner::new(engine, core, revocations, signer);
+    inner.fold()?;
+    Ok(inner)
+}
+
+/// The head that was signed, and whether it was met on the way.
+struct Heads<'a> {
+    checkpoint: &'a Checkpoint,
+    epoch: u64,
+    met: Option<[u8; 32]>,
+}
+
+impl<'a> Heads<'a> {
+    fn new(
+        engine: &Engine,
+        checkpoint: &'a Checkpoint,
+        state: &State,
+    ) -> Result<Heads<'a>, StoreError> {
+        let met = match checkpoint.size() <= state.records {
+            true => Some(engine.read(|reading| {
+                let log = reading.open_table(LOG)?;
+                Ok(tree_hash(checkpoint.size(), &StoredHashes(&log))?)
+            })?),
+            false => None,
+        };
+        Ok(Heads { checkpoint, epoch: state.epoch, met })
+    }
+
+    fn reached(&mut self, size: u64, root: [u8; 32]) {
+        if size == self.checkpoint.size() {
+            self.met = Some(root);
+        }
+    }
+
+    fn compare(&self, records: u64, path: Option<&Path>) -> Result<(), StoreError> {
+        let signed = self.checkpoint.size();
+        match self.met {
+            _ if self.checkpoint.epoch() > self.epoch => Err(StoreError::damaged(
+                path,
+                "its checkpoint is of a later epoch: it was restored since this copy was made",
+            )),
+            Some(root) if root == *self.checkpoint.root() => Ok(()),
+            Some(_) => Err(StoreError::damaged(
+                path,
+                format!("its first {signed} records are not those that its checkpoint signs"),
+            )),
+            None => {
+                let path = path.unwrap_or(Path::new("in memory")).to_owned();
+                Err(StoreError::RolledBack { path, records, signed })
+            }
+        }
+    }
+}
+
+/// What makes a store this one.
+pub(super) struct Identity {
+    pub(super) id: [u8; 16],
+    pub(super) key: PrivateKey,
+    pub(super) state: State,
+}
+
+fn identify(reading: &ReadTransaction, path: Option<&Path>) -> Result<Identity, StoreError> {
+    let shown = path.unwrap_or(Path::new("in memory")).to_owned();
+    let identity = identity(reading, &shown)?;
+    if reading.open_table(META)?.get(BACKUP)?.is_some() {
+        return Err(StoreError::Backup { path: shown });
+    }
+    Ok(identity)
+}
+
+/// Whose database this is, a backup or not.
+pub(super) fn identity(reading: &ReadTransaction, path: &Path) -> Result<Identity, StoreError> {
+    let foreign = || StoreError::Foreign { path: path.to_owned() };
+    let meta = reading.open_table(META).map_err(|_| foreign())?;
+    let format = meta.get(FORMAT.0)?.ok_or_else(foreign)?;
+    if format.value() != FORMAT.1 {
+        return Err(foreign());
+    }
+    let damaged = || StoreError::damaged(Some(path), "it does not say which store it is");
+    let id = meta.get(ID)?.and_then(|id| id.value().try_into().ok()).ok_or_else(damaged)?;
+    let seed = meta.get(KEY)?.and_then(|seed| seed.value().try_into().ok());
+    let key = PrivateKey::from_bytes(&seed.ok_or_else(damaged)?);
+    Ok(Identity { id, key, state: read_state(reading)? })
+}
+
+/// Compares what the state says with what is there.
+pub(super) fn compare(
+    reading: &ReadTransaction,
+    state: &State,
+    path: Option<&Path>,
+) -> Result<(), StoreError> {
+    let damaged = |problem: String| Err(StoreError::damaged(path, problem));
+    let rows = count_rows(reading)?;
+    if rows != state.rows {
+        return damaged(format!("it should have {:?} and has {rows:?}", state.rows));
+    }
+    let log = reading.open_table(LOG)?;
+    let last = log.last()?;
+    let (sequence, hash) = match &last {
+        Some((sequence, row)) => {
+            let sequence = sequence.value();
+            (sequence, LeafHash::of(json_of(row.value(), sequence)?))
+        }
+        None => (0, LeafHash::default()),
+    };
+    if (sequence, hash) != (state.records, state.last) {
+        let records = state.records;
+        return damaged(format!("it should end with record {records} and ends with {sequence}"));
+    }
+    Ok(())
+}
+
+/// Every revocation in force, in the order of their records.
+pub(super) fn read_revocations(
+    reading: &ReadTransaction,
+) -> Result<Vec<RevocationEntry>, StoreError> {
+    let table = reading.open_table(REVOCATIONS)?;
+    let entries = table.iter()?.map(|row| {
+        let (sequence, json) = row?;
+        decode(json.value(), "revocation", sequence.value())
+    });
+    entries.collect()
+}
+
+fn read_seen(
+    reading: &ReadTransaction,
+) -> Result<std::collections::HashSet<[u8; 16], ahash::RandomState>, StoreError> {
+    let table = reading.open_table(SEEN)?;
+    let ids = table.iter()?.map(|row| {
+        let id = crate::chain::RevocationId::from_bytes(row?.0.value());
+        Ok(short(&id))
+    });
+    ids.collect()
+}
+
+fn initialise(
+    engine: &Engine,
+    id: &[u8; 16],
+    key: &PrivateKey,
+    state: &State,
+) -> Result<(), StoreError> {
+    let state = encode(state)?;
+    engine.write(|writing| {
+        let mut meta = writing.open_table(META)?;
+        meta.insert(FORMAT.0, FORMAT.1)?;
+        meta.insert(ID, id.as_slice())?;
+        meta.insert(KEY, key.seed().as_slice())?;
+        meta.insert(STATE, state.as_slice())?;
+        writing.open_table(LOG)?;
+        writing.open_table(REVOCATIONS)?;
+        writing.open_table(ACCEPTED)?;
+        writing.open_table(ACCEPTED_BY_EXPIRY)?;
+        writing.open_table(SEEN)?;
+        writing.open_table(SEEN_BY_EXPIRY)?;
+        Ok(())
+    })
+}
+
+pub(super) fn open_journal(site: &dyn Site, id: &[u8; 16]) -> Result<Journal, StoreError> {
+    let path = site.path();
+    let backend = site.journal().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => missing(path, ".journal"),
+        _ => StoreError::file(path, error),
+    })?;
+    Journal::open(backend, id).map_err(|error| journal_error(path, error))
+}
+
+fn journal_error(path: Option<&Path>, error: JournalError) -> StoreError {
+    match error {
+        JournalError::Io(error) => StoreError::file(path, error),
+        JournalError::Damaged(problem) => {
+            StoreError::damaged(path, format!("of its journal: {problem}"))
+        }
+    }
+}
+
+fn missing(path: Option<&Path>, suffix: &str) -> StoreError {
+    let path = path.unwrap_or(Path::new("in memory")).to_owned();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    StoreError::Incomplete { part: format!("{name}{suffix}"), path }
+}
+
+/// A file without a checkpoint beside it is a store that lost it, or no store.
+fn without_checkpoint(site: &dyn Site) -> StoreError {
+    let path = site.path();
+    let mut start = [0; REDB.len()];
+    let backend = match site.database() {
+        Ok(backend) => backend,
+        Err(error) => return StoreError::file(path, error),
+    };
+    match backend.read(0, &mut start) {
+        Ok(()) if start == REDB => missing(path, ".checkpoint"),
+        _ => StoreError::Foreign { path: path.unwrap_or(Path::new("in memory")).to_owned() },
+    }
+}

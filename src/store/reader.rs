@@ -1,0 +1,331 @@
+//! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
+use tlog_tiles::prove_record;
+
+use crate::audit::{
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
+};
+use crate::revocation::RevocationEntry;
+use crate::store::StoreError;
+use crate::store::commit::revoked_by;
+use crate::store::engine::builder;
+use crate::store::inner::Inner;
+use crate::store::lineage::Lineage;
+use crate::store::opening::{self, identity, read_revocations};
+use crate::store::schema::{Effect, LOG, SEEN, SeenBlock, StoredHashes, decode, json_of};
+use crate::store::site::{Files, Site, Untouched};
+
+/// How many records are read at a time, so that no reader keeps old pages of the database alive.
+const READ_AT_ONCE: usize = 1000;
+
+/// A store to look into.
+#[derive(Clone)]
+pub struct StoreReader(Source);
+
+#[derive(Clone)]
+enum Source {
+    /// An open store, or a copy of one in memory.
+    Open(Arc<Inner>),
+    /// A store that another process has open: what its database has, up to a second old.
+    Followed { database: Arc<ReadOnlyDatabase>, files: Arc<Files> },
+}
+
+impl std::fmt::Debug for StoreReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreReader").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+/// One record as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// Its number.
+    pub sequence: u64,
+    /// Its exact bytes, the leaf of the tree: JSON without line breaks.
+    pub json: String,
+}
+
+impl LogLine {
+    /// What it says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unreadable`] if it is no record.
+    pub fn record(&self) -> Result<AuditRecord, StoreError> {
+        decode(self.json.as_bytes(), "record", self.sequence)
+    }
+}
+
+/// What a verification of the whole log found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Verified {
+    /// How many records there are, each of which continues the one before.
+    pub records: u64,
+    /// The checkpoint, whose root is that of the tree over its first records.
+    pub checkpoint: Checkpoint,
+    /// How many revocations are in force, each of which a record put there.
+    pub revocations: u64,
+}
+
+impl StoreReader {
+    /// Opens a store to look into it, whether or not another process writes to it. Nothing on disk is
+    /// changed: where the store would have to be repaired or its journal taken over, that is done in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], as for [`Store::open`](crate::Store::open).
+    pub fn open(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
+        let path = path.as_ref();
+        // Said of the file that was named, before any of its parts.
+        std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
+        match opening::open(Arc::new(Untouched(Files::at(path)))) {
+            Ok(inner) => Ok(StoreReader(Source::Open(Arc::new(inner)))),
+            Err(StoreError::InUse { .. }) => StoreReader::follow(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn follow(path: &Path) -> Result<StoreReader, StoreError> {
+        let files = Files::at(path);
+        let database = builder(&files).open_read_only(path);
+        let database = database.map_err(|error| StoreError::opening(Some(path), error))?;
+        let reader =
+            StoreReader(Source::Followed { database: Arc::new(database), files: Arc::new(files) });
+        reader.read(|reading| identity(reading, path).map(drop))?;
+        Ok(reader)
+    }
+
+    pub(super) fn of(inner: Arc<Inner>) -> StoreReader {
+        StoreReader(Source::Open(inner))
+    }
+
+    /// Every revocation in force, in the order of their records.
+    pub fn revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
+        let newer: Vec<_> = match &self.0 {
+            Source::Open(inner) => revoked_by(inner.core().unfolded()).cloned().collect(),
+            Source::Followed { .. } => Vec::new(),
+        };
+        let mut entries = self.read(read_revocations)?;
+        let last = entries.last().map_or(0, |entry| entry.sequence);
+        entries.extend(newer.into_iter().filter(|entry| entry.sequence > last));
+        let prolonged: Vec<u64> =
+            entries.iter().filter_map(|entry| entry.notice.prolongs).collect();
+        entries.retain(|entry| !prolonged.contains(&entry.sequence));
+        Ok(entries)
+    }
+
+    /// The chains that were verified here.
+    pub fn lineage(&self) -> Result<Lineage, StoreError> {
+        let newer: Vec<SeenBlock> = match &self.0 {
+            Source::Open(inner) => {
+                let core = inner.core();
+                let effects = core.unfolded().flat_map(|entry| &entry.effects);
+                let seen = effects.filter_map(|effect| match effect {
+                    Effect::See(block) => Some(block.clone()),
+                    _ => None,
+                });
+                seen.collect()
+            }
+            Source::Followed { .. } => Vec::new(),
+        };
+        let (known, unseen) = self.read(|reading| {
+            let table = reading.open_table(SEEN)?;
+            let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
+            let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
+            Ok((blocks, super::schema::read_state(reading)?.unseen))
+        })?;
+        Ok(Lineage::new(known.into_iter().chain(newer), unseen, self.revocations()?))
+    }
+
+    /// The records from the one with this number on (the first is 1), in order.
+    pub fn records(&self, from: u64) -> impl Iterator<Item = Result<LogLine, StoreError>> {
+        let mut next = from.max(1);
+        let mut lines = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            if lines.len() == 0 {
+                match self.some_records(next) {
+                    Ok(some) => lines = some.into_iter(),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            let line: LogLine = lines.next()?;
+            next = line.sequence + 1;
+            Some(Ok(line))
+        })
+    }
+
+    fn some_records(&self, from: u64) -> Result<Vec<LogLine>, StoreError> {
+        let line = |sequence, json: &[u8]| -> Result<LogLine, StoreError> {
+            let json = std::str::from_utf8(json)
+                .map_err(|_| StoreError::Unreadable { what: "record", number: sequence })?;
+            Ok(LogLine { sequence, json: json.to_owned() })
+        };
+        // Before the database is looked at: what is taken over meanwhile is in both.
+        let newer = match &self.0 {
+            Source::Open(inner) => {
+                let core = inner.core();
+                let written = core.folding.iter().chain(&core.pending);
+                let newer = written.filter(|entry| entry.sequence >= from).take(READ_AT_ONCE);
+                newer.map(|entry| line(entry.sequence, &entry.json)).collect::<Result<_, _>>()?
+            }
+            Source::Followed { .. } => Vec::new(),
+        };
+        let mut lines = self.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            let rows = log.range(from..)?.take(READ_AT_ONCE).map(|row| {
+                let (sequence, row) = row?;
+                line(sequence.value(), json_of(row.value(), sequence.value())?)
+            });
+            rows.collect::<Result<Vec<_>, StoreError>>()
+        })?;
+        if lines.len() < READ_AT_ONCE {
+            let next = lines.last().map_or(from, |last| last.sequence + 1);
+            lines.extend(newer.into_iter().filter(|line| line.sequence >= next));
+        }
+        Ok(lines)
+    }
+
+    /// The log's public key: with it, its checkpoints and proofs are verified elsewhere.
+    pub fn log_key(&self) -> Result<LogKey, StoreError> {
+        match &self.0 {
+            Source::Open(inner) => Ok(inner.signer.key().clone()),
+            Source::Followed { files, .. } => {
+                let path = files.path().unwrap_or(Path::new("")).to_owned();
+                let identity = self.read(|reading| identity(reading, &path))?;
+                Ok(CheckpointSigner::new(&identity.id, identity.key)?.key().clone())
+            }
+        }
+    }
+
+    /// The last checkpoint: the signed head of the log, up to a second old.
+    pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        let site: &dyn Site = match &self.0 {
+            Source::Open(inner) => inner.engine.site(),
+            Source::Followed { files, .. } => &**files,
+        };
+        let text = site.checkpoint().map_err(|error| StoreError::file(site.path(), error))?;
+        let text = text.ok_or(StoreError::Unreadable { what: "checkpoint", number: 0 })?;
+        Ok(Checkpoint::verify(&text, &self.log_key()?)?)
+    }
+
+    /// The head of what this reader sees, signed now if it was not yet.
+    pub(super) fn current_checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        match &self.0 {
+            Source::Open(inner) => {
+                inner.fold()?;
+                inner.sign()
+            }
+            Source::Followed { .. } => self.checkpoint(),
+        }
+    }
+
+    /// Copies the store as it is now into a new file, while it is in use. The copy can be restored and
+    /// not opened: it does not know what is revoked after it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] if the file exists already or cannot be written.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
+        super::restore::backup(self, to.as_ref())
+    }
+
+    /// Proves that the record with this number is in the log, to whoever has the log's key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRecord`] if the last checkpoint signs no such record.
+    pub fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
+        if let Source::Open(inner) = &self.0 {
+            inner.fold()?;
+        }
+        let checkpoint = self.checkpoint()?;
+        let index = sequence.checked_sub(1).filter(|index| *index < checkpoint.size());
+        let index = index.ok_or(StoreError::NoRecord { sequence, last: checkpoint.size() })?;
+        self.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            let path = prove_record(checkpoint.size(), index, &StoredHashes(&log))?;
+            let missing = StoreError::Unreadable { what: "record", number: sequence };
+            let row = log.get(sequence)?.ok_or(missing)?;
+            Ok(InclusionProof {
+                record: json_of(row.value(), sequence)?.to_vec(),
+                index,
+                path: path.into_iter().map(|hash| hash.0).collect(),
+                checkpoint: checkpoint.text().to_owned(),
+            })
+        })
+    }
+
+    /// Reads the whole log and compares it with the last checkpoint, with the hashes that the tree
+    /// stores, and with the revocations that are in force.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] with the first thing that differs.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        if let Source::Open(inner) = &self.0 {
+            inner.fold()?;
+        }
+        let damaged = |problem: String| StoreError::damaged(self.path(), problem);
+        let checkpoint = self.checkpoint()?;
+        let mut reader = LogReader::default();
+        reader.expect(&checkpoint);
+        let mut in_force = std::collections::BTreeMap::new();
+        for line in self.records(1) {
+            let line = line?;
+            let record =
+                reader.next(line.json.as_bytes()).map_err(|error| damaged(error.to_string()))?;
+            match record.event {
+                AuditEvent::Revocation(notice) => {
+                    notice.prolongs.map(|earlier| in_force.remove(&earlier));
+                    in_force.insert(record.sequence, notice);
+                }
+                AuditEvent::Collection(collection) => {
+                    collection.forget(&mut in_force);
+                }
+                AuditEvent::Decision(_) | AuditEvent::Restoration(_) => {}
+            }
+        }
+        reader.finish().map_err(|error| damaged(error.to_string()))?;
+        let stored = self.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            Ok(crate::audit::tree_hash(reader.len(), &StoredHashes(&log))?)
+        });
+        // A log that another process writes to may be longer than what was read first.
+        if stored.ok() != reader.root() {
+            return Err(damaged("the tree's hashes are not those of the records".to_owned()));
+        }
+        let known: std::collections::BTreeMap<_, _> =
+            self.revocations()?.into_iter().map(|entry| (entry.sequence, entry.notice)).collect();
+        let differing =
+            in_force.iter().find(|(sequence, notice)| known.get(*sequence) != Some(*notice));
+        if let Some((sequence, _)) = differing {
+            return Err(damaged(format!("the revocation of record {sequence} is not in force")));
+        }
+        let revocations = in_force.len() as u64;
+        Ok(Verified { records: reader.len(), checkpoint, revocations })
+    }
+
+    /// The file by which people know it; `None` in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Open(inner) => inner.engine.site().path(),
+            Source::Followed { files, .. } => files.path(),
+        }
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.0 {
+            Source::Open(inner) => inner.engine.read(read),
+            Source::Followed { database, .. } => read(&database.begin_read()?),
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Restore: from a running store to a backup, and from a backup or a damaged file to a store.
+//!
+//! A backup does not know what was revoked after it was made. It becomes a store again together with
+//! the records since (an export, or what is left of the damaged store), up to what the last checkpoint
+//! signs; or on somebody's word that the rest may be lost, and then every grant issued so far is refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+
+use crate::audit::{
+    AuditEvent, Checkpoint, CheckpointSigner, Edge, LeafHash, LogReader, Restoration,
+};
+use crate::keys::PrivateKey;
+use crate::profile::{CLOCK_SKEW, Lifetimes};
+use crate::revocation::RevocationEntry;
+use crate::store::StoreError;
+use crate::store::core::covers_until;
+use crate::store::engine::Engine;
+use crate::store::fold::{apply, keep_state};
+use crate::store::journal::Journal;
+use crate::store::opening::{Identity, identity, open_journal};
+use crate::store::overlay::Overlay;
+use crate::store::reader::StoreReader;
+use crate::store::schema::{
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
+    SEEN_BY_EXPIRY, STATE, encode, json_of,
+};
+use crate::store::site::{Backend, Files, Site};
+use crate::timestamp::Timestamp;
+
+/// How many rows are copied in one transaction.
+const COPY_AT_ONCE: usize = 10_000;
+
+/// Whether records may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// They may not: what is there must reach the last checkpoint.
+    Refused,
+    /// They may: then every grant that was issued up to now is refused, since it may have been revoked.
+    /// Revocations of keys and agents' names that are lost must be made again.
+    Accepted,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// How many records the backup or damaged store had, whole and in order.
+    pub records: u64,
+    /// How many were replayed after them.
+    pub replayed: u64,
+    /// How many revocations are in force.
+    pub revocations: u64,
+    /// What of the source could not be read, if anything.
+    pub unreadable: Option<String>,
+    /// Whether records may have been lost.
+    pub accepted_loss: bool,
+}
+
+/// Copies what a reader sees into a new file.
+pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, StoreError> {
+    let checkpoint = reader.current_checkpoint()?;
+    let failed = |error| StoreError::file(Some(to), error);
+    let files = Files::at(to);
+    if let Some(existing) = files.existing().first() {
+        let there = std::io::ErrorKind::AlreadyExists.into();
+        return Err(StoreError::file(Some(existing), there));
+    }
+    files.make_database().map_err(failed)?;
+    let copied = reader.read(|reading| {
+        let backend = files.database().map_err(failed)?;
+        let copy = Builder::new().create_with_backend(backend);
+        let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
+        copy_table(reading, &copy, META)?;
+        copy_table(reading, &copy, LOG)?;
+        copy_table(reading, &copy, REVOCATIONS)?;
+        copy_table(reading, &copy, ACCEPTED)?;
+        copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
+        copy_table(reading, &copy, SEEN)?;
+        copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
+        let writing = copy.begin_write()?;
+        writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
+        writing.commit()?;
+        Ok(())
+    });
+    let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
+    match kept {
+        Ok(()) => Ok(checkpoint),
+        Err(error) => {
+            files.unmake();
+            Err(error)
+        }
+    }
+}
+
+fn copy_table<K: redb::Key, V: redb::Value>(
+    reading: &ReadTransaction,
+    copy: &Database,
+    definition: TableDefinition<K, V>,
+) -> Result<(), StoreError> {
+    let table = reading.open_table(definition)?;
+    let mut rows = table.iter()?.peekable();
+    loop {
+        let writing = copy.begin_write()?;
+        {
+            let mut target = writing.open_table(definition)?;
+            for row in rows.by_ref().take(COPY_AT_ONCE) {
+                let (key, value) = row?;
+                target.insert(key.value(), value.value())?;
+            }
+        }
+        writing.commit()?;
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes a store at `to` from a backup or a damaged store at `from`, of which nothing is changed, and
+/// from exported records (`hardtack audit --json`, one line each) that go on where it ends.
+///
+/// `checkpoint` is the text of the last checkpoint that the store is known to have signed; the one
+/// beside `to`, where the lost store was, is looked at too.
+///
+/// # Errors
+///
+/// [`StoreError::Restoring`] if records would be lost and `loss` is [`Loss::Refused`]; then no store is
+/// made. [`StoreError::File`] if there is one at `to` already.
+pub fn restore(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+    tail: impl IntoIterator<Item = String>,
+    checkpoint: Option<&str>,
+    loss: Loss,
+    now: Timestamp,
+) -> Result<Restored, StoreError> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    let source = Source::open(from)?;
+    let files = Files::at(to);
+    if let Some(existing) = files.existing().iter().find(|part| !is_checkpoint(part)) {
+        let there = std::io::ErrorKind::AlreadyExists.into();
+        return Err(StoreError::file(Some(existing), there));
+    }
+    let signer = CheckpointSigner::new(
+        &source.identity.id,
+        PrivateKey::from_bytes(source.identity.key.seed()),
+    )?;
+    let evidence = source.evidence(&signer, &files, from, checkpoint)?;
+    let mut log = Log::new(&evidence);
+    let unreadable = source.read_into(&mut log);
+    let records = log.entries.len() as u64;
+    log.exported = true;
+    for line in tail {
+        log.replay(&line)?;
+    }
+    let replayed = log.entries.len() as u64 - records;
+    let known = evidence.last.as_ref().map(Checkpoint::size);
+    let whole = known.is_some_and(|size| log.reader.len() >= size);
+    if !whole && loss == Loss::Refused {
+        return Err(lossy(records + replayed, known, unreadable.as_deref()));
+    }
+
+    let accepted_loss = !whole;
+    let epoch = evidence.epoch().max(source.identity.state.epoch) + 1;
+    let event = Restoration { epoch, from: records, replayed: records + replayed, accepted_loss };
+    log.append(now, event)?;
+    files.make().map_err(|error| StoreError::file(Some(to), error))?;
+    let made = build(&source, &files, &log, now, epoch, accepted_loss, &signer);
+    if let Err(error) = made {
+        files.unmake_but_checkpoint();
+        return Err(error);
+    }
+    let revocations = log.in_force.len() as u64;
+    Ok(Restored { records, replayed, revocations, unreadable, accepted_loss })
+}
+
+fn lossy(found: u64, signed: Option<u64>, unreadable: Option<&str>) -> StoreError {
+    let why = match signed {
+        Some(signed) => format!("what is there ends at record {found}, and {signed} were signed"),
+        None => format!(
+            "what is there ends at record {found}, and without the lost store's last checkpoint it is not known whether that was all"
+        ),
+    };
+    let unreadable = unreadable.map_or(String::new(), |problem| format!(" ({problem})"));
+    StoreError::Restoring(format!(
+        "{why}{unreadable}; a store without the rest would let in whom it revoked: give the records that follow (--tail) and the last checkpoint (--checkpoint), or say --accept-loss, which refuses every grant issued so far"
+    ))
+}
+
+fn is_checkpoint(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "checkpoint")
+}
+
+/// A database that is read and not changed.
+struct Source {
+    database: Database,
+    identity: Identity,
+    /// Frames of the journal, for a store that was not closed.
+    journal: Option<Journal>,
+    path: PathBuf,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Source, StoreError> {
+        let files = Files::at(path);
+        let site = super::site::Untouched(files);
+        let failed = |error| StoreError::file(Some(path), error);
+        let backend = site.database().map_err(failed)?;
+        let opened = super::engine::builder(&site).create_with_backend(backend);
+        // A damaged file may still be read in part, if one does not look at all of it first.
+        let database = opened.or_else(|_| {
+            let backend = site.database().map_err(redb::StorageError::Io)?;
+            let overlay = Backend::new(Overlay::over(backend).map_err(redb::StorageError::Io)?);
+            Builder::new().create_with_backend(overlay)
+        });
+        let database = database.map_err(|error| StoreError::opening(Some(path), error))?;
+        let identity = identity(&database.begin_read()?, path)?;
+        let journal = open_journal(&site, &identity.id).ok();
+        Ok(Source { database, identity, journal, path: path.to_owned() })
+    }
+
+    /// The checkpoints that say how much there was.
+    fn evidence(
+        &self,
+        signer: &CheckpointSigner,
+        target: &Files,
+        from: &Path,
+        given: Option<&str>,
+    ) -> Result<Evidence, StoreError> {
+        let verify = |text: &str| Checkpoint::verify(text, signer.key());
+        let mut last = given.map(verify).transpose()?;
+        let is_backup = self.database.begin_read()?.open_table(META)?.get(BACKUP)?.is_some();
+        let mut beside = vec![target.checkpoint()];
+        // A backup's own checkpoint says nothing of what came after it.
+        if !is_backup {
+            beside.push(Files::at(from).checkpoint());
+        }
+        for text in beside.into_iter().flatten().flatten() {
+            // One of another store is none for this one.
+            if let Ok(checkpoint) = verify(&text)
+                && last.as_ref().is_none_or(|last| checkpoint.size() > last.size())
+            {
+                last = Some(checkpoint);
+            }
+        }
+        Ok(Evidence { last })
+    }
+
+    /// Reads records while they continue the log; says why not all, if so.
+    fn read_into(&self, log: &mut Log) -> Option<String> {
+        let mut read = || -> Result<(), StoreError> {
+            let reading = self.database.begin_read()?;
+            let table = reading.open_table(LOG)?;
+            for row in table.iter()? {
+                let (sequence, row) = row?;
+                log.push(json_of(row.value(), sequence.value())?)?;
+            }
+            let journal = self.journal.as_ref();
+            let frames = journal.map(|journal| journal.read(log.reader.len(), log.edge.last()));
+            let frames = frames.transpose().map_err(|error| {
+                StoreError::damaged(Some(&self.path), format!("of its journal: {error}"))
+            })?;
+            for entry in frames.into_iter().flatten().flat_map(|frame| frame.entries) {
+                log.push(&entry.json)?;
+            }
+            Ok(())
+        };
+        read().err().map(|error| error.to_string())
+    }
+}
+
+/// What is known of how much there was.
+struct Evidence {
+    last: Option<Checkpoint>,
+}
+
+impl Evidence {
+    fn epoch(&self) -> u64 {
+        self.last.as_ref().map_or(0, Checkpoint::epoch)
+    }
+}
+
+/// A log that is put together.
+struct Log {
+    reader: LogReader,
+    edge: Edge,
+    entries: Vec<Entry>,
+    in_force: BTreeMap<u64, RevocationEntry>,
+    forgotten_until: Option<Timestamp>,
+    latest: Timestamp,
+    /// How many records the last checkpoint signs.
+    signed: u64,
+    /// What comes now is from an export.
+    exported: bool,
+}
+
+impl Log {
+    fn new(evidence: &Evidence) -> Log {
+        let mut reader = LogReader::default();
+        if let Some(checkpoint) = &evidence.last {
+            reader.expect(checkpoint);
+        }
+        Log {
+            reader,
+            edge: Edge::default(),
+            entries: Vec::new(),
+            in_force: BTreeMap::new(),
+            forgotten_until: None,
+            latest: Timestamp::default(),
+            signed: evidence.last.as_ref().map_or(0, Checkpoint::size),
+            exported: false,
+        }
+    }
+
+    fn push(&mut self, json: &[u8]) -> Result<(), StoreError> {
+        let record = self.reader.next(json);
+        let record = record.map_err(|error| StoreError::Restoring(error.to_string()))?;
+        let hashes = self.edge.push(LeafHash::of(json))?;
+        let sequence = record.sequence;
+        self.latest = self.latest.max(record.time);
+        match record.event {
+            AuditEvent::Revocation(notice) => {
+                notice.prolongs.map(|earlier| self.in_force.remove(&earlier));
+                self.in_force.insert(sequence, RevocationEntry { sequence, notice });
+            }
+            AuditEvent::Collection(collection) => {
+                // What lies beyond the last checkpoint nobody has signed: it may add, not take away.
+                if sequence > self.signed && self.exported {
+                    return Err(StoreError::Restoring(format!(
+                        "record {sequence} of the export forgets revocations, and no checkpoint signs it; leave out the export's end from there, or give a later checkpoint (--checkpoint)"
+                    )));
+                }
+                collection.forget(&mut self.in_force);
+                self.forgotten_until = self.forgotten_until.max(collection.forgotten_until);
+            }
+            AuditEvent::Decision(_) | AuditEvent::Restoration(_) => {}
+        }
+        self.entries.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
+        Ok(())
+    }
+
+    /// A line of an export: what is known already must be the same, what follows is added.
+    fn replay(&mut self, line: &str) -> Result<(), StoreError> {
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Ok(());
+        }
+        let sequence: Option<u64> = serde_json::from_str::<serde_json::Value>(line)
+            .ok()
+            .and_then(|record| record.get("sequence")?.as_u64());
+        match sequence {
+            Some(sequence) if sequence <= self.reader.len() => {
+                let place = usize::try_from(sequence - 1).ok();
+                let known = place.and_then(|place| self.entries.get(place));
+                match known.is_some_and(|entry| entry.json == line.as_bytes()) {
+                    true => Ok(()),
+                    false => Err(StoreError::Restoring(format!(
+                        "record {sequence} of the export is not that of the backup: they are of two stores, or one was changed"
+                    ))),
+                }
+            }
+            _ => self.push(line.as_bytes()),
+        }
+    }
+
+    fn append(&mut self, now: Timestamp, event: Restoration) -> Result<(), StoreError> {
+        let record = crate::audit::AuditRecord {
+            sequence: self.reader.len() + 1,
+            time: now,
+            previous: self.edge.last(),
+            event: AuditEvent::Restoration(event),
+        };
+        self.push(&encode(&record)?)
+    }
+}
+
+/// Writes the new store's three parts.
+fn build(
+    source: &Source,
+    files: &Files,
+    log: &Log,
+    now: Timestamp,
+    epoch: u64,
+    accepted_loss: bool,
+    signer: &CheckpointSigner,
+) -> Result<(), StoreError> {
+    let Identity { id, key, state } = &source.identity;
+    let mut state = state.clone();
+    let backed_up = state.clock.high_water.unwrap_or(now);
+    state.epoch = epoch;
+    state.clock.observe(log.latest);
+    state.clock.observe(now);
+    state.forgotten_until = state.forgotten_until.max(log.forgotten_until);
+    let base = state.clock.base(now);
+    if accepted_loss {
+        state.forgotten_until = state.forgotten_until.max(Some(covers_until(base)));
+    }
+    // Call-bound presentations that were accepted after the backup are not known one by one.
+    let latest = now + Lifetimes::default().call + CLOCK_SKEW;
+    state.forgotten_presentations.add_stretch(backed_up.min(now), latest);
+    (state.records, state.last) = (log.edge.size(), log.edge.last());
+
+    let site: Arc<dyn Site> = Arc::new(Files::at(files.path().unwrap_or(Path::new(""))));
+    let engine = Engine::make(Arc::clone(&site))?;
+    engine.write(|writing| {
+        let mut meta = writing.open_table(META)?;
+        meta.insert(FORMAT.0, FORMAT.1)?;
+        meta.insert(ID, id.as_slice())?;
+        meta.insert(KEY, key.seed().as_slice())?;
+        meta.insert(STATE, encode(&state)?.as_slice())?;
+        writing.open_table(LOG)?;
+        Ok(())
+    })?;
+    for some in log.entries.chunks(COPY_AT_ONCE) {
+        engine.write(|writing| apply(writing, some))?;
+    }
+    let reading = source.database.begin_read()?;
+    engine.write(|writing| {
+        for entry in log.in_force.values() {
+            let json = encode(entry)?;
+            writing.open_table(REVOCATIONS)?.insert(entry.sequence, json.as_slice())?;
+        }
+        writing.open_table(REVOCATIONS)?;
+        // What of these cannot be read is known from elsewhere, or for looking only.
+        save_rows(&reading, writing, ACCEPTED)?;
+        save_rows(&reading, writing, ACCEPTED_BY_EXPIRY)?;
+        save_rows(&reading, writing, SEEN)?;
+        save_rows(&reading, writing, SEEN_BY_EXPIRY)?;
+        keep_state(writing, &mut state)
+    })?;
+    engine.close();
+    let journal = site.journal().and_then(|journal| Journal::make(&journal, id));
+    journal.map_err(|error| StoreError::file(site.path(), error))?;
+    let root = log.edge.root()?;
+    let head = crate::audit::TreeHead { size: log.edge.size(), root, epoch };
+    let checkpoint = signer.sign(head)?;
+    let kept = site.keep_checkpoint(checkpoint.text());
+    kept.map_err(|error| StoreError::file(site.path(), error))
+}
+
+fn save_rows<K: redb::Key, V: redb::Value>(
+    reading: &ReadTransaction,
+    writing: &WriteTransaction,
+    definition: TableDefinition<K, V>,
+) -> Result<(), StoreError> {
+    let mut target = writing.open_table(definition)?;
+    let Ok(table) = reading.open_table(definition) else { return Ok(()) };
+    for row in table.iter()? {
+        let Ok((key, value)) = row else { return Ok(()) };
+        target.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}

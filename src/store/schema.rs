@@ -1,0 +1,209 @@
+//! Schema: the tables of the database, and how a row is written.
+
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
+use serde::{Deserialize, Serialize};
+use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
+
+use crate::audit::LeafHash;
+use crate::chain::RevocationId;
+use crate::keys::PublicKey;
+use crate::revocation::RevocationEntry;
+use crate::store::StoreError;
+use crate::store::clock::{Clock, Moments};
+use crate::timestamp::Timestamp;
+
+/// What says that a file is a store, in which form, whose, and how much must be in it.
+pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+/// Records by sequence number: the hashes that the tree stores with each, and its JSON.
+pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
+
+/// Revocations in force by the sequence number of their record, as JSON.
+pub(super) const REVOCATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations");
+
+/// Accepted call-bound presentations by id, with their expiry in seconds since 1970.
+pub(super) const ACCEPTED: TableDefinition<[u8; 64], u64> = TableDefinition::new("accepted");
+
+/// The same by expiry, so that the oldest are found first.
+pub(super) const ACCEPTED_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
+    TableDefinition::new("accepted-by-expiry");
+
+/// Blocks of chains that were verified here by id, as JSON.
+pub(super) const SEEN: TableDefinition<[u8; 64], &[u8]> = TableDefinition::new("seen");
+
+/// The same by expiry.
+pub(super) const SEEN_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
+    TableDefinition::new("seen-by-expiry");
+
+/// The sentinel: without these words a file is no store of this version.
+pub(super) const FORMAT: (&str, &[u8]) = ("format", b"hardtack-store-2");
+
+/// 16 random bytes by which a store's parts know each other.
+pub(super) const ID: &str = "id";
+
+/// The secret seed of the key that signs checkpoints.
+pub(super) const KEY: &str = "key";
+
+/// The [`State`] as of the last commit.
+pub(super) const STATE: &str = "state";
+
+/// Set in a backup, which is to be restored and not opened.
+pub(super) const BACKUP: &str = "backup";
+
+/// What must be in the tables, and what the store knows beyond them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Begins anew with each restoration.
+    pub(super) epoch: u64,
+    /// How many records there are, which is the last one's sequence number.
+    pub(super) records: u64,
+    /// The last record's leaf hash.
+    pub(super) last: LeafHash,
+    /// How many rows the other tables have.
+    pub(super) rows: Rows,
+    pub(super) clock: Clock,
+    /// Grants issued up to this moment may be covered by a revocation that was forgotten.
+    pub(super) forgotten_until: Option<Timestamp>,
+    /// The expiries of accepted presentations that were forgotten.
+    pub(super) forgotten_presentations: Moments,
+    /// The longest life of a grant that a verifier of this store accepts, in seconds.
+    pub(super) longest_life_seconds: u64,
+    /// How many verified blocks were not remembered, for want of room.
+    pub(super) unseen: u64,
+}
+
+/// How many rows there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rows {
+    pub(super) revocations: u64,
+    pub(super) accepted: u64,
+    pub(super) seen: u64,
+}
+
+/// What a record does to the tables besides being one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Effect {
+    /// A revocation comes into force.
+    Revoke(RevocationEntry),
+    /// A call-bound presentation was accepted.
+    Accept {
+        /// Its id.
+        id: RevocationId,
+        /// When it expires.
+        expires: Timestamp,
+    },
+    /// A block of a verified chain was seen for the first time.
+    See(SeenBlock),
+}
+
+/// A block of a chain that was verified here: who gave what to whom, until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SeenBlock {
+    /// The block's id.
+    pub id: RevocationId,
+    /// The block signature by which other Biscuit verifiers know a hop.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrapped: Option<RevocationId>,
+    /// The id of the hop or grant on which it stands; `None` for a grant.
+    pub parent: Option<RevocationId>,
+    /// The agent's name, or the subject's for a grant.
+    pub name: String,
+    /// Why, for a hop.
+    pub reason: Option<String>,
+    /// The key to which it is bound.
+    pub holder: Option<PublicKey>,
+    /// The root key that signed the grant.
+    pub root: PublicKey,
+    /// When the grant was issued.
+    pub issued: Timestamp,
+    /// When the block expires.
+    pub expires: Timestamp,
+    /// The record of the decision in which it was seen first.
+    pub seen: u64,
+}
+
+/// One record on its way to the disk.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) hashes: Vec<[u8; 32]>,
+    pub(super) json: Vec<u8>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Entry {
+    pub(super) fn leaf(&self) -> LeafHash {
+        self.hashes.first().map_or(LeafHash::of(&self.json), |leaf| LeafHash(*leaf))
+    }
+
+    /// The row of [`LOG`]: how many hashes, the hashes, the JSON.
+    pub(super) fn row(&self) -> Vec<u8> {
+        let mut row = Vec::with_capacity(1 + 32 * self.hashes.len() + self.json.len());
+        row.push(self.hashes.len() as u8);
+        self.hashes.iter().for_each(|hash| row.extend_from_slice(hash));
+        row.extend_from_slice(&self.json);
+        row
+    }
+}
+
+/// The JSON in a row of [`LOG`].
+pub(super) fn json_of(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
+    let (count, rest) = row.split_first().ok_or_else(|| unreadable(sequence))?;
+    rest.get(usize::from(*count) * 32..).ok_or_else(|| unreadable(sequence))
+}
+
+fn unreadable(sequence: u64) -> StoreError {
+    StoreError::Unreadable { what: "record", number: sequence }
+}
+
+/// The hashes of the tree, from the rows of [`LOG`].
+pub(super) struct StoredHashes<'a, T>(pub(super) &'a T);
+
+impl<T: ReadableTable<u64, &'static [u8]>> HashReader for StoredHashes<'_, T> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let missing = || tlog_tiles::Error::IndexesNotInTree;
+        let find = |index: &u64| {
+            let (level, number) = split_stored_hash_index(*index);
+            // A subtree is complete with its last leaf, and stands in that record's row.
+            let sequence = (number + 1) << level;
+            let row = self.0.get(sequence).ok().flatten().ok_or_else(missing)?;
+            let at = 1 + 32 * usize::from(level);
+            let row = row.value();
+            let known = row.first().is_some_and(|count| *count > level);
+            let hash = row.get(at..at + 32).filter(|_| known).and_then(|hash| hash.try_into().ok());
+            hash.map(Hash).ok_or_else(missing)
+        };
+        indexes.iter().map(find).collect()
+    }
+}
+
+/// The state as it was committed last.
+pub(super) fn read_state(reading: &ReadTransaction) -> Result<State, StoreError> {
+    let meta = reading.open_table(META)?;
+    let state = meta.get(STATE)?;
+    let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
+    decode(state.value(), "state", 0)
+}
+
+/// How many rows there are really.
+pub(super) fn count_rows(reading: &ReadTransaction) -> Result<Rows, StoreError> {
+    Ok(Rows {
+        revocations: reading.open_table(REVOCATIONS)?.len()?,
+        accepted: reading.open_table(ACCEPTED)?.len()?,
+        seen: reading.open_table(SEEN)?.len()?,
+    })
+}
+
+pub(super) fn decode<T: serde::de::DeserializeOwned>(
+    json: &[u8],
+    what: &'static str,
+    number: u64,
+) -> Result<T, StoreError> {
+    serde_json::from_slice(json).map_err(|_| StoreError::Unreadable { what, number })
+}
+
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Engine(error.to_string()))
+}

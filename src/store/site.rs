@@ -1,0 +1,286 @@
+//! Site: where a store's three parts are: the database, the journal and the checkpoint.
+//!
+//! In a folder they are the files `NAME`, `NAME.journal` and `NAME.checkpoint`; in memory they are the
+//! same engine over bytes.
+
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{BackendError, ConcurrencyMode, StorageBackend};
+
+use crate::store::overlay::Overlay;
+
+/// Whoever lays out a store.
+pub(super) trait Site: Debug + Send + Sync {
+    /// The database's bytes. Asked again after each failure.
+    fn database(&self) -> io::Result<Backend>;
+
+    /// The journal's bytes.
+    fn journal(&self) -> io::Result<Backend>;
+
+    /// The checkpoint's text, if there is one.
+    fn checkpoint(&self) -> io::Result<Option<String>>;
+
+    /// Replaces the checkpoint whole, durably.
+    fn keep_checkpoint(&self, text: &str) -> io::Result<()>;
+
+    /// The file by which people know it.
+    fn path(&self) -> Option<&Path>;
+
+    /// Whether other processes may read what this one writes, for which files can be locked in part.
+    fn sharing(&self) -> ConcurrencyMode {
+        ConcurrencyMode::ExclusiveWriter
+    }
+}
+
+/// Any bytes that redb and the journal write to.
+#[derive(Debug, Clone)]
+pub(super) struct Backend(Arc<dyn StorageBackend>);
+
+impl Backend {
+    pub(super) fn new(backend: impl StorageBackend) -> Backend {
+        Backend(Arc::new(backend))
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.0.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}
+
+/// A store in files.
+#[derive(Debug)]
+pub(super) struct Files {
+    database: PathBuf,
+    journal: PathBuf,
+    checkpoint: PathBuf,
+}
+
+impl Files {
+    pub(super) fn at(path: &Path) -> Files {
+        let beside = |what: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(what);
+            PathBuf::from(name)
+        };
+        Files {
+            database: path.to_owned(),
+            journal: beside(".journal"),
+            checkpoint: beside(".checkpoint"),
+        }
+    }
+
+    /// The parts that are there, by name.
+    pub(super) fn existing(&self) -> Vec<&Path> {
+        let parts = [&self.database, &self.journal, &self.checkpoint];
+        parts.into_iter().map(PathBuf::as_path).filter(|part| part.exists()).collect()
+    }
+
+    /// Makes the database and the journal, both empty and readable by their owner only.
+    pub(super) fn make(&self) -> io::Result<()> {
+        make(&self.database)?;
+        make(&self.journal)
+    }
+
+    /// Makes the database alone, for a backup.
+    pub(super) fn make_database(&self) -> io::Result<()> {
+        make(&self.database)
+    }
+
+    /// Takes away what [`Files::make`] made, if a store does not come of it.
+    pub(super) fn unmake(&self) {
+        self.unmake_but_checkpoint();
+        let _ = std::fs::remove_file(&self.checkpoint);
+    }
+
+    /// The same, where the checkpoint was there before.
+    pub(super) fn unmake_but_checkpoint(&self) {
+        for part in [&self.database, &self.journal] {
+            // What cannot be removed is named by the next attempt.
+            let _ = std::fs::remove_file(part);
+        }
+    }
+}
+
+impl Site for Files {
+    fn database(&self) -> io::Result<Backend> {
+        open(&self.database, Access::Write)
+    }
+
+    fn journal(&self) -> io::Result<Backend> {
+        open(&self.journal, Access::Write)
+    }
+
+    fn checkpoint(&self) -> io::Result<Option<String>> {
+        match std::fs::read(&self.checkpoint) {
+            // What is no text is no checkpoint, which whoever reads it will say.
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep_checkpoint(&self, text: &str) -> io::Result<()> {
+        let mut new = self.checkpoint.as_os_str().to_owned();
+        new.push(".new");
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &self.checkpoint)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.database)
+    }
+
+    fn sharing(&self) -> ConcurrencyMode {
+        ConcurrencyMode::SingleWriter
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+enum Access {
+    Read,
+    Write,
+}
+
+fn open(path: &Path, access: Access) -> io::Result<Backend> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(matches!(access, Access::Write));
+    let backend = FileBackend::new(options.open(path)?);
+    backend.map(Backend::new).map_err(io::Error::other)
+}
+
+/// The same files, of which nothing is changed: what is written is kept in memory.
+#[derive(Debug)]
+pub(super) struct Untouched(pub(super) Files);
+
+impl Site for Untouched {
+    fn database(&self) -> io::Result<Backend> {
+        over(&self.0.database)
+    }
+
+    fn journal(&self) -> io::Result<Backend> {
+        over(&self.0.journal)
+    }
+
+    fn checkpoint(&self) -> io::Result<Option<String>> {
+        self.0.checkpoint()
+    }
+
+    fn keep_checkpoint(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.0.path()
+    }
+
+    fn sharing(&self) -> ConcurrencyMode {
+        self.0.sharing()
+    }
+}
+
+/// The lock that keeps a writer out is exclusive, for which the file must be open for writing. On a file
+/// that cannot be written a shared lock does as well: there is no writer, or it holds the file.
+fn over(path: &Path) -> io::Result<Backend> {
+    let overlay = match open(path, Access::Write) {
+        Ok(backend) => Overlay::over(backend)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+        Err(_) => Overlay::over(open(path, Access::Read)?)?.sharing_locks(),
+    };
+    Ok(Backend::new(overlay))
+}
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    database: Arc<InMemoryBackend>,
+    journal: Arc<InMemoryBackend>,
+    checkpoint: Mutex<Option<String>>,
+}
+
+impl Site for Memory {
+    fn database(&self) -> io::Result<Backend> {
+        Ok(Backend(self.database.clone()))
+    }
+
+    fn journal(&self) -> io::Result<Backend> {
+        Ok(Backend(self.journal.clone()))
+    }
+
+    fn checkpoint(&self) -> io::Result<Option<String>> {
+        Ok(self.checkpoint.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone())
+    }
+
+    fn keep_checkpoint(&self, text: &str) -> io::Result<()> {
+        let mut kept = self.checkpoint.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *kept = Some(text.to_owned());
+        Ok(())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+}

@@ -289,8 +289,8 @@ pub(crate) struct Revocations {
   hardtack audit --store hardtack.store --verdict deny --agent agent.researcher
   hardtack audit --store hardtack.store --json > records.jsonl
   hardtack audit verify --store hardtack.store
-  hardtack audit prove 1 --store hardtack.store > record-1.tlog-proof
-  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < record-1.tlog-proof"
+  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof
+  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < 1.tlog-proof"
 )]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -342,7 +342,7 @@ pub(crate) enum AuditTask {
     Verify(AuditVerify),
     /// Prove that a record is in the log, to somebody who has only the log's key
     #[command(
-        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > record-1.tlog-proof"
+        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof"
     )]
     Prove {
         /// The record's number
@@ -353,9 +353,7 @@ pub(crate) enum AuditTask {
         store: PathBuf,
     },
     /// Verify a proof, without the store: the proof on stdin, the record on stdout
-    #[command(
-        after_help = "Example:\n  hardtack audit check-proof --key KEY < record-1.tlog-proof"
-    )]
+    #[command(after_help = "Example:\n  hardtack audit check-proof --key KEY < 1.tlog-proof")]
     CheckProof {
         /// The log's key, as `hardtack audit key` prints it
         #[arg(long, value_name = "KEY")]

@@ -1,0 +1,137 @@
+//! Opening files, and what is said of those that cannot be opened.
+
+use crate::store::tests::{NOW, record, revoking};
+use crate::store::{Loss, Receipt, Store, StoreError, StoreReader, restore};
+
+#[test]
+fn what_is_revoked_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = Store::create(&path).unwrap();
+    store.revoke(revoking(1), NOW).unwrap();
+    let receipts =
+        store.revoke_all(vec![revoking(2), revoking(1), revoking(3), revoking(3)], NOW).unwrap();
+    assert_eq!(
+        receipts,
+        [
+            Receipt::Revoked { sequence: 2 },
+            Receipt::AlreadyRevoked { sequence: 1 },
+            Receipt::Revoked { sequence: 3 },
+            Receipt::AlreadyRevoked { sequence: 3 },
+        ]
+    );
+    drop(store);
+    let entries = Store::open(&path).unwrap().list_revocations().unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(entries[0].notice.by, "tests");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    for content in ["", "not a store", &"x".repeat(100_000)] {
+        std::fs::write(&path, content).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Foreign { .. })), "{content:.20}");
+        assert!(matches!(StoreReader::open(&path), Err(StoreError::Foreign { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        assert!(matches!(Store::create(&path), Err(StoreError::File { .. })));
+    }
+}
+
+#[test]
+fn a_store_in_use_says_so_and_can_be_looked_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let open = Store::create(&path).unwrap();
+    record(&open, 1).unwrap();
+    open.checkpoint().unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
+    let reader = StoreReader::open(&path).unwrap();
+    assert_eq!(reader.records(1).count(), 1);
+    assert_eq!(reader.log_key().unwrap(), open.reader().log_key().unwrap());
+    record(&open, 2).unwrap();
+    open.checkpoint().unwrap();
+    assert_eq!(reader.records(1).count(), 2);
+    assert_eq!(reader.verify().unwrap().records, 2);
+}
+
+#[test]
+fn looking_changes_no_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = Store::create(&path).unwrap();
+    record(&store, 1).unwrap();
+    drop(store);
+    let read = || {
+        let names = ["store", "store.journal", "store.checkpoint"];
+        names.map(|name| std::fs::read(folder.path().join(name)).unwrap())
+    };
+    let before = read();
+    let reader = StoreReader::open(&path).unwrap();
+    reader.verify().unwrap();
+    reader.prove(1).unwrap();
+    drop(reader);
+    assert!(before == read());
+}
+
+#[test]
+fn a_store_without_its_parts_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(Store::create(&path).unwrap());
+    std::fs::remove_file(folder.path().join("store.journal")).unwrap();
+    let error = Store::open(&path).unwrap_err().to_string();
+    assert!(error.contains("store.journal is missing"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = Store::create(&path).unwrap_err();
+    assert!(matches!(error, StoreError::File { .. }), "{error}");
+}
+
+#[test]
+fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let store = Store::create(at("store")).unwrap();
+    store.revoke(revoking(1), NOW).unwrap();
+    store.backup(at("backup")).unwrap();
+    store.revoke(revoking(2), NOW).unwrap();
+    store.checkpoint().unwrap();
+    let tail: Vec<String> = store.reader().records(1).map(|line| line.unwrap().json).collect();
+    let checkpoint = std::fs::read_to_string(at("store.checkpoint")).unwrap();
+    drop(store);
+    assert!(matches!(Store::open(at("backup")), Err(StoreError::Backup { .. })));
+
+    let bring = |to: &str, tail: Vec<String>, checkpoint: Option<&str>, loss| {
+        restore(at("backup"), at(to), tail, checkpoint, loss, NOW)
+    };
+    for (tail, checkpoint) in
+        [(vec![], None), (vec![], Some(checkpoint.as_str())), (tail.clone(), None)]
+    {
+        let error = bring("new", tail, checkpoint, Loss::Refused).unwrap_err();
+        assert!(error.to_string().contains("--accept-loss"), "{error}");
+        assert!(!at("new").exists());
+    }
+    let mut forged = tail.clone();
+    forged[1] = forged[1].replace("lost", "list");
+    assert!(bring("new", forged, Some(&checkpoint), Loss::Refused).is_err());
+
+    let restored = bring("new", tail, Some(&checkpoint), Loss::Refused).unwrap();
+    assert_eq!((restored.records, restored.replayed, restored.revocations), (1, 1, 2));
+    let new = Store::open(at("new")).unwrap();
+    assert_eq!(new.checkpoint().unwrap().epoch(), 2);
+    assert!(new.revocations().contains(&crate::store::tests::id(2)));
+
+    let restored = bring("lossy", vec![], None, Loss::Accepted).unwrap();
+    assert!(restored.accepted_loss);
+    let lossy = Store::open(at("lossy")).unwrap();
+    assert!(!lossy.revocations().contains(&crate::store::tests::id(2)));
+    let issuer = crate::Issuer::new(crate::PrivateKey::generate());
+    let grant = |now| issuer.mint(crate::Grant::to("user:a").scope("*").unbound(), now).unwrap();
+    let asked = |now| {
+        use crate::revocation::RevocationSource;
+        lossy.revocations().revoked(grant(now).chain(), &issuer.public()).unwrap()
+    };
+    assert!(asked(NOW).is_some(), "what was issued before may have been revoked");
+    assert!(asked(NOW + std::time::Duration::from_secs(120)).is_none());
+}

@@ -5,8 +5,8 @@
 //! have the throughput of many, without a thread between them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::audit::Settlement;
 use crate::revocation::{RevocationEntry, Revoking};
@@ -19,6 +19,9 @@ use crate::timestamp::Timestamp;
 
 /// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
 const MAX_BATCH: usize = 256;
+
+/// How often room is made for one frame, while others take it.
+const MAX_FOLDS: usize = 64;
 
 /// More revocations than this at once go into the database in one transaction instead of a frame, which
 /// has no room for thousands.
@@ -134,12 +137,11 @@ impl Inner {
 
     /// Commits as many jobs as fit into one frame.
     fn commit(&self, batch: &mut VecDeque<Waiting>, bulk: impl Fn(&Waiting) -> bool) {
-        let short_of_room = self.make_room();
-        let mut core = self.core();
+        let (mut core, short_of_room) = self.core_with_room();
         let before = core.edge.clone();
         let mut entries = Vec::new();
         let mut answers: Vec<(SyncSender<Word>, Result<Answer, StoreError>)> = Vec::new();
-        let mut bytes: usize = core.unwritten.iter().map(frame_bytes).sum();
+        let mut bytes = core.unwritten_bytes;
         let mut fresh = HashMap::new();
         while let Some(next) = batch.front() {
             if bulk(next) || (!answers.is_empty() && bytes > MAX_FRAME / 2) {
@@ -204,6 +206,7 @@ impl Inner {
                 self.revocations.add_all(revoked_by(&all));
                 core.written = core.edge.last();
                 core.unwritten.clear();
+                core.unwritten_bytes = 0;
                 core.pending.extend(all);
                 if core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling() {
                     self.wake();
@@ -218,18 +221,25 @@ impl Inner {
         }
     }
 
-    /// Sees to it that a frame fits; says why only revocations will, if so.
-    fn make_room(&self) -> Option<String> {
-        let roomy = || self.core().journal.has_room(MAX_FRAME, RESERVE);
-        if roomy() {
-            return None;
+    /// The store's memory, with room for a frame in the journal; or with the reason why there is only
+    /// room for revocations.
+    pub(super) fn core_with_room(&self) -> (MutexGuard<'_, Core>, Option<String>) {
+        let mut folded = Ok(());
+        for _ in 0..MAX_FOLDS {
+            let core = self.core();
+            if core.journal.has_room(MAX_FRAME, RESERVE) {
+                return (core, None);
+            }
+            if folded.is_err() {
+                break;
+            }
+            drop(core);
+            folded = self.fold();
         }
-        let folded = self.fold();
-        if roomy() {
-            return None;
-        }
-        let problem = folded.err().map_or("it is not taken over".to_owned(), |e| e.to_string());
-        Some(format!("the journal is full, and the database does not take it over: {problem}"))
+        let problem = folded.err().map_or("it is too slow".to_owned(), |error| error.to_string());
+        let problem =
+            format!("the journal is full, and the database does not take it over: {problem}");
+        (self.core(), Some(problem))
     }
 
     fn revoke_bulk(

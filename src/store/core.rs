@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub(super) unseen: u64,
     /// Answered, and not yet written to the journal: decisions of guards that may lose a few.
     pub(super) unwritten: Vec<Entry>,
+    /// About how many bytes those take in a frame.
+    pub(super) unwritten_bytes: usize,
     /// In the journal's segment in use.
     pub(super) pending: Vec<Entry>,
     /// In the journal's other segment, on the way into the database.
@@ -109,6 +111,7 @@ impl Core {
             forgotten_presentations: state.forgotten_presentations.clone(),
             unseen: state.unseen,
             unwritten: Vec::new(),
+            unwritten_bytes: 0,
             pending: Vec::new(),
             folding: Arc::default(),
             recent: HashMap::default(),

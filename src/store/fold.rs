@@ -68,10 +68,15 @@ impl Inner {
         let (entries, mut state) = {
             let mut core = self.core();
             // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
-            let before = core.edge.clone();
-            let _ = self.write_frame(&mut core, Vec::new(), before);
+            let fits = core.journal.has_room(core.unwritten_bytes, 0);
+            if fits {
+                self.write_unwritten(&mut core);
+            }
             if core.folding.is_empty() && !core.pending.is_empty() && self.switch(&mut core) {
                 core.folding = Arc::new(std::mem::take(&mut core.pending));
+            }
+            if !fits {
+                self.write_unwritten(&mut core);
             }
             // Forgotten before it is: in between, what expired long ago counts as used.
             swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
@@ -94,6 +99,11 @@ impl Inner {
         let taken: HashSet<RevocationId> = accepted(&entries).collect();
         core.recent.retain(|id, _| !taken.contains(id));
         Ok(())
+    }
+
+    fn write_unwritten(&self, core: &mut Core) {
+        let before = core.edge.clone();
+        let _ = self.write_frame(core, Vec::new(), before);
     }
 
     fn switch(&self, core: &mut Core) -> bool {
@@ -154,6 +164,7 @@ impl Inner {
         self.revocations.add_all(crate::store::commit::revoked_by(&all));
         core.written = core.edge.last();
         core.unwritten.clear();
+        core.unwritten_bytes = 0;
         core.pending.clear();
         core.folding = Arc::default();
         core.recent.clear();

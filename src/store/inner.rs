@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::commit::Queue;
 use crate::store::core::{Core, Settling};
 use crate::store::engine::Engine;
+use crate::store::journal::{MAX_FRAME, frame_bytes};
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
@@ -99,12 +100,16 @@ impl Inner {
         settling: Settling,
         at_most: usize,
     ) -> Result<Settlement, StoreError> {
-        let mut core = self.core();
-        if core.unwritten.len() >= at_most {
+        let (mut core, short_of_room) = self.core_with_room();
+        if let Some(problem) = short_of_room {
+            return Err(StoreError::Engine(problem));
+        }
+        if self.is_full(&core, at_most) {
             let before = core.edge.clone();
             self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
         }
         let (entry, settlement) = core.settle(settling, &self.engine)?;
+        core.unwritten_bytes += frame_bytes(&entry);
         core.unwritten.push(entry);
         drop(core);
         let mut bell = lock(&self.bell);
@@ -112,6 +117,11 @@ impl Inner {
             self.rung.notify_one();
         }
         Ok(settlement)
+    }
+
+    /// Whether what waits must be written before more may wait.
+    fn is_full(&self, core: &Core, at_most: usize) -> bool {
+        core.unwritten.len() >= at_most || core.unwritten_bytes > MAX_FRAME / 2
     }
 
     /// Writes what was answered before it was written.

@@ -8,12 +8,12 @@
 
 use crate::audit::{AuditEvent, Collection};
 use crate::chain::RevocationId;
-use crate::revocation::RevocationEntry;
+use crate::revocation::InForce;
 use crate::store::StoreError;
 use crate::store::clock::GRACE;
 use crate::store::core::{TimeSource, covers_until, short};
 use crate::store::inner::Inner;
-use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, decode};
+use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
 use crate::timestamp::Timestamp;
 
 /// How much one transaction forgets: some tens of milliseconds in which nobody else is served.
@@ -41,7 +41,7 @@ pub(super) enum Trust {
 /// One step's worth.
 #[derive(Default)]
 struct Due {
-    revocations: Vec<RevocationEntry>,
+    revocations: Vec<InForce>,
     blocks: Vec<(u64, [u8; 64])>,
 }
 
@@ -81,13 +81,13 @@ impl Inner {
             let mut due = Due::default();
             let table = reading.open_table(REVOCATIONS)?;
             for row in table.range(*after + 1..)? {
-                let (sequence, json) = row?;
-                let entry: RevocationEntry = decode(json.value(), "revocation", sequence.value())?;
+                let (sequence, row) = row?;
+                let entry = read_revocation_row(sequence.value(), row.value())?;
                 *after = sequence.value();
                 // Lives may have grown longer since it was made.
-                let expired = entry.notice.expires.is_some_and(|expires| {
-                    now >= expires.max(entry.notice.revoked + longest + GRACE)
-                });
+                let expired = entry
+                    .expires
+                    .is_some_and(|expires| now >= expires.max(entry.revoked + longest + GRACE));
                 if expired {
                     due.revocations.push(entry);
                 }
@@ -105,7 +105,7 @@ impl Inner {
     }
 
     fn forget(&self, now: Timestamp, due: &Due) -> Result<(), StoreError> {
-        let moments = due.revocations.iter().map(|entry| covers_until(entry.notice.revoked));
+        let moments = due.revocations.iter().map(|entry| covers_until(entry.revoked));
         let until = moments.max();
         self.directly_with(
             now,
@@ -134,8 +134,7 @@ impl Inner {
                 Ok(())
             },
         )?;
-        let forgotten =
-            due.revocations.iter().map(|entry| (&entry.notice.revocation, entry.sequence));
+        let forgotten = due.revocations.iter().map(|entry| (&entry.revocation, entry.sequence));
         self.revocations.forget(forgotten, until);
         let mut core = self.core();
         for (_, id) in &due.blocks {

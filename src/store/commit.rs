@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::audit::Settlement;
-use crate::revocation::{RevocationEntry, Revoking};
+use crate::revocation::{InForce, RevocationEntry, Revoking};
 use crate::store::StoreError;
 use crate::store::core::{Core, Receipt, Settling};
 use crate::store::inner::Inner;
@@ -203,7 +203,7 @@ impl Inner {
         self.trouble().journal = appended.clone().err();
         match appended {
             Ok(()) => {
-                self.revocations.add_all(revoked_by(&all));
+                self.revocations.add_all(in_force(&all));
                 core.written = core.edge.last();
                 core.unwritten.clear();
                 core.unwritten_bytes = 0;
@@ -259,6 +259,13 @@ impl Inner {
             Ok((entries, receipts))
         })
     }
+}
+
+/// The revocations among entries, as far as decisions need them.
+pub(super) fn in_force<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> impl Iterator<Item = InForce> {
+    revoked_by(entries).map(InForce::from)
 }
 
 /// The revocations among entries.

@@ -13,7 +13,7 @@ use crate::store::core::{Core, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, read_state,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, read_state, revocation_row,
 };
 use crate::timestamp::Timestamp;
 
@@ -161,7 +161,7 @@ impl Inner {
             core.edge = before;
             return self.note_database(Err(error)).map(|()| made);
         }
-        self.revocations.add_all(crate::store::commit::revoked_by(&all));
+        self.revocations.add_all(crate::store::commit::in_force(&all));
         core.written = core.edge.last();
         core.unwritten.clear();
         core.unwritten_bytes = 0;
@@ -257,7 +257,7 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
                 if let Some(earlier) = entry.notice.prolongs {
                     revocations.remove(earlier)?;
                 }
-                revocations.insert(entry.sequence, encode(entry)?.as_slice())?;
+                revocations.insert(entry.sequence, revocation_row(&entry.into()).as_slice())?;
             }
         }
     }

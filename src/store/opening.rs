@@ -11,16 +11,17 @@ use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
 use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash, tree_hash};
 use crate::keys::PrivateKey;
-use crate::revocation::{RevocationEntry, Revocations};
+use crate::revocation::{InForce, Revocations};
 use crate::store::StoreError;
-use crate::store::commit::revoked_by;
+use crate::store::commit::in_force;
 use crate::store::core::{Core, short};
 use crate::store::engine::Engine;
 use crate::store::inner::Inner;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, decode, encode, json_of, read_state,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, json_of, read_revocation_row,
+    read_state,
 };
 use crate::store::site::Site;
 
@@ -79,8 +80,8 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     heads.compare(core.edge.size(), path)?;
 
     let revocations = Revocations::of_store();
-    revocations.add_all(&engine.read(read_revocations)?);
-    revocations.add_all(revoked_by(core.unfolded()));
+    revocations.add_all(engine.read(read_revocations)?);
+    revocations.add_all(in_force(core.unfolded()));
     revocations.forget([], state.forgotten_until);
     let inner = Inner::new(engine, core, revocations, signer);
     inner.fold()?;
@@ -195,13 +196,11 @@ pub(super) fn compare(
 }
 
 /// Every revocation in force, in the order of their records.
-pub(super) fn read_revocations(
-    reading: &ReadTransaction,
-) -> Result<Vec<RevocationEntry>, StoreError> {
+pub(super) fn read_revocations(reading: &ReadTransaction) -> Result<Vec<InForce>, StoreError> {
     let table = reading.open_table(REVOCATIONS)?;
     let entries = table.iter()?.map(|row| {
-        let (sequence, json) = row?;
-        decode(json.value(), "revocation", sequence.value())
+        let (sequence, row) = row?;
+        read_revocation_row(sequence.value(), row.value())
     });
     entries.collect()
 }

@@ -1,5 +1,6 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tlog_tiles::prove_record;
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
 };
-use crate::revocation::RevocationEntry;
+use crate::revocation::{InForce, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::commit::revoked_by;
 use crate::store::engine::builder;
@@ -111,10 +112,14 @@ impl StoreReader {
             Source::Open(inner) => revoked_by(inner.core().unfolded()).cloned().collect(),
             Source::Followed { .. } => Vec::new(),
         };
-        let mut entries = self.read(read_revocations)?;
+        let mut entries = self.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            let entries = read_revocations(reading)?.into_iter().map(|row| told(&log, &row));
+            entries.collect::<Result<Vec<_>, _>>()
+        })?;
         let last = entries.last().map_or(0, |entry| entry.sequence);
         entries.extend(newer.into_iter().filter(|entry| entry.sequence > last));
-        let prolonged: Vec<u64> =
+        let prolonged: HashSet<u64> =
             entries.iter().filter_map(|entry| entry.notice.prolongs).collect();
         entries.retain(|entry| !prolonged.contains(&entry.sequence));
         Ok(entries)
@@ -275,7 +280,7 @@ impl StoreReader {
         let checkpoint = self.checkpoint()?;
         let mut reader = LogReader::default();
         reader.expect(&checkpoint);
-        let mut in_force = std::collections::BTreeMap::new();
+        let mut in_force = BTreeMap::new();
         for line in self.records(1) {
             let line = line?;
             let record =
@@ -300,7 +305,7 @@ impl StoreReader {
         if stored.ok() != reader.root() {
             return Err(damaged("the tree's hashes are not those of the records".to_owned()));
         }
-        let known: std::collections::BTreeMap<_, _> =
+        let known: BTreeMap<_, _> =
             self.revocations()?.into_iter().map(|entry| (entry.sequence, entry.notice)).collect();
         let differing =
             in_force.iter().find(|(sequence, notice)| known.get(*sequence) != Some(*notice));
@@ -328,4 +333,18 @@ impl StoreReader {
             Source::Followed { database, .. } => read(&database.begin_read()?),
         }
     }
+}
+
+/// A revocation as its record tells it, which must be what the table has.
+fn told(
+    log: &impl ReadableTable<u64, &'static [u8]>,
+    row: &InForce,
+) -> Result<RevocationEntry, StoreError> {
+    let sequence = row.sequence;
+    let unreadable = || StoreError::Unreadable { what: "revocation", number: sequence };
+    let record = log.get(sequence)?.ok_or_else(unreadable)?;
+    let record: AuditRecord = decode(json_of(record.value(), sequence)?, "record", sequence)?;
+    let AuditEvent::Revocation(notice) = record.event else { return Err(unreadable()) };
+    let entry = RevocationEntry { sequence, notice };
+    if InForce::from(&entry) == *row { Ok(entry) } else { Err(unreadable()) }
 }

@@ -29,7 +29,7 @@ use crate::store::overlay::Overlay;
 use crate::store::reader::StoreReader;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, encode, json_of,
+    SEEN_BY_EXPIRY, STATE, encode, json_of, revocation_row,
 };
 use crate::store::site::{Backend, Files, Site};
 use crate::timestamp::Timestamp;
@@ -423,8 +423,8 @@ fn build(
     let reading = source.database.begin_read()?;
     engine.write(|writing| {
         for entry in log.in_force.values() {
-            let json = encode(entry)?;
-            writing.open_table(REVOCATIONS)?.insert(entry.sequence, json.as_slice())?;
+            let row = revocation_row(&entry.into());
+            writing.open_table(REVOCATIONS)?.insert(entry.sequence, row.as_slice())?;
         }
         writing.open_table(REVOCATIONS)?;
         // What of these cannot be read is known from elsewhere, or for looking only.

@@ -7,7 +7,7 @@ use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
 use crate::audit::LeafHash;
 use crate::chain::RevocationId;
 use crate::keys::PublicKey;
-use crate::revocation::RevocationEntry;
+use crate::revocation::{InForce, Revocation, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::clock::{Clock, Moments};
 use crate::timestamp::Timestamp;
@@ -18,7 +18,8 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// Records by sequence number: the hashes that the tree stores with each, and its JSON.
 pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 
-/// Revocations in force by the sequence number of their record, as JSON.
+/// Revocations in force by the sequence number of their record, as [`revocation_row`] writes them. Who
+/// revoked and why, the record says.
 pub(super) const REVOCATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations");
 
 /// Accepted call-bound presentations by id, with their expiry in seconds since 1970.
@@ -158,6 +159,60 @@ fn unreadable(sequence: u64) -> StoreError {
     StoreError::Unreadable { what: "record", number: sequence }
 }
 
+/// The row of a revocation: a letter for its kind, its moment, when it expires (or all ones), and what
+/// it names. There may be a million, which are all read on opening.
+pub(super) fn revocation_row(entry: &InForce) -> Vec<u8> {
+    let mut row = Vec::with_capacity(96);
+    row.push(match &entry.revocation {
+        Revocation::Id { .. } => b'i',
+        Revocation::Subject { root: None, .. } => b's',
+        Revocation::Subject { root: Some(_), .. } => b'r',
+        Revocation::Holder { .. } => b'h',
+        Revocation::Agent { .. } => b'a',
+    });
+    let expires = entry.expires.map_or(u64::MAX, Timestamp::unix_seconds);
+    row.extend_from_slice(&entry.revoked.unix_seconds().to_le_bytes());
+    row.extend_from_slice(&expires.to_le_bytes());
+    match &entry.revocation {
+        Revocation::Id { id } => row.extend_from_slice(id.as_bytes()),
+        Revocation::Holder { key } => row.extend_from_slice(&key.to_bytes()),
+        Revocation::Agent { agent } => row.extend_from_slice(agent.as_bytes()),
+        Revocation::Subject { subject, root } => {
+            root.iter().for_each(|root| row.extend_from_slice(&root.to_bytes()));
+            row.extend_from_slice(subject.as_bytes());
+        }
+    }
+    row
+}
+
+/// What a row of [`REVOCATIONS`] says.
+pub(super) fn read_revocation_row(sequence: u64, row: &[u8]) -> Result<InForce, StoreError> {
+    parse_revocation_row(sequence, row)
+        .ok_or(StoreError::Unreadable { what: "revocation", number: sequence })
+}
+
+fn parse_revocation_row(sequence: u64, row: &[u8]) -> Option<InForce> {
+    let (kind, rest) = row.split_first()?;
+    let (revoked, rest) = rest.split_first_chunk().map(|(n, r)| (u64::from_le_bytes(*n), r))?;
+    let (expires, named) = rest.split_first_chunk().map(|(n, r)| (u64::from_le_bytes(*n), r))?;
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+    let key = |bytes: &[u8]| PublicKey::from_bytes(bytes.try_into().ok()?).ok();
+    let revocation = match kind {
+        b'i' => Revocation::Id { id: RevocationId::from_bytes(named.try_into().ok()?) },
+        b's' => Revocation::Subject { subject: text(named)?, root: None },
+        b'r' => {
+            let (root, subject) = named.split_at_checked(32)?;
+            Revocation::Subject { subject: text(subject)?, root: Some(key(root)?) }
+        }
+        b'h' => Revocation::Holder { key: key(named)? },
+        b'a' => Revocation::Agent { agent: text(named)? },
+        _ => return None,
+    };
+    let expires = (expires != u64::MAX).then(|| Timestamp::from_unix_seconds(expires));
+    let revoked = Timestamp::from_unix_seconds(revoked);
+    Some(InForce { sequence, revocation, revoked, expires })
+}
+
 /// The hashes of the tree, from the rows of [`LOG`].
 pub(super) struct StoredHashes<'a, T>(pub(super) &'a T);
 
@@ -206,4 +261,31 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(
 
 pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Engine(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocations_row_says_what_was_revoked() {
+        let key = crate::PrivateKey::from_bytes(&[3; 32]).public();
+        let id = RevocationId::from_bytes([9; 64]);
+        for revocation in [
+            Revocation::Id { id },
+            Revocation::Subject { subject: "user:alice".to_owned(), root: None },
+            Revocation::Subject { subject: "user:alice".to_owned(), root: Some(key) },
+            Revocation::Holder { key },
+            Revocation::Agent { agent: "agent.a".to_owned() },
+        ] {
+            let revoked = Timestamp::from_unix_seconds(7);
+            for expires in [None, Some(Timestamp::from_unix_seconds(8))] {
+                let entry =
+                    InForce { sequence: 5, revocation: revocation.clone(), revoked, expires };
+                let row = revocation_row(&entry);
+                assert_eq!(read_revocation_row(5, &row).unwrap(), entry);
+                assert!(read_revocation_row(5, &row[..10]).is_err());
+            }
+        }
+    }
 }

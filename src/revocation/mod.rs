@@ -1,0 +1,255 @@
+//! Revocation: what is revoked, and the question that the verifier asks.
+//!
+//! Any revoked ancestor kills everything below it, since every block of a chain is asked about.
+//! Where the answers are kept is [`store`](crate::store)'s business, or yours: the verifier takes any
+//! [`RevocationSource`].
+
+mod set;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chain::{Chain, RevocationId};
+use crate::keys::PublicKey;
+use crate::names::{self, NameError};
+use crate::timestamp::Timestamp;
+
+pub(crate) use set::InForce;
+pub use set::Revocations;
+
+/// What can be revoked. `docs/profile.md` says for each who can still get around it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Revocation {
+    /// One block, and all that stands on it. Stops an agent if it is the hop made for it.
+    Id {
+        /// The block's id, or the block signature by which other Biscuit verifiers know it.
+        id: RevocationId,
+    },
+    /// Every grant for a subject that was issued up to the moment of revocation (and a minute more).
+    Subject {
+        /// The subject's name.
+        subject: String,
+        /// Of this root key only; of every root where there is none.
+        root: Option<PublicKey>,
+    },
+    /// A holder's key, wherever a grant or hop names it.
+    Holder {
+        /// The public key.
+        key: PublicKey,
+    },
+    /// An agent's name, wherever a hop names it. For people: its delegator can choose another name.
+    Agent {
+        /// The name.
+        agent: String,
+    },
+}
+
+impl Revocation {
+    /// Whether the name in it is of its form; one that is not could never match.
+    pub fn check(&self) -> Result<(), NameError> {
+        match self {
+            Revocation::Subject { subject, .. } => names::check_subject(subject),
+            Revocation::Agent { agent } => names::check_agent(agent),
+            Revocation::Id { .. } | Revocation::Holder { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Revocation::Id { id } => write!(f, "id {id}"),
+            Revocation::Subject { subject, root: None } => write!(f, "subject {subject}"),
+            Revocation::Subject { subject, root: Some(root) } => {
+                write!(f, "subject {subject} of root {root}")
+            }
+            Revocation::Holder { key } => write!(f, "holder {key}"),
+            Revocation::Agent { agent } => write!(f, "agent {agent}"),
+        }
+    }
+}
+
+impl Revocation {
+    /// Whether it loses its object with time. An id stands for one block, and a subject's revocation
+    /// for grants up to its moment: once all those have expired, it may be forgotten. A key or a name
+    /// may stand in a token that is made tomorrow, so that their revocations are kept for good.
+    pub fn expires(&self) -> bool {
+        match self {
+            Revocation::Id { .. } | Revocation::Subject { .. } => true,
+            Revocation::Holder { .. } | Revocation::Agent { .. } => false,
+        }
+    }
+}
+
+/// What somebody asks to be revoked: what, who and why. The moment and how long it is kept are the
+/// store's to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoking {
+    pub(crate) revocation: Revocation,
+    pub(crate) by: String,
+    pub(crate) reason: String,
+}
+
+impl Revoking {
+    /// Asks for a revocation, in the name of `by`, for a reason.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for a name that could never match, and for a `by` or reason that is empty, longer
+    /// than 256 bytes or does not print.
+    pub fn new(
+        revocation: Revocation,
+        by: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Result<Revoking, NameError> {
+        let revoking = Revoking { revocation, by: by.into(), reason: reason.into() };
+        revoking.revocation.check()?;
+        names::check_reason(&revoking.by)?;
+        names::check_reason(&revoking.reason)?;
+        Ok(revoking)
+    }
+}
+
+/// A revocation as its record has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RevocationNotice {
+    /// What is revoked.
+    #[serde(flatten)]
+    pub revocation: Revocation,
+    /// Since when; a subject's grants that were issued up to a minute later are covered.
+    pub revoked: Timestamp,
+    /// When no live token can hold it any more; `None` where one always could.
+    pub expires: Option<Timestamp>,
+    /// Who revoked.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The record of an earlier revocation of the same that this one prolongs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prolongs: Option<u64>,
+}
+
+/// A revocation that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RevocationEntry {
+    /// The number of its record.
+    pub sequence: u64,
+    /// What, since when, until when, by whom and why.
+    #[serde(flatten)]
+    pub notice: RevocationNotice,
+}
+
+/// What of a chain is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The block to which it applies: 0 is the grant.
+    pub block: usize,
+    /// By what.
+    pub by: RevokedBy,
+}
+
+/// By what a block is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// Its id.
+    Id,
+    /// The subject.
+    Subject,
+    /// The holder's key.
+    Holder,
+    /// The agent's name.
+    Agent,
+    /// It may be revoked: the grant is so old that its revocation would have been forgotten. Does not
+    /// happen while clocks are right, since such a grant has expired.
+    Forgotten,
+}
+
+impl fmt::Display for RevokedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RevokedBy::Id => "its id",
+            RevokedBy::Subject => "its subject",
+            RevokedBy::Holder => "its holder's key",
+            RevokedBy::Agent => "its agent's name",
+            RevokedBy::Forgotten => "what may have been forgotten since it was issued",
+        })
+    }
+}
+
+/// The source cannot say what is revoked. The verifier then refuses as undecided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the revocation source cannot answer: {0}")]
+pub struct RevocationsUnavailable(pub String);
+
+/// How well a source knows what is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It is where revocations are made.
+    Live,
+    /// It is a copy, made at this moment.
+    AsOf(Timestamp),
+}
+
+/// Answers whether anything of a chain is revoked.
+pub trait RevocationSource: Send + Sync {
+    /// The first revocation that applies to this chain, whose grant `root` signed.
+    ///
+    /// To be asked of every chain: both signatures of every block ([`Chain::signatures`]), the
+    /// subject, every holder key ([`Chain::holders`]) and every agent name ([`Chain::agents`]).
+    fn revoked(
+        &self,
+        chain: &Chain,
+        root: &PublicKey,
+    ) -> Result<Option<Revoked>, RevocationsUnavailable>;
+
+    /// How fresh the answers are. A copy that is older than the verifier's bound leaves every chain in
+    /// which nothing is revoked undecided.
+    fn knowledge(&self) -> Knowledge;
+
+    /// The verifier accepts grants with lives up to this: what covers them is not to be forgotten
+    /// earlier. Forgetting too early is not unsafe ([`RevokedBy::Forgotten`]), but refuses what is not
+    /// revoked.
+    fn keep_for(&self, longest_life: Duration) {
+        let _ = longest_life;
+    }
+}
+
+impl<S: RevocationSource + ?Sized> RevocationSource for Arc<S> {
+    fn revoked(
+        &self,
+        chain: &Chain,
+        root: &PublicKey,
+    ) -> Result<Option<Revoked>, RevocationsUnavailable> {
+        (**self).revoked(chain, root)
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        (**self).knowledge()
+    }
+
+    fn keep_for(&self, longest_life: Duration) {
+        (**self).keep_for(longest_life);
+    }
+}
+
+/// No revocations are looked at. For trying things out and for tests: with it, nothing that was
+/// delegated can be taken back before it expires.
+#[derive(Debug, Clone, Copy)]
+pub struct RevocationUnchecked;
+
+impl RevocationSource for RevocationUnchecked {
+    fn revoked(&self, _: &Chain, _: &PublicKey) -> Result<Option<Revoked>, RevocationsUnavailable> {
+        Ok(None)
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::Live
+    }
+}

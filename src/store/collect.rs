@@ -43,6 +43,8 @@ pub(super) enum Trust {
 struct Due {
     revocations: Vec<InForce>,
     blocks: Vec<(u64, [u8; 64])>,
+    /// The last revocation that was looked at.
+    looked_at: u64,
 }
 
 impl Inner {
@@ -60,7 +62,8 @@ impl Inner {
         let mut collected = Collected::default();
         let mut after = 0;
         loop {
-            let due = self.find_due(now, longest, &mut after)?;
+            let due = self.find_due(now, longest, after)?;
+            after = due.looked_at;
             if due.revocations.is_empty() && due.blocks.is_empty() {
                 return Ok(collected);
             }
@@ -75,15 +78,15 @@ impl Inner {
         &self,
         now: Timestamp,
         longest: std::time::Duration,
-        after: &mut u64,
+        after: u64,
     ) -> Result<Due, StoreError> {
         self.engine.read(|reading| {
-            let mut due = Due::default();
+            let mut due = Due { looked_at: after, ..Due::default() };
             let table = reading.open_table(REVOCATIONS)?;
-            for row in table.range(*after + 1..)? {
+            for row in table.range(after + 1..)? {
                 let (sequence, row) = row?;
                 let entry = read_revocation_row(sequence.value(), row.value())?;
-                *after = sequence.value();
+                due.looked_at = sequence.value();
                 // Lives may have grown longer since it was made.
                 let expired = entry
                     .expires

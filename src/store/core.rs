@@ -39,6 +39,9 @@ pub(super) struct Core {
     pub(super) unseen: u64,
     /// Answered, and not yet written to the journal: decisions of guards that may lose a few.
     pub(super) unwritten: Vec<Entry>,
+    /// A write to the database failed, and it could not be read whether it is there nevertheless. Until
+    /// that is known, nothing more is recorded.
+    pub(super) in_doubt: bool,
     /// About how many bytes those take in a frame.
     pub(super) unwritten_bytes: usize,
     /// In the journal's segment in use.
@@ -111,6 +114,7 @@ impl Core {
             forgotten_presentations: state.forgotten_presentations.clone(),
             unseen: state.unseen,
             unwritten: Vec::new(),
+            in_doubt: false,
             unwritten_bytes: 0,
             pending: Vec::new(),
             folding: Arc::default(),
@@ -211,6 +215,18 @@ impl Core {
         let entry = self.record(now, AuditEvent::Revocation(notice), vec![effect])?;
         fresh.insert(revoking.revocation.clone(), sequence);
         Ok((Some(entry), Receipt::Revoked { sequence }))
+    }
+
+    /// The database has everything.
+    pub(super) fn all_is_folded(&mut self) {
+        self.written = self.edge.last();
+        self.unwritten.clear();
+        self.unwritten_bytes = 0;
+        self.pending.clear();
+        self.folding = Arc::default();
+        self.recent.clear();
+        // If it cannot be begun anew, it goes on where it was.
+        let _ = self.journal.restart();
     }
 
     pub(super) fn observe(&mut self, now: Timestamp, source: TimeSource) {

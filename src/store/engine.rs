@@ -58,7 +58,23 @@ impl Engine {
     /// Reads what was committed last.
     pub(super) fn read<T>(
         &self,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+        read: impl Fn(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let answer = self.read_once(&read);
+        match &answer {
+            Err(StoreError::Engine(_)) => {
+                // After a failed write nothing can be read until the database is open again, for which
+                // this waits.
+                drop(self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()));
+                self.read_once(&read)
+            }
+            _ => answer,
+        }
+    }
+
+    fn read_once<T>(
+        &self,
+        read: &impl Fn(&ReadTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*slot {
@@ -67,8 +83,21 @@ impl Engine {
         }
     }
 
-    /// Writes in one transaction, durably, or nothing.
+    /// Writes in one transaction, durably, or nothing. After a failure the database is opened again,
+    /// for reading at least.
     pub(super) fn write<T>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let written = self.write_once(write);
+        if written.is_err() {
+            // Whether it can be written, the next attempt will say.
+            let _ = self.reopen();
+        }
+        written
+    }
+
+    fn write_once<T>(
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use redb::{ReadableTableMetadata, WriteTransaction};
 
-use crate::audit::{Checkpoint, LeafHash, TreeHead, tree_hash};
+use crate::audit::{Checkpoint, Edge, LeafHash, TreeHead, tree_hash};
 use crate::chain::RevocationId;
 use crate::store::StoreError;
 use crate::store::clock::GRACE;
 use crate::store::core::{Core, TimeSource};
 use crate::store::inner::Inner;
+use crate::store::opening::read_revocations;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
     SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, read_state, revocation_row,
@@ -49,17 +50,38 @@ impl Inner {
         done
     }
 
-    /// Opens the database again. Whatever became of the last commit, it must be where the journal goes on.
+    /// Opens the database again. Whatever became of the last write, it must be where the journal goes on.
     fn reopen(&self) -> Result<(), StoreError> {
         self.engine.reopen()?;
         let state = self.engine.read(read_state)?;
-        let core = self.core();
+        let mut core = self.core();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
         if state.records + 1 < first {
             let problem = "records between the database and the journal are missing";
             return Err(StoreError::damaged(self.engine.site().path(), problem));
         }
+        if core.in_doubt && state.records > core.edge.size() {
+            // The write that failed is there. It had everything in it.
+            core.edge = self.engine.read(|reading| {
+                let log = reading.open_table(LOG)?;
+                Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+            })?;
+            self.revocations.add_all(self.engine.read(read_revocations)?);
+            core.all_is_folded();
+        }
+        core.in_doubt = false;
         Ok(())
+    }
+
+    /// Whether a write that failed is there nevertheless.
+    fn landed(&self, core: &mut Core) -> bool {
+        match self.engine.read(read_state) {
+            Ok(state) => (state.records, state.last) == (core.edge.size(), core.edge.last()),
+            Err(_) => {
+                core.in_doubt = true;
+                false
+            }
+        }
     }
 
     fn fold_entries(&self) -> Result<(), StoreError> {
@@ -139,6 +161,9 @@ impl Inner {
             self.note_database(self.reopen())?;
         }
         let mut core = self.core();
+        if core.in_doubt {
+            return Err(StoreError::Engine("it is not known what the database has".to_owned()));
+        }
         let before = core.edge.clone();
         core.observe(now, TimeSource::Clock);
         let (entries, something, made) = match make(&mut core) {
@@ -156,20 +181,15 @@ impl Inner {
             more(writing, something)?;
             keep_state(writing, &mut state)
         });
-        if let Err(error) = written {
+        if let Err(error) = written
+            && !self.landed(&mut core)
+        {
             core.unnote(&entries);
             core.edge = before;
             return self.note_database(Err(error)).map(|()| made);
         }
         self.revocations.add_all(crate::store::commit::in_force(&all));
-        core.written = core.edge.last();
-        core.unwritten.clear();
-        core.unwritten_bytes = 0;
-        core.pending.clear();
-        core.folding = Arc::default();
-        core.recent.clear();
-        // If it cannot be begun anew, it goes on where it was.
-        let _ = core.journal.restart();
+        core.all_is_folded();
         drop(core);
         let signed = self.sign();
         self.trouble().checkpoint = signed.err().map(|error| error.to_string());

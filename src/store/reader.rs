@@ -326,7 +326,7 @@ impl StoreReader {
 
     pub(super) fn read<T>(
         &self,
-        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+        read: impl Fn(&ReadTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match &self.0 {
             Source::Open(inner) => inner.engine.read(read),

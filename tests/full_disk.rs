@@ -1,0 +1,156 @@
+//! A disk that is full, one that cannot be written, and a second process: on real file systems.
+//!
+//! A small memory file system is mounted in a mount namespace of the test's own. Where that is not allowed,
+//! the tests say so and do nothing, unless `HARDTACK_DEMAND_MOUNT` is set, as it is in `.ci/run`.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hardtack::store::Receipt;
+use hardtack::{Revocation, Revoking, Store, StoreError, StoreReader, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
+
+/// Set in the process that has a file system of its own: where.
+const MOUNTED: &str = "HARDTACK_MOUNTED";
+
+/// Runs the test of this name again on a small file system of its own.
+fn on_a_small_disk(test: &str) -> Option<PathBuf> {
+    if let Ok(folder) = std::env::var(MOUNTED) {
+        return Some(folder.into());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=8m tmpfs "$1" && exec "$2" --exact "$3" --nocapture"#;
+    let unshare = |more: &[&str]| {
+        Command::new("unshare")
+            .args(["--mount", "--user", "--map-root-user", "--"])
+            .args(more)
+            .env(MOUNTED, folder.path())
+            .output()
+    };
+    let allowed = unshare(&["true"]).is_ok_and(|output| output.status.success());
+    if !allowed {
+        assert!(std::env::var("HARDTACK_DEMAND_MOUNT").is_err(), "mounting is not allowed here");
+        println!("not tried: mounting is not allowed here");
+        return None;
+    }
+    let this = std::env::current_exe().unwrap();
+    let (at, this) = (folder.path().to_str().unwrap(), this.to_str().unwrap());
+    let output = unshare(&["sh", "-c", script, "sh", at, this, test]).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+    None
+}
+
+fn revoking(number: u64) -> Revoking {
+    let agent = format!("agent.{number}");
+    Revoking::new(Revocation::Agent { agent }, "tests", "lost").unwrap()
+}
+
+fn is_in_force(store: &Store, number: u64) -> bool {
+    let receipt = store.revoke(revoking(number), NOW).unwrap();
+    matches!(receipt, Receipt::AlreadyRevoked { .. })
+}
+
+#[test]
+fn a_full_disk_revokes_or_says_not_revoked_and_recovers_by_itself() {
+    let Some(folder) =
+        on_a_small_disk("a_full_disk_revokes_or_says_not_revoked_and_recovers_by_itself")
+    else {
+        return;
+    };
+    let store = Store::create(folder.join("store")).unwrap();
+    store.revoke(revoking(0), NOW).unwrap();
+    fill(&folder.join("filler"));
+    // Some go into the space that the journal has reserved; then they are refused by name.
+    let mut revoked = vec![0];
+    let error = loop {
+        let number = revoked.len() as u64;
+        match store.revoke(revoking(number), NOW) {
+            Ok(_) => revoked.push(number),
+            Err(error) => break error,
+        }
+        assert!(number < 100_000, "the disk is not full");
+    };
+    assert!(matches!(error, StoreError::NotRevoked(_)), "{error}");
+    assert!(revoked.len() > 100, "the journal's reserve holds some: {}", revoked.len());
+    assert!(store.ready().is_err());
+    assert_eq!(store.list_revocations().unwrap().len(), revoked.len());
+    assert_eq!(store.reader().records(1).count(), revoked.len());
+
+    fs::remove_file(folder.join("filler")).unwrap();
+    let recovered = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        store.ready().is_ok()
+    });
+    assert!(recovered, "{:?}", store.ready());
+    store.revoke(revoking(1_000_000), NOW).unwrap();
+    drop(store);
+    let store = Store::open(folder.join("store")).unwrap();
+    assert!(revoked.iter().all(|number| is_in_force(&store, *number)));
+    assert!(is_in_force(&store, 1_000_000));
+    store.reader().verify().unwrap();
+}
+
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut filler = fs::File::create(path).unwrap();
+    for size in [65_536, 4096, 512] {
+        while filler.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+#[test]
+fn a_store_is_not_made_on_a_disk_without_room_for_its_journal() {
+    let Some(folder) =
+        on_a_small_disk("a_store_is_not_made_on_a_disk_without_room_for_its_journal")
+    else {
+        return;
+    };
+    fill(&folder.join("filler"));
+    let error = Store::create(folder.join("store")).unwrap_err();
+    assert!(matches!(error, StoreError::File { .. } | StoreError::Engine(_)), "{error}");
+    assert!(!folder.join("store").exists() && !folder.join("store.journal").exists());
+    fs::remove_file(folder.join("filler")).unwrap();
+    Store::create(folder.join("store")).unwrap();
+}
+
+#[test]
+fn a_read_only_disk_can_be_looked_into_and_not_opened() {
+    let Some(folder) = on_a_small_disk("a_read_only_disk_can_be_looked_into_and_not_opened") else {
+        return;
+    };
+    let store = Store::create(folder.join("store")).unwrap();
+    store.revoke(revoking(1), NOW).unwrap();
+    drop(store);
+    let remount = |options: &str| {
+        let status = Command::new("mount").args(["-o", options]).arg(&folder).status();
+        assert!(status.unwrap().success());
+    };
+    remount("remount,ro");
+    let error = Store::open(folder.join("store")).unwrap_err();
+    assert!(matches!(error, StoreError::File { .. }), "{error}");
+    let reader = StoreReader::open(folder.join("store")).unwrap();
+    assert_eq!(reader.revocations().unwrap().len(), 1);
+    assert_eq!(reader.verify().unwrap().records, 1);
+    drop(reader);
+    remount("remount,rw");
+    assert!(is_in_force(&Store::open(folder.join("store")).unwrap(), 1));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_takes_no_new_store() {
+    let Some(folder) = on_a_small_disk("a_folder_that_cannot_be_written_takes_no_new_store") else {
+        return;
+    };
+    let status = Command::new("mount").args(["-o", "remount,ro"]).arg(&folder).status();
+    assert!(status.unwrap().success());
+    let error = Store::create(folder.join("store")).unwrap_err();
+    assert!(error.to_string().contains("store"), "{error}");
+    assert!(matches!(error, StoreError::File { .. }), "{error}");
+}

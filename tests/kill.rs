@@ -1,0 +1,145 @@
+//! kill -9 at random moments: every acknowledged revocation and record is there, in order, and the store
+//! opens.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::*;
+use hardtack::*;
+
+/// Set in the process that is killed: where its store is.
+const STORE: &str = "HARDTACK_KILLED_STORE";
+
+/// How often a process is killed.
+fn times() -> u64 {
+    std::env::var("HARDTACK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+}
+
+fn id(number: u64) -> RevocationId {
+    let mut bytes = [7; 64];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    RevocationId::from_bytes(bytes)
+}
+
+/// Not a test of its own: what the killed process does. Says on standard output what was acknowledged.
+#[test]
+fn the_process_that_is_killed() {
+    let Ok(path) = std::env::var(STORE) else { return };
+    let store = Store::open(path).unwrap();
+    let first = store.checkpoint().unwrap().size() * 1_000_000;
+    let (cast, said) = (Cast::new(), std::sync::Mutex::new(std::io::stdout()));
+    let guard = cast.guard(&store);
+    let bearer = cast.presented();
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (store, guard, bearer, said) = (&store, &guard, &bearer, &said);
+            scope.spawn(move || {
+                for number in (first + thread..).step_by(3) {
+                    let line = if thread == 0 {
+                        let permit = guard.check(bearer.bearer(), &search(), NOW).unwrap();
+                        format!("record {}", permit.sequence().unwrap())
+                    } else if number % 50 == 0 {
+                        let many: Vec<_> = (0..100).map(|k| number + (k << 40)).collect();
+                        let all = many.iter().map(|number| {
+                            let revocation = Revocation::Id { id: id(*number) };
+                            Revoking::new(revocation, "tests", "lost").unwrap()
+                        });
+                        store.revoke_all(all.collect(), NOW).unwrap();
+                        format!("revoked {}", many[99])
+                    } else {
+                        let revocation = Revocation::Id { id: id(number) };
+                        let revoking = Revoking::new(revocation, "tests", "lost").unwrap();
+                        store.revoke(revoking, NOW).unwrap();
+                        format!("revoked {number}")
+                    };
+                    let mut said = said.lock().unwrap();
+                    // Nobody listens any more when the test is over.
+                    if writeln!(said, "{line}").and_then(|()| said.flush()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn start(path: &std::path::Path) -> (Child, BufReader<ChildStdout>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_process_that_is_killed", "--nocapture"])
+        .env(STORE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    (child, said)
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(Store::create(&path).unwrap());
+    let (mut acknowledged, mut records) = (0, 0_u64);
+    let mut revoked = Vec::new();
+    for time in 0..times() {
+        let (mut child, said) = start(&path);
+        let (tell, heard) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        // From the first acknowledgement on, at a moment that differs from run to run and time to time.
+        let mut lines = Vec::new();
+        while let Ok(line) = heard.recv_timeout(Duration::from_secs(60)) {
+            lines.push(line);
+            if lines.iter().any(|line| is_word(line)) {
+                break;
+            }
+        }
+        std::thread::sleep(Duration::from_micros(time * 7919 % 40_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        reader.join().unwrap();
+        lines.extend(heard.try_iter());
+        let mut last = 0;
+        for line in lines.iter().filter(|line| is_word(line)) {
+            let (word, number) = line.split_once(' ').unwrap();
+            let number: u64 = number.parse().unwrap();
+            match word {
+                "record" => {
+                    assert!(number > last, "{number} after {last}");
+                    last = number;
+                    records = records.max(number);
+                }
+                _ => revoked.push(number),
+            }
+            acknowledged += 1;
+        }
+        let store = Store::open(&path).unwrap_or_else(|error| panic!("kill {time}: {error}"));
+        assert!(store.checkpoint().unwrap().size() >= records, "kill {time}: records are lost");
+        for number in &revoked {
+            assert!(store.revocations().contains(&id(*number)), "kill {time}: {number} is lost");
+        }
+        if time % 20 == 19 {
+            store.reader().verify().unwrap();
+        }
+    }
+    println!("{acknowledged} acknowledged in {} kills, none lost", times());
+    assert!(acknowledged > times(), "something was acknowledged each time");
+    Store::open(&path).unwrap().reader().verify().unwrap();
+}
+
+/// Whether it is a whole word of ours: the last line of a killed process may be half a one.
+fn is_word(line: &str) -> bool {
+    let word = line.strip_prefix("record ").or_else(|| line.strip_prefix("revoked "));
+    word.is_some_and(|number| number.parse::<u64>().is_ok())
+}

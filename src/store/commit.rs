@@ -195,7 +195,7 @@ impl Inner {
         }
         let frame = Frame::encode(core.written, core.clock, &all);
         let appended = frame.map_err(|error| error.to_string()).and_then(|frame| {
-            if core.in_doubt {
+            if core.doubtful.is_some() {
                 return Err("it is not known what the database has".to_owned());
             }
             if !core.journal.fits(frame.len()) {
@@ -230,7 +230,7 @@ impl Inner {
         let mut folded = Ok(());
         for _ in 0..MAX_FOLDS {
             let core = self.core();
-            if core.journal.has_room(MAX_FRAME, RESERVE) && !core.in_doubt {
+            if core.journal.has_room(MAX_FRAME, RESERVE) && core.doubtful.is_none() {
                 return (core, None);
             }
             if folded.is_err() {

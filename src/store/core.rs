@@ -39,9 +39,9 @@ pub(super) struct Core {
     pub(super) unseen: u64,
     /// Answered, and not yet written to the journal: decisions of guards that may lose a few.
     pub(super) unwritten: Vec<Entry>,
-    /// A write to the database failed, and it could not be read whether it is there nevertheless. Until
-    /// that is known, nothing more is recorded.
-    pub(super) in_doubt: bool,
+    /// A write to the database that failed, and may be there nevertheless. Until that is known, nothing
+    /// more is recorded.
+    pub(super) doubtful: Option<Vec<Entry>>,
     /// About how many bytes those take in a frame.
     pub(super) unwritten_bytes: usize,
     /// In the journal's segment in use.
@@ -114,7 +114,7 @@ impl Core {
             forgotten_presentations: state.forgotten_presentations.clone(),
             unseen: state.unseen,
             unwritten: Vec::new(),
-            in_doubt: false,
+            doubtful: None,
             unwritten_bytes: 0,
             pending: Vec::new(),
             folding: Arc::default(),

@@ -60,28 +60,38 @@ impl Inner {
             let problem = "records between the database and the journal are missing";
             return Err(StoreError::damaged(self.engine.site().path(), problem));
         }
-        if core.in_doubt && state.records > core.edge.size() {
-            // The write that failed is there. It had everything in it.
-            core.edge = self.engine.read(|reading| {
-                let log = reading.open_table(LOG)?;
-                Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
-            })?;
-            self.revocations.add_all(self.engine.read(read_revocations)?);
-            core.all_is_folded();
+        if let Some(doubtful) = core.doubtful.take() {
+            let settled = self.settle_doubt(&mut core, &doubtful, state);
+            if settled.is_err() {
+                core.doubtful = Some(doubtful);
+            }
+            return settled;
         }
-        core.in_doubt = false;
         Ok(())
     }
 
-    /// Whether a write that failed is there nevertheless.
-    fn landed(&self, core: &mut Core) -> bool {
-        match self.engine.read(read_state) {
-            Ok(state) => (state.records, state.last) == (core.edge.size(), core.edge.last()),
-            Err(_) => {
-                core.in_doubt = true;
-                false
-            }
+    /// A write failed, and nobody was told that anything was done. If it is there nevertheless, it stays:
+    /// but what was not synced then must be written again before anybody is told so.
+    fn settle_doubt(
+        &self,
+        core: &mut Core,
+        doubtful: &[Entry],
+        mut state: State,
+    ) -> Result<(), StoreError> {
+        if state.records <= core.edge.size() {
+            return Ok(());
         }
+        self.engine.write(|writing| {
+            apply(writing, doubtful)?;
+            keep_state(writing, &mut state)
+        })?;
+        core.edge = self.engine.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+        })?;
+        self.revocations.add_all(self.engine.read(read_revocations)?);
+        core.all_is_folded();
+        Ok(())
     }
 
     fn fold_entries(&self) -> Result<(), StoreError> {
@@ -161,7 +171,7 @@ impl Inner {
             self.note_database(self.reopen())?;
         }
         let mut core = self.core();
-        if core.in_doubt {
+        if core.doubtful.is_some() {
             return Err(StoreError::Engine("it is not known what the database has".to_owned()));
         }
         let before = core.edge.clone();
@@ -181,11 +191,10 @@ impl Inner {
             more(writing, something)?;
             keep_state(writing, &mut state)
         });
-        if let Err(error) = written
-            && !self.landed(&mut core)
-        {
+        if let Err(error) = written {
             core.unnote(&entries);
             core.edge = before;
+            core.doubtful = Some(all);
             return self.note_database(Err(error)).map(|()| made);
         }
         self.revocations.add_all(crate::store::commit::in_force(&all));

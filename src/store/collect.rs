@@ -59,6 +59,8 @@ impl Inner {
             }
             longest
         };
+        // What is on its way into the database is looked at, too.
+        self.fold()?;
         let mut collected = Collected::default();
         let mut after = 0;
         loop {

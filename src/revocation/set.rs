@@ -59,13 +59,16 @@ pub(crate) struct Kept {
 /// that begins alike must find a 128-bit collision, and would revoke one more token with it, not one less.
 type ShortId = [u8; 16];
 
+/// A subject, of one root or of all.
+type SubjectKey = (String, Option<[u8; 32]>);
+
 type Set<K, V> = HashMap<K, V, ahash::RandomState>;
 
 #[derive(Debug, Default)]
 struct RevocationSet {
     /// The hash is keyed anew in each process: ids are chosen by agents.
     ids: Set<ShortId, (u64, u64)>,
-    subjects: Set<(String, Option<[u8; 32]>), (Timestamp, Kept)>,
+    subjects: Set<SubjectKey, (Timestamp, Kept)>,
     holders: Set<PublicKey, Kept>,
     agents: Set<String, Kept>,
     forgotten_until: Option<Timestamp>,
@@ -208,7 +211,7 @@ fn short(id: &RevocationId) -> ShortId {
     short
 }
 
-fn subject_key(subject: &str, root: Option<PublicKey>) -> (String, Option<[u8; 32]>) {
+fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey {
     (subject.to_owned(), root.map(|root| root.to_bytes()))
 }
 

@@ -3,6 +3,7 @@
 //! The only folder that names redb. Callers wait for a frame of the [`journal`]; the database follows
 //! within a second, and with it the signed head of the log. `docs/store.md` tells how it holds together.
 
+mod backup;
 mod clock;
 mod collect;
 mod commit;

@@ -237,7 +237,7 @@ impl StoreReader {
     ///
     /// [`StoreError::File`] if the file exists already or cannot be written.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
-        super::restore::backup(self, to.as_ref())
+        super::backup::backup(self, to.as_ref())
     }
 
     /// Proves that the record with this number is in the log, to whoever has the log's key.

@@ -1,4 +1,4 @@
-//! Restore: from a running store to a backup, and from a backup or a damaged file to a store.
+//! Restore: from a backup or a damaged file to a store.
 //!
 //! A backup does not know what was revoked after it was made. It becomes a store again together with
 //! the records since (an export, or what is left of the damaged store), up to what the last checkpoint
@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
 use crate::audit::{
     AuditEvent, Checkpoint, CheckpointSigner, Edge, LeafHash, LogReader, Restoration,
@@ -25,16 +22,14 @@ use crate::store::engine::Engine;
 use crate::store::fold::{apply, keep_state};
 use crate::store::journal::Journal;
 use crate::store::opening::{Identity, identity, open_journal};
-use crate::store::overlay::Overlay;
-use crate::store::reader::StoreReader;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, encode, json_of, revocation_row,
+    SEEN_BY_EXPIRY, STATE, SeenBlock, decode, encode, json_of, revocation_row,
 };
-use crate::store::site::{Backend, Files, Site};
+use crate::store::site::{Files, Site};
 use crate::timestamp::Timestamp;
 
-/// How many rows are copied in one transaction.
+/// How many records are written in one transaction.
 const COPY_AT_ONCE: usize = 10_000;
 
 /// Whether records may be lost.
@@ -61,65 +56,6 @@ pub struct Restored {
     pub unreadable: Option<String>,
     /// Whether records may have been lost.
     pub accepted_loss: bool,
-}
-
-/// Copies what a reader sees into a new file.
-pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, StoreError> {
-    let checkpoint = reader.current_checkpoint()?;
-    let failed = |error| StoreError::file(Some(to), error);
-    let files = Files::at(to);
-    if let Some(existing) = files.existing().first() {
-        let there = std::io::ErrorKind::AlreadyExists.into();
-        return Err(StoreError::file(Some(existing), there));
-    }
-    files.make_database().map_err(failed)?;
-    let copied = reader.read(|reading| {
-        let backend = files.database().map_err(failed)?;
-        let copy = Builder::new().create_with_backend(backend);
-        let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
-        copy_table(reading, &copy, META)?;
-        copy_table(reading, &copy, LOG)?;
-        copy_table(reading, &copy, REVOCATIONS)?;
-        copy_table(reading, &copy, ACCEPTED)?;
-        copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
-        copy_table(reading, &copy, SEEN)?;
-        copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
-        let writing = copy.begin_write()?;
-        writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
-        writing.commit()?;
-        Ok(())
-    });
-    let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
-    match kept {
-        Ok(()) => Ok(checkpoint),
-        Err(error) => {
-            files.unmake();
-            Err(error)
-        }
-    }
-}
-
-fn copy_table<K: redb::Key, V: redb::Value>(
-    reading: &ReadTransaction,
-    copy: &Database,
-    definition: TableDefinition<K, V>,
-) -> Result<(), StoreError> {
-    let table = reading.open_table(definition)?;
-    let mut rows = table.iter()?.peekable();
-    loop {
-        let writing = copy.begin_write()?;
-        {
-            let mut target = writing.open_table(definition)?;
-            for row in rows.by_ref().take(COPY_AT_ONCE) {
-                let (key, value) = row?;
-                target.insert(key.value(), value.value())?;
-            }
-        }
-        writing.commit()?;
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-    }
 }
 
 /// Makes a store at `to` from a backup or a damaged store at `from`, of which nothing is changed, and
@@ -213,14 +149,21 @@ impl Source {
         let failed = |error| StoreError::file(Some(path), error);
         let backend = site.database().map_err(failed)?;
         let opened = super::engine::builder(&site).create_with_backend(backend);
-        // A damaged file may still be read in part, if one does not look at all of it first.
-        let database = opened.or_else(|_| {
-            let backend = site.database().map_err(redb::StorageError::Io)?;
-            let overlay = Backend::new(Overlay::over(backend).map_err(redb::StorageError::Io)?);
-            Builder::new().create_with_backend(overlay)
-        });
-        let database = database.map_err(|error| StoreError::opening(Some(path), error))?;
-        let identity = identity(&database.begin_read()?, path)?;
+        let database = match opened {
+            Ok(database) => database,
+            Err(error @ redb::DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(StoreError::opening(Some(path), error));
+            }
+            // A damaged file may still be read in part, if one does not look at all of it first.
+            Err(_) => contained(|| {
+                let backend = site.database().map_err(failed)?;
+                let opened = Builder::new().create_with_backend(backend);
+                opened.map_err(|error| StoreError::opening(Some(path), error))
+            })
+            .unwrap_or_else(|| Err(beyond_reading(path)))?,
+        };
+        let identity = contained(|| identity(&database.begin_read()?, path));
+        let identity = identity.unwrap_or_else(|| Err(beyond_reading(path)))?;
         let journal = open_journal(&site, &identity.id).ok();
         Ok(Source { database, identity, journal, path: path.to_owned() })
     }
@@ -271,8 +214,27 @@ impl Source {
             }
             Ok(())
         };
-        read().err().map(|error| error.to_string())
+        match contained(&mut read) {
+            Some(read) => read.err().map(|error| error.to_string()),
+            None => Some(BEYOND_READING.to_owned()),
+        }
     }
+}
+
+fn beyond_reading(path: &Path) -> StoreError {
+    StoreError::Restoring(format!(
+        "of {} nothing can be read any more; restore a backup (`hardtack store restore`)",
+        path.display()
+    ))
+}
+
+/// What is said of a file that the engine cannot make sense of.
+const BEYOND_READING: &str = "the file is damaged beyond what can be read further";
+
+/// Does what may panic on a damaged file; `None` if it did. redb reports damage as an error only where
+/// it has verified the whole file, which cannot be had of a file that is known to be damaged.
+fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).ok()
 }
 
 /// What is known of how much there was.
@@ -401,9 +363,13 @@ fn build(
     if accepted_loss {
         state.forgotten_until = state.forgotten_until.max(Some(covers_until(base)));
     }
-    // Call-bound presentations that were accepted after the backup are not known one by one.
-    let latest = now + Lifetimes::default().call + CLOCK_SKEW;
-    state.forgotten_presentations.add_stretch(backed_up.min(now), latest);
+    // Call-bound presentations that were accepted after the backup are not known one by one; nor those
+    // before, where they cannot be read.
+    let accepted = read_accepted(source);
+    let since = if accepted.is_some() { backed_up.min(now) } else { Timestamp::default() };
+    let latest = base + Lifetimes::default().call + CLOCK_SKEW;
+    state.forgotten_presentations.add_stretch(since, latest);
+    let seen = read_seen(source);
     (state.records, state.last) = (log.edge.size(), log.edge.last());
 
     let site: Arc<dyn Site> = Arc::new(Files::at(files.path().unwrap_or(Path::new(""))));
@@ -420,18 +386,26 @@ fn build(
     for some in log.entries.chunks(COPY_AT_ONCE) {
         engine.write(|writing| apply(writing, some))?;
     }
-    let reading = source.database.begin_read()?;
     engine.write(|writing| {
         for entry in log.in_force.values() {
             let row = revocation_row(&entry.into());
             writing.open_table(REVOCATIONS)?.insert(entry.sequence, row.as_slice())?;
         }
         writing.open_table(REVOCATIONS)?;
-        // What of these cannot be read is known from elsewhere, or for looking only.
-        save_rows(&reading, writing, ACCEPTED)?;
-        save_rows(&reading, writing, ACCEPTED_BY_EXPIRY)?;
-        save_rows(&reading, writing, SEEN)?;
-        save_rows(&reading, writing, SEEN_BY_EXPIRY)?;
+        let mut by_id = writing.open_table(ACCEPTED)?;
+        let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
+        for (id, expires) in accepted.into_iter().flatten() {
+            by_id.insert(id, expires)?;
+            by_expiry.insert((expires, id), ())?;
+        }
+        drop((by_id, by_expiry));
+        let mut by_id = writing.open_table(SEEN)?;
+        let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+        for block in &seen {
+            by_id.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
+            by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
+        }
+        drop((by_id, by_expiry));
         keep_state(writing, &mut state)
     })?;
     engine.close();
@@ -444,16 +418,27 @@ fn build(
     kept.map_err(|error| StoreError::file(site.path(), error))
 }
 
-fn save_rows<K: redb::Key, V: redb::Value>(
-    reading: &ReadTransaction,
-    writing: &WriteTransaction,
-    definition: TableDefinition<K, V>,
-) -> Result<(), StoreError> {
-    let mut target = writing.open_table(definition)?;
-    let Ok(table) = reading.open_table(definition) else { return Ok(()) };
-    for row in table.iter()? {
-        let Ok((key, value)) = row else { return Ok(()) };
-        target.insert(key.value(), value.value())?;
-    }
-    Ok(())
+/// The accepted presentations with their expiries, if all of them can be read.
+fn read_accepted(source: &Source) -> Option<Vec<([u8; 64], u64)>> {
+    let read = || {
+        let reading = source.database.begin_read()?;
+        let table = reading.open_table(ACCEPTED)?;
+        let rows = table.iter()?.map(|row| row.map(|(id, expires)| (id.value(), expires.value())));
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    };
+    contained(read).and_then(Result::ok)
+}
+
+/// The blocks of chains that were seen, as many as can be read: they are for looking only.
+fn read_seen(source: &Source) -> Vec<SeenBlock> {
+    let mut seen = Vec::new();
+    let read = || {
+        let reading = source.database.begin_read()?;
+        for row in reading.open_table(SEEN)?.iter()? {
+            seen.push(decode(row?.1.value(), "block", 0)?);
+        }
+        Ok(())
+    };
+    let _ = contained(read);
+    seen
 }

@@ -1,0 +1,76 @@
+//! Backup: a copy of a store in use. It does not know what is revoked after it was made, and says so: a
+//! backup is not opened but [restored](super::restore).
+
+use std::path::Path;
+
+use redb::{Builder, Database, ReadTransaction, ReadableTable, TableDefinition};
+
+use crate::audit::Checkpoint;
+use crate::store::StoreError;
+use crate::store::reader::StoreReader;
+use crate::store::schema::{
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, LOG, META, REVOCATIONS, SEEN, SEEN_BY_EXPIRY,
+};
+use crate::store::site::{Files, Site};
+
+/// How many rows are copied in one transaction.
+const COPY_AT_ONCE: usize = 10_000;
+
+/// Copies what a reader sees into a new file.
+pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, StoreError> {
+    let checkpoint = reader.current_checkpoint()?;
+    let failed = |error| StoreError::file(Some(to), error);
+    let files = Files::at(to);
+    if let Some(existing) = files.existing().first() {
+        let there = std::io::ErrorKind::AlreadyExists.into();
+        return Err(StoreError::file(Some(existing), there));
+    }
+    files.make_database().map_err(failed)?;
+    let copied = reader.read(|reading| {
+        let backend = files.database().map_err(failed)?;
+        let copy = Builder::new().create_with_backend(backend);
+        let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
+        copy_table(reading, &copy, META)?;
+        copy_table(reading, &copy, LOG)?;
+        copy_table(reading, &copy, REVOCATIONS)?;
+        copy_table(reading, &copy, ACCEPTED)?;
+        copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
+        copy_table(reading, &copy, SEEN)?;
+        copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
+        let writing = copy.begin_write()?;
+        writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
+        writing.commit()?;
+        Ok(())
+    });
+    let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
+    match kept {
+        Ok(()) => Ok(checkpoint),
+        Err(error) => {
+            files.unmake();
+            Err(error)
+        }
+    }
+}
+
+fn copy_table<K: redb::Key, V: redb::Value>(
+    reading: &ReadTransaction,
+    copy: &Database,
+    definition: TableDefinition<K, V>,
+) -> Result<(), StoreError> {
+    let table = reading.open_table(definition)?;
+    let mut rows = table.iter()?.peekable();
+    loop {
+        let writing = copy.begin_write()?;
+        {
+            let mut target = writing.open_table(definition)?;
+            for row in rows.by_ref().take(COPY_AT_ONCE) {
+                let (key, value) = row?;
+                target.insert(key.value(), value.value())?;
+            }
+        }
+        writing.commit()?;
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Store: revocations, records and accepted presentations, in files that survive.
 //!
-//! The only folder that names redb. Callers wait for a frame of the [`journal`]; the database follows
+//! The only folder that names redb. Callers wait for a frame of the journal; the database follows
 //! within a second, and with it the signed head of the log. `docs/store.md` tells how it holds together.
 
 mod backup;

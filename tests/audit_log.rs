@@ -29,8 +29,7 @@ fn lines(store: &Store) -> Vec<String> {
 }
 
 fn read(lines: &[Vec<u8>], checkpoint: &Checkpoint) -> Result<(), audit::LogError> {
-    let mut reader = LogReader::default();
-    reader.expect(checkpoint);
+    let mut reader = LogReader::expecting(checkpoint);
     lines.iter().try_for_each(|line| reader.next(line).map(drop))?;
     reader.finish()
 }

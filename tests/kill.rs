@@ -23,7 +23,7 @@ fn times() -> u64 {
 
 fn id(number: u64) -> RevocationId {
     let mut bytes = [7; 64];
-    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes[40..48].copy_from_slice(&number.to_le_bytes());
     RevocationId::from_bytes(bytes)
 }
 

@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
+use hardtack::revocation::RevocationList;
 use hardtack::store::{ClockDoubt, Collected};
 use hardtack::*;
 
@@ -19,6 +20,11 @@ fn cause(verifier: Verifier, call: &Call, now: Timestamp) -> Option<String> {
     })
 }
 
+/// A list of nothing, made at a moment.
+fn list(as_of: Timestamp) -> RevocationList {
+    RevocationList { as_of, ..RevocationList::default() }
+}
+
 fn asking(revocations: &Revocations) -> Verifier {
     Verifier::new(Cast::new().roots(), AUDIENCE, revocations.clone()).unwrap()
 }
@@ -31,17 +37,17 @@ fn a_copy_of_the_revocations_may_be_half_a_minute_old() {
         (seconds(30), None),
         (seconds(31), Some("undecided revocations_stale".to_owned())),
     ] {
-        let copy = Revocations::copied([], NOW);
+        let copy = Revocations::copied(&list(NOW));
         let verifier = asking(&copy);
         // The token was made at NOW, too.
         assert_eq!(cause(verifier, &search(), NOW + age), expected, "{age:?}");
     }
-    let copy = Revocations::copied([], NOW);
-    copy.renew([], NOW + seconds(60));
-    copy.renew([], NOW);
+    let copy = Revocations::copied(&list(NOW));
+    copy.renew(&list(NOW + seconds(60)));
+    copy.renew(&list(NOW));
     assert_eq!(cause(asking(&copy), &search(), NOW + seconds(90)), None);
     // A copy from the future would never be stale.
-    let copy = Revocations::copied([], NOW + seconds(61));
+    let copy = Revocations::copied(&list(NOW + seconds(61)));
     let stale = Some("undecided revocations_stale".to_owned());
     assert_eq!(cause(asking(&copy), &search(), NOW), stale);
 }
@@ -51,7 +57,7 @@ fn each_operation_may_have_a_bound_of_its_own_and_the_strictest_counts() {
     let scope = |text: &str| text.parse::<Scope>().unwrap();
     let later = NOW + Duration::from_secs(40);
     let stale = Some("undecided revocations_stale".to_owned());
-    let copy = Revocations::copied([], NOW);
+    let copy = Revocations::copied(&list(NOW));
     let looser = asking(&copy).max_staleness_of(scope("tools:call:search"), HOUR);
     assert_eq!(cause(looser, &search(), later), None);
     let other = asking(&copy).max_staleness_of(scope("tools:call:other"), HOUR);
@@ -68,7 +74,7 @@ fn each_operation_may_have_a_bound_of_its_own_and_the_strictest_counts() {
 fn what_is_revoked_is_refused_however_old_the_copy_is() {
     let store = Store::in_memory().unwrap();
     revoke(&store, Revocation::Agent { agent: "agent.researcher".into() });
-    let copy = Revocations::copied(&store.list_revocations().unwrap(), NOW);
+    let copy = Revocations::copied(&store.reader().revocation_list(NOW).unwrap());
     let much_later = NOW + Duration::from_secs(120);
     assert_eq!(cause(asking(&copy), &search(), much_later), Some("revoked".into()));
 }
@@ -106,6 +112,11 @@ fn revocations_are_forgotten_when_no_live_token_can_hold_them() {
     let last = store.reader().records(5).last().unwrap().unwrap().json;
     assert!(last.contains(r#""event":"collection""#), "{last}");
     assert_eq!(store.reader().verify().unwrap().revocations, 2);
+    // A copy of the list says what was forgotten, too.
+    let list = store.reader().revocation_list(NOW).unwrap();
+    let list = serde_json::from_str(&serde_json::to_string(&list).unwrap()).unwrap();
+    let verifier = asking(&Revocations::copied(&list));
+    assert_eq!(cause(verifier, &search(), NOW), Some("revocations_forgotten".into()));
     // A grant of that time is refused from now on, whatever the clock says.
     let verifier = asking(&store.revocations());
     assert_eq!(cause(verifier, &search(), NOW), Some("revocations_forgotten".into()));

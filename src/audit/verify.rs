@@ -1,6 +1,9 @@
 //! Verify: is this the log that was signed, whole and in order?
 
-use crate::audit::{AuditRecord, Checkpoint, Edge, LeafHash};
+use std::collections::BTreeMap;
+
+use crate::audit::{AuditEvent, AuditRecord, Checkpoint, Edge, LeafHash};
+use crate::revocation::RevocationNotice;
 
 /// Reads a log from its first record on, and knows its tree.
 ///
@@ -13,8 +16,9 @@ use crate::audit::{AuditRecord, Checkpoint, Edge, LeafHash};
 #[derive(Debug, Default)]
 pub struct LogReader {
     edge: Edge,
-    /// The roots to compare at the size of a checkpoint that is still to come.
-    expected: Vec<(u64, [u8; 32])>,
+    /// The root to compare at the size of a checkpoint.
+    expected: Option<(u64, [u8; 32])>,
+    in_force: BTreeMap<u64, RevocationNotice>,
 }
 
 /// A log that is not as it was signed.
@@ -41,6 +45,12 @@ pub enum LogError {
         /// The record.
         sequence: u64,
     },
+    /// It takes the place of an earlier revocation that it does not prolong.
+    #[error("record {sequence} takes the place of a revocation that it does not prolong")]
+    Prolongs {
+        /// The record.
+        sequence: u64,
+    },
     /// The whole differs from what was signed.
     #[error("the first {size} records are not those that the checkpoint signs")]
     Root {
@@ -64,9 +74,11 @@ pub enum LogError {
 }
 
 impl LogReader {
-    /// Compares what will be read with this checkpoint.
-    pub fn expect(&mut self, checkpoint: &Checkpoint) {
-        self.expected.push((checkpoint.size(), *checkpoint.root()));
+    /// A reader that compares what it reads with this checkpoint. What comes after the records that the
+    /// checkpoint signs continues them, and is signed by nobody yet.
+    pub fn expecting(checkpoint: &Checkpoint) -> LogReader {
+        let expected = Some((checkpoint.size(), *checkpoint.root()));
+        LogReader { expected, ..LogReader::default() }
     }
 
     /// Reads the next record, from its exact bytes.
@@ -88,11 +100,37 @@ impl LogReader {
         let mut edge = self.edge.clone();
         edge.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
         let root = edge.root().map_err(|_| LogError::Tree { sequence })?;
-        if self.expected.iter().any(|(size, expected)| *size == sequence && *expected != root) {
+        if self.expected.is_some_and(|(size, expected)| size == sequence && expected != root) {
             return Err(LogError::Root { size: sequence });
         }
+        self.take(&record)?;
         self.edge = edge;
         Ok(record)
+    }
+
+    /// What a record does to the revocations in force.
+    fn take(&mut self, record: &AuditRecord) -> Result<(), LogError> {
+        match &record.event {
+            AuditEvent::Revocation(notice) => {
+                if let Some(earlier) = notice.prolongs {
+                    let earlier = self.in_force.get(&earlier);
+                    // One that takes the place of another would be a way to revoke nothing any more.
+                    if !earlier.is_some_and(|earlier| notice.may_replace(earlier)) {
+                        return Err(LogError::Prolongs { sequence: record.sequence });
+                    }
+                }
+                notice.prolongs.map(|earlier| self.in_force.remove(&earlier));
+                self.in_force.insert(record.sequence, notice.clone());
+            }
+            AuditEvent::Collection(collection) => collection.forget(&mut self.in_force),
+            AuditEvent::Decision(_) | AuditEvent::Restoration(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The revocations that the records leave in force, by the numbers of their records.
+    pub(crate) fn in_force(&self) -> &BTreeMap<u64, RevocationNotice> {
+        &self.in_force
     }
 
     /// How many records were read.
@@ -116,7 +154,7 @@ impl LogReader {
     ///
     /// [`LogError::CutOff`] if an expected checkpoint signs more records.
     pub fn finish(&self) -> Result<(), LogError> {
-        match self.expected.iter().map(|(size, _)| *size).find(|size| *size > self.len()) {
+        match self.expected.map(|(size, _)| size).filter(|size| *size > self.len()) {
             Some(size) => Err(LogError::CutOff { len: self.len(), size }),
             None => Ok(()),
         }

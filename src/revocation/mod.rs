@@ -8,17 +8,17 @@ mod set;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::names::{self, NameError};
+use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub(crate) use set::InForce;
 pub use set::Revocations;
+pub(crate) use set::{InForce, Kept};
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -135,6 +135,18 @@ pub struct RevocationNotice {
     pub prolongs: Option<u64>,
 }
 
+impl RevocationNotice {
+    /// Whether it may take the place of an earlier one: the same, and covering no less.
+    pub(crate) fn may_replace(&self, earlier: &RevocationNotice) -> bool {
+        let lasts = match (earlier.expires, self.expires) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(earlier), Some(later)) => later >= earlier,
+        };
+        lasts && self.revocation == earlier.revocation && self.revoked >= earlier.revoked
+    }
+}
+
 /// A revocation that is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -144,6 +156,18 @@ pub struct RevocationEntry {
     /// What, since when, until when, by whom and why.
     #[serde(flatten)]
     pub notice: RevocationNotice,
+}
+
+/// What a store knows of revocations at a moment, for verifiers that decide on a copy
+/// ([`Revocations::copied`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationList {
+    /// When it was made.
+    pub as_of: Timestamp,
+    /// Grants issued up to this moment may be covered by revocations that were forgotten.
+    pub forgotten_until: Option<Timestamp>,
+    /// What is in force.
+    pub revocations: Vec<RevocationEntry>,
 }
 
 /// What of a chain is revoked.
@@ -213,11 +237,10 @@ pub trait RevocationSource: Send + Sync {
     /// which nothing is revoked undecided.
     fn knowledge(&self) -> Knowledge;
 
-    /// The verifier accepts grants with lives up to this: what covers them is not to be forgotten
-    /// earlier. Forgetting too early is not unsafe ([`RevokedBy::Forgotten`]), but refuses what is not
-    /// revoked.
-    fn keep_for(&self, longest_life: Duration) {
-        let _ = longest_life;
+    /// The verifier accepts lives up to these: what covers such tokens is not to be forgotten earlier.
+    /// A store that forgets too early nevertheless refuses what is not revoked ([`RevokedBy::Forgotten`]).
+    fn keep_for(&self, lifetimes: &Lifetimes) {
+        let _ = lifetimes;
     }
 }
 
@@ -234,8 +257,8 @@ impl<S: RevocationSource + ?Sized> RevocationSource for Arc<S> {
         (**self).knowledge()
     }
 
-    fn keep_for(&self, longest_life: Duration) {
-        (**self).keep_for(longest_life);
+    fn keep_for(&self, lifetimes: &Lifetimes) {
+        (**self).keep_for(lifetimes);
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
-use crate::profile::CLOCK_SKEW;
+use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{
-    Knowledge, Revocation, RevocationEntry, RevocationSource, RevocationsUnavailable, Revoked,
-    RevokedBy,
+    Knowledge, Revocation, RevocationEntry, RevocationList, RevocationSource,
+    RevocationsUnavailable, Revoked, RevokedBy,
 };
 use crate::timestamp::Timestamp;
 
@@ -25,6 +25,7 @@ struct Shared {
     set: RwLock<RevocationSet>,
     /// In seconds; 0 until a verifier says.
     longest_life: AtomicU64,
+    longest_call: AtomicU64,
 }
 
 /// A revocation in force, as far as decisions need it.
@@ -55,8 +56,9 @@ pub(crate) struct Kept {
     pub(crate) expires: Option<Timestamp>,
 }
 
-/// An id as the set holds it: the first half of a signature's point. Who would make another signature
-/// that begins alike must find a 128-bit collision, and would revoke one more token with it, not one less.
+/// An id as the set holds it: 128 bits of a signature's scalar (RFC 8032, section 5.1.6). A signer chooses
+/// the point, and can give many signatures the same; the scalar depends on what is signed, so that two that
+/// are alike here must be searched for by the 2^64.
 type ShortId = [u8; 16];
 
 /// A subject, of one root or of all.
@@ -91,32 +93,28 @@ impl Revocations {
     /// A set that a store keeps.
     pub(crate) fn of_store() -> Revocations {
         let set = RwLock::new(RevocationSet::default());
-        Revocations(Arc::new(Shared { set, longest_life: AtomicU64::new(0) }))
+        let (longest_life, longest_call) = (AtomicU64::new(0), AtomicU64::new(0));
+        Revocations(Arc::new(Shared { set, longest_life, longest_call }))
     }
 
-    /// A set with these revocations, as of a moment: a copy of another server's list, say.
-    pub fn copied<'a>(
-        entries: impl IntoIterator<Item = &'a RevocationEntry>,
-        as_of: Timestamp,
-    ) -> Revocations {
+    /// A set that knows what a list knows: a copy of another server's, say.
+    pub fn copied(list: &RevocationList) -> Revocations {
         let revocations = Revocations::of_store();
-        revocations.renew(entries, as_of);
+        revocations.write().knowledge = Source::CopiedAt(list.as_of);
+        revocations.renew(list);
         revocations
     }
 
-    /// Adds what a newer copy of the list has. A list that is older than the last is refused: it
-    /// knows less.
-    pub fn renew<'a>(
-        &self,
-        entries: impl IntoIterator<Item = &'a RevocationEntry>,
-        as_of: Timestamp,
-    ) {
+    /// Adds what another copy of the list knows. What is known already stays known.
+    ///
+    /// To a set that a store keeps, this adds what that store does not record.
+    pub fn renew(&self, list: &RevocationList) {
         let mut set = self.write();
-        entries.into_iter().for_each(|entry| set.add(InForce::from(entry)));
-        set.knowledge = match set.knowledge {
-            Source::CopiedAt(before) => Source::CopiedAt(before.max(as_of)),
-            _ => Source::CopiedAt(as_of),
-        };
+        list.revocations.iter().for_each(|entry| set.add(InForce::from(entry)));
+        set.forgotten_until = set.forgotten_until.max(list.forgotten_until);
+        if let Source::CopiedAt(before) = set.knowledge {
+            set.knowledge = Source::CopiedAt(before.max(list.as_of));
+        }
     }
 
     /// The store that keeps it adds what it has written.
@@ -156,6 +154,11 @@ impl Revocations {
     /// The longest life of a grant that a verifier says it accepts.
     pub(crate) fn longest_life(&self) -> Duration {
         Duration::from_secs(self.0.longest_life.load(Ordering::Relaxed))
+    }
+
+    /// The longest life of a call-bound presentation that a verifier says it accepts.
+    pub(crate) fn longest_call(&self) -> Duration {
+        Duration::from_secs(self.0.longest_call.load(Ordering::Relaxed))
     }
 
     /// Whether one of these ids is revoked. For lookups outside a verifier; it says nothing of subjects,
@@ -200,14 +203,15 @@ impl RevocationSource for Revocations {
         }
     }
 
-    fn keep_for(&self, longest_life: Duration) {
-        self.0.longest_life.fetch_max(longest_life.as_secs(), Ordering::Relaxed);
+    fn keep_for(&self, lifetimes: &Lifetimes) {
+        self.0.longest_life.fetch_max(lifetimes.grant.as_secs(), Ordering::Relaxed);
+        self.0.longest_call.fetch_max(lifetimes.call.as_secs(), Ordering::Relaxed);
     }
 }
 
 fn short(id: &RevocationId) -> ShortId {
     let mut short = ShortId::default();
-    short.copy_from_slice(&id.as_bytes()[..16]);
+    short.copy_from_slice(&id.as_bytes()[32..48]);
     short
 }
 

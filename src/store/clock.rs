@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::profile::CLOCK_SKEW;
 use crate::timestamp::Timestamp;
 
-/// A step ahead that is longer than this counts as a jump. A store that is in use is told the time more
-/// often; one that lay idle for longer waits once more before it forgets.
+/// A step ahead that is longer than this counts as a jump. A store that is kept open is told the time more
+/// often; for one that is not, somebody has to vouch for the clock before anything is forgotten.
 pub(super) const LONGEST_STEP: Duration = Duration::from_secs(3600);
 
 /// How much longer than a token can live its revocation is kept: for clocks that differ, many times over.
@@ -57,6 +57,11 @@ impl Clock {
             }
             _ => self.high_water = Some(now),
         }
+    }
+
+    /// Of two states of the clock the one that has been told more.
+    pub(super) fn later(self, other: Clock) -> Clock {
+        if other.high_water >= self.high_water { other } else { self }
     }
 
     /// The moment to which new revocations count: now, or the latest moment ever told if the clock went

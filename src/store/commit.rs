@@ -139,6 +139,7 @@ impl Inner {
     fn commit(&self, batch: &mut VecDeque<Waiting>, bulk: impl Fn(&Waiting) -> bool) {
         let (mut core, short_of_room) = self.core_with_room();
         let before = core.edge.clone();
+        core.begin();
         let mut entries = Vec::new();
         let mut answers: Vec<(SyncSender<Word>, Result<Answer, StoreError>)> = Vec::new();
         let mut bytes = core.unwritten_bytes;
@@ -171,12 +172,20 @@ impl Inner {
             };
             answers.push((word, answer));
         }
+        let known = before.size();
         let written = self.write_frame(&mut core, entries, before);
+        core.end();
         drop(core);
         for (word, answer) in answers {
-            let answer = match &written {
-                Ok(()) => answer,
-                Err(problem) => answer.and(Err(StoreError::Engine(problem.clone()))),
+            let answer = match (&written, answer) {
+                (Ok(()), answer) => answer,
+                // What was in force before still is.
+                (Err(_), Ok(Answer::Revoked(receipts)))
+                    if receipts.iter().all(|receipt| receipt.sequence() <= known) =>
+                {
+                    Ok(Answer::Revoked(receipts))
+                }
+                (Err(problem), answer) => answer.and(Err(StoreError::Engine(problem.clone()))),
             };
             let _ = word.send(Word::Done(answer));
         }
@@ -240,9 +249,13 @@ impl Inner {
             folded = self.fold();
         }
         let problem = folded.err().map_or("it is too slow".to_owned(), |error| error.to_string());
-        let problem =
-            format!("the journal is full, and the database does not take it over: {problem}");
-        (self.core(), Some(problem))
+        let core = self.core();
+        let why = match core.doubtful {
+            Some(_) => "a write failed, and it is not known yet whether it is there nevertheless",
+            None => "the journal is full, and the database does not take it over",
+        };
+        let problem = format!("{why}: {problem}");
+        (core, Some(problem))
     }
 
     fn revoke_bulk(

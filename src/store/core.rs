@@ -12,7 +12,9 @@ use crate::audit::{
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
-use crate::revocation::{Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking};
+use crate::revocation::{
+    Kept, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
+};
 use crate::store::StoreError;
 use crate::store::clock::{Clock, GRACE, Moments};
 use crate::store::engine::Engine;
@@ -34,6 +36,7 @@ pub(super) struct Core {
     pub(super) latest: Option<Timestamp>,
     pub(super) epoch: u64,
     pub(super) longest_life: Duration,
+    pub(super) longest_call: Duration,
     pub(super) forgotten_until: Option<Timestamp>,
     pub(super) forgotten_presentations: Moments,
     pub(super) unseen: u64,
@@ -50,9 +53,11 @@ pub(super) struct Core {
     pub(super) folding: Arc<Vec<Entry>>,
     /// The presentations among all those.
     pub(super) recent: HashMap<RevocationId, Timestamp, ahash::RandomState>,
+    /// The edge before a batch that is being recorded.
+    interrupted: Option<Edge>,
     /// The last record that is in the journal or the database.
     pub(super) written: LeafHash,
-    /// The blocks that are remembered, by the first half of their ids' points.
+    /// The blocks that are remembered, by a part of their ids.
     pub(super) seen: HashSet<[u8; 16], ahash::RandomState>,
 }
 
@@ -110,16 +115,37 @@ impl Core {
             epoch: state.epoch,
             longest_life: Duration::from_secs(state.longest_life_seconds)
                 .max(Lifetimes::default().grant),
+            longest_call: Duration::from_secs(state.longest_call_seconds)
+                .max(Lifetimes::default().call),
             forgotten_until: state.forgotten_until,
             forgotten_presentations: state.forgotten_presentations.clone(),
             unseen: state.unseen,
             unwritten: Vec::new(),
             doubtful: None,
+            interrupted: None,
             unwritten_bytes: 0,
             pending: Vec::new(),
             folding: Arc::default(),
             recent: HashMap::default(),
             seen: HashSet::default(),
+        }
+    }
+
+    /// What is recorded from now on stands only with [`Core::end`].
+    pub(super) fn begin(&mut self) {
+        self.interrupted = Some(self.edge.clone());
+    }
+
+    /// What was recorded stands, or was taken back.
+    pub(super) fn end(&mut self) {
+        self.interrupted = None;
+    }
+
+    /// A panic in the middle of a batch has answered nobody: what it had recorded never was. What it
+    /// noted stays noted, which can only refuse.
+    pub(super) fn recover_from_panic(&mut self) {
+        if let Some(before) = self.interrupted.take() {
+            self.edge = before;
         }
     }
 
@@ -180,15 +206,13 @@ impl Core {
         revoking: &Revoking,
         now: Timestamp,
         known: &Revocations,
-        fresh: &mut HashMap<Revocation, u64>,
+        fresh: &mut HashMap<Revocation, (Kept, Timestamp)>,
     ) -> Result<(Option<Entry>, Receipt), StoreError> {
-        if let Some(sequence) = fresh.get(&revoking.revocation) {
-            return Ok((None, Receipt::AlreadyRevoked { sequence: *sequence }));
-        }
         let moment = self.clock.base(now);
         let life = self.longest_life.max(known.longest_life());
         let expires = revoking.revocation.expires().then(|| moment + life + GRACE);
-        let before = known.find(&revoking.revocation);
+        let before = fresh.get(&revoking.revocation).copied();
+        let before = before.or_else(|| known.find(&revoking.revocation));
         if let Some((kept, since)) = before {
             // To revoke a block, a key or a name again changes nothing, unless it makes it last
             // notably longer; a subject's grants are covered up to the moment.
@@ -205,7 +229,7 @@ impl Core {
         let sequence = self.next();
         let notice = RevocationNotice {
             revocation: revoking.revocation.clone(),
-            revoked: moment,
+            revoked: before.map_or(moment, |(_, since)| moment.max(since)),
             expires,
             by: revoking.by.clone(),
             reason: revoking.reason.clone(),
@@ -213,7 +237,7 @@ impl Core {
         };
         let effect = Effect::Revoke(RevocationEntry { sequence, notice: notice.clone() });
         let entry = self.record(now, AuditEvent::Revocation(notice), vec![effect])?;
-        fresh.insert(revoking.revocation.clone(), sequence);
+        fresh.insert(revoking.revocation.clone(), (Kept { sequence, expires }, moment));
         Ok((Some(entry), Receipt::Revoked { sequence }))
     }
 
@@ -324,8 +348,9 @@ pub(super) fn covers_until(revoked: Timestamp) -> Timestamp {
     revoked + CLOCK_SKEW
 }
 
+/// A part of a signature's scalar, which its signer cannot choose.
 pub(super) fn short(id: &RevocationId) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(&id.as_bytes()[..16]);
+    short.copy_from_slice(&id.as_bytes()[32..48]);
     short
 }

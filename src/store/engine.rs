@@ -31,7 +31,10 @@ pub(super) struct Engine {
 enum Slot {
     Open(Database),
     ReadOnly(Database),
+    /// Between two attempts.
     Closed,
+    /// For good: the store was closed, and the file may be somebody else's.
+    Shut,
 }
 
 impl Engine {
@@ -79,7 +82,9 @@ impl Engine {
         let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &*slot {
             Slot::Open(database) | Slot::ReadOnly(database) => read(&database.begin_read()?),
-            Slot::Closed => Err(StoreError::Engine("the database is closed".to_owned())),
+            Slot::Closed | Slot::Shut => {
+                Err(StoreError::Engine("the database is closed".to_owned()))
+            }
         }
     }
 
@@ -122,6 +127,9 @@ impl Engine {
     /// Opens the database again after a failure; if it cannot be written, for reading.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         let mut slot = self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if matches!(*slot, Slot::Shut) {
+            return Err(StoreError::Stopped);
+        }
         // The files are locked until the old one is gone.
         *slot = Slot::Closed;
         let path = self.site.path();
@@ -149,7 +157,7 @@ impl Engine {
 
     /// Closes the file. What was written is on disk already.
     pub(super) fn close(&self) {
-        *self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Slot::Closed;
+        *self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Slot::Shut;
     }
 }
 

@@ -56,6 +56,10 @@ impl Inner {
         let state = self.engine.read(read_state)?;
         let mut core = self.core();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
+        if core.doubtful.is_none() && state.records > core.edge.size() {
+            let problem = "it has records that were not written here";
+            return Err(StoreError::damaged(self.engine.site().path(), problem));
+        }
         if state.records + 1 < first {
             let problem = "records between the database and the journal are missing";
             return Err(StoreError::damaged(self.engine.site().path(), problem));
@@ -176,10 +180,12 @@ impl Inner {
         }
         let before = core.edge.clone();
         core.observe(now, TimeSource::Clock);
+        core.begin();
         let (entries, something, made) = match make(&mut core) {
             Ok(made) => made,
             Err(error) => {
                 core.edge = before;
+                core.end();
                 return Err(error);
             }
         };
@@ -191,6 +197,7 @@ impl Inner {
             more(writing, something)?;
             keep_state(writing, &mut state)
         });
+        core.end();
         if let Err(error) = written {
             core.unnote(&entries);
             core.edge = before;
@@ -216,6 +223,7 @@ impl Inner {
             forgotten_until: core.forgotten_until,
             forgotten_presentations: core.forgotten_presentations.clone(),
             longest_life_seconds: core.longest_life.max(self.revocations.longest_life()).as_secs(),
+            longest_call_seconds: core.longest_call.max(self.revocations.longest_call()).as_secs(),
             unseen: core.unseen,
         }
     }
@@ -262,6 +270,7 @@ fn worth_writing(known: &State, state: &State) -> bool {
     known.clock.jumped != state.clock.jumped
         || high(known).abs_diff(high(state)) >= NOTABLE_STEP_SECONDS
         || known.longest_life_seconds < state.longest_life_seconds
+        || known.longest_call_seconds < state.longest_call_seconds
 }
 
 fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::audit::{CheckpointSigner, Settlement};
 use crate::revocation::Revocations;
@@ -55,7 +55,7 @@ struct Bell {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in between leaves entries that were not answered, at worst.
+    // What a panic can leave half done is the edge of the log, of which `core` takes care.
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -81,7 +81,9 @@ impl Inner {
     }
 
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
-        lock(&self.core)
+        let mut core = lock(&self.core);
+        core.recover_from_panic();
+        core
     }
 
     pub(super) fn trouble(&self) -> MutexGuard<'_, Trouble> {
@@ -108,7 +110,10 @@ impl Inner {
             let before = core.edge.clone();
             self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
         }
-        let (entry, settlement) = core.settle(settling, &self.engine)?;
+        core.begin();
+        let settled = core.settle(settling, &self.engine);
+        core.end();
+        let (entry, settlement) = settled?;
         core.unwritten_bytes += frame_bytes(&entry);
         core.unwritten.push(entry);
         drop(core);
@@ -141,42 +146,51 @@ impl Inner {
         }
     }
 
-    /// The thread: folds every second, and sooner when there is much.
+    /// The thread: folds every second, and sooner when there is much. It measures how long it waits; what
+    /// time it is, it does not ask.
+    #[allow(clippy::disallowed_methods, reason = "how long a wait took, not what time it is")]
     pub(super) fn run(self: &Arc<Self>) {
-        let mut waited = Duration::ZERO;
+        let mut folded = Instant::now();
+        let mut write_at: Option<Instant> = None;
         loop {
+            let now = Instant::now();
+            let fold_at = folded + FOLD_EVERY;
+            let next = write_at.map_or(fold_at, |write| write.min(fold_at));
             let mut bell = lock(&self.bell);
-            let step = if bell.write_soon { WRITE_EVERY } else { FOLD_EVERY };
-            if !bell.fold && !self.stopped.load(Ordering::Acquire) {
-                let (rung, timeout) = self
+            if !bell.fold && next > now && !self.is_stopped() {
+                let (rung, _) = self
                     .rung
-                    .wait_timeout(bell, step)
+                    .wait_timeout(bell, next - now)
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
                 bell = rung;
-                waited += if timeout.timed_out() { step } else { Duration::ZERO };
-                if !timeout.timed_out() && !bell.fold {
-                    // A buffered record came: wait for its moment.
-                    if !self.stopped.load(Ordering::Acquire) {
-                        continue;
-                    }
-                }
             }
-            let fold = std::mem::take(&mut bell.fold) || waited >= FOLD_EVERY;
-            let write = std::mem::take(&mut bell.write_soon);
+            let now = Instant::now();
+            if bell.write_soon && write_at.is_none() {
+                write_at = Some(now + WRITE_EVERY);
+            }
+            let fold = std::mem::take(&mut bell.fold) || now >= fold_at;
+            let write = write_at.is_some_and(|write| now >= write);
+            if write {
+                (bell.write_soon, write_at) = (false, None);
+            }
             drop(bell);
-            if self.stopped.load(Ordering::Acquire) {
+            if self.is_stopped() {
                 return;
             }
             if write {
                 self.write_buffered();
             }
             if fold {
-                waited = Duration::ZERO;
+                folded = now;
                 self.heal();
                 // What goes wrong is in `trouble`, and is tried again.
                 let _ = self.fold();
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     /// Ends the thread.
@@ -192,6 +206,8 @@ impl Inner {
         let _ = self.fold();
         self.revocations.close();
         self.engine.close();
+        // The system takes a lock with the process at the latest.
+        let _ = self.core().journal.close();
     }
 
     /// Records a decision durably.

@@ -12,8 +12,9 @@
 //! frame at the end is one that was not, and anything else is damage.
 
 use std::io;
+use std::ops::Bound;
 
-use redb::StorageBackend;
+use redb::{BackendError, StorageBackend};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -90,6 +91,21 @@ impl Journal {
         backend.sync_data()
     }
 
+    /// Keeps other writers out for as long as the journal is open: the database is not locked while it is
+    /// opened again after a failure.
+    pub(super) fn lock(&self) -> Result<(), JournalError> {
+        match self.backend.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
+            Ok(true) | Err(BackendError::Unsupported) => Ok(()),
+            Ok(false) => Err(JournalError::InUse),
+            Err(error) => Err(JournalError::Io(io::Error::other(error.to_string()))),
+        }
+    }
+
+    /// Lets other writers in.
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.backend.close()
+    }
+
     /// Opens a journal, all of whose records the database will have before the next frame is written.
     pub(super) fn open(backend: Backend, store: &[u8; 16]) -> Result<Journal, JournalError> {
         let len = backend.len()?;
@@ -110,22 +126,27 @@ impl Journal {
         Ok(Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false })
     }
 
+    /// Every whole frame, in the order of their records.
+    pub(super) fn frames(&self) -> Result<Vec<Frame>, JournalError> {
+        let mut found = Vec::new();
+        for segment in 0..2 {
+            found.extend(self.scan(segment)?);
+        }
+        found.sort_by_key(|frame| frame.first);
+        Ok(found)
+    }
+
     /// The frames that continue a log of `records` records, the last of which has the hash `last`.
     pub(super) fn read(
         &self,
         mut records: u64,
         mut last: LeafHash,
     ) -> Result<Vec<Frame>, JournalError> {
-        let mut found = Vec::new();
-        for segment in 0..2 {
-            found.extend(self.scan(segment)?);
-        }
-        // Of frames that were written again at the same place in the log, the later one overwrote the
-        // earlier: a segment cannot hold both.
-        found.sort_by_key(|frame| frame.first);
         let mut frames = Vec::new();
-        for frame in found {
-            if frame.last() <= records {
+        for frame in self.frames()? {
+            // The database takes over whole frames: one that it has a part of was never acknowledged,
+            // and other records stand in its place.
+            if frame.first <= records {
                 continue;
             }
             if frame.first != records + 1 || frame.previous != last {
@@ -272,20 +293,21 @@ impl Frame {
         let head: Head = serde_json::from_slice(payload.get(4..4 + head_len)?).ok()?;
         let mut rest = payload.get(4 + head_len..)?;
         let mut entries = Vec::with_capacity(head.sizes.len());
+        first.checked_add(head.sizes.len() as u64)?;
         for (sequence, (json, effects, hashes)) in (first..).zip(head.sizes) {
             let json = take(&mut rest, json)?.to_vec();
             let effects = match take(&mut rest, effects)? {
                 [] => Vec::new(),
                 effects => serde_json::from_slice(effects).ok()?,
             };
-            let hashes = take(&mut rest, 32 * hashes)?;
+            let hashes = take(&mut rest, hashes.checked_mul(32)?)?;
             let hashes = hashes.chunks_exact(32).map(|hash| hash.try_into().ok());
             entries.push(Entry { sequence, hashes: hashes.collect::<Option<_>>()?, json, effects });
         }
         Some(Frame { first, previous, clock: head.clock, entries })
     }
 
-    fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         (self.first + self.entries.len() as u64).saturating_sub(1)
     }
 }
@@ -320,4 +342,6 @@ pub(super) enum JournalError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Damaged(&'static str),
+    #[error("it is in use by another process")]
+    InUse,
 }

@@ -58,8 +58,12 @@ impl Lineage {
         }
         lineage.revocations = revocations;
         for block in blocks {
-            let place = lineage.blocks.len();
-            if lineage.places.insert(block.id, place).is_none() {
+            // A block that is taken over meanwhile comes from the journal and from the database.
+            if let std::collections::hash_map::Entry::Vacant(vacant) =
+                lineage.places.entry(block.id)
+            {
+                let place = lineage.blocks.len();
+                vacant.insert(place);
                 lineage.children.entry(block.parent).or_default().push(place);
                 lineage.blocks.push(block);
             }

@@ -170,7 +170,10 @@ impl Store {
     /// or the machine loses the last `at_most` of them, or those of the last tenth of a second,
     /// whichever are fewer. Revocations and call-bound presentations are on disk first all the same.
     pub fn losing_at_most(mut self, at_most: usize) -> Store {
-        self.recording = Recording::Buffered { at_most };
+        self.recording = match at_most {
+            0 => Recording::Durable,
+            _ => Recording::Buffered { at_most },
+        };
         self
     }
 

@@ -41,6 +41,7 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     journal.map_err(|error| StoreError::file(site.path(), error))?;
     let signer = CheckpointSigner::new(&id, key)?;
     let journal = open_journal(&*site, &id)?;
+    journal.lock().map_err(|error| journal_error(site.path(), error))?;
     let core = Core::new(journal, Edge::default(), &state);
     let inner = Inner::new(engine, core, Revocations::of_store(), signer);
     inner.sign()?;
@@ -61,6 +62,9 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     engine.read(|reading| compare(reading, &state, path))?;
 
     let journal = open_journal(&*site, &id)?;
+    if site.is_written() {
+        journal.lock().map_err(|error| journal_error(path, error))?;
+    }
     let frames = journal.read(state.records, state.last);
     let frames = frames.map_err(|error| journal_error(path, error))?;
     let edge = engine.read(|reading| {
@@ -71,7 +75,7 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     core.seen = engine.read(read_seen)?;
     let mut heads = Heads::new(&engine, &checkpoint, &state)?;
     for frame in frames {
-        core.clock = frame.clock;
+        core.clock = core.clock.later(frame.clock);
         for entry in frame.entries {
             core.replay(entry)?;
             heads.reached(core.edge.size(), core.edge.root()?);
@@ -156,7 +160,10 @@ fn identify(reading: &ReadTransaction, path: Option<&Path>) -> Result<Identity, 
 /// Whose database this is, a backup or not.
 pub(super) fn identity(reading: &ReadTransaction, path: &Path) -> Result<Identity, StoreError> {
     let foreign = || StoreError::Foreign { path: path.to_owned() };
-    let meta = reading.open_table(META).map_err(|_| foreign())?;
+    let meta = reading.open_table(META).map_err(|error| match error {
+        redb::TableError::TableDoesNotExist(_) => foreign(),
+        error => StoreError::damaged(Some(path), error),
+    })?;
     let format = meta.get(FORMAT.0)?.ok_or_else(foreign)?;
     if format.value() != FORMAT.1 {
         return Err(foreign());
@@ -254,6 +261,9 @@ fn journal_error(path: Option<&Path>, error: JournalError) -> StoreError {
         JournalError::Damaged(problem) => {
             StoreError::damaged(path, format!("of its journal: {problem}"))
         }
+        JournalError::InUse => {
+            StoreError::InUse { path: path.unwrap_or(Path::new("in memory")).to_owned() }
+        }
     }
 }
 
@@ -273,6 +283,9 @@ fn without_checkpoint(site: &dyn Site) -> StoreError {
     };
     match backend.read(0, &mut start) {
         Ok(()) if start == REDB => missing(path, ".checkpoint"),
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            StoreError::file(path, error)
+        }
         _ => StoreError::Foreign { path: path.unwrap_or(Path::new("in memory")).to_owned() },
     }
 }

@@ -1,6 +1,6 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,16 +9,20 @@ use tlog_tiles::prove_record;
 
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
+    tree_hash,
 };
-use crate::revocation::{InForce, RevocationEntry};
+use crate::revocation::{InForce, RevocationEntry, RevocationList};
 use crate::store::StoreError;
 use crate::store::commit::revoked_by;
 use crate::store::engine::builder;
 use crate::store::inner::Inner;
 use crate::store::lineage::Lineage;
 use crate::store::opening::{self, identity, read_revocations};
-use crate::store::schema::{Effect, LOG, SEEN, SeenBlock, StoredHashes, decode, json_of};
+use crate::store::schema::{
+    Effect, LOG, SEEN, SeenBlock, StoredHashes, decode, json_of, read_state,
+};
 use crate::store::site::{Files, Site, Untouched};
+use crate::timestamp::Timestamp;
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
@@ -94,6 +98,10 @@ impl StoreReader {
 
     fn follow(path: &Path) -> Result<StoreReader, StoreError> {
         let files = Files::at(path);
+        // Another reader may have it, only for a moment, and then nobody brings the database up to date.
+        if !files.has_writer().map_err(|error| StoreError::file(Some(path), error))? {
+            return Err(StoreError::InUse { path: path.to_owned() });
+        }
         let database = builder(&files).open_read_only(path);
         let database = database.map_err(|error| StoreError::opening(Some(path), error))?;
         let reader =
@@ -125,6 +133,17 @@ impl StoreReader {
         Ok(entries)
     }
 
+    /// What is known of revocations now, for verifiers elsewhere that decide on a copy.
+    pub fn revocation_list(&self, now: Timestamp) -> Result<RevocationList, StoreError> {
+        // The revocations first: what is forgotten meanwhile is in the list, or under the mark.
+        let revocations = self.revocations()?;
+        let forgotten_until = match &self.0 {
+            Source::Open(inner) => inner.core().forgotten_until,
+            Source::Followed { .. } => self.read(read_state)?.forgotten_until,
+        };
+        Ok(RevocationList { as_of: now, forgotten_until, revocations })
+    }
+
     /// The chains that were verified here.
     pub fn lineage(&self) -> Result<Lineage, StoreError> {
         let newer: Vec<SeenBlock> = match &self.0 {
@@ -143,7 +162,7 @@ impl StoreReader {
             let table = reading.open_table(SEEN)?;
             let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
             let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
-            Ok((blocks, super::schema::read_state(reading)?.unseen))
+            Ok((blocks, read_state(reading)?.unseen))
         })?;
         Ok(Lineage::new(known.into_iter().chain(newer), unseen, self.revocations()?))
     }
@@ -267,7 +286,7 @@ impl StoreReader {
     }
 
     /// Reads the whole log and compares it with the last checkpoint, with the hashes that the tree
-    /// stores, and with the revocations that are in force.
+    /// stores, and with the revocations that are in force; all as of one moment.
     ///
     /// # Errors
     ///
@@ -276,44 +295,36 @@ impl StoreReader {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;
         }
-        let damaged = |problem: String| StoreError::damaged(self.path(), problem);
         let checkpoint = self.checkpoint()?;
-        let mut reader = LogReader::default();
-        reader.expect(&checkpoint);
-        let mut in_force = BTreeMap::new();
-        for line in self.records(1) {
-            let line = line?;
-            let record =
-                reader.next(line.json.as_bytes()).map_err(|error| damaged(error.to_string()))?;
-            match record.event {
-                AuditEvent::Revocation(notice) => {
-                    notice.prolongs.map(|earlier| in_force.remove(&earlier));
-                    in_force.insert(record.sequence, notice);
-                }
-                AuditEvent::Collection(collection) => {
-                    collection.forget(&mut in_force);
-                }
-                AuditEvent::Decision(_) | AuditEvent::Restoration(_) => {}
+        let damaged = |problem: String| StoreError::damaged(self.path(), problem);
+        self.read(|reading| {
+            let table = reading.open_table(LOG)?;
+            let mut log = LogReader::expecting(&checkpoint);
+            for row in table.iter()? {
+                let (sequence, row) = row?;
+                let read = log.next(json_of(row.value(), sequence.value())?);
+                read.map_err(|error| damaged(error.to_string()))?;
             }
-        }
-        reader.finish().map_err(|error| damaged(error.to_string()))?;
-        let stored = self.read(|reading| {
-            let log = reading.open_table(LOG)?;
-            Ok(crate::audit::tree_hash(reader.len(), &StoredHashes(&log))?)
-        });
-        // A log that another process writes to may be longer than what was read first.
-        if stored.ok() != reader.root() {
-            return Err(damaged("the tree's hashes are not those of the records".to_owned()));
-        }
-        let known: BTreeMap<_, _> =
-            self.revocations()?.into_iter().map(|entry| (entry.sequence, entry.notice)).collect();
-        let differing =
-            in_force.iter().find(|(sequence, notice)| known.get(*sequence) != Some(*notice));
-        if let Some((sequence, _)) = differing {
-            return Err(damaged(format!("the revocation of record {sequence} is not in force")));
-        }
-        let revocations = in_force.len() as u64;
-        Ok(Verified { records: reader.len(), checkpoint, revocations })
+            log.finish().map_err(|error| damaged(error.to_string()))?;
+            let stored = tree_hash(log.len(), &StoredHashes(&table))?;
+            if Some(stored) != log.root() {
+                let problem = "the tree's hashes are not those of the records";
+                return Err(damaged(problem.to_owned()));
+            }
+            let known = read_revocations(reading)?;
+            let told = log.in_force().iter().map(|(sequence, notice)| InForce {
+                sequence: *sequence,
+                revocation: notice.revocation.clone(),
+                revoked: notice.revoked,
+                expires: notice.expires,
+            });
+            if !told.eq(known.iter().cloned()) {
+                let problem = "the revocations in force are not those of the records";
+                return Err(damaged(problem.to_owned()));
+            }
+            let revocations = known.len() as u64;
+            Ok(Verified { records: log.len(), checkpoint: checkpoint.clone(), revocations })
+        })
     }
 
     /// The file by which people know it; `None` in memory.

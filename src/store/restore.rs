@@ -4,9 +4,9 @@
 //! the records since (an export, or what is left of the damaged store), up to what the last checkpoint
 //! signs; or on somebody's word that the rest may be lost, and then every grant issued so far is refused.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
@@ -17,10 +17,11 @@ use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::RevocationEntry;
 use crate::store::StoreError;
+use crate::store::clock::Clock;
 use crate::store::core::covers_until;
 use crate::store::engine::Engine;
 use crate::store::fold::{apply, keep_state};
-use crate::store::journal::Journal;
+use crate::store::journal::{Frame, Journal};
 use crate::store::opening::{Identity, identity, open_journal};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
@@ -89,15 +90,22 @@ pub fn restore(
     )?;
     let evidence = source.evidence(&signer, &files, from, checkpoint)?;
     let mut log = Log::new(&evidence);
+    let frames = source.frames();
     let unreadable = source.read_into(&mut log);
+    log.follow(frames.as_deref().unwrap_or_default());
     let records = log.entries.len() as u64;
     log.exported = true;
     for line in tail {
         log.replay(&line)?;
     }
+    log.exported = false;
+    log.follow(frames.as_deref().unwrap_or_default());
     let replayed = log.entries.len() as u64 - records;
-    let known = evidence.last.as_ref().map(Checkpoint::size);
-    let whole = known.is_some_and(|size| log.reader.len() >= size);
+    // How much there was: what was signed, and what the journal says was acknowledged after it.
+    let in_journal = frames.iter().flatten().map(Frame::last).max().unwrap_or(0);
+    let known = evidence.last.as_ref().map(|last| last.size().max(in_journal));
+    let whole = frames.is_ok() && known.is_some_and(|size| log.reader.len() >= size);
+    let unreadable = unreadable.or(frames.err());
     if !whole && loss == Loss::Refused {
         return Err(lossy(records + replayed, known, unreadable.as_deref()));
     }
@@ -112,7 +120,7 @@ pub fn restore(
         files.unmake_but_checkpoint();
         return Err(error);
     }
-    let revocations = log.in_force.len() as u64;
+    let revocations = log.reader.in_force().len() as u64;
     Ok(Restored { records, replayed, revocations, unreadable, accepted_loss })
 }
 
@@ -137,8 +145,7 @@ fn is_checkpoint(path: &Path) -> bool {
 struct Source {
     database: Database,
     identity: Identity,
-    /// Frames of the journal, for a store that was not closed.
-    journal: Option<Journal>,
+    is_backup: bool,
     path: PathBuf,
 }
 
@@ -164,8 +171,19 @@ impl Source {
         };
         let identity = contained(|| identity(&database.begin_read()?, path));
         let identity = identity.unwrap_or_else(|| Err(beyond_reading(path)))?;
-        let journal = open_journal(&site, &identity.id).ok();
-        Ok(Source { database, identity, journal, path: path.to_owned() })
+        let is_backup = database.begin_read()?.open_table(META)?.get(BACKUP)?.is_some();
+        Ok(Source { database, identity, is_backup, path: path.to_owned() })
+    }
+
+    /// What the journal has, whether or not it continues what the database has; a backup has none.
+    fn frames(&self) -> Result<Vec<Frame>, String> {
+        if self.is_backup {
+            return Ok(Vec::new());
+        }
+        let site = super::site::Untouched(Files::at(&self.path));
+        let journal = open_journal(&site, &self.identity.id);
+        let frames = journal.map_err(|error| error.to_string());
+        frames.and_then(|journal| journal.frames().map_err(|error| error.to_string()))
     }
 
     /// The checkpoints that say how much there was.
@@ -178,17 +196,26 @@ impl Source {
     ) -> Result<Evidence, StoreError> {
         let verify = |text: &str| Checkpoint::verify(text, signer.key());
         let mut last = given.map(verify).transpose()?;
-        let is_backup = self.database.begin_read()?.open_table(META)?.get(BACKUP)?.is_some();
-        let mut beside = vec![target.checkpoint()];
+        let mut sites = vec![target];
         // A backup's own checkpoint says nothing of what came after it.
-        if !is_backup {
-            beside.push(Files::at(from).checkpoint());
+        let own = Files::at(from);
+        if !self.is_backup {
+            sites.push(&own);
         }
-        for text in beside.into_iter().flatten().flatten() {
-            // One of another store is none for this one.
-            if let Ok(checkpoint) = verify(&text)
-                && last.as_ref().is_none_or(|last| checkpoint.size() > last.size())
-            {
+        for site in sites {
+            let text = site.checkpoint().map_err(|error| StoreError::file(site.path(), error))?;
+            let Some(text) = text else { continue };
+            let checkpoint = verify(&text).map_err(|error| {
+                StoreError::Restoring(format!(
+                    "the checkpoint beside {}: {error}; if it belongs to another store, take it away",
+                    site.path().unwrap_or(from).display()
+                ))
+            })?;
+            // What was signed in a later epoch is later, however much it is.
+            let later = |last: &Checkpoint| {
+                (checkpoint.epoch(), checkpoint.size()) > (last.epoch(), last.size())
+            };
+            if last.as_ref().is_none_or(later) {
                 last = Some(checkpoint);
             }
         }
@@ -203,14 +230,6 @@ impl Source {
             for row in table.iter()? {
                 let (sequence, row) = row?;
                 log.push(json_of(row.value(), sequence.value())?)?;
-            }
-            let journal = self.journal.as_ref();
-            let frames = journal.map(|journal| journal.read(log.reader.len(), log.edge.last()));
-            let frames = frames.transpose().map_err(|error| {
-                StoreError::damaged(Some(&self.path), format!("of its journal: {error}"))
-            })?;
-            for entry in frames.into_iter().flatten().flat_map(|frame| frame.entries) {
-                log.push(&entry.json)?;
             }
             Ok(())
         };
@@ -253,7 +272,6 @@ struct Log {
     reader: LogReader,
     edge: Edge,
     entries: Vec<Entry>,
-    in_force: BTreeMap<u64, RevocationEntry>,
     forgotten_until: Option<Timestamp>,
     latest: Timestamp,
     /// How many records the last checkpoint signs.
@@ -264,15 +282,11 @@ struct Log {
 
 impl Log {
     fn new(evidence: &Evidence) -> Log {
-        let mut reader = LogReader::default();
-        if let Some(checkpoint) = &evidence.last {
-            reader.expect(checkpoint);
-        }
+        let reader = evidence.last.as_ref().map_or(LogReader::default(), LogReader::expecting);
         Log {
             reader,
             edge: Edge::default(),
             entries: Vec::new(),
-            in_force: BTreeMap::new(),
             forgotten_until: None,
             latest: Timestamp::default(),
             signed: evidence.last.as_ref().map_or(0, Checkpoint::size),
@@ -281,30 +295,39 @@ impl Log {
     }
 
     fn push(&mut self, json: &[u8]) -> Result<(), StoreError> {
+        let sequence = self.reader.len() + 1;
+        // What lies beyond the last checkpoint nobody has signed: it may add, not take away.
+        if self.exported && sequence > self.signed && forgets(json) {
+            return Err(StoreError::Restoring(format!(
+                "record {sequence} of the export forgets revocations, and no checkpoint signs it; leave out the export's end from there, or give a later checkpoint (--checkpoint)"
+            )));
+        }
         let record = self.reader.next(json);
         let record = record.map_err(|error| StoreError::Restoring(error.to_string()))?;
         let hashes = self.edge.push(LeafHash::of(json))?;
-        let sequence = record.sequence;
-        self.latest = self.latest.max(record.time);
         match record.event {
-            AuditEvent::Revocation(notice) => {
-                notice.prolongs.map(|earlier| self.in_force.remove(&earlier));
-                self.in_force.insert(sequence, RevocationEntry { sequence, notice });
-            }
+            // What is supposed to be decided at other times says nothing of the clock.
+            AuditEvent::Decision(_) => {}
             AuditEvent::Collection(collection) => {
-                // What lies beyond the last checkpoint nobody has signed: it may add, not take away.
-                if sequence > self.signed && self.exported {
-                    return Err(StoreError::Restoring(format!(
-                        "record {sequence} of the export forgets revocations, and no checkpoint signs it; leave out the export's end from there, or give a later checkpoint (--checkpoint)"
-                    )));
-                }
-                collection.forget(&mut self.in_force);
+                self.latest = self.latest.max(record.time);
                 self.forgotten_until = self.forgotten_until.max(collection.forgotten_until);
             }
-            AuditEvent::Decision(_) | AuditEvent::Restoration(_) => {}
+            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) => {
+                self.latest = self.latest.max(record.time);
+            }
         }
         self.entries.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
         Ok(())
+    }
+
+    /// What the journal has, as far as it continues the log.
+    fn follow(&mut self, frames: &[Frame]) {
+        for entry in frames.iter().flat_map(|frame| &frame.entries) {
+            // What does not continue it may do so later, after an export.
+            if entry.sequence == self.reader.len() + 1 {
+                let _ = self.push(&entry.json);
+            }
+        }
     }
 
     /// A line of an export: what is known already must be the same, what follows is added.
@@ -342,6 +365,12 @@ impl Log {
     }
 }
 
+/// Whether a record is one that forgets.
+fn forgets(json: &[u8]) -> bool {
+    let record = serde_json::from_slice::<crate::audit::AuditRecord>(json);
+    record.is_ok_and(|record| matches!(record.event, AuditEvent::Collection(_)))
+}
+
 /// Writes the new store's three parts.
 fn build(
     source: &Source,
@@ -356,7 +385,12 @@ fn build(
     let mut state = state.clone();
     let backed_up = state.clock.high_water.unwrap_or(now);
     state.epoch = epoch;
-    state.clock.observe(log.latest);
+    if accepted_loss {
+        // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
+        state.clock = Clock::default();
+    } else {
+        state.clock.observe(log.latest);
+    }
     state.clock.observe(now);
     state.forgotten_until = state.forgotten_until.max(log.forgotten_until);
     let base = state.clock.base(now);
@@ -367,7 +401,8 @@ fn build(
     // before, where they cannot be read.
     let accepted = read_accepted(source);
     let since = if accepted.is_some() { backed_up.min(now) } else { Timestamp::default() };
-    let latest = base + Lifetimes::default().call + CLOCK_SKEW;
+    let longest_call = Duration::from_secs(state.longest_call_seconds);
+    let latest = base + longest_call.max(Lifetimes::default().call) + CLOCK_SKEW;
     state.forgotten_presentations.add_stretch(since, latest);
     let seen = read_seen(source);
     (state.records, state.last) = (log.edge.size(), log.edge.last());
@@ -387,11 +422,12 @@ fn build(
         engine.write(|writing| apply(writing, some))?;
     }
     engine.write(|writing| {
-        for entry in log.in_force.values() {
-            let row = revocation_row(&entry.into());
-            writing.open_table(REVOCATIONS)?.insert(entry.sequence, row.as_slice())?;
+        let mut in_force = writing.open_table(REVOCATIONS)?;
+        for (sequence, notice) in log.reader.in_force() {
+            let entry = RevocationEntry { sequence: *sequence, notice: notice.clone() };
+            in_force.insert(sequence, revocation_row(&(&entry).into()).as_slice())?;
         }
-        writing.open_table(REVOCATIONS)?;
+        drop(in_force);
         let mut by_id = writing.open_table(ACCEPTED)?;
         let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
         for (id, expires) in accepted.into_iter().flatten() {

@@ -69,6 +69,9 @@ pub(super) struct State {
     pub(super) forgotten_presentations: Moments,
     /// The longest life of a grant that a verifier of this store accepts, in seconds.
     pub(super) longest_life_seconds: u64,
+    /// The longest life of a call-bound presentation that it accepts, in seconds.
+    #[serde(default)]
+    pub(super) longest_call_seconds: u64,
     /// How many verified blocks were not remembered, for want of room.
     pub(super) unseen: u64,
 }

@@ -32,6 +32,11 @@ pub(super) trait Site: Debug + Send + Sync {
     /// The file by which people know it.
     fn path(&self) -> Option<&Path>;
 
+    /// Whether what is written here gets to the store, and other writers are to be kept out.
+    fn is_written(&self) -> bool {
+        true
+    }
+
     /// Whether other processes may read what this one writes, for which files can be locked in part.
     fn sharing(&self) -> ConcurrencyMode {
         ConcurrencyMode::ExclusiveWriter
@@ -130,6 +135,20 @@ impl Files {
         parts.into_iter().map(PathBuf::as_path).filter(|part| part.exists()).collect()
     }
 
+    /// Whether a process has the store open for writing.
+    pub(super) fn has_writer(&self) -> io::Result<bool> {
+        let journal = open(&self.journal, Access::Read)?;
+        match journal.try_lock_shared_range(Bound::Unbounded, Bound::Unbounded) {
+            Ok(free) => {
+                journal.close()?;
+                Ok(!free)
+            }
+            // Where files cannot be locked, nobody can tell.
+            Err(BackendError::Unsupported) => Ok(false),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
     /// Makes the database and the journal, both empty and readable by their owner only.
     pub(super) fn make(&self) -> io::Result<()> {
         make(&self.database)?;
@@ -177,10 +196,15 @@ impl Site for Files {
     fn keep_checkpoint(&self, text: &str) -> io::Result<()> {
         let mut new = self.checkpoint.as_os_str().to_owned();
         new.push(".new");
-        let mut file = File::create(&new)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&new, &self.checkpoint)
+        std::fs::rename(&new, &self.checkpoint)?;
+        sync_folder(&self.checkpoint)
     }
 
     fn path(&self) -> Option<&Path> {
@@ -197,7 +221,20 @@ fn make(path: &Path) -> io::Result<()> {
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(path)?;
+    sync_folder(path)
+}
+
+/// A new name is on disk when its folder is.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 enum Access {
@@ -239,6 +276,10 @@ impl Site for Untouched {
 
     fn sharing(&self) -> ConcurrencyMode {
         self.0.sharing()
+    }
+
+    fn is_written(&self) -> bool {
+        false
     }
 }
 

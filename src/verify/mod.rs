@@ -101,7 +101,7 @@ impl Verifier {
 
     /// Accepts lives up to these, and has the revocation source remember as long.
     pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Verifier {
-        self.revocations.keep_for(lifetimes.grant);
+        self.revocations.keep_for(&lifetimes);
         self.lifetimes = lifetimes;
         self
     }

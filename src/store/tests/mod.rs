@@ -24,7 +24,7 @@ fn repeated(variable: &str, otherwise: u64) -> u64 {
 fn id(number: u64) -> RevocationId {
     let mut bytes = [0; 64];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
-    bytes[56..].copy_from_slice(&number.to_le_bytes());
+    bytes[40..48].copy_from_slice(&number.to_le_bytes());
     RevocationId::from_bytes(bytes)
 }
 

@@ -64,7 +64,7 @@ struct World {
     tokens: Vec<Token>,
     made: u64,
     model: Model,
-    backup: Option<(PathBuf, Model, Timestamp)>,
+    backup: Option<(PathBuf, Model)>,
     /// How often each thing happened.
     counts: [u64; 8],
 }
@@ -190,7 +190,17 @@ impl World {
             && grant.expires.since(self.now) <= Lifetimes::default().grant;
         let known = self.store().revocations().revoked(&token.chain, &self.root).unwrap();
         let allowed = in_time && known.is_none();
-        assert!(!(allowed && self.model.revoked(token)), "a revoked token is allowed: {token:?}");
+        let why = (
+            &token.ids.map(|id| self.model.ids.contains(&id)),
+            self.model.agents.contains(&token.agent),
+        );
+        assert!(
+            !(allowed && self.model.revoked(token)),
+            "a revoked token is allowed at {} (home {}, told {}): {why:?} {token:?}",
+            self.now,
+            self.home,
+            self.told
+        );
         self.counts[if allowed { 1 } else { 2 }] += 1;
     }
 
@@ -237,7 +247,7 @@ impl World {
     fn back_up(&mut self) {
         let path = self.folder.path().join(format!("backup-{}", self.counts[6]));
         self.store().backup(&path).unwrap();
-        if let Some((old, ..)) = self.backup.replace((path, self.model.clone(), self.told)) {
+        if let Some((old, _)) = self.backup.replace((path, self.model.clone())) {
             std::fs::remove_file(&old).unwrap();
             std::fs::remove_file(old.with_extension("checkpoint")).unwrap();
         }
@@ -245,7 +255,7 @@ impl World {
     }
 
     fn restore(&mut self, dice: &mut Dice) {
-        let Some((backup, then, told)) = &self.backup else { return };
+        let Some((backup, then)) = &self.backup else { return };
         let store = self.store.take().unwrap();
         let checkpoint = store.checkpoint().unwrap().text().to_owned();
         let whole = dice.below(2) == 0;
@@ -263,7 +273,8 @@ impl World {
             // The names that were revoked since must be revoked again, as is said on restoring.
             self.model.agents = then.agents.clone();
             // Nor does the new store know which moments the lost one was told.
-            self.told = self.now.max(*told);
+            self.told = self.now;
+            self.model.subjects.iter_mut().for_each(|(_, moment)| *moment = self.told.min(*moment));
             let latest = self.told + CLOCK_SKEW;
             self.tokens.retain(|token| token.chain.grant.issued <= latest);
             self.backup = None;

@@ -116,11 +116,30 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     forged[1] = forged[1].replace("lost", "list");
     assert!(bring("new", forged, Some(&checkpoint), Loss::Refused).is_err());
 
-    let restored = bring("new", tail, Some(&checkpoint), Loss::Refused).unwrap();
+    let restored = bring("new", tail.clone(), Some(&checkpoint), Loss::Refused).unwrap();
     assert_eq!((restored.records, restored.replayed, restored.revocations), (1, 1, 2));
     let new = Store::open(at("new")).unwrap();
     assert_eq!(new.checkpoint().unwrap().epoch(), 2);
     assert!(new.revocations().contains(&crate::store::tests::id(2)));
+
+    // What nobody signed may add revocations and take none away.
+    let log = tail;
+    let last = crate::audit::LeafHash::of(log[1].as_bytes());
+    let take_away = |prolongs: u64, kind: &str| {
+        format!(
+            r#"{{"sequence":3,"time":"{NOW}","previous":"{last}","event":"revocation",{kind},"revoked":"{NOW}","expires":null,"by":"x","reason":"x","prolongs":{prolongs}}}"#
+        )
+    };
+    let agent = r#""kind":"agent","agent":"agent.x""#;
+    let collection = format!(
+        r#"{{"sequence":3,"time":"{NOW}","previous":"{last}","event":"collection","revocations":[[1,2]],"forgotten_until":null,"blocks":0}}"#
+    );
+    for forged in [take_away(1, agent), collection] {
+        let tail = log.iter().cloned().chain([forged]).collect();
+        let error = bring("forged", tail, Some(&checkpoint), Loss::Refused).unwrap_err();
+        assert!(matches!(error, StoreError::Restoring(_)), "{error}");
+        assert!(!at("forged").exists());
+    }
 
     let restored = bring("lossy", vec![], None, Loss::Accepted).unwrap();
     assert!(restored.accepted_loss);
@@ -134,4 +153,57 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     };
     assert!(asked(NOW).is_some(), "what was issued before may have been revoked");
     assert!(asked(NOW + std::time::Duration::from_secs(120)).is_none());
+}
+
+/// The checkpoint lags behind the journal: what was acknowledged since is part of what there was.
+#[test]
+fn what_the_journal_had_is_not_lost_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let store = Store::create(at("store")).unwrap();
+    store.revoke(revoking(1), NOW).unwrap();
+    store.checkpoint().unwrap();
+    for number in 2..=4 {
+        store.revoke(revoking(number), NOW).unwrap();
+    }
+    // As a killed process leaves it, if nothing was folded meanwhile.
+    for part in ["", ".journal", ".checkpoint"] {
+        let (from, to) = (at(&format!("store{part}")), at(&format!("left{part}")));
+        std::fs::copy(from, to).unwrap();
+    }
+    drop(store);
+    let recover = |to: &str, loss| restore(at("left"), at(to), Vec::new(), None, loss, NOW);
+    let recovered = recover("whole", Loss::Refused).unwrap();
+    assert_eq!((recovered.records, recovered.revocations), (4, 4));
+
+    let journal = at("left.journal");
+    let whole = std::fs::read(&journal).unwrap();
+    // The frame of record 3 goes: what follows it shows that it was there.
+    let frames: Vec<usize> = (0..whole.len())
+        .step_by(512)
+        .filter(|place| whole[*place..].starts_with(b"\0\0frame\0"))
+        .collect();
+    let mut damaged = whole.clone();
+    damaged[frames[frames.len() - 2]] ^= 1;
+    std::fs::write(&journal, &damaged).unwrap();
+    let error = recover("new", Loss::Refused).unwrap_err();
+    assert!(error.to_string().contains("and 4 were signed"), "{error}");
+    std::fs::remove_file(&journal).unwrap();
+    let error = recover("new", Loss::Refused).unwrap_err();
+    assert!(error.to_string().contains("left.journal is missing"), "{error}");
+    assert!(recover("new", Loss::Accepted).unwrap().accepted_loss);
+}
+
+#[test]
+fn a_reader_that_outlives_its_store_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = Store::create(&path).unwrap();
+    let reader = store.reader();
+    drop(store);
+    assert!(reader.verify().is_err());
+    assert!(reader.verify().is_err());
+    let again = Store::open(&path).unwrap();
+    again.revoke(revoking(1), NOW).unwrap();
+    assert!(reader.prove(1).is_err());
 }

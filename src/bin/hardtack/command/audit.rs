@@ -5,15 +5,16 @@ use std::fs;
 use std::io::BufRead;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hardtack::audit::{
     AuditEvent, Checkpoint, Filter, InclusionProof, LogKey, LogReader, Verdict, ocsf,
 };
 use hardtack::store::LogLine;
-use hardtack::{AuditRecord, Decision, StoreReader};
+use hardtack::{AuditRecord, Decision};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
+use crate::command::look_into;
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say};
 
 /// How often `--follow` looks.
@@ -27,10 +28,10 @@ pub(crate) fn run(arguments: Audit) -> Done {
         None => list(&arguments.listing)?,
         Some(AuditTask::Verify(arguments)) => verify(&arguments)?,
         Some(AuditTask::Prove { sequence, store }) => {
-            say(StoreReader::open(store)?.prove(sequence)?.to_string().trim_end())?;
+            say(look_into(store)?.prove(sequence)?.to_string().trim_end())?;
         }
         Some(AuditTask::CheckProof { key }) => check_proof(&key)?,
-        Some(AuditTask::Key { store }) => say(StoreReader::open(store)?.log_key()?)?,
+        Some(AuditTask::Key { store }) => say(look_into(store)?.log_key()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,8 +48,10 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
     };
     let mut next = 1;
     loop {
-        // Opened anew each time: whoever writes to the store must be able to open it in between.
-        let store = StoreReader::open(path)?;
+        // Opened anew when something was written, and closed in between: whoever writes to the store
+        // must be able to open it.
+        let seen = written(path);
+        let store = look_into(path)?;
         for line in store.records(next) {
             let line = line?;
             next = line.sequence + 1;
@@ -61,8 +64,17 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         drop(store);
-        std::thread::sleep(LOOK_EVERY);
+        while written(path) == seen {
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
+}
+
+/// When the checkpoint was written last, which follows every record within a second.
+fn written(path: &Path) -> Option<SystemTime> {
+    let mut checkpoint = path.as_os_str().to_owned();
+    checkpoint.push(".checkpoint");
+    fs::metadata(checkpoint).and_then(|checkpoint| checkpoint.modified()).ok()
 }
 
 fn show(
@@ -80,41 +92,48 @@ fn show(
 fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
     let key = arguments.key.as_deref().map(str::parse::<LogKey>).transpose()?;
     let kept = arguments.checkpoint.as_deref().map(read).transpose()?;
-    let (records, root) = match (&arguments.store, &arguments.records, key, kept) {
+    let (records, checkpoint) = match (&arguments.store, &arguments.records, key, kept) {
         (Some(store), _, key, kept) => {
-            let store = StoreReader::open(store)?;
+            let store = look_into(store)?;
             let own = store.log_key()?;
             if key.is_some_and(|key| key != own) {
                 return Err(format!("the store's log key is {own}, not the one given").into());
             }
             let verified = store.verify()?;
-            if let Some(text) = kept {
-                let checkpoint = Checkpoint::verify(&text, &own)?;
-                let lines = store.records(1).map(|line| Ok(line?.json));
-                read_log(lines, &checkpoint)?;
+            match kept {
+                Some(text) => {
+                    let checkpoint = Checkpoint::verify(&text, &own)?;
+                    let lines = store.records(1).map(|line| Ok(line?.json));
+                    (read_log(lines, &checkpoint)?, checkpoint)
+                }
+                None => (verified.records, verified.checkpoint),
             }
-            (verified.records, *verified.checkpoint.root())
         }
         (None, Some(records), Some(key), Some(text)) => {
             let checkpoint = Checkpoint::verify(&text, &key)?;
             let lines = std::io::BufReader::new(fs::File::open(records)?).lines();
-            let read = read_log(lines.map(|line| Ok(line?)), &checkpoint)?;
-            (read, *checkpoint.root())
+            (read_log(lines.map(|line| Ok(line?)), &checkpoint)?, checkpoint)
         }
         _ => return Err("give --store, or --records with --checkpoint and --key".into()),
     };
+    let signed = checkpoint.size();
     say(format_args!(
-        "{GOOD}unchanged{GOOD:#} {records} records, each continues the one before, and their tree is what was signed"
+        "{GOOD}unchanged{GOOD:#} {signed} records, each continues the one before, and their tree is what was signed"
     ))?;
-    say(format_args!("{FAINT}root {}{FAINT:#}", hex::encode(root)))
+    if records > signed {
+        say(format_args!(
+            "{WARN}unsigned{WARN:#} {} more records continue them, and no checkpoint signs those yet",
+            records - signed
+        ))?;
+    }
+    say(format_args!("{FAINT}root {}{FAINT:#}", hex::encode(checkpoint.root())))
 }
 
 fn read_log(
     lines: impl Iterator<Item = Result<String, Box<dyn Error>>>,
     checkpoint: &Checkpoint,
 ) -> Result<u64, Box<dyn Error>> {
-    let mut reader = LogReader::default();
-    reader.expect(checkpoint);
+    let mut reader = LogReader::expecting(checkpoint);
     for line in lines {
         reader.next(line?.as_bytes())?;
     }
@@ -154,7 +173,7 @@ pub(crate) fn print(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
         }
         AuditEvent::Collection(collection) => say(format_args!(
             "{start} {FAINT}forgot what expired: {} revocations, {} blocks of chains{FAINT:#}",
-            collection.revocations.iter().map(|(first, last)| last - first + 1).sum::<u64>(),
+            collection.revocations.iter().map(|(a, z)| z.saturating_sub(*a) + 1).sum::<u64>(),
             collection.blocks
         )),
         AuditEvent::Restoration(restoration) => {

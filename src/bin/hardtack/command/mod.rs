@@ -16,8 +16,9 @@ mod lineage;
 
 use std::error::Error;
 use std::path::Path;
+use std::time::Duration;
 
-use hardtack::{Capability, PrivateKey, Store, StoreError};
+use hardtack::{Capability, PrivateKey, Store, StoreError, StoreReader};
 
 use crate::terminal::{read_token, warn};
 
@@ -26,10 +27,29 @@ fn read_capability() -> Result<Capability, Box<dyn Error>> {
     Ok(Capability::parse(&read_token()?)?)
 }
 
+/// How often a store that is in use is tried again, a tenth of a second apart: somebody who only looks has it
+/// for a moment.
+const TRIES: usize = 30;
+
+fn patiently<T>(open: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 1..TRIES {
+        match open() {
+            Err(StoreError::InUse { .. }) => std::thread::sleep(Duration::from_millis(100)),
+            opened => return opened,
+        }
+    }
+    open()
+}
+
+/// Opens a store to look into it.
+fn look_into(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
+    patiently(|| StoreReader::open(path.as_ref()))
+}
+
 /// Opens a store, or makes it and says so.
 fn open_or_create(path: &Path) -> Result<Store, StoreError> {
     if path.exists() {
-        return Store::open(path);
+        return patiently(|| Store::open(path));
     }
     // Where a part of a store is left, this says so instead of making a new one.
     let store = Store::create(path)?;

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use hardtack::StoreReader;
 use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
-use crate::command::lineage;
+use crate::command::{lineage, look_into};
 use crate::terminal::{Done, FAINT, now, say};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
-    let store = StoreReader::open(&arguments.store)?;
+    let store = look_into(&arguments.store)?;
     if arguments.tree {
         let lineage = store.lineage()?;
         match arguments.json {

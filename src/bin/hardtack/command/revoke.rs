@@ -5,16 +5,16 @@ use std::fs;
 use std::process::ExitCode;
 
 use hardtack::store::Receipt;
-use hardtack::{Revocation, RevocationId, Revoking, StoreReader};
+use hardtack::{Revocation, RevocationId, Revoking};
 
 use crate::args::{Revoke, Revoked};
-use crate::command::{lineage, open_or_create};
+use crate::command::{lineage, look_into, open_or_create};
 use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: &Revoke) -> Done {
     let revocations = revocations(arguments)?;
     if arguments.dry_run {
-        let lineage = StoreReader::open(&arguments.store)?.lineage()?;
+        let lineage = look_into(&arguments.store)?.lineage()?;
         say(lineage::killed(&lineage, &revocations, now()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }

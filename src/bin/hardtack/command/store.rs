@@ -5,17 +5,18 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use hardtack::Store;
 use hardtack::store::{Loss, Restored, restore};
-use hardtack::{Store, StoreReader};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
+use crate::command::{look_into, patiently};
 use crate::terminal::{Done, FAINT, GOOD, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
     match arguments.task {
         StoreTask::Check { store } => check(&store)?,
         StoreTask::Backup { store, to } => {
-            let checkpoint = StoreReader::open(&store)?.backup(&to)?;
+            let checkpoint = look_into(&store)?.backup(&to)?;
             say(format_args!(
                 "copied {} records to {}; to bring it back: hardtack store restore",
                 checkpoint.size(),
@@ -24,7 +25,7 @@ pub(crate) fn run(arguments: Arguments) -> Done {
         }
         StoreTask::Restore(arguments) | StoreTask::Recover(arguments) => bring_back(&arguments)?,
         StoreTask::Collect { store, trust_the_clock } => {
-            let store = Store::open(store)?;
+            let store = patiently(|| Store::open(&store))?;
             let collected = match trust_the_clock {
                 true => store.collect_trusting_the_clock(now()),
                 false => store.collect(now()),
@@ -42,7 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Done {
 }
 
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {
-    let store = StoreReader::open(path)?;
+    let store = look_into(path)?;
     let verified = store.verify()?;
     let (records, checkpoint) = (verified.records, &verified.checkpoint);
     say(format_args!("{GOOD}whole{GOOD:#} {}", path.display()))?;

@@ -19,6 +19,7 @@ pub struct LogReader {
     /// The root to compare at the size of a checkpoint.
     expected: Option<(u64, [u8; 32])>,
     in_force: BTreeMap<u64, RevocationNotice>,
+    hashes: Vec<[u8; 32]>,
 }
 
 /// A log that is not as it was signed.
@@ -98,13 +99,13 @@ impl LogReader {
             return Err(LogError::Broken { sequence });
         }
         let mut edge = self.edge.clone();
-        edge.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
+        let hashes = edge.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
         let root = edge.root().map_err(|_| LogError::Tree { sequence })?;
         if self.expected.is_some_and(|(size, expected)| size == sequence && expected != root) {
             return Err(LogError::Root { size: sequence });
         }
         self.take(&record)?;
-        self.edge = edge;
+        (self.edge, self.hashes) = (edge, hashes);
         Ok(record)
     }
 
@@ -133,6 +134,11 @@ impl LogReader {
         &self.in_force
     }
 
+    /// The hashes that the tree stores with the record that was read last.
+    pub(crate) fn hashes(&self) -> &[[u8; 32]] {
+        &self.hashes
+    }
+
     /// How many records were read.
     pub fn len(&self) -> u64 {
         self.edge.size()
@@ -141,11 +147,6 @@ impl LogReader {
     /// Whether none was read.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The root of the tree over what was read.
-    pub(crate) fn root(&self) -> Option<[u8; 32]> {
-        self.edge.root().ok()
     }
 
     /// That was all.

@@ -152,6 +152,13 @@ impl Entry {
     }
 }
 
+/// Whether these are the hashes in a row of [`LOG`].
+pub(super) fn has_hashes(row: &[u8], hashes: &[[u8; 32]]) -> bool {
+    let stored = row.get(1..1 + 32 * hashes.len());
+    row.first() == u8::try_from(hashes.len()).ok().as_ref()
+        && stored.is_some_and(|stored| stored.chunks_exact(32).eq(hashes.iter().map(|h| &h[..])))
+}
+
 /// The JSON in a row of [`LOG`].
 pub(super) fn json_of(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
     let (count, rest) = row.split_first().ok_or_else(|| unreadable(sequence))?;

@@ -6,6 +6,7 @@ mod disk;
 mod model;
 mod opening;
 mod outage;
+mod tampering;
 
 use crate::audit::{Decision, Ledger, Once, Settlement, Verdict};
 use crate::chain::RevocationId;

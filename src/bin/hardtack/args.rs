@@ -369,7 +369,8 @@ pub(crate) enum AuditTask {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "log", required = true, args = ["store", "records"])]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("log").required(true).args(["store", "records"]))]
 pub(crate) struct AuditVerify {
     /// The store
     #[arg(long, value_name = "FILE")]

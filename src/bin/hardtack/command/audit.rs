@@ -11,11 +11,11 @@ use hardtack::audit::{
     AuditEvent, Checkpoint, Filter, InclusionProof, LogKey, LogReader, Verdict, ocsf,
 };
 use hardtack::store::LogLine;
-use hardtack::{AuditRecord, Decision};
+use hardtack::{AuditRecord, Decision, Revocation};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::command::look_into;
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say};
+use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, short};
 
 /// How often `--follow` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -168,7 +168,11 @@ pub(crate) fn print(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
     match &record.event {
         AuditEvent::Decision(decision) => print_decision(&start, decision),
         AuditEvent::Revocation(notice) => {
-            say(format_args!("{start} {WARN}revoke{WARN:#} {}", notice.revocation))?;
+            let what = match &notice.revocation {
+                Revocation::Id { id } => format!("id {}", short(&id.to_string())),
+                other => other.to_string(),
+            };
+            say(format_args!("{start} {WARN}revoke{WARN:#} {what}"))?;
             say(format_args!("     by {}: {}", notice.by, notice.reason))
         }
         AuditEvent::Collection(collection) => say(format_args!(

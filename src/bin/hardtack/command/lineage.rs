@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 
 use crate::terminal::{BAD, FAINT, GOOD, NAME, short};
 
-/// How deep a chain can be drawn: deeper than a token can be.
-const MAX_DEPTH: usize = 16;
+/// How far to the right a chain is drawn: three columns a hop, and deeper than a token can be.
+const MAX_MARGIN: usize = 3 * 16;
 
 /// Every chain, with who is live in it and who is stopped by what.
 pub(crate) fn draw(lineage: &Lineage, now: Timestamp) -> String {
     let mut text = String::new();
     for grant in lineage.grants() {
-        branch(&mut text, lineage, grant, 0, now);
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{}  {}", described(grant), standing(lineage, grant, now));
+        branches(&mut text, lineage, grant, "", now);
     }
     if text.is_empty() {
         text.push_str("no chain was verified here yet\n");
@@ -31,7 +33,6 @@ pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timesta
         let killed = lineage.killed_by(revocation, now);
         let live: Vec<_> =
             killed.iter().filter(|block| lineage.standing(block, now) == Standing::Live).collect();
-        // Writing to a String does not fail.
         let _ = writeln!(
             text,
             "{revocation}\n  would stop {} blocks of chains seen here, {} of them live",
@@ -73,8 +74,23 @@ pub(crate) fn as_json(lineage: &Lineage, now: Timestamp) -> Vec<Value> {
     blocks
 }
 
-fn branch(text: &mut String, lineage: &Lineage, block: &SeenBlock, depth: usize, now: Timestamp) {
-    let standing = match lineage.standing(block, now) {
+/// What hangs below a block; every line begins with `margin`.
+fn branches(text: &mut String, lineage: &Lineage, block: &SeenBlock, margin: &str, now: Timestamp) {
+    if margin.chars().count() > MAX_MARGIN {
+        return;
+    }
+    let mut children = lineage.children(&block.id).peekable();
+    while let Some(child) = children.next() {
+        let (here, below) =
+            if children.peek().is_some() { ("├─ ", "│  ") } else { ("└─ ", "   ") };
+        let standing = standing(lineage, child, now);
+        let _ = writeln!(text, "{FAINT}{margin}{here}{FAINT:#}{}  {standing}", described(child));
+        branches(text, lineage, child, &format!("{margin}{below}"), now);
+    }
+}
+
+fn standing(lineage: &Lineage, block: &SeenBlock, now: Timestamp) -> String {
+    match lineage.standing(block, now) {
         Standing::Live => {
             let left = humantime::format_duration(block.expires.since(now));
             format!("{GOOD}live{GOOD:#} {FAINT}{left} left{FAINT:#}")
@@ -85,12 +101,6 @@ fn branch(text: &mut String, lineage: &Lineage, block: &SeenBlock, depth: usize,
             format!("{BAD}revoked{BAD:#} {}: {} (record {sequence})", notice.by, notice.reason)
         }
         Standing::Fallen(entry) => format!("{BAD}stopped{BAD:#} with record {}", entry.sequence),
-    };
-    let line =
-        if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
-    let _ = writeln!(text, "{FAINT}{line}{FAINT:#}{}  {standing}", described(block));
-    if depth < MAX_DEPTH {
-        lineage.children(&block.id).for_each(|child| branch(text, lineage, child, depth + 1, now));
     }
 }
 

@@ -14,7 +14,7 @@ use hardtack::{
     PublicKey, Revocation, Revoking, RootKeys, Store, Timestamp, Verifier,
 };
 
-use crate::command::{audit, tree};
+use crate::command::{audit, lineage, tree};
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say};
 
 const AUDIENCE: &str = "notion.mcp";
@@ -184,7 +184,9 @@ impl Scene {
             "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
         ))?;
         self.expect_denied("the researcher, after", &bearer, &search()?, self.now)?;
-        self.expect_allowed("its sibling agent.assistant", sibling.bearer(), &search()?)
+        self.expect_allowed("its sibling agent.assistant", sibling.bearer(), &search()?)?;
+        say(format_args!("\n{FAINT}What the server has seen, and whom that stopped:{FAINT:#}\n"))?;
+        say(lineage::draw(&self.store.reader().lineage()?, self.now).trim_end())
     }
 
     fn show_records(&self) -> Result<(), Box<dyn Error>> {
@@ -196,7 +198,13 @@ impl Scene {
                 said = audit::print(&record);
             }
         })?;
-        said
+        said?;
+        let verified = self.store.reader().verify()?;
+        say(format_args!(
+            "\n{GOOD}unchanged{GOOD:#} {} records, each continues the one before; the root of their tree is signed:\n          {}",
+            verified.records,
+            hex::encode(verified.checkpoint.root())
+        ))
     }
 
     fn bearer(&self) -> Result<String, Box<dyn Error>> {

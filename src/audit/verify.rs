@@ -115,8 +115,9 @@ impl LogReader {
             AuditEvent::Revocation(notice) => {
                 if let Some(earlier) = notice.prolongs {
                     let earlier = self.in_force.get(&earlier);
-                    // One that takes the place of another would be a way to revoke nothing any more.
-                    if !earlier.is_some_and(|earlier| notice.may_replace(earlier)) {
+                    // One that takes the place of another would be a way to revoke nothing any more. One
+                    // that was forgotten meanwhile leaves no place.
+                    if earlier.is_some_and(|earlier| !notice.may_replace(earlier)) {
                         return Err(LogError::Prolongs { sequence: record.sequence });
                     }
                 }

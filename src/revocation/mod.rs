@@ -17,8 +17,8 @@ use crate::names::{self, NameError};
 use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub use set::Revocations;
 pub(crate) use set::{InForce, Kept};
+pub use set::{NotACopy, Revocations};
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

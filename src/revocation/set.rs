@@ -100,21 +100,24 @@ impl Revocations {
     /// A set that knows what a list knows: a copy of another server's, say.
     pub fn copied(list: &RevocationList) -> Revocations {
         let revocations = Revocations::of_store();
-        revocations.write().knowledge = Source::CopiedAt(list.as_of);
-        revocations.renew(list);
+        let mut set = revocations.write();
+        set.knowledge = Source::CopiedAt(list.as_of);
+        set.learn(list);
+        drop(set);
         revocations
     }
 
     /// Adds what another copy of the list knows. What is known already stays known.
     ///
-    /// To a set that a store keeps, this adds what that store does not record.
-    pub fn renew(&self, list: &RevocationList) {
+    /// # Errors
+    ///
+    /// [`NotACopy`] for a set that a store keeps: it has what the store has on disk, and nothing else.
+    pub fn renew(&self, list: &RevocationList) -> Result<(), NotACopy> {
         let mut set = self.write();
-        list.revocations.iter().for_each(|entry| set.add(InForce::from(entry)));
-        set.forgotten_until = set.forgotten_until.max(list.forgotten_until);
-        if let Source::CopiedAt(before) = set.knowledge {
-            set.knowledge = Source::CopiedAt(before.max(list.as_of));
-        }
+        let Source::CopiedAt(before) = set.knowledge else { return Err(NotACopy) };
+        set.knowledge = Source::CopiedAt(before.max(list.as_of));
+        set.learn(list);
+        Ok(())
     }
 
     /// The store that keeps it adds what it has written.
@@ -219,7 +222,17 @@ fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey {
     (subject.to_owned(), root.map(|root| root.to_bytes()))
 }
 
+/// A set that a store keeps was to learn from a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these revocations are a store's, and no copy; revoke at the store instead")]
+pub struct NotACopy;
+
 impl RevocationSet {
+    fn learn(&mut self, list: &RevocationList) {
+        list.revocations.iter().for_each(|entry| self.add(InForce::from(entry)));
+        self.forgotten_until = self.forgotten_until.max(list.forgotten_until);
+    }
+
     fn add(&mut self, entry: InForce) {
         let InForce { sequence, revocation, revoked, expires } = entry;
         let kept = Kept { sequence, expires };

@@ -123,9 +123,9 @@ impl Inner {
                     blocks: due.blocks.len() as u64,
                 });
                 let entry = core.record(now, event, Vec::new())?;
-                Ok((vec![entry], (), ()))
+                Ok((vec![entry], ()))
             },
-            |writing, ()| {
+            |writing| {
                 let mut revocations = writing.open_table(REVOCATIONS)?;
                 for entry in &due.revocations {
                     revocations.remove(entry.sequence)?;
@@ -138,14 +138,15 @@ impl Inner {
                 }
                 Ok(())
             },
-        )?;
-        let forgotten = due.revocations.iter().map(|entry| (&entry.revocation, entry.sequence));
-        self.revocations.forget(forgotten, until);
-        let mut core = self.core();
-        for (_, id) in &due.blocks {
-            core.seen.remove(&short(&RevocationId::from_bytes(*id)));
-        }
-        Ok(())
+            |core| {
+                let forgotten =
+                    due.revocations.iter().map(|entry| (&entry.revocation, entry.sequence));
+                self.revocations.forget(forgotten, until);
+                for (_, id) in &due.blocks {
+                    core.seen.remove(&short(&RevocationId::from_bytes(*id)));
+                }
+            },
+        )
     }
 }
 

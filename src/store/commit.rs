@@ -220,7 +220,10 @@ impl Inner {
                 core.unwritten.clear();
                 core.unwritten_bytes = 0;
                 core.pending.extend(all);
-                if core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling() {
+                let much =
+                    core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling();
+                // What does not work is tried every second, and not for every frame.
+                if much && self.trouble().database.is_none() {
                     self.wake();
                 }
                 Ok(())
@@ -246,7 +249,7 @@ impl Inner {
                 break;
             }
             drop(core);
-            folded = self.fold();
+            folded = self.fold().map(drop);
         }
         let problem = folded.err().map_or("it is too slow".to_owned(), |error| error.to_string());
         let core = self.core();

@@ -7,8 +7,8 @@
 use std::sync::{Arc, RwLock};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend,
-    WriteTransaction,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageBackend, WriteTransaction,
 };
 
 use crate::chain::RevocationId;
@@ -124,8 +124,22 @@ impl Engine {
         self.read(|reading| Ok(reading.open_table(ACCEPTED)?.get(id.as_bytes())?.is_some()))
     }
 
+    /// Opens the database again, unless that was done when it failed.
+    pub(super) fn open_again(&self) -> Result<(), StoreError> {
+        let open = {
+            let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+            match &*slot {
+                Slot::Open(database) => database.begin_read().is_ok_and(|reading| {
+                    reading.open_table(ACCEPTED).is_ok_and(|table| table.first().is_ok())
+                }),
+                Slot::ReadOnly(_) | Slot::Closed | Slot::Shut => false,
+            }
+        };
+        if open { Ok(()) } else { self.reopen() }
+    }
+
     /// Opens the database again after a failure; if it cannot be written, for reading.
-    pub(super) fn reopen(&self) -> Result<(), StoreError> {
+    fn reopen(&self) -> Result<(), StoreError> {
         let mut slot = self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if matches!(*slot, Slot::Shut) {
             return Err(StoreError::Stopped);

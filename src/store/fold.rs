@@ -30,11 +30,9 @@ const NOTABLE_STEP_SECONDS: u64 = 60;
 impl Inner {
     /// Brings the database up to date and signs the head of the log. After a failure the database is
     /// opened anew and everything is tried again.
-    pub(super) fn fold(&self) -> Result<(), StoreError> {
+    pub(super) fn fold(&self) -> Result<Checkpoint, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if self.trouble().database.is_some() {
-            self.note_database(self.reopen())?;
-        }
+        self.settle_trouble()?;
         let folded = self.fold_entries();
         if folded.is_err() {
             self.note_database(folded)?;
@@ -42,7 +40,7 @@ impl Inner {
         self.note_database(Ok(()))?;
         let signed = self.sign();
         self.trouble().checkpoint = signed.as_ref().err().map(ToString::to_string);
-        signed.map(|_| ())
+        signed
     }
 
     fn note_database(&self, done: Result<(), StoreError>) -> Result<(), StoreError> {
@@ -50,9 +48,18 @@ impl Inner {
         done
     }
 
+    /// After a failure, what became of it must be known first.
+    fn settle_trouble(&self) -> Result<(), StoreError> {
+        let doubtful = self.core().doubtful.is_some();
+        if doubtful || self.trouble().database.is_some() {
+            self.note_database(self.reopen())?;
+        }
+        Ok(())
+    }
+
     /// Opens the database again. Whatever became of the last write, it must be where the journal goes on.
     fn reopen(&self) -> Result<(), StoreError> {
-        self.engine.reopen()?;
+        self.engine.open_again()?;
         let state = self.engine.read(read_state)?;
         let mut core = self.core();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
@@ -82,7 +89,8 @@ impl Inner {
         doubtful: &[Entry],
         mut state: State,
     ) -> Result<(), StoreError> {
-        if state.records <= core.edge.size() {
+        let landed = doubtful.last().is_some_and(|last| last.sequence <= state.records);
+        if !landed {
             return Ok(());
         }
         self.engine.write(|writing| {
@@ -156,32 +164,25 @@ impl Inner {
         now: Timestamp,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
     ) -> Result<T, StoreError> {
-        self.directly_with(
-            now,
-            |core| make(core).map(|(entries, made)| (entries, (), made)),
-            |_, ()| Ok(()),
-        )
+        self.directly_with(now, make, |_| Ok(()), |_| {})
     }
 
-    /// The same, with something more to write in the same transaction.
-    pub(super) fn directly_with<T, M>(
+    /// The same, with something more to write in the same transaction, and to do once it is on disk and
+    /// before anything else is recorded.
+    pub(super) fn directly_with<T>(
         &self,
         now: Timestamp,
-        make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, M, T), StoreError>,
-        more: impl FnOnce(&WriteTransaction, M) -> Result<(), StoreError>,
+        make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
+        more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+        then: impl FnOnce(&mut Core),
     ) -> Result<T, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if self.trouble().database.is_some() {
-            self.note_database(self.reopen())?;
-        }
+        self.settle_trouble()?;
         let mut core = self.core();
-        if core.doubtful.is_some() {
-            return Err(StoreError::Engine("it is not known what the database has".to_owned()));
-        }
         let before = core.edge.clone();
         core.observe(now, TimeSource::Clock);
         core.begin();
-        let (entries, something, made) = match make(&mut core) {
+        let (entries, made) = match make(&mut core) {
             Ok(made) => made,
             Err(error) => {
                 core.edge = before;
@@ -192,20 +193,23 @@ impl Inner {
         let all: Vec<Entry> = core.unfolded().chain(&entries).cloned().collect();
         let mut state = self.state(&core);
         (state.records, state.last) = (core.edge.size(), core.edge.last());
+        // Whatever happens in between, a panic included, leaves this in doubt.
+        core.doubtful = Some(all.clone());
         let written = self.engine.write(|writing| {
             apply(writing, &all)?;
-            more(writing, something)?;
+            more(writing)?;
             keep_state(writing, &mut state)
         });
         core.end();
         if let Err(error) = written {
             core.unnote(&entries);
             core.edge = before;
-            core.doubtful = Some(all);
             return self.note_database(Err(error)).map(|()| made);
         }
+        core.doubtful = None;
         self.revocations.add_all(crate::store::commit::in_force(&all));
         core.all_is_folded();
+        then(&mut core);
         drop(core);
         let signed = self.sign();
         self.trouble().checkpoint = signed.err().map(|error| error.to_string());
@@ -244,6 +248,8 @@ impl Inner {
     }
 
     /// Signs the head of what the database has, unless that is signed already.
+    ///
+    /// Whoever calls this holds `folding`, or is alone: two at once would be in each other's way.
     pub(super) fn sign(&self) -> Result<Checkpoint, StoreError> {
         let head = self.engine.read(|reading| {
             let state = read_state(reading)?;

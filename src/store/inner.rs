@@ -1,5 +1,6 @@
 //! Inner: what an open store consists of, and the thread that brings the database up to date.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -153,10 +154,13 @@ impl Inner {
         let mut folded = Instant::now();
         let mut write_at: Option<Instant> = None;
         loop {
-            let now = Instant::now();
             let fold_at = folded + FOLD_EVERY;
-            let next = write_at.map_or(fold_at, |write| write.min(fold_at));
             let mut bell = lock(&self.bell);
+            let now = Instant::now();
+            if bell.write_soon && write_at.is_none() {
+                write_at = Some(now + WRITE_EVERY);
+            }
+            let next = write_at.map_or(fold_at, |write| write.min(fold_at));
             if !bell.fold && next > now && !self.is_stopped() {
                 let (rung, _) = self
                     .rung
@@ -182,9 +186,15 @@ impl Inner {
             }
             if fold {
                 folded = now;
-                self.heal();
-                // What goes wrong is in `trouble`, and is tried again.
-                let _ = self.fold();
+                let healed = AssertUnwindSafe(|| {
+                    self.heal();
+                    // What goes wrong is in `trouble`, and is tried again.
+                    let _ = self.fold();
+                });
+                // The engine panics on pages that went bad since it was opened.
+                if catch_unwind(healed).is_err() {
+                    self.trouble().database = Some("the database cannot be read".to_owned());
+                }
             }
         }
     }

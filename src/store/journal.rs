@@ -144,11 +144,18 @@ impl Journal {
     ) -> Result<Vec<Frame>, JournalError> {
         let mut frames = Vec::new();
         for frame in self.frames()? {
-            // The database takes over whole frames: one that it has a part of was never acknowledged,
-            // and other records stand in its place.
-            if frame.first <= records {
+            if frame.last() <= records {
                 continue;
             }
+            let frame = match frame.first <= records {
+                // The database has a part of it, or other records stand in the place of one that was
+                // never acknowledged: its own hashes tell.
+                true => match frame.after(records, last) {
+                    Some(rest) => rest,
+                    None => continue,
+                },
+                false => frame,
+            };
             if frame.first != records + 1 || frame.previous != last {
                 return Err(JournalError::Damaged(
                     "records between the database and the journal are missing",
@@ -305,6 +312,15 @@ impl Frame {
             entries.push(Entry { sequence, hashes: hashes.collect::<Option<_>>()?, json, effects });
         }
         Some(Frame { first, previous, clock: head.clock, entries })
+    }
+
+    /// What comes after this record, if the record is in it and has this hash.
+    fn after(mut self, sequence: u64, hash: LeafHash) -> Option<Frame> {
+        let part = usize::try_from(sequence.checked_sub(self.first)?.checked_add(1)?).ok()?;
+        let known = self.entries.get(part - 1).filter(|entry| entry.leaf() == hash)?;
+        (self.first, self.previous) = (sequence + 1, known.leaf());
+        self.entries.drain(..part);
+        Some(self)
     }
 
     pub(super) fn last(&self) -> u64 {

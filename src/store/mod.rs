@@ -203,8 +203,7 @@ impl Store {
     /// Signs the head of the log now, and returns it. Otherwise that is done every second or thousand
     /// records, and when the store is closed.
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
-        self.inner().fold()?;
-        self.inner().sign()
+        self.inner().fold()
     }
 
     /// Copies the store as it is now into a new file ([`StoreReader::backup`]).

@@ -16,12 +16,15 @@ use crate::store::commit::revoked_by;
 use crate::store::engine::builder;
 use crate::store::inner::Inner;
 use crate::store::lineage::Lineage;
-use crate::store::opening::{self, identity, read_revocations};
+use crate::store::opening::{self, Identity, identity, open_journal, read_revocations};
 use crate::store::schema::{
-    Effect, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of, read_state,
+    Effect, Entry, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of, read_state,
 };
-use crate::store::site::{Files, Site, Untouched};
+use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
+
+/// How often a journal is read that somebody writes to meanwhile.
+const MAX_TRIES: usize = 10;
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
@@ -42,6 +45,15 @@ impl std::fmt::Debug for StoreReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreReader").field("path", &self.path()).finish_non_exhaustive()
     }
+}
+
+/// How far one looks ahead of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// To what is on disk.
+    Written,
+    /// To what was answered, too, before it was written.
+    Answered,
 }
 
 /// One record as it stands in the log.
@@ -89,6 +101,10 @@ impl StoreReader {
         // Said of the file that was named, before any of its parts.
         std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
         match opening::open(Arc::new(Untouched(Files::at(path)))) {
+            // A writer that is just opening the database again keeps its journal.
+            Ok(_) if Files::at(path).has_writer().unwrap_or(false) => {
+                Err(StoreError::InUse { path: path.to_owned() })
+            }
             Ok(inner) => Ok(StoreReader(Source::Open(Arc::new(inner)))),
             Err(StoreError::InUse { .. }) => StoreReader::follow(path),
             Err(error) => Err(error),
@@ -115,17 +131,14 @@ impl StoreReader {
 
     /// Every revocation in force, in the order of their records.
     pub fn revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
-        let newer: Vec<_> = match &self.0 {
-            Source::Open(inner) => revoked_by(inner.core().unfolded()).cloned().collect(),
-            Source::Followed { .. } => Vec::new(),
-        };
+        let newer = self.newer(Reach::Answered)?;
         let mut entries = self.read(|reading| {
             let log = reading.open_table(LOG)?;
             let entries = read_revocations(reading)?.into_iter().map(|row| told(&log, &row));
             entries.collect::<Result<Vec<_>, _>>()
         })?;
         let last = entries.last().map_or(0, |entry| entry.sequence);
-        entries.extend(newer.into_iter().filter(|entry| entry.sequence > last));
+        entries.extend(revoked_by(&newer).filter(|entry| entry.sequence > last).cloned());
         let prolonged: HashSet<u64> =
             entries.iter().filter_map(|entry| entry.notice.prolongs).collect();
         entries.retain(|entry| !prolonged.contains(&entry.sequence));
@@ -145,18 +158,12 @@ impl StoreReader {
 
     /// The chains that were verified here.
     pub fn lineage(&self) -> Result<Lineage, StoreError> {
-        let newer: Vec<SeenBlock> = match &self.0 {
-            Source::Open(inner) => {
-                let core = inner.core();
-                let effects = core.unfolded().flat_map(|entry| &entry.effects);
-                let seen = effects.filter_map(|effect| match effect {
-                    Effect::See(block) => Some(block.clone()),
-                    _ => None,
-                });
-                seen.collect()
-            }
-            Source::Followed { .. } => Vec::new(),
-        };
+        let newer = self.newer(Reach::Answered)?;
+        let newer = newer.into_iter().flat_map(|entry| entry.effects);
+        let newer = newer.filter_map(|effect| match effect {
+            Effect::See(block) => Some(block),
+            Effect::Revoke(_) | Effect::Accept { .. } => None,
+        });
         let (known, unseen) = self.read(|reading| {
             let table = reading.open_table(SEEN)?;
             let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
@@ -190,15 +197,10 @@ impl StoreReader {
             Ok(LogLine { sequence, json: json.to_owned() })
         };
         // Before the database is looked at: what is taken over meanwhile is in both.
-        let newer = match &self.0 {
-            Source::Open(inner) => {
-                let core = inner.core();
-                let written = core.folding.iter().chain(&core.pending);
-                let newer = written.filter(|entry| entry.sequence >= from).take(READ_AT_ONCE);
-                newer.map(|entry| line(entry.sequence, &entry.json)).collect::<Result<_, _>>()?
-            }
-            Source::Followed { .. } => Vec::new(),
-        };
+        let newer = self.newer(Reach::Written)?;
+        let newer = newer.iter().filter(|entry| entry.sequence >= from).take(READ_AT_ONCE);
+        let newer = newer.map(|entry| line(entry.sequence, &entry.json));
+        let newer = newer.collect::<Result<Vec<_>, _>>()?;
         let mut lines = self.read(|reading| {
             let log = reading.open_table(LOG)?;
             let rows = log.range(from..)?.take(READ_AT_ONCE).map(|row| {
@@ -212,6 +214,38 @@ impl StoreReader {
             lines.extend(newer.into_iter().filter(|line| line.sequence >= next));
         }
         Ok(lines)
+    }
+
+    /// What the journal has and the database may not have yet, in order.
+    fn newer(&self, reach: Reach) -> Result<Vec<Entry>, StoreError> {
+        match (&self.0, reach) {
+            (Source::Open(inner), Reach::Answered) => {
+                Ok(inner.core().unfolded().cloned().collect())
+            }
+            (Source::Open(inner), Reach::Written) => {
+                let core = inner.core();
+                Ok(core.folding.iter().chain(&core.pending).cloned().collect())
+            }
+            (Source::Followed { files, .. }, _) => self.followed(files),
+        }
+    }
+
+    /// The same of a store to which another process writes. While it is read, segments may be used again:
+    /// then what was there is in the database, and it is read once more.
+    fn followed(&self, files: &Arc<Files>) -> Result<Vec<Entry>, StoreError> {
+        let path = files.path().unwrap_or(Path::new("")).to_owned();
+        let mut tries = 0;
+        loop {
+            let Identity { id, state, .. } = self.read(|reading| identity(reading, &path))?;
+            let journal = open_journal(&Followed(Arc::clone(files)), &id)?;
+            match journal.read(state.records, state.last) {
+                Ok(frames) => return Ok(frames.into_iter().flat_map(|f| f.entries).collect()),
+                Err(error) if tries == MAX_TRIES => {
+                    return Err(StoreError::damaged(Some(&path), error));
+                }
+                Err(_) => tries += 1,
+            }
+        }
     }
 
     /// The log's public key: with it, its checkpoints and proofs are verified elsewhere.
@@ -240,10 +274,7 @@ impl StoreReader {
     /// The head of what this reader sees, signed now if it was not yet.
     pub(super) fn current_checkpoint(&self) -> Result<Checkpoint, StoreError> {
         match &self.0 {
-            Source::Open(inner) => {
-                inner.fold()?;
-                inner.sign()
-            }
+            Source::Open(inner) => inner.fold(),
             Source::Followed { .. } => self.checkpoint(),
         }
     }

@@ -80,7 +80,8 @@ pub fn restore(
     let (from, to) = (from.as_ref(), to.as_ref());
     let source = Source::open(from)?;
     let files = Files::at(to);
-    if let Some(existing) = files.existing().iter().find(|part| !is_checkpoint(part)) {
+    // Of the lost store, its checkpoint and its journal may be there, and are evidence.
+    if let Some(existing) = files.existing().iter().find(|part| **part == to) {
         let there = std::io::ErrorKind::AlreadyExists.into();
         return Err(StoreError::file(Some(existing), there));
     }
@@ -90,7 +91,7 @@ pub fn restore(
     )?;
     let evidence = source.evidence(&signer, &files, from, checkpoint)?;
     let mut log = Log::new(&evidence);
-    let frames = source.frames();
+    let frames = source.frames(&files);
     let unreadable = source.read_into(&mut log);
     log.follow(frames.as_deref().unwrap_or_default());
     let records = log.entries.len() as u64;
@@ -111,9 +112,11 @@ pub fn restore(
     }
 
     let accepted_loss = !whole;
-    let epoch = evidence.epoch().max(source.identity.state.epoch) + 1;
+    let epoch = evidence.epoch().max(source.identity.state.epoch).checked_add(1);
+    let epoch = epoch.ok_or_else(|| beyond_reading(from))?;
     let event = Restoration { epoch, from: records, replayed: records + replayed, accepted_loss };
     log.append(now, event)?;
+    files.put_journal_aside().map_err(|error| StoreError::file(Some(to), error))?;
     files.make().map_err(|error| StoreError::file(Some(to), error))?;
     let made = build(&source, &files, &log, now, epoch, accepted_loss, &signer);
     if let Err(error) = made {
@@ -135,10 +138,6 @@ fn lossy(found: u64, signed: Option<u64>, unreadable: Option<&str>) -> StoreErro
     StoreError::Restoring(format!(
         "{why}{unreadable}; a store without the rest would let in whom it revoked: give the records that follow (--tail) and the last checkpoint (--checkpoint), or say --accept-loss, which refuses every grant issued so far"
     ))
-}
-
-fn is_checkpoint(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "checkpoint")
 }
 
 /// A database that is read and not changed.
@@ -175,15 +174,26 @@ impl Source {
         Ok(Source { database, identity, is_backup, path: path.to_owned() })
     }
 
-    /// What the journal has, whether or not it continues what the database has; a backup has none.
-    fn frames(&self) -> Result<Vec<Frame>, String> {
-        if self.is_backup {
-            return Ok(Vec::new());
+    /// What the journals have, whether or not it continues what the database has: the source's own (a
+    /// backup has none), and one that a lost store left where the new one is to be.
+    fn frames(&self, target: &Files) -> Result<Vec<Frame>, String> {
+        let mut sites = Vec::new();
+        if !self.is_backup {
+            sites.push(Files::at(&self.path));
         }
-        let site = super::site::Untouched(Files::at(&self.path));
-        let journal = open_journal(&site, &self.identity.id);
-        let frames = journal.map_err(|error| error.to_string());
-        frames.and_then(|journal| journal.frames().map_err(|error| error.to_string()))
+        if target.has_journal() {
+            sites.push(Files::at(target.path().unwrap_or(Path::new(""))));
+        }
+        let mut frames = Vec::new();
+        for files in sites {
+            let journal = open_journal(&super::site::Untouched(files), &self.identity.id);
+            let found = journal.map_err(|error| error.to_string());
+            let found =
+                found.and_then(|journal| journal.frames().map_err(|error| error.to_string()))?;
+            frames.extend(found);
+        }
+        frames.sort_by_key(|frame| frame.first);
+        Ok(frames)
     }
 
     /// The checkpoints that say how much there was.
@@ -324,7 +334,8 @@ impl Log {
     fn follow(&mut self, frames: &[Frame]) {
         for entry in frames.iter().flat_map(|frame| &frame.entries) {
             // What does not continue it may do so later, after an export.
-            if entry.sequence == self.reader.len() + 1 {
+            // The store's own writer never puts what forgets into the journal.
+            if entry.sequence == self.reader.len() + 1 && !forgets(&entry.json) {
                 let _ = self.push(&entry.json);
             }
         }
@@ -341,7 +352,7 @@ impl Log {
             .and_then(|record| record.get("sequence")?.as_u64());
         match sequence {
             Some(sequence) if sequence <= self.reader.len() => {
-                let place = usize::try_from(sequence - 1).ok();
+                let place = sequence.checked_sub(1).and_then(|place| usize::try_from(place).ok());
                 let known = place.and_then(|place| self.entries.get(place));
                 match known.is_some_and(|entry| entry.json == line.as_bytes()) {
                     true => Ok(()),
@@ -389,7 +400,8 @@ fn build(
         // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
         state.clock = Clock::default();
     } else {
-        state.clock.observe(log.latest);
+        // A time that nobody signed does not move the clock ahead of now.
+        state.clock.observe(log.latest.min(now));
     }
     state.clock.observe(now);
     state.forgotten_until = state.forgotten_until.max(log.forgotten_until);

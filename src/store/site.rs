@@ -135,6 +135,11 @@ impl Files {
         parts.into_iter().map(PathBuf::as_path).filter(|part| part.exists()).collect()
     }
 
+    /// Whether there is a journal.
+    pub(super) fn has_journal(&self) -> bool {
+        self.journal.exists()
+    }
+
     /// Whether a process has the store open for writing.
     pub(super) fn has_writer(&self) -> io::Result<bool> {
         let journal = open(&self.journal, Access::Read)?;
@@ -158,6 +163,16 @@ impl Files {
     /// Makes the database alone, for a backup.
     pub(super) fn make_database(&self) -> io::Result<()> {
         make(&self.database)
+    }
+
+    /// Puts the journal of a lost store aside, so that a new one can be made.
+    pub(super) fn put_journal_aside(&self) -> io::Result<()> {
+        let mut aside = self.journal.as_os_str().to_owned();
+        aside.push(".old");
+        match std::fs::rename(&self.journal, aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Takes away what [`Files::make`] made, if a store does not come of it.
@@ -280,6 +295,32 @@ impl Site for Untouched {
 
     fn is_written(&self) -> bool {
         false
+    }
+}
+
+/// Files to which another process writes: they are read, and not locked.
+#[derive(Debug)]
+pub(super) struct Followed(pub(super) Arc<Files>);
+
+impl Site for Followed {
+    fn database(&self) -> io::Result<Backend> {
+        open(&self.0.database, Access::Read)
+    }
+
+    fn journal(&self) -> io::Result<Backend> {
+        open(&self.0.journal, Access::Read)
+    }
+
+    fn checkpoint(&self) -> io::Result<Option<String>> {
+        self.0.checkpoint()
+    }
+
+    fn keep_checkpoint(&self, _: &str) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.0.path()
     }
 }
 

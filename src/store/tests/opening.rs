@@ -51,9 +51,15 @@ fn a_store_in_use_says_so_and_can_be_looked_into() {
     assert_eq!(reader.records(1).count(), 1);
     assert_eq!(reader.log_key().unwrap(), open.reader().log_key().unwrap());
     record(&open, 2).unwrap();
+    // Before the database has it, the journal does.
+    open.revoke(revoking(3), NOW).unwrap();
+    assert_eq!(reader.records(1).count(), 3);
+    assert_eq!(reader.revocations().unwrap().len(), 1);
+    let list = reader.revocation_list(NOW).unwrap();
+    assert_eq!(list.revocations[0].sequence, 3);
     open.checkpoint().unwrap();
-    assert_eq!(reader.records(1).count(), 2);
-    assert_eq!(reader.verify().unwrap().records, 2);
+    assert_eq!(reader.records(1).count(), 3);
+    assert_eq!(reader.verify().unwrap().records, 3);
 }
 
 #[test]
@@ -175,6 +181,21 @@ fn what_the_journal_had_is_not_lost_in_silence() {
     let recover = |to: &str, loss| restore(at("left"), at(to), Vec::new(), None, loss, NOW);
     let recovered = recover("whole", Loss::Refused).unwrap();
     assert_eq!((recovered.records, recovered.revocations), (4, 4));
+
+    // A backup from before, where the lost store's journal and checkpoint still are.
+    drop(Store::open(at("whole")).unwrap());
+    let early = Store::create(at("early")).unwrap();
+    early.revoke(revoking(1), NOW).unwrap();
+    early.backup(at("backup")).unwrap();
+    early.revoke(revoking(2), NOW).unwrap();
+    for part in [".journal", ".checkpoint"] {
+        std::fs::copy(at(&format!("early{part}")), at(&format!("back{part}"))).unwrap();
+    }
+    let back = |loss| restore(at("backup"), at("back"), Vec::new(), None, loss, NOW);
+    let restored = back(Loss::Refused).unwrap();
+    assert_eq!((restored.records, restored.revocations), (2, 2));
+    assert!(at("back.journal.old").exists());
+    drop(Store::open(at("back")).unwrap());
 
     let journal = at("left.journal");
     let whole = std::fs::read(&journal).unwrap();

@@ -52,8 +52,10 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
         // must be able to open it.
         let seen = written(path);
         let store = look_into(path)?;
-        for line in store.records(next) {
-            let line = line?;
+        let lines = store.records(next).collect::<Result<Vec<_>, _>>()?;
+        // Whoever reads slowly, in a pager say, keeps nobody out.
+        drop(store);
+        for line in lines {
             next = line.sequence + 1;
             let record = line.record()?;
             if filter.passes(&record) {
@@ -63,7 +65,6 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
         if !arguments.follow {
             return Ok(());
         }
-        drop(store);
         while written(path) == seen {
             std::thread::sleep(LOOK_EVERY);
         }

@@ -21,6 +21,9 @@ fn times() -> u64 {
     std::env::var("HARDTACK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
 }
 
+/// Stores grow, and every kill has its opening.
+const KILLS_PER_STORE: u64 = 50;
+
 fn id(number: u64) -> RevocationId {
     let mut bytes = [7; 64];
     bytes[40..48].copy_from_slice(&number.to_le_bytes());
@@ -83,11 +86,16 @@ fn start(path: &std::path::Path) -> (Child, BufReader<ChildStdout>) {
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    drop(Store::create(&path).unwrap());
+    let mut path = folder.path().join("store");
     let (mut acknowledged, mut records) = (0, 0_u64);
     let mut revoked = Vec::new();
     for time in 0..times() {
+        if time % KILLS_PER_STORE == 0 {
+            path = folder.path().join(format!("store-{time}"));
+            drop(Store::create(&path).unwrap());
+            records = 0;
+            revoked.clear();
+        }
         let (mut child, said) = start(&path);
         let (tell, heard) = mpsc::channel();
         let reader = std::thread::spawn(move || {
@@ -129,7 +137,7 @@ fn what_was_acknowledged_survives_a_kill() {
         for number in &revoked {
             assert!(store.revocations().contains(&id(*number)), "kill {time}: {number} is lost");
         }
-        if time % 20 == 19 {
+        if time % 10 == 9 {
             store.reader().verify().unwrap();
         }
     }

@@ -63,13 +63,13 @@ impl Engine {
         &self,
         read: impl Fn(&ReadTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let answer = self.read_once(&read);
+        let answer = contained(|| self.read_once(&read));
         match &answer {
             Err(StoreError::Engine(_)) => {
                 // After a failed write nothing can be read until the database is open again, for which
                 // this waits.
                 drop(self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()));
-                self.read_once(&read)
+                contained(|| self.read_once(&read))
             }
             _ => answer,
         }
@@ -94,7 +94,7 @@ impl Engine {
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let written = self.write_once(write);
+        let written = contained(|| self.write_once(write));
         if written.is_err() {
             // Whether it can be written, the next attempt will say.
             let _ = self.reopen();
@@ -129,9 +129,10 @@ impl Engine {
         let open = {
             let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
             match &*slot {
-                Slot::Open(database) => database.begin_read().is_ok_and(|reading| {
-                    reading.open_table(ACCEPTED).is_ok_and(|table| table.first().is_ok())
-                }),
+                Slot::Open(database) => {
+                    let read = || Ok(database.begin_read()?.open_table(ACCEPTED)?.first().is_ok());
+                    contained(read).unwrap_or(false)
+                }
                 Slot::ReadOnly(_) | Slot::Closed | Slot::Shut => false,
             }
         };
@@ -144,8 +145,11 @@ impl Engine {
         if matches!(*slot, Slot::Shut) {
             return Err(StoreError::Stopped);
         }
-        // The files are locked until the old one is gone.
-        *slot = Slot::Closed;
+        // The files are locked until the old one is gone, which may not be able to close in peace.
+        let _ = contained(|| {
+            *slot = Slot::Closed;
+            Ok(())
+        });
         let path = self.site.path();
         let file = |error| StoreError::file(path, error);
         let opened = self.site.database().map_err(file).and_then(|backend| {
@@ -173,6 +177,13 @@ impl Engine {
     pub(super) fn close(&self) {
         *self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Slot::Shut;
     }
+}
+
+/// Does what may panic: the engine does so on pages that went bad since it was opened.
+fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+    let panicked = || StoreError::Engine("the database cannot be made sense of".to_owned());
+    done.unwrap_or_else(|_| Err(panicked()))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

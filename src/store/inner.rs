@@ -191,9 +191,9 @@ impl Inner {
                     // What goes wrong is in `trouble`, and is tried again.
                     let _ = self.fold();
                 });
-                // The engine panics on pages that went bad since it was opened.
+                // Without this thread nothing would be tried again.
                 if catch_unwind(healed).is_err() {
-                    self.trouble().database = Some("the database cannot be read".to_owned());
+                    self.trouble().database = Some("the last attempt ended in a panic".to_owned());
                 }
             }
         }

@@ -34,6 +34,8 @@ pub(super) enum Fault {
     PowerGoesAt(u64),
     /// Nothing can be written.
     Full,
+    /// Whoever writes panics, as the engine does on pages that it cannot make sense of.
+    Panics,
 }
 
 #[derive(Debug, Default)]
@@ -172,6 +174,10 @@ impl Part {
                 return Err(io::Error::other("the power is gone"));
             }
             Fault::Full => return Err(io::ErrorKind::StorageFull.into()),
+            Fault::Panics => {
+                drop(content);
+                panic!("the engine cannot make sense of a page");
+            }
             Fault::None | Fault::PowerGoesAt(_) => {}
         }
         act(if self.journal { &mut content.journal } else { &mut content.database });
@@ -239,6 +245,10 @@ impl Site for Disk {
                 return Err(io::Error::other("the power is gone"));
             }
             Fault::Full => return Err(io::ErrorKind::StorageFull.into()),
+            Fault::Panics => {
+                drop(content);
+                panic!("the engine cannot make sense of a page");
+            }
             Fault::None | Fault::PowerGoesAt(_) => {}
         }
         content.checkpoint = Some(text.to_owned());

@@ -36,6 +36,27 @@ fn what_cannot_be_written_is_not_revoked_and_reads_go_on() {
     assert_eq!(store.reader().verify().unwrap().records, 2);
 }
 
+#[test]
+fn a_panic_of_the_engine_loses_nothing_that_was_acknowledged() {
+    let disk = Disk::default();
+    let store = store(&disk);
+    store.revoke(revoking(1), NOW).unwrap();
+    for bulk in [1, 100] {
+        disk.set(Fault::Panics);
+        let revoke = || store.revoke_all((200..200 + bulk).map(revoking).collect(), NOW);
+        let revoked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(revoke));
+        assert!(!matches!(revoked, Ok(Ok(_))), "nothing was revoked");
+        disk.set(Fault::None);
+        wait_until_ready(&store);
+        store.revoke(revoking(1000 + bulk), NOW).unwrap();
+    }
+    store.reader().verify().unwrap();
+    drop(store);
+    let store = Store::start(opening::open(Arc::new(disk)).unwrap()).unwrap();
+    assert!([1, 1001, 1100].iter().all(|number| store.revocations().contains(&id(*number))));
+    store.reader().verify().unwrap();
+}
+
 /// It recovers within a second or two; a minute is for a machine that is busy.
 fn wait_until_ready(store: &Store) {
     for _ in 0..600 {

@@ -9,12 +9,12 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::audit::Settlement;
-use crate::revocation::{InForce, RevocationEntry, Revoking};
+use crate::revocation::Revoking;
 use crate::store::StoreError;
 use crate::store::core::{Core, Receipt, Settling};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
-use crate::store::schema::{Effect, Entry};
+use crate::store::schema::{Entry, in_force};
 use crate::timestamp::Timestamp;
 
 /// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
@@ -278,21 +278,4 @@ impl Inner {
             Ok((entries, receipts))
         })
     }
-}
-
-/// The revocations among entries, as far as decisions need them.
-pub(super) fn in_force<'a>(
-    entries: impl IntoIterator<Item = &'a Entry>,
-) -> impl Iterator<Item = InForce> {
-    revoked_by(entries).map(InForce::from)
-}
-
-/// The revocations among entries.
-pub(super) fn revoked_by<'a>(
-    entries: impl IntoIterator<Item = &'a Entry>,
-) -> impl Iterator<Item = &'a RevocationEntry> {
-    entries.into_iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
-        Effect::Revoke(entry) => Some(entry),
-        Effect::Accept { .. } | Effect::See(_) => None,
-    })
 }

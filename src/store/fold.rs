@@ -11,10 +11,10 @@ use crate::store::StoreError;
 use crate::store::clock::GRACE;
 use crate::store::core::{Core, TimeSource};
 use crate::store::inner::Inner;
-use crate::store::opening::read_revocations;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, read_state, revocation_row,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, in_force, read_revocations, read_state,
+    revocation_row,
 };
 use crate::timestamp::Timestamp;
 
@@ -207,7 +207,7 @@ impl Inner {
             return self.note_database(Err(error)).map(|()| made);
         }
         core.doubtful = None;
-        self.revocations.add_all(crate::store::commit::in_force(&all));
+        self.revocations.add_all(in_force(&all));
         core.all_is_folded();
         then(&mut core);
         drop(core);

@@ -11,17 +11,16 @@ use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
 use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash, tree_hash};
 use crate::keys::PrivateKey;
-use crate::revocation::{InForce, Revocations};
+use crate::revocation::Revocations;
 use crate::store::StoreError;
-use crate::store::commit::in_force;
 use crate::store::core::{Core, short};
 use crate::store::engine::Engine;
 use crate::store::inner::Inner;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, json_of, read_revocation_row,
-    read_state,
+    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, in_force, json_of,
+    read_revocations, read_state,
 };
 use crate::store::site::Site;
 
@@ -200,16 +199,6 @@ pub(super) fn compare(
         return damaged(format!("it should end with record {records} and ends with {sequence}"));
     }
     Ok(())
-}
-
-/// Every revocation in force, in the order of their records.
-pub(super) fn read_revocations(reading: &ReadTransaction) -> Result<Vec<InForce>, StoreError> {
-    let table = reading.open_table(REVOCATIONS)?;
-    let entries = table.iter()?.map(|row| {
-        let (sequence, row) = row?;
-        read_revocation_row(sequence.value(), row.value())
-    });
-    entries.collect()
 }
 
 fn read_seen(

@@ -12,13 +12,13 @@ use crate::audit::{
 };
 use crate::revocation::{InForce, RevocationEntry, RevocationList};
 use crate::store::StoreError;
-use crate::store::commit::revoked_by;
 use crate::store::engine::builder;
 use crate::store::inner::Inner;
 use crate::store::lineage::Lineage;
-use crate::store::opening::{self, Identity, identity, open_journal, read_revocations};
+use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
-    Effect, Entry, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of, read_state,
+    Effect, Entry, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of,
+    read_revocations, read_state, revoked_by,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;

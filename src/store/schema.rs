@@ -273,6 +273,33 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Engine(error.to_string()))
 }
 
+/// Every revocation in force, in the order of their records.
+pub(super) fn read_revocations(reading: &ReadTransaction) -> Result<Vec<InForce>, StoreError> {
+    let table = reading.open_table(REVOCATIONS)?;
+    let entries = table.iter()?.map(|row| {
+        let (sequence, row) = row?;
+        read_revocation_row(sequence.value(), row.value())
+    });
+    entries.collect()
+}
+
+/// The revocations among entries, as far as decisions need them.
+pub(super) fn in_force<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> impl Iterator<Item = InForce> {
+    revoked_by(entries).map(InForce::from)
+}
+
+/// The revocations among entries.
+pub(super) fn revoked_by<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> impl Iterator<Item = &'a RevocationEntry> {
+    entries.into_iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
+        Effect::Revoke(entry) => Some(entry),
+        Effect::Accept { .. } | Effect::See(_) => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

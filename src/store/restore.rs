@@ -315,6 +315,8 @@ impl Log {
         let record = self.reader.next(json);
         let record = record.map_err(|error| StoreError::Restoring(error.to_string()))?;
         let hashes = self.edge.push(LeafHash::of(json))?;
+        // A time in an export that nobody signed moves no clock.
+        let told = !(self.exported && sequence > self.signed);
         match record.event {
             // What is supposed to be decided at other times says nothing of the clock.
             AuditEvent::Decision(_) => {}
@@ -322,9 +324,10 @@ impl Log {
                 self.latest = self.latest.max(record.time);
                 self.forgotten_until = self.forgotten_until.max(collection.forgotten_until);
             }
-            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) => {
+            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) if told => {
                 self.latest = self.latest.max(record.time);
             }
+            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) => {}
         }
         self.entries.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
         Ok(())
@@ -400,8 +403,7 @@ fn build(
         // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
         state.clock = Clock::default();
     } else {
-        // A time that nobody signed does not move the clock ahead of now.
-        state.clock.observe(log.latest.min(now));
+        state.clock.observe(log.latest);
     }
     state.clock.observe(now);
     state.forgotten_until = state.forgotten_until.max(log.forgotten_until);

@@ -97,6 +97,11 @@ impl World {
         self.folder.path().join(self.files.to_string())
     }
 
+    /// The moment to which the store counts what is revoked now: the latest that it knows of.
+    fn base(&self) -> Timestamp {
+        self.store().inner().core().clock.base(self.now)
+    }
+
     fn tell(&mut self) {
         self.told = self.told.max(self.now);
     }
@@ -156,7 +161,7 @@ impl World {
             return;
         }
         let token = self.tokens[dice.below(self.tokens.len() as u64) as usize].clone();
-        let base = self.told.max(self.now);
+        let base = self.base();
         if token.chain.grant.issued > base + CLOCK_SKEW {
             return;
         }

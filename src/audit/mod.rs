@@ -120,6 +120,14 @@ pub struct Decision {
     pub chain: Option<AuditChain>,
     /// Which set of policies decided.
     pub policy: String,
+    /// How many bearers without a valid signature were refused before this one and, being too many, not
+    /// recorded each.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unrecorded: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What was forgotten in one step of a collection.
@@ -212,6 +220,7 @@ impl Decision {
             resource: call.resource_uri().map(str::to_owned),
             chain,
             policy: policy.digest().to_owned(),
+            unrecorded: 0,
         }
     }
 
@@ -303,7 +312,27 @@ pub trait Ledger: Send + Sync {
         once: Option<Once>,
         verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable>;
+
+    /// Whether [`Ledger::settle_later`] comes back at once.
+    fn settles_later(&self) -> bool {
+        false
+    }
+
+    /// The same, for callers on threads that must not wait: `done` is called once it is recorded, from
+    /// whatever thread. Unless [`Ledger::settles_later`], it is called before this returns.
+    fn settle_later(
+        &self,
+        decision: Decision,
+        once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
+        done: Done,
+    ) {
+        done(self.settle(decision, once, verified));
+    }
 }
+
+/// Hears what came of a decision.
+pub type Done = Box<dyn FnOnce(Result<Settlement, LedgerUnavailable>) + Send>;
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
     fn settle(
@@ -313,6 +342,20 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
         verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable> {
         (**self).settle(decision, once, verified)
+    }
+
+    fn settles_later(&self) -> bool {
+        (**self).settles_later()
+    }
+
+    fn settle_later(
+        &self,
+        decision: Decision,
+        once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
+        done: Done,
+    ) {
+        (**self).settle_later(decision, once, verified, done);
     }
 }
 

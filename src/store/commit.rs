@@ -2,11 +2,14 @@
 //!
 //! Whoever finds nobody writing takes all that waits, writes it in one frame and answers; whoever comes
 //! meanwhile waits for the next frame. So one caller has the latency of one write, and many
-//! have the throughput of many, without a thread between them.
+//! have the throughput of many, without a thread between them. For callers that must not wait, as on the threads
+//! of an asynchronous runtime, a thread of the store's takes the turn.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::audit::Settlement;
 use crate::revocation::Revoking;
@@ -26,6 +29,10 @@ const MAX_FOLDS: usize = 64;
 /// More revocations than this at once go into the database in one transaction instead of a frame, which
 /// has no room for thousands.
 const BULK: usize = 64;
+
+/// How long the thread that writes for others gathers more when there was more than one job the last time: a
+/// write costs as much for twenty as for one, and takes about as long as this.
+const GATHERING: Duration = Duration::from_micros(150);
 
 /// What a caller hands over.
 #[derive(Debug)]
@@ -47,19 +54,44 @@ enum Word {
     Done(Result<Answer, StoreError>),
 }
 
+/// How whoever handed over a job hears of it.
+enum Reply {
+    /// It waits, and writes if it is its turn.
+    Waits(SyncSender<Word>),
+    /// It is told. A thread of the store's writes for it.
+    Told(Box<dyn FnOnce(Result<Answer, StoreError>) + Send>),
+}
+
+impl Reply {
+    fn answer(self, answer: Result<Answer, StoreError>) {
+        match self {
+            // Whoever no longer waits for an answer needs none.
+            Reply::Waits(word) => drop(word.send(Word::Done(answer))),
+            Reply::Told(done) => done(answer),
+        }
+    }
+}
+
 struct Waiting {
     job: Job,
-    word: SyncSender<Word>,
+    reply: Reply,
 }
 
 /// Those who wait, and whether one of them writes.
 #[derive(Default)]
-pub(super) struct Queue(Mutex<Waiters>);
+pub(super) struct Queue {
+    waiters: Mutex<Waiters>,
+    /// Wakes the thread that writes for those who do not wait.
+    bell: Condvar,
+}
 
 #[derive(Default)]
 struct Waiters {
     waiting: VecDeque<Waiting>,
     led: bool,
+    /// Whether it is the thread's turn.
+    summoned: bool,
+    stopped: bool,
 }
 
 impl std::fmt::Debug for Queue {
@@ -69,15 +101,46 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Queue {
-    fn waiters(&self) -> std::sync::MutexGuard<'_, Waiters> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Lets the next one lead, if somebody waits.
     fn hand_over(&self) {
         let mut waiters = self.waiters();
-        waiters.led =
-            waiters.waiting.front().is_some_and(|next| next.word.send(Word::Lead).is_ok());
+        waiters.led = match waiters.waiting.front().map(|next| &next.reply) {
+            Some(Reply::Waits(next)) => next.send(Word::Lead).is_ok(),
+            Some(Reply::Told(_)) => {
+                self.summon(&mut waiters);
+                true
+            }
+            None => false,
+        };
+    }
+
+    fn summon(&self, waiters: &mut Waiters) {
+        waiters.summoned = true;
+        self.bell.notify_one();
+    }
+
+    /// Comes back when it is the thread's turn, with `true`; or when there is nothing left and it is to end.
+    fn is_summoned(&self) -> bool {
+        let mut waiters = self.waiters();
+        loop {
+            if std::mem::take(&mut waiters.summoned) {
+                return true;
+            }
+            if waiters.stopped {
+                return false;
+            }
+            waiters = self.bell.wait(waiters).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// Ends the thread, once it has written what was handed over.
+    pub(super) fn stop(&self) {
+        self.waiters().stopped = true;
+        self.bell.notify_one();
     }
 }
 
@@ -97,42 +160,68 @@ impl Inner {
         let (word, heard) = mpsc::sync_channel(2);
         let leads = {
             let mut waiters = self.queue.waiters();
-            waiters.waiting.push_back(Waiting { job, word });
+            waiters.waiting.push_back(Waiting { job, reply: Reply::Waits(word) });
             !std::mem::replace(&mut waiters.led, true)
         };
         if leads {
-            self.lead();
+            let _ = self.lead();
         }
         loop {
             match heard.recv() {
-                Ok(Word::Lead) => self.lead(),
+                Ok(Word::Lead) => drop(self.lead()),
                 Ok(Word::Done(answer)) => return answer,
                 Err(_) => return Err(StoreError::Stopped),
             }
         }
     }
 
-    fn lead(&self) {
+    /// Hands over a job and does not wait: `done` is called when it is on disk, by whoever wrote it.
+    pub(super) fn submit_later(
+        &self,
+        job: Job,
+        done: impl FnOnce(Result<Answer, StoreError>) + Send + 'static,
+    ) {
+        let mut waiters = self.queue.waiters();
+        waiters.waiting.push_back(Waiting { job, reply: Reply::Told(Box::new(done)) });
+        if !std::mem::replace(&mut waiters.led, true) {
+            self.queue.summon(&mut waiters);
+        }
+    }
+
+    /// The thread that writes for those who do not wait.
+    pub(super) fn run_commits(&self) {
+        let mut jobs = 0;
+        while self.queue.is_summoned() {
+            if jobs > 1 {
+                std::thread::sleep(GATHERING);
+            }
+            // Those whose jobs a panic took with it hear that nothing came of them; the others go on.
+            jobs = catch_unwind(AssertUnwindSafe(|| self.lead())).unwrap_or(0);
+        }
+    }
+
+    /// Writes what waits; returns how many jobs that were.
+    fn lead(&self) -> usize {
         let _leading = Leading(&self.queue);
         let mut batch: VecDeque<Waiting> = {
             let mut waiters = self.queue.waiters();
             let some = waiters.waiting.len().min(MAX_BATCH);
             waiters.waiting.drain(..some).collect()
         };
+        let jobs = batch.len();
         let bulk = |waiting: &Waiting| matches!(&waiting.job, Job::Revoke { revoking, .. } if revoking.len() > BULK);
         while let Some(first) = batch.front() {
             if bulk(first) {
-                if let Some(Waiting { job: Job::Revoke { revoking, now }, word }) =
+                if let Some(Waiting { job: Job::Revoke { revoking, now }, reply }) =
                     batch.pop_front()
                 {
-                    let answer = self.revoke_bulk(&revoking, now).map(Answer::Revoked);
-                    // Whoever no longer waits for an answer needs none.
-                    let _ = word.send(Word::Done(answer));
+                    reply.answer(self.revoke_bulk(&revoking, now).map(Answer::Revoked));
                 }
                 continue;
             }
             self.commit(&mut batch, bulk);
         }
+        jobs
     }
 
     /// Commits as many jobs as fit into one frame.
@@ -141,14 +230,14 @@ impl Inner {
         let before = core.edge.clone();
         core.begin();
         let mut entries = Vec::new();
-        let mut answers: Vec<(SyncSender<Word>, Result<Answer, StoreError>)> = Vec::new();
+        let mut answers: Vec<(Reply, Result<Answer, StoreError>)> = Vec::new();
         let mut bytes = core.unwritten_bytes;
         let mut fresh = HashMap::new();
         while let Some(next) = batch.front() {
             if bulk(next) || (!answers.is_empty() && bytes > MAX_FRAME / 2) {
                 break;
             }
-            let Some(Waiting { job, word }) = batch.pop_front() else { break };
+            let Some(Waiting { job, reply }) = batch.pop_front() else { break };
             let answer = match (job, &short_of_room) {
                 (Job::Settle(_), Some(problem)) => Err(StoreError::Engine(problem.clone())),
                 (Job::Settle(settling), None) => {
@@ -170,13 +259,13 @@ impl Inner {
                     made.collect::<Result<_, StoreError>>().map(Answer::Revoked)
                 }
             };
-            answers.push((word, answer));
+            answers.push((reply, answer));
         }
         let known = before.size();
         let written = self.write_frame(&mut core, entries, before);
         core.end();
         drop(core);
-        for (word, answer) in answers {
+        for (reply, answer) in answers {
             let answer = match (&written, answer) {
                 (Ok(()), answer) => answer,
                 // What was in force before still is.
@@ -187,7 +276,7 @@ impl Inner {
                 }
                 (Err(problem), answer) => answer.and(Err(StoreError::Engine(problem.clone()))),
             };
-            let _ = word.send(Word::Done(answer));
+            reply.answer(answer);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::store::engine::Engine;
 use crate::store::journal::Journal;
 use crate::store::schema::{Effect, Entry, SeenBlock, State, encode};
 use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
 /// likes, and must not fill the disk with them. About 600 bytes each.
@@ -75,7 +76,8 @@ pub(super) enum TimeSource {
 pub(super) struct Settling {
     pub(super) decision: Decision,
     pub(super) once: Option<Once>,
-    pub(super) chain: Option<(Chain, PublicKey)>,
+    /// The token, if the whole of it holds.
+    pub(super) verified: Option<VerifiedCapability>,
     pub(super) source: TimeSource,
 }
 
@@ -178,7 +180,7 @@ impl Core {
         settling: Settling,
         engine: &Engine,
     ) -> Result<(Entry, Settlement), StoreError> {
-        let Settling { mut decision, once, chain, source } = settling;
+        let Settling { mut decision, once, verified, source } = settling;
         let (time, sequence) = (decision.time, self.next());
         self.observe(time, source);
         let mut effects = Vec::new();
@@ -191,8 +193,8 @@ impl Core {
                 effects.push(Effect::Accept { id: once.id, expires: once.expires });
             }
         }
-        if let Some((chain, root)) = chain {
-            self.see(&chain, root, &mut effects);
+        if let Some(verified) = verified {
+            self.see(verified.chain(), verified.root(), &mut effects);
         }
         self.note(&effects);
         let entry = self.record(time, AuditEvent::Decision(Box::new(decision)), effects)?;
@@ -279,6 +281,12 @@ impl Core {
     /// The blocks of a verified chain that were not seen before. A presentation is one of many and lives
     /// for minutes; the records have it.
     fn see(&mut self, chain: &Chain, root: PublicKey, effects: &mut Vec<Effect>) {
+        let ids = chain.hops.iter().map(|hop| &hop.revocation_id);
+        let mut ids = std::iter::once(&chain.grant.revocation_id).chain(ids);
+        // Nearly always: a chain is used more than once.
+        if ids.all(|id| self.seen.contains(&short(id))) {
+            return;
+        }
         let (grant, seen) = (&chain.grant, self.next());
         let block = SeenBlock {
             id: grant.revocation_id,

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::commit::Queue;
 use crate::store::core::{Core, Settling};
 use crate::store::engine::Engine;
-use crate::store::journal::{MAX_FRAME, frame_bytes};
+use crate::store::journal::{MAX_FRAME, RESERVE, frame_bytes};
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
@@ -111,6 +111,14 @@ impl Inner {
             let before = core.edge.clone();
             self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
         }
+        self.buffer(core, settling)
+    }
+
+    fn buffer(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        settling: Settling,
+    ) -> Result<Settlement, StoreError> {
         core.begin();
         let settled = core.settle(settling, &self.engine);
         core.end();
@@ -123,6 +131,23 @@ impl Inner {
             self.rung.notify_one();
         }
         Ok(settlement)
+    }
+
+    /// The same, if that can be done without waiting for anybody or anything; else gives the decision back.
+    pub(super) fn settle_buffered_at_once(
+        &self,
+        settling: Box<Settling>,
+        at_most: usize,
+    ) -> Result<Result<Settlement, StoreError>, Box<Settling>> {
+        let Ok(mut core) = self.core.try_lock() else { return Err(settling) };
+        core.recover_from_panic();
+        if core.doubtful.is_some()
+            || !core.journal.has_room(MAX_FRAME, RESERVE)
+            || self.is_full(&core, at_most)
+        {
+            return Err(settling);
+        }
+        Ok(self.buffer(core, *settling))
     }
 
     /// Whether what waits must be written before more may wait.

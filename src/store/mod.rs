@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::audit::{
-    AuditRecord, Checkpoint, Decision, Ledger, LedgerUnavailable, Once, Settlement,
+    AuditRecord, Checkpoint, Decision, Done, Ledger, LedgerUnavailable, Once, Settlement,
 };
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
 use crate::store::collect::Trust;
@@ -80,7 +80,7 @@ enum Recording {
 
 struct Shared {
     inner: Arc<Inner>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -227,18 +227,38 @@ impl Store {
         self.inner().engine.site().path()
     }
 
+    fn settling(
+        &self,
+        decision: Decision,
+        once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
+    ) -> Settling {
+        Settling { decision, once, verified: verified.cloned(), source: self.times }
+    }
+
     fn inner(&self) -> &Arc<Inner> {
         &self.shared.inner
     }
 
     fn start(inner: Inner) -> Result<Store, StoreError> {
         let inner = Arc::new(inner);
-        let theirs = Arc::clone(&inner);
-        let thread = std::thread::Builder::new().name("hardtack-store".to_owned());
-        let thread = thread.spawn(move || theirs.run());
-        let thread =
-            Mutex::new(Some(thread.map_err(|error| StoreError::Engine(error.to_string()))?));
-        let shared = Arc::new(Shared { inner, thread });
+        let start = |name: &str, run: fn(&Arc<Inner>)| {
+            let theirs = Arc::clone(&inner);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread
+                .spawn(move || run(&theirs))
+                .map_err(|error| StoreError::Engine(error.to_string()))
+        };
+        let folding = start("hardtack-store", Inner::run)?;
+        let committing = match start("hardtack-commit", |inner| inner.run_commits()) {
+            Ok(thread) => thread,
+            Err(error) => {
+                inner.stop();
+                return Err(error);
+            }
+        };
+        let threads = Mutex::new(vec![committing, folding]);
+        let shared = Arc::new(Shared { inner, threads });
         Ok(Store { shared, recording: Recording::Durable, times: TimeSource::Clock })
     }
 }
@@ -250,8 +270,7 @@ impl Ledger for Store {
         once: Option<Once>,
         verified: Option<&VerifiedCapability>,
     ) -> Result<Settlement, LedgerUnavailable> {
-        let chain = verified.map(|verified| (verified.chain().clone(), verified.root()));
-        let settling = Settling { decision, once, chain, source: self.times };
+        let settling = self.settling(decision, once, verified);
         let settled = match self.recording {
             Recording::Buffered { at_most } if once.is_none() => {
                 self.inner().settle_buffered(settling, at_most)
@@ -259,6 +278,38 @@ impl Ledger for Store {
             _ => self.inner().settle(settling),
         };
         settled.map_err(|error| LedgerUnavailable(error.to_string()))
+    }
+
+    fn settles_later(&self) -> bool {
+        true
+    }
+
+    fn settle_later(
+        &self,
+        decision: Decision,
+        once: Option<Once>,
+        verified: Option<&VerifiedCapability>,
+        done: Done,
+    ) {
+        let is_single_use = once.is_some();
+        let mut settling = Box::new(self.settling(decision, once, verified));
+        if let Recording::Buffered { at_most } = self.recording
+            && !is_single_use
+        {
+            match self.inner().settle_buffered_at_once(settling, at_most) {
+                Ok(settled) => {
+                    return done(settled.map_err(|error| LedgerUnavailable(error.to_string())));
+                }
+                Err(back) => settling = back,
+            }
+        }
+        self.inner().submit_later(Job::Settle(settling), |answer| {
+            done(match answer {
+                Ok(Answer::Settled(settlement)) => Ok(settlement),
+                Ok(Answer::Revoked(_)) => Err(LedgerUnavailable(StoreError::Stopped.to_string())),
+                Err(error) => Err(LedgerUnavailable(error.to_string())),
+            });
+        });
     }
 }
 
@@ -272,10 +323,14 @@ impl Drop for Shared {
     /// Waits until what was handed over is written, the head of the log signed and the files closed.
     fn drop(&mut self) {
         self.inner.stop();
-        let thread = self.thread.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some(thread) = thread {
-            // The thread's own failure was answered to whoever waited for it.
-            let _ = thread.join();
+        self.inner.queue.stop();
+        let threads = self.threads.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for thread in threads.drain(..) {
+            // A thread's own failure was answered to whoever waited for it; the last handle may be dropped on
+            // one of them, by whoever was told.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
         self.inner.shut();
     }

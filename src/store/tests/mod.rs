@@ -44,6 +44,7 @@ fn decision(time: Timestamp, number: u64) -> Decision {
         resource: None,
         chain: None,
         policy: "none".to_owned(),
+        unrecorded: 0,
     }
 }
 

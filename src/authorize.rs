@@ -3,13 +3,16 @@
 //! Policies see what the walk found and nothing that an agent said of itself. Everything that they may
 //! use is asserted here, in one place, and listed in `policies/README.md`.
 
+use std::fmt;
+use std::sync::Arc;
+
 use biscuit_auth::builder::{self, Convert, Term, fact, string};
-use biscuit_auth::datalog::Check;
+use biscuit_auth::datalog::{Check, Fact, SymbolTable};
 use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
 
 use crate::call::Call;
 use crate::chain::{Chain, Hop};
-use crate::datalog::{EvaluationError, VERIFIER, World};
+use crate::datalog::{Base, EvaluationError, VERIFIER, World};
 use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
@@ -27,16 +30,20 @@ pub fn authorize(
     call: &Call,
 ) -> Result<Allowed, AuthorizeError> {
     refuse_uncovered(verified, call)?;
-    let mut world = World::new(policy.symbols.clone());
-    let ambient = ambient_facts(verified, call);
-    let blocks = &verified.capability().shaped().blocks;
-    let checks = load(&mut world, blocks, &ambient)?;
-    for fact in &policy.facts {
-        world.add(VERIFIER, fact.clone());
+    refuse_other_call(verified, call)?;
+    let prepared = prepare(verified, policy)?;
+    let mut world = World::over(&prepared.base);
+    let facts = [call_facts(verified, call), argument_facts(call)].concat();
+    for fact in &facts {
+        let fact = fact.convert(&mut world.symbols);
+        world.add(VERIFIER, fact);
     }
     world.derive(&policy.rules).map_err(|error| unanswered(error, "a rule of the policies"))?;
-    refuse_costly(blocks, &world)?;
-    for (block, number, check) in &checks {
+    let blocks = &verified.capability().shaped().blocks;
+    if !(policy.rules.is_empty() && prepared.has_room_for(&facts)) {
+        refuse_costly(blocks, &world)?;
+    }
+    for (block, number, check) in &prepared.checks {
         let held = world.holds(check, *block);
         let place = || format!("check {number} of block {block}");
         match held.map_err(|error| unanswered(error, &place()))? {
@@ -45,6 +52,92 @@ pub fn authorize(
         }
     }
     decide(&world, policy)
+}
+
+/// What all decisions about one token by one set of policies have in common.
+pub(crate) struct Prepared {
+    policy: String,
+    pub(crate) base: Arc<Base>,
+    /// The blocks' checks, with the number of their block and of themselves.
+    pub(crate) checks: Vec<(usize, usize, Check)>,
+    /// The upper bound of the checks' work with all that [`ROOM`] has room for.
+    cost: u64,
+}
+
+/// How much work may be done on a thread for which others wait: some 0.2 milliseconds.
+#[cfg(feature = "http")]
+const QUICK: u64 = 5000;
+
+/// Whether a call by this token is decided quickly: it has been prepared, its checks are cheap, the call
+/// is small, and the policies are few and derive nothing.
+#[cfg(feature = "http")]
+pub(crate) fn is_quick(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> bool {
+    let prepared = verified.prepared().get();
+    let cheap =
+        |prepared: &Arc<Prepared>| prepared.policy == policy.digest() && prepared.cost <= QUICK;
+    policy.is_quick() && call.is_small() && prepared.is_some_and(cheap)
+}
+
+/// What a call commonly adds to the facts: how many of each name, and how many values and bytes each has at the
+/// most. Within it, the cost of a token's checks is known before the call is.
+const ROOM: [(&str, u64, u64, u64); 7] = [
+    ("time", 1, 1, 0),
+    ("operation", 1, 1, 256),
+    ("granted", 1, 1, 256),
+    ("tool", 1, 1, 128),
+    ("resource", 1, 1, 1024),
+    ("call", 1, 1, 32),
+    ("arg", 16, 16, 1024),
+];
+
+impl Prepared {
+    fn has_room_for(&self, facts: &[builder::Fact]) -> bool {
+        let fits = |name: &str, most: u64, values: u64, bytes: u64| {
+            let mut count = 0;
+            let named = facts.iter().filter(|fact| fact.predicate.name == name);
+            named.inspect(|_| count += 1).all(|fact| {
+                fact.predicate.terms.iter().all(|term| {
+                    let (has_values, has_bytes) = cost::values_and_bytes(term);
+                    has_values <= values && has_bytes <= bytes
+                })
+            }) && count <= most
+        };
+        self.cost <= MAX_COST
+            && ROOM.iter().all(|(name, most, values, bytes)| fits(name, *most, *values, *bytes))
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Brings token and policies together, once for each token.
+pub(crate) fn prepare(
+    verified: &VerifiedCapability,
+    policy: &Policy,
+) -> Result<Arc<Prepared>, AuthorizeError> {
+    let known = verified.prepared().get();
+    if let Some(prepared) = known.filter(|prepared| prepared.policy == policy.digest()) {
+        return Ok(Arc::clone(prepared));
+    }
+    let mut base = Base::new(policy.symbols.clone());
+    let blocks = &verified.capability().shaped().blocks;
+    let checks = load(&mut base, blocks, &token_facts(verified))?;
+    for fact in &policy.facts {
+        base.add(VERIFIER, fact.clone());
+    }
+    let mut sizes = sizes_of(base.facts().cloned().collect(), base.symbols())?;
+    for (name, count, values, bytes) in ROOM {
+        sizes.add_room(name, count, values, bytes);
+    }
+    let cost = cost::bound(blocks, &sizes);
+    let policy = policy.digest().to_owned();
+    let prepared = Arc::new(Prepared { policy, base: Arc::new(base), checks, cost });
+    // Whoever was first is kept: most servers have one set of policies.
+    let _ = verified.prepared().set(Arc::clone(&prepared));
+    Ok(prepared)
 }
 
 /// The verdict of the policies alone: a failing check or a matching `deny` first, then `allow`, then
@@ -187,7 +280,7 @@ impl AuthorizeError {
     }
 }
 
-fn unanswered(error: EvaluationError, place: &str) -> AuthorizeError {
+pub(crate) fn unanswered(error: EvaluationError, place: &str) -> AuthorizeError {
     let place = place.to_owned();
     match error {
         EvaluationError::Failed => AuthorizeError::NotEvaluable { place },
@@ -196,7 +289,10 @@ fn unanswered(error: EvaluationError, place: &str) -> AuthorizeError {
 }
 
 /// The part of the walk that needs the call.
-fn refuse_uncovered(verified: &VerifiedCapability, call: &Call) -> Result<(), AuthorizeError> {
+pub(crate) fn refuse_uncovered(
+    verified: &VerifiedCapability,
+    call: &Call,
+) -> Result<(), AuthorizeError> {
     let chain = verified.chain();
     let operation = call.operation();
     if !chain.scopes().iter().any(|scope| scope.covers(operation)) {
@@ -209,12 +305,21 @@ fn refuse_uncovered(verified: &VerifiedCapability, call: &Call) -> Result<(), Au
     if let Some(scheme) = call.scheme().filter(|scheme| !verified.judges_scheme(scheme)) {
         return Err(AuthorizeError::Scheme { scheme: scheme.to_owned() });
     }
-    let bound_to_another =
-        verified.presentation().digest.is_some_and(|digest| digest != call.digest());
-    if bound_to_another { Err(AuthorizeError::OtherCall) } else { Ok(()) }
+    Ok(())
 }
 
-fn first_unbound(chain: &Chain) -> Option<usize> {
+/// A call-bound presentation is for one call, exactly.
+pub(crate) fn refuse_other_call(
+    verified: &VerifiedCapability,
+    call: &Call,
+) -> Result<(), AuthorizeError> {
+    match verified.presentation().digest.is_some_and(|digest| digest != call.digest()) {
+        true => Err(AuthorizeError::OtherCall),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
     let hop = chain.hops.iter().find(|hop| hop.signer.is_none()).map(|hop| hop.index);
     let last = chain.presentation.iter().find(|last| last.signer.is_none()).map(|last| last.index);
     hop.or(last)
@@ -223,21 +328,26 @@ fn first_unbound(chain: &Chain) -> Option<usize> {
 /// Before a check is evaluated: the bound of the work, over all that it can see. What the rules of the
 /// policies derived is among it, for agents choose the arguments from which they derive.
 fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
-    let mut sizes = Sizes::default();
-    for fact in world.facts() {
-        let fact = builder::Fact::convert_from(fact, &world.symbols);
-        sizes.add(&fact.map_err(|_| AuthorizeError::NotEvaluable { place: "a fact".to_owned() })?);
-    }
+    let sizes = sizes_of(world.facts().cloned().collect(), &world.symbols)?;
     match cost::bound(blocks, &sizes) {
         cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
         _ => Ok(()),
     }
 }
 
-/// Puts what the verifier and the blocks say into the world, and returns the blocks' checks with the
+fn sizes_of(facts: Vec<Fact>, symbols: &SymbolTable) -> Result<Sizes, AuthorizeError> {
+    let mut sizes = Sizes::default();
+    for fact in &facts {
+        let fact = builder::Fact::convert_from(fact, symbols);
+        sizes.add(&fact.map_err(|_| AuthorizeError::NotEvaluable { place: "a fact".to_owned() })?);
+    }
+    Ok(sizes)
+}
+
+/// Puts what the verifier and the blocks say into the base, and returns the blocks' checks with the
 /// number of their block and of themselves.
 fn load(
-    world: &mut World,
+    base: &mut Base,
     blocks: &[ShapedBlock],
     ambient: &[builder::Fact],
 ) -> Result<Vec<(usize, usize, Check)>, AuthorizeError> {
@@ -249,53 +359,66 @@ fn load(
         if number == keys.len() {
             keys.push(key);
             if let Ok(key) = key.to_biscuit() {
-                builder::Scope::PublicKey(key).convert(&mut world.symbols);
+                builder::Scope::PublicKey(key).convert(base.symbols());
             }
         }
-        world.signed_by.entry(number).or_default().push(index);
+        base.signed(number, index);
     }
     for fact in ambient {
-        let fact = fact.convert(&mut world.symbols);
-        world.add(VERIFIER, fact);
+        let fact = fact.convert(base.symbols());
+        base.add(VERIFIER, fact);
     }
     let mut checks = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
         for fact in &block.content.facts {
             let fact = proto_fact_to_token_fact(fact).map_err(unreadable)?;
-            let fact = builder::Fact::translate(&fact, &block.symbols, &mut world.symbols);
-            world.add(index, fact.map_err(unreadable)?);
+            let fact = builder::Fact::translate(&fact, &block.symbols, base.symbols());
+            base.add(index, fact.map_err(unreadable)?);
         }
         let version = block.content.version.unwrap_or_default();
         for (number, check) in block.content.checks.iter().enumerate() {
             let check = proto_check_to_token_check(check, version).map_err(unreadable)?;
-            let check = builder::Check::translate(&check, &block.symbols, &mut world.symbols);
+            let check = builder::Check::translate(&check, &block.symbols, base.symbols());
             checks.push((index, number + 1, check.map_err(unreadable)?));
         }
     }
     Ok(checks)
 }
 
-/// Everything that the verifier asserts. Nothing else does: blocks and policies that assert one of
-/// these names are refused.
-fn ambient_facts(verified: &VerifiedCapability, call: &Call) -> Vec<builder::Fact> {
-    let chain = verified.chain();
+/// The predicates that depend on a call's arguments.
+pub(crate) const ARGUMENT_PREDICATES: [&str; 2] = ["arg", "call"];
+
+/// What the verifier asserts of a call's arguments.
+fn argument_facts(call: &Call) -> Vec<builder::Fact> {
+    let digest = fact("call", &[Term::Bytes(call.digest().to_vec())]);
+    let arguments = call.argument_terms();
+    let arguments = arguments.map(|(name, value)| fact("arg", &[string(name), value]));
+    std::iter::once(digest).chain(arguments).collect()
+}
+
+/// What the verifier asserts of the moment and of the call but its arguments.
+pub(crate) fn call_facts(verified: &VerifiedCapability, call: &Call) -> Vec<builder::Fact> {
+    let operation = call.operation().as_str();
     let mut facts = vec![
         fact("time", &[Term::Date(verified.verified_at().unix_seconds())]),
-        fact("operation", &[string(call.operation().as_str())]),
-        fact("granted", &[string(call.operation().as_str())]),
+        fact("operation", &[string(operation)]),
+        fact("granted", &[string(operation)]),
+    ];
+    facts.extend(call.operation().tool().map(|name| fact("tool", &[string(name)])));
+    facts.extend(call.resource_uri().map(|uri| fact("resource", &[string(uri)])));
+    facts
+}
+
+/// What the verifier asserts of the token. Together with the two before, this is everything: blocks and
+/// policies that assert one of these names are refused.
+fn token_facts(verified: &VerifiedCapability) -> Vec<builder::Fact> {
+    let chain = verified.chain();
+    let mut facts = vec![
         fact("verifier", &[string(&verified.presentation().audience)]),
         fact("presented", &[string(verified.presentation().kind.as_str())]),
         fact("issuer", &[string(verified.issuer())]),
         fact("depth", &[number(chain.depth())]),
-        fact("call", &[Term::Bytes(call.digest().to_vec())]),
     ];
-    if let Some(name) = call.operation().tool() {
-        facts.push(fact("tool", &[string(name)]));
-    }
-    if let Some(uri) = call.resource_uri() {
-        facts.push(fact("resource", &[string(uri)]));
-    }
-    facts.extend(call.argument_terms().map(|(name, value)| fact("arg", &[string(name), value])));
     if let Some(leaf) = chain.hops.last() {
         facts.push(fact("agent", &[string(&leaf.delegate)]));
         facts.extend(leaf.holder.map(|key| fact("agent_key", &[key_digits(&key)])));

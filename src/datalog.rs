@@ -5,13 +5,14 @@
 //! at its limits only between queries. Here all matches are looked at, an error anywhere is an error,
 //! and every fact that is touched is paid for from a budget.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{
-    Check, CombineIt, Fact, MatchedVariables, Origin, Rule, SymbolTable, TemporarySymbolTable,
-    Term, TrustedOrigins,
+    Check, CombineIt, Fact, MatchedVariables, Origin, Predicate, Rule, SymbolTable,
+    TemporarySymbolTable, Term, TrustedOrigins,
 };
 
 /// How many facts may be touched in one decision: some ten milliseconds.
@@ -35,29 +36,68 @@ pub(crate) enum EvaluationError {
     Exhausted,
 }
 
-/// Facts with where they come from, and the numbers that stand for their words and keys.
+/// What many decisions have in common: facts with where they come from, and the numbers that stand for their
+/// words and keys.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    facts: Vec<(Origin, Fact)>,
+    known: HashSet<(Origin, Fact)>,
+    symbols: SymbolTable,
+    /// Which blocks each key signed: the numbers of keys are those of `symbols`.
+    signed_by: HashMap<usize, Vec<usize>>,
+}
+
+/// Such facts, and more of one decision's own.
 #[derive(Debug, Default)]
 pub(crate) struct World {
+    base: Arc<Base>,
     facts: Vec<(Origin, Fact)>,
     known: HashSet<(Origin, Fact)>,
     pub(crate) symbols: SymbolTable,
-    /// Which blocks each key signed: the numbers of keys are those of `symbols`.
-    pub(crate) signed_by: HashMap<usize, Vec<usize>>,
     touched: Cell<u64>,
 }
 
+impl Base {
+    /// Without facts; its first words are these.
+    pub(crate) fn new(symbols: SymbolTable) -> Base {
+        Base { symbols, ..Base::default() }
+    }
+
+    pub(crate) fn add(&mut self, block: usize, fact: Fact) {
+        let entry = (origin_of(block), fact);
+        if self.known.insert(entry.clone()) {
+            self.facts.push(entry);
+        }
+    }
+
+    pub(crate) fn symbols(&mut self) -> &mut SymbolTable {
+        &mut self.symbols
+    }
+
+    /// Says that the key of this number signed a block.
+    pub(crate) fn signed(&mut self, key: usize, block: usize) {
+        self.signed_by.entry(key).or_default().push(block);
+    }
+
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().map(|(_, fact)| fact)
+    }
+}
+
 /// What the matches of a query's predicates say.
-struct Matches {
+pub(crate) struct Matches {
+    /// There are matches.
+    pub(crate) any: bool,
     /// Some match makes every expression true.
-    some: bool,
+    pub(crate) some: bool,
     /// There are matches, and each makes every expression true.
-    all: bool,
+    pub(crate) all: bool,
 }
 
 impl World {
-    /// An empty world whose first words are these.
-    pub(crate) fn new(symbols: SymbolTable) -> World {
-        World { symbols, ..World::default() }
+    /// A world with these facts.
+    pub(crate) fn over(base: &Arc<Base>) -> World {
+        World { base: Arc::clone(base), symbols: base.symbols.clone(), ..World::default() }
     }
 
     pub(crate) fn add(&mut self, block: usize, fact: Fact) {
@@ -66,12 +106,16 @@ impl World {
 
     /// All facts, wherever they come from.
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
-        self.facts.iter().map(|(_, fact)| fact)
+        self.all().map(|(_, fact)| fact)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Origin, &Fact)> + Clone {
+        self.base.facts.iter().chain(&self.facts).map(|(origin, fact)| (origin, fact))
     }
 
     fn insert(&mut self, origin: Origin, fact: Fact) -> bool {
         let entry = (origin, fact);
-        if self.known.contains(&entry) {
+        if self.base.known.contains(&entry) || self.known.contains(&entry) {
             return false;
         }
         self.known.insert(entry.clone());
@@ -81,6 +125,9 @@ impl World {
 
     /// Applies rules of the verifier's policies until they derive nothing new.
     pub(crate) fn derive(&mut self, rules: &[Rule]) -> Result<(), EvaluationError> {
+        if rules.is_empty() {
+            return Ok(());
+        }
         let limit = self.facts.len() + MAX_DERIVED_FACTS;
         for _ in 0..MAX_ITERATIONS {
             let mut derived = Vec::new();
@@ -131,13 +178,13 @@ impl World {
         Ok(found)
     }
 
-    fn matches(&self, query: &Rule, block: usize) -> Result<Matches, EvaluationError> {
+    pub(crate) fn matches(&self, query: &Rule, block: usize) -> Result<Matches, EvaluationError> {
         let (mut count, mut held) = (0_usize, 0_usize);
         self.each_candidate(query, block, |_, _, holds| {
             count += 1;
             held += usize::from(holds);
         })?;
-        Ok(Matches { some: held > 0, all: count > 0 && held == count })
+        Ok(Matches { any: count > 0, some: held > 0, all: count > 0 && held == count })
     }
 
     fn each_match(
@@ -159,22 +206,35 @@ impl World {
         block: usize,
         mut see: impl FnMut(Origin, &HashMap<u32, Term>, bool),
     ) -> Result<(), EvaluationError> {
-        let trusted = TrustedOrigins::from_scopes(
-            &rule.scopes,
-            &TrustedOrigins::default(),
-            block,
-            &self.signed_by,
-        );
-        let visible = self.facts.iter().filter(|(origin, _)| trusted.contains(origin));
-        let facts =
-            Metered { facts: visible.map(|(origin, fact)| (origin, fact)), touched: &self.touched };
-        let candidates = CombineIt::new(variables_of(rule), &rule.body, facts, &self.symbols);
+        let trusts = || {
+            let default = TrustedOrigins::default();
+            TrustedOrigins::from_scopes(&rule.scopes, &default, block, &self.base.signed_by)
+        };
         let mut failed = false;
-        for (origin, variables) in candidates {
-            match self.expressions_hold(rule, &variables) {
-                Ok(holds) => see(origin, &variables, holds),
-                Err(EvaluationError::Failed) => failed = true,
-                Err(error) => return Err(error),
+        let mut candidate =
+            |origin, variables: &HashMap<u32, Term>| match self.expressions_hold(rule, variables) {
+                Ok(holds) => see(origin, variables, holds),
+                Err(_) => failed = true,
+            };
+        match rule.body.as_slice() {
+            // Most queries ask for one fact, for which no combinations need to be made.
+            [predicate] => {
+                let (trusted, mut variables) = (OnceCell::new(), HashMap::new());
+                for (origin, fact) in (Metered { facts: self.all(), touched: &self.touched }) {
+                    if fact.predicate.name == predicate.name
+                        && trusted.get_or_init(&trusts).contains(origin)
+                        && bind(predicate, fact, &mut variables)
+                    {
+                        candidate(origin.clone(), &variables);
+                    }
+                }
+            }
+            body => {
+                let trusted = trusts();
+                let visible = self.all().filter(|(origin, _)| trusted.contains(origin));
+                let facts = Metered { facts: visible, touched: &self.touched };
+                let candidates = CombineIt::new(variables_of(rule), body, facts, &self.symbols);
+                candidates.for_each(|(origin, variables)| candidate(origin, &variables));
             }
         }
         match (self.touched.get() > FACT_BUDGET, failed) {
@@ -202,7 +262,26 @@ impl World {
     }
 }
 
-pub(crate) fn origin_of(block: usize) -> Origin {
+/// Whether the fact is one of the predicate; then what its variables stand for is in `variables`.
+fn bind(predicate: &Predicate, fact: &Fact, variables: &mut HashMap<u32, Term>) -> bool {
+    let found = &fact.predicate.terms;
+    variables.clear();
+    predicate.terms.len() == found.len()
+        && predicate.terms.iter().zip(found).all(|(asked, found)| match (asked, found) {
+            // No fact that is accepted has variables.
+            (_, Term::Variable(_)) => false,
+            (Term::Variable(name), found) => match variables.get(name) {
+                Some(bound) => bound == found,
+                None => {
+                    variables.insert(*name, found.clone());
+                    true
+                }
+            },
+            (asked, found) => asked == found,
+        })
+}
+
+fn origin_of(block: usize) -> Origin {
     [block].into_iter().collect()
 }
 

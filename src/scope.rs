@@ -74,6 +74,11 @@ impl Operation {
         self.0.strip_prefix("tools:call:")
     }
 
+    /// Whether this is about resources: `resources:…`.
+    pub(crate) fn is_about_resources(&self) -> bool {
+        first_segment(&self.0) == "resources"
+    }
+
     /// Whether this governs Hardtack itself (`hardtack:revoke` and the like).
     pub fn is_reserved(&self) -> bool {
         first_segment(&self.0) == RESERVED_SEGMENT

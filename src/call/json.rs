@@ -1,8 +1,9 @@
 //! JSON: read so strictly that no two readers could read it differently.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::call::{
@@ -50,7 +51,7 @@ impl fmt::Display for ArgumentProblem {
 /// What serde's error text is searched for: its errors carry no kind of their own.
 const REPEATED: &str = "hardtack: member twice";
 const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
-const TOO_DEEP: &str = "hardtack: too deep";
+const TOO_LARGE: &str = "hardtack: too large";
 
 pub(super) fn parse_object(json: &str) -> Result<Map<String, Value>, CallError> {
     match parse_value(json)? {
@@ -63,50 +64,64 @@ pub(super) fn parse_value(json: &str) -> Result<Value, CallError> {
     if json.len() > MAX_ARGUMENT_BYTES * 2 {
         return Err(CallError::Arguments(ArgumentProblem::TooLarge));
     }
-    serde_json::from_str::<Strict>(json).map(|strict| strict.0).map_err(|error| {
+    // The object of arguments is a level that the cap does not count, and a call is one more. Values are
+    // counted by whoever takes them.
+    parse_strictly(json.as_bytes(), MAX_ARGUMENT_DEPTH + 2, usize::MAX)
+        .map_err(CallError::Arguments)
+}
+
+/// Reads any JSON of at most this many levels and values, without what two readers could read
+/// differently.
+pub(crate) fn parse_strictly(
+    json: &[u8],
+    levels: usize,
+    values: usize,
+) -> Result<Value, ArgumentProblem> {
+    let values = Cell::new(values);
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let seed = StrictSeed { levels, values: &values };
+    let value = seed.deserialize(&mut deserializer);
+    value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
         let text = error.to_string();
-        CallError::Arguments(match () {
+        match () {
             () if text.contains(REPEATED) => ArgumentProblem::Repeated,
             () if text.contains(UNSAFE_INTEGER) => ArgumentProblem::UnsafeInteger,
-            () if text.contains(TOO_DEEP) => ArgumentProblem::TooLarge,
+            () if text.contains(TOO_LARGE) => ArgumentProblem::TooLarge,
             () => ArgumentProblem::NotJson,
-        })
+        }
     })
 }
 
-/// A JSON value without what two readers could read differently.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strict, D::Error> {
-        StrictSeed { depth: 0 }.deserialize(deserializer).map(Strict)
-    }
-}
-
+/// How many levels and values may still come.
 #[derive(Clone, Copy)]
-struct StrictSeed {
-    depth: usize,
+struct StrictSeed<'a> {
+    levels: usize,
+    values: &'a Cell<usize>,
 }
 
-impl StrictSeed {
-    fn deeper<E: de::Error>(self) -> Result<StrictSeed, E> {
-        // The object of arguments is a level that the cap does not count, and a call is one more.
-        match self.depth < MAX_ARGUMENT_DEPTH + 2 {
-            true => Ok(StrictSeed { depth: self.depth + 1 }),
-            false => Err(E::custom(TOO_DEEP)),
-        }
+impl<'a> StrictSeed<'a> {
+    fn deeper<E: de::Error>(self) -> Result<StrictSeed<'a>, E> {
+        let levels = self.levels.checked_sub(1).ok_or_else(|| E::custom(TOO_LARGE))?;
+        Ok(StrictSeed { levels, ..self })
+    }
+
+    fn count<E: de::Error>(self) -> Result<(), E> {
+        let left = self.values.get().checked_sub(1).ok_or_else(|| E::custom(TOO_LARGE))?;
+        self.values.set(left);
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for StrictSeed {
+impl<'de> DeserializeSeed<'de> for StrictSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for StrictSeed {
+impl<'de> Visitor<'de> for StrictSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+#[cfg(feature = "mcp")]
+pub(crate) use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, parse_object, parse_value, written};
 use crate::scope::{Operation, ScopeError};
 
@@ -84,6 +86,17 @@ impl Call {
         Ok(self)
     }
 
+    /// The same, of arguments that were read by [`parse_strictly`].
+    #[cfg(feature = "mcp")]
+    pub(crate) fn read_arguments(
+        mut self,
+        arguments: Map<String, Value>,
+    ) -> Result<Call, CallError> {
+        self.arguments = arguments;
+        self.check_size()?;
+        Ok(self)
+    }
+
     /// Adds one argument, the text of a JSON value.
     pub fn argument(mut self, name: &str, json: &str) -> Result<Call, CallError> {
         let value = parse_value(json)?;
@@ -134,6 +147,17 @@ impl Call {
     /// `{"operation":…,"resource":…,"arguments":…}` without what is absent; empty arguments are absent.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.canonical()).into()
+    }
+
+    /// Whether its arguments are as few and short as most are.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_small(&self) -> bool {
+        let short = |value: &Value| match value {
+            Value::String(text) => text.len() <= 1024,
+            Value::Array(_) | Value::Object(_) => value.to_string().len() <= 1024,
+            _ => true,
+        };
+        self.arguments.len() <= 16 && self.arguments.values().all(short)
     }
 
     pub(crate) fn scheme(&self) -> Option<&str> {

@@ -19,6 +19,14 @@ impl RevocationId {
         RevocationId(bytes)
     }
 
+    fn digits<'a>(&self, buffer: &'a mut [u8; 128]) -> &'a str {
+        // Two digits a byte fit, and digits are text.
+        match hex::encode_to_slice(self.0, buffer) {
+            Ok(()) => std::str::from_utf8(buffer).unwrap_or_default(),
+            Err(_) => "",
+        }
+    }
+
     /// The 64 bytes.
     pub fn as_bytes(&self) -> &[u8; 64] {
         &self.0
@@ -37,7 +45,7 @@ impl std::str::FromStr for RevocationId {
 
 impl fmt::Display for RevocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(self.digits(&mut [0; 128]))
     }
 }
 
@@ -49,7 +57,7 @@ impl fmt::Debug for RevocationId {
 
 impl Serialize for RevocationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.digits(&mut [0; 128]))
     }
 }
 

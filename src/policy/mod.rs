@@ -21,6 +21,12 @@ const BUILTIN: &str = include_str!("../../policies/default.datalog");
 /// The most bytes of one policy file: thousands of rules. A larger one is no policy.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// How many queries are evaluated in some tens of microseconds, and of how many predicates each.
+#[cfg(feature = "http")]
+const QUICK_QUERIES: usize = 64;
+#[cfg(feature = "http")]
+const QUICK_JOIN: usize = 4;
+
 /// The ending of policy files; others in the folder are left alone.
 const EXTENSION: &str = "datalog";
 
@@ -88,6 +94,17 @@ impl Policy {
     /// hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Whether evaluating it takes little, whatever the call: few queries, none a large join, nothing derived.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_quick(&self) -> bool {
+        let policies = self.denies.iter().chain(&self.allows).flat_map(|(_, queries)| queries);
+        let checks = self.checks.iter().flat_map(|(_, check)| &check.queries);
+        let mut queries = policies.chain(checks);
+        self.rules.is_empty()
+            && queries.by_ref().take(QUICK_QUERIES).all(|query| query.body.len() <= QUICK_JOIN)
+            && queries.next().is_none()
     }
 
     fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {

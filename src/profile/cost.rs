@@ -91,6 +91,11 @@ impl Sizes {
         self.add_many(name, count, Extent::one(0));
     }
 
+    /// Makes room for this many facts of the name, with as many values and bytes each.
+    pub(crate) fn add_room(&mut self, name: &str, count: u64, values: u64, bytes: u64) {
+        self.add_many(name, count, Extent { values, bytes });
+    }
+
     fn add_many(&mut self, name: &str, count: u64, largest: Extent) {
         self.facts += count;
         // Each value may be a word of its own.
@@ -99,6 +104,12 @@ impl Sizes {
         named.count += count;
         named.largest = named.largest.max(largest);
     }
+}
+
+/// The values at all depths and the bytes of the longest string of a term.
+pub(crate) fn values_and_bytes(term: &builder::Term) -> (u64, u64) {
+    let Extent { values, bytes } = extent(term);
+    (values, bytes)
 }
 
 fn extent(term: &builder::Term) -> Extent {

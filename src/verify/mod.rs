@@ -7,11 +7,15 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::authorize::Prepared;
 use crate::capability::Capability;
-use crate::chain::{Chain, Hop, PresentationBlock};
+use crate::chain::{Chain, Hop, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
 use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
@@ -30,6 +34,10 @@ pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 /// How old a copy of the revocations may be unless told otherwise: what is revoked elsewhere takes
 /// effect here within half a minute, or nothing is allowed.
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
+
+/// How many authentic tokens are remembered unless told otherwise: so many agents at a time cost their
+/// signatures once in the life of a presentation. One takes some tens of kilobytes.
+pub const DEFAULT_REMEMBERED: usize = 1024;
 
 /// A tool server's view: which roots it trusts, what it is called, and what is revoked.
 ///
@@ -51,6 +59,9 @@ pub struct Verifier {
     unbound: UnboundHops,
     directory: Directory,
     resource_schemes: Arc<[String]>,
+    /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
+    /// shape, and that a trusted root and the holders signed it.
+    authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
 }
 
 /// What to do with a hop that nobody in particular signed.
@@ -83,7 +94,20 @@ impl Verifier {
             unbound: UnboundHops::Refused,
             directory: Directory::default(),
             resource_schemes: DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
+            authentic: Some(Cache::new(DEFAULT_REMEMBERED)),
         })
+    }
+
+    /// Remembers the signatures of this many tokens ([`DEFAULT_REMEMBERED`] otherwise), so that a
+    /// bearer that comes again costs none; 0 for none. Expiry, revocation and the walk are looked at every time.
+    pub fn remember(mut self, tokens: usize) -> Verifier {
+        self.authentic = (tokens > 0).then(|| Cache::new(tokens));
+        self
+    }
+
+    /// What this server is called.
+    pub fn audience(&self) -> &str {
+        &self.audience
     }
 
     /// Decides on a copy of the revocations while it is at most this old
@@ -145,26 +169,108 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        let unauthentic = |error| Box::new(Rejection { error, authentic: None });
-        let capability = Capability::parse(bearer).map_err(|error| unauthentic(error.into()))?;
-        refuse_expired(capability.chain(), now).map_err(unauthentic)?;
-        let (root, issuer) = self.authenticate(&capability).map_err(unauthentic)?;
-        let chain = capability.chain();
-        let walked = self.refuse_revoked(chain, &root, operation, now);
-        match walked.and_then(|()| Walk { verifier: self, chain, now }.walk()) {
-            Ok(presentation) => Ok(VerifiedCapability {
-                presentation: presentation.clone(),
-                issuer,
-                root,
-                at: now,
-                resource_schemes: self.resource_schemes.clone(),
-                capability,
-            }),
-            Err(error) => {
-                let authentic = Some(Authentic { capability, issuer });
-                Err(Box::new(Rejection { error, authentic }))
+        let token = match self.recall(bearer) {
+            Some(token) => token,
+            None => {
+                let token = self.read(bearer, now);
+                token.map_err(|error| Box::new(Rejection { error, authentic: None }))?
             }
+        };
+        self.hold(&token, operation, now)
+            .map_err(|error| Box::new(Rejection { error, authentic: Some(token) }))
+    }
+
+    /// Like [`Verifier::verify`], for a bearer whose signatures are remembered: costs microseconds, if the
+    /// revocation source answers from memory. `None` if they are not, or if it does not hold (any more).
+    pub fn verify_remembered(&self, bearer: &str, now: Timestamp) -> Option<VerifiedCapability> {
+        self.recall(bearer).and_then(|token| self.hold(&token, None, now).ok())
+    }
+
+    /// Whether what was verified still holds: unexpired, unrevoked, within every bound.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`] as of [`Verifier::verify`], without shape and signatures.
+    pub fn verify_again(
+        &self,
+        verified: &VerifiedCapability,
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        self.hold(&verified.token, None, now).map(drop)
+    }
+
+    /// The same of a capability that was verified before.
+    pub(crate) fn examine_again(
+        &self,
+        verified: &VerifiedCapability,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Rejection>> {
+        let token = &verified.token;
+        self.hold(token, Some(operation), now)
+            .map_err(|error| Box::new(Rejection { error, authentic: Some(Arc::clone(token)) }))
+    }
+
+    /// Whether a token's delegations are genuine: signed by a trusted root, and each hop by the holder before
+    /// it. Says nothing of expiry, width or revocation: it is for tokens that prove who delegated to whom.
+    pub(crate) fn verify_delegations(&self, token: &Capability) -> Result<(), VerifyError> {
+        self.authenticate(token)?;
+        let chain = token.chain();
+        chain.hops.iter().try_fold(chain.grant.holder, |holder, hop| {
+            match holder.is_some() && hop.signer == holder {
+                true => Ok(hop.holder),
+                false => Err(VerifyError::WrongSigner { block: hop.index }),
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Whether what was begun with a capability may go on: like [`Verifier::verify_again`], but a presentation that
+    /// was bound to the call has been used, and its own end is no matter any more.
+    pub fn verify_under_way(
+        &self,
+        verified: &VerifiedCapability,
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        if verified.presentation.kind == PresentationKind::Session {
+            return self.verify_again(verified, now);
         }
+        let (chain, last) = (verified.chain(), verified.presentation.index);
+        match chain.expiries().find(|(block, expires)| *block != last && *expires <= now) {
+            Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
+            None => self.refuse_revoked(chain, &verified.root(), None, now),
+        }
+    }
+
+    /// Shape, expiry and signatures.
+    fn read(&self, bearer: &str, now: Timestamp) -> Result<Arc<Authentic>, VerifyError> {
+        let capability = Capability::parse(bearer)?;
+        refuse_expired(capability.chain(), now)?;
+        let (root, issuer) = self.authenticate(&capability)?;
+        let token = Arc::new(Authentic { capability, issuer, root, prepared: OnceLock::new() });
+        if let Some(authentic) = &self.authentic {
+            authentic.insert(Sha256::digest(bearer).into(), Arc::clone(&token));
+        }
+        Ok(token)
+    }
+
+    fn recall(&self, bearer: &str) -> Option<Arc<Authentic>> {
+        self.authentic.as_ref()?.get(&<[u8; 32]>::from(Sha256::digest(bearer)))
+    }
+
+    /// What the moment and the revocations say of a token whose signatures hold.
+    fn hold(
+        &self,
+        token: &Arc<Authentic>,
+        operation: Option<&Operation>,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, VerifyError> {
+        let chain = token.capability.chain();
+        refuse_expired(chain, now)?;
+        self.refuse_revoked(chain, &token.root, operation, now)?;
+        let presentation = Walk { verifier: self, chain, now }.walk()?.clone();
+        let resource_schemes = self.resource_schemes.clone();
+        Ok(VerifiedCapability { presentation, at: now, resource_schemes, token: Arc::clone(token) })
     }
 
     /// What is revoked is refused however old the knowledge is; what is not, only on fresh knowledge.
@@ -256,10 +362,8 @@ impl Directory {
 /// Only [`Verifier::verify`] makes one. What it may be used for is for policies to say.
 #[derive(Debug, Clone)]
 pub struct VerifiedCapability {
-    capability: Capability,
+    token: Arc<Authentic>,
     presentation: PresentationBlock,
-    issuer: String,
-    root: PublicKey,
     at: Timestamp,
     resource_schemes: Arc<[String]>,
 }
@@ -267,7 +371,7 @@ pub struct VerifiedCapability {
 impl VerifiedCapability {
     /// What the token says, all of it verified.
     pub fn chain(&self) -> &Chain {
-        self.capability.chain()
+        self.token.capability.chain()
     }
 
     /// Whose rights are used.
@@ -282,12 +386,12 @@ impl VerifiedCapability {
 
     /// The verifier's own name for the root key.
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.token.issuer
     }
 
     /// The root key that signed the grant.
     pub fn root(&self) -> PublicKey {
-        self.root
+        self.token.root
     }
 
     /// The moment as of which it was verified.
@@ -301,7 +405,11 @@ impl VerifiedCapability {
     }
 
     pub(crate) fn capability(&self) -> &Capability {
-        &self.capability
+        &self.token.capability
+    }
+
+    pub(crate) fn prepared(&self) -> &OnceLock<Arc<Prepared>> {
+        &self.token.prepared
     }
 
     pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
@@ -313,14 +421,17 @@ impl VerifiedCapability {
 #[derive(Debug)]
 pub(crate) struct Rejection {
     pub(crate) error: VerifyError,
-    pub(crate) authentic: Option<Authentic>,
+    pub(crate) authentic: Option<Arc<Authentic>>,
 }
 
-/// A token whose signatures hold, and the verifier's name for the root that made it.
+/// A token whose signatures hold, the root that made it and the verifier's name for that.
 #[derive(Debug)]
 pub(crate) struct Authentic {
     pub(crate) capability: Capability,
     pub(crate) issuer: String,
+    pub(crate) root: PublicKey,
+    /// What decisions about it have in common.
+    prepared: OnceLock<Arc<Prepared>>,
 }
 
 /// An expired token costs no signature check.

@@ -206,6 +206,11 @@ impl Capability {
         signing::parent_digests(&self.shaped.biscuit).last().unwrap_or_default()
     }
 
+    /// Whether nothing can be appended to it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        signing::is_sealed(&self.shaped.biscuit)
+    }
+
     pub(crate) fn seal(&self) -> Result<Capability, AppendError> {
         let sealed = signing::seal(&self.shaped.biscuit)?;
         Ok(Capability::from_bytes(&sealed.encode_to_vec())?)

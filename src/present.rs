@@ -15,6 +15,7 @@ use crate::keys::PrivateKey;
 use crate::names::{self, NameError};
 use crate::profile::life::{Life, LifeError};
 use crate::profile::{DEFAULT_LIVES, Lifetimes};
+use crate::revoke::RevocationRequest;
 use crate::timestamp::Timestamp;
 
 /// From this many characters on, a bearer risks being cut off: common proxies take 8 KiB of header.
@@ -26,12 +27,14 @@ pub struct Presenting {
     audience: String,
     call: Option<Call>,
     ttl: Option<Duration>,
+    /// Whether the call may be one that the capability does not cover.
+    uncovered: bool,
 }
 
 impl Presenting {
     /// For any granted calls to `audience`, for five minutes.
     pub fn to(audience: impl Into<String>) -> Presenting {
-        Presenting { audience: audience.into(), call: None, ttl: None }
+        Presenting { audience: audience.into(), call: None, ttl: None, uncovered: false }
     }
 
     /// For this one call only, and once: the strict kind. Lives a minute.
@@ -99,6 +102,19 @@ impl Capability {
         append_presentation(self, presenting, Some(key), now)
     }
 
+    /// Makes the bearer token for one request to revoke, whether the capability covers `hardtack:revoke` or
+    /// its holder delegated the hop that is to be revoked.
+    pub fn present_to_revoke(
+        &self,
+        audience: impl Into<String>,
+        request: &RevocationRequest,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<Presentation, PresentError> {
+        let presenting = Presenting::to(audience).call(request.call().clone());
+        append_presentation(self, Presenting { uncovered: true, ..presenting }, Some(key), now)
+    }
+
     /// Like [`Capability::present`], for a capability that is bound to nobody. Verifiers refuse it
     /// unless told otherwise by name.
     pub fn present_unbound(
@@ -125,6 +141,7 @@ fn append_presentation(
         return Err(PresentError::AudienceWider { audience: audience.to_owned(), parent });
     }
     if let Some(call) = &presenting.call
+        && !presenting.uncovered
         && !chain.scopes().iter().any(|scope| scope.covers(call.operation()))
     {
         let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

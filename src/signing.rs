@@ -111,6 +111,11 @@ pub(crate) fn append(
     }
 }
 
+/// Whether a signature stands at the token's end instead of a secret.
+pub(crate) fn is_sealed(token: &schema::Biscuit) -> bool {
+    matches!(token.proof.content, Some(schema::proof::Content::FinalSignature(_)))
+}
+
 /// Replaces the secret at the token's end by a signature, so that nothing can follow.
 pub(crate) fn seal(token: &schema::Biscuit) -> Result<schema::Biscuit, SigningError> {
     let secret = next_secret(token)?;

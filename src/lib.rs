@@ -10,6 +10,7 @@ pub mod verify;
 pub mod authorize;
 pub mod audit;
 pub mod guard;
+pub mod revoke;
 
 // What the stages consult.
 pub mod capability;
@@ -21,11 +22,18 @@ pub mod keys;
 pub mod profile;
 pub mod timestamp;
 pub mod policy;
+pub mod prospect;
 pub mod revocation;
 pub mod store;
 mod block;
 mod datalog;
 mod signing;
+
+// The doors.
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 
 pub use audit::{AuditRecord, Decision, Ledger};
 pub use authorize::{AuthorizeError, authorize};
@@ -39,7 +47,9 @@ pub use mint::{Grant, Issuer, MintError};
 pub use policy::{Policy, PolicyError};
 pub use present::{PresentError, Presentation, Presenting};
 pub use profile::Lifetimes;
+pub use prospect::Prospect;
 pub use revocation::{Revocation, Revocations, Revoking};
+pub use revoke::RevocationRequest;
 pub use scope::{Operation, Scope, ScopeError};
 pub use store::{Store, StoreError, StoreReader};
 pub use timestamp::Timestamp;

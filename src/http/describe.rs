@@ -1,0 +1,116 @@
+//! Describe: which call does a request mean? For the service to say.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::call::{Call, CallError};
+
+/// How long a body may take to arrive. It is read after its bearer was verified, and a thousand slow ones
+/// must not hold a server's memory for ever.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Says which operation, resource and arguments a request means.
+///
+/// A function from the request's head is one: `|request: &Parts| Call::new("pages:read")`. Where arguments
+/// stand in the body, [`Reading`] is one. What it says is judged, so it must read a request as the service does.
+pub trait Describe<B>: Clone + Send + Sync + 'static {
+    /// Whether the body is looked at, so that the bearer is verified before it arrives.
+    const READS_BODY: bool;
+
+    /// The call, and the request for the service.
+    fn describe(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send;
+}
+
+/// A request that means no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undescribed {
+    /// Its arguments are not exact enough to be judged.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The body is larger than it may be.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    /// The body did not arrive in time, or not whole.
+    #[error("the body did not arrive")]
+    Incomplete,
+    /// Something else, in words for whoever sent it.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl<B, F> Describe<B> for F
+where
+    F: Fn(&Parts) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    B: Send,
+{
+    const READS_BODY: bool = false;
+
+    fn describe(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send {
+        let (parts, body) = request.into_parts();
+        let call = self(&parts);
+        ready(match call {
+            Ok(call) => Ok((call, Request::from_parts(parts, body))),
+            Err(error) => Err(error.into()),
+        })
+    }
+}
+
+/// Describes a request by its head and its body, which is read up to a number of bytes, and handed to the
+/// service as it came.
+#[derive(Clone)]
+pub struct Reading<F> {
+    most: usize,
+    describe: F,
+}
+
+impl<F> Reading<F> {
+    /// Reads at most `most` bytes.
+    pub fn up_to(most: usize, describe: F) -> Reading<F>
+    where
+        F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    {
+        Reading { most, describe }
+    }
+}
+
+impl<B, F> Describe<B> for Reading<F>
+where
+    F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Send,
+{
+    const READS_BODY: bool = true;
+
+    async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
+        let (parts, body) = request.into_parts();
+        let read = Limited::new(body, self.most).collect();
+        let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err(Undescribed::TooLarge(self.most));
+            }
+            Ok(Err(_)) | Err(_) => return Err(Undescribed::Incomplete),
+        };
+        let call = (self.describe)(&parts, &body)?;
+        Ok((call, Request::from_parts(parts, B::from(body))))
+    }
+}
+
+impl<F> fmt::Debug for Reading<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("most", &self.most).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! Layer: the guard in front of a service.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{Either, Full};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::audit::LedgerUnavailable;
+use crate::call::Call;
+use crate::guard::{Denial, Guard, Permit, Weighed};
+use crate::http::{Describe, Realm, Refused, bearer, now};
+use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
+
+/// The body of an answer: the service's own, or a refusal's.
+pub type Answered<B> = Either<Full<Bytes>, B>;
+
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Puts a [`Guard`] in front of a service.
+///
+/// ```
+/// # fn service(guard: hardtack::Guard) -> axum::Router {
+/// use std::sync::Arc;
+/// use axum::{Extension, Router, routing::get};
+/// use hardtack::http::GuardLayer;
+/// use hardtack::{Call, Permit};
+///
+/// async fn page(Extension(permit): Extension<Arc<Permit>>) -> String {
+///     format!("a page for {}", permit.subject())
+/// }
+///
+/// let what = |request: &http::request::Parts| {
+///     Call::new("pages:read")?.argument("path", &format!("{:?}", request.uri.path()))
+/// };
+/// Router::new().route("/pages/{page}", get(page)).layer(GuardLayer::new(guard, what))
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct GuardLayer<D> {
+    guard: Arc<Guard>,
+    describe: D,
+    clock: Clock,
+}
+
+impl<D> GuardLayer<D> {
+    /// Guards by what `describe` says that each request means.
+    pub fn new(guard: impl Into<Arc<Guard>>, describe: D) -> GuardLayer<D> {
+        GuardLayer { guard: guard.into(), describe, clock: Arc::new(now) }
+    }
+
+    /// Takes the time from `clock` instead of the system's.
+    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> GuardLayer<D> {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<S, D: Clone> Layer<S> for GuardLayer<D> {
+    type Service = Guarded<S, D>;
+
+    fn layer(&self, inner: S) -> Guarded<S, D> {
+        Guarded { inner, layer: self.clone() }
+    }
+}
+
+/// A service behind a [`Guard`].
+///
+/// A request that is let through has `Arc<Permit>` and `Arc<Chain>` among its extensions, and no
+/// `Authorization` header. It does its work, which may wait for the disk, on tokio's blocking threads.
+#[derive(Clone)]
+pub struct Guarded<S, D> {
+    inner: S,
+    layer: GuardLayer<D>,
+}
+
+impl<S, D, B, R> Service<Request<B>> for Guarded<S, D>
+where
+    S: Service<Request<B>, Response = Response<R>, Future: Send> + Clone + Send + 'static,
+    D: Describe<B>,
+    B: Send + 'static,
+{
+    type Response = Response<Answered<R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready is used; its copy becomes ready next time.
+        let copy = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, copy);
+        let layer = self.layer.clone();
+        let media = request.headers().get(header::CONTENT_TYPE);
+        let is_grpc = media.is_some_and(|media| media.as_bytes().starts_with(b"application/grpc"));
+        Box::pin(async move {
+            match layer.admit(request).await {
+                Ok(request) => Ok(inner.call(request).await?.map(Either::Right)),
+                Err(refused) => {
+                    let realm = Realm::named(layer.guard.verifier().audience());
+                    let response = match is_grpc {
+                        true => refused.grpc_response(&realm),
+                        false => refused.response(&realm),
+                    };
+                    Ok(response.map(|body| Either::Left(Full::new(body))))
+                }
+            }
+        })
+    }
+}
+
+impl<D> GuardLayer<D> {
+    async fn admit<B>(&self, request: Request<B>) -> Result<Request<B>, Refused>
+    where
+        D: Describe<B>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let token: Arc<str> = bearer(&parts)?.into();
+        parts.headers.remove(header::AUTHORIZATION);
+        if D::READS_BODY {
+            let (token, now) = (Arc::clone(&token), (self.clock)());
+            let admitted = self.blocking(move |guard| guard.admit(&token, now).map(drop)).await;
+            admitted.map_err(|denial| Refused::of(&denial, "the request"))?;
+        }
+        let request = Request::from_parts(parts, body);
+        let (call, mut request) = self.describe.describe(request).await?;
+        let operation = call.operation().to_string();
+        let now = (self.clock)();
+        let permit = match self.guard.verifier().verify_remembered(&token, now) {
+            Some(verified) => decide(&self.guard, &verified, call, now).await,
+            None => self.blocking(move |guard| guard.check(&token, &call, now)).await,
+        };
+        let permit: Permit = permit.map_err(|denial| Refused::of(&denial, &operation))?;
+        let extensions = request.extensions_mut();
+        extensions.insert(Arc::new(permit.chain().clone()));
+        extensions.insert(Arc::new(permit));
+        Ok(request)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
+    ) -> Result<T, Denial> {
+        blocking(&self.guard, decide).await
+    }
+}
+
+/// Decides a call of a capability that was verified before: here, if that is quick and its record can be waited
+/// for without a thread; else on a thread that may wait.
+pub(crate) async fn decide(
+    guard: &Arc<Guard>,
+    verified: &VerifiedCapability,
+    call: Call,
+    now: Timestamp,
+) -> Result<Permit, Denial> {
+    if !guard.is_quick(verified, &call) {
+        let verified = verified.clone();
+        return blocking(guard, move |guard| guard.check_again(&verified, &call, now)).await;
+    }
+    settle(guard, guard.weigh_again(verified, &call, now)).await
+}
+
+/// Records what was weighed, without a thread that waits for it where the ledger can do without.
+pub(crate) async fn settle(guard: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
+    if !guard.settles_later() {
+        return blocking(guard, move |guard| guard.settle(weighed)).await;
+    }
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    guard.settle_later(weighed, |decided| {
+        // Whoever asked may have gone away.
+        let _ = answer.send(decided);
+    });
+    answered.await.unwrap_or_else(|_| Err(unfinished()))
+}
+
+fn unfinished() -> Denial {
+    LedgerUnavailable("the decision was not brought to an end".to_owned()).into()
+}
+
+/// Decides on a thread that may wait for the disk. Where it does not come back, nothing is decided.
+pub(crate) async fn blocking<T: Send + 'static>(
+    guard: &Arc<Guard>,
+    decide: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
+) -> Result<T, Denial> {
+    let guard = Arc::clone(guard);
+    let decided = tokio::task::spawn_blocking(move || decide(&guard)).await;
+    decided.unwrap_or_else(|_| Err(unfinished()))
+}
+
+impl<D> fmt::Debug for GuardLayer<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardLayer").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+impl<S, D> fmt::Debug for Guarded<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("layer", &self.layer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! HTTP: a tower layer that lets a request through only if its bearer may do what it asks for.
+//!
+//! For services of axum, hyper and tonic alike. The service inside finds the [`Permit`] and the [`Chain`] in
+//! the request's extensions, and never sees the bearer. Refusals are those of RFC 6750.
+//!
+//! [`Permit`]: crate::Permit
+//! [`Chain`]: crate::Chain
+
+mod bearer;
+mod describe;
+mod layer;
+mod refusal;
+
+use std::time::SystemTime;
+
+use crate::timestamp::Timestamp;
+
+pub use bearer::{BearerError, MAX_BEARER_BYTES, bearer};
+pub use describe::{Describe, Reading, Undescribed};
+pub use layer::{Answered, GuardLayer, Guarded};
+#[cfg(feature = "mcp")]
+pub(crate) use layer::{blocking, decide, settle};
+pub use refusal::{Realm, Refused};
+
+/// The clock, which doors read for the library.
+#[allow(clippy::disallowed_methods, reason = "a door reads the clock for the library")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}

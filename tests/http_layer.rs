@@ -1,0 +1,219 @@
+//! The tower layer, in front of services of axum and tonic.
+
+mod common;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use bytes::Bytes;
+use common::{AUDIENCE, Cast, NOW, revoke};
+use hardtack::http::{GuardLayer, Reading};
+use hardtack::{
+    Call, CallError, Chain, Ledger, Permit, Presentation, Presenting, Revocation, Store,
+};
+use http::request::Parts;
+use http::{Request, StatusCode};
+use tower::ServiceExt;
+
+fn tool(request: &Parts) -> Result<Call, CallError> {
+    Call::tool(request.uri.path().trim_start_matches('/'))
+}
+
+fn tool_with_arguments(request: &Parts, body: &Bytes) -> Result<Call, CallError> {
+    tool(request)?.arguments(&String::from_utf8_lossy(body))
+}
+
+async fn whose(
+    Extension(permit): Extension<Arc<Permit>>,
+    Extension(chain): Extension<Arc<Chain>>,
+    request: Request<Body>,
+) -> String {
+    assert!(!request.headers().contains_key("authorization"), "the service sees the bearer");
+    format!("{} {} {}", permit.subject(), permit.agent().unwrap(), chain.depth())
+}
+
+fn service(cast: &Cast, store: &Store) -> Router {
+    let layer = GuardLayer::new(cast.guard(store), tool).clock(|| NOW);
+    Router::new().route("/{tool}", get(whose)).layer(layer)
+}
+
+async fn ask(
+    service: &Router,
+    path: &str,
+    headers: &[(&str, String)],
+) -> (StatusCode, String, String) {
+    let request = headers
+        .iter()
+        .fold(Request::get(path), |request, (name, value)| request.header(*name, value));
+    answer(service, request.body(Body::empty()).unwrap()).await
+}
+
+/// Status, challenge and body.
+async fn answer(service: &Router, request: Request<Body>) -> (StatusCode, String, String) {
+    let response = service.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let challenge = response.headers().get("www-authenticate");
+    let challenge = challenge.map_or(String::new(), |value| value.to_str().unwrap().to_owned());
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, challenge, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn bearer(presentation: &Presentation) -> (&'static str, String) {
+    ("authorization", format!("Bearer {}", presentation.bearer()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allowed_request_finds_its_permit_and_no_bearer() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let service = service(&cast, &store);
+    // Cold and warm.
+    for _ in 0..3 {
+        let (status, _, body) = ask(&service, "/search", &[bearer(&cast.presented())]).await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "user:alice agent.researcher 1"));
+    }
+    let presented = cast.presented();
+    for _ in 0..2 {
+        let (status, ..) = ask(&service, "/search", &[bearer(&presented)]).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_those_of_rfc_6750() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let service = service(&cast, &store);
+    let good = bearer(&cast.presented());
+    let elsewhere =
+        cast.researchers().present(Presenting::to("mail.mcp"), &cast.researcher, NOW).unwrap();
+    for (path, headers, status, challenge) in [
+        ("/search", vec![], 401, r#"Bearer realm="notion.mcp""#),
+        ("/search", vec![bearer(&elsewhere)], 401, r#"error="invalid_token""#),
+        (
+            "/search",
+            vec![("authorization", "Bearer x".to_owned())],
+            401,
+            r#"error="invalid_token""#,
+        ),
+        ("/delete_page", vec![good.clone()], 403, r#"error="insufficient_scope""#),
+        ("/delete_page", vec![good.clone()], 403, r#"scope="tools:call:delete_page""#),
+        ("/search", vec![good.clone(), good.clone()], 400, r#"error="invalid_request""#),
+        ("/search?access_token=x", vec![good.clone()], 400, r#"error="invalid_request""#),
+        ("/sea%20rch", vec![good.clone()], 400, r#"error="invalid_request""#),
+        (
+            "/search",
+            vec![("authorization", format!("Bearer {}", "a".repeat(30_000)))],
+            431,
+            r#"error="invalid_request""#,
+        ),
+    ] {
+        let (found, challenged, body) = ask(&service, path, &headers).await;
+        assert_eq!(found, status, "{path} {body}");
+        assert!(challenged.contains(challenge), "{challenged}");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(body["error"].is_string() && body["error_description"].is_string(), "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_refused_though_it_is_remembered() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let service = service(&cast, &store);
+    let presented = cast.presented();
+    assert_eq!(ask(&service, "/search", &[bearer(&presented)]).await.0, 200);
+    revoke(&store, Revocation::Holder { key: cast.researcher.public() });
+    assert_eq!(ask(&service, "/search", &[bearer(&presented)]).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_are_read_from_the_body_and_the_service_gets_the_same() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let layer = GuardLayer::new(cast.guard(&store), Reading::up_to(1000, tool_with_arguments));
+    let service: Router = Router::new()
+        .route("/{tool}", post(|body: String| async move { body }))
+        .layer(layer.clock(|| NOW));
+    let call = Call::tool("search").unwrap().arguments(r#"{"query": "roadmap"}"#).unwrap();
+    let once = cast
+        .researchers()
+        .present(Presenting::to(AUDIENCE).call(call), &cast.researcher, NOW)
+        .unwrap();
+    let send = |body: &str| {
+        let (name, value) = bearer(&once);
+        Request::post("/search").header(name, value).body(Body::from(body.to_owned())).unwrap()
+    };
+    assert_eq!(answer(&service, send(r#"{"query": "salaries"}"#)).await.0, 403);
+    assert_eq!(answer(&service, send(r#"{"query": "a", "query": "roadmap"}"#)).await.0, 400);
+    assert_eq!(
+        answer(&service, send(&format!("{{\"q\": \"{}\"}}", "a".repeat(2000)))).await.0,
+        413
+    );
+    let (status, _, body) = answer(&service, send(r#"{ "query": "roadmap" }"#)).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{ "query": "roadmap" }"#));
+    assert_eq!(answer(&service, send(r#"{"query": "roadmap"}"#)).await.0, 401, "replayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_recorded_is_undecided() {
+    struct Full;
+    impl Ledger for Full {
+        fn settle(
+            &self,
+            _: hardtack::Decision,
+            _: Option<hardtack::audit::Once>,
+            _: Option<&hardtack::VerifiedCapability>,
+        ) -> Result<hardtack::audit::Settlement, hardtack::audit::LedgerUnavailable> {
+            Err(hardtack::audit::LedgerUnavailable("the disk is full".to_owned()))
+        }
+    }
+    let cast = Cast::new();
+    let guard = hardtack::Guard::new(cast.verifier(), hardtack::Policy::builtin(), Full);
+    let service: Router = Router::new()
+        .route("/{tool}", get(whose))
+        .layer(GuardLayer::new(guard, tool).clock(|| NOW));
+    let presented = cast.presented();
+    for _ in 0..2 {
+        let (status, _, body) = ask(&service, "/search", &[bearer(&presented)]).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!body.contains("disk"), "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tonic_service_is_guarded_and_its_clients_hear_grpc_codes() {
+    use tonic::Code;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let rpc = |request: &Parts| match request.uri.path() {
+        "/grpc.health.v1.Health/Check" => Call::tool("search"),
+        _ => Call::tool("other"),
+    };
+    let layer = GuardLayer::new(cast.guard(&store), rpc).clock(|| NOW);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let serving = tonic::transport::Server::builder().layer(layer).add_service(health);
+    let serving = tokio::spawn(serving.serve_with_incoming(incoming));
+    let channel = tonic::transport::Channel::from_shared(url).unwrap().connect().await.unwrap();
+    let client = HealthClient::new(channel);
+    let presented = cast.presented();
+    let request = |token: Option<&str>| {
+        let mut request = tonic::Request::new(HealthCheckRequest { service: String::new() });
+        if let Some(token) = token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.metadata_mut().insert("authorization", value);
+        }
+        request
+    };
+    let allowed = client.clone().check(request(Some(presented.bearer()))).await.unwrap();
+    assert_eq!(allowed.into_inner().status, 1);
+    let refused = client.clone().check(request(None)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let refused = client.clone().watch(request(Some(presented.bearer()))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    serving.abort();
+}

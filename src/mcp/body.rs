@@ -1,0 +1,95 @@
+//! Body: a message, whole and within bounds, or what its sender is told.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::{HeaderValue, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use crate::mcp::answer::{self, INVALID_REQUEST};
+use crate::mcp::budget::Share;
+use crate::mcp::message::{MessageError, sender_of};
+
+/// The most bytes in a message: what the official Rust server takes, too.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How much of a body is passed over to keep a connection: what comes with a head in one or two packets.
+const MAX_PASSED_OVER: usize = 64 * 1024;
+
+/// How long a message may take to arrive.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads a body, and pays for it.
+pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Response> {
+    let refuse = |status, problem: &str| answer::error(status, None, INVALID_REQUEST, problem);
+    match tokio::time::timeout(MESSAGE_TIMEOUT, read_whole(body, share)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(Unread::TooLarge)) => {
+            let problem = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem))
+        }
+        Ok(Err(Unread::TooMuch)) => Err(refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many large messages are under way at once; try again later",
+        )),
+        Ok(Err(Unread::Incomplete)) => {
+            Err(refuse(StatusCode::BAD_REQUEST, "the message did not arrive whole"))
+        }
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time")),
+    }
+}
+
+/// A model that sends what cannot be read is told so in the way that its session survives.
+pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
+    match sender_of(body) {
+        Some((id, true)) if error.is_a_slip() => {
+            answer::unforwarded(Some(&id), true, &format!("not called: {error}."))
+        }
+        sender => {
+            let id = sender.map(|(id, _)| id);
+            answer::bad_request(INVALID_REQUEST, id.as_ref(), &error.to_string())
+        }
+    }
+}
+
+enum Unread {
+    TooLarge,
+    TooMuch,
+    Incomplete,
+}
+
+async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Incomplete)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > MAX_MESSAGE_BYTES {
+            return Err(Unread::TooLarge);
+        }
+        if !share.pay(whole.len() + data.len()) {
+            return Err(Unread::TooMuch);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// A refusal of a request whose body was not read. If the body is there already, it is passed over and the
+/// connection can be used again; else the client is told that it cannot.
+pub(crate) fn with_the_rest_of(mut body: Body, mut refused: Response) -> Response {
+    let mut passed = 0;
+    while let Some(Some(Ok(frame))) = body.frame().now_or_never() {
+        passed += frame.data_ref().map_or(0, Bytes::len);
+        if passed > MAX_PASSED_OVER {
+            break;
+        }
+    }
+    if !body.is_end_stream() {
+        refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    refused
+}

@@ -1,0 +1,424 @@
+//! Headers: do they agree with the body, and which of them pass?
+//!
+//! Only what the protocol knows is forwarded, in either direction. Whatever else a client or a server sends
+//! (cookies, credentials, forwarding headers) ends here.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use serde_json::Value;
+
+use crate::mcp::message::Message;
+use crate::mcp::methods;
+
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Arguments that a tool's schema asks to be repeated as headers; which, only the server knows, and it must
+/// compare them itself (2026-07-28, transports, "Custom headers").
+const PARAMETER_PREFIX: &str = "mcp-param-";
+
+/// What is forwarded to the server, besides [`PARAMETER_PREFIX`] and the session.
+const FORWARDED: [HeaderName; 10] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+    PROTOCOL_VERSION,
+    METHOD,
+    NAME,
+    LAST_EVENT_ID,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
+/// What is forwarded to the client, besides the session.
+const ANSWERED: [HeaderName; 4] =
+    [header::CONTENT_TYPE, header::ALLOW, header::RETRY_AFTER, PROTOCOL_VERSION];
+
+/// Of these, two readers would take different ones.
+const ONCE: [HeaderName; 11] = [
+    header::HOST,
+    header::ORIGIN,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    SESSION_ID,
+    PROTOCOL_VERSION,
+    METHOD,
+    NAME,
+    LAST_EVENT_ID,
+];
+
+/// The first version that has neither sessions nor `initialize`, and repeats the method in a header.
+pub(crate) const MODERN: &str = "2026-07-28";
+
+/// Where a request says its version itself, since there is no session that could.
+const VERSION_IN_META: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// The two protocols that are in use at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// 2025-03-26 to 2025-11-25: `initialize`, sessions, streams to resume.
+    Legacy,
+    /// Since 2026-07-28: every request for itself.
+    Modern,
+}
+
+/// Headers that are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeaderError {
+    #[error("the header {0} stands twice")]
+    Repeated(HeaderName),
+    #[error("the body is encoded as {0}; send it as it is")]
+    Encoded(String),
+    #[error("the body must be application/json, in UTF-8")]
+    ContentType,
+    #[error("the header {0} carries the bearer token, which belongs into Authorization alone")]
+    CarriesBearer(HeaderName),
+    #[error("the header {header} says {found:?} and the body says {expected:?}")]
+    Mismatch { header: HeaderName, found: String, expected: String },
+    #[error("the header {0} is missing")]
+    Missing(HeaderName),
+}
+
+impl HeaderError {
+    /// What 2026-07-28 calls `HeaderMismatch`.
+    pub(crate) fn is_mismatch(&self) -> bool {
+        matches!(self, HeaderError::Mismatch { .. } | HeaderError::Missing(_))
+    }
+}
+
+/// What holds for every request.
+pub(crate) fn check(request: &Parts, bearer: Option<&str>) -> Result<(), HeaderError> {
+    let headers = &request.headers;
+    if let Some(name) = ONCE.iter().find(|name| headers.get_all(*name).iter().count() > 1) {
+        return Err(HeaderError::Repeated(name.clone()));
+    }
+    let parameters = headers.keys().filter(|name| name.as_str().starts_with(PARAMETER_PREFIX));
+    if let Some(name) =
+        parameters.into_iter().find(|name| headers.get_all(*name).iter().count() > 1)
+    {
+        return Err(HeaderError::Repeated(name.clone()));
+    }
+    // What is resumed is a session's: of another one it could be anybody's.
+    if headers.contains_key(LAST_EVENT_ID) && !headers.contains_key(SESSION_ID) {
+        return Err(HeaderError::Missing(SESSION_ID));
+    }
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+        return Err(HeaderError::Encoded(encoding));
+    }
+    // Padding may be left out.
+    let bearer = bearer.map(|bearer| bearer.trim_end_matches('='));
+    let carries = |value: &HeaderValue| {
+        bearer.is_some_and(|bearer| {
+            contains(value.as_bytes(), bearer.as_bytes()) || decoded(value).contains(bearer)
+        })
+    };
+    let passing = headers.iter().filter(|(name, _)| *name != header::AUTHORIZATION);
+    match passing.into_iter().find(|(_, value)| carries(value)) {
+        Some((name, _)) => Err(HeaderError::CarriesBearer(name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+}
+
+/// What holds for a request with a message.
+pub(crate) fn check_against(request: &Parts, message: &Message) -> Result<Era, HeaderError> {
+    let headers = &request.headers;
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !media.is_some_and(is_json) {
+        return Err(HeaderError::ContentType);
+    }
+    let meta = message.params().and_then(|params| params.get("_meta"));
+    let in_body = meta.and_then(|meta| meta.get(VERSION_IN_META)).and_then(Value::as_str);
+    let in_header = text(headers, &PROTOCOL_VERSION);
+    let era = match in_body.or(in_header.as_deref()) {
+        // Versions are dates, so that later ones are greater.
+        Some(version) if version >= MODERN => Era::Modern,
+        _ => Era::Legacy,
+    };
+    if let Some(expected) = in_body {
+        agree(headers, &PROTOCOL_VERSION, expected, era)?;
+    }
+    if let Some(expected) = message.method() {
+        agree(headers, &METHOD, expected, era)?;
+    }
+    let named = message.method().and_then(methods::find).and_then(|method| method.name_from);
+    let name = named.and_then(|name| message.params()?.get(name)?.as_str());
+    match name {
+        Some(expected) => agree(headers, &NAME, expected, era)?,
+        None if headers.contains_key(&NAME) => agree(headers, &NAME, "", era)?,
+        None => {}
+    }
+    Ok(era)
+}
+
+/// A header that repeats what the body says; the newer protocol demands it.
+fn agree(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    expected: &str,
+    era: Era,
+) -> Result<(), HeaderError> {
+    match (text(headers, name), era) {
+        (Some(found), _) if found == expected => Ok(()),
+        (Some(found), _) => {
+            let expected = expected.to_owned();
+            Err(HeaderError::Mismatch { header: name.clone(), found, expected })
+        }
+        (None, Era::Modern) => Err(HeaderError::Missing(name.clone())),
+        (None, Era::Legacy) => Ok(()),
+    }
+}
+
+/// A header's text; `=?base64?…?=` stands for what no header can hold.
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).map(decoded)
+}
+
+fn decoded(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let encoded = text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
+    let decoded = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.unwrap_or(text)
+}
+
+fn is_json(media: &str) -> bool {
+    let mut parts = media.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            matches!(value.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8")
+        }
+        _ => true,
+    };
+    essence.eq_ignore_ascii_case("application/json") && parts.all(utf8)
+}
+
+/// What the server is sent.
+pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
+    let passes =
+        |name: &HeaderName| FORWARDED.contains(name) || name.as_str().starts_with(PARAMETER_PREFIX);
+    headers
+        .iter()
+        .filter(|(name, _)| passes(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What the client is answered: nothing that anybody but it may keep.
+pub(crate) fn answered(headers: &HeaderMap) -> HeaderMap {
+    let mut answered: HeaderMap = headers
+        .iter()
+        .filter(|(name, _)| ANSWERED.contains(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    answered.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    if is_event_stream(headers) {
+        answered.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
+    answered
+}
+
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    essence(headers).eq_ignore_ascii_case("text/event-stream")
+}
+
+pub(crate) fn is_json_body(headers: &HeaderMap) -> bool {
+    essence(headers).eq_ignore_ascii_case("application/json")
+}
+
+fn essence(headers: &HeaderMap) -> &str {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// Under which names a server may be addressed, and from which pages.
+///
+/// A page in a browser can have a name of its own resolve to 127.0.0.1 and then send requests there. They
+/// carry that name as `Host`, and the page as `Origin`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doorbell {
+    pub(crate) hosts: Vec<String>,
+    pub(crate) origins: Vec<String>,
+}
+
+impl Doorbell {
+    /// Whether a request comes under one of these names, or a loopback one, and from one of these pages or
+    /// none.
+    pub(crate) fn admits(&self, request: &Parts) -> bool {
+        self.knows_host(request) && self.knows_origin(&request.headers)
+    }
+
+    fn knows_host(&self, request: &Parts) -> bool {
+        let mut hosts = request.headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|value| value.to_str().ok());
+        // Whoever names the server in the request line, too, names the same one.
+        let named = request.uri.authority().map(|authority| authority.as_str());
+        if hosts.next().is_some() || named.is_some_and(|named| Some(named) != host) {
+            return false;
+        }
+        let host = host.filter(|host| !host.contains('@'));
+        let Some(authority) = host.and_then(|host| host.parse::<Uri>().ok()) else { return false };
+        let Some(name) = authority.host() else { return false };
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let loopback = bare.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let listed =
+            |listed: &String| listed.eq_ignore_ascii_case(name) || Some(listed.as_str()) == host;
+        loopback || self.hosts.iter().any(listed)
+    }
+
+    fn knows_origin(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            // A page that loads something as a picture or a script sends no Origin, but this.
+            let site = headers.get(SEC_FETCH_SITE);
+            return site.is_none_or(|site| site == "none" || site == "same-origin");
+        };
+        origin.to_str().is_ok_and(|origin| {
+            self.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let request = headers.iter().fold(http::Request::post("/mcp"), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn call(meta: &str) -> Message {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"search"{meta}}}}}"#
+        );
+        Message::read(Bytes::from(body), None).unwrap()
+    }
+
+    const MODERN_META: &str =
+        r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+    const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+
+    #[test]
+    fn headers_of_the_new_protocol_must_say_what_the_body_says() {
+        let version = ("mcp-protocol-version", "2026-07-28");
+        let (method, name) = (("mcp-method", "tools/call"), ("mcp-name", "search"));
+        let modern = call(MODERN_META);
+        let check = |headers: &[(&str, &str)]| check_against(&parts(headers), &modern);
+        assert_eq!(check(&[JSON, version, method, name]), Ok(Era::Modern));
+        let encoded = ("mcp-name", "=?base64?c2VhcmNo?=");
+        assert_eq!(check(&[JSON, version, method, encoded]), Ok(Era::Modern));
+        for headers in [
+            vec![JSON, version, method, ("mcp-name", "delete_page")],
+            vec![JSON, version, method, ("mcp-name", "=?base64?ZGVsZXRlX3BhZ2U=?=")],
+            vec![JSON, version, ("mcp-method", "tools/list"), name],
+            vec![JSON, ("mcp-protocol-version", "2025-11-25"), method, name],
+            vec![JSON, method, name],
+            vec![JSON, version, name],
+            vec![JSON, version, method],
+        ] {
+            assert!(check(&headers).unwrap_err().is_mismatch(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_old_protocol_needs_no_such_headers_but_none_may_lie() {
+        let legacy = call("");
+        assert_eq!(check_against(&parts(&[JSON]), &legacy), Ok(Era::Legacy));
+        let lies = check_against(&parts(&[JSON, ("mcp-name", "delete_page")]), &legacy);
+        assert!(lies.unwrap_err().is_mismatch());
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        for media in ["text/plain", "application/json; charset=utf-16", "application/jsonx", ""] {
+            let refused = check_against(&parts(&[("content-type", media)]), &call(""));
+            assert_eq!(refused, Err(HeaderError::ContentType), "{media}");
+        }
+        let gzip = parts(&[JSON, ("content-encoding", "gzip")]);
+        assert!(matches!(check(&gzip, None), Err(HeaderError::Encoded(_))));
+    }
+
+    #[test]
+    fn what_two_readers_take_differently_and_the_bearer_are_refused() {
+        let twice = parts(&[("mcp-session-id", "a"), ("mcp-session-id", "b")]);
+        assert!(matches!(check(&twice, None), Err(HeaderError::Repeated(_))));
+        let carries = parts(&[("mcp-param-x", "a secret b"), ("authorization", "Bearer secret")]);
+        assert!(matches!(check(&carries, Some("secret")), Err(HeaderError::CarriesBearer(_))));
+        let own = parts(&[("authorization", "Bearer secret")]);
+        assert_eq!(check(&own, Some("secret")), Ok(()));
+    }
+
+    #[test]
+    fn only_what_the_protocol_knows_passes() {
+        let headers = parts(&[
+            JSON,
+            ("authorization", "Bearer x"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("mcp-param-region", "eu"),
+            ("accept-encoding", "gzip"),
+        ]);
+        let forwarded = forwarded(&headers.headers);
+        let names: Vec<&str> = forwarded.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type", "mcp-param-region"]);
+    }
+
+    #[test]
+    fn a_rebound_name_and_a_strange_page_are_turned_away() {
+        let doorbell = Doorbell {
+            hosts: vec!["tools.example".to_owned()],
+            origins: vec!["https://app.example".to_owned()],
+        };
+        for (host, origin, admitted) in [
+            ("127.0.0.1:8080", None, true),
+            ("localhost", None, true),
+            ("[::1]:8080", None, true),
+            ("tools.example", None, true),
+            ("TOOLS.example:443", None, true),
+            ("evil.example", None, false),
+            ("127.0.0.1.evil.example", None, false),
+            ("localhost.evil.example:80", None, false),
+            ("", None, false),
+            ("evil@127.0.0.1", None, false),
+            ("127.0.0.1", Some("https://app.example"), true),
+            ("127.0.0.1", Some("https://evil.example"), false),
+            ("127.0.0.1", Some("http://127.0.0.1"), false),
+            ("127.0.0.1", Some("null"), false),
+        ] {
+            let mut headers = vec![("host", host)];
+            headers.extend(origin.map(|origin| ("origin", origin)));
+            assert_eq!(doorbell.admits(&parts(&headers)), admitted, "{host} {origin:?}");
+        }
+        assert!(!doorbell.admits(&parts(&[])));
+        assert!(!doorbell.admits(&parts(&[("host", "localhost"), ("host", "localhost")])));
+        assert!(
+            !doorbell.admits(&parts(&[("host", "localhost"), ("sec-fetch-site", "cross-site")]))
+        );
+        let request = http::Request::get("http://evil.example/mcp").header("host", "localhost");
+        assert!(!doorbell.admits(&request.body(()).unwrap().into_parts().0));
+    }
+}

@@ -1,0 +1,354 @@
+//! Message: what does a body say, if every reader reads it the same way?
+//!
+//! One JSON-RPC message, read once. Its bytes are forwarded as they came, so whatever another reader could
+//! take for something else is refused here: members that stand twice or differ only in case, batches, other
+//! encodings.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::call::{ArgumentProblem, MAX_ARGUMENT_DEPTH, MAX_SAFE_INTEGER, parse_strictly};
+
+/// How deep a message may nest: arguments, the three levels around them, and the metadata beside them.
+const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
+
+/// The most values in a message. A body of 4 MiB could hold two million, which take a hundred megabytes.
+const MAX_VALUES: usize = 20_000;
+
+/// The longest id of a request; real ones are counters or UUIDs.
+const MAX_ID_BYTES: usize = 256;
+
+/// Where a member of another case would be taken for one of these by readers that do not tell cases apart.
+const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// The same, of a request's parameters.
+const PARAMETERS: [&str; 13] = [
+    "name",
+    "arguments",
+    "uri",
+    "ref",
+    "argument",
+    "context",
+    "taskId",
+    "task",
+    "cursor",
+    "level",
+    "notifications",
+    "protocolVersion",
+    "_meta",
+];
+
+/// One message.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) body: Bytes,
+    pub(crate) content: Content,
+}
+
+/// What it is.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Request {
+        id: Id,
+        method: String,
+        params: Map<String, Value>,
+    },
+    Notification {
+        method: String,
+    },
+    /// The client's answer to a request of the server's.
+    Response,
+}
+
+/// A request's id, to be echoed as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Id(Value);
+
+impl Id {
+    pub(crate) fn to_json(&self) -> Value {
+        self.0.clone()
+    }
+}
+
+/// A body that is no such message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MessageError {
+    #[error("the message {}", said(*.0))]
+    Json(ArgumentProblem),
+    #[error("the message is a batch; send one message at a time")]
+    Batch,
+    #[error(
+        "the member {0:?} is another spelling of one that is read, which readers take differently"
+    )]
+    Spelling(String),
+    #[error("this is no JSON-RPC 2.0 message: {0}")]
+    Form(&'static str),
+    #[error(
+        "the message carries the bearer token, which belongs into the Authorization header alone"
+    )]
+    CarriesBearer,
+}
+
+/// What is wrong with a message, of which not all is arguments.
+fn said(problem: ArgumentProblem) -> String {
+    match problem {
+        ArgumentProblem::NotJson => {
+            "is no JSON in UTF-8, or has something behind it, or half a surrogate pair".to_owned()
+        }
+        ArgumentProblem::Repeated => {
+            "has a member twice, which readers read differently".to_owned()
+        }
+        ArgumentProblem::UnsafeInteger => format!(
+            "has an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a text"
+        ),
+        ArgumentProblem::TooLarge => {
+            format!("has more than {MAX_VALUES} values or {MAX_LEVELS} levels")
+        }
+        ArgumentProblem::NotAnObject => "is no object".to_owned(),
+    }
+}
+
+/// Id and method of a message that is refused as a whole, so that whoever waits for an answer hears why. Nothing
+/// else of it is read.
+pub(crate) fn sender_of(body: &[u8]) -> Option<(Id, bool)> {
+    #[derive(serde::Deserialize)]
+    struct Envelope {
+        id: Value,
+        method: String,
+    }
+    let Envelope { id, method } = serde_json::from_slice(body).ok()?;
+    let is_id = match &id {
+        Value::String(id) => id.len() <= MAX_ID_BYTES,
+        Value::Number(id) => id.is_i64(),
+        _ => false,
+    };
+    is_id.then_some((Id(id), method == "tools/call"))
+}
+
+impl MessageError {
+    /// Whether a model may have meant well.
+    pub(crate) fn is_a_slip(&self) -> bool {
+        matches!(
+            self,
+            MessageError::Json(ArgumentProblem::UnsafeInteger | ArgumentProblem::NotJson)
+        )
+    }
+}
+
+impl Message {
+    /// Reads a body. `bearer` is what it must not carry.
+    pub(crate) fn read(body: Bytes, bearer: Option<&str>) -> Result<Message, MessageError> {
+        let value = parse_strictly(&body, MAX_LEVELS, MAX_VALUES).map_err(MessageError::Json)?;
+        refuse_two_spellings(&value)?;
+        let Value::Object(mut members) = value else {
+            return Err(match value {
+                Value::Array(_) => MessageError::Batch,
+                _ => MessageError::Form("it is no object"),
+            });
+        };
+        // Padding may be left out.
+        let bearer = bearer.map(|bearer| bearer.trim_end_matches('='));
+        if bearer
+            .is_some_and(|bearer| members.iter().any(|(name, value)| carries(name, value, bearer)))
+        {
+            return Err(MessageError::CarriesBearer);
+        }
+        refuse_spellings(&members, &MEMBERS)?;
+        if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            return Err(MessageError::Form("\"jsonrpc\" is not \"2.0\""));
+        }
+        let content = content(&mut members)?;
+        Ok(Message { body, content })
+    }
+
+    pub(crate) fn id(&self) -> Option<&Id> {
+        match &self.content {
+            Content::Request { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn method(&self) -> Option<&str> {
+        match &self.content {
+            Content::Request { method, .. } | Content::Notification { method } => Some(method),
+            Content::Response => None,
+        }
+    }
+
+    pub(crate) fn params(&self) -> Option<&Map<String, Value>> {
+        match &self.content {
+            Content::Request { params, .. } => Some(params),
+            _ => None,
+        }
+    }
+}
+
+fn content(members: &mut Map<String, Value>) -> Result<Content, MessageError> {
+    let answers = members.contains_key("result") || members.contains_key("error");
+    let method = match members.remove("method") {
+        Some(Value::String(_)) if answers => {
+            return Err(MessageError::Form("it is a request and an answer at once"));
+        }
+        Some(Value::String(method)) => method,
+        Some(_) => return Err(MessageError::Form("\"method\" is no text")),
+        None if answers && members.contains_key("id") => return Ok(Content::Response),
+        None => return Err(MessageError::Form("it has neither \"method\" nor a result")),
+    };
+    let params = match members.remove("params") {
+        None => Map::new(),
+        Some(Value::Object(params)) => params,
+        Some(_) => return Err(MessageError::Form("\"params\" is no object")),
+    };
+    refuse_spellings(&params, &PARAMETERS)?;
+    match members.remove("id") {
+        None => Ok(Content::Notification { method }),
+        Some(Value::String(id)) if id.len() > MAX_ID_BYTES => {
+            Err(MessageError::Form("\"id\" is too long"))
+        }
+        Some(id @ Value::String(_)) => Ok(Content::Request { id: Id(id), method, params }),
+        Some(Value::Number(id)) if id.is_i64() => {
+            Ok(Content::Request { id: Id(Value::Number(id)), method, params })
+        }
+        Some(_) => Err(MessageError::Form("\"id\" is neither a text nor an integer")),
+    }
+}
+
+/// Some readers (Go's, among others) take `Name` for `name`, and the last of both.
+fn refuse_spellings(members: &Map<String, Value>, known: &[&str]) -> Result<(), MessageError> {
+    let other = |name: &&String| {
+        let folded = fold(name);
+        known.iter().any(|known| known != name && fold(known) == folded)
+    };
+    match members.keys().find(other) {
+        Some(name) => Err(MessageError::Spelling(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Two members of one object, at any depth, that such readers take for one.
+fn refuse_two_spellings(value: &Value) -> Result<(), MessageError> {
+    match value {
+        Value::Object(members) => {
+            let mut seen = HashSet::with_capacity(members.len());
+            members.iter().try_for_each(|(name, value)| match seen.insert(fold(name)) {
+                true => refuse_two_spellings(value),
+                false => Err(MessageError::Spelling(name.clone())),
+            })
+        }
+        Value::Array(elements) => elements.iter().try_for_each(refuse_two_spellings),
+        _ => Ok(()),
+    }
+}
+
+/// One text for all spellings that simple case folding makes equal: upper case first, since `ſ` and the
+/// Kelvin sign are lower and upper case of `S` and `k` in one direction only.
+fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.to_uppercase().to_lowercase()
+}
+
+fn carries(name: &str, value: &Value, bearer: &str) -> bool {
+    name.contains(bearer)
+        || match value {
+            Value::String(text) => text.contains(bearer),
+            Value::Array(elements) => elements.iter().any(|value| carries("", value, bearer)),
+            Value::Object(members) => {
+                members.iter().any(|(name, value)| carries(name, value, bearer))
+            }
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Message, MessageError> {
+        Message::read(Bytes::copy_from_slice(body.as_bytes()), Some("secret-bearer"))
+    }
+
+    #[test]
+    fn what_two_readers_read_differently_is_refused() {
+        use MessageError::*;
+        for (body, expected) in [
+            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, Batch),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#,
+                Json(ArgumentProblem::Repeated),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","na\u006de":"b"}}"#,
+                Json(ArgumentProblem::Repeated),
+            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}"#, Spelling("method".into())),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"NAME":"b"}}"#,
+                Spelling("NAME".into()),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"a":1,"A":2}}}"#,
+                Spelling("a".into()),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"p":[{"a":1,"A":2}]}}}"#,
+                Spelling("a".into()),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"argument\u017f":{}}}"#,
+                Spelling("argument\u{17f}".into()),
+            ),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}{}", Json(ArgumentProblem::NotJson)),
+            (
+                "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}",
+                Json(ArgumentProblem::NotJson),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"x":["secret-b\u0065arer"]}}}"#,
+                CarriesBearer,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":[1]}"#,
+                Form("\"params\" is no object"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#,
+                Form("\"id\" is neither a text nor an integer"),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1.5,"method":"a"}"#,
+                Form("\"id\" is neither a text nor an integer"),
+            ),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#, Form("\"jsonrpc\" is not \"2.0\"")),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#,
+                Form("it is a request and an answer at once"),
+            ),
+            ("3", Form("it is no object")),
+        ] {
+            assert_eq!(read(body).unwrap_err(), expected, "{body}");
+        }
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"_meta":{}{}}}}}"#,
+            "[".repeat(MAX_LEVELS),
+            "]".repeat(MAX_LEVELS)
+        );
+        assert_eq!(read(&deep).unwrap_err(), Json(ArgumentProblem::TooLarge));
+        let wide =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"result":[{}]}}"#, vec!["1"; MAX_VALUES].join(","));
+        assert_eq!(read(&wide).unwrap_err(), Json(ArgumentProblem::TooLarge));
+    }
+
+    #[test]
+    fn requests_notifications_and_answers_are_told_apart() {
+        let request = read(r#"{"jsonrpc":"2.0","id":"7","method":"ping"}"#).unwrap();
+        assert_eq!(request.id().map(Id::to_json), Some("7".into()));
+        let note = read(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+        assert!(matches!(note.content, Content::Notification { .. }));
+        let answer = read(r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#).unwrap();
+        assert!(matches!(answer.content, Content::Response));
+    }
+}

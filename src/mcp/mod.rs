@@ -1,0 +1,34 @@
+//! MCP: a gateway in front of a tool server, and an agent's own end of the line.
+//!
+//! Both are one relay that reads each message once; what they do with it differs. Requests go
+//! `serve` → `gateway` or `holder` → `relay` → `upstream`, answers come back through `flow`.
+
+#![allow(clippy::result_large_err, reason = "a refusal is a response, and is made once")]
+
+mod answer;
+mod body;
+mod budget;
+mod flow;
+mod gateway;
+mod headers;
+mod holder;
+mod listing;
+mod message;
+mod methods;
+mod metrics;
+mod relay;
+mod revoking;
+mod serve;
+mod session;
+mod sse;
+mod strangers;
+mod tasks;
+mod upstream;
+
+pub use answer::RefusalStyle;
+pub use body::MAX_MESSAGE_BYTES;
+pub use gateway::{ENDPOINT, Gateway};
+pub use holder::{Binding, CapabilitySource, HoldError, Holder};
+pub use revoking::{REVOCATIONS, RevocationFailed, revoke_at};
+pub use serve::{Drain, serve};
+pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

@@ -1,0 +1,242 @@
+//! Revoking: stopping agents while the gateway runs, which alone has the store.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::json;
+
+use crate::call::{Call, MAX_ARGUMENT_BYTES};
+use crate::guard::{Denial, Guard};
+use crate::http::{Realm, Refused, Undescribed, bearer, blocking, decide, now};
+use crate::mcp::answer;
+use crate::mcp::body::with_the_rest_of;
+use crate::mcp::headers::Doorbell;
+use crate::mcp::strangers::Strangers;
+use crate::mcp::upstream::Upstream;
+use crate::revoke::{READ, REVOKE, RevocationRequest};
+use crate::store::{Receipt, Store};
+use crate::verify::VerifiedCapability;
+
+/// Where it is.
+pub const REVOCATIONS: &str = "/hardtack/revocations";
+
+/// How long a request may take to arrive.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A revocation that a gateway did not make.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevocationFailed {
+    /// It refused, in its own words.
+    #[error("the gateway refused ({status}): {description}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        description: String,
+    },
+    /// It did not answer. Whether anything is revoked is not known; to ask again does no harm.
+    #[error(
+        "the gateway does not answer at {0}; whether it has revoked is not known, so ask again"
+    )]
+    NoAnswer(String),
+    /// No URL to which anything could be sent.
+    #[error("{0} is no http:// or https:// URL; nothing was sent")]
+    Url(String),
+    /// What is there answers something else.
+    #[error("what answers at {0} is no Hardtack gateway")]
+    Foreign(String),
+}
+
+/// What a gateway answers.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Answer {
+    status: String,
+    sequence: u64,
+}
+
+/// The most bytes read of an answer that is a few words.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Asks the gateway at `url` (with or without [`REVOCATIONS`] at its end) to revoke. `bearer` is a
+/// presentation for the gateway's audience for revocations that is bound to [`RevocationRequest::call`].
+///
+/// # Errors
+///
+/// [`RevocationFailed`] unless the gateway says that it is revoked.
+pub async fn revoke_at(
+    url: &str,
+    bearer: &str,
+    request: &RevocationRequest,
+) -> Result<Receipt, RevocationFailed> {
+    let base = url.trim_end_matches('/');
+    let url = match base.strip_suffix("/mcp").unwrap_or(base) {
+        url if url.ends_with(REVOCATIONS) => url.to_owned(),
+        url => format!("{url}{REVOCATIONS}"),
+    };
+    let unreachable = || RevocationFailed::NoAnswer(url.clone());
+    let foreign = || RevocationFailed::Foreign(url.clone());
+    let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(url.clone()))?;
+    let authorization =
+        HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|_| unreachable())?;
+    let json = HeaderValue::from_static("application/json");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+    let body = Bytes::from(request.to_json());
+    let response = upstream.send(Method::POST, headers, Some(authorization), body).await;
+    let response = response.map_err(|_| unreachable())?;
+    let status = response.status();
+    let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER_BYTES).collect();
+    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| unreachable())?;
+    let body = body.map_err(|_| unreachable())?.to_bytes();
+    if status == StatusCode::NOT_FOUND {
+        return Err(foreign());
+    }
+    if status != StatusCode::OK {
+        let said: serde_json::Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
+        let description = said.get("error_description").and_then(serde_json::Value::as_str);
+        let description = crate::names::escaped(&description.unwrap_or("no reason given"));
+        return Err(RevocationFailed::Refused { status: status.as_u16(), description });
+    }
+    let Answer { status, sequence } = serde_json::from_slice(&body).map_err(|_| foreign())?;
+    match status.as_str() {
+        REVOKED => Ok(Receipt::Revoked { sequence }),
+        ALREADY_REVOKED => Ok(Receipt::AlreadyRevoked { sequence }),
+        _ => Err(foreign()),
+    }
+}
+
+const REVOKED: &str = "revoked";
+const ALREADY_REVOKED: &str = "already_revoked";
+
+/// Who may revoke, and where it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Revoker {
+    guard: Arc<Guard>,
+    store: Store,
+    realm: Realm,
+}
+
+impl Revoker {
+    pub(crate) fn new(guard: Arc<Guard>, store: Store) -> Revoker {
+        let realm = Realm::named(guard.verifier().audience());
+        Revoker { guard, store, realm }
+    }
+
+    fn refuse(&self, denial: &Denial, operation: &str) -> Response {
+        answer::unauthenticated(&Refused::of(denial, operation), &self.realm)
+    }
+}
+
+struct Entrance {
+    revoker: Revoker,
+    doorbell: Doorbell,
+    strangers: Arc<Strangers>,
+}
+
+pub(crate) fn router(revoker: Revoker, doorbell: Doorbell, strangers: Arc<Strangers>) -> Router {
+    let state = Arc::new(Entrance { revoker, doorbell, strangers });
+    Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
+}
+
+async fn list(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
+    entrance.list(request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn revoke(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
+    entrance.revoke(request).await.unwrap_or_else(|refused| refused)
+}
+
+impl Entrance {
+    async fn list(&self, request: Request<Body>) -> Result<Response, Response> {
+        let (token, body) = self.token(request)?;
+        let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
+        let verified = self.admit(&token, body, READ).await?.0;
+        let decided = decide(&self.revoker.guard, &verified, call, now()).await;
+        decided.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        let store = self.revoker.store.clone();
+        let list = blocking(&self.revoker.guard, move |_| {
+            store.reader().revocation_list(now()).map_err(unavailable)
+        });
+        let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        match serde_json::to_value(&list) {
+            Ok(list) => Ok(answer::respond(StatusCode::OK, &list)),
+            Err(error) => Err(self.revoker.refuse(&unavailable(error), READ)),
+        }
+    }
+
+    async fn revoke(&self, request: Request<Body>) -> Result<Response, Response> {
+        let (token, body) = self.token(request)?;
+        // A request that no valid token stands behind is not read.
+        let (_, body) = self.admit(&token, body, REVOKE).await?;
+        let asked = self.read(body).await?;
+        let store = self.revoker.store.clone();
+        let receipt = blocking(&self.revoker.guard, move |guard| {
+            let revoking = guard.check_revocation(&token, &asked, now())?;
+            store.revoke(revoking, now()).map_err(unavailable)
+        });
+        let receipt = receipt.await.map_err(|denial| {
+            tracing::warn!(hardtack.cause = denial.refusal().cause, "a revocation is refused");
+            self.revoker.refuse(&denial, REVOKE)
+        })?;
+        tracing::info!(sequence = receipt.sequence(), "revoked");
+        let (status, sequence) = match receipt {
+            Receipt::Revoked { sequence } => (REVOKED, sequence),
+            Receipt::AlreadyRevoked { sequence } => (ALREADY_REVOKED, sequence),
+        };
+        Ok(answer::respond(StatusCode::OK, &json!({"status": status, "sequence": sequence})))
+    }
+
+    async fn admit(
+        &self,
+        token: &str,
+        body: Body,
+        operation: &str,
+    ) -> Result<(VerifiedCapability, Body), Response> {
+        match self.strangers.admit(&self.revoker.guard, token).await {
+            Ok(verified) => Ok((verified, body)),
+            Err(denial) => Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation))),
+        }
+    }
+
+    fn token(&self, request: Request<Body>) -> Result<(Arc<str>, Body), Response> {
+        let (parts, body) = request.into_parts();
+        if !self.doorbell.admits(&parts) {
+            let refused = json!({"error": "invalid_request", "error_description": "this server is not addressed by that Host, or not from that Origin"});
+            let refused = answer::respond(StatusCode::FORBIDDEN, &refused);
+            return Err(with_the_rest_of(body, refused));
+        }
+        match bearer(&parts) {
+            Ok(token) => Ok((token.into(), body)),
+            Err(error) => {
+                let refused = answer::unauthenticated(&error.into(), &self.revoker.realm);
+                Err(with_the_rest_of(body, refused))
+            }
+        }
+    }
+
+    async fn read(&self, body: Body) -> Result<RevocationRequest, Response> {
+        let refuse =
+            |problem: Undescribed| answer::unauthenticated(&problem.into(), &self.revoker.realm);
+        let read = Limited::new(body, MAX_ARGUMENT_BYTES).collect();
+        let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) => return Err(refuse(Undescribed::TooLarge(MAX_ARGUMENT_BYTES))),
+            Err(_) => return Err(refuse(Undescribed::Incomplete)),
+        };
+        let asked = std::str::from_utf8(&body)
+            .map_err(|_| refuse(Undescribed::Other("the body is no UTF-8".to_owned())))?;
+        RevocationRequest::parse(asked)
+            .map_err(|error| refuse(Undescribed::Other(error.to_string())))
+    }
+}
+
+fn unavailable(error: impl ToString) -> Denial {
+    crate::audit::LedgerUnavailable(error.to_string()).into()
+}

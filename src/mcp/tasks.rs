@@ -1,0 +1,52 @@
+//! Tasks: who started a call that goes on after its answer?
+//!
+//! To the server all callers are the gateway, so that it cannot tell whose a task is.
+
+use std::fmt;
+
+use quick_cache::sync::Cache;
+use serde_json::Value;
+
+use crate::mcp::session::Owner;
+use crate::verify::VerifiedCapability;
+
+/// How many tasks are remembered. The owner of one that was forgotten can no longer ask for it.
+const MAX_TASKS: usize = 100_000;
+
+/// The longest task id that is remembered; real ones are UUIDs.
+const MAX_ID_BYTES: usize = 256;
+
+pub(crate) struct Tasks(Cache<String, Owner>);
+
+impl Tasks {
+    pub(crate) fn new() -> Tasks {
+        Tasks(Cache::new(MAX_TASKS))
+    }
+
+    /// Notes the task that an answer to a call hands out, if it does.
+    pub(crate) fn note(&self, answer: &Value, owner: Owner) {
+        let Some(result) = answer.get("result") else { return };
+        // 2025-11-25 has a task in the result; the extension of 2026-07-28 has a result that is one.
+        let in_result = result.get("task").and_then(|task| task.get("taskId"));
+        let is_result = result
+            .get("taskId")
+            .filter(|_| result.get("resultType").and_then(Value::as_str) == Some("task"));
+        if let Some(id) = in_result.or(is_result).and_then(Value::as_str)
+            && id.len() <= MAX_ID_BYTES
+            // Whose it is is said once.
+            && self.0.get(id).is_none()
+        {
+            self.0.insert(id.to_owned(), owner);
+        }
+    }
+
+    pub(crate) fn is_of(&self, id: &str, verified: &VerifiedCapability) -> bool {
+        self.0.get(id) == Some(Owner::of(verified))
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tasks").field(&self.0.len()).finish()
+    }
+}

@@ -1,0 +1,14 @@
+//! The gateway and the holder's end, driven over real sockets on loopback, in front of a server that notes all
+//! that reaches it.
+
+#![allow(unreachable_pub, reason = "a test is no library")]
+
+mod attacks;
+mod eras;
+mod holding;
+mod lists;
+mod operation;
+mod real_server;
+mod revoking;
+mod stage;
+mod streams;

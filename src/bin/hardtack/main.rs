@@ -13,6 +13,10 @@ use clap::Parser;
 
 use crate::args::{Arguments, Verb};
 
+/// A decision is many small allocations, on several threads at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.verb {
@@ -26,7 +30,9 @@ fn main() -> ExitCode {
         Verb::Revocations(arguments) => command::revocations::run(&arguments),
         Verb::Audit(arguments) => command::audit::run(arguments),
         Verb::Store(arguments) => command::store::run(arguments),
-        Verb::Demo => command::demo::run(),
+        Verb::Gateway(arguments) => command::gateway::run(arguments),
+        Verb::Agent(arguments) => command::agent::run(arguments),
+        Verb::Demo(arguments) => command::demo::run(&arguments),
     };
     match done {
         Ok(code) => code,

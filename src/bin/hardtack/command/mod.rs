@@ -10,9 +10,13 @@ pub(crate) mod revoke;
 pub(crate) mod revocations;
 pub(crate) mod audit;
 pub(crate) mod store;
+pub(crate) mod gateway;
+pub(crate) mod agent;
 pub(crate) mod demo;
 pub(crate) mod tree;
 mod lineage;
+mod serving;
+mod snippets;
 
 use std::error::Error;
 use std::path::Path;
@@ -51,7 +55,13 @@ fn open_or_create(path: &Path) -> Result<Store, StoreError> {
     if path.exists() {
         return patiently(|| Store::open(path));
     }
-    // Where a part of a store is left, this says so instead of making a new one.
+    let left = [".journal", ".checkpoint"].map(|end| format!("{}{end}", path.display()));
+    if let Some(left) = left.iter().find(|left| Path::new(left).exists()) {
+        return Err(StoreError::Engine(format!(
+            "{left} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away",
+            path.display()
+        )));
+    }
     let store = Store::create(path)?;
     warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));
     Ok(store)

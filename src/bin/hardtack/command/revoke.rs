@@ -2,19 +2,36 @@
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
+use hardtack::mcp::{RevocationFailed, revoke_at};
 use hardtack::store::Receipt;
-use hardtack::{Revocation, RevocationId, Revoking};
+use hardtack::{
+    Capability, PrivateKey, Revocation, RevocationId, RevocationRequest, Revoking, StoreError,
+};
 
-use crate::args::{Revoke, Revoked};
-use crate::command::{lineage, look_into, open_or_create};
-use crate::terminal::{Done, now, say, warn};
+use crate::args::{EXIT_DENIED, Revoke, Revoked};
+use crate::command::{lineage, look_into, open_or_create, serving};
+use crate::terminal::{Done, complain, now, say, warn};
 
 pub(crate) fn run(arguments: &Revoke) -> Done {
     let revocations = revocations(arguments)?;
+    if let (Some(url), [revocation]) = (&arguments.remote.at, revocations.as_slice()) {
+        return match ask(url, arguments, revocation) {
+            Ok(receipt) => tell(revocation, &receipt),
+            Err(error) => match error.downcast_ref() {
+                Some(RevocationFailed::Refused { status: 401 | 403, .. }) => {
+                    complain(&*error);
+                    Ok(ExitCode::from(EXIT_DENIED))
+                }
+                _ => Err(error),
+            },
+        };
+    }
+    let store = arguments.store.as_deref().ok_or("say which store: --store FILE, or --at URL")?;
     if arguments.dry_run {
-        let lineage = look_into(&arguments.store)?.lineage()?;
+        let lineage = look_into(store)?.lineage()?;
         say(lineage::killed(&lineage, &revocations, now()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -23,12 +40,15 @@ pub(crate) fn run(arguments: &Revoke) -> Done {
         Revoking::new(revocation.clone(), arguments.by.clone(), arguments.reason.clone())
     });
     let revoking = revoking.collect::<Result<Vec<_>, _>>()?;
-    let receipts = open_or_create(&arguments.store)?.revoke_all(revoking, now())?;
-    match (revocations.as_slice(), receipts.as_slice()) {
-        ([revocation], [Receipt::AlreadyRevoked { sequence }]) => {
-            say(format_args!("revoked already: {revocation}, by record {sequence}"))?;
+    let store = open_or_create(store).map_err(|error| match error {
+        StoreError::InUse { .. } => {
+            format!("{error}; if a gateway has it, ask that to revoke: --at URL").into()
         }
-        ([revocation], _) => say(format_args!("revoked: {revocation}"))?,
+        error => Box::<dyn Error>::from(error),
+    })?;
+    let receipts = store.revoke_all(revoking, now())?;
+    match (revocations.as_slice(), receipts.as_slice()) {
+        ([revocation], [receipt]) => return tell(revocation, receipt),
         _ => {
             let new = receipts.iter().filter(|receipt| matches!(receipt, Receipt::Revoked { .. }));
             let (new, all) = (new.count(), receipts.len());
@@ -36,6 +56,40 @@ pub(crate) fn run(arguments: &Revoke) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(revocation: &Revocation, receipt: &Receipt) -> Done {
+    match receipt {
+        Receipt::AlreadyRevoked { sequence } => {
+            say(format_args!("revoked already: {revocation}, by record {sequence}"))?;
+        }
+        _ => say(format_args!("revoked: {revocation}"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks a gateway, by a presentation that is bound to the request.
+fn ask(url: &str, arguments: &Revoke, revocation: &Revocation) -> Result<Receipt, Box<dyn Error>> {
+    let remote = &arguments.remote;
+    let (Some(audience), Some(key), Some(capability)) =
+        (&remote.audience, &remote.key, &remote.capability)
+    else {
+        return Err("--at needs --audience, --key and --capability".into());
+    };
+    let read = |path: &Path| -> Result<Capability, Box<dyn Error>> {
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let read = Capability::parse(text.trim());
+        Ok(read.map_err(|error| format!("{}: {error}", path.display()))?)
+    };
+    let key = PrivateKey::load(key)?;
+    let capability = read(capability)?;
+    let proof = remote.proof.as_deref().map(read).transpose()?;
+    let request = RevocationRequest::new(revocation.clone(), &arguments.reason, proof.as_ref())?;
+    // Whoever has no scope for it presents it all the same: what counts then is who signs.
+    let bearer = capability.present_to_revoke(audience, &request, &key, now())?;
+    let asking = revoke_at(url, bearer.bearer(), &request);
+    Ok(serving::runtime()?.block_on(asking)?)
 }
 
 fn revocations(arguments: &Revoke) -> Result<Vec<Revocation>, Box<dyn Error>> {
@@ -56,7 +110,7 @@ fn revocations(arguments: &Revoke) -> Result<Vec<Revocation>, Box<dyn Error>> {
     Ok(vec![one])
 }
 
-fn read_ids(file: &std::path::Path) -> Result<Vec<Revocation>, Box<dyn Error>> {
+fn read_ids(file: &Path) -> Result<Vec<Revocation>, Box<dyn Error>> {
     let text = match file.as_os_str() == "-" {
         true => std::io::read_to_string(std::io::stdin())?,
         false => {

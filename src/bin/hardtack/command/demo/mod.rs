@@ -2,6 +2,8 @@
 //! folder.
 
 mod forge;
+mod mcp;
+mod tools;
 
 use std::error::Error;
 use std::fs;
@@ -14,12 +16,16 @@ use hardtack::{
     PublicKey, Revocation, Revoking, RootKeys, Store, Timestamp, Verifier,
 };
 
+use crate::args::Demo;
 use crate::command::{audit, lineage, tree};
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say};
 
 const AUDIENCE: &str = "notion.mcp";
 
-pub(crate) fn run() -> Done {
+pub(crate) fn run(arguments: &Demo) -> Done {
+    if arguments.mcp {
+        return mcp::run(arguments.keep);
+    }
     let scratch = tempfile::tempdir()?;
     let scene = Scene::set(scratch.path())?;
     scene.delegate()?;

@@ -1,12 +1,16 @@
 //! Arguments: what can be typed.
 
+mod audit;
+pub(crate) mod gateway;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
-use hardtack::audit::Verdict;
-use hardtack::{PublicKey, RevocationId, Scope, Timestamp};
+use hardtack::{PublicKey, RevocationId, Timestamp};
+
+pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
 
 /// `check`: the call is denied.
 pub(crate) const EXIT_DENIED: u8 = 1;
@@ -46,9 +50,23 @@ pub(crate) enum Verb {
     Revocations(Revocations),
     Audit(Audit),
     Store(Store),
-    /// Walk the whole life of a capability in a scratch folder, and show each refusal
-    #[command(after_help = "Example:\n  hardtack demo")]
-    Demo,
+    Gateway(gateway::Gateway),
+    Agent(gateway::Agent),
+    Demo(Demo),
+}
+
+/// Walk the whole life of a capability in a scratch folder, and show each refusal
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  hardtack demo\n  hardtack demo --mcp\n  hardtack demo --mcp --keep"
+)]
+pub(crate) struct Demo {
+    /// Over MCP: a tool server and a gateway on loopback, and a real client
+    #[arg(long)]
+    pub(crate) mcp: bool,
+    /// Stay up and print a URL, a token and what to paste into each agent runtime; with --mcp
+    #[arg(long, requires = "mcp")]
+    pub(crate) keep: bool,
 }
 
 /// Make a key pair: the private key into a new file (mode 0600), the public key on stdout
@@ -217,11 +235,20 @@ pub(crate) struct Check {
 #[command(after_help = "Examples:
   hardtack inspect --json < grant.token   # shows the ids
   hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen' --dry-run
-  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen'")]
+  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen'
+
+While a gateway runs, it alone has the store, and revokes for whoever may:
+  hardtack revoke --at http://127.0.0.1:8080 --audience notion.mcp/hardtack \\
+      --key orchestrator.key --capability grant.token --proof researcher.token \\
+      --id HEX --reason 'laptop stolen'
+The capability must be good for that audience: a grant or hop that names audiences names it, too. In whose name
+it is done is what the capability says.")]
 pub(crate) struct Revoke {
     /// The store, made if it is not there
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]
+    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
     #[command(flatten)]
     pub(crate) what: Revoked,
     /// Of grants by this root only; with --subject
@@ -242,6 +269,32 @@ pub(crate) struct Revoke {
     /// Show what would be stopped, and revoke nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// A gateway that revokes, and with what right it is asked to.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// The gateway to ask instead of a store of one's own
+    #[arg(
+        long,
+        value_name = "URL",
+        requires_all = ["audience", "key", "capability"],
+        conflicts_with_all = ["dry_run", "ids"]
+    )]
+    pub(crate) at: Option<String>,
+    /// Its audience for revocations; with --at
+    #[arg(long, value_name = "AUDIENCE", requires = "at")]
+    pub(crate) audience: Option<String>,
+    /// The private key of the capability's holder; with --at
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) key: Option<PathBuf>,
+    /// The capability that is presented: with the scope hardtack:revoke, or of whoever delegated the hop;
+    /// with --at
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) capability: Option<PathBuf>,
+    /// A token that contains the hop, which whoever delegated it has; with --at
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) proof: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -279,111 +332,6 @@ pub(crate) struct Revocations {
     /// As one JSON array
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// List what was decided and revoked, and prove that nobody changed it
-#[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:
-  hardtack audit --store hardtack.store --verdict deny --agent agent.researcher
-  hardtack audit --store hardtack.store --json > records.jsonl
-  hardtack audit verify --store hardtack.store
-  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof
-  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < 1.tlog-proof"
-)]
-pub(crate) struct Audit {
-    #[command(subcommand)]
-    pub(crate) task: Option<AuditTask>,
-    #[command(flatten)]
-    pub(crate) listing: AuditListing,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditListing {
-    /// The store
-    #[arg(long, value_name = "FILE", required = true)]
-    pub(crate) store: Option<PathBuf>,
-    /// As JSON Lines: the exact bytes that are hashed and signed
-    #[arg(long, conflicts_with = "ocsf")]
-    pub(crate) json: bool,
-    /// As OCSF 1.6.0 events, one JSON object a line
-    #[arg(long)]
-    pub(crate) ocsf: bool,
-    /// Go on with what is recorded from now on
-    #[arg(long)]
-    pub(crate) follow: bool,
-    /// Of this subject
-    #[arg(long, value_name = "NAME")]
-    pub(crate) subject: Option<String>,
-    /// With this agent anywhere in the chain
-    #[arg(long, value_name = "NAME")]
-    pub(crate) agent: Option<String>,
-    /// Of operations that this scope covers, such as tools:call:*
-    #[arg(long, value_name = "SCOPE")]
-    pub(crate) operation: Option<Scope>,
-    /// Decided so: allow, deny or undecided
-    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
-    pub(crate) verdict: Option<Verdict>,
-    /// From this moment on (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
-    pub(crate) since: Option<Timestamp>,
-    /// Before this moment (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
-    pub(crate) until: Option<Timestamp>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditTask {
-    /// Read every record and compare all of them with what was signed
-    #[command(after_help = "Examples:
-  hardtack audit verify --store hardtack.store
-  hardtack audit verify --records records.jsonl --checkpoint hardtack.store.checkpoint --key KEY")]
-    Verify(AuditVerify),
-    /// Prove that a record is in the log, to somebody who has only the log's key
-    #[command(
-        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof"
-    )]
-    Prove {
-        /// The record's number
-        #[arg(value_name = "N")]
-        sequence: u64,
-        /// The store
-        #[arg(long, value_name = "FILE")]
-        store: PathBuf,
-    },
-    /// Verify a proof, without the store: the proof on stdin, the record on stdout
-    #[command(after_help = "Example:\n  hardtack audit check-proof --key KEY < 1.tlog-proof")]
-    CheckProof {
-        /// The log's key, as `hardtack audit key` prints it
-        #[arg(long, value_name = "KEY")]
-        key: String,
-    },
-    /// Print the log's public key, for whoever verifies elsewhere
-    #[command(after_help = "Example:\n  hardtack audit key --store hardtack.store")]
-    Key {
-        /// The store
-        #[arg(long, value_name = "FILE")]
-        store: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-#[group(skip)]
-#[command(group = clap::ArgGroup::new("log").required(true).args(["store", "records"]))]
-pub(crate) struct AuditVerify {
-    /// The store
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
-    /// Exported records instead (`hardtack audit --json`), with --checkpoint and --key
-    #[arg(long, value_name = "FILE", requires_all = ["checkpoint", "key"])]
-    pub(crate) records: Option<PathBuf>,
-    /// The checkpoint that signs them; for a store, one that was kept elsewhere
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// The log's key; for a store, the one that was written down elsewhere
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
 }
 
 /// Check, back up and bring back a store
@@ -458,21 +406,12 @@ pub(crate) struct Restore {
     pub(crate) accept_loss: bool,
 }
 
-fn verdict(text: &str) -> Result<Verdict, String> {
-    match text {
-        "allow" => Ok(Verdict::Allow),
-        "deny" => Ok(Verdict::Deny),
-        "undecided" => Ok(Verdict::Undecided),
-        _ => Err("a verdict is allow, deny or undecided".to_owned()),
-    }
-}
-
-fn life(text: &str) -> Result<Duration, String> {
+pub(crate) fn life(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| "a time is written like 90s, 15m or 1h 30m".to_owned())
 }
 
-fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
+pub(crate) fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
     let key = |text: &str| text.parse::<PublicKey>().map_err(|error| error.to_string());
     // The base64 of PEM ends in `=`, too.
     match text.split_once('=').filter(|(id, _)| !id.contains("BEGIN")) {

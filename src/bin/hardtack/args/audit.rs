@@ -1,0 +1,121 @@
+//! Audit: which records are asked for, and what is to be done with them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hardtack::audit::Verdict;
+use hardtack::{Scope, Timestamp};
+
+/// List what was decided and revoked, and prove that nobody changed it
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  hardtack audit --store hardtack.store --verdict deny --agent agent.researcher
+  hardtack audit --store hardtack.store --json > records.jsonl
+  hardtack audit verify --store hardtack.store
+  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof
+  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < 1.tlog-proof"
+)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) task: Option<AuditTask>,
+    #[command(flatten)]
+    pub(crate) listing: AuditListing,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditListing {
+    /// The store
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// As JSON Lines: the exact bytes that are hashed and signed
+    #[arg(long, conflicts_with = "ocsf")]
+    pub(crate) json: bool,
+    /// As OCSF 1.6.0 events, one JSON object a line
+    #[arg(long)]
+    pub(crate) ocsf: bool,
+    /// Go on with what is recorded from now on
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Of this subject
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Option<String>,
+    /// With this agent anywhere in the chain
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Of operations that this scope covers, such as tools:call:*
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) operation: Option<Scope>,
+    /// Decided so: allow, deny or undecided
+    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
+    pub(crate) verdict: Option<Verdict>,
+    /// From this moment on (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) since: Option<Timestamp>,
+    /// Before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditTask {
+    /// Read every record and compare all of them with what was signed
+    #[command(after_help = "Examples:
+  hardtack audit verify --store hardtack.store
+  hardtack audit verify --records records.jsonl --checkpoint hardtack.store.checkpoint --key KEY")]
+    Verify(AuditVerify),
+    /// Prove that a record is in the log, to somebody who has only the log's key
+    #[command(
+        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof"
+    )]
+    Prove {
+        /// The record's number
+        #[arg(value_name = "N")]
+        sequence: u64,
+        /// The store
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
+    },
+    /// Verify a proof, without the store: the proof on stdin, the record on stdout
+    #[command(after_help = "Example:\n  hardtack audit check-proof --key KEY < 1.tlog-proof")]
+    CheckProof {
+        /// The log's key, as `hardtack audit key` prints it
+        #[arg(long, value_name = "KEY")]
+        key: String,
+    },
+    /// Print the log's public key, for whoever verifies elsewhere
+    #[command(after_help = "Example:\n  hardtack audit key --store hardtack.store")]
+    Key {
+        /// The store
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("log").required(true).args(["store", "records"]))]
+pub(crate) struct AuditVerify {
+    /// The store
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+    /// Exported records instead (`hardtack audit --json`), with --checkpoint and --key
+    #[arg(long, value_name = "FILE", requires_all = ["checkpoint", "key"])]
+    pub(crate) records: Option<PathBuf>,
+    /// The checkpoint that signs them; for a store, one that was kept elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// The log's key; for a store, the one that was written down elsewhere
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+fn verdict(text: &str) -> Result<Verdict, String> {
+    match text {
+        "allow" => Ok(Verdict::Allow),
+        "deny" => Ok(Verdict::Deny),
+        "undecided" => Ok(Verdict::Undecided),
+        _ => Err("a verdict is allow, deny or undecided".to_owned()),
+    }
+}

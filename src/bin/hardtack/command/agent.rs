@@ -1,0 +1,44 @@
+//! `hardtack agent`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use hardtack::PrivateKey;
+use hardtack::mcp::{Binding, CapabilitySource, ENDPOINT, Holder, Upstream, serve};
+
+use crate::args::gateway::Agent;
+use crate::command::serving;
+use crate::terminal::{Done, say, warn};
+
+pub(crate) fn run(arguments: Agent) -> Done {
+    let listen: SocketAddr = arguments
+        .listen
+        .parse()
+        .map_err(|_| "--listen: write an address and a port, such as 127.0.0.1:8081")?;
+    if !listen.ip().is_loopback() && !arguments.listen_beyond_loopback {
+        return Err(format!(
+            "{listen} can be reached from other machines, and whoever reaches it acts as the agent; listen on 127.0.0.1, or say --listen-beyond-loopback"
+        )
+        .into());
+    }
+    let key = PrivateKey::load(&arguments.key)?;
+    let source = CapabilitySource::File(arguments.capability.clone());
+    let upstream = Upstream::at(&arguments.to)?;
+    let holder = Holder::new(source, key, &arguments.audience, upstream)?
+        .binding(if arguments.call_bound { Binding::Call } else { Binding::Session })
+        .hosts(arguments.allow_host.iter().cloned());
+    serving::log(arguments.log_format);
+    serving::runtime()?.block_on(async {
+        let listener = serving::listen(listen).await?;
+        let bound = listener.local_addr()?;
+        let (stop, drain) = (serving::stop()?, holder.drain());
+        if !bound.ip().is_loopback() {
+            warn("whoever can reach this address acts as the agent");
+        }
+        say(format_args!("the agent's end is at http://{bound}{ENDPOINT}"))?;
+        say(format_args!("  presents to  {} at {}", arguments.audience, arguments.to))?;
+        serve(listener, holder.router(), stop, arguments.drain, drain).await?;
+        say("the agent's end has stopped")?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,330 @@
+//! `hardtack gateway`
+
+use std::error::Error;
+use std::fmt::Display;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hardtack::mcp::{DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve};
+use hardtack::revocation::RevocationUnchecked;
+use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
+
+use crate::args::gateway::{self, Refusals, Settings};
+use crate::args::{life, root};
+use crate::command::{open_or_create, serving};
+use crate::terminal::{Done, now, say, warn, with_causes};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+
+/// What an audience for revocations has more than the server's own.
+const REVOCATION_SUFFIX: &str = "/hardtack";
+
+/// How often revocations that no live token can hold are forgotten.
+const COLLECT_EVERY: Duration = Duration::from_secs(60);
+
+pub(crate) fn run(arguments: gateway::Gateway) -> Done {
+    let settings = match &arguments.config {
+        Some(path) => arguments.settings.or(read(path)?),
+        None => arguments.settings,
+    };
+    let plan = Plan::from(settings)?;
+    serving::log(plan.settings.log_format.unwrap_or_default());
+    serving::runtime()?.block_on(plan.carry_out())
+}
+
+fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// Settings whose texts are what they must be.
+struct Plan {
+    settings: Settings,
+    listen: SocketAddr,
+    upstream: Upstream,
+    drain: Duration,
+    roots: RootKeys,
+    policy: Policy,
+}
+
+impl Plan {
+    /// Looks at everything before anything is opened or made.
+    fn from(settings: Settings) -> Result<Plan, Box<dyn Error>> {
+        let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        let listen = parse::<SocketAddr>("listen", listen).map_err(|_| {
+            wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8080")
+        })?;
+        refuse_missing(&settings)?;
+        let written = needed("upstream", settings.upstream.as_deref())?;
+        let mut upstream = Upstream::at(written).map_err(|error| wrong("upstream", error))?;
+        if upstream.path() == "/" && !written.ends_with('/') {
+            let at_mcp = format!("{}{ENDPOINT}", upstream.url().trim_end_matches('/'));
+            upstream = Upstream::at(&at_mcp)?;
+        }
+        if let Some(authorization) = authorization(&settings)? {
+            upstream = upstream
+                .credential(&authorization)
+                .map_err(|error| wrong("upstream-authorization", error))?;
+        }
+        let timeout = time("upstream-timeout", settings.upstream_timeout.as_deref())?;
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(wrong("upstream-timeout", "no server answers in no time"));
+        }
+        let upstream = upstream.answer_timeout(timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT));
+        let drain = time("drain", settings.drain.as_deref())?.unwrap_or(DEFAULT_DRAIN);
+        if settings.root.is_empty() {
+            return Err(missing("root"));
+        }
+        let mut roots = RootKeys::default();
+        for text in &settings.root {
+            roots = match root(text).map_err(|error| wrong("root", error))? {
+                (Some(id), key) => roots.and_with_id(id, key),
+                (None, key) => roots.and(key),
+            };
+        }
+        let policy = match &settings.policies {
+            Some(folder) => {
+                Policy::load(folder).map_err(|error| wrong("policies", with_causes(&error)))?
+            }
+            None => Policy::builtin(),
+        };
+        if settings.resource.is_none() && !settings.authorization_server.is_empty() {
+            return Err(wrong(
+                "resource",
+                "say this server's own URL where an authorization-server is",
+            ));
+        }
+        check_names(&settings)?;
+        Ok(Plan { listen, upstream, drain, roots, policy, settings })
+    }
+
+    async fn carry_out(self) -> Done {
+        let Plan { settings, listen, upstream, drain: grace, roots, policy } = self;
+        let audience = needed("audience", settings.audience.as_deref())?.to_owned();
+        let admin = settings.revocation_audience.clone();
+        let admin = admin.unwrap_or_else(|| format!("{audience}{REVOCATION_SUFFIX}"));
+        if admin == audience {
+            let problem =
+                "must be another than the audience, so that a token for the tools stops nobody";
+            return Err(wrong("revocation-audience", problem));
+        }
+        let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
+        let listener = serving::listen(listen).await?;
+        let bound = listener.local_addr()?;
+        let stop = serving::stop()?;
+        let store = open_or_create(path).map_err(|error| wrong("store", with_causes(&error)))?;
+        let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
+
+        let mut verifier = Verifier::new(roots.clone(), &audience, store.revocations())
+            .map_err(|error| wrong("audience", error))?;
+        if !settings.resource_scheme.is_empty() {
+            verifier = verifier.resource_schemes(settings.resource_scheme.iter().cloned());
+        }
+        let guard = Guard::new(verifier, policy, recording);
+        // What stops agents does not depend on what policies say of tools.
+        let revoker = Verifier::new(roots, &admin, store.revocations())
+            .map_err(|error| wrong("revocation-audience", error))?;
+        let revoker = Guard::new(revoker, Policy::builtin(), store.clone());
+
+        let style = match settings.refusals.unwrap_or_default() {
+            Refusals::Message => RefusalStyle::Message,
+            Refusals::Challenge => RefusalStyle::Challenge,
+        };
+        // A query may hold a secret.
+        let behind = upstream.url().split('?').next().unwrap_or_default().to_owned();
+        let resource = settings.resource.clone().unwrap_or_default();
+        let gateway = Gateway::new(guard, upstream)
+            .ready_while(store.clone())
+            .revocations(revoker, store.clone())
+            .refusals(style)
+            .hosts(settings.allow_host.iter().cloned())
+            .origins(settings.allow_origin.iter().cloned())
+            .authorization_servers(&resource, &settings.authorization_server);
+        let drain = gateway.drain();
+        let collecting = tokio::spawn(collect(store.clone()));
+
+        if !bound.ip().is_loopback() {
+            warn(
+                "this is plain HTTP, in which bearers can be read on their way: put what terminates TLS in front",
+            );
+        }
+        if !bound.ip().is_loopback() && settings.allow_host.is_empty() {
+            warn(
+                "others can reach this address, but are answered only if they call it localhost; say by which name they do: --allow-host NAME",
+            );
+        }
+        say(format_args!("the gateway listens on http://{bound}{ENDPOINT}"))?;
+        say(format_args!("  in front of  {behind}"))?;
+        say(format_args!("  audience     {audience}"))?;
+        say(format_args!(
+            "  revocations  http://{bound}{} (audience {admin})",
+            hardtack::mcp::REVOCATIONS
+        ))?;
+        serve(listener, gateway.router(), stop, grace, drain).await?;
+        collecting.abort();
+        say("the gateway has stopped")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn revocation_audience(settings: &Settings, audience: &str) -> String {
+    let own = settings.revocation_audience.clone();
+    own.unwrap_or_else(|| format!("{audience}{REVOCATION_SUFFIX}"))
+}
+
+fn refuse_missing(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let missing: Vec<&str> = [
+        ("upstream", settings.upstream.is_none()),
+        ("audience", settings.audience.is_none()),
+        ("root", settings.root.is_empty()),
+        ("store", settings.store.is_none()),
+    ]
+    .into_iter()
+    .filter_map(|(key, is_missing)| is_missing.then_some(key))
+    .collect();
+    match missing.as_slice() {
+        [] => Ok(()),
+        [key] => Err(self::missing(key)),
+        keys => Err(format!(
+            "{} are missing: type --{}, set HARDTACK_{}, or write them into the --config file; so with the others",
+            keys.join(", "),
+            keys[0],
+            keys[0].to_uppercase()
+        )
+        .into()),
+    }
+}
+
+/// Names that could never match would refuse everything, and nobody would see why.
+fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let audience = needed("audience", settings.audience.as_deref())?;
+    let admin = revocation_audience(settings, audience);
+    for (key, name) in [("audience", audience), ("revocation-audience", &admin)] {
+        Verifier::new(RootKeys::default(), name, RevocationUnchecked)
+            .map_err(|error| wrong(key, error))?;
+    }
+    if admin == audience {
+        let problem =
+            "must be another than the audience, so that a token for the tools stops nobody";
+        return Err(wrong("revocation-audience", problem));
+    }
+    let is_scheme = |scheme: &String| {
+        scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+    };
+    if let Some(scheme) = settings.resource_scheme.iter().find(|scheme| !is_scheme(scheme)) {
+        return Err(wrong(
+            "resource-scheme",
+            format!("{scheme} is no scheme; write it without ://, such as memo"),
+        ));
+    }
+    let is_origin = |origin: &String| {
+        url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == **origin)
+    };
+    if let Some(origin) = settings.allow_origin.iter().find(|origin| !is_origin(origin)) {
+        return Err(wrong(
+            "allow-origin",
+            format!(
+                "{origin} is no origin; write scheme and name alone, such as https://app.example"
+            ),
+        ));
+    }
+    if let Some(host) = settings.allow_host.iter().find(|host| host.contains(['/', '@'])) {
+        return Err(wrong(
+            "allow-host",
+            format!("{host} is no host; write the name alone, such as tools.example"),
+        ));
+    }
+    for (key, url) in settings
+        .resource
+        .iter()
+        .map(|url| ("resource", url))
+        .chain(settings.authorization_server.iter().map(|url| ("authorization-server", url)))
+    {
+        let is_web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !is_web {
+            return Err(wrong(key, format!("{url} is no http:// or https:// URL")));
+        }
+    }
+    if settings.resource.is_some() && settings.authorization_server.is_empty() {
+        return Err(wrong(
+            "authorization-server",
+            "say where tokens come from, or leave resource out",
+        ));
+    }
+    Ok(())
+}
+
+/// Forgets now and then, until it is aborted.
+async fn collect(store: Store) {
+    let mut ticks = tokio::time::interval(COLLECT_EVERY);
+    loop {
+        ticks.tick().await;
+        let store = store.clone();
+        let collected = tokio::task::spawn_blocking(move || store.collect(now())).await;
+        if let Ok(Err(error)) = collected {
+            tracing::warn!(error = %error, "nothing was forgotten");
+        }
+    }
+}
+
+/// The server's own credential, from a file or the environment: never from the command line, where every
+/// process list shows it.
+fn authorization(settings: &Settings) -> Result<Option<String>, Box<dyn Error>> {
+    match (&settings.upstream_authorization_file, &settings.upstream_authorization_env) {
+        (Some(_), Some(_)) => Err(wrong(
+            "upstream-authorization-file",
+            "give either the file or the environment variable",
+        )),
+        (Some(path), None) => {
+            let text = fs::read_to_string(path).map_err(|error| {
+                wrong("upstream-authorization-file", format!("{}: {error}", path.display()))
+            })?;
+            credential("upstream-authorization-file", &text)
+        }
+        (None, Some(name)) => {
+            let value = std::env::var(name).map_err(|_| {
+                wrong("upstream-authorization-env", format!("{name} is not set to a text"))
+            })?;
+            credential("upstream-authorization-env", &value)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// A scheme and what follows it (RFC 9110, section 11.4).
+fn credential(key: &str, text: &str) -> Result<Option<String>, Box<dyn Error>> {
+    match text.trim().split_once(' ') {
+        Some(_) => Ok(Some(text.trim().to_owned())),
+        None => Err(wrong(key, "write the scheme, too, as in: Bearer …")),
+    }
+}
+
+fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>, Box<dyn Error>> {
+    text.map(|text| life(text).map_err(|error| wrong(key, error))).transpose()
+}
+
+fn parse<T: FromStr<Err: Display>>(key: &str, text: &str) -> Result<T, Box<dyn Error>> {
+    text.parse().map_err(|error| wrong(key, error))
+}
+
+fn needed<'a>(key: &str, text: Option<&'a str>) -> Result<&'a str, Box<dyn Error>> {
+    text.ok_or_else(|| missing(key))
+}
+
+fn missing(key: &str) -> Box<dyn Error> {
+    let variable = key.to_uppercase().replace('-', "_");
+    let value = if key == "root" { "[\"…\"]" } else { "\"…\"" };
+    format!("{key} is missing: type --{key}, set HARDTACK_{variable}, or write {key} = {value} into the --config file").into()
+}
+
+fn wrong(key: &str, problem: impl Display) -> Box<dyn Error> {
+    format!("{key}: {problem}").into()
+}

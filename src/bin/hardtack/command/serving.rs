@@ -1,0 +1,68 @@
+//! Serving: what the verbs that stay up have in common.
+
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::gateway::LogFormat;
+use crate::terminal::warn;
+
+/// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
+const DEFAULT_LOG: &str = "hardtack=info,warn";
+
+/// What shells call a process that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
+pub(crate) fn runtime() -> Result<Runtime, Box<dyn Error>> {
+    // Each connection is a file; where the system allows no more, fewer are accepted.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    Ok(Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The log goes to standard error: standard output says where the server is.
+pub(crate) fn log(format: LogFormat) {
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = match asked.is_empty() {
+        true => EnvFilter::new(DEFAULT_LOG),
+        false => EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+            warn(&format!("RUST_LOG: {error}; what is logged is {DEFAULT_LOG}"));
+            EnvFilter::new(DEFAULT_LOG)
+        }),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+}
+
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| format!("listen: {address}: {error}").into())
+}
+
+/// Comes back at SIGTERM or SIGINT. A second one ends the process at once; what was answered is on disk.
+pub(crate) fn stop() -> Result<impl Future<Output = ()>, Box<dyn Error>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(INTERRUPTED);
+        });
+    })
+}

@@ -1,0 +1,468 @@
+//! The verbs that stay up, driven as processes: configuration, errors, revocation, the end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");
+
+/// A scratch folder with the seed chain in it.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn set() -> Scene {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let root = scene.ok(&["keygen", "--out", "root.key"], "");
+        fs::write(scene.path().join("root.pub"), root.trim()).unwrap();
+        let grant = scene.ok(
+            &[
+                "mint",
+                "--key",
+                "root.key",
+                "--subject",
+                "user:alice",
+                "--scope",
+                "tools:call:*",
+                "hardtack:*",
+                "--new-holder",
+                "alice.key",
+            ],
+            "",
+        );
+        scene.write("grant.token", &grant);
+        let researcher = scene.ok(
+            &[
+                "delegate",
+                "--key",
+                "alice.key",
+                "--to",
+                "agent.researcher",
+                "--scope",
+                "tools:call:search",
+                "--reason",
+                "find the roadmap page",
+                "--new-holder",
+                "researcher.key",
+            ],
+            &grant,
+        );
+        scene.write("researcher.token", &researcher);
+        scene
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(HARDTACK);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.command(arguments).spawn().unwrap();
+        // A command that fails before it reads leaves a closed pipe.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn ok(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run(arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What it says when it fails at once, with code 2.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments, "");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    fn bearer(&self) -> String {
+        let token = self.read("researcher.token");
+        self.ok(&["present", "--key", "researcher.key", "--audience", "notion.mcp"], &token)
+    }
+
+    fn gateway<'a>(&self, more: &[&'a str], root: &'a str, upstream: &'a str) -> Serving {
+        let all = [
+            &[
+                "gateway",
+                "--listen",
+                "127.0.0.1:0",
+                "--upstream",
+                upstream,
+                "--audience",
+                "notion.mcp",
+                "--root",
+                root,
+                "--store",
+                "hardtack.store",
+            ],
+            more,
+        ];
+        Serving::start(self.command(&all.concat()))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A verb that stays up, ended with the test.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Serving {
+    fn start(mut command: Command) -> Serving {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        let Some(at) = line.find("http://") else {
+            let mut problem = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
+            panic!("it does not serve: {line} {problem}");
+        };
+        let url = line[at..].trim().to_owned();
+        child.stdout = Some(said.into_inner());
+        Serving { child, url }
+    }
+
+    fn base(&self) -> &str {
+        self.url.trim_end_matches("/mcp")
+    }
+
+    /// Sends SIGTERM and waits; returns whether it ended well.
+    #[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+    fn ends(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server behind, on a thread: answers every request with the same result, until the test ends.
+fn server_behind() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                loop {
+                    let mut length = 0;
+                    loop {
+                        let mut line = String::new();
+                        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                            return;
+                        }
+                        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                            length = value.trim().parse().unwrap();
+                        }
+                        if line == "\r\n" {
+                            break;
+                        }
+                    }
+                    reader.read_exact(&mut vec![0; length]).unwrap();
+                    let body = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"found"}]}}"#;
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                        body.len()
+                    );
+                    if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+/// Status and body of a tool call.
+fn call(url: &str, bearer: Option<&str>, tool: &str) -> (u16, String) {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder()
+            .tls_certs_only([])
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        let request = client.post(url).header("content-type", "application/json").body(body);
+        let request =
+            bearer.into_iter().fold(request, |request, bearer| request.bearer_auth(bearer.trim()));
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    })
+}
+
+#[test]
+fn a_gateway_runs_by_flags_by_environment_and_by_file() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let (root, bearer) = (scene.read("root.pub"), scene.bearer());
+    let flags = scene.gateway(&[], &root, &upstream);
+    assert_eq!(call(&flags.url, Some(&bearer), "search").0, 200);
+    assert!(call(&flags.url, Some(&bearer), "delete_page").1.contains("tools:call:delete_page"));
+    assert_eq!(call(&flags.url, None, "search").0, 401);
+    assert!(flags.ends());
+
+    let mut environment = scene.command(&["gateway"]);
+    environment.envs([
+        ("HARDTACK_LISTEN", "127.0.0.1:0"),
+        ("HARDTACK_UPSTREAM", &upstream),
+        ("HARDTACK_AUDIENCE", "notion.mcp"),
+        ("HARDTACK_ROOT", &root),
+        ("HARDTACK_STORE", "hardtack.store"),
+    ]);
+    let environment = Serving::start(environment);
+    assert_eq!(call(&environment.url, Some(&bearer), "search").0, 200);
+    assert!(environment.ends());
+
+    // What is typed comes before what the file says.
+    scene.write(
+        "gateway.toml",
+        &format!("listen = \"127.0.0.1:1\"\nupstream = {upstream:?}\naudience = \"notion.mcp\"\nroot = [{root:?}]\nstore = \"hardtack.store\"\nrefusals = \"challenge\"\n"),
+    );
+    let file = scene.command(&["gateway", "--config", "gateway.toml", "--listen", "127.0.0.1:0"]);
+    let file = Serving::start(file);
+    assert_eq!(call(&file.url, Some(&bearer), "search").0, 200);
+    assert_eq!(call(&file.url, Some(&bearer), "delete_page").0, 403);
+    assert!(file.ends());
+}
+
+#[test]
+fn what_is_wrong_in_a_configuration_is_said_with_its_key() {
+    let scene = Scene::set();
+    let root = scene.read("root.pub");
+    let with = |more: &[&'static str]| {
+        let all = [
+            "gateway",
+            "--upstream",
+            "http://127.0.0.1:9",
+            "--audience",
+            "a",
+            "--root",
+            &root,
+            "--store",
+            "s",
+        ];
+        scene.fails(&[all.as_slice(), more].concat())
+    };
+    let missing = scene.fails(&["gateway"]);
+    assert!(
+        missing.contains("upstream, audience, root, store are missing")
+            && missing.contains("HARDTACK_UPSTREAM"),
+        "{missing}"
+    );
+    let good = format!(
+        "audience = \"a\"
+store = \"s\"
+root = {root:?}
+"
+    );
+    let at = "upstream = \"http://127.0.0.1:9\"
+";
+    for (toml, key) in [
+        ("upstraem = \"http://127.0.0.1:9\"".to_owned(), "upstraem"),
+        ("upstream = 3".to_owned(), "upstream"),
+        ("upstream = ".to_owned(), "line 1"),
+        ("refusals = \"loud\"".to_owned(), "refusals"),
+        (format!("{good}upstream = \"ftp://x\""), "upstream"),
+        (format!("{good}upstream = \"http://user:pw@127.0.0.1:9\""), "upstream"),
+        (format!("{good}{at}listen = \"8080\""), "listen"),
+        (format!("{good}{at}drain = \"soon\""), "drain"),
+        (format!("{good}{at}upstream-timeout = \"0s\""), "upstream-timeout"),
+        (format!("{good}{at}revocation-audience = \"a\""), "revocation-audience"),
+        (format!("{good}{at}resource-scheme = \"memo://\""), "resource-scheme"),
+        (format!("{good}{at}allow-origin = \"app.example\""), "allow-origin"),
+        (format!("{good}{at}allow-host = [\"https://app.example\"]"), "allow-host"),
+        (
+            format!(
+                "audience = \"a b\"
+store = \"s\"
+root = {root:?}
+{at}"
+            ),
+            "audience",
+        ),
+        (
+            format!(
+                "audience = \"a\"
+store = \"s\"
+root = \"x\"
+{at}"
+            ),
+            "root",
+        ),
+    ] {
+        scene.write("gateway.toml", &toml);
+        let error = scene.fails(&["gateway", "--config", "gateway.toml"]);
+        assert!(error.contains(key), "{toml}: {error}");
+    }
+    for (more, key) in [
+        (["--policies", "nowhere"], "policies"),
+        (["--upstream-authorization-env", "NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
+        (["--authorization-server", "https://login.example"], "resource"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+    ] {
+        let error = with(&more);
+        assert!(error.contains(key), "{more:?}: {error}");
+    }
+    assert!(!scene.path().join("s").exists(), "nothing was made");
+}
+
+#[test]
+fn while_a_gateway_has_the_store_it_is_asked_to_revoke() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let (root, bearer) = (scene.read("root.pub"), scene.bearer());
+    let gateway = scene.gateway(&[], &root, &upstream);
+    assert_eq!(call(&gateway.url, Some(&bearer), "search").0, 200);
+    let own =
+        ["revoke", "--store", "hardtack.store", "--agent", "agent.researcher", "--reason", "lost"];
+    let in_use = scene.fails(&own);
+    assert!(in_use.contains("in use") && in_use.contains("--at URL"), "{in_use}");
+    let second = scene.fails(&[
+        "gateway",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--audience",
+        "a",
+        "--root",
+        &root,
+        "--store",
+        "hardtack.store",
+    ]);
+    assert!(second.contains("in use"), "{second}");
+
+    let inspected = scene.ok(&["inspect", "--json"], &scene.read("researcher.token"));
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    let id = inspected["hops"][0]["revocation_id"].as_str().unwrap();
+    let at = |audience, capability, key, proof: &'static [&str]| {
+        let base = gateway.base();
+        let asked = [
+            "revoke",
+            "--at",
+            base,
+            "--audience",
+            audience,
+            "--key",
+            key,
+            "--capability",
+            capability,
+            "--id",
+            id,
+            "--reason",
+            "laptop stolen",
+        ];
+        scene.run(&[asked.as_slice(), proof].concat(), "")
+    };
+    // The agent itself cannot, and neither can anybody in another audience.
+    let refused = at(
+        "notion.mcp/hardtack",
+        "researcher.token",
+        "researcher.key",
+        &["--proof", "researcher.token"],
+    );
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("403"), "{}", text(&refused.stderr));
+    let refused = at("notion.mcp", "grant.token", "alice.key", &[]);
+    assert!(text(&refused.stderr).contains("401"), "{}", text(&refused.stderr));
+    assert_eq!(call(&gateway.url, Some(&bearer), "search").0, 200);
+    let done =
+        at("notion.mcp/hardtack", "grant.token", "alice.key", &["--proof", "researcher.token"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(call(&gateway.url, Some(&bearer), "search").0, 401);
+    assert!(gateway.ends());
+    let listed = scene.ok(&["revocations", "--store", "hardtack.store"], "");
+    assert!(listed.contains("laptop stolen"), "{listed}");
+    scene.ok(&["audit", "verify", "--store", "hardtack.store"], "");
+}
+
+#[test]
+fn an_agents_end_signs_for_a_runtime_and_stays_on_loopback() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let root = scene.read("root.pub");
+    let gateway = scene.gateway(&[], &root, &upstream);
+    let arguments = [
+        "agent",
+        "--key",
+        "researcher.key",
+        "--capability",
+        "researcher.token",
+        "--audience",
+        "notion.mcp",
+        "--to",
+        &gateway.url,
+        "--listen",
+    ];
+    let beyond = scene.fails(&[arguments.as_slice(), &["0.0.0.0:0"]].concat());
+    assert!(beyond.contains("--listen-beyond-loopback"), "{beyond}");
+    for more in [&["127.0.0.1:0"][..], &["127.0.0.1:0", "--call-bound"]] {
+        let agent = Serving::start(scene.command(&[arguments.as_slice(), more].concat()));
+        assert_eq!(call(&agent.url, None, "search").0, 200);
+        assert!(call(&agent.url, None, "delete_page").1.contains("tools:call:delete_page"));
+        assert!(agent.ends());
+    }
+    let wrong_key = [
+        "agent",
+        "--key",
+        "alice.key",
+        "--capability",
+        "researcher.token",
+        "--audience",
+        "notion.mcp",
+        "--to",
+        &gateway.url,
+    ];
+    assert!(scene.fails(&wrong_key).contains("holder"));
+}
+
+#[test]
+fn the_demo_over_mcp_ends_well() {
+    let scene = Scene(tempfile::tempdir().unwrap());
+    let shown = scene.ok(&["demo", "--mcp"], "");
+    for expected in ["listed", "denied", "to delete 0 times", "revoked"] {
+        assert!(shown.contains(expected), "{expected} in {shown}");
+    }
+}

@@ -16,8 +16,10 @@ fn causes_in(path: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_page_lists_every_cause() {
-    let mut causes = BTreeSet::from(["replayed".to_owned(), "ledger_unavailable".to_owned()]);
-    for path in ["src/profile/shape.rs", "src/verify/error.rs", "src/authorize.rs"] {
+    let guards = ["replayed", "ledger_unavailable", "inexact_call", "strange_task"];
+    let mut causes = BTreeSet::from(guards.map(str::to_owned));
+    for path in ["src/profile/shape.rs", "src/verify/error.rs", "src/authorize.rs", "src/revoke.rs"]
+    {
         causes.extend(causes_in(path));
     }
     assert!(causes.len() > 40, "{causes:?}");

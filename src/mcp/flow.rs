@@ -74,7 +74,8 @@ pub(crate) struct Flow {
     is_short: bool,
     watch: Option<Watch>,
     drain: Drain,
-    /// What whoever waits for the answer is told if it is cut.
+    /// What whoever waits for the answer is told if it is cut; after a blank line, since half an event may stand
+    /// before it.
     farewell: Option<String>,
     /// Whether it waits for what may never come.
     waits: bool,
@@ -130,7 +131,7 @@ impl Flow {
                     // What was not read before the cut is not read after it.
                     true if is_event_stream => farewell
                         .take()
-                        .map(|farewell| Ok(Bytes::from(format!("data: {farewell}\n\n")))),
+                        .map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n")))),
                     true => Some(Err(io::Error::other("cut"))),
                     false => item,
                 };
@@ -222,7 +223,7 @@ impl Flow {
         match self.is_event_stream {
             true => {
                 let farewell = self.farewell.take();
-                farewell.map(|farewell| Ok(Bytes::from(format!("data: {farewell}\n\n"))))
+                farewell.map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n"))))
             }
             false => Some(Err(io::Error::other(format!("cut: {cause}")))),
         }

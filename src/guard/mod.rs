@@ -382,7 +382,8 @@ fn once(verified: &VerifiedCapability) -> Option<Once> {
     })
 }
 
-/// Leave to do one call. What acts for a caller takes one of these; only [`Guard::check`] makes one.
+/// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`] makes one, of a
+/// decision that it has recorded.
 #[derive(Debug)]
 pub struct Permit {
     verified: VerifiedCapability,

@@ -42,22 +42,37 @@ pub(crate) enum Rewritten {
 pub(crate) struct Watch {
     guard: Arc<Guard>,
     verified: VerifiedCapability,
+    of: Begun,
     ticks: Interval,
 }
 
+/// What a token is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Something that its calls were decided for: a presentation that was bound to the call is used up.
+    Call,
+    /// Something that any valid token may begin, for as long as it is valid.
+    Connection,
+}
+
 impl Watch {
-    pub(crate) fn over(guard: Arc<Guard>, verified: VerifiedCapability) -> Watch {
+    pub(crate) fn over(guard: Arc<Guard>, verified: VerifiedCapability, of: Begun) -> Watch {
         // It was looked at just now.
         let mut ticks = interval_at(Instant::now() + WATCH_EVERY, WATCH_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Watch { guard, verified, ticks }
+        Watch { guard, verified, of, ticks }
     }
 
     /// Comes back when the token no longer holds, and says why.
     pub(crate) async fn end(&mut self) -> &'static str {
         loop {
             self.ticks.tick().await;
-            if let Err(error) = self.guard.verifier().verify_under_way(&self.verified, now()) {
+            let verifier = self.guard.verifier();
+            let held = match self.of {
+                Begun::Call => verifier.verify_under_way(&self.verified, now()),
+                Begun::Connection => verifier.verify_again(&self.verified, now()),
+            };
+            if let Err(error) = held {
                 return error.cause();
             }
         }

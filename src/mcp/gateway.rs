@@ -20,7 +20,7 @@ use crate::audit::Verdict;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, bearer, decide, now, settle};
 use crate::mcp::answer::{self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle};
-use crate::mcp::flow::{Rewrite, Rewritten, Watch};
+use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::mcp::listing::Filter;
 use crate::mcp::message::{Content, Message};
@@ -308,7 +308,9 @@ impl Side for Inside {
         message: &Message,
         era: Era,
     ) -> Result<Passage, Response> {
-        let Some(name) = message.method() else { return Ok(self.passage(visitor)) };
+        let Some(name) = message.method() else {
+            return Ok(self.passage(visitor, Begun::Connection));
+        };
         let farewell = message.id().map(|id| answer::farewell(id, name == "tools/call"));
         let method =
             methods::find(name).ok_or_else(|| answer::unknown_method(era, message.id(), name))?;
@@ -318,21 +320,24 @@ impl Side for Inside {
             return Err(answer::bad_request(INVALID_REQUEST, message.id(), &problem));
         }
         let passage = match method.needs {
-            Needs::Token => Ok(self.passage(visitor)),
+            Needs::Token => Ok(self.passage(visitor, Begun::Connection)),
             Needs::Listing(listing) => {
                 let rewrite = self.filter(visitor, &[listing], era == Era::Modern);
-                Ok(Passage { rewrite: Some(rewrite), must_read: true, ..self.passage(visitor) })
+                let passage = self.passage(visitor, Begun::Connection);
+                Ok(Passage { rewrite: Some(rewrite), must_read: true, ..passage })
             }
             Needs::Calls(calls) => {
                 self.decide(visitor, message, method, calls).await?;
                 let rewrite = may_start_a_task(message).then(|| self.note_tasks(visitor));
-                Ok(Passage { rewrite, ..self.passage(visitor) })
+                Ok(Passage { rewrite, ..self.passage(visitor, Begun::Call) })
             }
             Needs::OwnTask(calls) => {
                 self.refuse_strange_task(visitor, message, method).await?;
                 self.decide(visitor, message, method, calls).await?;
+                // Listening is no call that comes to an end.
                 let waits = method.name == LISTEN;
-                Ok(Passage { waits, ..self.passage(visitor) })
+                let begun = if waits { Begun::Connection } else { Begun::Call };
+                Ok(Passage { waits, ..self.passage(visitor, begun) })
             }
         };
         passage.map(|passage| Passage { farewell, ..passage })
@@ -341,7 +346,8 @@ impl Side for Inside {
     /// A stream may repeat the answer to any request of its session.
     async fn judge_without_message(&self, visitor: &Bearer) -> Result<Passage, Response> {
         let rewrite = self.filter(visitor, &Listing::ALL, false);
-        Ok(Passage { rewrite: Some(rewrite), waits: true, ..self.passage(visitor) })
+        let passage = self.passage(visitor, Begun::Connection);
+        Ok(Passage { rewrite: Some(rewrite), waits: true, ..passage })
     }
 
     fn session_inwards(&self, visitor: &Bearer, id: &str) -> Option<String> {
@@ -363,8 +369,8 @@ impl Inside {
     }
 
     /// How whatever is allowed passes: for as long as its token holds.
-    fn passage(&self, visitor: &Bearer) -> Passage {
-        let watch = Watch::over(Arc::clone(&self.guard), visitor.verified.clone());
+    fn passage(&self, visitor: &Bearer, begun: Begun) -> Passage {
+        let watch = Watch::over(Arc::clone(&self.guard), visitor.verified.clone(), begun);
         Passage { watch: Some(watch), ..Passage::default() }
     }
 

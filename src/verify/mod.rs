@@ -225,7 +225,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// Whether what was begun with a capability may go on: like [`Verifier::verify_again`], but a presentation that
+    /// Whether a call that was allowed with a capability may go on: like [`Verifier::verify_again`], but a presentation that
     /// was bound to the call has been used, and its own end is no matter any more.
     pub fn verify_under_way(
         &self,

@@ -106,6 +106,35 @@ async fn a_call_bound_presentation_may_end_while_its_call_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_no_call_ends_with_a_call_bound_presentation() {
+    let quiet = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", quiet.local_addr().unwrap());
+    let router = axum::Router::new().fallback(|| async {
+        let events = futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
+        let response =
+            axum::response::Response::builder().header("content-type", "text/event-stream");
+        response.body(axum::body::Body::from_stream(events)).unwrap()
+    });
+    crate::stage::start(quiet, router, Default::default());
+    let stage = Stage::set_in_front_of(&url, Duration::from_secs(5)).await;
+    let agent = stage.agent(&["tools:call:search"]);
+    let bound = Presenting::to(AUDIENCE).call(Call::tool("search").unwrap());
+    for request in [
+        client().get(stage.url()),
+        client().post(stage.url()).header("content-type", "application/json").body(
+            request("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}))
+                .to_string(),
+        ),
+    ] {
+        let bearer = agent.presents_for(bound.clone().ttl(Duration::from_secs(2)));
+        let response = request.bearer_auth(&bearer).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let reading = tokio::time::timeout(Duration::from_secs(5), read_to_end(response));
+        assert!(reading.await.is_ok(), "it outlives its presentation");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_takes_its_request_with_it() {
     let stage = Stage::set().await;
     let agent = stage.agent(&["tools:call:stream"]);

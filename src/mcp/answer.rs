@@ -163,8 +163,13 @@ impl Refusal<'_> {
     }
 
     fn words(&self, refused: &Refused) -> String {
-        let advice = match self.denial {
-            Denial::Undecided(_) => "",
+        let advice = match (self.denial, self.denial.refusal().cause) {
+            (Denial::Undecided(_), _) => "",
+            (_, "inexact_call") => ". Trying again in the same way will not help",
+            (_, "other_call") => ". Trying again will not help; present the capability anew",
+            (_, "resource_scheme") => {
+                ". Trying again will not help; whoever runs this server can allow it"
+            }
             _ => ". Trying again will not help; whoever delegated to this agent can change that",
         };
         let verdict = match self.denial {

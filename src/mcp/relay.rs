@@ -80,7 +80,7 @@ pub(crate) struct Passage {
     pub(crate) authorization: Option<HeaderValue>,
     /// What of its answer is replaced.
     pub(crate) rewrite: Option<Rewrite>,
-    /// Whether an answer that cannot be read may pass in spite of `rewrite`.
+    /// Whether an answer that is neither JSON nor events is refused.
     pub(crate) must_read: bool,
     /// For how long its answer may flow.
     pub(crate) watch: Option<Watch>,

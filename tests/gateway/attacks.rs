@@ -369,6 +369,7 @@ async fn a_message_that_is_too_large_is_refused() {
         request("tools/call", json!({"name": "search", "arguments": {"q": "a".repeat(70_000)}}));
     let refused = stage.post(&bearer, &argument).await;
     assert!(refused.is_refused_tool() && refused.text().contains("larger"), "{refused:?}");
+    assert!(refused.text().contains("in the same way"), "{refused:?}");
     assert!(stage.behind.seen().is_empty());
 }
 

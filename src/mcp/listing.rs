@@ -70,7 +70,8 @@ impl Filter<'_> {
         }
         match serde_json::value::to_raw_value(&members) {
             Ok(result) => message.insert("result".to_owned(), result).is_some(),
-            Err(_) => false,
+            // What cannot be written anew is not shown as it was.
+            Err(_) => message.remove("result").is_some(),
         }
     }
 

@@ -10,6 +10,7 @@ use biscuit_auth::builder;
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::schema::{self, term::Content};
 
+use crate::function::{Function, MAX_JUDGED_BYTES, MAX_OPERAND_BYTES};
 use crate::profile::MAX_SYMBOLS;
 use crate::profile::shape::ShapedBlock;
 
@@ -27,6 +28,15 @@ const WORDS_PER_UNIT: u64 = 4;
 
 /// How often the engine clones all bindings of a query for each match of each of its predicates.
 const CLONES_PER_MATCH: u64 = 5;
+
+/// What calling an external function costs besides reading its text: that is copied and handed over.
+const UNITS_PER_CALL: u64 = 20;
+
+/// Bytes of a path, URL or address that are read in one unit.
+const JUDGED_PER_UNIT: u64 = 4;
+
+/// Steps of matching a pattern in one unit: each character of the text may be held against each of the pattern.
+const STEPS_PER_UNIT: u64 = 8;
 
 /// What cloning a map's entry costs more than an array's element.
 const UNITS_PER_ENTRY: u64 = 2;
@@ -198,6 +208,12 @@ impl Query<'_> {
                 }
                 Some(Content::Binary(binary)) => {
                     let (right, left) = (stack.pop(), stack.pop());
+                    if let (Some(Operand::Value(text)), Some(Operand::Value(operand))) =
+                        (&left, &right)
+                        && let Some(name) = binary.ffi_name
+                    {
+                        work = work.saturating_add(self.call(name, *text, *operand));
+                    }
                     let (more, result) = self.binary(binary.kind, left, right, bindings);
                     work = work.saturating_add(more);
                     stack.push(Operand::Value(result));
@@ -223,6 +239,18 @@ impl Query<'_> {
     /// Looking a word up among all words, one by one.
     fn lookup(&self) -> u64 {
         1 + (self.sizes.words + MAX_SYMBOLS as u64) / WORDS_PER_UNIT
+    }
+
+    /// Calling an external function. What is longer than it judges is dismissed at once.
+    fn call(&self, name: u64, text: Extent, operand: Extent) -> u64 {
+        let text = text.bytes.min(MAX_JUDGED_BYTES as u64);
+        let operand = operand.bytes.min(MAX_OPERAND_BYTES as u64);
+        let steps = match self.symbols.get_symbol(name).and_then(Function::named) {
+            Some(Function::Glob) => text.saturating_mul(operand) / STEPS_PER_UNIT,
+            _ => 0,
+        };
+        let read = text.saturating_add(operand) / JUDGED_PER_UNIT;
+        UNITS_PER_CALL.saturating_add(read).saturating_add(steps)
     }
 
     /// What an addition leaves behind is looked up among all words.

@@ -5,6 +5,7 @@ use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::convert::proto_fact_to_token_fact;
 use biscuit_auth::format::schema;
 
+use crate::function::Function;
 use crate::profile::shape::{ShapeError, within};
 use crate::profile::*;
 
@@ -13,11 +14,14 @@ const MAX_DATE: u64 = crate::timestamp::Timestamp::MAX.unix_seconds();
 
 /// Binary operations that are refused in tokens: one regular expression can cost 92 ms and 34 MiB,
 /// and `try_or` hides the errors on which refusing depends.
-const REFUSED_BINARY: [(schema::op_binary::Kind, &str); 3] = [
+const REFUSED_BINARY: [(schema::op_binary::Kind, &str); 2] = [
     (schema::op_binary::Kind::Regex, "a regular expression"),
     (schema::op_binary::Kind::TryOr, "try_or"),
-    (schema::op_binary::Kind::Ffi, "an external function"),
 ];
+
+/// A verifier may have registered whatever it likes for its own policies; a token calls the profile's own
+/// functions only.
+const FOREIGN_FUNCTION: &str = "an external function that is not the profile's";
 
 /// Reads one block's facts and checks by its table.
 pub(super) struct Terms<'a> {
@@ -106,7 +110,7 @@ impl Terms<'_> {
 
     fn unary(&self, unary: &schema::OpUnary) -> Result<(), ShapeError> {
         match schema::op_unary::Kind::from_i32(unary.kind) {
-            Some(schema::op_unary::Kind::Ffi) => Err(self.content("an external function")),
+            Some(schema::op_unary::Kind::Ffi) => Err(self.content(FOREIGN_FUNCTION)),
             Some(_) if unary.ffi_name.is_none() => Ok(()),
             _ => Err(ShapeError::Encoding { block: self.block }),
         }
@@ -130,7 +134,19 @@ impl Terms<'_> {
                 return Err(self.content("an addition inside .all or .any"));
             }
         }
-        if binary.ffi_name.is_some() { Err(wrong) } else { Ok(()) }
+        match (kind, binary.ffi_name) {
+            (schema::op_binary::Kind::Ffi, Some(name)) => self.function(name),
+            (schema::op_binary::Kind::Ffi, None) | (_, Some(_)) => Err(wrong),
+            (_, None) => Ok(()),
+        }
+    }
+
+    fn function(&self, name: u64) -> Result<(), ShapeError> {
+        self.word(name)?;
+        match self.symbols.get_symbol(name).and_then(Function::named) {
+            Some(_) => Ok(()),
+            None => Err(self.content(FOREIGN_FUNCTION)),
+        }
     }
 
     fn nest(&self, closure: &schema::OpClosure, nesting: Nesting) -> Result<Nesting, ShapeError> {

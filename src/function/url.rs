@@ -1,0 +1,343 @@
+//! URL: is a URL of this site, and would every reader find the same host in it?
+//!
+//! Names are not looked up: a name that is allowed may resolve to any address, and whoever fetches must see
+//! to that.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use crate::function::address::{carries_v4, is_public};
+use crate::function::text::{has_needless_escapes, hides_separators, is_dots, is_plain};
+use crate::function::{OperandError, Unjudgeable};
+
+/// Schemes whose URLs have a host in the one place where every reader looks for it.
+const SCHEMES: [&str; 5] = ["https", "http", "wss", "ws", "ftp"];
+
+/// Names that are not of the public internet (RFC 6761, 6762, 8375, 9476), and those that clouds and networks
+/// at home use inside.
+const INSIDE: [&str; 20] = [
+    "localhost",
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "alt",
+    "arpa",
+    "onion",
+    "svc",
+    "cluster",
+    "consul",
+    "private",
+    "default",
+    "test",
+    "invalid",
+    "example",
+    "mshome",
+];
+
+/// Scheme, host and port, and a path below which URLs lie: `https://api.example.com/v1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    scheme: String,
+    hosts: Hosts,
+    port: Option<u16>,
+    path: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hosts {
+    /// This one. An address is meant, be it private or not, since it is named.
+    One(Host),
+    /// Those below this domain, at any depth.
+    Below(String),
+    /// Any of the public internet.
+    Public,
+}
+
+/// Stands for `*` where a URL is parsed.
+const ANY_HOST: &str = "any.invalid";
+
+impl Site {
+    /// Reads `scheme://host[:port][/path]`, where the host may be `*.example.com` or `*`.
+    pub(crate) fn parse(text: &str) -> Result<Site, OperandError> {
+        let wrong = |problem: &str| OperandError::new(problem);
+        let form = "a site is written such as https://api.example.com, \
+                    https://*.example.com:8443/v1 or https://*";
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong(form))?;
+        if !SCHEMES.contains(&scheme) {
+            return Err(OperandError::new(format!("a site is of {}", SCHEMES.join(", "))));
+        }
+        let (below, any, named) = match rest.strip_prefix('*') {
+            None => (false, false, rest.to_owned()),
+            Some(rest) => match rest.strip_prefix('.') {
+                Some(domain) => (true, false, domain.to_owned()),
+                None if rest.is_empty() || rest.starts_with([':', '/']) => {
+                    (false, true, format!("{ANY_HOST}{rest}"))
+                }
+                None => return Err(wrong(form)),
+            },
+        };
+        if named.contains(['*', '@', '?', '#']) {
+            return Err(wrong(
+                "a site has no user, query or fragment, and `*` only as the first label or the whole host",
+            ));
+        }
+        let written = format!("{scheme}://{named}");
+        let url = Url::parse(&written).map_err(|_| wrong(form))?;
+        if !is_normal(&url, &written) {
+            let normal = url.as_str().trim_end_matches('/');
+            return Err(OperandError::new(format!("write it in normal form: {normal}")));
+        }
+        let hosts = match (url.host(), below, any) {
+            (Some(_), _, true) => Hosts::Public,
+            (Some(Host::Domain(domain)), true, _) if is_domain(domain) => {
+                Hosts::Below(domain.to_owned())
+            }
+            (Some(Host::Domain(domain)), false, _) if is_domain(domain) => {
+                Hosts::One(Host::Domain(domain.to_owned()))
+            }
+            (Some(host @ (Host::Ipv4(_) | Host::Ipv6(_))), false, _) => Hosts::One(host.to_owned()),
+            _ => return Err(wrong(form)),
+        };
+        let path = segments(&url).map(str::to_owned).collect::<Vec<_>>();
+        if path.iter().any(|segment| is_dots(segment)) || hides_separators(url.path()) {
+            return Err(wrong("a site's path has no dots or encoded separators as steps"));
+        }
+        Ok(Site { scheme: scheme.to_owned(), hosts, port: url.port_or_known_default(), path })
+    }
+
+    /// Whether the URL lies at this site. It must be in the normal form of the WHATWG URL Standard (only the
+    /// slash behind a bare host may be left out), of a scheme that has a host, and name no user.
+    pub(crate) fn holds(&self, text: &str) -> Result<bool, Unjudgeable> {
+        // A normal form has nothing else; turning other scripts into their ASCII form takes long.
+        if !text.is_ascii() {
+            return Err(Unjudgeable);
+        }
+        let url = Url::parse(text).map_err(|_| Unjudgeable)?;
+        let user = !url.username().is_empty() || url.password().is_some();
+        if !is_normal(&url, text) || !SCHEMES.contains(&url.scheme()) || user {
+            return Err(Unjudgeable);
+        }
+        let host = url.host().ok_or(Unjudgeable)?;
+        match host {
+            Host::Domain(name) if !is_domain(name) => return Err(Unjudgeable),
+            Host::Ipv6(address) if carries_v4(address) && !self.hosts.is(&host) => {
+                return Err(Unjudgeable);
+            }
+            _ => {}
+        }
+        Ok(url.scheme() == self.scheme
+            && url.port_or_known_default() == self.port
+            && self.hosts.holds(&host)
+            && self.holds_path(&url)?)
+    }
+
+    fn holds_path(&self, url: &Url) -> Result<bool, Unjudgeable> {
+        if self.path.is_empty() {
+            return Ok(true);
+        }
+        let path = url.path();
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+        // A server that reads escapes once more, cuts `;…` off or merges slashes would find another place.
+        let mut unclear = hides_separators(path) || has_needless_escapes(path);
+        let mut found = Vec::new();
+        while let Some(segment) = segments.next() {
+            let last = segments.peek().is_none();
+            unclear |= is_dots(segment) || (segment.is_empty() && !last);
+            found.push(segment);
+        }
+        if unclear {
+            return Err(Unjudgeable);
+        }
+        let below = self.path.iter().zip(&found).all(|(named, found)| named == found);
+        Ok(self.path.len() <= found.len() && below)
+    }
+}
+
+impl Hosts {
+    /// Whether this very host is named.
+    fn is(&self, host: &Host<&str>) -> bool {
+        matches!(self, Hosts::One(named) if named == host)
+    }
+
+    fn holds(&self, host: &Host<&str>) -> bool {
+        match (self, host) {
+            (Hosts::One(named), host) => named == host,
+            (Hosts::Below(domain), Host::Domain(host)) => host
+                .strip_suffix(domain.as_str())
+                .and_then(|labels| labels.strip_suffix('.'))
+                .is_some_and(is_domain),
+            (Hosts::Below(_), _) => false,
+            (Hosts::Public, Host::Domain(host)) => {
+                let last = host.rsplit('.').next().unwrap_or_default();
+                is_domain(host) && host.contains('.') && !INSIDE.contains(&last)
+            }
+            (Hosts::Public, Host::Ipv4(address)) => is_public(IpAddr::V4(*address)),
+            (Hosts::Public, Host::Ipv6(address)) => is_public(IpAddr::V6(*address)),
+        }
+    }
+}
+
+/// The most bytes of a name and of a label (RFC 1035, section 2.3.4).
+const MAX_DOMAIN_BYTES: usize = 253;
+const MAX_LABEL_BYTES: usize = 63;
+
+/// Labels with something in them, so no dot at either end, within what DNS takes.
+fn is_domain(name: &str) -> bool {
+    name.len() <= MAX_DOMAIN_BYTES
+        && name.split('.').all(|label| (1..=MAX_LABEL_BYTES).contains(&label.len()))
+}
+
+fn segments(url: &Url) -> impl Iterator<Item = &str> {
+    url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty())
+}
+
+/// Whether the text is what the URL is written as, so that whoever reads it otherwise reads another text.
+fn is_normal(url: &Url, text: &str) -> bool {
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let same = url.as_str() == text || (bare && url.as_str().strip_suffix('/') == Some(text));
+    same && is_plain(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(site: &str, url: &str) -> Option<bool> {
+        Site::parse(site).unwrap().holds(url).ok()
+    }
+
+    #[test]
+    fn a_url_lies_at_a_site_or_not() {
+        for (site, url) in [
+            ("https://api.example.com", "https://api.example.com"),
+            ("https://api.example.com", "https://api.example.com/v1?q=a%2Fb#c"),
+            ("https://api.example.com:8443", "https://api.example.com:8443/"),
+            ("https://*.example.com", "https://a.b.example.com/x"),
+            ("https://api.example.com/v1", "https://api.example.com/v1"),
+            ("https://api.example.com/v1", "https://api.example.com/v1/users/@me"),
+            ("https://api.example.com/v1", "https://api.example.com/v1/a%20b/%C3%A9/?q=%2F.."),
+            ("http://[::ffff:7f00:1]", "http://[::ffff:7f00:1]/"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/x"),
+            ("http://localhost", "http://localhost/x"),
+            ("https://[2001:db8::1]", "https://[2001:db8::1]/"),
+            ("https://*", "https://example.com/x"),
+            ("https://*", "https://8.8.8.8/"),
+            ("https://*/hooks", "https://example.com/hooks/1"),
+        ] {
+            assert_eq!(at(site, url), Some(true), "{site} {url}");
+        }
+        for (site, url) in [
+            ("https://api.example.com", "http://api.example.com/"),
+            ("https://api.example.com", "https://api.example.com:8443/"),
+            ("https://api.example.com", "https://api.example.com.evil.com/"),
+            ("https://api.example.com", "https://evil.com/api.example.com"),
+            ("https://api.example.com", "https://evil.com/?https://api.example.com"),
+            ("https://*.example.com", "https://example.com/"),
+            ("https://*.example.com", "https://evilexample.com/"),
+            ("https://api.example.com/v1", "https://api.example.com/v10"),
+            ("https://api.example.com/v1", "https://api.example.com/"),
+            ("https://*", "https://localhost/"),
+            ("https://*", "https://metadata.google.internal/"),
+            ("https://*", "https://printer.local/"),
+            ("https://*", "https://intranet/"),
+            ("https://*", "https://kubernetes.default.svc/"),
+            ("https://*", "https://vault.default/"),
+            ("http://*", "http://168.63.129.16/machine"),
+            ("https://*", "https://127.0.0.1/"),
+            ("https://*", "https://169.254.169.254/latest/meta-data"),
+            ("https://*", "https://[::1]/"),
+            ("https://*", "https://[fe80::1]/"),
+            ("https://*", "https://10.0.0.1/"),
+        ] {
+            assert_eq!(at(site, url), Some(false), "{site} {url}");
+        }
+    }
+
+    #[test]
+    fn what_readers_take_differently_cannot_be_judged() {
+        for url in [
+            "https://api.example.com./",
+            "https://.example.com/",
+            "https://[::ffff:7f00:1]/",
+            "",
+            "api.example.com",
+            "//api.example.com/",
+            "HTTPS://api.example.com/",
+            "https://API.example.com/",
+            "https://api.example.com:443/",
+            "https://user@api.example.com/",
+            "https://user:pass@api.example.com/",
+            "https://@api.example.com/",
+            "https://evil.com@api.example.com/",
+            "https://evil.com\\@api.example.com/",
+            "https:/api.example.com/",
+            "https:\\\\api.example.com\\",
+            "https://api.example.com\\.evil.com/",
+            "https://api.example.com/\t",
+            " https://api.example.com/",
+            "https://api.example.com/a b",
+            "https://api.example.com/../x",
+            "https://api.example.com/%2e%2e/x",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://127.1/",
+            "https://0177.0.0.1/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://\u{430}pi.example.com/",
+            "https://api\u{3002}example.com/",
+            "https://ap\u{131}.example.com/",
+            "https://api.example.com\0.evil.com/",
+            "https://api.example.com%2eevil.com/",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "data:text/html,x",
+        ] {
+            for site in ["https://api.example.com", "https://*"] {
+                assert_eq!(at(site, url), None, "{site} {url:?}");
+            }
+        }
+        for url in [
+            "https://api.example.com/v1/..%2fadmin",
+            "https://api.example.com/v1/..;/admin",
+            "https://api.example.com/v1/%5c..",
+            "https://api.example.com/v1/%252e%252e/admin",
+            "https://api.example.com/v1/..%3b/admin",
+            "https://api.example.com/v1/%%32%65%%32%65/admin",
+            "https://api.example.com/v1/%c0%ae%c0%ae/admin",
+            "https://api.example.com//v1/x",
+            "https://api.example.com/%761/x",
+            "https://api.example.com/x/..%2fv1",
+        ] {
+            assert_eq!(at("https://api.example.com/v1", url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_written_exactly() {
+        for site in [
+            "",
+            "api.example.com",
+            "https://",
+            "https://api.example.com?x",
+            "https://api.example.com/#x",
+            "https://user@api.example.com",
+            "https://API.example.com",
+            "https://api.example.com:443",
+            "https://a.*.com",
+            "https://*a.com",
+            "https://*.",
+            "https://example.com.",
+            "https://*.10.0.0.1",
+            "file:///etc",
+            "https://127.1",
+            "https://api.example.com/a/../b",
+        ] {
+            assert!(Site::parse(site).is_err(), "{site}");
+        }
+    }
+}

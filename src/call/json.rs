@@ -20,6 +20,8 @@ pub enum ArgumentProblem {
     NotAnObject,
     /// A member stands twice.
     Repeated,
+    /// Two members have names that some readers take for one.
+    Alike,
     /// An integer that readers round differently.
     UnsafeInteger,
     /// More bytes, values or levels than the caps allow.
@@ -36,6 +38,9 @@ impl fmt::Display for ArgumentProblem {
             ArgumentProblem::Repeated => {
                 f.write_str("have a member twice, which readers read differently")
             }
+            ArgumentProblem::Alike => f.write_str(
+                "have two members whose names differ in capitals only, which some readers take for one",
+            ),
             ArgumentProblem::UnsafeInteger => write!(
                 f,
                 "have an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a string"

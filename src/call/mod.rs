@@ -4,7 +4,7 @@
 
 mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use biscuit_auth::builder::{MapKey, Term};
@@ -79,10 +79,10 @@ impl Call {
     /// # Errors
     ///
     /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any
-    /// depth, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
+    /// depth, for names that differ in capitals only, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
         self.arguments = parse_object(json)?;
-        self.check_size()?;
+        self.check()?;
         Ok(self)
     }
 
@@ -93,7 +93,7 @@ impl Call {
         arguments: Map<String, Value>,
     ) -> Result<Call, CallError> {
         self.arguments = arguments;
-        self.check_size()?;
+        self.check()?;
         Ok(self)
     }
 
@@ -103,7 +103,21 @@ impl Call {
         if self.arguments.insert(name.to_owned(), value).is_some() {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
-        self.check_size()?;
+        self.check()?;
+        Ok(self)
+    }
+
+    /// The same call with another value for an argument, or without it.
+    pub(crate) fn replacing_argument(
+        mut self,
+        name: &str,
+        value: Option<Value>,
+    ) -> Result<Call, CallError> {
+        match value {
+            Some(value) => drop(self.arguments.insert(name.to_owned(), value)),
+            None => drop(self.arguments.remove(name)),
+        }
+        self.check()?;
         Ok(self)
     }
 
@@ -124,7 +138,7 @@ impl Call {
             Some(Value::Object(arguments)) => call.arguments = arguments,
             Some(_) => return Err(CallError::Form),
         }
-        call.check_size()?;
+        call.check()?;
         if members.is_empty() { Ok(call) } else { Err(CallError::Form) }
     }
 
@@ -160,6 +174,11 @@ impl Call {
         self.arguments.len() <= 16 && self.arguments.values().all(short)
     }
 
+    /// How many bytes the arguments have in their canonical form.
+    pub(crate) fn argument_bytes(&self) -> usize {
+        canonical(&Value::Object(self.arguments.clone())).len()
+    }
+
     pub(crate) fn scheme(&self) -> Option<&str> {
         self.resource.as_ref().map(Resource::scheme)
     }
@@ -181,13 +200,22 @@ impl Call {
         canonical(&Value::Object(members))
     }
 
-    fn check_size(&self) -> Result<(), CallError> {
+    /// Few enough to be judged, and each argument with a name of its own for readers that do not look at capitals,
+    /// as many libraries for JSON do: to these `Amount` beside `amount` would be the one that counts.
+    fn check(&self) -> Result<(), CallError> {
+        let mut names = HashSet::new();
+        // Upper case first: it knows characters that only it takes for a Latin letter.
+        let folded = |name: &String| name.to_uppercase().to_lowercase();
+        if !self.arguments.keys().map(folded).all(|name| names.insert(name)) {
+            return Err(CallError::Arguments(ArgumentProblem::Alike));
+        }
         let mut values = 0;
         for value in self.arguments.values() {
             count(value, 1, &mut values)?;
         }
-        let bytes = canonical(&Value::Object(self.arguments.clone())).len();
-        match bytes > MAX_ARGUMENT_BYTES || self.arguments.len() > MAX_ARGUMENT_VALUES {
+        match self.argument_bytes() > MAX_ARGUMENT_BYTES
+            || self.arguments.len() > MAX_ARGUMENT_VALUES
+        {
             true => Err(CallError::Arguments(ArgumentProblem::TooLarge)),
             false => Ok(()),
         }

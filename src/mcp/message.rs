@@ -97,6 +97,7 @@ fn said(problem: ArgumentProblem) -> String {
         ArgumentProblem::NotJson => {
             "is no JSON in UTF-8, or has something behind it, or half a surrogate pair".to_owned()
         }
+        ArgumentProblem::Alike => problem.to_string(),
         ArgumentProblem::Repeated => {
             "has a member twice, which readers read differently".to_owned()
         }

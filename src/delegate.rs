@@ -8,6 +8,7 @@ use biscuit_auth::builder::Term;
 use crate::block::{self, Writer};
 use crate::capability::{AppendError, Capability, HolderError};
 use crate::chain::Chain;
+use crate::constraint::{self, ConstraintError};
 use crate::keys::{PrivateKey, PublicKey};
 use crate::mint::{dedup, parse_scopes};
 use crate::names::{self, NameError};
@@ -47,6 +48,7 @@ pub struct Delegation {
     audiences: Vec<String>,
     reason: Option<String>,
     checks: Vec<String>,
+    allowances: Vec<String>,
     holder: Option<PublicKey>,
     unbound: bool,
     ttl: Option<Duration>,
@@ -63,6 +65,7 @@ impl Delegation {
             audiences: Vec::new(),
             reason: None,
             checks: Vec::new(),
+            allowances: Vec::new(),
             holder: None,
             unbound: false,
             ttl: None,
@@ -86,6 +89,14 @@ impl Delegation {
     /// show.
     pub fn reason(mut self, reason: impl Into<String>) -> Delegation {
         self.reason = Some(reason.into());
+        self
+    }
+
+    /// Demands something of every call's arguments: a [`Constraint`](crate::Constraint) such as `amount <= 100` or
+    /// `path within /srv/data`, or `no other arguments`, which leaves none but those that the other constraints
+    /// of this delegation speak of. May be called again; all must hold.
+    pub fn allow(mut self, constraint: impl ToString) -> Delegation {
+        self.allowances.push(constraint.to_string());
         self
     }
 
@@ -173,11 +184,10 @@ fn append_hop(
         return Err(DelegateError::NoHolder);
     }
     refuse_wider(chain, &scopes, &delegation.audiences)?;
-    let checks = delegation
-        .checks
-        .iter()
-        .map(|text| block::parse_check(text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut checks = constraint::checks(&delegation.allowances)?;
+    for text in &delegation.checks {
+        checks.push(block::parse_check(text)?);
+    }
     let life =
         Life { asked: delegation.ttl, default: DEFAULT_LIVES.hop, longest: delegation.longest };
     let expires = life.expiry(now, chain.expires())?;
@@ -283,6 +293,9 @@ pub enum DelegateError {
     /// A life that cannot be given.
     #[error(transparent)]
     Life(#[from] LifeError),
+    /// A constraint that cannot be read.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
     /// A check that cannot be read.
     #[error(transparent)]
     Check(#[from] DatalogError),

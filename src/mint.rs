@@ -7,6 +7,7 @@ use biscuit_auth::{Biscuit, KeyPair};
 
 use crate::block::{self, DatalogError, Writer};
 use crate::capability::Capability;
+use crate::constraint::{self, ConstraintError};
 use crate::keys::{KeyError, PrivateKey, PublicKey};
 use crate::names::{self, NameError};
 use crate::profile::life::{Life, LifeError};
@@ -83,6 +84,7 @@ impl Issuer {
             .iter()
             .map(|text| block::parse_fact(text))
             .collect::<Result<Vec<_>, _>>()?;
+        let checks = constraint::checks(&grant.allowances)?;
         let life = Life { asked: grant.ttl, default: DEFAULT_LIVES.grant, longest: self.longest };
         let expires = life.expiry(now, Timestamp::MAX)?;
         let mut writer = Writer::default()
@@ -100,7 +102,7 @@ impl Issuer {
         if !grant.audiences.is_empty() {
             writer = writer.check(block::check_audiences(&grant.audiences));
         }
-        self.sign(writer.holder(0, grant.holder))
+        self.sign(writer.checks(&checks).holder(0, grant.holder))
     }
 
     fn sign(&self, writer: Writer) -> Result<Capability, MintError> {
@@ -124,6 +126,7 @@ pub struct Grant {
     scopes: Vec<String>,
     audiences: Vec<String>,
     facts: Vec<String>,
+    allowances: Vec<String>,
     holder: Option<PublicKey>,
     unbound: bool,
     ttl: Option<Duration>,
@@ -139,6 +142,7 @@ impl Grant {
             scopes: Vec::new(),
             audiences: Vec::new(),
             facts: Vec::new(),
+            allowances: Vec::new(),
             holder: None,
             unbound: false,
             ttl: None,
@@ -162,6 +166,13 @@ impl Grant {
     /// Says something more about the subject that policies may read, in Datalog: `role("editor")`.
     pub fn fact(mut self, fact: impl Into<String>) -> Grant {
         self.facts.push(fact.into());
+        self
+    }
+
+    /// Demands something of every call's arguments: a [`Constraint`](crate::Constraint) such as
+    /// `amount <= 100`, or `no other arguments`. May be called again; all must hold.
+    pub fn allow(mut self, constraint: impl ToString) -> Grant {
+        self.allowances.push(constraint.to_string());
         self
     }
 
@@ -236,6 +247,9 @@ pub enum MintError {
     /// A fact that is none, or that is reserved.
     #[error(transparent)]
     Fact(#[from] DatalogError),
+    /// A constraint that cannot be read.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
     /// The token would be refused by every verifier.
     #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),

@@ -14,6 +14,7 @@ pub(crate) fn run(arguments: Delegate) -> Done {
     let mut delegation = Delegation::to(arguments.to).reason(arguments.reason);
     delegation = arguments.scope.into_iter().fold(delegation, Delegation::scope);
     delegation = arguments.audience.into_iter().fold(delegation, Delegation::audience);
+    delegation = arguments.allow.into_iter().fold(delegation, Delegation::allow);
     delegation = arguments.check.into_iter().fold(delegation, Delegation::check);
     delegation = arguments.ttl.into_iter().fold(delegation, Delegation::ttl);
     let (delegation, new_key) = match (arguments.holder.holder, &arguments.holder.new_holder) {

@@ -16,6 +16,7 @@ pub(crate) fn run(arguments: Mint) -> Done {
     let mut grant = Grant::to(arguments.subject).ttl(arguments.ttl).max_depth(arguments.max_depth);
     grant = arguments.scope.into_iter().fold(grant, Grant::scope);
     grant = arguments.audience.into_iter().fold(grant, Grant::audience);
+    grant = arguments.allow.into_iter().fold(grant, Grant::allow);
     grant = arguments.fact.into_iter().fold(grant, Grant::fact);
     let (grant, key) = match (arguments.holder.holder, &arguments.holder.new_holder) {
         (Some(holder), _) => (grant.holder(holder), None),

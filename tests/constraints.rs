@@ -1,0 +1,422 @@
+//! Constraints: what a delegator demands of arguments holds for every call, whatever the agent writes.
+
+mod common;
+
+use common::*;
+use hardtack::*;
+use proptest::prelude::*;
+
+/// A session of an agent whose hop has these constraints.
+fn verified(constraints: &[&str]) -> VerifiedCapability {
+    let cast = Cast::new();
+    let hop = Delegation::to("agent.payer")
+        .scope("tools:call:*")
+        .reason("a constraint")
+        .holder(cast.researcher.public());
+    let hop = constraints.iter().fold(hop, |hop, constraint| hop.allow(*constraint));
+    let capability = cast.grant().delegate(hop, &cast.orchestrator, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    cast.verifier().verify(bearer.bearer(), NOW).unwrap()
+}
+
+/// Whether a call with these arguments may be done; if not, the refusal names the hop.
+fn may(verified: &VerifiedCapability, arguments: &str) -> bool {
+    // What two readers could read differently never becomes a call.
+    let Ok(call) = Call::tool("any").unwrap().arguments(arguments) else { return false };
+    match authorize(verified, &Policy::builtin(), &call) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(matches!(error.cause(), "check_failed" | "not_evaluable"), "{error}");
+            assert_eq!(error.block(), Some(1), "{error}");
+            false
+        }
+    }
+}
+
+fn allows(constraint: &str, arguments: &[&str]) {
+    let verified = verified(&[constraint]);
+    for arguments in arguments {
+        assert!(may(&verified, arguments), "{constraint} refuses {arguments}");
+    }
+}
+
+fn refuses(constraint: &str, arguments: &[&str]) {
+    let verified = verified(&[constraint]);
+    for arguments in arguments {
+        assert!(!may(&verified, arguments), "{constraint} allows {arguments}");
+    }
+}
+
+/// Whatever is demanded of an argument, these are not it.
+const NEVER: [&str; 7] = [
+    "{}",
+    r#"{"A": "x"}"#,
+    r#"{"a": null}"#,
+    r#"{"a": []}"#,
+    r#"{"a": {}}"#,
+    r#"{"a": {"a": "x"}}"#,
+    r#"{"b": {"a": 1}}"#,
+];
+
+#[test]
+fn an_exact_value_is_that_value_and_no_other() {
+    allows(
+        "a == EUR",
+        &[r#"{"a": "EUR"}"#, r#"{"a": "EUR", "b": 1}"#, r#"{"\u0061": "EU\u0052"}"#],
+    );
+    refuses("a == EUR", &NEVER);
+    refuses(
+        "a == EUR",
+        &[
+            r#"{"a": "eur"}"#,
+            r#"{"a": "EUR "}"#,
+            r#"{"a": "EUR\u0000"}"#,
+            r#"{"a": "\u0415UR"}"#,
+            r#"{"a": "\uff25UR"}"#,
+            r#"{"a": "EU\u200bR"}"#,
+            r#"{"a": ["EUR"]}"#,
+            r#"{"a": 5}"#,
+            r#"{"a": true}"#,
+        ],
+    );
+    allows("a == 5", &[r#"{"a": 5}"#, r#"{"a": 5.0}"#, r#"{"a": 50e-1}"#]);
+    refuses("a == 5", &[r#"{"a": "5"}"#, r#"{"a": 5.5}"#, r#"{"a": 1e300}"#, r#"{"a": [5]}"#]);
+    allows("a == true", &[r#"{"a": true}"#]);
+    refuses("a == true", &[r#"{"a": "true"}"#, r#"{"a": 1}"#, r#"{"a": false}"#]);
+    allows("a == \"true\"", &[r#"{"a": "true"}"#]);
+    refuses("a == \"true\"", &[r#"{"a": true}"#]);
+}
+
+#[test]
+fn a_list_says_which_values_and_which_not() {
+    allows(r#"a in ["EUR", "USD"]"#, &[r#"{"a": "EUR"}"#, r#"{"a": "USD"}"#]);
+    refuses(r#"a in ["EUR", "USD"]"#, &NEVER);
+    refuses(
+        r#"a in [EUR, USD]"#,
+        &[r#"{"a": "GBP"}"#, r#"{"a": "eur"}"#, r#"{"a": ["EUR"]}"#, r#"{"a": "EUR, USD"}"#],
+    );
+    allows("a one of 1, 2", &[r#"{"a": 1}"#]);
+    refuses("a one of 1, 2", &[r#"{"a": 3}"#, r#"{"a": "1"}"#, r#"{"a": 1.5}"#]);
+    allows("a not in [root, admin]", &[r#"{"a": "alice"}"#]);
+    refuses("a not in [root, admin]", &NEVER);
+    refuses("a not in [root, admin]", &[r#"{"a": "root"}"#, r#"{"a": ["root"]}"#, r#"{"a": 5}"#]);
+    refuses("a != root", &[r#"{"a": "root\u0000"}"#, r#"{"a": "root\n"}"#]);
+    allows("a != root", &[r#"{"a": "Root"}"#]);
+    refuses("a != root", &[r#"{"a": "root"}"#, r#"{"a": ["root"]}"#, "{}"]);
+}
+
+#[test]
+fn a_range_is_of_whole_numbers() {
+    let inside = [r#"{"a": 1}"#, r#"{"a": 100}"#, r#"{"a": 1e2}"#, r#"{"a": 100.0}"#];
+    let outside = [
+        r#"{"a": 0}"#,
+        r#"{"a": 101}"#,
+        r#"{"a": -1}"#,
+        r#"{"a": 99.5}"#,
+        r#"{"a": 1e30}"#,
+        r#"{"a": 1e21}"#,
+        r#"{"a": -1e308}"#,
+        r#"{"a": "50"}"#,
+        r#"{"a": [50]}"#,
+        r#"{"a": true}"#,
+        r#"{"a": "0x10"}"#,
+        r#"{"a": 9007199254740991}"#,
+    ];
+    allows("a between 1 and 100", &inside);
+    refuses("a between 1 and 100", &outside);
+    refuses("a between 1 and 100", &NEVER);
+    allows("a <= 100", &[r#"{"a": -9007199254740991}"#, r#"{"a": 100}"#]);
+    refuses("a <= 100", &[r#"{"a": 101}"#, r#"{"a": "1"}"#, r#"{"a": "-1"}"#]);
+    allows("a < 100", &[r#"{"a": 99}"#]);
+    refuses("a < 100", &[r#"{"a": 100}"#]);
+    refuses("a > 5", &[r#"{"a": 5}"#, r#"{"a": "6"}"#]);
+    // What two readers could read differently never becomes a call.
+    for number in ["9007199254740993", "9223372036854775808", "1e400", "NaN", "0x10", "01"] {
+        let arguments = format!(r#"{{"a": {number}}}"#);
+        assert!(Call::tool("any").unwrap().arguments(&arguments).is_err(), "{number}");
+    }
+}
+
+#[test]
+fn texts_are_compared_byte_for_byte() {
+    allows("a starts with report-", &[r#"{"a": "report-"}"#, r#"{"a": "report-x"}"#]);
+    refuses("a starts with report-", &NEVER);
+    refuses(
+        "a starts with report-",
+        &[
+            r#"{"a": "Report-x"}"#,
+            r#"{"a": " report-x"}"#,
+            r#"{"a": "report-x\u0000.exe"}"#,
+            r#"{"a": "report-x\nX: y"}"#,
+            r#"{"a": "r\u0435port-x"}"#,
+            r#"{"a": ["report-x"]}"#,
+            r#"{"a": 5}"#,
+        ],
+    );
+    allows("a ends with \"@example.com\"", &[r#"{"a": "x@example.com"}"#]);
+    refuses(
+        "a ends with \"@example.com\"",
+        &[
+            r#"{"a": "x@example.com.evil.com"}"#,
+            r#"{"a": "x@evil.com\u0000@example.com"}"#,
+            r#"{"a": "x@EXAMPLE.com"}"#,
+            r#"{"a": ["y", "@example.com"]}"#,
+        ],
+    );
+    allows("a contains needle", &[r#"{"a": "a needle here"}"#]);
+    refuses(
+        "a contains needle",
+        &[r#"{"a": ["needle"]}"#, r#"{"a": {"needle": 1}}"#, r#"{"a": "Needle"}"#],
+    );
+    // A length is of a text's bytes.
+    allows("a length <= 4", &[r#"{"a": "abcd"}"#, r#"{"a": "\u00fc\u00fc"}"#, r#"{"a": ""}"#]);
+    refuses(
+        "a length <= 4",
+        &[
+            r#"{"a": "abcde"}"#,
+            r#"{"a": "\u00fc\u00fc\u00fc"}"#,
+            r#"{"a": ["a"]}"#,
+            r#"{"a": 5}"#,
+            "{}",
+        ],
+    );
+}
+
+#[test]
+fn patterns_folders_sites_and_networks_are_judged() {
+    allows("a like \"report-*.pdf\"", &[r#"{"a": "report-2026.pdf"}"#]);
+    refuses("a like \"report-*.pdf\"", &NEVER);
+    refuses(
+        "a like \"report-*.pdf\"",
+        &[
+            r#"{"a": "report-/../x.pdf"}"#,
+            r#"{"a": "report-x.pdf\u0000"}"#,
+            r#"{"a": "REPORT-x.pdf"}"#,
+        ],
+    );
+    allows("a within /srv/data", &[r#"{"a": "/srv/data/a/../b"}"#, r#"{"a": "/srv/data"}"#]);
+    refuses("a within /srv/data", &NEVER);
+    refuses(
+        "a within /srv/data",
+        &[
+            r#"{"a": "/srv/data/../etc/passwd"}"#,
+            r#"{"a": "/srv/database"}"#,
+            r#"{"a": "data/x"}"#,
+            r#"{"a": "/SRV/data/x"}"#,
+            r#"{"a": "/srv/data/x\u0000"}"#,
+            r#"{"a": "/srv/data/\uff0e\uff0e/etc"}"#,
+            r#"{"a": ["/srv/data/x"]}"#,
+            r#"{"a": 5}"#,
+        ],
+    );
+    allows("a url https://*.example.com", &[r#"{"a": "https://api.example.com/x"}"#]);
+    refuses("a url https://*.example.com", &NEVER);
+    refuses(
+        "a url https://*.example.com",
+        &[
+            r#"{"a": "https://evil.com/.example.com"}"#,
+            r#"{"a": "https://x.example.com@evil.com/"}"#,
+            r#"{"a": "http://api.example.com/"}"#,
+            r#"{"a": "https://API.example.com/"}"#,
+            r#"{"a": ["https://api.example.com/"]}"#,
+        ],
+    );
+    refuses(
+        "a url https://*",
+        &[r#"{"a": "https://169.254.169.254/"}"#, r#"{"a": "https://[::1]/"}"#],
+    );
+    allows("a url http://169.254.169.254", &[r#"{"a": "http://169.254.169.254/x"}"#]);
+    allows("a network 10.0.0.0/8", &[r#"{"a": "10.1.2.3"}"#]);
+    refuses("a in network 10.0.0.0/8", &NEVER);
+    refuses(
+        "a network 10.0.0.0/8",
+        &[
+            r#"{"a": "11.0.0.1"}"#,
+            r#"{"a": "010.0.0.1"}"#,
+            r#"{"a": "::ffff:10.0.0.1"}"#,
+            r#"{"a": 167772161}"#,
+        ],
+    );
+}
+
+#[test]
+fn arrays_are_looked_into_and_never_taken_for_their_items() {
+    allows("each a in [x, y]", &[r#"{"a": ["x"]}"#, r#"{"a": ["x", "y", "x"]}"#, r#"{"a": []}"#]);
+    refuses(
+        "each a in [x, y]",
+        &[
+            "{}",
+            r#"{"a": "x"}"#,
+            r#"{"a": ["x", "z"]}"#,
+            r#"{"a": ["x", ["y"]]}"#,
+            r#"{"a": ["x", null]}"#,
+            r#"{"a": {"x": "y"}}"#,
+            r#"{"a": null}"#,
+        ],
+    );
+    allows("each a <= 5", &[r#"{"a": [1, 5]}"#]);
+    refuses("each a <= 5", &[r#"{"a": [1, 6]}"#, r#"{"a": ["1"]}"#, r#"{"a": [1.5]}"#]);
+    allows("every item of a within /srv", &[r#"{"a": ["/srv/x", "/srv/y"]}"#]);
+    refuses(
+        "each a within /srv",
+        &[r#"{"a": ["/srv/x", "/etc"]}"#, r#"{"a": ["/srv/x", "../etc"]}"#],
+    );
+    allows("a items <= 2", &[r#"{"a": [1, 2]}"#]);
+    refuses("a items <= 2", &[r#"{"a": [1, 2, 3]}"#, r#"{"a": "x"}"#, r#"{"a": {"b": 1}}"#, "{}"]);
+    allows("a includes x", &[r#"{"a": ["y", "x"]}"#]);
+    refuses(
+        "a includes x",
+        &[r#"{"a": "x"}"#, r#"{"a": [["x"]]}"#, r#"{"a": {"x": 1}}"#, r#"{"a": []}"#],
+    );
+}
+
+#[test]
+fn arguments_are_required_optional_absent_or_none_but_these() {
+    allows("a required", &[r#"{"a": null}"#, r#"{"a": []}"#]);
+    refuses("a required", &["{}", r#"{"A": 1}"#, r#"{"b": {"a": 1}}"#]);
+    allows("a? <= 5", &["{}", r#"{"a": 5}"#, r#"{"b": "x"}"#]);
+    refuses("a? <= 5", &[r#"{"a": 6}"#, r#"{"a": "5"}"#, r#"{"a": null}"#, r#"{"a": [5]}"#]);
+    allows("a? within /srv", &["{}", r#"{"a": "/srv/x"}"#]);
+    refuses("a? within /srv", &[r#"{"a": "/etc"}"#, r#"{"a": "srv/x"}"#, r#"{"a": ["/srv/x"]}"#]);
+    allows("each a? in [x]", &["{}", r#"{"a": ["x"]}"#]);
+    refuses("each a? in [x]", &[r#"{"a": ["y"]}"#, r#"{"a": "x"}"#]);
+    allows("a absent", &["{}", r#"{"b": 1}"#]);
+    refuses("a <= 5", &[r#"{"a": 5, "A": 500}"#, r#"{"A": 5}"#]);
+    refuses("sum <= 5", &[r#"{"sum": 5, "\u017fum": 500}"#]);
+    refuses("a absent", &[r#"{"a": null}"#, r#"{"a": 1}"#]);
+    allows("only a, b", &["{}", r#"{"a": 1}"#, r#"{"a": 1, "b": [2]}"#]);
+    refuses(
+        "only a, b",
+        &[r#"{"a": 1, "c": 2}"#, r#"{"A": 1}"#, r#"{"a\u0000": 1}"#, r#"{"": 1}"#],
+    );
+    allows("no arguments", &["{}"]);
+    refuses("no arguments", &[r#"{"a": 1}"#, r#"{"": null}"#]);
+    let closed = verified(&["a <= 5", "b? == x", "no other arguments"]);
+    assert!(may(&closed, r#"{"a": 5, "b": "x"}"#));
+    assert!(may(&closed, r#"{"a": 5}"#));
+    assert!(!may(&closed, r#"{"a": 5, "c": 1}"#));
+    assert!(!may(&closed, r#"{"b": "x"}"#));
+    // An odd name is a name.
+    allows(r#""a b" == x"#, &[r#"{"a b": "x"}"#]);
+    refuses(r#""a b" == x"#, &[r#"{"a": "x"}"#]);
+}
+
+#[test]
+fn alternatives_hold_if_one_does() {
+    let either = "amount <= 5 or approved == true";
+    allows(
+        either,
+        &[r#"{"amount": 5}"#, r#"{"amount": 500, "approved": true}"#, r#"{"approved": true}"#],
+    );
+    refuses(either, &["{}", r#"{"amount": 6}"#, r#"{"amount": 6, "approved": "true"}"#]);
+}
+
+#[test]
+fn constraints_only_add_up_down_the_chain() {
+    let cast = Cast::new();
+    let worker = PrivateKey::from_bytes(&[9; 32]);
+    let hop = |to: &str, key: &PrivateKey| {
+        Delegation::to(to).scope("tools:call:*").reason("narrower").holder(key.public())
+    };
+    let first = hop("agent.a", &cast.researcher).allow("amount <= 100").allow("only amount");
+    let second = hop("agent.b", &worker).allow("amount <= 1000");
+    let capability = cast.issuer().mint(cast.grant_of(&["tools:call:*"]).allow("amount >= 1"), NOW);
+    let capability = capability.unwrap().delegate(first, &cast.orchestrator, NOW).unwrap();
+    let capability = capability.delegate(second, &cast.researcher, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &worker, NOW).unwrap();
+    let verified = cast.verifier().verify(bearer.bearer(), NOW).unwrap();
+    let block = |arguments: &str| {
+        let call = Call::tool("pay").unwrap().arguments(arguments).unwrap();
+        authorize(&verified, &Policy::builtin(), &call).err().map(|error| error.block())
+    };
+    assert_eq!(block(r#"{"amount": 100}"#), None);
+    assert_eq!(block(r#"{"amount": 101}"#), Some(Some(1)));
+    assert_eq!(block(r#"{"amount": 0}"#), Some(Some(0)));
+    assert_eq!(block(r#"{"amount": 1, "to": "x"}"#), Some(Some(1)));
+}
+
+#[test]
+fn what_is_no_constraint_says_what_to_write() {
+    for (text, expected) in [
+        ("", "is no constraint"),
+        ("amount", "is no constraint"),
+        ("amount ~ 5", "is no constraint"),
+        ("amount <= a lot", "whole number"),
+        ("amount <= 1.5", "count in cents"),
+        ("amount <= 9007199254740992", "2^53"),
+        ("amount == 007", "whole number"),
+        ("amount between 5 and 1", "smaller"),
+        ("a in []", "list"),
+        ("a in [1, x]", "one type"),
+        ("a in [1, ]", "list"),
+        ("a == \"x", "is no value"),
+        ("a == -9223372036854775808", "2^53"),
+        ("a < -9223372036854775808", "2^53"),
+        ("a != root, admin", "one plain word"),
+        ("a != root or admin", "is no constraint"),
+        ("a != root and b == x", "double quotes"),
+        ("a not in (root, admin)", "one plain word"),
+        ("a not in: root, admin", "is no constraint"),
+        ("a not in [root admin]", "one plain word"),
+        ("a not in root; admin", "one plain word"),
+        ("a not in \u{201c}root\u{201d}", "one plain word"),
+        ("a not in network 10.0.0.0/8", "one plain word"),
+        ("path not in /etc", "one plain word"),
+        ("a !== root", "is no constraint"),
+        ("a =< 5", "is no constraint"),
+        ("a == x; b == y", "one plain word"),
+        ("a == null", "one plain word"),
+        ("a == True", "one plain word"),
+        ("a != .5", "whole number"),
+        ("a == x\nb == y", "one line"),
+        ("options.force absent", "top-level member"),
+        ("path within /srv/a, /srv/b", "one of them"),
+        ("path within /srv/data/*", "leave /* off"),
+        ("a starts with /srv/data", "within"),
+        ("a starts with \"https://api\"", "url https"),
+        ("a like \"https://*.example.com/*\"", "url https"),
+        ("a matches ^x$", "no regular expressions"),
+        ("amount <= 5 and amount >= 1", "whole number"),
+        ("path not within /etc", "say what is allowed"),
+        ("within /srv", "comes first"),
+        ("tags all in [a, b]", "each tags in"),
+        ("a starts with \"\"", "says something"),
+        ("path within data", "absolute"),
+        ("path within /srv/../etc", "single slashes"),
+        ("u url api.example.com", "https://"),
+        ("ip network 10.0.0.1/8", "10.0.0.0/8"),
+        ("f like \"[a]\"", "patterns with or"),
+        ("a? required", "may not"),
+        ("a absent or b == 1", "constraints of their own"),
+        ("each a required", "is no constraint"),
+        ("a length <= -1", "length"),
+    ] {
+        let error = text.parse::<Constraint>().unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    let delegation = Delegation::to("agent.a").scope("tools:call:*").reason("r").unbound();
+    let cast = Cast::new();
+    let error = cast.grant().delegate(delegation.allow("amount < x"), &cast.orchestrator, NOW);
+    assert!(error.unwrap_err().to_string().contains("whole number"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// No text makes the parser panic, and what it reads it writes so that it reads the same.
+    #[test]
+    fn what_is_read_is_written_and_read_alike(
+        name in "[a-z]{1,8}|\"[^\"\\\\]{0,6}\"",
+        operator in prop::sample::select(vec![
+            "==", "!=", "<=", ">", "in", "not in", "starts with", "ends with", "contains", "within", "url",
+            "network", "like", "length <=", "items >", "includes", "between 1 and", "required", "absent", "",
+        ]),
+        operand in "\\PC{0,20}|[0-9]{1,18}|/[a-z./]{0,12}|https://[a-z.*]{1,12}(:[0-9]{1,5})?|\\[[a-z, ]{0,9}\\]",
+    ) {
+        let text = format!("{name} {operator} {operand}");
+        if let Ok(constraint) = text.parse::<Constraint>() {
+            let written = constraint.to_string();
+            prop_assert_eq!(written.parse::<Constraint>().unwrap(), constraint, "{}", written);
+        }
+    }
+}

@@ -202,6 +202,11 @@ pub(crate) fn allow(
     }
 }
 
+/// Whether it was allowed because the presenter delegated the hop; then policies were not asked.
+pub(crate) fn is_delegators_rule(at: &Location) -> bool {
+    at.file == DELEGATORS_RULE
+}
+
 /// By the holder's rule the token's own checks do not speak, since they bound what was granted, and this
 /// was not; what counts is which key signed the presentation.
 fn allow_delegator(

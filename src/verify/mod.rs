@@ -7,13 +7,13 @@ mod walk;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::authorize::Prepared;
+use crate::authorize::PreparedSets;
 use crate::capability::Capability;
 use crate::chain::{Chain, Hop, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
@@ -247,7 +247,8 @@ impl Verifier {
         let capability = Capability::parse(bearer)?;
         refuse_expired(capability.chain(), now)?;
         let (root, issuer) = self.authenticate(&capability)?;
-        let token = Arc::new(Authentic { capability, issuer, root, prepared: OnceLock::new() });
+        let token =
+            Arc::new(Authentic { capability, issuer, root, prepared: PreparedSets::default() });
         if let Some(authentic) = &self.authentic {
             authentic.insert(Sha256::digest(bearer).into(), Arc::clone(&token));
         }
@@ -408,7 +409,7 @@ impl VerifiedCapability {
         &self.token.capability
     }
 
-    pub(crate) fn prepared(&self) -> &OnceLock<Arc<Prepared>> {
+    pub(crate) fn prepared(&self) -> &PreparedSets {
         &self.token.prepared
     }
 
@@ -431,7 +432,7 @@ pub(crate) struct Authentic {
     pub(crate) issuer: String,
     pub(crate) root: PublicKey,
     /// What decisions about it have in common.
-    prepared: OnceLock<Arc<Prepared>>,
+    prepared: PreparedSets,
 }
 
 /// An expired token costs no signature check.

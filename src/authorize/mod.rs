@@ -1,0 +1,356 @@
+//! Authorize: may this verified capability do this call, by the token's own checks and by policy?
+//!
+//! Policies see what the walk found and nothing that an agent said of itself (`facts`).
+
+pub(crate) mod facts;
+mod prepared;
+pub(crate) mod relevant;
+pub(crate) mod unknown;
+
+use biscuit_auth::builder::{self, Convert};
+use biscuit_auth::datalog::Rule;
+
+use crate::authorize::facts::{Asked, argument_facts};
+use crate::authorize::prepared::sizes_of;
+use crate::authorize::relevant::{Answer, Relevant};
+use crate::call::Call;
+use crate::chain::Chain;
+use crate::datalog::{EvaluationError, VERIFIER, World};
+use crate::policy::{Location, Policy};
+use crate::profile::MAX_COST;
+use crate::profile::cost;
+use crate::profile::shape::ShapedBlock;
+use crate::verify::VerifiedCapability;
+
+#[cfg(feature = "http")]
+pub(crate) use prepared::is_quick;
+pub(crate) use prepared::{PreparedSets, prepare};
+
+/// Decides one call.
+///
+/// # Errors
+///
+/// [`AuthorizeError`]: the first thing that does not hold, in the order of `docs/profile.md`.
+pub fn authorize(
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Result<Allowed, AuthorizeError> {
+    refuse_uncovered(verified, call)?;
+    refuse_other_call(verified, call)?;
+    judge(verified, policy, call, TokenChecks::Asked)
+}
+
+/// What `candidate` would have decided of a call on which `live` was asked.
+pub(crate) fn authorize_instead(
+    verified: &VerifiedCapability,
+    live: &Policy,
+    candidate: &Policy,
+    call: &Call,
+) -> Result<Allowed, AuthorizeError> {
+    // The token's checks held under the one set, and see the same under the other unless one adds facts.
+    let checks = match live.adds_facts() || candidate.adds_facts() {
+        true => TokenChecks::Asked,
+        false => TokenChecks::Held,
+    };
+    judge(verified, candidate, call, checks)
+}
+
+/// What to do with the checks that a token's blocks make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenChecks {
+    Asked,
+    Held,
+}
+
+fn judge(
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+    checks: TokenChecks,
+) -> Result<Allowed, AuthorizeError> {
+    let prepared = prepare(verified, policy)?;
+    let mut world = World::over(&prepared.base);
+    let asked = Asked::of(verified, call);
+    let facts = [asked.facts(), argument_facts(call)].concat();
+    assert_all(&mut world, &facts);
+    derive(&mut world, policy)?;
+    let relevant = prepared.relevant(policy, &asked);
+    if checks == TokenChecks::Held {
+        return decide_among(&world, policy, &relevant);
+    }
+    let blocks = &verified.capability().shaped().blocks;
+    if !(policy.rules.is_empty() && prepared.has_room_for(&facts)) {
+        refuse_costly(blocks, &world)?;
+    }
+    for (block, number, check) in &prepared.checks {
+        let held = world.holds(check, *block);
+        let failed =
+            |error| unanswered(error, &format!("check {number} of block {block}"), Some(*block));
+        if !held.map_err(failed)? {
+            return Err(AuthorizeError::CheckFailed { block: *block, check: *number });
+        }
+    }
+    decide_among(&world, policy, &relevant)
+}
+
+pub(crate) fn assert_all(world: &mut World, facts: &[builder::Fact]) {
+    for fact in facts {
+        let fact = fact.convert(&mut world.symbols);
+        world.add(VERIFIER, fact);
+    }
+}
+
+pub(crate) fn derive(world: &mut World, policy: &Policy) -> Result<(), AuthorizeError> {
+    world.derive(&policy.rules).map_err(|error| unanswered(error, RULES, None))
+}
+
+/// Where it was that a rule had no answer: which of them it was is not known.
+pub(crate) const RULES: &str = "a rule of the policies";
+
+/// The verdict of the policies alone: a failing check or a matching `deny` first, then `allow`, then
+/// no. All are looked at, so that the answer does not depend on their order.
+pub(crate) fn decide(world: &World, policy: &Policy) -> Result<Allowed, AuthorizeError> {
+    decide_among(world, policy, &Relevant::all(policy))
+}
+
+/// The same of the policies that can matter: the others neither match nor err.
+fn decide_among(
+    world: &World,
+    policy: &Policy,
+    relevant: &Relevant,
+) -> Result<Allowed, AuthorizeError> {
+    let unanswered = |error, at: &Location| unanswered(error, &at.to_string(), None);
+    for (index, answer) in &relevant.checks {
+        let (at, check) = &policy.checks[*index];
+        let holds = match answer {
+            Answer::Certain => false,
+            Answer::Ask => world.holds(check, VERIFIER).map_err(|error| unanswered(error, at))?,
+        };
+        if !holds {
+            return Err(AuthorizeError::PolicyCheckFailed { at: at.clone() });
+        }
+    }
+    let first = |policies: &'_ [(Location, Vec<Rule>)], relevant: &[(usize, Answer)]| {
+        let mut found = None;
+        for (index, answer) in relevant {
+            let (at, queries) = &policies[*index];
+            let matches = match answer {
+                Answer::Certain => true,
+                Answer::Ask => world.matches_any(queries).map_err(|error| unanswered(error, at))?,
+            };
+            if matches {
+                found.get_or_insert(*index);
+            }
+        }
+        Ok::<_, AuthorizeError>(found)
+    };
+    let denied = first(&policy.denies, &relevant.denies)?.map(|index| &policy.denies[index].0);
+    let allowed = first(&policy.allows, &relevant.allows)?.map(|index| &policy.allows[index].0);
+    match (denied, allowed) {
+        (Some(at), _) => Err(AuthorizeError::Denied { at: at.clone() }),
+        (None, Some(at)) => Ok(Allowed { at: at.clone() }),
+        (None, None) => Err(AuthorizeError::NothingAllows),
+    }
+}
+
+/// Which policy allowed a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Allowed {
+    /// The first `allow if` that matched.
+    pub at: Location,
+}
+
+/// A call that is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorizeError {
+    /// No scope of the chain covers the operation.
+    #[error("the chain does not grant {operation}; it grants {scopes}")]
+    NotGranted {
+        /// The operation.
+        operation: String,
+        /// What the chain grants.
+        scopes: String,
+    },
+    /// An operation that governs Hardtack itself, over a link that nobody in particular signed.
+    #[error("block {block} is bound to no holder, and {operation} needs every hop to be")]
+    Unbound {
+        /// The first block on an unbound link.
+        block: usize,
+        /// The operation.
+        operation: String,
+    },
+    /// A resource whose scheme this server does not judge.
+    #[error("resources of scheme {scheme} are not judged here")]
+    Scheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// A call-bound presentation for another call.
+    #[error("the presentation is bound to another call: operation, resource or arguments differ")]
+    OtherCall,
+    /// The checks could cost too much with this call's arguments.
+    #[error(
+        "evaluating the checks with these arguments could cost {cost} units, more than {MAX_COST}"
+    )]
+    TooCostly {
+        /// The upper bound of the work.
+        cost: u64,
+    },
+    /// A check of the token does not hold.
+    #[error("check {check} of block {block} does not hold for this call")]
+    CheckFailed {
+        /// The block.
+        block: usize,
+        /// Which of its checks, from 1.
+        check: usize,
+    },
+    /// A check of the policies does not hold.
+    #[error("the policy check at {at} does not hold for this call")]
+    PolicyCheckFailed {
+        /// Where it stands.
+        at: Location,
+    },
+    /// A policy denies it.
+    #[error("the policy at {at} denies this call")]
+    Denied {
+        /// Where it stands.
+        at: Location,
+    },
+    /// No policy allows it.
+    #[error("no policy allows this call")]
+    NothingAllows,
+    /// A check or policy that cannot be evaluated for some match.
+    #[error(
+        "{place} cannot be evaluated for this call: a value has another type or form than it compares, or \
+         overflows"
+    )]
+    NotEvaluable {
+        /// Which.
+        place: String,
+        /// The block that makes it; none for policies.
+        block: Option<usize>,
+    },
+    /// The evaluation took more than it may.
+    #[error("{place} took more work than a decision may")]
+    Exhausted {
+        /// Which.
+        place: String,
+        /// The block that makes it; none for policies.
+        block: Option<usize>,
+    },
+}
+
+impl AuthorizeError {
+    /// The stable name of the cause, as records and `--json` have it.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            AuthorizeError::NotGranted { .. } => "not_granted",
+            AuthorizeError::Unbound { .. } => "unbound",
+            AuthorizeError::Scheme { .. } => "resource_scheme",
+            AuthorizeError::OtherCall => "other_call",
+            AuthorizeError::TooCostly { .. } => "too_costly",
+            AuthorizeError::CheckFailed { .. } => "check_failed",
+            AuthorizeError::PolicyCheckFailed { .. } => "policy_check_failed",
+            AuthorizeError::Denied { .. } => "policy_denied",
+            AuthorizeError::NothingAllows => "nothing_allows",
+            AuthorizeError::NotEvaluable { .. } => "not_evaluable",
+            AuthorizeError::Exhausted { .. } => "exhausted",
+        }
+    }
+
+    /// The block at which it was seen.
+    pub fn block(&self) -> Option<usize> {
+        match self {
+            AuthorizeError::Unbound { block, .. } | AuthorizeError::CheckFailed { block, .. } => {
+                Some(*block)
+            }
+            AuthorizeError::NotEvaluable { block, .. }
+            | AuthorizeError::Exhausted { block, .. } => *block,
+            _ => None,
+        }
+    }
+
+    /// Where in the policies it was decided, if there and at one place.
+    pub(crate) fn place(&self) -> Option<String> {
+        match self {
+            AuthorizeError::PolicyCheckFailed { at } | AuthorizeError::Denied { at } => {
+                Some(at.to_string())
+            }
+            AuthorizeError::NotEvaluable { place, block: None }
+            | AuthorizeError::Exhausted { place, block: None } => Some(place.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the policies' answer, and no earlier refusal.
+    pub(crate) fn rests_on_policies(&self) -> bool {
+        RESTING_ON_POLICIES.contains(&self.cause()) && self.block().is_none()
+    }
+}
+
+/// The causes that policies give. Two of them a block can give, too.
+pub(crate) const RESTING_ON_POLICIES: [&str; 5] =
+    ["policy_check_failed", "policy_denied", "nothing_allows", "not_evaluable", "exhausted"];
+
+/// An evaluation without an answer, at this place; in this block, if it is a token's.
+pub(crate) fn unanswered(
+    error: EvaluationError,
+    place: &str,
+    block: Option<usize>,
+) -> AuthorizeError {
+    let place = place.to_owned();
+    match error {
+        EvaluationError::Failed => AuthorizeError::NotEvaluable { place, block },
+        EvaluationError::Exhausted => AuthorizeError::Exhausted { place, block },
+    }
+}
+
+/// The part of the walk that needs the call.
+pub(crate) fn refuse_uncovered(
+    verified: &VerifiedCapability,
+    call: &Call,
+) -> Result<(), AuthorizeError> {
+    let chain = verified.chain();
+    let operation = call.operation();
+    if !chain.scopes().iter().any(|scope| scope.covers(operation)) {
+        let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(AuthorizeError::NotGranted { operation: operation.to_string(), scopes });
+    }
+    if let Some(block) = first_unbound(chain).filter(|_| operation.is_reserved()) {
+        return Err(AuthorizeError::Unbound { block, operation: operation.to_string() });
+    }
+    if let Some(scheme) = call.scheme().filter(|scheme| !verified.judges_scheme(scheme)) {
+        return Err(AuthorizeError::Scheme { scheme: scheme.to_owned() });
+    }
+    Ok(())
+}
+
+/// A call-bound presentation is for one call, exactly.
+pub(crate) fn refuse_other_call(
+    verified: &VerifiedCapability,
+    call: &Call,
+) -> Result<(), AuthorizeError> {
+    match verified.presentation().digest.is_some_and(|digest| digest != call.digest()) {
+        true => Err(AuthorizeError::OtherCall),
+        false => Ok(()),
+    }
+}
+
+pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
+    let hop = chain.hops.iter().find(|hop| hop.signer.is_none()).map(|hop| hop.index);
+    let last = chain.presentation.iter().find(|last| last.signer.is_none()).map(|last| last.index);
+    hop.or(last)
+}
+
+/// Before a check is evaluated: the bound of the work, over all that it can see. What the rules of the
+/// policies derived is among it, for agents choose the arguments from which they derive.
+pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
+    let sizes = sizes_of(world.facts().cloned().collect(), &world.symbols)?;
+    match cost::bound(blocks, &sizes) {
+        cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
+        _ => Ok(()),
+    }
+}

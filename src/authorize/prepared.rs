@@ -1,0 +1,236 @@
+//! Prepared: what do all decisions about one token by one set of policies have in common?
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use biscuit_auth::builder::{self, Convert};
+use biscuit_auth::datalog::{Check, Fact, SymbolTable};
+use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
+
+use crate::authorize::AuthorizeError;
+use crate::authorize::facts::{Asked, Presented};
+use crate::authorize::relevant::{Relevant, RelevantByOperation};
+#[cfg(feature = "http")]
+use crate::call::Call;
+use crate::datalog::{Base, VERIFIER};
+use crate::policy::Policy;
+use crate::profile::MAX_COST;
+use crate::profile::cost::{self, Sizes};
+use crate::profile::shape::ShapedBlock;
+use crate::verify::VerifiedCapability;
+
+/// What all decisions about one token by one set of policies have in common.
+pub(crate) struct Prepared {
+    policy: String,
+    pub(crate) base: Arc<Base>,
+    /// The blocks' checks, with the number of their block and of themselves.
+    pub(crate) checks: Vec<(usize, usize, Check)>,
+    /// Which policies can matter to which operation.
+    relevant: RelevantByOperation,
+    /// The upper bound of the checks' work with all that [`ROOM`] has room for.
+    cost: u64,
+}
+
+/// How much work may be done on a thread for which others wait: some 0.2 milliseconds.
+#[cfg(feature = "http")]
+const QUICK: u64 = 5000;
+
+/// Whether a call by this token is decided quickly: it has been prepared, its checks are cheap, the call
+/// is small, and the policies are few and derive nothing.
+#[cfg(feature = "http")]
+pub(crate) fn is_quick(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> bool {
+    let cheap = |prepared: Arc<Prepared>| prepared.cost <= QUICK;
+    policy.is_quick()
+        && call.is_small()
+        && verified.prepared().by(policy.digest()).is_some_and(cheap)
+}
+
+/// What a call commonly adds to the facts: how many of each name, and how many values and bytes each has at the
+/// most. Within it, the cost of a token's checks is known before the call is.
+const ROOM: [(&str, u64, u64, u64); 7] = [
+    ("time", 1, 1, 0),
+    ("operation", 1, 1, 256),
+    ("granted", 1, 1, 256),
+    ("tool", 1, 1, 128),
+    ("resource", 1, 1, 1024),
+    ("call", 1, 1, 32),
+    ("arg", 16, 16, 1024),
+];
+
+impl Prepared {
+    /// The policies, of the set with which it was prepared, that can matter to a call.
+    pub(super) fn relevant(&self, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
+        self.relevant.to(&self.base, policy, call)
+    }
+
+    pub(super) fn has_room_for(&self, facts: &[builder::Fact]) -> bool {
+        let fits = |name: &str, most: u64, values: u64, bytes: u64| {
+            let mut count = 0;
+            let named = facts.iter().filter(|fact| fact.predicate.name == name);
+            named.inspect(|_| count += 1).all(|fact| {
+                fact.predicate.terms.iter().all(|term| {
+                    let (has_values, has_bytes) = cost::values_and_bytes(term);
+                    has_values <= values && has_bytes <= bytes
+                })
+            }) && count <= most
+        };
+        self.cost <= MAX_COST
+            && ROOM.iter().all(|(name, most, values, bytes)| fits(name, *most, *values, *bytes))
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// For the last few sets of policies by which a token was decided.
+#[derive(Debug, Default)]
+pub(crate) struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
+
+/// How many those are: the set that decides and a candidate beside it.
+const SETS: usize = 2;
+
+impl PreparedSets {
+    fn by(&self, digest: &str) -> Option<Arc<Prepared>> {
+        let sets = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sets.iter().find(|prepared| prepared.policy == digest).map(Arc::clone)
+    }
+
+    /// Keeps it in the place of the oldest.
+    fn keep(&self, prepared: &Arc<Prepared>) {
+        let mut sets = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Several may have prepared the same at once.
+        if sets.iter().any(|known| known.policy == prepared.policy) {
+            return;
+        }
+        if sets.len() >= SETS {
+            sets.remove(0);
+        }
+        sets.push(Arc::clone(prepared));
+    }
+}
+
+/// Brings token and policies together, once for each token and set.
+pub(crate) fn prepare(
+    verified: &VerifiedCapability,
+    policy: &Policy,
+) -> Result<Arc<Prepared>, AuthorizeError> {
+    if let Some(prepared) = verified.prepared().by(policy.digest()) {
+        return Ok(prepared);
+    }
+    let mut base = Base::new(policy.symbols.clone());
+    let blocks = &verified.capability().shaped().blocks;
+    let checks = load(&mut base, blocks, &Presented::of(verified).facts())?;
+    for fact in &policy.facts {
+        base.add(VERIFIER, fact.clone());
+    }
+    let mut sizes = sizes_of(base.facts().cloned().collect(), base.symbols())?;
+    for (name, count, values, bytes) in ROOM {
+        sizes.add_room(name, count, values, bytes);
+    }
+    let cost = cost::bound(blocks, &sizes);
+    let policy = policy.digest().to_owned();
+    let prepared = Arc::new(Prepared {
+        policy,
+        base: Arc::new(base),
+        checks,
+        relevant: RelevantByOperation::default(),
+        cost,
+    });
+    verified.prepared().keep(&prepared);
+    Ok(prepared)
+}
+
+pub(super) fn sizes_of(facts: Vec<Fact>, symbols: &SymbolTable) -> Result<Sizes, AuthorizeError> {
+    let mut sizes = Sizes::default();
+    for fact in &facts {
+        let fact = builder::Fact::convert_from(fact, symbols);
+        sizes.add(&fact.map_err(|_| unreadable("a fact"))?);
+    }
+    Ok(sizes)
+}
+
+/// Puts what the verifier and the blocks say into the base, and returns the blocks' checks with the
+/// number of their block and of themselves.
+fn load(
+    base: &mut Base,
+    blocks: &[ShapedBlock],
+    ambient: &[builder::Fact],
+) -> Result<Vec<(usize, usize, Check)>, AuthorizeError> {
+    let unreadable = |_| unreadable("the token");
+    let mut keys = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let Some((key, _)) = block.external else { continue };
+        let number = keys.iter().position(|known| *known == key).unwrap_or(keys.len());
+        if number == keys.len() {
+            keys.push(key);
+            if let Ok(key) = key.to_biscuit() {
+                builder::Scope::PublicKey(key).convert(base.symbols());
+            }
+        }
+        base.signed(number, index);
+    }
+    for fact in ambient {
+        let fact = fact.convert(base.symbols());
+        base.add(VERIFIER, fact);
+    }
+    let mut checks = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        for fact in &block.content.facts {
+            let fact = proto_fact_to_token_fact(fact).map_err(unreadable)?;
+            let fact = builder::Fact::translate(&fact, &block.symbols, base.symbols());
+            base.add(index, fact.map_err(unreadable)?);
+        }
+        let version = block.content.version.unwrap_or_default();
+        for (number, check) in block.content.checks.iter().enumerate() {
+            let check = proto_check_to_token_check(check, version).map_err(unreadable)?;
+            let check = builder::Check::translate(&check, &block.symbols, base.symbols());
+            checks.push((index, number + 1, check.map_err(unreadable)?));
+        }
+    }
+    Ok(checks)
+}
+
+fn unreadable(what: &str) -> AuthorizeError {
+    AuthorizeError::NotEvaluable { place: what.to_owned(), block: Some(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorize::authorize;
+    use crate::revocation::RevocationUnchecked;
+    use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+
+    #[test]
+    fn the_last_two_sets_are_remembered_and_each_decides_by_itself() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let token = issuer.mint(grant, now).unwrap();
+        let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
+        let roots = RootKeys::of(issuer.public());
+        let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
+        let verified = verifier.verify(bearer.bearer(), now).unwrap();
+        let call = Call::tool("search").unwrap();
+        let sets = ["allow if depth(0);", "allow if depth(1);", "allow if true;"]
+            .map(|text| Policy::parse("p.datalog", text).unwrap());
+        let known = || {
+            let known = |policy: &Policy| verified.prepared().by(policy.digest()).is_some();
+            [known(&sets[0]), known(&sets[1]), known(&sets[2])]
+        };
+        for (set, allows, remembered) in [
+            (0, true, [true, false, false]),
+            (1, false, [true, true, false]),
+            (0, true, [true, true, false]),
+            (2, true, [false, true, true]),
+            (1, false, [false, true, true]),
+            (0, true, [true, false, true]),
+        ] {
+            assert_eq!(authorize(&verified, &sets[set], &call).is_ok(), allows);
+            assert_eq!(known(), remembered, "after {set}");
+        }
+    }
+}

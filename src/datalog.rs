@@ -2,7 +2,7 @@
 //!
 //! The matching is Biscuit's; the loop around it is not. Biscuit stops at the first match in hash
 //! order, so that a query which errs for one fact and holds for another answers at random, and looks
-//! at its limits only between queries. Here all matches are looked at, an error anywhere is an error,
+//! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
 use std::cell::{Cell, OnceCell};
@@ -11,15 +11,17 @@ use std::sync::Arc;
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{
-    Check, CombineIt, Fact, MatchedVariables, Origin, Predicate, Rule, SymbolTable,
+    Check, CombineIt, Expression, Fact, MatchedVariables, Origin, Predicate, Rule, SymbolTable,
     TemporarySymbolTable, Term, TrustedOrigins,
 };
 
+use crate::function::functions;
+
 /// How many facts may be touched in one decision: some ten milliseconds.
-const FACT_BUDGET: u64 = 1_000_000;
+pub(crate) const FACT_BUDGET: u64 = 1_000_000;
 
 /// How many facts a policy's rules may derive.
-const MAX_DERIVED_FACTS: usize = 1000;
+pub(crate) const MAX_DERIVED_FACTS: usize = 1000;
 
 /// How often a policy's rules are applied to what they derived.
 const MAX_ITERATIONS: usize = 100;
@@ -74,6 +76,10 @@ impl Base {
         &mut self.symbols
     }
 
+    pub(crate) fn words(&self) -> &SymbolTable {
+        &self.symbols
+    }
+
     /// Says that the key of this number signed a block.
     pub(crate) fn signed(&mut self, key: usize, block: usize) {
         self.signed_by.entry(key).or_default().push(block);
@@ -92,6 +98,14 @@ pub(crate) struct Matches {
     pub(crate) some: bool,
     /// There are matches, and each makes every expression true.
     pub(crate) all: bool,
+}
+
+/// One way to match a query's predicates.
+pub(crate) struct Candidate {
+    /// What the variables stand for.
+    pub(crate) variables: HashMap<u32, Term>,
+    /// Whether each expression is true; `None` where it cannot be evaluated.
+    pub(crate) held: Vec<Option<bool>>,
 }
 
 impl World {
@@ -151,31 +165,40 @@ impl World {
         Err(EvaluationError::Exhausted)
     }
 
-    /// Whether a check made by `block` holds. Every alternative is looked at.
+    /// Whether a check made by `block` holds. One alternative that holds suffices, whatever the others come to; where
+    /// none does, one that cannot be evaluated leaves the whole without an answer.
     ///
     /// `reject if A or B` rejects if either matches. Biscuit's own engine takes it to hold as soon as
     /// one of them does not match, which nobody who writes it means; here it is the stricter reading.
     pub(crate) fn holds(&self, check: &Check, block: usize) -> Result<bool, EvaluationError> {
-        let (mut some, mut all) = (false, false);
-        for query in &check.queries {
-            let matches = self.matches(query, block)?;
-            some |= matches.some;
-            all |= matches.all;
-        }
-        Ok(match check.kind {
-            CheckKind::One => some,
-            CheckKind::All => all,
-            CheckKind::Reject => !some,
-        })
+        let found = self.any(&check.queries, block, |matches| match check.kind {
+            CheckKind::One | CheckKind::Reject => matches.some,
+            CheckKind::All => matches.all,
+        })?;
+        Ok(found != (check.kind == CheckKind::Reject))
     }
 
     /// Whether a query of the verifier's policies has a match.
     pub(crate) fn matches_any(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
-        let mut found = false;
+        self.any(queries, VERIFIER, |matches| matches.some)
+    }
+
+    fn any(
+        &self,
+        queries: &[Rule],
+        block: usize,
+        holds: impl Fn(&Matches) -> bool,
+    ) -> Result<bool, EvaluationError> {
+        let mut failed = false;
         for query in queries {
-            found |= self.matches(query, VERIFIER)?.some;
+            match self.matches(query, block) {
+                Ok(matches) if holds(&matches) => return Ok(true),
+                Ok(_) => {}
+                Err(EvaluationError::Failed) => failed = true,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(found)
+        if failed { Err(EvaluationError::Failed) } else { Ok(false) }
     }
 
     pub(crate) fn matches(&self, query: &Rule, block: usize) -> Result<Matches, EvaluationError> {
@@ -185,6 +208,32 @@ impl World {
             held += usize::from(holds);
         })?;
         Ok(Matches { any: count > 0, some: held > 0, all: count > 0 && held == count })
+    }
+
+    /// All ways to match a query's predicates, at most `most` of them, with what becomes of every expression.
+    pub(crate) fn candidates(
+        &self,
+        query: &Rule,
+        block: usize,
+        most: usize,
+    ) -> Result<Vec<Candidate>, EvaluationError> {
+        let mut found = Vec::new();
+        self.each_binding(query, block, |_, variables| {
+            if found.len() < most {
+                let held = |expression| self.value_of(expression, variables);
+                let held = query.expressions.iter().map(held).collect();
+                found.push(Candidate { variables: variables.clone(), held });
+            }
+        })?;
+        Ok(found)
+    }
+
+    fn value_of(&self, expression: &Expression, variables: &HashMap<u32, Term>) -> Option<bool> {
+        let mut symbols = TemporarySymbolTable::new(&self.symbols);
+        match expression.evaluate(variables, &mut symbols, functions()) {
+            Ok(Term::Bool(held)) => Some(held),
+            _ => None,
+        }
     }
 
     fn each_match(
@@ -200,22 +249,33 @@ impl World {
         })
     }
 
-    fn each_candidate(
+    /// Shows every match of a query's predicates, and whether its expressions hold for it.
+    pub(crate) fn each_candidate(
         &self,
         rule: &Rule,
         block: usize,
         mut see: impl FnMut(Origin, &HashMap<u32, Term>, bool),
     ) -> Result<(), EvaluationError> {
+        let mut failed = false;
+        self.each_binding(rule, block, |origin, variables| {
+            match self.expressions_hold(rule, variables) {
+                Ok(holds) => see(origin, variables, holds),
+                Err(_) => failed = true,
+            }
+        })?;
+        if failed { Err(EvaluationError::Failed) } else { Ok(()) }
+    }
+
+    fn each_binding(
+        &self,
+        rule: &Rule,
+        block: usize,
+        mut see: impl FnMut(Origin, &HashMap<u32, Term>),
+    ) -> Result<(), EvaluationError> {
         let trusts = || {
             let default = TrustedOrigins::default();
             TrustedOrigins::from_scopes(&rule.scopes, &default, block, &self.base.signed_by)
         };
-        let mut failed = false;
-        let mut candidate =
-            |origin, variables: &HashMap<u32, Term>| match self.expressions_hold(rule, variables) {
-                Ok(holds) => see(origin, variables, holds),
-                Err(_) => failed = true,
-            };
         match rule.body.as_slice() {
             // Most queries ask for one fact, for which no combinations need to be made.
             [predicate] => {
@@ -225,7 +285,7 @@ impl World {
                         && trusted.get_or_init(&trusts).contains(origin)
                         && bind(predicate, fact, &mut variables)
                     {
-                        candidate(origin.clone(), &variables);
+                        see(origin.clone(), &variables);
                     }
                 }
             }
@@ -234,13 +294,12 @@ impl World {
                 let visible = self.all().filter(|(origin, _)| trusted.contains(origin));
                 let facts = Metered { facts: visible, touched: &self.touched };
                 let candidates = CombineIt::new(variables_of(rule), body, facts, &self.symbols);
-                candidates.for_each(|(origin, variables)| candidate(origin, &variables));
+                candidates.for_each(|(origin, variables)| see(origin, &variables));
             }
         }
-        match (self.touched.get() > FACT_BUDGET, failed) {
-            (true, _) => Err(EvaluationError::Exhausted),
-            (false, true) => Err(EvaluationError::Failed),
-            (false, false) => Ok(()),
+        match self.touched.get() > FACT_BUDGET {
+            true => Err(EvaluationError::Exhausted),
+            false => Ok(()),
         }
     }
 
@@ -250,9 +309,8 @@ impl World {
         variables: &HashMap<u32, Term>,
     ) -> Result<bool, EvaluationError> {
         let mut symbols = TemporarySymbolTable::new(&self.symbols);
-        let functions = HashMap::new();
         for expression in &rule.expressions {
-            match expression.evaluate(variables, &mut symbols, &functions) {
+            match expression.evaluate(variables, &mut symbols, functions()) {
                 Ok(Term::Bool(true)) => {}
                 Ok(Term::Bool(false)) => return Ok(false),
                 Ok(_) | Err(_) => return Err(EvaluationError::Failed),

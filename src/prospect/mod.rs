@@ -3,19 +3,21 @@
 //! For lists of what an agent may use. It evaluates what [`authorize`](mod@crate::authorize) does, with a third
 //! answer for whatever rests on arguments, and never says no to what could be allowed with some.
 
-use std::collections::HashSet;
+mod foresee;
 
-use biscuit_auth::builder::{CheckKind, Convert};
-use biscuit_auth::datalog::{Check, Expression, Op, Rule, SymbolTable, Term};
+use biscuit_auth::builder::CheckKind;
+use biscuit_auth::datalog::{Check, Rule};
 
-use crate::authorize::{
-    ARGUMENT_PREDICATES, AuthorizeError, call_facts, prepare, refuse_uncovered,
-};
+use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
+use crate::authorize::unknown::Unknown;
+use crate::authorize::{AuthorizeError, assert_all, prepare, refuse_uncovered};
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::Policy;
 use crate::verify::VerifiedCapability;
+
+pub(crate) use foresee::{Foreseen, foresee};
 
 /// What may become of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +75,7 @@ fn evaluate(
     refuse_uncovered(verified, call)?;
     let prepared = prepare(verified, policy)?;
     let mut world = World::over(&prepared.base);
-    for fact in call_facts(verified, call) {
-        let fact = fact.convert(&mut world.symbols);
-        world.add(VERIFIER, fact);
-    }
+    assert_all(&mut world, &Asked::of(verified, call).facts());
     // Which resource it will be is an argument, too, where none is named.
     let any_resource = call.resource_uri().is_none() && call.operation().is_about_resources();
     let resource = any_resource.then_some("resource");
@@ -108,63 +107,6 @@ fn evaluate(
     Ok(outcome.and(allowed))
 }
 
-/// The predicates whose facts depend on arguments, by the numbers of their names.
-struct Unknown(HashSet<u64>);
-
-impl Unknown {
-    /// Arguments, and all that the policies' rules derive from them.
-    fn of<'a>(
-        names: impl Iterator<Item = &'a str>,
-        rules: &[Rule],
-        symbols: &mut SymbolTable,
-    ) -> Unknown {
-        let mut unknown = Unknown(names.map(|name| symbols.insert(name)).collect());
-        loop {
-            let tainted = rules.iter().filter(|rule| unknown.touches(rule));
-            let heads: Vec<u64> = tainted.map(|rule| rule.head.name).collect();
-            let before = unknown.0.len();
-            unknown.0.extend(heads);
-            if unknown.0.len() == before {
-                return unknown;
-            }
-        }
-    }
-
-    fn touches(&self, rule: &Rule) -> bool {
-        rule.body.iter().any(|predicate| self.0.contains(&predicate.name))
-    }
-
-    /// The query without what depends on arguments: it matches wherever the whole could.
-    fn known_part(&self, query: &Rule) -> Rule {
-        let mut part = query.clone();
-        part.body.retain(|predicate| !self.0.contains(&predicate.name));
-        let bound: HashSet<u32> = part
-            .body
-            .iter()
-            .flat_map(|predicate| &predicate.terms)
-            .filter_map(|term| match term {
-                Term::Variable(name) => Some(*name),
-                _ => None,
-            })
-            .collect();
-        part.expressions.retain(|expression| is_bound(expression, &bound));
-        part
-    }
-}
-
-/// Whether an expression rests on these variables alone. The parameters of its closures count as others,
-/// which only takes more expressions out.
-fn is_bound(expression: &Expression, variables: &HashSet<u32>) -> bool {
-    fn all_bound(ops: &[Op], variables: &HashSet<u32>) -> bool {
-        ops.iter().all(|op| match op {
-            Op::Value(Term::Variable(name)) => variables.contains(name),
-            Op::Closure(_, ops) => all_bound(ops, variables),
-            _ => true,
-        })
-    }
-    all_bound(&expression.ops, variables)
-}
-
 /// The world, as far as it is known.
 struct View<'a> {
     world: &'a World,
@@ -179,23 +121,36 @@ struct Known {
 
 impl View<'_> {
     fn holds(&self, check: &Check, block: usize) -> Result<Prospect, EvaluationError> {
-        let (mut some, mut all) = (Prospect::Denied, Prospect::Denied);
-        for query in &check.queries {
-            let known = self.matches(query, block)?;
-            some = some.or(known.some);
-            all = all.or(known.all);
-        }
-        Ok(match check.kind {
-            CheckKind::One => some,
-            CheckKind::All => all,
-            CheckKind::Reject => some.not(),
-        })
+        let found = self.any(&check.queries, block, |known| match check.kind {
+            CheckKind::One | CheckKind::Reject => known.some,
+            CheckKind::All => known.all,
+        })?;
+        Ok(if check.kind == CheckKind::Reject { found.not() } else { found })
     }
 
     fn matches_any(&self, queries: &[Rule]) -> Result<Prospect, EvaluationError> {
-        queries.iter().try_fold(Prospect::Denied, |found, query| {
-            Ok(found.or(self.matches(query, VERIFIER)?.some))
-        })
+        self.any(queries, VERIFIER, |known| known.some)
+    }
+
+    /// As [`World::holds`] has it: an alternative that cannot be evaluated counts where no other holds.
+    fn any(
+        &self,
+        queries: &[Rule],
+        block: usize,
+        holds: impl Fn(Known) -> Prospect,
+    ) -> Result<Prospect, EvaluationError> {
+        let (mut found, mut failed) = (Prospect::Denied, false);
+        for query in queries {
+            match self.matches(query, block) {
+                Ok(known) => found = found.or(holds(known)),
+                Err(EvaluationError::Failed) => failed = true,
+                Err(error) => return Err(error),
+            }
+        }
+        match (found, failed) {
+            (Prospect::Denied, true) => Err(EvaluationError::Failed),
+            (found, _) => Ok(found),
+        }
     }
 
     fn matches(&self, query: &Rule, block: usize) -> Result<Known, EvaluationError> {

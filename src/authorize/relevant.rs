@@ -1,0 +1,171 @@
+//! Relevant: which policies can still matter, once token and operation are known?
+//!
+//! Of two hundred policies, most are about another tool or another role. Which those are is found out once for
+//! each token and operation; a decision then asks the others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use biscuit_auth::builder::CheckKind;
+use biscuit_auth::datalog::{Check, Rule};
+
+use crate::authorize::assert_all;
+use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
+use crate::authorize::unknown::Unknown;
+use crate::datalog::{Base, VERIFIER, World};
+use crate::policy::Policy;
+
+/// The operations of one token that are remembered. Agents use few tools; who goes through more has each found
+/// out anew.
+const MAX_OPERATIONS: usize = 64;
+
+/// What is not known before the call is there, besides its arguments.
+const OF_THE_CALL: [&str; 2] = ["time", "resource"];
+
+/// The policies that can matter, by their number in the set.
+#[derive(Debug, Default)]
+pub(crate) struct Relevant {
+    /// Checks that are to be asked, or that fail whatever the call.
+    pub(crate) checks: Vec<(usize, Answer)>,
+    /// Denials that are to be asked, or that match whatever the call.
+    pub(crate) denies: Vec<(usize, Answer)>,
+    /// The same of what allows.
+    pub(crate) allows: Vec<(usize, Answer)>,
+}
+
+/// What is known of a policy that can matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing: it must be asked.
+    Ask,
+    /// It matches (a check: fails), whatever the call.
+    Certain,
+}
+
+/// What is known of a query.
+enum Known {
+    /// It has no match and no error, whatever the call.
+    Nothing,
+    /// It has this, exactly.
+    Exactly {
+        some: bool,
+        all: bool,
+    },
+    Open,
+}
+
+impl Relevant {
+    /// All policies, each to be asked.
+    pub(crate) fn all(policy: &Policy) -> Relevant {
+        let ask = |count: usize| (0..count).map(|index| (index, Answer::Ask)).collect();
+        Relevant {
+            checks: ask(policy.checks.len()),
+            denies: ask(policy.denies.len()),
+            allows: ask(policy.allows.len()),
+        }
+    }
+
+    /// Those that can matter to calls like this one: of its operation, by the token of `base`.
+    fn of(base: &Arc<Base>, policy: &Policy, call: &Asked<'_>) -> Relevant {
+        let mut world = World::over(base);
+        // Moment and resource are asserted, too, and no query that reads them is taken for known.
+        assert_all(&mut world, &call.facts());
+        let names = ARGUMENT_PREDICATES.into_iter().chain(OF_THE_CALL);
+        let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
+        let known_rules: Vec<Rule> =
+            policy.rules.iter().filter(|rule| !unknown.touches(rule)).cloned().collect();
+        if world.derive(&known_rules).is_err() {
+            return Relevant::all(policy);
+        }
+        let view = View { world, unknown };
+        let checks = policy.checks.iter().map(|(_, check)| view.check(check));
+        let denies = policy.denies.iter().map(|(_, queries)| view.matches(queries));
+        let allows = policy.allows.iter().map(|(_, queries)| view.matches(queries));
+        Relevant { checks: numbered(checks), denies: numbered(denies), allows: numbered(allows) }
+    }
+}
+
+fn numbered(answers: impl Iterator<Item = Option<Answer>>) -> Vec<(usize, Answer)> {
+    answers.enumerate().filter_map(|(index, answer)| Some((index, answer?))).collect()
+}
+
+struct View {
+    world: World,
+    unknown: Unknown,
+}
+
+impl View {
+    /// What is known of a check; `None` if it holds, whatever the call.
+    fn check(&self, check: &Check) -> Option<Answer> {
+        let holds = |known: &Known| match (known, &check.kind) {
+            (Known::Exactly { some, .. }, CheckKind::One | CheckKind::Reject) => *some,
+            (Known::Exactly { all, .. }, CheckKind::All) => *all,
+            _ => false,
+        };
+        let found = self.any(&check.queries, holds);
+        match (found, check.kind == CheckKind::Reject) {
+            (Some(Answer::Certain), false) | (None, true) => None,
+            (None, false) | (Some(Answer::Certain), true) => Some(Answer::Certain),
+            (Some(Answer::Ask), _) => Some(Answer::Ask),
+        }
+    }
+
+    /// What is known of a policy; `None` if it does not match, whatever the call.
+    fn matches(&self, queries: &[Rule]) -> Option<Answer> {
+        self.any(queries, |known| matches!(known, Known::Exactly { some: true, .. }))
+    }
+
+    /// As [`World::matches_any`] has it: one alternative that holds suffices.
+    fn any(&self, queries: &[Rule], holds: impl Fn(&Known) -> bool) -> Option<Answer> {
+        let mut answer = None;
+        for query in queries {
+            let known = self.query(query);
+            if holds(&known) {
+                return Some(Answer::Certain);
+            }
+            if matches!(known, Known::Open) {
+                answer = Some(Answer::Ask);
+            }
+        }
+        answer
+    }
+
+    fn query(&self, query: &Rule) -> Known {
+        if !self.unknown.touches(query) {
+            return match self.world.matches(query, VERIFIER) {
+                Ok(matches) => Known::Exactly { some: matches.some, all: matches.all },
+                Err(_) => Known::Open,
+            };
+        }
+        let beginning = self.unknown.known_beginning(query);
+        if beginning.body.is_empty() {
+            return Known::Open;
+        }
+        match self.world.matches(&beginning, VERIFIER) {
+            Ok(matches) if !matches.some => Known::Nothing,
+            _ => Known::Open,
+        }
+    }
+}
+
+/// What is known for the operations of one token.
+#[derive(Debug, Default)]
+pub(super) struct RelevantByOperation(RwLock<HashMap<String, Arc<Relevant>>>);
+
+impl RelevantByOperation {
+    pub(super) fn to(&self, base: &Arc<Base>, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
+        let operation = call.operation.as_str();
+        let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(relevant) = known.get(operation) {
+            return Arc::clone(relevant);
+        }
+        drop(known);
+        let relevant = Arc::new(Relevant::of(base, policy, call));
+        let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if known.len() >= MAX_OPERATIONS {
+            known.clear();
+        }
+        known.insert(operation.to_owned(), Arc::clone(&relevant));
+        relevant
+    }
+}

@@ -18,7 +18,8 @@ fn causes_in(path: &str) -> BTreeSet<String> {
 fn the_page_lists_every_cause() {
     let guards = ["replayed", "ledger_unavailable", "inexact_call", "strange_task"];
     let mut causes = BTreeSet::from(guards.map(str::to_owned));
-    for path in ["src/profile/shape.rs", "src/verify/error.rs", "src/authorize.rs", "src/revoke.rs"]
+    for path in
+        ["src/profile/shape.rs", "src/verify/error.rs", "src/authorize/mod.rs", "src/revoke.rs"]
     {
         causes.extend(causes_in(path));
     }

@@ -5,8 +5,10 @@
 
 mod checkpoint;
 mod filter;
+mod kept;
 mod ocsf;
 mod proof;
+mod term;
 mod tree;
 mod verify;
 
@@ -25,6 +27,7 @@ use crate::verify::VerifiedCapability;
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey};
 pub(crate) use checkpoint::{CheckpointSigner, TreeHead};
 pub use filter::Filter;
+pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
 pub use ocsf::ocsf;
 pub use proof::{InclusionProof, ProofError};
 pub use tree::LeafHash;
@@ -95,7 +98,7 @@ pub enum AuditEvent {
 
 /// One decision: who, through whom and why, what, with which verdict and cause.
 ///
-/// Holds no token and no key: revocation ids stand for them. Of a token whose signatures do not hold,
+/// Holds no token and no private key: revocation ids stand for tokens. Of a token whose signatures do not hold,
 /// nothing is remembered but the cause, since nothing that it says need be true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -124,6 +127,27 @@ pub struct Decision {
     /// recorded each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unrecorded: u64,
+    /// What a candidate set of policies would have decided, if otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Box<CandidateDecision>>,
+    /// What policies saw of the call, if that is kept and they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<KeptRequest>>,
+}
+
+/// What a set of policies that is tried beside the one in force would have decided. It decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CandidateDecision {
+    /// Which set.
+    pub policy: String,
+    /// Its verdict.
+    #[serde(rename = "decision")]
+    pub verdict: Verdict,
+    /// The stable name of the cause; none for a call that it would allow.
+    pub cause: Option<String>,
+    /// The verdict in words.
+    pub message: String,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -221,6 +245,8 @@ impl Decision {
             chain,
             policy: policy.digest().to_owned(),
             unrecorded: 0,
+            candidate: None,
+            request: None,
         }
     }
 
@@ -363,7 +389,9 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
 pub const REPLAYED: &str = "replayed";
 
 /// The decision on a presentation that was accepted before.
-pub fn refused_as_replayed(decision: Decision, once: Once) -> Decision {
+pub fn refused_as_replayed(mut decision: Decision, once: Once) -> Decision {
+    // It is refused whatever policies say of it.
+    (decision.candidate, decision.request) = (None, None);
     decision.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
 }
 

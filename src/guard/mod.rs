@@ -1,29 +1,37 @@
 //! Guard: verify, authorize and audit in one call, whole or not at all.
 
 mod denial;
+mod rejections;
+mod shadow;
+mod weighed;
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, RwLock};
 
-use crate::audit::{AuditChain, Decision, Ledger, LedgerUnavailable, Once, Settlement};
-use crate::authorize::authorize;
+#[cfg(feature = "http")]
+use crate::audit::Settlement;
+use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, LedgerUnavailable};
 #[cfg(feature = "http")]
 use crate::authorize::is_quick;
+use crate::authorize::{AuthorizeError, authorize};
 use crate::call::Call;
-use crate::chain::{Chain, PresentationKind};
+use crate::chain::Chain;
+use crate::explain::{self, Explanation};
 use crate::policy::{Location, Policy};
 use crate::prospect::{self, Prospect};
 use crate::revocation::Revoking;
-use crate::revoke::{self, RevocationRequest};
+use crate::revoke::{self, RevocationRequest, RevokeError};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability, Verifier};
 
-pub use denial::{Denial, Refusal};
+pub(crate) use weighed::Weighed;
+use weighed::once;
 
-/// How many bearers that do not hold are recorded in a second, of those without a valid signature and of the
-/// others each; the rest are counted, and the next record says how many. Whoever sends them by the thousand must
-/// not fill the disk.
-pub const MAX_REJECTIONS_RECORDED: u32 = 100;
+pub use denial::{Denial, Refusal};
+pub use rejections::MAX_REJECTIONS_RECORDED;
+use rejections::Rejections;
+use shadow::Shadow;
+pub use shadow::ShadowCounts;
 
 /// What records call a bearer's admission ([`Guard::admit`]).
 const ADMISSION: &str = "admission";
@@ -49,45 +57,57 @@ const ADMISSION: &str = "admission";
 /// ```
 pub struct Guard {
     verifier: Verifier,
-    policy: Policy,
+    sets: RwLock<Sets>,
+    shadow: Shadow,
+    kept: Option<Kept>,
     ledger: Option<Box<dyn Ledger>>,
     /// Of bearers without a valid signature, and of the others.
     rejections: [Mutex<Rejections>; 2],
 }
 
-/// Bearers that were refused in one second.
-#[derive(Debug, Default)]
-struct Rejections {
-    second: Timestamp,
-    recorded: u32,
-    unrecorded: u64,
-}
-
-impl Rejections {
-    /// Whether this one is recorded, and with how many that were not.
-    fn count(&mut self, now: Timestamp) -> Option<u64> {
-        if self.second != now {
-            (self.second, self.recorded) = (now, 0);
-        }
-        if self.recorded >= MAX_REJECTIONS_RECORDED {
-            self.unrecorded += 1;
-            return None;
-        }
-        self.recorded += 1;
-        Some(std::mem::take(&mut self.unrecorded))
-    }
+/// The policies of one moment.
+#[derive(Debug, Clone)]
+struct Sets {
+    /// What decides.
+    live: Arc<Policy>,
+    /// What is tried beside it.
+    candidate: Option<Arc<Policy>>,
 }
 
 impl Guard {
     /// A guard that records every decision in `ledger` before it answers.
-    pub fn new(verifier: Verifier, policy: Policy, ledger: impl Ledger + 'static) -> Guard {
-        let rejections = Default::default();
-        Guard { verifier, policy, ledger: Some(Box::new(ledger)), rejections }
+    pub fn new(
+        verifier: Verifier,
+        policy: impl Into<Arc<Policy>>,
+        ledger: impl Ledger + 'static,
+    ) -> Guard {
+        Guard { ledger: Some(Box::new(ledger)), ..Guard::unrecorded(verifier, policy) }
     }
 
     /// A guard that records nothing and accepts a call-bound presentation as often as it comes.
-    pub fn unrecorded(verifier: Verifier, policy: Policy) -> Guard {
-        Guard { verifier, policy, ledger: None, rejections: Default::default() }
+    pub fn unrecorded(verifier: Verifier, policy: impl Into<Arc<Policy>>) -> Guard {
+        Guard {
+            verifier,
+            sets: RwLock::new(Sets { live: policy.into(), candidate: None }),
+            shadow: Shadow::default(),
+            kept: None,
+            ledger: None,
+            rejections: Default::default(),
+        }
+    }
+
+    /// Tries a candidate set of policies: whatever reaches the policies is decided by both, the one in force
+    /// answers, and where the candidate would decide otherwise the record says so.
+    pub fn shadowed_by(self, candidate: impl Into<Arc<Policy>>) -> Guard {
+        self.replace_candidate(Some(candidate.into()));
+        self
+    }
+
+    /// Has records keep what policies saw of each call that reached them, so that other policies can decide
+    /// it again ([`replay`](crate::replay)). Arguments can hold personal data.
+    pub fn keep_requests(mut self, kept: Kept) -> Guard {
+        self.kept = Some(kept);
+        self
     }
 
     /// What it verifies with.
@@ -95,9 +115,38 @@ impl Guard {
         &self.verifier
     }
 
-    /// What it decides by.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// What it decides by now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.sets().live
+    }
+
+    /// Decides by other policies from now on; returns the ones before. A decision that has begun ends by
+    /// those with which it began, and every record says which they were.
+    pub fn replace_policy(&self, policy: impl Into<Arc<Policy>>) -> Arc<Policy> {
+        let policy = policy.into();
+        let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::replace(&mut sets.live, policy)
+    }
+
+    /// The candidate that is tried beside them.
+    pub fn candidate(&self) -> Option<Arc<Policy>> {
+        self.sets().candidate
+    }
+
+    /// Tries another candidate from now on, or none; returns the one before.
+    pub fn replace_candidate(&self, candidate: Option<Arc<Policy>>) -> Option<Arc<Policy>> {
+        let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::replace(&mut sets.candidate, candidate)
+    }
+
+    /// What came of the candidates so far.
+    pub fn shadow_counts(&self) -> ShadowCounts {
+        self.shadow.counts()
+    }
+
+    /// The policies for one decision, from its beginning to its end.
+    fn sets(&self) -> Sets {
+        self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
     /// Decides whether the bearer may do `call`, as of `now`.
@@ -108,6 +157,29 @@ impl Guard {
     /// but of bearers that do not hold only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
         self.settle(self.weigh(bearer, call, now))
+    }
+
+    /// Like [`Guard::check`], and explains the decision to the people who run the server. The explanation names
+    /// policies and shows arguments: it is not for the caller.
+    pub fn check_explained(
+        &self,
+        bearer: &str,
+        call: &Call,
+        now: Timestamp,
+    ) -> (Result<Permit, Denial>, Explanation) {
+        let explanation = self.explain(bearer, call, now);
+        match self.check(bearer, call, now) {
+            Ok(permit) => (Ok(permit), explanation),
+            Err(denial) => {
+                let explanation = explanation.concluded(&denial);
+                (Err(denial), explanation)
+            }
+        }
+    }
+
+    /// Why [`Guard::check`] would decide as it would, as of `now`. Nothing is recorded and no presentation is used up.
+    pub fn explain(&self, bearer: &str, call: &Call, now: Timestamp) -> Explanation {
+        explain::explain(&self.verifier, &self.policy(), bearer, call, now)
     }
 
     /// Like [`Guard::check`], of a capability that was verified before: all that can have changed since is
@@ -125,7 +197,10 @@ impl Guard {
     /// a thread which others wait for.
     #[cfg(feature = "http")]
     pub(crate) fn is_quick(&self, verified: &VerifiedCapability, call: &Call) -> bool {
-        self.settles_later() && is_quick(verified, &self.policy, call)
+        // Should the policies be exchanged before it is weighed, one decision takes a little longer there.
+        let sets = self.sets();
+        let quick = |policy: &Arc<Policy>| is_quick(verified, policy, call);
+        self.settles_later() && quick(&sets.live) && sets.candidate.as_ref().is_none_or(quick)
     }
 
     /// Whether recording comes back at once.
@@ -154,9 +229,14 @@ impl Guard {
     }
 
     fn weigh_verified(&self, verified: VerifiedCapability, call: &Call, now: Timestamp) -> Weighed {
-        let decision =
-            Decision::allowed(Some(AuditChain::from(&verified)), call, &self.policy, now);
-        match authorize(&verified, &self.policy, call) {
+        let sets = self.sets();
+        let mut decision =
+            Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
+        let decided = authorize(&verified, &sets.live, call);
+        if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
+            self.note(&mut decision, &sets, &verified, call, decided.as_ref().err());
+        }
+        match decided {
             Ok(allowed) => Weighed {
                 decision: Some(decision),
                 once: once(&verified),
@@ -165,6 +245,20 @@ impl Guard {
             },
             Err(error) => Weighed::refused(decision, Some(verified), error.into()),
         }
+    }
+
+    /// Adds to a decision of the policies what a candidate says of it and what is kept of the request.
+    fn note(
+        &self,
+        decision: &mut Decision,
+        sets: &Sets,
+        verified: &VerifiedCapability,
+        call: &Call,
+        live: Option<&AuthorizeError>,
+    ) {
+        decision.candidate = self.shadow.compare(sets, verified, call, live);
+        let kept = self.kept.map(|kept| Box::new(KeptRequest::of(verified, call, kept)));
+        decision.request = kept;
     }
 
     /// What is recorded of a bearer that does not hold.
@@ -183,7 +277,7 @@ impl Guard {
                 outcome: Err(error.into()),
             };
         };
-        let mut decision = Decision::allowed(chain, call, &self.policy, now);
+        let mut decision = Decision::allowed(chain, call, &self.policy(), now);
         decision.unrecorded = unrecorded;
         Weighed::refused(decision, None, error.into())
     }
@@ -258,7 +352,7 @@ impl Guard {
             Err(error) => return Weighed::unrecorded(error.into()),
         };
         let chain = Some(AuditChain::from(verified));
-        let mut decision = Decision::allowed(chain, &admission, &self.policy, now);
+        let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
         decision.operation = what.to_owned();
         Weighed::refused(decision, Some(verified.clone()), denial)
     }
@@ -266,7 +360,7 @@ impl Guard {
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
     /// recorded; the call is to be checked all the same.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
-        prospect::prospect(verified, &self.policy, call)
+        prospect::prospect(verified, &self.policy(), call)
     }
 
     /// Decides whether the bearer may revoke what it asks for, as of `now`: anything with the scope
@@ -284,9 +378,20 @@ impl Guard {
     ) -> Result<Revoking, Denial> {
         let call = request.call();
         let verified = self.verify(bearer, call, now)?;
-        let decision =
-            Decision::allowed(Some(AuditChain::from(&verified)), call, &self.policy, now);
-        let weighed = match revoke::allow(&verified, &self.verifier, &self.policy, request) {
+        let sets = self.sets();
+        let mut decision =
+            Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
+        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request);
+        match &decided {
+            Ok(at) if !revoke::is_delegators_rule(at) => {
+                self.note(&mut decision, &sets, &verified, call, None);
+            }
+            Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
+                self.note(&mut decision, &sets, &verified, call, Some(error));
+            }
+            _ => {}
+        }
+        let weighed = match decided {
             Ok(at) => Weighed {
                 decision: Some(decision),
                 once: once(&verified),
@@ -316,70 +421,15 @@ impl Guard {
     }
 }
 
-/// A decision before it is recorded: the answer that will be given if it is.
-#[derive(Debug)]
-pub(crate) struct Weighed {
-    /// What is recorded; nothing, of a forgery too many.
-    decision: Option<Decision>,
-    once: Option<Once>,
-    verified: Option<VerifiedCapability>,
-    outcome: Result<Location, Denial>,
-}
-
-impl Weighed {
-    #[cfg(feature = "mcp")]
-    fn unrecorded(denial: Denial) -> Weighed {
-        Weighed { decision: None, once: None, verified: None, outcome: Err(denial) }
-    }
-
-    fn refused(
-        decision: Decision,
-        verified: Option<VerifiedCapability>,
-        denial: Denial,
-    ) -> Weighed {
-        let refusal = denial.refusal();
-        let decision =
-            decision.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
-        Weighed { decision: Some(decision), once: None, verified, outcome: Err(denial) }
-    }
-
-    fn conclude(
-        self,
-        settled: Result<Option<Settlement>, LedgerUnavailable>,
-    ) -> Result<Permit, Denial> {
-        let settled = settled?;
-        let allowed = self.outcome?;
-        let Some(verified) = self.verified else {
-            return Err(LedgerUnavailable("nobody was verified".to_owned()).into());
-        };
-        match settled {
-            Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),
-            Some(Settlement::Recorded { sequence }) => {
-                Ok(Permit { verified, allowed, sequence: Some(sequence) })
-            }
-            None => Ok(Permit { verified, allowed, sequence: None }),
-        }
-    }
-}
-
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("verifier", &self.verifier)
-            .field("policy", &self.policy.digest())
+            .field("policy", &self.policy().digest())
+            .field("candidate", &self.candidate().map(|policy| policy.digest().to_owned()))
             .field("recorded", &self.ledger.is_some())
             .finish()
     }
-}
-
-fn once(verified: &VerifiedCapability) -> Option<Once> {
-    let presentation = verified.presentation();
-    let single_use = presentation.kind == PresentationKind::Call;
-    single_use.then_some(Once {
-        id: presentation.revocation_id,
-        expires: presentation.expires,
-        block: presentation.index,
-    })
 }
 
 /// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`] makes one, of a

@@ -45,6 +45,8 @@ fn decision(time: Timestamp, number: u64) -> Decision {
         chain: None,
         policy: "none".to_owned(),
         unrecorded: 0,
+        candidate: None,
+        request: None,
     }
 }
 

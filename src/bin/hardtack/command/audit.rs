@@ -201,6 +201,13 @@ fn print_decision(start: &str, decision: &Decision) -> Result<(), Box<dyn Error>
         .as_ref()
         .map_or(String::new(), |cause| format!(" {style}{cause}{style:#}: {}", decision.message));
     say(format_args!("{start} {style}{word:<5}{style:#} {}{cause}", decision.operation))?;
+    if let Some(candidate) = &decision.candidate {
+        let cause = candidate.cause.as_ref().map_or(String::new(), |cause| format!(" {cause}"));
+        say(format_args!(
+            "     {WARN}the candidate: {}{cause}{WARN:#}: {}",
+            candidate.verdict, candidate.message
+        ))?;
+    }
     let Some(chain) = &decision.chain else { return Ok(()) };
     let hops =
         chain.hops.iter().map(|hop| format!(" → {NAME}{}{NAME:#} “{}”", hop.delegate, hop.reason));

@@ -1,0 +1,100 @@
+//! Shadow: would a candidate set of policies have decided otherwise than the one in force?
+//!
+//! The candidate is asked beside the set in force and never answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::audit::{CandidateDecision, Verdict};
+use crate::authorize::{Allowed, AuthorizeError, authorize_instead};
+use crate::call::Call;
+use crate::guard::{Denial, Sets};
+use crate::verify::VerifiedCapability;
+
+/// The cause of a candidate whose evaluation broke off, which is a fault of this library's.
+const BROKEN_OFF: &str = "not_evaluable";
+
+const VERDICTS: [Verdict; 3] = [Verdict::Allow, Verdict::Deny, Verdict::Undecided];
+
+/// How often a candidate was asked, and how often it would have decided otherwise, since the guard was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShadowCounts {
+    /// Decisions that the candidate made, too.
+    pub decisions: u64,
+    /// Of these, those that it made otherwise: the verdict in force, the candidate's, how many. Where both are
+    /// the same, the causes differed.
+    pub differences: Vec<(Verdict, Verdict, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shadow {
+    decisions: AtomicU64,
+    /// By the verdict in force and the candidate's.
+    differences: [[AtomicU64; VERDICTS.len()]; VERDICTS.len()],
+}
+
+impl Shadow {
+    /// What the candidate would have decided of a call on which the policies in force were asked, if otherwise.
+    pub(super) fn compare(
+        &self,
+        sets: &Sets,
+        verified: &VerifiedCapability,
+        call: &Call,
+        live: Option<&AuthorizeError>,
+    ) -> Option<Box<CandidateDecision>> {
+        let candidate = sets.candidate.as_ref()?;
+        let decide = || authorize_instead(verified, &sets.live, candidate, call);
+        // Whatever happens in there, the decision in force stands.
+        let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
+        let (verdict, cause, message) = told(decided);
+        self.decisions.fetch_add(1, Ordering::Relaxed);
+        let live_verdict =
+            live.map_or(Verdict::Allow, |error| Denial::from(error.clone()).verdict());
+        if live_verdict == verdict && live.map(AuthorizeError::cause) == cause {
+            return None;
+        }
+        self.differences[place(live_verdict)][place(verdict)].fetch_add(1, Ordering::Relaxed);
+        Some(Box::new(CandidateDecision {
+            policy: candidate.digest().to_owned(),
+            verdict,
+            cause: cause.map(str::to_owned),
+            message,
+        }))
+    }
+
+    pub(super) fn counts(&self) -> ShadowCounts {
+        let pairs = VERDICTS.into_iter().flat_map(|live| VERDICTS.map(|other| (live, other)));
+        let differences = pairs.map(|(live, other)| {
+            let count = &self.differences[place(live)][place(other)];
+            (live, other, count.load(Ordering::Relaxed))
+        });
+        ShadowCounts {
+            decisions: self.decisions.load(Ordering::Relaxed),
+            differences: differences.filter(|(_, _, count)| *count > 0).collect(),
+        }
+    }
+}
+
+fn told(
+    decided: Option<Result<Allowed, AuthorizeError>>,
+) -> (Verdict, Option<&'static str>, String) {
+    match decided {
+        Some(Ok(allowed)) => {
+            (Verdict::Allow, None, format!("allowed by the policy at {}", allowed.at))
+        }
+        Some(Err(error)) => {
+            let (cause, message) = (error.cause(), error.to_string());
+            (Denial::from(error).verdict(), Some(cause), message)
+        }
+        None => (Verdict::Deny, Some(BROKEN_OFF), "the evaluation broke off".to_owned()),
+    }
+}
+
+fn place(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Allow => 0,
+        Verdict::Deny => 1,
+        Verdict::Undecided => 2,
+    }
+}

@@ -1,0 +1,372 @@
+//! Replay: how would other policies have decided what was decided before?
+//!
+//! Rests on what records keep ([`KeptRequest`]) and asks the policies alone: what was
+//! refused before they were asked stays refused. The token's own checks are not kept. They held, and are taken
+//! to hold again; only where policies assert facts that a check reads could that be otherwise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use biscuit_auth::builder::{self, Convert, Term, fact, string};
+use serde::Serialize;
+
+use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest, Verdict};
+use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
+use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, assert_all, decide, derive};
+use crate::call::Call;
+use crate::datalog::{Base, VERIFIER, World};
+use crate::guard::Denial;
+use crate::policy::Policy;
+use crate::prospect::{Foreseen, foresee};
+use crate::timestamp::Timestamp;
+
+/// How many examples a report has of each group of decisions.
+pub const EXAMPLES: usize = 3;
+
+/// The block that the grant's facts come from.
+const GRANT: usize = 0;
+
+/// What becomes of a recorded decision under other policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// No policies were asked, or the record tells of no decision.
+    WithoutPolicies,
+    /// That cannot be said: the record does not keep what policies saw.
+    NotKept,
+    /// That cannot be said: it rests on arguments, of which only the digest was kept.
+    RestsOnArguments,
+    /// It is decided so.
+    Decided(Redecided),
+}
+
+/// A decision of policies on a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Redecided {
+    /// The verdict.
+    #[serde(rename = "decision")]
+    pub verdict: Verdict,
+    /// The stable name of the cause; none for an allowed call, and none where it rests on arguments.
+    pub cause: Option<String>,
+    /// Where in the policies it was decided, if at one place.
+    pub place: Option<String>,
+    /// The verdict in words.
+    pub message: String,
+}
+
+impl Redecided {
+    /// Whether it is another verdict or cause than the decision's.
+    pub fn differs_from(&self, decision: &Decision) -> bool {
+        self.verdict != decision.verdict || self.cause != decision.cause
+    }
+}
+
+/// A record that does not say what records say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {sequence} cannot be decided again: {problem} is not of its form")]
+pub struct ReplayError {
+    /// The record.
+    pub sequence: u64,
+    /// What is wrong in it.
+    pub problem: &'static str,
+}
+
+/// Decides by `policy` what a record tells of, as of its moment.
+///
+/// # Errors
+///
+/// [`ReplayError`] of a record that no guard wrote.
+pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<Replayed, ReplayError> {
+    let Some(decision) = record.decision().filter(|decision| asked_policies(decision)) else {
+        return Ok(Replayed::WithoutPolicies);
+    };
+    let (Some(chain), Some(request)) = (&decision.chain, &decision.request) else {
+        return Ok(Replayed::NotKept);
+    };
+    let wrong = |problem| ReplayError { sequence: record.sequence, problem };
+    let world = world(chain, request, policy).map_err(wrong)?;
+    decide_in(world, record, decision, request, policy).map_err(wrong)
+}
+
+/// Whether the verdict was the policies'.
+fn asked_policies(decision: &Decision) -> bool {
+    match &decision.cause {
+        None => decision.verdict == Verdict::Allow,
+        Some(cause) => RESTING_ON_POLICIES.contains(&cause.as_str()) && decision.hop.is_none(),
+    }
+}
+
+/// All that policies see but the moment and the call.
+fn world(
+    chain: &AuditChain,
+    request: &KeptRequest,
+    policy: &Policy,
+) -> Result<World, &'static str> {
+    if chain.hops.len() != request.hops.len() {
+        return Err("the list of hops");
+    }
+    let delegators =
+        std::iter::once(&chain.subject).chain(chain.hops.iter().map(|hop| &hop.delegate));
+    let hops = chain.hops.iter().zip(&request.hops).zip(delegators);
+    let hops = hops.map(|((hop, keys), delegator)| Delegated {
+        index: keys.block,
+        delegator,
+        delegate: &hop.delegate,
+        holder: keys.holder,
+        signer: keys.signer,
+    });
+    let presented = Presented {
+        audience: chain.audience.as_deref().ok_or("the audience")?,
+        kind: chain.presented.as_deref().ok_or("the presentation")?,
+        issuer: &chain.issuer,
+        hops: hops.collect(),
+        unbound_presentation: request.unbound_presentation,
+    };
+    let mut base = Base::new(policy.symbols.clone());
+    for fact in presented.facts() {
+        let fact = fact.convert(base.symbols());
+        base.add(VERIFIER, fact);
+    }
+    for fact in grant_facts(chain, request)? {
+        let fact = fact.convert(base.symbols());
+        base.add(GRANT, fact);
+    }
+    for fact in &policy.facts {
+        base.add(VERIFIER, fact.clone());
+    }
+    Ok(World::over(&Arc::new(base)))
+}
+
+/// What the grant says and policies may read.
+fn grant_facts(
+    chain: &AuditChain,
+    request: &KeptRequest,
+) -> Result<Vec<builder::Fact>, &'static str> {
+    let mut facts = vec![
+        fact("subject", &[string(&chain.subject)]),
+        fact("issued", &[Term::Date(request.issued.unix_seconds())]),
+    ];
+    for kept in &request.facts {
+        facts.push(kept.fact().ok_or("a fact of the grant")?);
+    }
+    Ok(facts)
+}
+
+fn decide_in(
+    mut world: World,
+    record: &AuditRecord,
+    decision: &Decision,
+    request: &KeptRequest,
+    policy: &Policy,
+) -> Result<Replayed, &'static str> {
+    let operation = decision.operation.parse().map_err(|_| "the operation")?;
+    let asked =
+        Asked { time: record.time, operation: &operation, resource: decision.resource.as_deref() };
+    assert_all(&mut world, &asked.facts());
+    match &request.arguments {
+        KeptArguments::Arguments(arguments) => {
+            let text = serde_json::to_string(arguments).map_err(|_| "an argument")?;
+            let call = Call::new(&decision.operation).and_then(|call| call.arguments(&text));
+            let call = match (call, &decision.resource) {
+                (Ok(call), Some(uri)) => call.resource(uri),
+                (call, _) => call,
+            };
+            assert_all(&mut world, &argument_facts(&call.map_err(|_| "the call")?));
+            let decided = derive(&mut world, policy).and_then(|()| decide(&world, policy));
+            Ok(Replayed::Decided(told(decided)))
+        }
+        KeptArguments::Digest(digits) => {
+            let mut digest = [0; 32];
+            hex::decode_to_slice(digits, &mut digest).map_err(|_| "the digest")?;
+            assert_all(&mut world, &[digest_fact(&digest)]);
+            Ok(match foresee(world, policy, ARGUMENT) {
+                Foreseen::Decided(decided) => Replayed::Decided(told(decided)),
+                // That an allowed call would be refused is known, whatever the cause.
+                Foreseen::Refused if decision.verdict == Verdict::Allow => {
+                    Replayed::Decided(Redecided {
+                        verdict: Verdict::Deny,
+                        cause: None,
+                        place: None,
+                        message: "refused; which policy does it rests on arguments".to_owned(),
+                    })
+                }
+                Foreseen::Refused | Foreseen::Open => Replayed::RestsOnArguments,
+            })
+        }
+    }
+}
+
+fn told(decided: Result<Allowed, AuthorizeError>) -> Redecided {
+    match decided {
+        Ok(allowed) => Redecided {
+            verdict: Verdict::Allow,
+            cause: None,
+            place: Some(allowed.at.to_string()),
+            message: format!("allowed by the policy at {}", allowed.at),
+        },
+        Err(error) => Redecided {
+            cause: Some(error.cause().to_owned()),
+            place: error.place(),
+            message: error.to_string(),
+            verdict: Denial::from(error).verdict(),
+        },
+    }
+}
+
+/// What becomes of many decisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// The records that were read, whatever they tell.
+    pub records: u64,
+    /// Of these, those that policies had no part in.
+    pub without_policies: u64,
+    /// Decisions that stay as they are.
+    pub stay: u64,
+    /// Decisions with another verdict or cause.
+    pub flip: u64,
+    /// Decisions of which nothing can be said, since their records keep no request.
+    pub not_kept: u64,
+    /// Decisions of which nothing can be said, since they rest on arguments that were not kept.
+    pub rest_on_arguments: u64,
+    /// What flips, alike with alike, most first.
+    pub flips: Vec<Flips>,
+}
+
+/// Decisions that flip alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Flips {
+    /// The operation.
+    pub operation: String,
+    /// The recorded verdict, and its cause if there is one: `deny (nothing_allows)`.
+    pub from: String,
+    /// The other one.
+    pub to: String,
+    /// Where in the policies the other one was decided.
+    pub place: Option<String>,
+    /// How many.
+    pub count: u64,
+    /// The first of them, [`EXAMPLES`] at most.
+    pub examples: Vec<Example>,
+}
+
+/// One decision that flips.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Example {
+    /// The number of its record.
+    pub sequence: u64,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// Whose rights were used.
+    pub subject: String,
+    /// Through whom; nobody, if the subject acted itself.
+    pub agent: Option<String>,
+    /// What would be said of it.
+    pub message: String,
+}
+
+/// Decides records again, one after the other, and counts what becomes of them.
+///
+/// ```
+/// use hardtack::*;
+/// use hardtack::audit::Kept;
+/// use hardtack::replay::Replay;
+/// # let now = Timestamp::from_unix_seconds(1_795_428_000);
+/// # let root = PrivateKey::generate();
+/// # let roots = RootKeys::of(root.public());
+/// # let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+/// # let capability = Issuer::new(root).mint(grant, now)?;
+/// # let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now)?;
+/// let store = Store::in_memory()?;
+/// let verifier = Verifier::new(roots, "notion.mcp", store.revocations())?;
+/// let guard = Guard::new(verifier, Policy::builtin(), store.clone()).keep_requests(Kept::Arguments);
+/// guard.check(bearer.bearer(), &Call::tool("pay")?.argument("amount", "900")?, now)?;
+///
+/// let new = r#"allow if granted($op); deny if tool("pay"), arg("amount", $a), $a > 100;"#;
+/// let mut replay = Replay::by(Policy::parse("new.datalog", new)?);
+/// for line in store.reader().records(1) {
+///     replay.read(&line?.record()?)?;
+/// }
+/// let report = replay.report();
+/// assert_eq!((report.stay, report.flip), (0, 1));
+/// assert_eq!(report.flips[0].to, "deny (policy_denied)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    policy: Policy,
+    report: ReplayReport,
+    groups: BTreeMap<(String, String, String, Option<String>), Flips>,
+}
+
+impl Replay {
+    /// By these policies.
+    pub fn by(policy: Policy) -> Replay {
+        Replay { policy, report: ReplayReport::default(), groups: BTreeMap::new() }
+    }
+
+    /// Decides one record.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplayError`] of a record that no guard wrote; it is not counted.
+    pub fn read(&mut self, record: &AuditRecord) -> Result<(), ReplayError> {
+        let replayed = replay(record, &self.policy)?;
+        self.report.records += 1;
+        match (replayed, record.decision()) {
+            (Replayed::NotKept, _) => self.report.not_kept += 1,
+            (Replayed::RestsOnArguments, _) => self.report.rest_on_arguments += 1,
+            (Replayed::Decided(redecided), Some(decision)) => {
+                match redecided.differs_from(decision) {
+                    true => self.flip(record, decision, redecided),
+                    false => self.report.stay += 1,
+                }
+            }
+            (Replayed::WithoutPolicies | Replayed::Decided(_), _) => {
+                self.report.without_policies += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of them.
+    pub fn report(self) -> ReplayReport {
+        let mut flips: Vec<Flips> = self.groups.into_values().collect();
+        flips.sort_by_key(|flips| std::cmp::Reverse(flips.count));
+        ReplayReport { flips, ..self.report }
+    }
+
+    fn flip(&mut self, record: &AuditRecord, decision: &Decision, redecided: Redecided) {
+        self.report.flip += 1;
+        let from = summary(decision.verdict, decision.cause.as_deref());
+        let to = summary(redecided.verdict, redecided.cause.as_deref());
+        let operation = decision.operation.clone();
+        let key = (operation.clone(), from.clone(), to.clone(), redecided.place.clone());
+        let flips = self.groups.entry(key).or_insert_with(|| Flips {
+            operation,
+            from,
+            to,
+            place: redecided.place,
+            count: 0,
+            examples: Vec::new(),
+        });
+        flips.count += 1;
+        if flips.examples.len() < EXAMPLES {
+            let chain = decision.chain.as_ref();
+            let agent = chain.and_then(|chain| chain.hops.last());
+            flips.examples.push(Example {
+                sequence: record.sequence,
+                time: record.time,
+                subject: chain.map(|chain| chain.subject.clone()).unwrap_or_default(),
+                agent: agent.map(|hop| hop.delegate.clone()),
+                message: redecided.message,
+            });
+        }
+    }
+}
+
+fn summary(verdict: Verdict, cause: Option<&str>) -> String {
+    cause.map_or(verdict.to_string(), |cause| format!("{verdict} ({cause})"))
+}

@@ -3,6 +3,9 @@
 //! All files are one set: a `deny` that matches overrides every `allow`, whatever the order of the
 //! files, and what nothing allows is denied. `policies/README.md` lists the words.
 
+pub(crate) mod folder;
+pub mod lint;
+mod problem;
 mod source;
 
 use std::fs;
@@ -10,13 +13,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use biscuit_auth::builder::{Convert, PolicyKind};
+#[cfg(feature = "http")]
+use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
+use crate::names;
+
+pub use folder::FolderWatch;
 pub use source::{Location, SourceError};
 
 /// The built-in policy: what the chain grants is allowed.
-const BUILTIN: &str = include_str!("../../policies/default.datalog");
+const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
 
 /// The most bytes of one policy file: thousands of rules. A larger one is no policy.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -47,10 +55,20 @@ pub struct Policy {
     pub(crate) symbols: SymbolTable,
     pub(crate) facts: Vec<Fact>,
     pub(crate) rules: Vec<Rule>,
+    /// Where each fact and each rule stands, in their order.
+    pub(crate) places: Places,
     pub(crate) checks: Vec<(Location, Check)>,
     pub(crate) denies: Vec<(Location, Vec<Rule>)>,
     pub(crate) allows: Vec<(Location, Vec<Rule>)>,
     digest: String,
+}
+
+/// Where facts and rules stand. A decision does not need it.
+#[derive(Debug, Clone, Default)]
+#[cfg_attr(not(feature = "trial"), allow(dead_code, reason = "only a trial says what decided"))]
+pub(crate) struct Places {
+    pub(crate) facts: Vec<Location>,
+    pub(crate) rules: Vec<Location>,
 }
 
 impl Policy {
@@ -68,21 +86,7 @@ impl Policy {
     /// [`PolicyError`] if the folder cannot be read or has no policy, and with file and line for
     /// every statement that is refused.
     pub fn load(folder: impl AsRef<Path>) -> Result<Policy, PolicyError> {
-        let folder = folder.as_ref();
-        let failed = |source| PolicyError::Read { path: folder.to_owned(), source };
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == EXTENSION) {
-                paths.push(path);
-            }
-        }
-        if paths.is_empty() {
-            return Err(PolicyError::NoFiles { path: folder.to_owned() });
-        }
-        paths.sort();
-        let files = paths.iter().map(|path| Ok((name_of(path), read(path)?)));
-        Policy::from_files(&files.collect::<Result<Vec<_>, PolicyError>>()?)
+        Policy::from_files(&read_folder(folder.as_ref())?)
     }
 
     /// Reads one policy text; `name` stands in messages.
@@ -96,18 +100,25 @@ impl Policy {
         &self.digest
     }
 
+    /// Whether it says or derives anything that a token's own checks could read.
+    pub(crate) fn adds_facts(&self) -> bool {
+        !(self.facts.is_empty() && self.rules.is_empty())
+    }
+
     /// Whether evaluating it takes little, whatever the call: few queries, none a large join, nothing derived.
     #[cfg(feature = "http")]
     pub(crate) fn is_quick(&self) -> bool {
         let policies = self.denies.iter().chain(&self.allows).flat_map(|(_, queries)| queries);
         let checks = self.checks.iter().flat_map(|(_, check)| &check.queries);
         let mut queries = policies.chain(checks);
+        let is_slow = |query: &Rule| query.expressions.iter().any(|part| looks_long(&part.ops));
         self.rules.is_empty()
+            && !queries.clone().any(is_slow)
             && queries.by_ref().take(QUICK_QUERIES).all(|query| query.body.len() <= QUICK_JOIN)
             && queries.next().is_none()
     }
 
-    fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+    pub(crate) fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {
         let mut policy = Policy::empty();
         let mut digest = Sha256::new();
         for (name, text) in files {
@@ -129,6 +140,7 @@ impl Policy {
             symbols: SymbolTable::new(),
             facts: Vec::new(),
             rules: Vec::new(),
+            places: Places::default(),
             checks: Vec::new(),
             denies: Vec::new(),
             allows: Vec::new(),
@@ -138,11 +150,13 @@ impl Policy {
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), SourceError> {
         let statements = source::read(name, text)?;
-        for fact in statements.facts {
+        for (at, fact) in statements.facts {
             self.facts.push(fact.convert(&mut self.symbols));
+            self.places.facts.push(at);
         }
-        for rule in statements.rules {
+        for (at, rule) in statements.rules {
             self.rules.push(rule.convert(&mut self.symbols));
+            self.places.rules.push(at);
         }
         for (at, check) in statements.checks {
             self.checks.push((at, check.convert(&mut self.symbols)));
@@ -159,12 +173,62 @@ impl Policy {
     }
 }
 
+/// The sets of policies at `folder`: itself if it has policy files, and otherwise the folders in it that have
+/// some, in the order of their names.
+///
+/// # Errors
+///
+/// [`PolicyError::Read`] if a folder cannot be read.
+pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
+    let folder = folder.as_ref();
+    if !policy_files(folder)?.is_empty() {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let failed = |source| PolicyError::Read { path: folder.to_owned(), source };
+    let mut sets = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() && !policy_files(&path)?.is_empty() {
+            sets.push(path);
+        }
+    }
+    sets.sort();
+    Ok(sets)
+}
+
+/// The policy files of a folder, each with its name and text, in the order of their names.
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, PolicyError> {
+    let paths = policy_files(folder)?;
+    if paths.is_empty() {
+        // Which sets there are is advice; where it cannot be had, the error stands without it.
+        let sets = sets(folder).unwrap_or_default().iter().map(|path| name_of(path)).collect();
+        return Err(PolicyError::NoFiles { path: folder.to_owned(), sets });
+    }
+    paths.iter().map(|path| Ok((name_of(path), read(path)?))).collect()
+}
+
+fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
+    folder::files(folder, EXTENSION)
+        .map_err(|source| PolicyError::Read { path: folder.to_owned(), source })
+}
+
+/// Whether evaluating it may go over a long text, or over many values.
+#[cfg(feature = "http")]
+fn looks_long(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Binary(Binary::Ffi(_) | Binary::Regex) => true,
+        Op::Closure(parameters, inner) => !parameters.is_empty() || looks_long(inner),
+        _ => false,
+    })
+}
+
 fn name_of(path: &Path) -> String {
     path.file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn read(path: &Path) -> Result<String, PolicyError> {
+/// The text of a file that people wrote: a policy, or cases for it.
+pub(crate) fn read(path: &Path) -> Result<String, PolicyError> {
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
     if fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
         return Err(PolicyError::TooLarge { path: path.to_owned() });
@@ -194,12 +258,23 @@ pub enum PolicyError {
         path: PathBuf,
     },
     /// A folder without policies.
-    #[error("{} has no *.{EXTENSION} file", path.display())]
+    #[error("{} has no *.{EXTENSION} file{}", path.display(), choice(sets))]
     NoFiles {
         /// The folder.
         path: PathBuf,
+        /// The folders in it that have some.
+        sets: Vec<String>,
     },
     /// Nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]
     AllowsNothing,
+}
+
+fn choice(sets: &[String]) -> String {
+    match sets {
+        [] => String::new(),
+        sets => {
+            format!(" itself; choose one of the sets in it: {}", names::escaped(&sets.join(", ")))
+        }
+    }
 }

@@ -5,10 +5,12 @@ use std::fmt;
 
 use biscuit_auth::builder;
 use biscuit_parser::builder as ast;
-use biscuit_parser::parser;
+use biscuit_parser::parser::{self, SourceResult};
 
 use crate::block::nesting;
+use crate::function::Function;
 use crate::names;
+use crate::policy::problem::Problem;
 use crate::profile::vocabulary::{READABLE_TOKEN_PREDICATES, TOKEN_PREDICATES, is_reserved};
 
 /// How deep brackets may nest in a policy. The parser recurses.
@@ -44,8 +46,8 @@ pub struct SourceError {
 
 /// The statements of one file.
 pub(crate) struct Statements {
-    pub(crate) facts: Vec<builder::Fact>,
-    pub(crate) rules: Vec<builder::Rule>,
+    pub(crate) facts: Vec<(Location, builder::Fact)>,
+    pub(crate) rules: Vec<(Location, builder::Rule)>,
     pub(crate) checks: Vec<(Location, builder::Check)>,
     pub(crate) policies: Vec<(Location, builder::Policy)>,
 }
@@ -53,44 +55,29 @@ pub(crate) struct Statements {
 /// Reads a file's text. Its statements are judged as they were parsed, before any is built: Biscuit's
 /// own conversion panics on some of what it parses.
 pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
-    let source = Source { file, text };
-    // Comments are measured with the statements: an apostrophe in one hides nothing, a quotation mark must
-    // be closed.
-    let measured = nesting(&without_comments(text));
-    if measured.deepest > MAX_NESTING {
-        return Err(source.wrong(0, format!("brackets stand more than {MAX_NESTING} deep")));
-    }
-    if measured.longest_statement > MAX_STATEMENT_BYTES {
-        return Err(source.wrong(
-            0,
-            format!("a statement has more than {MAX_STATEMENT_BYTES} bytes; split it into several"),
-        ));
+    let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+    let source = Source { file, text, ends: ends.collect() };
+    if let Some(problem) = unfit(text) {
+        return Err(source.wrong(0, &problem));
     }
     let parsed = parser::parse_source(text).map_err(|errors| source.unreadable(&errors))?;
-    if parsed.facts.is_empty()
-        && parsed.rules.is_empty()
-        && parsed.checks.is_empty()
-        && parsed.policies.is_empty()
-    {
-        return Err(source
-            .wrong(0, "the file says nothing; write an `allow if` or `deny if`, or delete it"));
+    if is_empty(&parsed) {
+        return Err(source.wrong(0, &Problem::Empty));
     }
-    for (at, fact) in &parsed.facts {
-        source.fact(at, fact)?;
-    }
-    for (at, rule) in &parsed.rules {
-        source.asserts(at, &rule.head)?;
-        source.query(at, rule)?;
-    }
-    for (at, check) in &parsed.checks {
-        check.queries.iter().try_for_each(|query| source.query(at, query))?;
-    }
-    for (at, policy) in &parsed.policies {
-        policy.queries.iter().try_for_each(|query| source.query(at, query))?;
+    if let Some((at, problem)) = problems(&parsed).first() {
+        return Err(source.error(at, problem));
     }
     Ok(Statements {
-        facts: parsed.facts.into_iter().map(|(_, fact)| fact.into()).collect(),
-        rules: parsed.rules.into_iter().map(|(_, rule)| rule.into()).collect(),
+        facts: parsed
+            .facts
+            .into_iter()
+            .map(|(at, fact)| (source.locate(at), fact.into()))
+            .collect(),
+        rules: parsed
+            .rules
+            .into_iter()
+            .map(|(at, rule)| (source.locate(at), rule.into()))
+            .collect(),
         checks: parsed
             .checks
             .into_iter()
@@ -104,6 +91,48 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
     })
 }
 
+/// Why the parser should not see this text.
+pub(crate) fn unfit(text: &str) -> Option<Problem> {
+    // Comments are measured with the statements: an apostrophe in one hides nothing, a quotation mark must
+    // be closed.
+    let measured = nesting(&without_comments(text));
+    if measured.deepest > MAX_NESTING {
+        return Some(Problem::TooDeep { most: MAX_NESTING });
+    }
+    let too_long = measured.longest_statement > MAX_STATEMENT_BYTES;
+    too_long.then_some(Problem::TooLong { most: MAX_STATEMENT_BYTES })
+}
+
+pub(crate) fn is_empty(parsed: &SourceResult<'_>) -> bool {
+    parsed.facts.is_empty()
+        && parsed.rules.is_empty()
+        && parsed.checks.is_empty()
+        && parsed.policies.is_empty()
+}
+
+/// All that is wrong with what was parsed, each with the statement in which it is.
+pub(crate) fn problems<'a>(parsed: &SourceResult<'a>) -> Vec<(&'a str, Problem)> {
+    let mut judge = Judge::default();
+    for (at, fact) in &parsed.facts {
+        judge.at = at;
+        judge.fact(fact);
+    }
+    for (at, rule) in &parsed.rules {
+        judge.at = at;
+        judge.asserts(&rule.head);
+        judge.query(rule);
+    }
+    for (at, check) in &parsed.checks {
+        judge.at = at;
+        check.queries.iter().for_each(|query| judge.query(query));
+    }
+    for (at, policy) in &parsed.policies {
+        judge.at = at;
+        policy.queries.iter().for_each(|query| judge.query(query));
+    }
+    judge.found
+}
+
 /// The text with whole-line comments blanked, which is where policies have them; anything else is measured
 /// as it stands.
 fn without_comments(text: &str) -> String {
@@ -113,137 +142,139 @@ fn without_comments(text: &str) -> String {
     text.lines().map(|line| blank(line) + "\n").collect()
 }
 
-struct Source<'a> {
-    file: &'a str,
-    text: &'a str,
+/// Judges one statement after the other.
+#[derive(Default)]
+struct Judge<'a> {
+    at: &'a str,
+    found: Vec<(&'a str, Problem)>,
 }
 
-impl Source<'_> {
-    fn fact(&self, at: &str, fact: &ast::Fact) -> Result<(), SourceError> {
-        self.asserts(at, &fact.predicate)?;
+impl Judge<'_> {
+    fn fact(&mut self, fact: &ast::Fact) {
+        self.asserts(&fact.predicate);
         let terms = &fact.predicate.terms;
         if terms.iter().any(has_variable) {
-            return Err(
-                self.error(at, "a fact has no variables; a rule (`head($x) <- body($x)`) does")
-            );
+            self.finds(Problem::VariableInFact);
         }
-        self.parameters(at, terms.iter())
+        self.parameters(terms.iter());
     }
 
-    fn query(&self, at: &str, query: &ast::Rule) -> Result<(), SourceError> {
-        query.body.iter().try_for_each(|predicate| self.reads(at, predicate))?;
+    fn query(&mut self, query: &ast::Rule) {
+        query.body.iter().for_each(|predicate| self.reads(predicate));
         if !query.scopes.is_empty() {
-            return Err(self.error(at, "`trusting` has no use in a policy: the facts of hops are not there to be read; use delegated($k, $by, $to) or agent($name)"));
+            self.finds(Problem::Trusting);
         }
         let bound: BTreeSet<&String> =
             query.body.iter().flat_map(|predicate| &predicate.terms).filter_map(variable).collect();
         for expression in &query.expressions {
-            self.operations(at, &expression.ops, &bound)?;
+            self.operations(&expression.ops, &bound);
         }
         let body = query.body.iter().flat_map(|predicate| &predicate.terms);
-        self.parameters(at, query.head.terms.iter().chain(body))
+        self.parameters(query.head.terms.iter().chain(body));
     }
 
     /// Nobody but Hardtack says what its predicates say.
-    fn asserts(&self, at: &str, predicate: &ast::Predicate) -> Result<(), SourceError> {
-        match is_reserved(&predicate.name) {
-            true => Err(self.error(
-                at,
-                format!(
-                    "`{}` is reserved: only Hardtack itself asserts it; choose another name",
-                    predicate.name
-                ),
-            )),
-            false => Ok(()),
+    fn asserts(&mut self, predicate: &ast::Predicate) {
+        if is_reserved(&predicate.name) {
+            self.finds(Problem::Reserved { name: predicate.name.clone() });
         }
     }
 
     /// Of the token's own facts, policies read only those that are the same for the whole chain.
-    fn reads(&self, at: &str, predicate: &ast::Predicate) -> Result<(), SourceError> {
+    fn reads(&mut self, predicate: &ast::Predicate) {
         let name = predicate.name.as_str();
-        match TOKEN_PREDICATES.contains(&name) && !READABLE_TOKEN_PREDICATES.contains(&name) {
-            true => Err(self.error(at, format!("`{name}` would show the grant's words and not the chain's; see the words in policies/README.md, such as granted($op) or delegated($k, $by, $to)"))),
-            false => Ok(()),
+        if TOKEN_PREDICATES.contains(&name) && !READABLE_TOKEN_PREDICATES.contains(&name) {
+            self.finds(Problem::ReadsGrant { name: name.to_owned() });
         }
     }
 
-    fn operations(
-        &self,
-        at: &str,
-        ops: &[ast::Op],
-        bound: &BTreeSet<&String>,
-    ) -> Result<(), SourceError> {
+    fn operations(&mut self, ops: &[ast::Op], bound: &BTreeSet<&String>) {
         for (index, op) in ops.iter().enumerate() {
             match op {
                 ast::Op::Value(term) => {
                     if let Some(name) = variable(term).filter(|name| !bound.contains(name)) {
-                        return Err(self.error(
-                            at,
-                            format!("${name} is compared but no predicate gives it a value"),
-                        ));
+                        self.finds(Problem::Unbound { name: name.clone() });
                     }
-                    self.parameters(at, std::iter::once(term))?;
+                    self.parameters(std::iter::once(term));
                 }
-                ast::Op::Unary(ast::Unary::Ffi(name)) | ast::Op::Binary(ast::Binary::Ffi(name)) => {
-                    return Err(self.error(at, format!("there is no external function `{name}`")));
+                ast::Op::Unary(ast::Unary::Ffi(name)) => {
+                    self.finds(Problem::External { name: name.clone() });
+                }
+                ast::Op::Binary(ast::Binary::Ffi(name)) => {
+                    self.function(name, index.checked_sub(1).and_then(|before| ops.get(before)));
                 }
                 ast::Op::Binary(ast::Binary::Regex) => {
-                    self.regex(at, index.checked_sub(1).and_then(|before| ops.get(before)))?
+                    self.regex(index.checked_sub(1).and_then(|before| ops.get(before)));
                 }
                 ast::Op::Closure(names, inner) => {
                     let bound = bound.iter().copied().chain(names).collect();
-                    self.operations(at, inner, &bound)?;
+                    self.operations(inner, &bound);
                 }
                 ast::Op::Unary(_) | ast::Op::Binary(_) => {}
             }
         }
-        Ok(())
+    }
+
+    /// What a function compares with is written out, so that it can be tried when it is loaded.
+    fn function(&mut self, name: &str, operand: Option<&ast::Op>) {
+        let name = name.to_owned();
+        let Some(function) = Function::named(&name) else {
+            return self.finds(Problem::External { name });
+        };
+        let Some(ast::Op::Value(ast::Term::Str(operand))) = operand else {
+            return self.finds(Problem::OperandNotWritten { name });
+        };
+        if let Err(error) = function.check_operand(operand) {
+            let (operand, why) = (operand.clone(), error.to_string());
+            self.finds(Problem::BadOperand { name, operand, why });
+        }
     }
 
     /// Biscuit takes a pattern that does not compile to match nothing, so that a `deny` with a typing
     /// error would deny nothing.
-    fn regex(&self, at: &str, pattern: Option<&ast::Op>) -> Result<(), SourceError> {
+    fn regex(&mut self, pattern: Option<&ast::Op>) {
         let Some(ast::Op::Value(ast::Term::Str(pattern))) = pattern else {
-            return Err(self.error(at, "a pattern for .matches() must be written out, so that it can be tried when it is loaded"));
+            return self.finds(Problem::PatternNotWritten);
         };
-        match regex::Regex::new(pattern) {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                Err(self
-                    .error(at, format!("`{}` is no regular expression", pattern.escape_debug())))
-            }
+        if regex::Regex::new(pattern).is_err() {
+            self.finds(Problem::NoRegex { pattern: pattern.clone() });
         }
     }
 
-    fn parameters<'t>(
-        &self,
-        at: &str,
-        mut terms: impl Iterator<Item = &'t ast::Term>,
-    ) -> Result<(), SourceError> {
-        match terms.any(has_parameter) {
-            true => Err(self.error(at, "a {parameter} has no value here; write the value")),
-            false => Ok(()),
+    fn parameters<'t>(&mut self, mut terms: impl Iterator<Item = &'t ast::Term>) {
+        if terms.any(has_parameter) {
+            self.finds(Problem::Parameter);
         }
     }
 
+    fn finds(&mut self, problem: Problem) {
+        self.found.push((self.at, problem));
+    }
+}
+
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    /// Where its lines end.
+    ends: Vec<usize>,
+}
+
+impl Source<'_> {
     fn unreadable(&self, errors: &[parser::Error<'_>]) -> SourceError {
-        let Some(error) = errors.first() else { return self.wrong(0, "cannot be read") };
-        let hint = error.message.as_deref().map(|message| format!(": {}", message.escape_debug()));
-        self.error(
-            error.input,
-            format!(
-                "this is no fact, rule, check, `allow if` or `deny if`, or its `;` is missing{}",
-                hint.unwrap_or_default()
-            ),
-        )
+        match errors.first() {
+            Some(error) => {
+                self.error(error.input, &Problem::Unreadable { hint: error.message.clone() })
+            }
+            None => self.wrong(0, &Problem::Unreadable { hint: None }),
+        }
     }
 
-    fn error(&self, at: &str, problem: impl Into<String>) -> SourceError {
-        SourceError { at: self.locate(at), problem: names::escaped(&problem.into()) }
+    fn error(&self, at: &str, problem: &Problem) -> SourceError {
+        SourceError { at: self.locate(at), problem: names::escaped(problem) }
     }
 
-    fn wrong(&self, offset: usize, problem: impl Into<String>) -> SourceError {
-        SourceError { at: self.line_of(offset), problem: problem.into() }
+    fn wrong(&self, offset: usize, problem: &Problem) -> SourceError {
+        SourceError { at: self.line_of(offset), problem: problem.to_string() }
     }
 
     /// The line of a part of the text, past the space before it.
@@ -254,8 +285,7 @@ impl Source<'_> {
     }
 
     fn line_of(&self, offset: usize) -> Location {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.ends.partition_point(|end| *end < offset);
         Location { file: self.file.to_owned(), line }
     }
 }

@@ -1,0 +1,223 @@
+//! Folder: does a folder of policies hold something else than before, and does it lie still?
+//!
+//! Looks at names, sizes and texts and at no moment of change: a mount that is exchanged as a whole, as
+//! Kubernetes does, and an editor that writes a new file in the place of the old look the same.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::policy::{EXTENSION, MAX_FILE_BYTES};
+
+/// Where a set's cases stand in its folder, and the ending of their files: with others, a set that failed its
+/// cases may pass.
+pub(crate) const CASES: &str = "cases";
+pub(crate) const CASE_EXTENSION: &str = "toml";
+
+/// What Emacs' locks begin with: links to nowhere beside a file that is being edited.
+const LOCK: &str = ".#";
+
+/// A folder of policies that is looked at now and then.
+///
+/// ```no_run
+/// use hardtack::Policy;
+/// use hardtack::policy::FolderWatch;
+///
+/// let mut watch = FolderWatch::of("policies");
+/// let policy = Policy::load("policies")?;
+/// // Every second or two:
+/// if watch.has_changed() {
+///     let policy = Policy::load("policies");
+///     if watch.lay_still() { /* it is whole: take it, or say what is wrong with it */ }
+/// }
+/// # Ok::<(), hardtack::PolicyError>(())
+/// ```
+#[derive(Debug)]
+pub struct FolderWatch {
+    folder: PathBuf,
+    /// What was there when it was loaded last, or tried to.
+    tried: Option<Print>,
+    /// What was there at the last look.
+    seen: Option<Print>,
+}
+
+/// SHA-256 over all that is there, or over why it cannot be read.
+type Print = [u8; 32];
+
+impl FolderWatch {
+    /// Watches a folder whose policies are loaded next.
+    pub fn of(folder: impl Into<PathBuf>) -> FolderWatch {
+        let folder = folder.into();
+        let print = print(&folder);
+        FolderWatch { folder, tried: Some(print), seen: Some(print) }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it holds something else than when it was loaded last, and held the same at the last look: files
+    /// that are being written are not taken. When this says so, load it and ask [`FolderWatch::lay_still`].
+    pub fn has_changed(&mut self) -> bool {
+        let now = Some(print(&self.folder));
+        let agrees = self.seen == now;
+        self.seen = now;
+        let changed = agrees && self.tried != now;
+        if changed {
+            self.tried = now;
+        }
+        changed
+    }
+
+    /// Whether it still holds what it held when it was found to have changed. If not, what was loaded meanwhile
+    /// may be of two minds; it is found to have changed again.
+    pub fn lay_still(&mut self) -> bool {
+        let now = Some(print(&self.folder));
+        let still = self.tried == now;
+        if !still {
+            (self.tried, self.seen) = (None, now);
+        }
+        still
+    }
+
+    /// Takes what is there for changed, whatever was there before.
+    pub fn ask(&mut self) {
+        self.tried = None;
+    }
+}
+
+/// The files of a folder with this ending, in the order of their names.
+pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let is_lock = entry.file_name().to_string_lossy().starts_with(LOCK);
+        if !is_lock && path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn print(folder: &Path) -> Print {
+    let mut print = Sha256::new();
+    add(&mut print, folder, EXTENSION);
+    let cases = folder.join(CASES);
+    if cases.is_dir() {
+        add(&mut print, &cases, CASE_EXTENSION);
+    }
+    print.finalize().into()
+}
+
+fn add(print: &mut Sha256, folder: &Path, extension: &str) {
+    let mut part = |bytes: &[u8]| {
+        print.update((bytes.len() as u64).to_le_bytes());
+        print.update(bytes);
+    };
+    let paths = match files(folder, extension) {
+        Ok(paths) => paths,
+        Err(error) => return part(error.to_string().as_bytes()),
+    };
+    part(&(paths.len() as u64).to_le_bytes());
+    for path in paths {
+        part(path.as_os_str().as_encoded_bytes());
+        match text(&path) {
+            Ok(text) => part(&text),
+            Err(error) => part(error.to_string().as_bytes()),
+        }
+    }
+}
+
+/// What is too large to be loaded is known by its size.
+fn text(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::metadata(path)?;
+    match file.is_file() && file.len() <= MAX_FILE_BYTES {
+        true => fs::read(path),
+        false => Ok(file.len().to_le_bytes().to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    const ALLOW: &str = "allow if granted($op);";
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.datalog"), ALLOW).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_change_is_taken_when_two_looks_agree_and_once() {
+        let folder = folder();
+        let mut watch = FolderWatch::of(folder.path());
+        assert!(!watch.has_changed());
+        fs::write(folder.path().join("b.datalog"), "deny if").unwrap();
+        assert!(!watch.has_changed(), "it may be half written");
+        fs::write(folder.path().join("b.datalog"), "deny if depth(3);").unwrap();
+        assert!(!watch.has_changed(), "it was");
+        assert!(watch.has_changed());
+        assert!(watch.lay_still());
+        assert!(!watch.has_changed());
+        watch.ask();
+        assert!(watch.has_changed());
+    }
+
+    #[test]
+    fn what_changes_while_it_is_loaded_is_loaded_again() {
+        let folder = folder();
+        let mut watch = FolderWatch::of(folder.path());
+        fs::write(folder.path().join("a.datalog"), "deny if depth(3);").unwrap();
+        assert!(!watch.has_changed() && watch.has_changed());
+        fs::write(folder.path().join("a.datalog"), ALLOW).unwrap();
+        assert!(!watch.lay_still());
+        assert!(watch.has_changed() && watch.lay_still());
+    }
+
+    #[test]
+    fn names_cases_and_a_folder_that_goes_away_count_and_other_files_do_not() {
+        let folder = folder();
+        let mut watch = FolderWatch::of(folder.path());
+        let mut changes = || !watch.has_changed() && watch.has_changed();
+        fs::rename(folder.path().join("a.datalog"), folder.path().join("b.datalog")).unwrap();
+        assert!(changes());
+        fs::create_dir(folder.path().join("cases")).unwrap();
+        fs::write(folder.path().join("cases/a.toml"), "").unwrap();
+        assert!(changes());
+        fs::write(folder.path().join("README.md"), "").unwrap();
+        assert!(!changes());
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert!(changes());
+        assert!(!changes());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mount_that_is_exchanged_counts_and_an_editors_lock_does_not() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for (version, text) in [("..1", ALLOW), ("..2", "allow if depth(1);")] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("a.datalog"), text).unwrap();
+        }
+        symlink("..1", at("..data")).unwrap();
+        symlink("..data/a.datalog", at("a.datalog")).unwrap();
+        let mut watch = FolderWatch::of(folder.path());
+        symlink("nobody@nowhere", at(".#a.datalog")).unwrap();
+        assert!(!watch.has_changed() && !watch.has_changed());
+        let before = Policy::load(folder.path()).unwrap();
+        symlink("..2", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert!(!watch.has_changed() && watch.has_changed());
+        assert_ne!(Policy::load(folder.path()).unwrap().digest(), before.digest());
+    }
+}

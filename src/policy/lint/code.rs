@@ -1,0 +1,159 @@
+//! Code: the names of what the linter finds, and how bad each is.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The set does not load, or a policy does not do what it says.
+    Error,
+    /// Risky or useless.
+    Warning,
+}
+
+/// A rule that a policy breaks, by its stable name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// Text that is no statement.
+    Unreadable,
+    /// Brackets that stand too deep for the loader.
+    TooDeep,
+    /// A statement that is too long for the loader.
+    TooLong,
+    /// A file that says nothing.
+    EmptyFile,
+    /// A folder without policies.
+    NoPolicies,
+    /// A set without any `allow if`.
+    AllowsNothing,
+    /// A variable in a fact.
+    VariableInFact,
+    /// A variable that no predicate binds.
+    UnboundVariable,
+    /// A `{parameter}`.
+    Parameter,
+    /// A fact or rule that asserts one of Hardtack's own words.
+    ReservedPredicate,
+    /// A word of the grant that would not show what the chain left of it.
+    ReadsGrant,
+    /// `trusting …`, which has no use in a policy.
+    TrustsScope,
+    /// An external function that there is not.
+    ExternalFunction,
+    /// A text that a function cannot compare with.
+    FunctionOperand,
+    /// A pattern that is no regular expression.
+    NoRegex,
+    /// A pattern that is not written out.
+    PatternNotWritten,
+    /// A word that nothing asserts.
+    UnknownPredicate,
+    /// A word with another number of terms.
+    WrongArity,
+    /// Values that are compared with what they can never equal, or not at all.
+    WrongType,
+    /// A text in the place of a key that is none.
+    KeyLiteral,
+    /// What can never hold.
+    NeverMatches,
+    /// A policy that another one makes useless.
+    NeverDecides,
+    /// What holds for every call.
+    AlwaysHolds,
+    /// An `allow if` for every call, or nearly every one.
+    CatchAllAllow,
+    /// A regular expression that matches a part of the text.
+    UnanchoredRegex,
+    /// A comparison of texts that lets more through than it seems to.
+    LooseMatch,
+    /// An `allow if` that rests on what a delegator calls its agent.
+    RestsOnName,
+    /// A `check if` that is content with one of several facts.
+    CheckIfOverMany,
+    /// `.try_or()`, which takes an error for an answer.
+    HidesErrors,
+    /// What can grow beyond what a decision may take.
+    Costly,
+    /// A fact or rule that nothing reads.
+    NeverRead,
+    /// A fact that is already there.
+    DuplicateFact,
+    /// A text that stands once, and nearly like another that stands there often.
+    Misspelt,
+}
+
+impl Code {
+    /// The stable name, such as `catch-all-allow`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Unreadable => "unreadable",
+            Code::TooDeep => "too-deep",
+            Code::TooLong => "too-long",
+            Code::EmptyFile => "empty-file",
+            Code::NoPolicies => "no-policies",
+            Code::AllowsNothing => "allows-nothing",
+            Code::VariableInFact => "variable-in-fact",
+            Code::UnboundVariable => "unbound-variable",
+            Code::Parameter => "parameter",
+            Code::ReservedPredicate => "reserved-predicate",
+            Code::ReadsGrant => "reads-grant",
+            Code::TrustsScope => "trusts-scope",
+            Code::ExternalFunction => "external-function",
+            Code::FunctionOperand => "function-operand",
+            Code::NoRegex => "no-regex",
+            Code::PatternNotWritten => "pattern-not-written",
+            Code::UnknownPredicate => "unknown-predicate",
+            Code::WrongArity => "wrong-arity",
+            Code::WrongType => "wrong-type",
+            Code::KeyLiteral => "key-literal",
+            Code::NeverMatches => "never-matches",
+            Code::NeverDecides => "never-decides",
+            Code::AlwaysHolds => "always-holds",
+            Code::CatchAllAllow => "catch-all-allow",
+            Code::UnanchoredRegex => "unanchored-regex",
+            Code::LooseMatch => "loose-match",
+            Code::RestsOnName => "rests-on-name",
+            Code::CheckIfOverMany => "check-if-over-many",
+            Code::HidesErrors => "hides-errors",
+            Code::Costly => "costly",
+            Code::NeverRead => "never-read",
+            Code::DuplicateFact => "duplicate-fact",
+            Code::Misspelt => "misspelt",
+        }
+    }
+
+    /// How bad a finding of this kind is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Code::NeverDecides
+            | Code::AlwaysHolds
+            | Code::CatchAllAllow
+            | Code::UnanchoredRegex
+            | Code::LooseMatch
+            | Code::RestsOnName
+            | Code::CheckIfOverMany
+            | Code::HidesErrors
+            | Code::Costly
+            | Code::NeverRead
+            | Code::DuplicateFact
+            | Code::Misspelt => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

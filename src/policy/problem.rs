@@ -1,0 +1,46 @@
+//! Problem: for what a policy file is refused, in the words of the loader and the linter.
+
+use crate::function::Function;
+
+/// Why a statement, or a whole file, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("brackets stand more than {most} deep")]
+    TooDeep { most: usize },
+    #[error("a statement has more than {most} bytes; split it into several")]
+    TooLong { most: usize },
+    #[error("the file says nothing; write an `allow if` or `deny if`, or delete it")]
+    Empty,
+    #[error("this is no fact, rule, check, `allow if` or `deny if`, or its `;` is missing{}", hint.as_ref().map(|hint| format!(": {}", hint.escape_debug())).unwrap_or_default())]
+    Unreadable { hint: Option<String> },
+    #[error("`{name}` is reserved: only Hardtack itself asserts it; choose another name")]
+    Reserved { name: String },
+    #[error("a fact has no variables; a rule (`head($x) <- body($x)`) does")]
+    VariableInFact,
+    #[error(
+        "`{name}` would show the grant's words and not the chain's; see the words in policies/README.md, such as granted($op) or delegated($k, $by, $to)"
+    )]
+    ReadsGrant { name: String },
+    #[error(
+        "`trusting` has no use in a policy: the facts of hops are not there to be read; use delegated($k, $by, $to) or agent($name)"
+    )]
+    Trusting,
+    #[error("${name} is compared but no predicate gives it a value")]
+    Unbound { name: String },
+    #[error("there is no external function `{name}`; there are {}, each with one text", Function::ALL.map(Function::name).join(", "))]
+    External { name: String },
+    #[error(
+        "what {name} compares with must be written out, so that it can be tried when it is loaded"
+    )]
+    OperandNotWritten { name: String },
+    #[error("{name}({operand:?}): {why}")]
+    BadOperand { name: String, operand: String, why: String },
+    #[error(
+        "a pattern for .matches() must be written out, so that it can be tried when it is loaded"
+    )]
+    PatternNotWritten,
+    #[error("`{}` is no regular expression", pattern.escape_debug())]
+    NoRegex { pattern: String },
+    #[error("a {{parameter}} has no value here; write the value")]
+    Parameter,
+}

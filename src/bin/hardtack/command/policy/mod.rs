@@ -1,0 +1,17 @@
+//! `hardtack policy`
+
+mod junit;
+mod lint;
+mod replay;
+mod test;
+
+use crate::args::policy::{Policy, PolicyTask};
+use crate::terminal::Done;
+
+pub(crate) fn run(arguments: &Policy) -> Done {
+    match &arguments.task {
+        PolicyTask::Test(arguments) => test::run(arguments),
+        PolicyTask::Lint(arguments) => lint::run(arguments),
+        PolicyTask::Replay(arguments) => replay::run(arguments),
+    }
+}

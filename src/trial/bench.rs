@@ -1,0 +1,175 @@
+//! Bench: a set as it was read, and the files of it that decide a case.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::authorize::{AuthorizeError, authorize};
+use crate::names;
+use crate::policy::{self, Location, Policy};
+use crate::trial::cases::{self, Case, CaseFile};
+use crate::trial::coverage::{Effects, StatementId, ids};
+use crate::trial::effects::effects;
+use crate::trial::report::ALLOW;
+use crate::trial::staging::{Keyring, Staged, stage};
+use crate::trial::{Decided, Expected, Found, TrialError};
+
+/// A set with its cases, each file read once: what is tried is what is loaded.
+pub(super) struct Set {
+    pub(super) folder: PathBuf,
+    pub(super) files: Vec<(String, String)>,
+    pub(super) policy: Policy,
+    cases: Vec<CaseFile>,
+}
+
+impl Set {
+    pub(super) fn read(folder: &Path) -> Result<Set, TrialError> {
+        let files = policy::read_folder(folder)?;
+        let policy = Policy::from_files(&files)?;
+        Ok(Set { folder: folder.to_owned(), files, policy, cases: cases::read(folder)? })
+    }
+
+    /// Decides every case, by the files that its own file names and then by these and those beside them.
+    pub(super) fn each_case(
+        &self,
+        mut see: impl FnMut(Decided, Effects) -> Result<(), TrialError>,
+    ) -> Result<(), TrialError> {
+        let keys = Keyring::default();
+        for file in &self.cases {
+            let alone = Bench::of(self, file, &[], &keys)?;
+            let beside = match file.also.is_empty() {
+                true => None,
+                false => Some(Bench::of(self, file, &file.also, &keys)?),
+            };
+            for (at, case) in &file.cases {
+                let problem = |problem| TrialError::Case {
+                    at: at.clone(),
+                    case: names::escaped(&case.name),
+                    problem,
+                };
+                if beside.is_none() && case.expect_also.is_some() {
+                    return Err(problem("`expect_also` is about policies that the file names in `also`, and it names none".to_owned()));
+                }
+                let staged = stage(case, &keys).map_err(problem)?;
+                let expected =
+                    Expected { verdict: case.expect.clone(), at: case.expect_at.clone() };
+                let (found, effects) = alone.decide(&staged);
+                see(alone.decided(at, case, expected, found), effects)?;
+                let Some(beside) = &beside else { continue };
+                // Beside others, another statement may be the first to say the same.
+                let verdict = case.expect_also.as_ref().unwrap_or(&case.expect).clone();
+                let (found, effects) = beside.decide(&staged);
+                see(beside.decided(at, case, Expected { verdict, at: None }, found), effects)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &String) -> bool {
+        self.files.iter().any(|(known, _)| known == name)
+    }
+}
+
+/// The policies in force for a file of cases.
+struct Bench {
+    policies: Vec<String>,
+    policy: Policy,
+    statements: Vec<StatementId>,
+}
+
+impl Bench {
+    fn of(
+        set: &Set,
+        file: &CaseFile,
+        also: &[String],
+        keys: &Keyring,
+    ) -> Result<Bench, TrialError> {
+        let wrong = |problem: String| TrialError::File {
+            at: Location { file: file.name.clone(), line: 1 },
+            problem: names::escaped(&problem),
+        };
+        let files = selection(set, file, also).map_err(wrong)?;
+        let files = with_trial_keys(set, file, files, keys).map_err(wrong)?;
+        let policy = Policy::from_files(&files).map_err(|error| wrong(error.to_string()))?;
+        let policies = files.into_iter().map(|(name, _)| name).collect();
+        Ok(Bench { policies, statements: ids(&policy), policy })
+    }
+
+    fn decide(&self, staged: &Staged) -> (Found, Effects) {
+        let refused = |cause: &str, at, message| Found { verdict: cause.to_owned(), at, message };
+        let verified = match &staged.verified {
+            Ok(verified) => verified,
+            Err(error) => return (refused(error.cause(), None, error.to_string()), None),
+        };
+        let found = match authorize(verified, &self.policy, &staged.call) {
+            Ok(allowed) => Found {
+                verdict: ALLOW.to_owned(),
+                at: Some(allowed.at.to_string()),
+                message: format!("the policy at {} allows this call", allowed.at),
+            },
+            Err(error) => refused(error.cause(), place(&error), error.to_string()),
+        };
+        let effects = effects(verified, &self.policy, &staged.call);
+        let effects = effects.map(|effects| self.statements.iter().cloned().zip(effects).collect());
+        (found, effects)
+    }
+
+    fn decided(&self, at: &Location, case: &Case, expected: Expected, found: Found) -> Decided {
+        let (at, name, policies) = (at.clone(), case.name.clone(), self.policies.clone());
+        Decided { at, name, policies, expected, found, took: Duration::ZERO }
+    }
+}
+
+/// The files of the set that are in force.
+fn selection(set: &Set, file: &CaseFile, also: &[String]) -> Result<Vec<(String, String)>, String> {
+    let own = file.policies.as_deref().unwrap_or_default();
+    for (key, names) in [("policies", own), ("also", also)] {
+        if let Some(name) = names.iter().find(|name| !set.has(name)) {
+            let known = set.files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+            let known = known.join(", ");
+            return Err(format!(
+                "`{key}` names {name}, which the set does not have; it has {known}"
+            ));
+        }
+    }
+    let in_force = |(name, _): &&(String, String)| {
+        file.policies.is_none() || own.contains(name) || also.contains(name)
+    };
+    Ok(set.files.iter().filter(in_force).cloned().collect())
+}
+
+/// The files with keys that the trial has, where they name those of the cases' agents.
+fn with_trial_keys(
+    set: &Set,
+    file: &CaseFile,
+    files: Vec<(String, String)>,
+    keys: &Keyring,
+) -> Result<Vec<(String, String)>, String> {
+    let stands = |key: &str| set.files.iter().any(|(_, text)| text.contains(key));
+    if let Some((name, key)) = file.keys.iter().find(|(_, key)| !stands(key)) {
+        return Err(format!(
+            "`keys` says that {name} has the key {key}, which no policy of the set names"
+        ));
+    }
+    match keys.misplaced(file.agents(), &files) {
+        Some(name) => Err(format!(
+            "a policy names the key with which trials sign for {name}, and so can anybody; write the real one, and say in `keys` whose it is"
+        )),
+        None => Ok(keys.stand_in(&file.keys, files)),
+    }
+}
+
+/// Which statement refused.
+fn place(error: &AuthorizeError) -> Option<String> {
+    match error {
+        AuthorizeError::PolicyCheckFailed { at } | AuthorizeError::Denied { at } => {
+            Some(at.to_string())
+        }
+        AuthorizeError::CheckFailed { block, check } => {
+            Some(format!("check {check} of block {block}"))
+        }
+        AuthorizeError::NotEvaluable { place, .. } | AuthorizeError::Exhausted { place, .. } => {
+            Some(place.clone())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! Effects: what each statement of the policies did for one call, and not only the first that refused it.
+
+use std::collections::HashMap;
+
+use biscuit_auth::builder::CheckKind;
+use biscuit_auth::datalog::{Fact, Rule, Term};
+
+use crate::authorize::facts::{Asked, argument_facts};
+use crate::authorize::{
+    assert_all, derive, prepare, refuse_costly, refuse_other_call, refuse_uncovered,
+};
+use crate::call::Call;
+use crate::datalog::{VERIFIER, World};
+use crate::policy::{Location, Policy};
+use crate::trial::report::Kind;
+use crate::verify::VerifiedCapability;
+
+/// The statements of a set, in the order in which [`effects`] speaks of them.
+pub(crate) fn statements(policy: &Policy) -> impl Iterator<Item = (Kind, &Location)> {
+    let allows = policy.allows.iter().map(|(at, _)| (Kind::Allow, at));
+    let denies = policy.denies.iter().map(|(at, _)| (Kind::Deny, at));
+    let checks = policy.checks.iter().map(|(at, _)| (Kind::Check, at));
+    let rules = policy.places.rules.iter().map(|at| (Kind::Rule, at));
+    let facts = policy.places.facts.iter().map(|at| (Kind::Fact, at));
+    allows.chain(denies).chain(checks).chain(rules).chain(facts)
+}
+
+/// Whether each statement did something: an `allow` allowed, a `deny` denied, a check refused, a rule derived, a
+/// fact was part of what matched. `None` if the call never came before the policies, or cannot be evaluated.
+///
+/// It builds the world that [`authorize`](mod@crate::authorize) builds, and asks it the same questions.
+pub(crate) fn effects(
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Option<Vec<bool>> {
+    let world = world(verified, policy, call)?;
+    let matches = |(_, queries): &(Location, Vec<Rule>)| world.matches_any(queries) == Ok(true);
+    let mut effects: Vec<bool> = policy.allows.iter().map(matches).collect();
+    effects.extend(policy.denies.iter().map(matches));
+    effects
+        .extend(policy.checks.iter().map(|(_, check)| world.holds(check, VERIFIER) == Ok(false)));
+    effects.extend(
+        policy.rules.iter().map(|rule| world.matches_any(std::slice::from_ref(rule)) == Ok(true)),
+    );
+    // Last, for all of it is paid from one budget.
+    effects.extend(Used::of(&world, policy).0);
+    Some(effects)
+}
+
+/// All facts of the decision, if the token's own checks hold and it is for the policies to decide.
+fn world(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Option<World> {
+    refuse_uncovered(verified, call).ok()?;
+    refuse_other_call(verified, call).ok()?;
+    let prepared = prepare(verified, policy).ok()?;
+    let mut world = World::over(&prepared.base);
+    let facts = [Asked::of(verified, call).facts(), argument_facts(call)].concat();
+    assert_all(&mut world, &facts);
+    derive(&mut world, policy).ok()?;
+    refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
+    let held = |(block, _, check): &(usize, usize, _)| world.holds(check, *block) == Ok(true);
+    prepared.checks.iter().all(held).then_some(world)
+}
+
+/// Which of the policies' facts were part of a match.
+struct Used(Vec<bool>);
+
+impl Used {
+    fn of(world: &World, policy: &Policy) -> Used {
+        let mut used = Used(vec![false; policy.facts.len()]);
+        let mut places: HashMap<&Fact, Vec<usize>> = HashMap::new();
+        for (index, fact) in policy.facts.iter().enumerate() {
+            places.entry(fact).or_default().push(index);
+        }
+        if places.is_empty() {
+            return used;
+        }
+        let policies = policy.allows.iter().chain(&policy.denies).flat_map(|(_, queries)| queries);
+        for query in policy.rules.iter().chain(policies) {
+            used.look(world, query, &places, CheckKind::One);
+        }
+        for (_, check) in &policy.checks {
+            for query in &check.queries {
+                used.look(world, query, &places, check.kind.clone());
+            }
+        }
+        used
+    }
+
+    fn look(
+        &mut self,
+        world: &World,
+        query: &Rule,
+        places: &HashMap<&Fact, Vec<usize>>,
+        kind: CheckKind,
+    ) {
+        // What cannot be evaluated is refused by the decision itself; here it only says nothing.
+        let _ = world.each_candidate(query, VERIFIER, |_, variables, holds| {
+            // A `check all` is decided by what does not hold, too.
+            if !holds && !matches!(kind, CheckKind::All) {
+                return;
+            }
+            for predicate in &query.body {
+                let terms = predicate.terms.iter().map(|term| match term {
+                    Term::Variable(name) => {
+                        variables.get(name).cloned().unwrap_or_else(|| term.clone())
+                    }
+                    term => term.clone(),
+                });
+                let fact = Fact::new(predicate.name, &terms.collect::<Vec<_>>());
+                for index in places.get(&fact).into_iter().flatten() {
+                    if let Some(used) = self.0.get_mut(*index) {
+                        *used = true;
+                    }
+                }
+            }
+        });
+    }
+}

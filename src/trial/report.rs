@@ -1,0 +1,202 @@
+//! Report: what became of a set's cases, which statements decided something, and what is missing.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names;
+use crate::policy::Location;
+
+/// The verdict of a call that is allowed; of others it is the cause.
+pub(crate) const ALLOW: &str = "allow";
+
+/// What a trial of a set found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Report {
+    /// The set's folder.
+    pub folder: PathBuf,
+    /// Every case, in the order of files and lines; one that names policies in `also` is there twice.
+    pub cases: Vec<Decided>,
+    /// Every statement of the set, in the order of files and lines.
+    pub statements: Vec<Statement>,
+    /// What the cases fail to show.
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    /// Whether every case got its verdict and the cases show what they must.
+    pub fn passes(&self) -> bool {
+        self.faults.is_empty() && self.unexpected().next().is_none()
+    }
+
+    /// The cases that got another verdict.
+    pub fn unexpected(&self) -> impl Iterator<Item = &Decided> {
+        self.cases.iter().filter(|case| !case.is_as_expected())
+    }
+}
+
+/// A case, decided.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Decided {
+    /// Where it stands, below the set's folder: `cases/payments.toml:12`.
+    pub at: Location,
+    /// Its name.
+    pub name: String,
+    /// The policy files in force.
+    pub policies: Vec<String>,
+    /// What it must get.
+    pub expected: Expected,
+    /// What it got.
+    pub found: Found,
+    /// How long it took, from minting to the verdict.
+    pub took: Duration,
+}
+
+impl Decided {
+    /// Whether it got the verdict that it must get, from where it must get it.
+    pub fn is_as_expected(&self) -> bool {
+        let place = |wanted: &String| self.found.at.as_ref().is_some_and(|at| is_at(at, wanted));
+        self.expected.verdict == self.found.verdict && self.expected.at.iter().all(place)
+    }
+}
+
+/// The place itself, or its file.
+fn is_at(at: &str, wanted: &str) -> bool {
+    at.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+impl fmt::Display for Decided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, message) = (names::escaped(&self.name), names::escaped(&self.found.message));
+        write!(
+            f,
+            "{}: case \"{name}\": expected {}, found {}: {message}",
+            self.at, self.expected, self.found
+        )
+    }
+}
+
+/// The verdict that a case must get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expected {
+    /// `allow`, or the cause of the refusal.
+    pub verdict: String,
+    /// From which file, or which line of it.
+    pub at: Option<String>,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        verdict(f, &self.verdict, self.at.as_deref())
+    }
+}
+
+/// The verdict that a case got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// `allow`, or the cause of the refusal.
+    pub verdict: String,
+    /// Which statement gave it, where one did: `payments.datalog:12`, or `check 1 of block 2` of the token.
+    pub at: Option<String>,
+    /// The same in words.
+    pub message: String,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        verdict(f, &self.verdict, self.at.as_deref())
+    }
+}
+
+fn verdict(f: &mut fmt::Formatter<'_>, verdict: &str, at: Option<&str>) -> fmt::Result {
+    f.write_str(&names::escaped(&verdict))?;
+    at.map_or(Ok(()), |at| write!(f, " at {}", names::escaped(&at)))
+}
+
+/// A statement of a policy file, and whether it did something in some case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statement {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it stands.
+    pub at: Location,
+    /// Its first line.
+    pub text: String,
+    /// An `allow` allowed, a `deny` denied, a check refused, a rule derived, a fact was part of what matched.
+    pub decided: bool,
+}
+
+/// The kinds of statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `allow if`
+    Allow,
+    /// `deny if`
+    Deny,
+    /// `check if`, `check all`, `reject if`
+    Check,
+    /// `head(…) <- body(…)`
+    Rule,
+    /// `fact(…)`
+    Fact,
+}
+
+impl Kind {
+    /// Whether it gives verdicts, so that a case must show it. What rules and facts do shows in these.
+    pub fn is_policy(self) -> bool {
+        matches!(self, Kind::Allow | Kind::Deny | Kind::Check)
+    }
+
+    /// Its name in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Allow => "allow",
+            Kind::Deny => "deny",
+            Kind::Check => "check",
+            Kind::Rule => "rule",
+            Kind::Fact => "fact",
+        }
+    }
+
+    /// What it did in no case.
+    pub(crate) fn did_not(self) -> &'static str {
+        match self {
+            Kind::Allow => "never allowed a call",
+            Kind::Deny => "never denied a call",
+            Kind::Check => "never refused a call",
+            Kind::Rule => "never derived a fact",
+            Kind::Fact => "was never part of what decided",
+        }
+    }
+}
+
+/// What the cases of a set fail to show, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing is shown.
+    #[error("the set has no case; write some in {folder}, as policies/README.md of Hardtack shows")]
+    NoCase {
+        /// Where they would be.
+        folder: String,
+    },
+    /// No case shows that the file refuses.
+    #[error("{file} has no refusing case; add one in which it is in force and the call is refused")]
+    NeverRefused {
+        /// The file.
+        file: String,
+    },
+    /// No case shows what a policy is for.
+    #[error("{at} {}; add a case in which it does, or delete it", kind.did_not())]
+    NeverDecided {
+        /// What it is.
+        kind: Kind,
+        /// Where it stands.
+        at: Location,
+    },
+}

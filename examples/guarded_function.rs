@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::in_memory()?;
     let verifier =
         Verifier::new(RootKeys::of(issuer.public()), "notes.example", store.revocations())?;
-    let guard = Guard::new(verifier, Policy::load("policies")?, store);
+    let guard = Guard::new(verifier, Policy::load("policies/default")?, store);
 
     // Elsewhere: a grant for alice, presented by herself.
     let now = Timestamp::from(SystemTime::now());

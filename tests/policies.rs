@@ -4,101 +4,48 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::time::Duration;
 
 use common::*;
 use hardtack::*;
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cases {
-    policies: Vec<String>,
-    #[serde(default)]
-    also: Vec<String>,
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    name: String,
-    scopes: Vec<String>,
-    #[serde(default)]
-    facts: Vec<String>,
-    hops: Vec<String>,
-    operation: String,
-    #[serde(default)]
-    arguments: Option<String>,
-    expect: String,
-    #[serde(default)]
-    expect_also: Option<String>,
-}
-
-fn key(index: usize) -> PrivateKey {
-    PrivateKey::from_bytes(&[20 + u8::try_from(index).unwrap(); 32])
-}
-
-/// A folder with these policies alone.
-fn policy_of(files: &[String]) -> Policy {
-    let folder = tempfile::tempdir().unwrap();
-    for file in files {
-        fs::copy(Path::new("policies").join(file), folder.path().join(file)).unwrap();
+#[test]
+fn every_set_passes_its_trial() {
+    let sets = policy::sets("policies").unwrap();
+    for set in &sets {
+        let report = trial::run(set, || Duration::ZERO).unwrap();
+        let unexpected: Vec<String> = report.unexpected().map(ToString::to_string).collect();
+        assert_eq!(unexpected, [""; 0], "{}", set.display());
+        assert_eq!(report.faults, [], "{}", set.display());
+        let silent = report.statements.iter().filter(|statement| !statement.decided);
+        assert_eq!(silent.count(), 0, "{}: no case uses a fact or rule", set.display());
+        trial::load(set).unwrap();
     }
-    Policy::load(folder.path()).unwrap()
+    let names: Vec<_> = sets.iter().filter_map(|set| set.file_name()?.to_str()).collect();
+    assert_eq!(names, ["default", "files", "http-apis", "mcp-tools", "payments"]);
 }
 
-fn verdict(policy: &Policy, case: &Case) -> String {
-    let cast = Cast::new();
-    let grant = Grant::to("user:alice").holder(key(0).public());
-    let grant = case.scopes.iter().fold(grant, |grant, scope| grant.scope(scope));
-    let grant = case.facts.iter().fold(grant, |grant, fact| grant.fact(fact));
-    let mut capability = cast.issuer().mint(grant, NOW).unwrap();
-    for (index, agent) in case.hops.iter().enumerate() {
-        let hop = Delegation::to(agent).reason("a case").holder(key(index + 1).public());
-        let hop = case.scopes.iter().fold(hop, |hop, scope| hop.scope(scope));
-        capability = capability.delegate(hop, &key(index), NOW).unwrap();
-    }
-    let bearer = capability.present(Presenting::to(AUDIENCE), &key(case.hops.len()), NOW).unwrap();
-    let mut call = Call::new(&case.operation).unwrap();
-    if let Some(arguments) = &case.arguments {
-        call = call.arguments(arguments).unwrap();
-    }
-    let verified = cast.verifier().verify(bearer.bearer(), NOW).unwrap();
-    match authorize(&verified, policy, &call) {
-        Ok(_) => "allow".to_owned(),
-        Err(error) => error.cause().to_owned(),
+/// The page has a row for each set.
+#[test]
+fn the_page_lists_the_sets() {
+    let page = fs::read_to_string("policies/README.md").unwrap();
+    for set in policy::sets("policies").unwrap() {
+        let name = set.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(page.contains(&format!("| [{name}/]({name}/) |")), "{name}");
     }
 }
 
 #[test]
-fn every_case_gets_its_verdict() {
-    let mut allowed = BTreeSet::new();
-    let mut refused = BTreeSet::new();
-    for entry in fs::read_dir("policies/cases").unwrap() {
-        let path = entry.unwrap().path();
-        let cases: Cases = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        let alone = policy_of(&cases.policies);
-        let together = policy_of(&[cases.policies.clone(), cases.also].concat());
-        for case in &cases.case {
-            let place = format!("{}: {}", path.display(), case.name);
-            let found = verdict(&alone, case);
-            assert_eq!(found, case.expect, "{place}");
-            let seen = if found == "allow" { &mut allowed } else { &mut refused };
-            seen.insert(path.clone());
-            let also = case.expect_also.as_ref().unwrap_or(&case.expect);
-            assert_eq!(verdict(&together, case), *also, "{place}, beside others");
-        }
-    }
-    assert_eq!(allowed, refused, "every file of cases has both verdicts");
-    assert_eq!(allowed.len(), 2);
+fn the_built_in_policy_is_the_default_set() {
+    Policy::parse("builtin", include_str!("../policies/default/default.datalog")).unwrap();
+    assert_eq!(Policy::builtin().digest(), Policy::load("policies/default").unwrap().digest());
 }
 
 #[test]
-fn the_folder_as_it_stands_is_one_set() {
-    Policy::load("policies").unwrap();
-    Policy::parse("builtin", include_str!("../policies/default.datalog")).unwrap();
-    assert!(!Policy::builtin().digest().is_empty());
+fn a_folder_of_sets_names_them_to_choose_from() {
+    let error = Policy::load("policies").unwrap_err().to_string();
+    let choice = "choose one of the sets in it: default, files, http-apis, mcp-tools, payments";
+    assert!(error.ends_with(choice), "{error}");
 }
 
 #[test]

@@ -1,0 +1,214 @@
+//! Words: Datalog as people read it, with nothing in it that could hide or reorder text.
+//!
+//! Biscuit's own printing panics on some expressions that anybody can put into a token, and prints texts as
+//! they are.
+
+use biscuit_auth::builder::{
+    Binary, Check, CheckKind, Expression, MapKey, Op, Predicate, Rule, Term, Unary,
+};
+
+use crate::constraint::Constraint;
+use crate::names::escaped;
+use crate::timestamp::Timestamp;
+
+/// The most characters of a text that are shown.
+const MAX_SHOWN: usize = 80;
+
+/// The most terms of a collection that are shown.
+const MAX_SHOWN_TERMS: usize = 8;
+
+/// What stands for a variable: its own name, or what its value is of.
+pub(super) type Naming<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A check as one line: as the constraint that it was made of, else as Datalog.
+pub(super) fn check(check: &Check) -> String {
+    if let Some(constraint) = Constraint::of_check(check) {
+        return escaped(&constraint);
+    }
+    let kind = match check.kind {
+        CheckKind::One => "check if",
+        CheckKind::All => "check all",
+        CheckKind::Reject => "reject if",
+    };
+    let queries: Vec<String> = check.queries.iter().map(query).collect();
+    format!("{kind} {}", queries.join(" or "))
+}
+
+/// A query's predicates and expressions.
+pub(super) fn query(rule: &Rule) -> String {
+    let predicates = rule.body.iter().map(predicate);
+    let expressions = rule.expressions.iter().map(|part| expression(part, &|_| None));
+    predicates.chain(expressions).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn predicate(predicate: &Predicate) -> String {
+    let terms: Vec<String> = predicate.terms.iter().map(|part| term(part, &|_| None)).collect();
+    format!("{}({})", escaped(&predicate.name), terms.join(", "))
+}
+
+pub(super) fn expression(expression: &Expression, naming: Naming<'_>) -> String {
+    operations(&expression.ops, naming)
+        .unwrap_or_else(|| "an expression without a value".to_owned())
+}
+
+fn operations(ops: &[Op], naming: Naming<'_>) -> Option<String> {
+    let mut stack: Vec<String> = Vec::new();
+    for op in ops {
+        let text = match op {
+            Op::Value(value) => term(value, naming),
+            Op::Unary(unary) => {
+                let value = stack.pop()?;
+                match unary {
+                    Unary::Negate => format!("!{value}"),
+                    Unary::Parens => format!("({value})"),
+                    Unary::Length => format!("{value}.length()"),
+                    Unary::TypeOf => format!("{value}.type()"),
+                    Unary::Ffi(name) => format!("{value}.extern::{}()", escaped(name)),
+                }
+            }
+            Op::Binary(binary) => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                binary_words(binary, &left, &right)
+            }
+            Op::Closure(parameters, body) => {
+                let body = operations(body, naming)?;
+                match parameters.as_slice() {
+                    [] => body,
+                    parameters => {
+                        let names: Vec<String> =
+                            parameters.iter().map(|name| format!("${}", escaped(name))).collect();
+                        format!("{} -> {body}", names.join(", "))
+                    }
+                }
+            }
+        };
+        stack.push(text);
+    }
+    stack.pop().filter(|_| stack.is_empty())
+}
+
+fn binary_words(binary: &Binary, left: &str, right: &str) -> String {
+    let infix = |sign: &str| format!("{left} {sign} {right}");
+    let method = |name: &str| format!("{left}.{name}({right})");
+    match binary {
+        Binary::LessThan => infix("<"),
+        Binary::GreaterThan => infix(">"),
+        Binary::LessOrEqual => infix("<="),
+        Binary::GreaterOrEqual => infix(">="),
+        Binary::Equal => infix("==="),
+        Binary::NotEqual => infix("!=="),
+        Binary::HeterogeneousEqual => infix("=="),
+        Binary::HeterogeneousNotEqual => infix("!="),
+        Binary::Contains => method("contains"),
+        Binary::Prefix => method("starts_with"),
+        Binary::Suffix => method("ends_with"),
+        Binary::Regex => method("matches"),
+        Binary::Add => infix("+"),
+        Binary::Sub => infix("-"),
+        Binary::Mul => infix("*"),
+        Binary::Div => infix("/"),
+        Binary::And => infix("&&!"),
+        Binary::Or => infix("||!"),
+        Binary::Intersection => method("intersection"),
+        Binary::Union => method("union"),
+        Binary::BitwiseAnd => infix("&"),
+        Binary::BitwiseOr => infix("|"),
+        Binary::BitwiseXor => infix("^"),
+        Binary::LazyAnd => infix("&&"),
+        Binary::LazyOr => infix("||"),
+        Binary::All => method("all"),
+        Binary::Any => method("any"),
+        Binary::Get => method("get"),
+        Binary::Ffi(name) => method(&format!("extern::{}", escaped(name))),
+        Binary::TryOr => method("try_or"),
+    }
+}
+
+/// A value, cut to what fits on a line.
+pub(super) fn value(value: &Term) -> String {
+    term(value, &|_| None)
+}
+
+fn term(value: &Term, naming: Naming<'_>) -> String {
+    let list = |terms: &mut dyn Iterator<Item = String>| {
+        let mut shown: Vec<String> = terms.take(MAX_SHOWN_TERMS + 1).collect();
+        if shown.len() > MAX_SHOWN_TERMS {
+            shown[MAX_SHOWN_TERMS] = "…".to_owned();
+        }
+        shown.join(", ")
+    };
+    match value {
+        Term::Variable(name) => naming(name).unwrap_or_else(|| format!("${}", escaped(name))),
+        Term::Integer(number) => number.to_string(),
+        Term::Str(text) => quoted(text),
+        Term::Date(seconds) => Timestamp::from_unix_seconds(*seconds).to_string(),
+        Term::Bytes(bytes) => format!("hex:{}", shortened(&hex::encode(bytes))),
+        Term::Bool(held) => held.to_string(),
+        Term::Null => "null".to_owned(),
+        Term::Set(terms) if terms.is_empty() => "{,}".to_owned(),
+        Term::Set(terms) => {
+            format!("{{{}}}", list(&mut terms.iter().map(|part| term(part, naming))))
+        }
+        Term::Array(terms) => {
+            format!("[{}]", list(&mut terms.iter().map(|part| term(part, naming))))
+        }
+        Term::Map(entries) => {
+            let mut entries = entries.iter().map(|(key, value)| {
+                let key = match key {
+                    MapKey::Integer(number) => number.to_string(),
+                    MapKey::Str(text) => quoted(text),
+                    MapKey::Parameter(_) => "?".to_owned(),
+                };
+                format!("{key}: {}", term(value, naming))
+            });
+            format!("{{{}}}", list(&mut entries))
+        }
+        Term::Parameter(name) => format!("{{{}}}", escaped(name)),
+    }
+}
+
+/// Text in double quotes, such that no character of it can end the quotes, the line or the reading direction.
+pub(super) fn quoted(text: &str) -> String {
+    escaped(&serde_json::Value::from(shortened(text)))
+}
+
+/// One word of a POSIX shell, whatever is in it.
+pub(super) fn shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_attacker_wrote_stays_within_its_quotes() {
+        let hostile = Term::Str("a\", admin(\"me\u{202e}\n\u{1b}[31m".to_owned());
+        assert_eq!(value(&hostile), r#""a\", admin(\"me\u{202e}\n\u001b[31m""#);
+        let long = Term::Str("x".repeat(5000));
+        assert_eq!(value(&long).chars().count(), MAX_SHOWN + 3);
+        let broken = Expression { ops: vec![Op::Binary(Binary::Add)] };
+        assert_eq!(expression(&broken, &|_| None), "an expression without a value");
+    }
+
+    #[test]
+    fn a_check_reads_as_it_was_written() {
+        for text in [
+            r#"check if operation($op), $op != "tools:call:pay" or role("editor")"#,
+            r#"reject if depth($hops), $hops > 2"#,
+            r#"check all arg("tags", $t), $t.all($i -> ["a"].contains($i) && !$i.starts_with("x"))"#,
+        ] {
+            let parsed = crate::block::parse_check(text).unwrap();
+            assert_eq!(check(&parsed), text);
+        }
+        let constraint: Constraint = "amount <= 100".parse().unwrap();
+        assert_eq!(check(&constraint.to_check()), "amount <= 100");
+    }
+}

@@ -347,6 +347,12 @@ root = \"x\"
         let error = with(&more);
         assert!(error.contains(key), "{more:?}: {error}");
     }
+    std::fs::create_dir_all(scene.path().join("set/cases")).unwrap();
+    scene.write("set/p.datalog", "allow if granted($op);");
+    let case = "[[case]]\nname = \"one\"\nscopes = [\"x\"]\noperation = \"x\"\nexpect = \"nothing_allows\"";
+    scene.write("set/cases/c.toml", case);
+    let error = with(&["--policies", "set"]);
+    assert!(error.contains("case \"one\": expected nothing_allows, found allow"), "{error}");
     assert!(!scene.path().join("s").exists(), "nothing was made");
 }
 

@@ -24,8 +24,10 @@ use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::mcp::listing::Filter;
 use crate::mcp::message::{Content, Message};
+use crate::mcp::metadata::{Metadata, is_plain};
 use crate::mcp::methods::{self, Calls, Listing, Method, Needs, Unjudged};
 use crate::mcp::metrics::Metrics;
+use crate::mcp::policy_metrics::{PolicyMetrics, Reloads};
 use crate::mcp::relay::{Passage, Relay, Side};
 use crate::mcp::revoking::{self, Revoker};
 use crate::mcp::serve::Drain;
@@ -51,8 +53,8 @@ pub struct Gateway {
     style: RefusalStyle,
     store: Option<Store>,
     revoker: Option<Revoker>,
-    metadata: Option<serde_json::Value>,
-    metadata_path: Option<String>,
+    metadata: Option<Metadata>,
+    policies: PolicyMetrics,
 }
 
 impl Gateway {
@@ -62,12 +64,12 @@ impl Gateway {
         Gateway {
             relay: Relay::to(upstream),
             realm: Realm::named(guard.verifier().audience()),
+            policies: PolicyMetrics::of(&guard),
             guard,
             style: RefusalStyle::default(),
             store: None,
             revoker: None,
             metadata: None,
-            metadata_path: None,
         }
     }
 
@@ -105,21 +107,14 @@ impl Gateway {
     /// Says at the well-known places (RFC 9728) that tokens for `resource`, the URL of this gateway, come from
     /// these authorization servers. Without any, those places are not there.
     pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Gateway {
-        let resource = resource.trim_end_matches('/');
-        if let Ok(url) = url::Url::parse(resource)
-            && !servers.is_empty()
-        {
-            let path = url.path().trim_end_matches('/');
-            let origin = url.origin().ascii_serialization();
-            self.realm.resource_metadata = Some(format!("{origin}{METADATA}{path}"));
-            self.metadata_path = Some(path.to_owned()).filter(|path| !path.is_empty());
-            self.metadata = Some(json!({
-                "resource": resource,
-                "authorization_servers": servers,
-                "bearer_methods_supported": ["header"],
-            }));
-        }
+        self.metadata = Metadata::of(resource, servers);
+        self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
         self
+    }
+
+    /// Where whoever exchanges the guard's policies counts what came of it.
+    pub fn reloads(&self) -> Reloads {
+        self.policies.reloads.clone()
     }
 
     /// How it hears that it is to end; for [`serve`](crate::mcp::serve).
@@ -135,8 +130,6 @@ impl Gateway {
         if !endpoints.iter().any(|known| known == own) && is_plain(own) {
             endpoints.push(own.to_owned());
         }
-        let metadata = self.metadata.clone();
-        let metadata_path = self.metadata_path.clone();
         let origins = self.relay.doorbell.origins.clone();
         let revoker = self.revoker.clone();
         let metrics = self.relay.metrics.clone();
@@ -144,6 +137,7 @@ impl Gateway {
         let state = Arc::new(Entrance {
             relay: self.relay,
             store: self.store,
+            policies: self.policies,
             side: Arc::new(Inside {
                 metrics,
                 guard: self.guard,
@@ -162,15 +156,8 @@ impl Gateway {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/metrics", get(render));
-        if let Some(metadata) = metadata {
-            let answer = move || {
-                let metadata = metadata.clone();
-                async move { answer::respond(StatusCode::OK, &metadata) }
-            };
-            router = router.route(METADATA, get(answer.clone()));
-            if let Some(path) = metadata_path.filter(|path| is_plain(path)) {
-                router = router.route(&format!("{METADATA}{path}"), get(answer));
-            }
+        if let Some(metadata) = self.metadata {
+            router = metadata.add_to(router);
         }
         let mut router = router.fallback(nothing).with_state(Arc::clone(&state));
         if let Some(revoker) = revoker {
@@ -197,21 +184,10 @@ fn for_pages(origins: &[String]) -> CorsLayer {
 /// The method whose answer never ends.
 const LISTEN: &str = "subscriptions/listen";
 
-/// RFC 9728, section 3.
-const METADATA: &str = "/.well-known/oauth-protected-resource";
-
-/// Whether a path means itself to the router.
-fn is_plain(path: &str) -> bool {
-    let reserved = ["/healthz", "/readyz", "/metrics"].contains(&path)
-        || path.starts_with("/hardtack")
-        || path.starts_with("/.well-known");
-    let has_pattern = path.split('/').any(|segment| segment.starts_with([':', '*']));
-    !reserved && !has_pattern && !path.contains(['{', '}', '%'])
-}
-
 struct Entrance {
     relay: Relay,
     store: Option<Store>,
+    policies: PolicyMetrics,
     side: Arc<Inside>,
 }
 
@@ -246,7 +222,10 @@ async fn render(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -
     if !entrance.is_addressed(request) {
         return nothing().await;
     }
-    let mut response = Response::new(Body::from(entrance.relay.metrics.render()));
+    let mut rendered = String::new();
+    entrance.policies.render(&mut rendered);
+    entrance.relay.metrics.render(&mut rendered);
+    let mut response = Response::new(Body::from(rendered));
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
@@ -472,9 +451,10 @@ impl Inside {
         let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
         let (verified, listings) = (visitor.verified.clone(), listings.to_vec());
         Arc::new(move |answer| {
-            let (guard, verified, tasks) = (&*guard, &verified, &*tasks);
+            // One answer is shown by one set of policies.
+            let (policy, verified, tasks) = (&guard.policy(), &verified, &*tasks);
             let listings = &listings;
-            Filter { guard, verified, tasks, now: now(), listings, mark_private }.apply(answer)
+            Filter { policy, verified, tasks, now: now(), listings, mark_private }.apply(answer)
         })
     }
 

@@ -10,16 +10,17 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::call::Call;
-use crate::guard::Guard;
 use crate::mcp::flow::Rewritten;
 use crate::mcp::methods::Listing;
 use crate::mcp::tasks::Tasks;
+use crate::policy::Policy;
+use crate::prospect::prospect;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
 /// Takes out of a server's answers what a token may not use.
 pub(crate) struct Filter<'a> {
-    pub(crate) guard: &'a Guard,
+    pub(crate) policy: &'a Policy,
     pub(crate) verified: &'a VerifiedCapability,
     pub(crate) tasks: &'a Tasks,
     pub(crate) now: Timestamp,
@@ -110,7 +111,7 @@ impl Filter<'_> {
                 return self.tasks.is_of(&id, self.verified);
             }
         };
-        call.is_ok_and(|call| self.guard.prospect(self.verified, &call).is_open())
+        call.is_ok_and(|call| prospect(self.verified, self.policy, &call).is_open())
     }
 
     /// 2026-07-28, "Caching": for this token alone, and no longer than it lives.

@@ -121,12 +121,10 @@ impl Metrics {
         self.upstream_failures.inc();
     }
 
-    /// In the OpenMetrics text format.
-    pub(crate) fn render(&self) -> String {
-        let mut rendered = String::new();
+    /// In the OpenMetrics text format, to its end.
+    pub(crate) fn render(&self, rendered: &mut String) {
         // Writing to a string does not fail.
-        let _ = text::encode(&mut rendered, &self.registry);
-        rendered
+        let _ = text::encode(rendered, &self.registry);
     }
 }
 

@@ -8,6 +8,7 @@ mod eras;
 mod holding;
 mod lists;
 mod operation;
+mod policies;
 mod real_server;
 mod revoking;
 mod stage;

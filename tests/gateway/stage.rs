@@ -219,6 +219,7 @@ fn broken_off() -> Response {
 pub struct Stage {
     pub behind: Behind,
     pub store: Store,
+    pub guard: Arc<Guard>,
     pub alice: Agent,
     pub address: SocketAddr,
     pub drain: Drain,
@@ -268,7 +269,8 @@ impl Stage {
         let upstream =
             Upstream::at(&behind.url).unwrap().credential("Bearer the-gateways-own").unwrap();
         let upstream = upstream.answer_timeout(answer_timeout);
-        let gateway = Gateway::new(guard(AUDIENCE), upstream)
+        let tools = Arc::new(guard(AUDIENCE));
+        let gateway = Gateway::new(Arc::clone(&tools), upstream)
             .ready_while(store.clone())
             .revocations(guard(REVOCATIONS), store.clone());
         let gateway = more(gateway);
@@ -276,7 +278,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         start(listener, gateway.router(), drain.clone());
-        Stage { behind, store, alice, address, drain }
+        Stage { behind, store, guard: tools, alice, address, drain }
     }
 
     pub fn url(&self) -> String {

@@ -48,6 +48,14 @@ pub(crate) struct Settings {
     /// The folder of policies; without it, what is granted is allowed
     #[arg(long, value_name = "DIR", env = "HARDTACK_POLICIES")]
     pub(crate) policies: Option<PathBuf>,
+    /// A folder of candidate policies: they decide everything, too, and answer nothing; records and
+    /// metrics say where they would decide otherwise
+    #[arg(long, value_name = "DIR", env = "HARDTACK_SHADOW")]
+    pub(crate) shadow: Option<PathBuf>,
+    /// Keep in records what policies saw, so that other policies can decide it again (`hardtack policy
+    /// replay`): arguments, which can hold personal data, or their digests
+    #[arg(long, value_name = "WHAT", env = "HARDTACK_KEEP_REQUESTS")]
+    pub(crate) keep_requests: Option<KeepRequests>,
     /// A file with the Authorization that the server behind is sent, such as: Bearer …
     #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_AUTHORIZATION_FILE")]
     pub(crate) upstream_authorization_file: Option<PathBuf>,
@@ -102,6 +110,13 @@ pub(crate) enum Refusals {
     Challenge,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KeepRequests {
+    Arguments,
+    Digests,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
@@ -137,6 +152,8 @@ impl Settings {
             root: list(self.root, other.root),
             store: self.store.or(other.store),
             policies: self.policies.or(other.policies),
+            shadow: self.shadow.or(other.shadow),
+            keep_requests: self.keep_requests.or(other.keep_requests),
             upstream_authorization_file: self
                 .upstream_authorization_file
                 .or(other.upstream_authorization_file),

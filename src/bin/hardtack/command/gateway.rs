@@ -4,17 +4,23 @@ use std::error::Error;
 use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hardtack::audit::Kept;
 use hardtack::mcp::{DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve};
+use hardtack::policy::FolderWatch;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
-use crate::args::gateway::{self, Refusals, Settings};
+use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
+use crate::command::reloading::{Part, Reloading, load_checked};
 use crate::command::{open_or_create, serving};
 use crate::terminal::{Done, now, say, warn, with_causes};
 
@@ -50,6 +56,8 @@ struct Plan {
     drain: Duration,
     roots: RootKeys,
     policy: Policy,
+    candidate: Option<Policy>,
+    folders: Vec<(Part, FolderWatch)>,
 }
 
 impl Plan {
@@ -87,12 +95,18 @@ impl Plan {
                 (None, key) => roots.and(key),
             };
         }
-        let policy = match &settings.policies {
-            Some(folder) => {
-                Policy::load(folder).map_err(|error| wrong("policies", with_causes(&error)))?
-            }
-            None => Policy::builtin(),
+        let mut folders = Vec::new();
+        let mut load = |key, part, folder: &PathBuf| {
+            // What changes while it is loaded is found to have changed.
+            folders.push((part, FolderWatch::of(folder)));
+            load_checked(folder).map_err(|error| wrong(key, error))
         };
+        let policy = settings.policies.as_ref();
+        let policy = policy.map(|folder| load("policies", Part::Live, folder)).transpose()?;
+        let policy = policy.unwrap_or_else(Policy::builtin);
+        let candidate = settings.shadow.as_ref();
+        let candidate =
+            candidate.map(|folder| load("shadow", Part::Candidate, folder)).transpose()?;
         if settings.resource.is_none() && !settings.authorization_server.is_empty() {
             return Err(wrong(
                 "resource",
@@ -100,11 +114,11 @@ impl Plan {
             ));
         }
         check_names(&settings)?;
-        Ok(Plan { listen, upstream, drain, roots, policy, settings })
+        Ok(Plan { listen, upstream, drain, roots, policy, candidate, folders, settings })
     }
 
     async fn carry_out(self) -> Done {
-        let Plan { settings, listen, upstream, drain: grace, roots, policy } = self;
+        let Plan { settings, listen, upstream, drain: grace, roots, policy, .. } = self;
         let audience = needed("audience", settings.audience.as_deref())?.to_owned();
         let admin = settings.revocation_audience.clone();
         let admin = admin.unwrap_or_else(|| format!("{audience}{REVOCATION_SUFFIX}"));
@@ -125,7 +139,17 @@ impl Plan {
         if !settings.resource_scheme.is_empty() {
             verifier = verifier.resource_schemes(settings.resource_scheme.iter().cloned());
         }
-        let guard = Guard::new(verifier, policy, recording);
+        let mut guard = Guard::new(verifier, policy, recording);
+        if let Some(candidate) = self.candidate {
+            guard = guard.shadowed_by(candidate);
+        }
+        if let Some(kept) = settings.keep_requests {
+            guard = guard.keep_requests(match kept {
+                KeepRequests::Arguments => Kept::Arguments,
+                KeepRequests::Digests => Kept::Digests,
+            });
+        }
+        let guard = Arc::new(guard);
         // What stops agents does not depend on what policies say of tools.
         let revoker = Verifier::new(roots, &admin, store.revocations())
             .map_err(|error| wrong("revocation-audience", error))?;
@@ -138,7 +162,7 @@ impl Plan {
         // A query may hold a secret.
         let behind = upstream.url().split('?').next().unwrap_or_default().to_owned();
         let resource = settings.resource.clone().unwrap_or_default();
-        let gateway = Gateway::new(guard, upstream)
+        let gateway = Gateway::new(Arc::clone(&guard), upstream)
             .ready_while(store.clone())
             .revocations(revoker, store.clone())
             .refusals(style)
@@ -147,6 +171,16 @@ impl Plan {
             .authorization_servers(&resource, &settings.authorization_server);
         let drain = gateway.drain();
         let collecting = tokio::spawn(collect(store.clone()));
+        let reloading = match self.folders.is_empty() {
+            // Without policies to load, a hangup ends the process, as it does by custom.
+            true => None,
+            false => {
+                let hangups = signal(SignalKind::hangup())?;
+                let (guard, reloads) = (Arc::clone(&guard), gateway.reloads());
+                let reloading = Reloading { guard, reloads, folders: self.folders };
+                Some(tokio::spawn(reloading.run(hangups)))
+            }
+        };
 
         if !bound.ip().is_loopback() {
             warn(
@@ -161,12 +195,17 @@ impl Plan {
         say(format_args!("the gateway listens on http://{bound}{ENDPOINT}"))?;
         say(format_args!("  in front of  {behind}"))?;
         say(format_args!("  audience     {audience}"))?;
+        say(format_args!("  policies     {}", guard.policy().digest()))?;
+        if let Some(candidate) = guard.candidate() {
+            say(format_args!("  shadow       {}", candidate.digest()))?;
+        }
         say(format_args!(
             "  revocations  http://{bound}{} (audience {admin})",
             hardtack::mcp::REVOCATIONS
         ))?;
         serve(listener, gateway.router(), stop, grace, drain).await?;
         collecting.abort();
+        reloading.inspect(JoinHandle::abort);
         say("the gateway has stopped")?;
         Ok(ExitCode::SUCCESS)
     }

@@ -1,0 +1,114 @@
+//! Reloading: the gateway's policies, exchanged while it runs.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hardtack::mcp::{Reload, Reloads};
+use hardtack::policy::FolderWatch;
+use hardtack::{Guard, Policy, trial};
+use tokio::signal::unix::Signal;
+use tokio::time::MissedTickBehavior;
+
+use crate::terminal::with_causes;
+
+/// How often folders are looked at. A change is taken at the second look that finds it, so that a file which
+/// takes less than this to write is never taken half written.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A set of policies that may decide, or why not: each of its cases gets its verdict. Everything that a gateway
+/// takes from a folder comes from here.
+pub(crate) fn load_checked(folder: &Path) -> Result<Policy, String> {
+    trial::load(folder).map_err(|error| with_causes(&error))
+}
+
+/// What a folder's policies are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Live,
+    Candidate,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Part::Live => "live",
+            Part::Candidate => "candidate",
+        }
+    }
+}
+
+/// The folders of a gateway, and where their policies go.
+pub(crate) struct Reloading {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) reloads: Reloads,
+    pub(crate) folders: Vec<(Part, FolderWatch)>,
+}
+
+impl Reloading {
+    /// Looks at the folders now and then, and when a hangup comes, until it is aborted.
+    pub(crate) async fn run(self, mut hangups: Signal) {
+        let reloading = Arc::new(Mutex::new(self));
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                _ = ticks.tick() => false,
+                _ = hangups.recv() => true,
+            };
+            let reloading = Arc::clone(&reloading);
+            let looked = tokio::task::spawn_blocking(move || {
+                reloading.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
+            });
+            if looked.await.is_err() {
+                tracing::error!("looking for new policies broke off; those in force stay");
+            }
+        }
+    }
+
+    fn look(&mut self, asked: bool) {
+        for (part, watch) in &mut self.folders {
+            if asked {
+                watch.ask();
+            }
+            if !watch.has_changed() {
+                continue;
+            }
+            let loaded = load_checked(watch.folder());
+            if watch.lay_still() {
+                self.reloads.count(take(&self.guard, *part, watch.folder(), loaded));
+            }
+        }
+    }
+}
+
+/// Puts policies in the place of others, if there are any.
+fn take(guard: &Guard, part: Part, folder: &Path, loaded: Result<Policy, String>) -> Reload {
+    let (part_name, folder) = (part.name(), folder.display());
+    let policy = match loaded {
+        Ok(policy) => Arc::new(policy),
+        Err(error) => {
+            tracing::error!(
+                policies = part_name, %folder, error,
+                "policies are not taken, those in force stay"
+            );
+            return Reload::Refused;
+        }
+    };
+    let in_force = match part {
+        Part::Live => Some(guard.policy()),
+        Part::Candidate => guard.candidate(),
+    };
+    let old = in_force.as_ref().map_or("", |policy| policy.digest());
+    let new = policy.digest().to_owned();
+    if old == new {
+        tracing::info!(policies = part_name, %folder, digest = new, "policies are as before");
+        return Reload::Unchanged;
+    }
+    match part {
+        Part::Live => drop(guard.replace_policy(policy)),
+        Part::Candidate => drop(guard.replace_candidate(Some(policy))),
+    }
+    tracing::info!(policies = part_name, %folder, old, new, "policies are exchanged");
+    Reload::Loaded
+}

@@ -1,0 +1,61 @@
+//! Metadata: where do clients read which authorization servers give out tokens (RFC 9728)?
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use serde_json::json;
+
+use crate::mcp::answer;
+
+/// RFC 9728, section 3.
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// What is said of a resource, and where.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    /// The URL that challenges name.
+    pub(crate) url: String,
+    /// The resource's own path, after which it is said, too.
+    path: Option<String>,
+    document: serde_json::Value,
+}
+
+impl Metadata {
+    /// Nothing, without a server or of what is no URL.
+    pub(crate) fn of(resource: &str, servers: &[String]) -> Option<Metadata> {
+        let resource = resource.trim_end_matches('/');
+        let url = url::Url::parse(resource).ok().filter(|_| !servers.is_empty())?;
+        let path = url.path().trim_end_matches('/');
+        Some(Metadata {
+            url: format!("{}{WELL_KNOWN}{path}", url.origin().ascii_serialization()),
+            path: Some(path.to_owned()).filter(|path| !path.is_empty()),
+            document: json!({
+                "resource": resource,
+                "authorization_servers": servers,
+                "bearer_methods_supported": ["header"],
+            }),
+        })
+    }
+
+    pub(crate) fn add_to<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
+        let document = self.document;
+        let answer = move || {
+            let document = document.clone();
+            async move { answer::respond(StatusCode::OK, &document) }
+        };
+        let router = router.route(WELL_KNOWN, get(answer.clone()));
+        match self.path.filter(|path| is_plain(path)) {
+            Some(path) => router.route(&format!("{WELL_KNOWN}{path}"), get(answer)),
+            None => router,
+        }
+    }
+}
+
+/// Whether a path means itself to the router, and nothing that the gateway says itself.
+pub(crate) fn is_plain(path: &str) -> bool {
+    let reserved = ["/healthz", "/readyz", "/metrics"].contains(&path)
+        || path.starts_with("/hardtack")
+        || path.starts_with("/.well-known");
+    let has_pattern = path.split('/').any(|segment| segment.starts_with([':', '*']));
+    !reserved && !has_pattern && !path.contains(['{', '}', '%'])
+}

@@ -16,6 +16,8 @@ pub mod revoke;
 pub mod capability;
 pub mod chain;
 pub mod call;
+pub mod constraint;
+pub mod function;
 pub mod scope;
 pub mod names;
 pub mod keys;
@@ -23,11 +25,17 @@ pub mod profile;
 pub mod timestamp;
 pub mod policy;
 pub mod prospect;
+pub mod explain;
+pub mod replay;
 pub mod revocation;
 pub mod store;
 mod block;
 mod datalog;
 mod signing;
+
+// What puts policies to the proof, with all of the above.
+#[cfg(feature = "trial")]
+pub mod trial;
 
 // The doors.
 #[cfg(feature = "http")]
@@ -40,7 +48,9 @@ pub use authorize::{AuthorizeError, authorize};
 pub use call::{Call, CallError};
 pub use capability::Capability;
 pub use chain::{Chain, RevocationId};
+pub use constraint::Constraint;
 pub use delegate::{DelegateError, Delegation};
+pub use explain::Explanation;
 pub use guard::{Denial, Guard, Permit};
 pub use keys::{PrivateKey, PublicKey, RootKeys};
 pub use mint::{Grant, Issuer, MintError};

@@ -1,16 +1,19 @@
 //! Arguments: what can be typed.
 
 mod audit;
+mod check;
 pub(crate) mod gateway;
+pub(crate) mod policy;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
-use hardtack::{PublicKey, RevocationId, Timestamp};
+use hardtack::{PublicKey, RevocationId};
 
 pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
+pub(crate) use check::{Can, Check, Deciding};
 
 /// `check`: the call is denied.
 pub(crate) const EXIT_DENIED: u8 = 1;
@@ -46,9 +49,11 @@ pub(crate) enum Verb {
     Present(Present),
     Inspect(Inspect),
     Check(Check),
+    Can(Can),
     Revoke(Revoke),
     Revocations(Revocations),
     Audit(Audit),
+    Policy(policy::Policy),
     Store(Store),
     Gateway(gateway::Gateway),
     Agent(gateway::Agent),
@@ -105,6 +110,9 @@ pub(crate) struct Mint {
     /// How long it lives, 24h at most
     #[arg(long, value_name = "TIME", value_parser = life, default_value = "1h")]
     pub(crate) ttl: Duration,
+    /// What every call's arguments must satisfy, such as 'amount <= 500'; may be repeated
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub(crate) allow: Vec<String>,
     /// A further fact about the subject that policies may read, such as 'role("editor")'
     #[arg(long, value_name = "DATALOG")]
     pub(crate) fact: Vec<String>,
@@ -120,7 +128,14 @@ pub(crate) struct Mint {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   hardtack delegate --key orchestrator.key --to agent.researcher --scope tools:call:search \\
-      --reason 'find the roadmap page' --new-holder researcher.key < grant.token > researcher.token")]
+      --reason 'find the roadmap page' --new-holder researcher.key < grant.token > researcher.token
+
+What --allow takes (docs/policies.md has them all; text in double quotes, whole numbers):
+  'amount <= 100'  'amount between 1 and 100'  'currency in [\"EUR\", \"USD\"]'  'mode == read'
+  'path within /srv/data'  'webhook url https://*.example.com'  'ip network 10.0.0.0/8'
+  'file like \"report-*.pdf\"'  'name ends with \".pdf\"'  'title length <= 80'
+  'each tag in [a, b]'  'note? length <= 500' (may be absent)  'query required'  'force absent'
+  'only path, mode'  'no other arguments'  'amount <= 5 or approved == true'")]
 pub(crate) struct Delegate {
     /// The private key of the token's holder; left out only where the token names none
     #[arg(long, value_name = "FILE")]
@@ -142,7 +157,11 @@ pub(crate) struct Delegate {
     /// How long it lives: 15m or what is left of the token, 1h at most
     #[arg(long, value_name = "TIME", value_parser = life)]
     pub(crate) ttl: Option<Duration>,
-    /// What every call must satisfy, such as 'check all arg("amount", $a), $a <= 100'
+    /// What every call's arguments must satisfy, such as 'amount <= 100' or 'path within /srv/data'; may be
+    /// repeated (docs/policies.md lists the forms)
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub(crate) allow: Vec<String>,
+    /// What every call must satisfy, in Datalog, such as 'check all arg("amount", $a), $a <= 100'
     #[arg(long, value_name = "DATALOG")]
     pub(crate) check: Vec<String>,
 }
@@ -186,46 +205,6 @@ pub(crate) struct Present {
 #[command(after_help = "Example:\n  hardtack inspect < researcher.token")]
 pub(crate) struct Inspect {
     /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Decide one call as a tool server would: the bearer on stdin
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  hardtack check --root \"$(cat root.pub)\" --audience notion.mcp --operation tools:call:search \\
-      --arg 'query=\"roadmap\"' --store hardtack.store < bearer.token
-
-Exit codes: 0 allowed, 1 denied, 2 undecided or wrong usage.")]
-pub(crate) struct Check {
-    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; may be repeated
-    #[arg(long, value_name = "PUB", required = true, num_args = 1.., value_parser = root)]
-    pub(crate) root: Vec<(Option<u32>, PublicKey)>,
-    /// The name of this server
-    #[arg(long, value_name = "AUDIENCE")]
-    pub(crate) audience: String,
-    /// What is to be done, such as tools:call:search
-    #[arg(long, value_name = "OPERATION")]
-    pub(crate) operation: String,
-    /// The resource it is about, in normal form
-    #[arg(long, value_name = "URI")]
-    pub(crate) resource: Option<String>,
-    /// An argument of the call, such as 'amount=20' or 'query="roadmap"'; may be repeated
-    #[arg(long, value_name = "NAME=JSON")]
-    pub(crate) arg: Vec<String>,
-    /// The folder of policies; without it, what is granted is allowed
-    #[arg(long, value_name = "DIR")]
-    pub(crate) policies: Option<PathBuf>,
-    /// The store of revocations and records, made if it is not there
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: Option<PathBuf>,
-    /// Accept hops that are bound to no holder, which anybody who had the token may have appended
-    #[arg(long)]
-    pub(crate) accept_unbound_hops: bool,
-    /// Decide as of this moment (RFC 3339) instead of now
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
-    pub(crate) at: Option<Timestamp>,
-    /// Answer as JSON: {"decision", "cause", "hop", "message"}
     #[arg(long)]
     pub(crate) json: bool,
 }

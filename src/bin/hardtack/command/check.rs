@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use hardtack::audit::Verdict;
-use hardtack::revocation::RevocationUnchecked;
-use hardtack::{Call, Denial, Guard, Policy, RootKeys, StoreError, Verifier};
+use hardtack::{Call, Denial, StoreError};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
-use crate::command::open_or_create;
-use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say, warn};
+use crate::command::deciding::guard;
+use crate::command::explained;
+use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say};
 
 /// The cause when the store cannot be opened.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
@@ -27,7 +27,7 @@ struct Answer<'a> {
 
 pub(crate) fn run(arguments: &Check) -> Done {
     let call = call(arguments)?;
-    let guard = match guard(arguments) {
+    let guard = match guard(&arguments.deciding, arguments.resource.as_deref()) {
         // Whether anything is revoked cannot be known, which is an answer and no wrong usage.
         Err(error) if error.is::<StoreError>() && arguments.json => {
             let message = &terminal::with_causes(&*error);
@@ -38,7 +38,14 @@ pub(crate) fn run(arguments: &Check) -> Done {
         guard => guard?,
     };
     let bearer = read_token()?;
-    let now = arguments.at.unwrap_or_else(now);
+    let now = arguments.deciding.at.unwrap_or_else(now);
+    if arguments.explain {
+        let (outcome, explanation) = guard.check_explained(&bearer, &call, now);
+        explained::show(&explanation, arguments.json)?;
+        return Ok(outcome
+            .err()
+            .map_or(ExitCode::SUCCESS, |denial| ExitCode::from(exit_code(&denial))));
+    }
     match guard.check(&bearer, &call, now) {
         Ok(permit) => {
             let whom = permit.agent().map_or(String::new(), |agent| format!(" through {agent}"));
@@ -86,40 +93,6 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
         call = call.argument(name, json)?;
     }
     Ok(call)
-}
-
-fn guard(arguments: &Check) -> Result<Guard, Box<dyn Error>> {
-    let roots = arguments.root.iter().fold(RootKeys::default(), |roots, (id, key)| match id {
-        Some(id) => roots.and_with_id(*id, *key),
-        None => roots.and(*key),
-    });
-    let policy = match &arguments.policies {
-        Some(folder) => Policy::load(folder)?,
-        None => Policy::builtin(),
-    };
-    let audience = &arguments.audience;
-    let Some(path) = &arguments.store else {
-        warn("without --store, neither revocation nor replay is checked and no record is kept");
-        let verifier = Verifier::new(roots, audience, RevocationUnchecked)?;
-        return Ok(Guard::unrecorded(set_up(verifier, arguments), policy));
-    };
-    let mut store = open_or_create(path)?;
-    if arguments.at.is_some() {
-        store = store.for_supposed_times();
-    }
-    let verifier = Verifier::new(roots, audience, store.revocations())?;
-    Ok(Guard::new(set_up(verifier, arguments), policy, store))
-}
-
-fn set_up(mut verifier: Verifier, arguments: &Check) -> Verifier {
-    // Whoever types a resource here means its scheme to be judged.
-    if let Some((scheme, _)) = arguments.resource.as_ref().and_then(|uri| uri.split_once(':')) {
-        verifier = verifier.resource_schemes([scheme]);
-    }
-    match arguments.accept_unbound_hops {
-        true => verifier.accept_unbound_hops(),
-        false => verifier,
-    }
 }
 
 fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> {

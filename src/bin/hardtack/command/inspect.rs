@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use hardtack::Chain;
+use hardtack::explain::demands;
 
 use crate::args::Inspect;
 use crate::command::{read_capability, tree};
@@ -17,20 +18,30 @@ struct Unverified<'a> {
     root_key_id: Option<u32>,
     #[serde(flatten)]
     chain: &'a Chain,
+    /// What blocks demand beyond scope, audience and expiry.
+    demands: Vec<Demand>,
+}
+
+#[derive(Serialize)]
+struct Demand {
+    block: usize,
+    demand: String,
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Done {
     let capability = read_capability()?;
     let chain = capability.chain();
+    let demands = demands(&capability);
     if arguments.json {
         let root_key_id = capability.root_key_id();
-        let unverified = Unverified { verified: false, root_key_id, chain };
+        let demands = demands.into_iter().map(|(block, demand)| Demand { block, demand }).collect();
+        let unverified = Unverified { verified: false, root_key_id, chain, demands };
         say(format_args!("{}", serde_json::to_string_pretty(&unverified)?))?;
     } else {
         say(format_args!(
             "{FAINT}nothing of this is verified; `hardtack check` does that{FAINT:#}"
         ))?;
-        say(tree::draw(chain, now()).trim_end())?;
+        say(tree::draw(chain, &demands, now()).trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

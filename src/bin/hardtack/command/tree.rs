@@ -8,8 +8,10 @@ use hardtack::{Chain, PublicKey, Timestamp};
 use crate::terminal::{BAD, BOLD, FAINT, NAME, short};
 
 /// Draws who delegated what to whom, and why. Every line ends in a line break.
-pub(crate) fn draw(chain: &Chain, now: Timestamp) -> String {
-    let mut drawing = Drawing { text: String::new(), depth: 0, now };
+///
+/// `demands` are what blocks demand beyond scope, audience and expiry, by the block's number.
+pub(crate) fn draw(chain: &Chain, demands: &[(usize, String)], now: Timestamp) -> String {
+    let mut drawing = Drawing { text: String::new(), depth: 0, now, demands };
     drawing.grant(&chain.grant);
     for hop in &chain.hops {
         drawing.hop(hop);
@@ -24,21 +26,31 @@ pub(crate) fn draw(chain: &Chain, now: Timestamp) -> String {
             "{BOLD}caveat{BOLD:#} at block {} by nobody in particular: {checks} checks",
             caveat.index
         ));
+        drawing.demands(caveat.index);
     }
     drawing.text
 }
 
-struct Drawing {
+struct Drawing<'a> {
+    demands: &'a [(usize, String)],
     text: String,
     depth: usize,
     now: Timestamp,
 }
 
-impl Drawing {
+impl Drawing<'_> {
+    fn demands(&mut self, block: usize) {
+        let demands = self.demands;
+        for (_, demand) in demands.iter().filter(|(of, _)| *of == block) {
+            self.line("if", demand);
+        }
+    }
+
     fn grant(&mut self, grant: &GrantBlock) {
         self.heading(&format!("{NAME}{}{NAME:#} {FAINT}grants{FAINT:#}", grant.subject));
         self.line("may", &joined(&grant.scopes));
         self.line("at", &audiences(&grant.audiences));
+        self.demands(0);
         self.line("until", &self.until(grant.expires));
         if !grant.facts.is_empty() {
             self.line("facts", &joined(&grant.facts));
@@ -57,6 +69,7 @@ impl Drawing {
         self.line("why", &hop.reason);
         self.line("may", &joined(&hop.scopes));
         self.line("at", &audiences(&hop.audiences));
+        self.demands(hop.index);
         self.line("until", &self.until(hop.expires));
         self.line("holder", &holder(hop.holder));
         self.line("id", &short(&hop.revocation_id.to_string()));

@@ -116,7 +116,7 @@ impl Scene {
         title("The chain, as the gateway will see it")?;
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say(format_args!("\n{}", tree::draw(chain.chain(), now()).trim_end()))?;
+        say(format_args!("\n{}", tree::draw(chain.chain(), &[], now()).trim_end()))?;
         for (era, lifecycle) in [
             ("with a session, as up to 2025-11-25", ClientLifecycleMode::Initialize),
             (

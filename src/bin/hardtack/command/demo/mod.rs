@@ -69,7 +69,7 @@ impl Scene {
         fs::create_dir(&policies)?;
         fs::write(
             policies.join("default.datalog"),
-            include_str!("../../../../../policies/default.datalog"),
+            include_str!("../../../../../policies/default/default.datalog"),
         )?;
 
         let grant =
@@ -115,7 +115,7 @@ impl Scene {
     fn delegate(&self) -> Result<(), Box<dyn Error>> {
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say(format_args!("\n{}", tree::draw(chain.chain(), self.now).trim_end()))?;
+        say(format_args!("\n{}", tree::draw(chain.chain(), &[], self.now).trim_end()))?;
         say(format_args!(
             "\nEach hop is a Biscuit block signed by the delegator's key, made offline. The bearer has {} characters.",
             bearer.len()

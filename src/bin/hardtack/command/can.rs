@@ -1,0 +1,229 @@
+//! `hardtack can`
+
+use std::error::Error;
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rmcp::ServiceExt;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde::Serialize;
+
+use hardtack::explain::{Change, Outcome};
+use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
+
+use crate::args::{Can, EXIT_DENIED};
+use crate::command::deciding::guard;
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, warn};
+
+/// How long a server may take to list its tools.
+const LISTING: Duration = Duration::from_secs(30);
+
+/// The most operations that are listed: more than any server has tools.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// What `--json` prints of each operation.
+#[derive(Serialize)]
+struct Row {
+    operation: String,
+    resource: Option<String>,
+    prospect: &'static str,
+    why: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Can) -> Done {
+    let calls = match (&arguments.operations, &arguments.tools) {
+        (Some(file), _) => {
+            let failed = |error| format!("the operations {}: {error}", file.display());
+            read(&fs::read_to_string(file).map_err(failed)?)?
+        }
+        (None, Some(url)) => tools(url, authorization(arguments)?)?,
+        (None, None) => return Err("name --operations FILE or --tools URL".into()),
+    };
+    // Whoever lists a resource here means its scheme to be judged.
+    let resource = calls.iter().find_map(Call::resource_uri);
+    let guard = guard(&arguments.deciding, resource)?;
+    let bearer = read_token()?;
+    let now = arguments.deciding.at.unwrap_or_else(now);
+    let verified = match guard.verifier().verify(&bearer, now) {
+        Ok(verified) => verified,
+        Err(error) => {
+            say(format_args!("{BAD}denied{BAD:#} {error} ({})", error.cause()))?;
+            warn("this token may do nothing here; hardtack check --explain says what would help");
+            return Ok(ExitCode::from(EXIT_DENIED));
+        }
+    };
+    let rows: Vec<Row> =
+        calls.iter().map(|call| row(&guard, &verified, &bearer, call, now)).collect();
+    match arguments.json {
+        true => say(serde_json::to_string_pretty(&rows)?)?,
+        false => table(&rows)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(
+    guard: &Guard,
+    verified: &VerifiedCapability,
+    bearer: &str,
+    call: &Call,
+    now: Timestamp,
+) -> Row {
+    let prospect = guard.prospect(verified, call);
+    let (word, why) = match prospect {
+        Prospect::Allowed => ("allowed", None),
+        Prospect::Denied => ("denied", Some(why_not(guard, bearer, call, now))),
+        Prospect::DependsOnArguments => ("depends", on_what(guard, bearer, call, now)),
+    };
+    let resource = call.resource_uri().map(str::to_owned);
+    Row { operation: call.operation().to_string(), resource, prospect: word, why }
+}
+
+/// What stands in the way whatever the arguments are.
+fn why_not(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> String {
+    let explanation = guard.explain(bearer, call, now);
+    let about_arguments = |change: &Change| {
+        matches!(
+            change,
+            Change::Argument { .. } | Change::NoArgument { .. } | Change::Resource { .. }
+        )
+    };
+    let firm = explanation
+        .remedies
+        .iter()
+        .find(|remedy| remedy.changes.first().is_some_and(|change| !about_arguments(change)));
+    firm.map_or(explanation.message, |remedy| remedy.obstacle.clone())
+}
+
+/// The most demands that are named of one operation; `check --explain` names them all.
+const MAX_DEMANDS: usize = 4;
+
+/// What is demanded of the arguments, as far as an explanation of the call without any says.
+fn on_what(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> Option<String> {
+    let explanation = guard.explain(bearer, call, now);
+    let demanded = |change: &Change| match change {
+        Change::Argument { must, .. } | Change::Resource { must, .. } => Some(must.clone()),
+        Change::Present { kind: Some("call"), .. } => Some("a token for this call".to_owned()),
+        _ => None,
+    };
+    let mut demands: Vec<String> = explanation
+        .remedies
+        .iter()
+        .map(|remedy| remedy.changes.iter().filter_map(demanded).collect::<Vec<_>>().join(" or "))
+        .filter(|demand| !demand.is_empty())
+        .collect();
+    if demands.is_empty() {
+        // Allowed without any, unless one is there that is denied.
+        let denials = explanation.steps.iter().filter(|step| {
+            step.outcome == Outcome::Silent
+                && step.text.starts_with("deny if ")
+                && step.text.contains("arg(")
+        });
+        demands =
+            denials.map(|step| format!("unless {}", &step.text["deny if ".len()..])).collect();
+    }
+    demands.dedup();
+    if demands.len() > MAX_DEMANDS {
+        demands.truncate(MAX_DEMANDS);
+        demands.push("…".to_owned());
+    }
+    (!demands.is_empty()).then(|| demands.join("; "))
+}
+
+fn table(rows: &[Row]) -> Result<(), Box<dyn Error>> {
+    let name = |row: &Row| match &row.resource {
+        Some(resource) => format!("{} {resource}", row.operation),
+        None => row.operation.clone(),
+    };
+    let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or_default();
+    let heading = format!("{:<width$}  {:<8} ", "operation", "");
+    say(format_args!("{BOLD}{}{BOLD:#}", heading.trim_end()))?;
+    for row in rows {
+        let style = match row.prospect {
+            "allowed" => GOOD,
+            "denied" => BAD,
+            _ => WARN,
+        };
+        let word = row.prospect;
+        let line = format!("{:<width$}  {style}{word:<8}{style:#}", name(row));
+        match &row.why {
+            Some(why) => say(format_args!("{line} {FAINT}{why}{FAINT:#}"))?,
+            None => say(line)?,
+        }
+    }
+    Ok(())
+}
+
+/// One operation a line, perhaps with a resource.
+fn read(text: &str) -> Result<Vec<Call>, Box<dyn Error>> {
+    let mut calls = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (operation, resource) = match line.split_once(char::is_whitespace) {
+            Some((operation, resource)) => (operation, Some(resource.trim())),
+            None => (line, None),
+        };
+        let call = Call::new(operation).and_then(|call| match resource {
+            Some(resource) => call.resource(resource),
+            None => Ok(call),
+        });
+        calls.push(call.map_err(|error| format!("line {}: {error}", index + 1))?);
+    }
+    match calls.len() {
+        0 => {
+            Err("there is no operation in the file; write one a line, such as tools:call:search"
+                .into())
+        }
+        n if n > MAX_OPERATIONS => Err(format!("more than {MAX_OPERATIONS} operations").into()),
+        _ => Ok(calls),
+    }
+}
+
+fn authorization(arguments: &Can) -> Result<Option<String>, Box<dyn Error>> {
+    let Some(file) = &arguments.authorization_file else { return Ok(None) };
+    let failed = |error| format!("the authorization {}: {error}", file.display());
+    let value = fs::read_to_string(file).map_err(failed)?;
+    let value = value.trim();
+    let token = value.strip_prefix("Bearer ").unwrap_or(value);
+    Ok(Some(token.to_owned()))
+}
+
+/// The tools that an MCP server lists. A name that can be no operation is left out, and said so.
+fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn Error>> {
+    // The client needs one, whether or not the server is spoken to over TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listed = runtime.block_on(async {
+        let mut config = StreamableHttpClientTransportConfig::with_uri(url);
+        if let Some(authorization) = authorization {
+            config = config.auth_header(authorization);
+        }
+        let listing = async {
+            let transport = StreamableHttpClientTransport::from_config(config);
+            let client = ().serve(transport).await.map_err(|error| error.to_string())?;
+            let tools = client.list_all_tools().await.map_err(|error| error.to_string())?;
+            // The list is there; whether the goodbye arrives is no matter.
+            let _ = client.cancel().await;
+            Ok::<_, String>(tools)
+        };
+        match tokio::time::timeout(LISTING, listing).await {
+            Ok(listed) => listed,
+            Err(_) => Err(format!("no answer within {} s", LISTING.as_secs())),
+        }
+    });
+    let listed = listed.map_err(|error| format!("the tools of {url} cannot be listed: {error}"))?;
+    let mut calls = Vec::new();
+    for tool in listed.iter().take(MAX_OPERATIONS) {
+        match Call::tool(&tool.name) {
+            Ok(call) => calls.push(call),
+            Err(error) => {
+                warn(&format!("the tool {:?} can be called by nobody: {error}", tool.name))
+            }
+        }
+    }
+    Ok(calls)
+}

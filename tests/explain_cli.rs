@@ -1,0 +1,143 @@
+//! `check --explain`, `can` and `inspect`, typed as a person types them.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");
+
+const POLICY: &str = r#"allow if tool("search"), granted($op);
+allow if tool("pay"), granted($op), role("clerk"), arg("amount", $a), $a.type() == "integer", $a <= 500;
+"#;
+
+/// A scratch folder with a bearer of two hops: search and pay, amount at most 100.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn set() -> Scene {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let root = scene.ok("keygen --out root.key", "");
+        fs::write(scene.path().join("root.pub"), root.trim()).unwrap();
+        fs::create_dir(scene.path().join("set")).unwrap();
+        fs::write(scene.path().join("set/p.datalog"), POLICY).unwrap();
+        let mint =
+            "mint --key root.key --subject user:alice --scope tools:call:* --new-holder a.key";
+        let grant = scene.ok(mint, "");
+        let mut hop = scene.command(
+            "delegate --key a.key --to agent.a --scope tools:call:search tools:call:pay tools:call:export \
+             --reason errands --new-holder b.key --allow",
+        );
+        hop.arg("amount? <= 100");
+        let token = text(&Scene::fed(&mut hop, &grant));
+        let bearer = scene.ok("present --key b.key --audience notion.mcp", &token);
+        fs::write(scene.path().join("agent.token"), token).unwrap();
+        fs::write(scene.path().join("bearer.token"), bearer).unwrap();
+        scene
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(HARDTACK);
+        command.args(line.split_whitespace()).current_dir(self.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn fed(command: &mut Command, input: &str) -> Output {
+        let mut child = command.spawn().unwrap();
+        // A command that fails before it reads leaves a closed pipe.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn ok(&self, line: &str, input: &str) -> String {
+        let output = Scene::fed(&mut self.command(line), input);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        text(&output)
+    }
+
+    /// `check` or `can` of the bearer, under the set.
+    fn asked(&self, line: &str) -> Output {
+        let root = self.read("root.pub");
+        let (verb, rest) = line.split_once(' ').unwrap();
+        let line = format!("{verb} --root {root} --audience notion.mcp --policies set {rest}");
+        Scene::fed(&mut self.command(&line), &self.read("bearer.token"))
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
+    let scene = Scene::set();
+    let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain");
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output);
+    assert!(shown.starts_with("denied "), "{shown}");
+    for line in [
+        "x block 1: user:alice demands in the delegation to agent.a: amount? <= 100; amount is 250",
+        "nearest is p.datalog:2",
+        "call it such that amount? <= 100, for example amount=100",
+        "hardtack mint --fact 'role(\"clerk\")'",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain --json");
+    assert_eq!(output.status.code(), Some(1));
+    let explanation: Value = serde_json::from_str(&text(&output)).unwrap();
+    assert_eq!(explanation["cause"], "check_failed");
+    assert_eq!(explanation["hop"], 1);
+    assert_eq!(explanation["remedies"][0]["changes"][0]["example"], 100);
+    let output = scene.asked("check --operation tools:call:search --explain");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output).contains("what would"), "{}", text(&output));
+}
+
+#[test]
+fn what_a_token_may_do_is_listed() {
+    let scene = Scene::set();
+    let operations =
+        "# what agents ask for\ntools:call:search\ntools:call:pay\ntools:call:delete\n";
+    fs::write(scene.path().join("operations"), operations).unwrap();
+    let output = scene.asked("can --operations operations --json");
+    assert_eq!(output.status.code(), Some(0));
+    let rows: Vec<Value> = serde_json::from_str(&text(&output)).unwrap();
+    let prospects: Vec<&str> = rows.iter().map(|row| row["prospect"].as_str().unwrap()).collect();
+    // Nobody is a clerk here, and nothing grants deleting.
+    assert_eq!(prospects, ["depends", "denied", "denied"]);
+    assert!(rows[1]["why"].as_str().unwrap().contains("role(\"clerk\")"), "{}", rows[1]);
+    assert!(rows[2]["why"].as_str().unwrap().contains("block 1 does not cover"), "{}", rows[2]);
+    let shown = text(&scene.asked("can --operations operations"));
+    assert!(shown.contains("tools:call:delete  denied"), "{shown}");
+
+    fs::write(scene.path().join("operations"), "tools:call:*\n").unwrap();
+    let output = scene.asked("can --operations operations");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 1"), "{output:?}");
+    let output = scene.asked("can --tools http://127.0.0.1:9/mcp");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be listed"), "{output:?}");
+}
+
+#[test]
+fn what_a_hop_demands_is_shown() {
+    let scene = Scene::set();
+    let token = scene.read("agent.token");
+    let shown = scene.ok("inspect", &token);
+    assert!(shown.contains("if     amount? <= 100"), "{shown}");
+    let shown: Value = serde_json::from_str(&scene.ok("inspect --json", &token)).unwrap();
+    assert_eq!(shown["demands"][0]["block"], 1);
+    assert_eq!(shown["demands"].as_array().unwrap().len(), 1);
+}

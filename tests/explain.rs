@@ -424,6 +424,25 @@ fn where_no_value_satisfies_all_no_example_is_given() {
     mends(&scene, "check_failed", Some(1));
 }
 
+/// Whoever makes a token must not keep busy whoever has it explained.
+#[test]
+fn many_demands_and_many_policies_are_explained_in_bounded_time() {
+    let allows = (0..200).map(|n| {
+        format!("allow if tool(\"pay\"), granted($op), arg(\"path\", \"/srv/a{n}\"), arg(\"b{n}\", $x), $x <= {n};\n")
+    });
+    let mut scene = Scene::new(&allows.collect::<String>(), "tools:call:pay", "{}");
+    let demands = (0..13).map(|n| format!("a{n} in [x{n}, y{n}]"));
+    let mut hops = vec![hop(&["tools:call:*"], &[]); 4];
+    let demands: Vec<String> = demands.collect();
+    for (hop, demands) in hops.iter_mut().zip(demands.chunks(4)) {
+        hop.allow = demands.to_vec();
+    }
+    scene.hops = hops;
+    let explanation = scene.explain();
+    assert_eq!(explanation.cause, Some("check_failed"));
+    assert!(explanation.remedies.len() >= 13, "{}", explanation.remedies.len());
+}
+
 #[test]
 fn a_changed_call_needs_a_presentation_of_its_own() {
     let mut scene = Scene::new(GRANTED, "tools:call:pay", r#"{"amount": 600}"#);

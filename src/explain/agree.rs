@@ -17,6 +17,9 @@ use crate::verify::VerifiedCapability;
 /// How many calls are tried. Each costs some tens of microseconds, for a person who waits.
 const MAX_TRIED: usize = 128;
 
+/// How many texts are put together with each other.
+const MAX_JOINED: usize = 12;
+
 /// Gives the remedies examples that take most obstacles away together.
 pub(super) fn agree(
     verified: &VerifiedCapability,
@@ -88,7 +91,8 @@ fn best(
 ) -> Option<(usize, BTreeMap<String, Value>)> {
     // Each argument gets its share of the tries.
     let arguments = u32::try_from(candidates.len()).ok()?;
-    let each = (1..=MAX_TRIED).take_while(|each| each.pow(arguments) <= MAX_TRIED).last()?;
+    let fits = |each: &usize| each.checked_pow(arguments).is_some_and(|tries| tries <= MAX_TRIED);
+    let each = (1..=MAX_TRIED).take_while(fits).last()?;
     let mut all: Vec<BTreeMap<String, Value>> = vec![BTreeMap::new()];
     for (name, values) in candidates {
         all = all
@@ -154,7 +158,9 @@ fn proposals(
         |rule: &&Rule| rule.body.iter().any(|predicate| argument_of(predicate) == Some(name));
     found.extend(rules.iter().filter(about).flat_map(|rule| literals(rule, present)));
     // In a folder and of a pattern.
-    let texts: Vec<&str> = found.iter().filter_map(Value::as_str).collect();
+    found.truncate(MAX_TRIED);
+    let texts = found.iter().filter_map(Value::as_str).take(MAX_JOINED);
+    let texts: Vec<&str> = texts.collect();
     let rooted = |text: &&&str| text.starts_with('/') || text.contains("://");
     let joined: Vec<Value> = texts
         .iter()

@@ -198,7 +198,6 @@ impl fmt::Display for Demand {
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.least, self.most) {
-            (Some(least), Some(most)) if least == most => write!(f, "between {least} and {most}"),
             (Some(least), Some(most)) => write!(f, "between {least} and {most}"),
             (Some(least), None) => write!(f, ">= {least}"),
             (None, Some(most)) => write!(f, "<= {most}"),

@@ -33,12 +33,17 @@ pub fn pair(key: &PrivateKey) -> KeyPair {
     KeyPair::from(&key.to_text().parse().unwrap())
 }
 
+/// The throw-away key of a block: the same in every run, so that what the forge makes is too.
+pub fn throw_away(block: usize) -> KeyPair {
+    pair(&PrivateKey::from_bytes(&[0xf0 | u8::try_from(block % 16).unwrap_or_default(); 32]))
+}
+
 impl Forge {
     /// Takes a token apart; `signers` are the private keys of those who signed its blocks.
     pub fn of(token: &[u8], root: &PrivateKey, signers: &[&PrivateKey]) -> Forge {
         let token = schema::Biscuit::decode(token).unwrap();
         let signed = std::iter::once(&token.authority).chain(&token.blocks);
-        let blocks = signed.map(|block| Part {
+        let blocks = signed.enumerate().map(|(at, block)| Part {
             bytes: without_parent(&block.block),
             signer: block.external_signature.as_ref().map(|external| {
                 let signer = signers
@@ -46,7 +51,7 @@ impl Forge {
                     .find(|key| key.public().to_bytes().as_slice() == external.public_key.key);
                 pair(signer.expect("the forge lacks a signer's key"))
             }),
-            next: KeyPair::new(),
+            next: throw_away(at),
             version: Some(1),
         });
         Forge {
@@ -73,10 +78,11 @@ impl Forge {
 
     /// Adds a block at the end.
     pub fn append(mut self, datalog: &str, signer: Option<&PrivateKey>) -> Forge {
+        let next = throw_away(self.blocks.len());
         self.blocks.push(Part {
             bytes: payload(datalog),
             signer: signer.map(pair),
-            next: KeyPair::new(),
+            next,
             version: Some(1),
         });
         self

@@ -1,0 +1,42 @@
+//! Refused for what evaluating it could cost.
+
+use crate::*;
+
+#[test]
+fn facts_that_a_policys_rules_derive_count_for_the_cost() {
+    let numbers = (0..40).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let token =
+        with_hop(&format!("check if has($a), has($b), [{numbers}].all($x -> $x >= 0 && $x < 99);"));
+    let arguments = (0..100).map(|n| format!("\"a{n}\": {n}")).collect::<Vec<_>>().join(",");
+    let call = search().arguments(&format!("{{{arguments}}}")).unwrap();
+    let policy = "has($n) <- arg($n, $v); allow if granted($op);";
+    assert_eq!(authorized(&token.bearer(), policy, &call), Err("too_costly"));
+}
+
+#[test]
+fn joins_over_large_arguments_and_named_types_count_for_the_cost() {
+    let policy = "allow if granted($op);";
+    let join = with_hop(&"check if arg($a, $b), arg($c, $d); ".repeat(20));
+    let maps = vec![r#"{"a":1}"#; 470].join(",");
+    let call = search().arguments(&format!(r#"{{"a":[{maps}],"z":1}}"#)).unwrap();
+    assert_eq!(authorized(&join.bearer(), policy, &call), Err("too_costly"));
+    let types =
+        with_hop(&format!("check if arg($n, $v), $v{} == \"string\";", ".type()".repeat(15)));
+    let many = (0..900).map(|n| format!("\"n{n}\": \"v{n}\"")).collect::<Vec<_>>().join(",");
+    let call = search().arguments(&format!("{{{many}}}")).unwrap();
+    assert_eq!(authorized(&types.bearer(), policy, &call), Err("too_costly"));
+}
+
+/// The arguments cost nothing where no check reads them.
+#[test]
+fn large_arguments_are_no_reason_to_refuse() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let bearer = cast.presented();
+    let values = (0..990).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    for arguments in
+        [format!("{{\"a\": [{values}]}}"), format!("{{\"a\": \"{}\"}}", "x".repeat(60_000))]
+    {
+        guard.check(bearer.bearer(), &search().arguments(&arguments).unwrap(), NOW).unwrap();
+    }
+}

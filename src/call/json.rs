@@ -204,7 +204,65 @@ pub(super) fn written(number: &Number) -> String {
     String::from_utf8_lossy(&canonical(&Value::Number(number.clone()))).into_owned()
 }
 
+/// How many bytes the RFC 8785 form has, without writing it.
+pub(super) fn canonical_length(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => {
+                let digits =
+                    integer.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1);
+                digits + usize::from(integer < 0)
+            }
+            None => written(number).len(),
+        },
+        Value::String(text) => text_length(text),
+        Value::Array(elements) => {
+            elements.iter().map(|element| canonical_length(element) + 1).sum::<usize>().max(1) + 1
+        }
+        Value::Object(members) => members_length(members),
+    }
+}
+
+/// The same of an object.
+pub(super) fn members_length(members: &Map<String, Value>) -> usize {
+    let lengths =
+        members.iter().map(|(name, value)| text_length(name) + canonical_length(value) + 2);
+    // A comma behind each but the last, and two braces.
+    lengths.sum::<usize>().max(1) + 1
+}
+
+fn text_length(text: &str) -> usize {
+    let written = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | 8 | 9 | 10 | 12 | 13 => 2,
+        0..32 => 6,
+        _ => 1,
+    });
+    written.sum::<usize>() + 2
+}
+
 /// The RFC 8785 form. A value that was read strictly has one.
-pub(super) fn canonical(value: &Value) -> Vec<u8> {
+pub(super) fn canonical(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_the_canonical_form_is_known_without_it() {
+        for json in [
+            "{}",
+            "[]",
+            r#"{"a":[],"b":{},"c":null,"d":true,"e":false,"":""}"#,
+            r#"[0,-0.0,1,-1,9,10,-10,99,100,9007199254740991,-9007199254740991,1e3,1.5,-1e-7,0.1,1e-300]"#,
+            r#"["a\"b\\c\/d\u0000\u001f\b\f\n\r\t\u007f\u0080ü\u20ac\ud83d\ude00"]"#,
+            r#"{"\n":{"ü\u0001":[[[1,2],[]],{"x":[null]}]}}"#,
+        ] {
+            let value = parse_value(json).unwrap();
+            assert_eq!(canonical_length(&value), canonical(&value).len(), "{json}");
+        }
+    }
 }

@@ -6,15 +6,17 @@ mod json;
 
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use biscuit_auth::builder::{MapKey, Term};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 #[cfg(feature = "mcp")]
 pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{canonical, parse_object, parse_value, written};
+use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
 use crate::scope::{Operation, ScopeError};
 
 pub use json::ArgumentProblem;
@@ -52,12 +54,25 @@ pub struct Call {
     operation: Operation,
     resource: Option<Resource>,
     arguments: Map<String, Value>,
+    digest: Known,
+}
+
+/// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once. What is equal but
+/// for this is equal.
+#[derive(Debug, Clone, Default)]
+struct Known(OnceLock<[u8; 32]>);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Known) -> bool {
+        true
+    }
 }
 
 impl Call {
     /// A call of `operation`, such as `tools:call:search` or `resources:read`.
     pub fn new(operation: &str) -> Result<Call, CallError> {
-        Ok(Call { operation: operation.parse()?, resource: None, arguments: Map::new() })
+        let operation = operation.parse()?;
+        Ok(Call { operation, resource: None, arguments: Map::new(), digest: Known::default() })
     }
 
     /// A call of the tool `name`: the operation `tools:call:<name>`.
@@ -71,6 +86,7 @@ impl Call {
             return Err(CallError::LongResource);
         }
         self.resource = Some(uri.parse()?);
+        self.digest = Known::default();
         Ok(self)
     }
 
@@ -82,8 +98,7 @@ impl Call {
     /// depth, for names that differ in capitals only, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
         self.arguments = parse_object(json)?;
-        self.check()?;
-        Ok(self)
+        self.checked()
     }
 
     /// The same, of arguments that were read by [`parse_strictly`].
@@ -93,8 +108,7 @@ impl Call {
         arguments: Map<String, Value>,
     ) -> Result<Call, CallError> {
         self.arguments = arguments;
-        self.check()?;
-        Ok(self)
+        self.checked()
     }
 
     /// Adds one argument, the text of a JSON value.
@@ -103,8 +117,7 @@ impl Call {
         if self.arguments.insert(name.to_owned(), value).is_some() {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
-        self.check()?;
-        Ok(self)
+        self.checked()
     }
 
     /// The same call with another value for an argument, or without it.
@@ -117,8 +130,7 @@ impl Call {
             Some(value) => drop(self.arguments.insert(name.to_owned(), value)),
             None => drop(self.arguments.remove(name)),
         }
-        self.check()?;
-        Ok(self)
+        self.checked()
     }
 
     /// Reads `{"operation": …, "resource": …, "arguments": …}`, the last two optional.
@@ -138,7 +150,7 @@ impl Call {
             Some(Value::Object(arguments)) => call.arguments = arguments,
             Some(_) => return Err(CallError::Form),
         }
-        call.check()?;
+        let call = call.checked()?;
         if members.is_empty() { Ok(call) } else { Err(CallError::Form) }
     }
 
@@ -160,7 +172,7 @@ impl Call {
     /// SHA-256 of the canonical call: the RFC 8785 form of
     /// `{"operation":…,"resource":…,"arguments":…}` without what is absent; empty arguments are absent.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.canonical()).into()
+        *self.digest.0.get_or_init(|| Sha256::digest(self.canonical()).into())
     }
 
     /// Whether its arguments are as few and short as most are.
@@ -176,7 +188,7 @@ impl Call {
 
     /// How many bytes the arguments have in their canonical form.
     pub(crate) fn argument_bytes(&self) -> usize {
-        canonical(&Value::Object(self.arguments.clone())).len()
+        members_length(&self.arguments)
     }
 
     pub(crate) fn scheme(&self) -> Option<&str> {
@@ -189,23 +201,27 @@ impl Call {
     }
 
     fn canonical(&self) -> Vec<u8> {
-        let mut members = Map::new();
-        members.insert("operation".into(), self.operation.as_str().into());
-        if let Some(uri) = self.resource_uri() {
-            members.insert("resource".into(), uri.into());
-        }
-        if !self.arguments.is_empty() {
-            members.insert("arguments".into(), Value::Object(self.arguments.clone()));
-        }
-        canonical(&Value::Object(members))
+        let written = Written {
+            arguments: (!self.arguments.is_empty()).then_some(&self.arguments),
+            operation: self.operation.as_str(),
+            resource: self.resource_uri(),
+        };
+        canonical(&written)
+    }
+
+    /// The call with other arguments than before, if they are such as can be judged.
+    fn checked(mut self) -> Result<Call, CallError> {
+        self.digest = Known::default();
+        self.check()?;
+        Ok(self)
     }
 
     /// Few enough to be judged, and each argument with a name of its own for readers that do not look at capitals,
     /// as many libraries for JSON do: to these `Amount` beside `amount` would be the one that counts.
     fn check(&self) -> Result<(), CallError> {
         let mut names = HashSet::new();
-        // Upper case first: it knows characters that only it takes for a Latin letter.
-        let folded = |name: &String| name.to_uppercase().to_lowercase();
+        // The long s and others are known only in upper case for what they are, the capital sharp s only in lower case.
+        let folded = |name: &String| name.to_lowercase().to_uppercase().to_lowercase();
         if !self.arguments.keys().map(folded).all(|name| names.insert(name)) {
             return Err(CallError::Arguments(ArgumentProblem::Alike));
         }
@@ -220,6 +236,16 @@ impl Call {
             false => Ok(()),
         }
     }
+}
+
+/// A call as it is hashed.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a Map<String, Value>>,
+    operation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
 }
 
 /// A URI equal to its WHATWG-normalised form, so that policy and server mean the same thing.
@@ -241,11 +267,25 @@ impl FromStr for Resource {
 
     fn from_str(uri: &str) -> Result<Resource, CallError> {
         let url = Url::parse(uri).map_err(|_| CallError::Resource { normal: None })?;
-        match url.as_str() == uri {
+        let normal = match has_drive_with_pipe(&url) {
+            true => url.as_str().replacen('|', ":", 1),
+            false => url.to_string(),
+        };
+        match normal == uri {
             true => Ok(Resource(url)),
-            false => Err(CallError::Resource { normal: Some(url.to_string()) }),
+            false => Err(CallError::Resource { normal: Some(normal) }),
         }
     }
+}
+
+/// Whether a file's path begins with a Windows drive written `C|`. The standard writes `C:` for it, which
+/// [`Url`] leaves to whoever reads the path.
+fn has_drive_with_pipe(url: &Url) -> bool {
+    let drive = match url.path().as_bytes() {
+        [b'/', drive, b'|'] | [b'/', drive, b'|', b'/', ..] => drive,
+        _ => return false,
+    };
+    url.scheme() == "file" && drive.is_ascii_alphabetic()
 }
 
 /// A call that is not exact enough to be judged.
@@ -367,6 +407,39 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_is_changed_has_another_digest() {
+        let call = Call::tool("search").unwrap();
+        let mut digests = vec![call.digest()];
+        let call = call.argument("a", "1").unwrap();
+        digests.push(call.digest());
+        let call = call.argument("b", "2").unwrap();
+        digests.push(call.digest());
+        let call = call.resource("https://notion.so/page").unwrap();
+        digests.push(call.digest());
+        let call = call.arguments(r#"{"c":3}"#).unwrap();
+        digests.push(call.digest());
+        let call = call.replacing_argument("c", None).unwrap();
+        digests.push(call.digest());
+        let distinct: HashSet<_> = digests.iter().collect();
+        assert_eq!(distinct.len(), digests.len());
+    }
+
+    #[test]
+    fn names_that_some_readers_take_for_one_are_refused() {
+        for (one, other) in [
+            ("amount", "Amount"),
+            ("sum", "\u{17f}um"),
+            ("key", "\u{212a}ey"),
+            ("stra\u{df}e", "strasse"),
+            ("stra\u{1e9e}e", "strasse"),
+            ("stra\u{1e9e}e", "stra\u{df}e"),
+        ] {
+            let json = format!("{{\"{one}\":1,\"{other}\":2}}");
+            assert_eq!(problem(&json), ArgumentProblem::Alike, "{json}");
+        }
+    }
+
+    #[test]
     fn arguments_have_bounds() {
         let wide = format!("{{\"a\":[{}]}}", vec!["1"; MAX_ARGUMENT_VALUES].join(","));
         assert_eq!(problem(&wide), ArgumentProblem::TooLarge);
@@ -406,8 +479,17 @@ mod tests {
             "page",
             "https://notion.so/%2e%2e/b",
             "file:///srv/./a",
+            "file:///C|",
+            "file:///c|/keys?a|b",
         ] {
             assert!(matches!(read(uri), Err(CallError::Resource { .. })), "{uri}");
         }
+        for uri in
+            ["file:///C:/keys|a", "file:///CC|/keys", "file:///a/C|/keys", "https://a.example/C|/"]
+        {
+            assert!(read(uri).is_ok(), "{uri}");
+        }
+        let normal = CallError::Resource { normal: Some("file:///c:/keys?a|b".to_owned()) };
+        assert_eq!(read("file:///c|/keys?a|b"), Err(normal));
     }
 }

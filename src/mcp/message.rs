@@ -243,13 +243,13 @@ fn refuse_two_spellings(value: &Value) -> Result<(), MessageError> {
     }
 }
 
-/// One text for all spellings that simple case folding makes equal: upper case first, since `ſ` and the
-/// Kelvin sign are lower and upper case of `S` and `k` in one direction only.
+/// One text for all spellings that simple case folding makes equal: upper case between lower cases, since `ſ` and
+/// the Kelvin sign are lower and upper case of `S` and `k` in one direction only, and `ẞ` is that of `ß`.
 fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
-    name.to_uppercase().to_lowercase()
+    name.to_lowercase().to_uppercase().to_lowercase()
 }
 
 fn carries(name: &str, value: &Value, bearer: &str) -> bool {
@@ -301,6 +301,10 @@ mod tests {
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"argument\u017f":{}}}"#,
                 Spelling("argument\u{17f}".into()),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"o":{"stra\u00dfe":1,"stra\u1e9ee":2}}}"#,
+                Spelling("stra\u{1e9e}e".into()),
             ),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}{}", Json(ArgumentProblem::NotJson)),
             (

@@ -290,8 +290,9 @@ impl RevocationSet {
     }
 
     fn revoked(&self, chain: &Chain, root: &PublicKey) -> Option<Revoked> {
-        let id = chain.signatures().find(|(_, id)| self.ids.contains_key(&short(id)));
-        if let Some((block, _)) = id {
+        let ids = chain.signatures().filter(|(_, id)| self.ids.contains_key(&short(id)));
+        // Of several blocks the first is named; they come by kind, and not in their order.
+        if let Some(block) = ids.map(|(block, _)| block).min() {
             return Some(Revoked { block, by: RevokedBy::Id });
         }
         if self.covers_subject(chain, root) {

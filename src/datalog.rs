@@ -114,8 +114,9 @@ impl World {
         World { base: Arc::clone(base), symbols: base.symbols.clone(), ..World::default() }
     }
 
-    pub(crate) fn add(&mut self, block: usize, fact: Fact) {
-        self.insert(origin_of(block), fact);
+    /// Adds what stands there once: the verifier's own facts of a call, whose names nobody else may use.
+    pub(crate) fn assert(&mut self, fact: Fact) {
+        self.facts.push((origin_of(VERIFIER), fact));
     }
 
     /// All facts, wherever they come from.

@@ -6,8 +6,9 @@ pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
 pub(crate) mod unknown;
+mod words;
 
-use biscuit_auth::builder::{self, Convert};
+use biscuit_auth::builder;
 use biscuit_auth::datalog::Rule;
 
 use crate::authorize::facts::{Asked, argument_facts};
@@ -72,7 +73,8 @@ fn judge(
     let prepared = prepare(verified, policy)?;
     let mut world = World::over(&prepared.base);
     let asked = Asked::of(verified, call);
-    let facts = [asked.facts(), argument_facts(call)].concat();
+    let mut facts = asked.facts();
+    facts.extend(argument_facts(call));
     assert_all(&mut world, &facts);
     derive(&mut world, policy)?;
     let relevant = prepared.relevant(policy, &asked);
@@ -95,9 +97,8 @@ fn judge(
 }
 
 pub(crate) fn assert_all(world: &mut World, facts: &[builder::Fact]) {
-    for fact in facts {
-        let fact = fact.convert(&mut world.symbols);
-        world.add(VERIFIER, fact);
+    for fact in words::convert(facts, &mut world.symbols) {
+        world.assert(fact);
     }
 }
 
@@ -348,7 +349,7 @@ pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
 /// Before a check is evaluated: the bound of the work, over all that it can see. What the rules of the
 /// policies derived is among it, for agents choose the arguments from which they derive.
 pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
-    let sizes = sizes_of(world.facts().cloned().collect(), &world.symbols)?;
+    let sizes = sizes_of(world.facts(), &world.symbols);
     match cost::bound(blocks, &sizes) {
         cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
         _ => Ok(()),

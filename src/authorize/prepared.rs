@@ -1,5 +1,6 @@
 //! Prepared: what do all decisions about one token by one set of policies have in common?
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
@@ -10,6 +11,7 @@ use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_to
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::{Asked, Presented};
 use crate::authorize::relevant::{Relevant, RelevantByOperation};
+use crate::authorize::words::{self, Translation};
 #[cfg(feature = "http")]
 use crate::call::Call;
 use crate::datalog::{Base, VERIFIER};
@@ -28,6 +30,9 @@ pub(crate) struct Prepared {
     /// Which policies can matter to which operation.
     relevant: RelevantByOperation,
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
+    #[cfg(feature = "http")]
+    evaluation: u64,
+    /// That of the whole decision.
     cost: u64,
 }
 
@@ -39,7 +44,7 @@ const QUICK: u64 = 5000;
 /// is small, and the policies are few and derive nothing.
 #[cfg(feature = "http")]
 pub(crate) fn is_quick(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> bool {
-    let cheap = |prepared: Arc<Prepared>| prepared.cost <= QUICK;
+    let cheap = |prepared: Arc<Prepared>| prepared.evaluation <= QUICK;
     policy.is_quick()
         && call.is_small()
         && verified.prepared().by(policy.digest()).is_some_and(cheap)
@@ -126,7 +131,7 @@ pub(crate) fn prepare(
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
-    let mut sizes = sizes_of(base.facts().cloned().collect(), base.symbols())?;
+    let mut sizes = sizes_of(base.facts(), base.words());
     for (name, count, values, bytes) in ROOM {
         sizes.add_room(name, count, values, bytes);
     }
@@ -137,19 +142,20 @@ pub(crate) fn prepare(
         base: Arc::new(base),
         checks,
         relevant: RelevantByOperation::default(),
+        #[cfg(feature = "http")]
+        evaluation: cost::evaluation(blocks, &sizes),
         cost,
     });
     verified.prepared().keep(&prepared);
     Ok(prepared)
 }
 
-pub(super) fn sizes_of(facts: Vec<Fact>, symbols: &SymbolTable) -> Result<Sizes, AuthorizeError> {
+pub(super) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {
     let mut sizes = Sizes::default();
-    for fact in &facts {
-        let fact = builder::Fact::convert_from(fact, symbols);
-        sizes.add(&fact.map_err(|_| unreadable("a fact"))?);
+    for fact in facts {
+        sizes.add_converted(fact, words);
     }
-    Ok(sizes)
+    sizes
 }
 
 /// Puts what the verifier and the blocks say into the base, and returns the blocks' checks with the
@@ -172,22 +178,29 @@ fn load(
         }
         base.signed(number, index);
     }
-    for fact in ambient {
-        let fact = fact.convert(base.symbols());
+    for fact in words::convert(ambient, base.symbols()) {
         base.add(VERIFIER, fact);
     }
     let mut checks = Vec::new();
+    // First-party blocks share one table, of which each knows a beginning.
+    let mut shared = HashMap::new();
     for (index, block) in blocks.iter().enumerate() {
+        let mut own = HashMap::new();
+        let known = if block.external.is_some() { &mut own } else { &mut shared };
+        let mut translation = Translation { from: &block.symbols, to: base.symbols(), known };
+        let mut facts = Vec::new();
         for fact in &block.content.facts {
             let fact = proto_fact_to_token_fact(fact).map_err(unreadable)?;
-            let fact = builder::Fact::translate(&fact, &block.symbols, base.symbols());
-            base.add(index, fact.map_err(unreadable)?);
+            facts.push(translation.fact(&fact).map_err(unreadable)?);
         }
         let version = block.content.version.unwrap_or_default();
         for (number, check) in block.content.checks.iter().enumerate() {
             let check = proto_check_to_token_check(check, version).map_err(unreadable)?;
-            let check = builder::Check::translate(&check, &block.symbols, base.symbols());
-            checks.push((index, number + 1, check.map_err(unreadable)?));
+            let check = translation.check(&check).map_err(unreadable)?;
+            checks.push((index, number + 1, check));
+        }
+        for fact in facts {
+            base.add(index, fact);
         }
     }
     Ok(checks)

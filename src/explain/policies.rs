@@ -4,7 +4,7 @@ use biscuit_auth::builder::{Check, CheckKind, Convert};
 use biscuit_auth::datalog;
 
 use crate::authorize::facts::{Asked as AskedFacts, argument_facts};
-use crate::authorize::{assert_all, derive, prepare};
+use crate::authorize::{assert_all, derive, prepare, refuse_costly};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -81,13 +81,15 @@ pub(super) fn obstacles(
     Some(found + nearest.map_or(1, |miss| miss.lacks.len()))
 }
 
-/// All that policies and checks see of a call; `None` if rules derive too much or err.
+/// All that policies and checks see of a call; `None` if rules derive too much or err, or if the checks could take longer
+/// than a decision may.
 fn world_of(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Option<World> {
     let prepared = prepare(verified, policy).ok()?;
     let mut world = World::over(&prepared.base);
     let facts = [AskedFacts::of(verified, call).facts(), argument_facts(call)].concat();
     assert_all(&mut world, &facts);
     derive(&mut world, policy).ok()?;
+    refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
     Some(world)
 }
 

@@ -1,13 +1,14 @@
-//! Cost: an upper bound of the work that evaluating a token's checks can take.
+//! Cost: an upper bound of the work that a decision about a token can take.
 //!
 //! Biscuit's engine looks at its limits only between queries, so a query must be known to be cheap
 //! before it is started. The bound multiplies what can be multiplied: facts by facts for a join,
-//! elements by operations for `.all` and `.any`. One unit is roughly 40 ns.
+//! elements by operations for `.all` and `.any`. One unit is roughly 40 ns; `benches/worst_token` looks for what
+//! takes longer than its units say.
 
 use std::collections::BTreeMap;
 
 use biscuit_auth::builder;
-use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::datalog::{self, SymbolTable};
 use biscuit_auth::format::schema::{self, term::Content};
 
 use crate::function::{Function, MAX_JUDGED_BYTES, MAX_OPERAND_BYTES};
@@ -32,8 +33,11 @@ const CLONES_PER_MATCH: u64 = 5;
 /// What calling an external function costs besides reading its text: that is copied and handed over.
 const UNITS_PER_CALL: u64 = 20;
 
-/// Bytes of a path, URL or address that are read in one unit.
+/// Bytes of a path, pattern or address that are read in one unit.
 const JUDGED_PER_UNIT: u64 = 4;
+
+/// Bytes of a URL that are read in one unit: it is parsed, written anew, and its path is read with and without escapes.
+const URL_PER_UNIT: u64 = 2;
 
 /// Steps of matching a pattern in one unit: each character of the text may be held against each of the pattern.
 const STEPS_PER_UNIT: u64 = 8;
@@ -41,13 +45,26 @@ const STEPS_PER_UNIT: u64 = 8;
 /// What cloning a map's entry costs more than an array's element.
 const UNITS_PER_ENTRY: u64 = 2;
 
-/// How many facts are passed over in one unit: most are dismissed by their name.
+/// What a set or map costs more than an array: its tree has room for eleven at once, some 400 bytes or 600.
+/// Without it, what is on the stack of an expression could come to several MiB.
+const UNITS_PER_TREE: u64 = 4;
+
+/// How many facts are passed over in one unit by a query for one fact: most are dismissed by their name.
 const FACTS_PER_UNIT: u64 = 2;
+
+/// What reading a block and verifying its signatures takes of the bound, so that no token has the longest chain and the
+/// costliest checks.
+const UNITS_PER_BLOCK: u64 = 1000;
+
+/// What reading a value of a fact takes of it, so that no call has the most arguments and the costliest checks: each is
+/// parsed, hashed in its canonical form, and put among the facts.
+const UNITS_PER_VALUE: u64 = 20;
 
 /// How large the facts are that a query can meet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sizes {
     facts: u64,
+    values: u64,
     words: u64,
     named: BTreeMap<String, Named>,
 }
@@ -71,6 +88,16 @@ impl Extent {
         Extent { values: 1, bytes: bytes as u64 }
     }
 
+    /// A set or map without its elements.
+    fn tree() -> Extent {
+        Extent { values: 1 + UNITS_PER_TREE, bytes: 0 }
+    }
+
+    /// A map's entry, besides its value.
+    fn entry(bytes: usize) -> Extent {
+        Extent { values: UNITS_PER_ENTRY, bytes: bytes as u64 }
+    }
+
     /// Both together: a collection of the two, or two strings joined.
     fn and(self, other: Extent) -> Extent {
         Extent {
@@ -92,8 +119,19 @@ impl Extent {
 impl Sizes {
     /// Counts one fact in.
     pub(crate) fn add(&mut self, fact: &builder::Fact) {
-        let largest = fact.predicate.terms.iter().map(extent).fold(Extent::default(), Extent::max);
+        let terms = fact.predicate.terms.iter();
+        let largest = terms.map(extent).fold(Extent::default(), Extent::max);
+        self.values = self.values.saturating_add(1);
         self.add_many(&fact.predicate.name, 1, largest);
+    }
+
+    /// The same of a fact whose words have numbers.
+    pub(crate) fn add_converted(&mut self, fact: &datalog::Fact, words: &SymbolTable) {
+        let extents = fact.predicate.terms.iter().map(|term| converted_extent(term, words));
+        let largest = extents.fold(Extent::default(), Extent::max);
+        let values = fact.predicate.terms.iter().map(|term| count(term) - 1);
+        self.values = values.fold(self.values.saturating_add(1), u64::saturating_add);
+        self.add_many(words.get_symbol(fact.predicate.name).unwrap_or_default(), 1, largest);
     }
 
     /// Counts in facts of this name whose terms are single and short.
@@ -103,6 +141,7 @@ impl Sizes {
 
     /// Makes room for this many facts of the name, with as many values and bytes each.
     pub(crate) fn add_room(&mut self, name: &str, count: u64, values: u64, bytes: u64) {
+        self.values = self.values.saturating_add(count.saturating_mul(values));
         self.add_many(name, count, Extent { values, bytes });
     }
 
@@ -124,25 +163,73 @@ pub(crate) fn values_and_bytes(term: &builder::Term) -> (u64, u64) {
 
 fn extent(term: &builder::Term) -> Extent {
     use builder::{MapKey, Term};
-    let all = |extents: &mut dyn Iterator<Item = Extent>| extents.fold(Extent::one(0), Extent::and);
+    let all = |of: Extent, extents: &mut dyn Iterator<Item = Extent>| extents.fold(of, Extent::and);
     match term {
         Term::Str(text) => Extent::one(text.len()),
         Term::Bytes(bytes) => Extent::one(bytes.len()),
-        Term::Set(set) => all(&mut set.iter().map(extent)),
-        Term::Array(array) => all(&mut array.iter().map(extent)),
-        Term::Map(map) => all(&mut map.iter().map(|(key, value)| {
-            let key = match key {
-                MapKey::Str(text) => text.len(),
-                _ => 0,
-            };
-            Extent { values: UNITS_PER_ENTRY, bytes: key as u64 }.and(extent(value))
-        })),
+        Term::Set(set) => all(Extent::tree(), &mut set.iter().map(extent)),
+        Term::Array(array) => all(Extent::one(0), &mut array.iter().map(extent)),
+        Term::Map(map) => all(
+            Extent::tree(),
+            &mut map.iter().map(|(key, value)| {
+                let bytes = match key {
+                    MapKey::Str(text) => text.len(),
+                    _ => 0,
+                };
+                Extent::entry(bytes).and(extent(value))
+            }),
+        ),
         _ => Extent::one(0),
     }
 }
 
-/// The bound for all checks of these blocks, over facts of these sizes.
+/// The values at all depths, whatever they cost to clone.
+fn count(term: &datalog::Term) -> u64 {
+    use datalog::Term;
+    match term {
+        Term::Set(set) => set.iter().map(count).fold(1, u64::saturating_add),
+        Term::Array(array) => array.iter().map(count).fold(1, u64::saturating_add),
+        Term::Map(map) => map.values().map(count).fold(1, u64::saturating_add),
+        _ => 1,
+    }
+}
+
+fn converted_extent(term: &datalog::Term, words: &SymbolTable) -> Extent {
+    use datalog::{MapKey, Term};
+    let length = |word: &u64| words.get_symbol(*word).map_or(0, str::len);
+    let all = |of: Extent, extents: &mut dyn Iterator<Item = Extent>| extents.fold(of, Extent::and);
+    match term {
+        Term::Str(word) => Extent::one(length(word)),
+        Term::Bytes(bytes) => Extent::one(bytes.len()),
+        Term::Set(set) => {
+            all(Extent::tree(), &mut set.iter().map(|term| converted_extent(term, words)))
+        }
+        Term::Array(array) => {
+            all(Extent::one(0), &mut array.iter().map(|term| converted_extent(term, words)))
+        }
+        Term::Map(map) => all(
+            Extent::tree(),
+            &mut map.iter().map(|(key, value)| {
+                let bytes = match key {
+                    MapKey::Str(word) => length(word),
+                    MapKey::Integer(_) => 0,
+                };
+                Extent::entry(bytes).and(converted_extent(value, words))
+            }),
+        ),
+        _ => Extent::one(0),
+    }
+}
+
+/// The bound for a decision: for what [`evaluation`] bounds, and for reading blocks and facts.
 pub(crate) fn bound(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
+    let blocks_read = UNITS_PER_BLOCK.saturating_mul(blocks.len() as u64);
+    let values_read = UNITS_PER_VALUE.saturating_mul(sizes.values);
+    evaluation(blocks, sizes).saturating_add(blocks_read).saturating_add(values_read)
+}
+
+/// The bound for all checks of these blocks, over facts of these sizes.
+pub(crate) fn evaluation(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
     let queries = blocks.iter().flat_map(|block| {
         let checks = block.content.checks.iter().flat_map(|check| &check.queries);
         checks.map(move |query| Query { symbols: &block.symbols, sizes }.bound(query))
@@ -166,18 +253,31 @@ struct Query<'a> {
 
 impl Query<'_> {
     fn bound(&self, query: &schema::Rule) -> u64 {
-        let scan = 1 + self.sizes.facts / FACTS_PER_UNIT;
+        // A join asks of each fact, each time, where it comes from.
+        let scan = match query.body.len() {
+            0 | 1 => 1 + self.sizes.facts / FACTS_PER_UNIT,
+            _ => 1 + self.sizes.facts,
+        };
         let (mut matches, mut work) = (1_u64, 0_u64);
         let mut bindings = Bindings::new();
         for predicate in &query.body {
             let name = self.symbols.get_symbol(predicate.name);
             let named =
                 name.and_then(|name| self.sizes.named.get(name)).copied().unwrap_or_default();
+            let mut compared = 0_u64;
             for term in &predicate.terms {
-                if let Some(Content::Variable(variable)) = term.content {
-                    bindings.insert(variable, named.largest);
+                match term.content {
+                    Some(Content::Variable(variable)) => {
+                        bindings.insert(variable, named.largest);
+                    }
+                    // What is written out is held against each fact, which takes no longer than the smaller has.
+                    _ => {
+                        let values = self.term(term, &bindings).values.min(named.largest.values);
+                        compared = compared.saturating_add(values.saturating_sub(1));
+                    }
                 }
             }
+            let scan = scan.saturating_add(named.count.saturating_mul(compared));
             work = work.saturating_add(matches.saturating_mul(scan));
             matches = matches.saturating_mul(named.count);
             let clones = total(&bindings).saturating_mul(CLONES_PER_MATCH);
@@ -203,7 +303,7 @@ impl Query<'_> {
                     stack.push(Operand::Value(extent));
                 }
                 Some(Content::Closure(closure)) => {
-                    work = work.saturating_add(closure.ops.len() as u64);
+                    work = work.saturating_add(self.copy(&closure.ops));
                     stack.push(Operand::Closure(closure));
                 }
                 Some(Content::Binary(binary)) => {
@@ -236,6 +336,19 @@ impl Query<'_> {
         }
     }
 
+    /// Copying what a closure does: the engine does so when it meets one, before each time that it is done, and each
+    /// time with all that is written out in it, whether that is reached or not.
+    fn copy(&self, ops: &[schema::Op]) -> u64 {
+        use schema::op::Content;
+        let nothing = Bindings::new();
+        let copies = ops.iter().map(|op| match &op.content {
+            Some(Content::Value(term)) => self.term(term, &nothing).units(),
+            Some(Content::Closure(closure)) => self.copy(&closure.ops),
+            _ => 0,
+        });
+        copies.fold(ops.len() as u64, u64::saturating_add)
+    }
+
     /// Looking a word up among all words, one by one.
     fn lookup(&self) -> u64 {
         1 + (self.sizes.words + MAX_SYMBOLS as u64) / WORDS_PER_UNIT
@@ -245,11 +358,16 @@ impl Query<'_> {
     fn call(&self, name: u64, text: Extent, operand: Extent) -> u64 {
         let text = text.bytes.min(MAX_JUDGED_BYTES as u64);
         let operand = operand.bytes.min(MAX_OPERAND_BYTES as u64);
-        let steps = match self.symbols.get_symbol(name).and_then(Function::named) {
+        let function = self.symbols.get_symbol(name).and_then(Function::named);
+        let steps = match function {
             Some(Function::Glob) => text.saturating_mul(operand) / STEPS_PER_UNIT,
             _ => 0,
         };
-        let read = text.saturating_add(operand) / JUDGED_PER_UNIT;
+        let per_unit = match function {
+            Some(Function::Url) => URL_PER_UNIT,
+            _ => JUDGED_PER_UNIT,
+        };
+        let read = text.saturating_add(operand) / per_unit;
         UNITS_PER_CALL.saturating_add(read).saturating_add(steps)
     }
 
@@ -289,24 +407,25 @@ impl Query<'_> {
         bindings: &Bindings,
     ) -> (u64, Extent) {
         let start = UNITS_PER_CLOSURE.saturating_add(total(bindings));
+        let copy = self.copy(&closure.ops);
         if closure.params.is_empty() {
             let (body, result) = self.operations(&closure.ops, bindings);
-            return (start.saturating_add(body), result.max(over));
+            return (start.saturating_add(copy).saturating_add(body), result.max(over));
         }
         // The elements together are no larger than their collection, so each turn of the loop pays for
         // one value, and all of them together once more for the whole.
         let mut inner = bindings.clone();
         inner.extend(closure.params.iter().map(|name| (*name, Extent { values: 1, ..over })));
         let (body, _) = self.operations(&closure.ops, &inner);
-        let turn = body.saturating_add(UNITS_PER_CLOSURE).saturating_add(closure.ops.len() as u64);
+        let turn = body.saturating_add(UNITS_PER_CLOSURE).saturating_add(copy);
         let turns = over.values.saturating_mul(turn);
         let elements = over.values.saturating_mul(closure.ops.len() as u64);
         (start.saturating_add(turns).saturating_add(elements), Extent::one(0))
     }
 
     fn term(&self, term: &schema::Term, bindings: &Bindings) -> Extent {
-        let all = |terms: &[schema::Term]| {
-            terms.iter().map(|term| self.term(term, bindings)).fold(Extent::one(0), Extent::and)
+        let all = |of: Extent, terms: &[schema::Term]| {
+            terms.iter().map(|term| self.term(term, bindings)).fold(of, Extent::and)
         };
         match &term.content {
             Some(Content::Variable(name)) => bindings.get(name).copied().unwrap_or_default(),
@@ -314,13 +433,13 @@ impl Query<'_> {
                 Extent::one(self.symbols.get_symbol(*word).map_or(0, str::len))
             }
             Some(Content::Bytes(bytes)) => Extent::one(bytes.len()),
-            Some(Content::Set(set)) => all(&set.set),
-            Some(Content::Array(array)) => all(&array.array),
+            Some(Content::Set(set)) => all(Extent::tree(), &set.set),
+            Some(Content::Array(array)) => all(Extent::one(0), &array.array),
             Some(Content::Map(map)) => map
                 .entries
                 .iter()
-                .map(|entry| self.term(&entry.value, bindings).and(Extent::one(0)))
-                .fold(Extent::one(0), Extent::and),
+                .map(|entry| Extent::entry(0).and(self.term(&entry.value, bindings)))
+                .fold(Extent::tree(), Extent::and),
             _ => Extent::one(0),
         }
     }

@@ -63,11 +63,16 @@ pub const MAX_KEYS_PER_BLOCK: usize = 1;
 /// The most symbols in a token. Biscuit's symbol table is searched one by one.
 pub const MAX_SYMBOLS: usize = 256;
 
+/// The most bytes that a token's words come to where each is written out as often as it is used, a name or text in a fact
+/// or check: four times what a token has. A word of 1,024 bytes is used again with four, and was 3 MiB in 3,000 places.
+pub const MAX_WRITTEN_BYTES: usize = 4 * MAX_TOKEN_BYTES;
+
 /// The most facts in a token: scopes and audiences are most of them.
 pub const MAX_FACTS: usize = 256;
 
-/// The upper bound of the work that evaluating a token's checks may take, in units of roughly
-/// 40 ns: about 2 ms. The seed chain (human, orchestrator, researcher, call) needs some hundredths of it.
+/// The upper bound of the work that a decision may take, in units of roughly 40 ns: about 2 ms. A thousand of it go to each
+/// block and twenty to each value of the request, so that the longest chain with the largest call leaves little for its
+/// checks. The checks of the seed chain (human, orchestrator, researcher, call) need some hundredths of it.
 pub const MAX_COST: u64 = 50_000;
 
 /// How far a grant's `issued` may lie in the future: the clocks of two machines differ.

@@ -2,6 +2,8 @@
 //!
 //! Says nothing about signatures, nor about what the facts mean; see [`chain`](crate::chain).
 
+use std::cell::Cell;
+
 use biscuit_auth::builder::Fact;
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::convert::proto_block_to_token_block;
@@ -258,6 +260,8 @@ struct Reader {
     symbols: usize,
     facts: usize,
     checks: usize,
+    /// Bytes of words, each as often as it is used.
+    written: Cell<usize>,
 }
 
 impl Reader {
@@ -277,7 +281,7 @@ impl Reader {
         refuse_content(index, &content)?;
         let (symbols, keys) = self.define(index, &content, external.is_some())?;
         self.count(index, &content)?;
-        let terms = Terms { block: index, symbols: &symbols, keys };
+        let terms = Terms { block: index, symbols: &symbols, keys, written: &self.written };
         let facts = content.facts.iter().map(|fact| terms.fact(fact)).collect::<Result<_, _>>()?;
         content.checks.iter().try_for_each(|check| terms.check(check))?;
         let external_key = external.map(|(key, _)| key.to_biscuit()).transpose();

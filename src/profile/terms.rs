@@ -1,5 +1,7 @@
 //! Terms: may a block's facts and checks contain this, and does every number in them mean a word?
 
+use std::cell::Cell;
+
 use biscuit_auth::builder::{Convert, Fact};
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::convert::proto_fact_to_token_fact;
@@ -29,6 +31,8 @@ pub(super) struct Terms<'a> {
     pub(super) symbols: &'a SymbolTable,
     /// How many public keys the block's numbers can mean.
     pub(super) keys: usize,
+    /// How many bytes of words were written out so far, in all blocks.
+    pub(super) written: &'a Cell<usize>,
 }
 
 /// Where a term stands: a variable is a value in a query and nonsense in a fact.
@@ -227,10 +231,10 @@ impl Terms<'_> {
     }
 
     fn word(&self, index: u64) -> Result<(), ShapeError> {
-        match self.symbols.get_symbol(index) {
-            Some(_) => Ok(()),
-            None => Err(ShapeError::Symbols { block: self.block }),
-        }
+        let word = self.symbols.get_symbol(index);
+        let word = word.ok_or(ShapeError::Symbols { block: self.block })?;
+        self.written.set(self.written.get().saturating_add(word.len()));
+        within(self.block, self.written.get(), MAX_WRITTEN_BYTES, "bytes of words where they stand")
     }
 
     fn content(&self, what: &'static str) -> ShapeError {

@@ -1,5 +1,7 @@
 //! A case: what is sent, to whom, and why it must be refused.
 
+use std::sync::Arc;
+
 use hardtack::*;
 use serde_json::json;
 
@@ -88,6 +90,20 @@ impl Case {
         self
     }
 
+    pub fn decided_by(&self, guard: &Guard) -> Expected {
+        let Input { bearer, call, seconds, .. } = &self.input;
+        let Ok(call) = call.call() else {
+            return Expected::Refused { cause: "inexact_call", block: None };
+        };
+        match guard.check(bearer, &call, at(*seconds)) {
+            Ok(_) => Expected::Accepted,
+            Err(denial) => {
+                let refusal = denial.refusal();
+                Expected::Refused { cause: refusal.cause, block: refusal.hop }
+            }
+        }
+    }
+
     pub fn family(&self) -> &str {
         self.name.split('/').next().unwrap_or_default()
     }
@@ -142,10 +158,10 @@ impl Sent {
 
 /// Where the cases are decided: a guard for each server, over stores in memory.
 pub struct Scene {
-    plain: Guard,
-    unbound: Guard,
-    directory: Guard,
-    revoking: Guard,
+    plain: Arc<Guard>,
+    unbound: Arc<Guard>,
+    directory: Arc<Guard>,
+    revoking: Arc<Guard>,
 }
 
 impl Scene {
@@ -154,7 +170,7 @@ impl Scene {
         let guard = |store: Store, change: &dyn Fn(Verifier) -> Verifier| {
             let verifier = Verifier::new(cast.roots(), AUDIENCE, store.revocations()).unwrap();
             // What is remembered would be measured, and not what is sent.
-            Guard::new(change(verifier.remember(0)), Policy::builtin(), store)
+            Arc::new(Guard::new(change(verifier.remember(0)), Policy::builtin(), store))
         };
         let store = || Store::in_memory().unwrap();
         let directory = Directory::default()
@@ -168,24 +184,29 @@ impl Scene {
         }
     }
 
+    /// What an explanation says, of a case for the plain server.
+    pub fn explain(&self, case: &Case) -> Option<Explanation> {
+        let call = case.input.call.call().ok()?;
+        Some(self.plain.explain(&case.input.bearer, &call, at(case.input.seconds)))
+    }
+
+    /// Whether it is worth trying, of a case for the plain server whose token holds.
+    pub fn foresee(&self, case: &Case) -> Option<Prospect> {
+        let verified = self.plain.verifier().verify(&case.input.bearer, at(case.input.seconds));
+        Some(self.plain.prospect(&verified.ok()?, &case.input.call.call().ok()?))
+    }
+
     pub fn decide(&self, case: &Case) -> Expected {
-        let Input { bearer, call, seconds, server } = &case.input;
-        let guard = match server {
-            Server::Plain => &self.plain,
-            Server::Unbound => &self.unbound,
-            Server::Directory => &self.directory,
-            Server::Revoking => &self.revoking,
-            Server::Fresh => &Cast::new().guard(&Store::in_memory().unwrap()),
-        };
-        let Ok(call) = call.call() else {
-            return Expected::Refused { cause: "inexact_call", block: None };
-        };
-        match guard.check(bearer, &call, at(*seconds)) {
-            Ok(_) => Expected::Accepted,
-            Err(denial) => {
-                let refusal = denial.refusal();
-                Expected::Refused { cause: refusal.cause, block: refusal.hop }
-            }
+        case.decided_by(&self.guard(case.input.server))
+    }
+
+    pub fn guard(&self, server: Server) -> Arc<Guard> {
+        match server {
+            Server::Plain => Arc::clone(&self.plain),
+            Server::Unbound => Arc::clone(&self.unbound),
+            Server::Directory => Arc::clone(&self.directory),
+            Server::Revoking => Arc::clone(&self.revoking),
+            Server::Fresh => Arc::new(Cast::new().guard(&Store::in_memory().unwrap())),
         }
     }
 }

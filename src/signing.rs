@@ -248,3 +248,6 @@ fn proof_of(next: &PrivateKey) -> schema::Proof {
 fn last(token: &schema::Biscuit) -> &schema::SignedBlock {
     token.blocks.last().unwrap_or(&token.authority)
 }
+
+#[cfg(test)]
+mod conformance;

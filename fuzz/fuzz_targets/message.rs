@@ -1,0 +1,2 @@
+#![no_main]
+hardtack_fuzz::fuzzer!(message);

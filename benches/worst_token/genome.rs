@@ -58,6 +58,12 @@ pub struct Literal {
     pub bytes: usize,
 }
 
+/// The most bytes of Datalog that are read for one token: much more than 16 KiB of token can hold.
+const MOST_DATALOG: usize = 128 * 1024;
+
+/// The most bytes of one value that is written out.
+const MOST_LITERAL: usize = 16 * 1024;
+
 const KINDS: [&str; 3] = ["check if", "check all", "reject if"];
 
 /// What a query can ask for, where `#` is the number of the predicate in its query.
@@ -128,16 +134,21 @@ impl Genome {
         }
     }
 
-    /// What its blocks demand: one text for each block but the grant.
-    pub fn demands(&self) -> Vec<String> {
+    /// What its blocks demand: one text for each block but the grant. `None` if that is more than any token can hold.
+    pub fn demands(&self) -> Option<Vec<String>> {
         let blocks = self.hops + self.caveats;
         let mut texts = vec![String::new(); blocks];
-        let copies = |checks: &Checks| {
+        let (mut written, mut at) = (0, 0);
+        for checks in &self.checks {
             let text = checks.text();
-            (0..checks.copies).map(move |_| text.clone()).collect::<Vec<_>>()
-        };
-        for (at, text) in self.checks.iter().flat_map(copies).enumerate() {
-            texts[at % blocks].push_str(&text);
+            written += text.len() * checks.copies;
+            if written > MOST_DATALOG {
+                return None;
+            }
+            for _ in 0..checks.copies {
+                texts[at % blocks].push_str(&text);
+                at += 1;
+            }
         }
         if self.words > 0 {
             let words: Vec<String> = (0..self.words).map(|at| format!("\"w{at:03}\"")).collect();
@@ -149,13 +160,13 @@ impl Genome {
                 );
             }
         }
-        texts
+        Some(texts)
     }
 
-    pub fn forge(&self) -> Forge {
+    pub fn forge(&self) -> Option<Forge> {
         let cast = Cast::new();
         let holder = |key: &hardtack::PrivateKey| hex::encode(key.public().to_bytes());
-        let demands = self.demands();
+        let demands = self.demands()?;
         let mut blocks = Vec::new();
         let mut add = |text: &str, signer: Option<KeyPair>| {
             let next = throw_away(blocks.len());
@@ -188,7 +199,7 @@ impl Genome {
             r#"hop({last}); presentation("session"); audience("{AUDIENCE}"); expires(2026-11-23T10:05:00Z);"#
         );
         add(&presentation, Some(pair(&cast.researcher)));
-        Forge { root: pair(&cast.root), root_key_id: None, blocks, proof: Proof::Sealed }
+        Some(Forge { root: pair(&cast.root), root_key_id: None, blocks, proof: Proof::Sealed })
     }
 }
 
@@ -394,7 +405,17 @@ impl Literal {
     }
 
     fn text(&self) -> String {
-        let width = self.width.clamp(1, 64);
+        let mut width = self.width.clamp(1, 64);
+        loop {
+            let text = self.of_width(width);
+            if text.len() <= MOST_LITERAL || width == 1 {
+                return text;
+            }
+            width /= 2;
+        }
+    }
+
+    fn of_width(&self, width: usize) -> String {
         let many = |element: &dyn Fn(usize) -> String, most: usize| {
             (0..width.min(most)).map(element).collect::<Vec<_>>().join(",")
         };

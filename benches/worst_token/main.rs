@@ -33,6 +33,10 @@ const MOST_MEMORY: usize = 4 << 20;
 /// How often a climb begins anew.
 const STEPS_OF_A_CLIMB: usize = 400;
 
+/// What seems to be beyond the bounds is measured again so often, after pauses of this length.
+const ROUNDS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// What is climbed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Summit {
@@ -106,12 +110,13 @@ impl Scene {
 }
 
 impl Sent {
-    fn of(genome: &Genome) -> Sent {
-        Sent {
-            bearer: genome.forge().bearer(),
+    /// `None` if no token can hold it.
+    fn of(genome: &Genome) -> Option<Sent> {
+        Some(Sent {
+            bearer: genome.forge()?.bearer(),
             resource: genome.request.resource(),
             arguments: genome.request.arguments(),
-        }
+        })
     }
 
     fn call(&self) -> Result<Call, (&'static str, String)> {
@@ -129,6 +134,10 @@ impl Measured {
     /// Whether its checks were evaluated.
     fn was_evaluated(&self) -> bool {
         ["allowed", "check_failed", "not_evaluable", "exhausted"].contains(&self.cause)
+    }
+
+    fn is_beyond(&self) -> bool {
+        self.cold > MOST_TIME || self.memory > MOST_MEMORY
     }
 
     fn height(&self, summit: Summit) -> u64 {
@@ -163,8 +172,26 @@ impl Search {
         for _ in 0..4 {
             let forged = std::panic::catch_unwind(|| Sent::of(&genome));
             // The parser of the plain library does not take what was written.
-            let sent = forged.ok()?;
-            let measured = self.scene.measure(&sent, 1);
+            let Some(sent) = forged.ok()? else {
+                if best.is_some() {
+                    return best;
+                }
+                genome.scale(0.5);
+                continue;
+            };
+            let mut measured = self.scene.measure(&sent, 1);
+            for _ in 0..ROUNDS {
+                if measured.is_beyond() {
+                    // Was it the token, or what else the core's other half did? That passes.
+                    std::thread::sleep(PAUSE);
+                    let again = self.scene.measure(&sent, 20);
+                    measured.cold = measured.cold.min(again.cold);
+                    measured.memory = measured.memory.min(again.memory);
+                }
+            }
+            if measured.is_beyond() {
+                println!("beyond the bounds: {measured:?}, {genome:?}");
+            }
             self.count(&measured);
             if measured.was_evaluated() {
                 let taller = best.as_ref().is_none_or(|(_, known)| measured.cold > known.cold);
@@ -215,7 +242,8 @@ impl Search {
             let known = here.as_ref().map_or(0, |(_, measured)| measured.height(summit));
             if measured.height(summit) > known {
                 // Was it the token or the machine?
-                measured = self.scene.measure(&Sent::of(&genome), 4);
+                let Some(sent) = Sent::of(&genome) else { continue };
+                measured = self.scene.measure(&sent, 4);
                 if measured.height(summit) > known {
                     here = Some((genome, measured));
                 }
@@ -274,14 +302,15 @@ fn main() {
 
     println!("{} tokens, {} evaluated: {:?}", search.tried, search.evaluated, search.causes);
     println!("refused before they were evaluated, at most: {:?}", search.refused);
-    let mut beyond = false;
+    let late = |most: &(Duration, usize)| most.0 > MOST_TIME || most.1 > MOST_MEMORY;
+    let mut beyond = search.refused.values().any(late);
     for (summit, found) in std::mem::take(&mut search.worst) {
         for Found { genome, .. } in found {
-            let sent = Sent::of(&genome);
+            let Some(sent) = Sent::of(&genome) else { continue };
             let measured = search.scene.measure(&sent, 20);
             report(summit, &genome, &sent, &measured, &plain);
             after(&search.scene, &sent);
-            beyond |= measured.cold > MOST_TIME || measured.memory > MOST_MEMORY;
+            beyond |= measured.is_beyond();
         }
     }
     if beyond && !cfg!(debug_assertions) {
@@ -307,7 +336,8 @@ fn report(summit: Summit, genome: &Genome, sent: &Sent, measured: &Measured, pla
         "  {} hops, {} caveats, {} scopes, {} words; {:?}",
         genome.hops, genome.caveats, genome.scopes, genome.words, genome.request
     );
-    let demands = genome.demands().swap_remove(0);
+    let demands =
+        genome.demands().and_then(|demands| demands.into_iter().next()).unwrap_or_default();
     println!("  {}", demands.chars().take(600).collect::<String>());
 }
 

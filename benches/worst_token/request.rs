@@ -17,6 +17,10 @@ pub struct Request {
 /// What a call may have.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// The kinds that have as many elements as is said, and those with texts as long.
+const WIDE: [usize; 7] = [6, 7, 8, 9, 12, 16, 17];
+const LONG: [usize; 9] = [1, 2, 3, 4, 5, 7, 13, 14, 17];
+
 /// How many kinds of arguments there are.
 const KINDS: usize = 18;
 
@@ -46,12 +50,15 @@ impl Request {
     /// The arguments, cut down to what a call may have.
     pub fn arguments(&self) -> String {
         let mut request = self.clone();
+        // Before anything is written: the three together can come to gigabytes.
+        while request.estimate() > 2 * MOST_BYTES {
+            let sizes = [&mut request.count, &mut request.width, &mut request.bytes];
+            if let Some(size) = sizes.into_iter().max() {
+                *size = *size * 9 / 10;
+            }
+        }
         loop {
             let text = request.written();
-            if text.len() > 2 * MOST_BYTES && request.count > 1 {
-                request.count = request.count * MOST_BYTES / text.len();
-                continue;
-            }
             let call = Call::tool("search").map(|call| call.arguments(&text));
             if matches!(call, Ok(Ok(_))) || request.count == 0 {
                 return text;
@@ -66,6 +73,13 @@ impl Request {
                 }
             }
         }
+    }
+
+    /// At least roughly how many bytes will be written.
+    fn estimate(&self) -> usize {
+        let width = if WIDE.contains(&self.kind) { self.width } else { 1 };
+        let bytes = if LONG.contains(&self.kind) { self.bytes } else { 1 };
+        self.count.saturating_mul(width).saturating_mul(bytes)
     }
 
     pub fn resource(&self) -> Option<String> {

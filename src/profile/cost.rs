@@ -449,3 +449,6 @@ impl Query<'_> {
 fn total(bindings: &Bindings) -> u64 {
     bindings.values().fold(0, |sum, extent| sum.saturating_add(extent.values))
 }
+
+#[cfg(test)]
+mod tests;

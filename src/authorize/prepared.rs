@@ -214,11 +214,11 @@ fn unreadable(what: &str) -> AuthorizeError {
 mod tests {
     use super::*;
     use crate::authorize::authorize;
+    use crate::authorize::facts::argument_facts;
     use crate::revocation::RevocationUnchecked;
     use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
 
-    #[test]
-    fn the_last_two_sets_are_remembered_and_each_decides_by_itself() {
+    fn verified() -> VerifiedCapability {
         let now = Timestamp::from_unix_seconds(1_795_428_000);
         let issuer = Issuer::new(PrivateKey::generate());
         let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
@@ -226,7 +226,46 @@ mod tests {
         let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
         let roots = RootKeys::of(issuer.public());
         let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
-        let verified = verifier.verify(bearer.bearer(), now).unwrap();
+        verifier.verify(bearer.bearer(), now).unwrap()
+    }
+
+    /// What has room is not reckoned again, so that a call which only seemed to have would be decided however
+    /// costly it is.
+    #[test]
+    fn a_common_call_has_room_and_one_with_more_of_anything_has_not() {
+        let verified = verified();
+        let prepared = prepare(&verified, &Policy::parse("p", "allow if true;").unwrap()).unwrap();
+        let has_room = |arguments: &serde_json::Value| {
+            let call = Call::tool("search").unwrap().arguments(&arguments.to_string()).unwrap();
+            let mut facts = Asked::of(&verified, &call).facts();
+            facts.extend(argument_facts(&call));
+            prepared.has_room_for(&facts)
+        };
+        let many = |count: usize| {
+            let each = |n| (format!("a{n}"), serde_json::Value::from(n));
+            serde_json::Value::Object((0..count).map(each).collect())
+        };
+        let items = |count: usize| serde_json::json!({ "ids": vec![0; count] });
+        let text = |bytes: usize| serde_json::json!({ "query": "x".repeat(bytes) });
+        let name = |bytes: usize| serde_json::json!({ "x".repeat(bytes): 1 });
+        for (fits, exceeds) in [
+            (many(16), many(17)),
+            // The array is a value, too.
+            (items(15), items(16)),
+            (text(1024), text(1025)),
+            // One that fits does not make up for one that does not.
+            (many(2), serde_json::json!({ "a": 1, "query": "x".repeat(1025), "z": 1 })),
+            (name(128), serde_json::json!({ "a": vec![0; 16], "b": 1 })),
+        ] {
+            assert!(has_room(&fits), "{fits}");
+            assert!(!has_room(&exceeds), "{exceeds}");
+        }
+        assert!(format!("{prepared:?}").contains(&prepared.policy));
+    }
+
+    #[test]
+    fn the_last_two_sets_are_remembered_and_each_decides_by_itself() {
+        let verified = verified();
         let call = Call::tool("search").unwrap();
         let sets = ["allow if depth(0);", "allow if depth(1);", "allow if true;"]
             .map(|text| Policy::parse("p.datalog", text).unwrap());

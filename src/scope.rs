@@ -91,7 +91,8 @@ fn covers(scope: &str, other: &str) -> bool {
     match scope.strip_suffix('*') {
         None => scope == other,
         Some("") => first_segment(other) != RESERVED_SEGMENT,
-        Some(prefix) => other.len() > prefix.len() && other.starts_with(prefix),
+        // It ends in `:`, after which whatever is an operation or a scope has a segment more.
+        Some(prefix) => other.starts_with(prefix),
     }
 }
 
@@ -232,6 +233,22 @@ mod tests {
         }
         assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Scope>(), Err(ScopeError::TooManySegments));
         assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Operation>(), Err(ScopeError::TooManySegments));
+    }
+
+    #[test]
+    fn the_longest_are_written_as_they_were_read() {
+        let longest = ["a:b:c:d:e:f:g:h".to_owned(), "a".repeat(MAX_SEGMENT_BYTES)];
+        for text in &longest {
+            let (scope, operation): (Scope, Operation) =
+                (text.parse().unwrap(), text.parse().unwrap());
+            assert_eq!((&scope.to_string(), &operation.to_string()), (text, text));
+            assert_eq!((format!("{scope:?}"), format!("{operation:?}")), {
+                let quoted = format!("{text:?}");
+                (quoted.clone(), quoted)
+            });
+            assert!(scope.covers(&operation));
+        }
+        assert_eq!("a:b:c:d:e:f:g:*".parse::<Scope>().unwrap().to_string(), "a:b:c:d:e:f:g:*");
     }
 
     #[test]

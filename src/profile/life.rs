@@ -135,5 +135,9 @@ mod tests {
     fn durations_read_as_people_write_them() {
         assert_eq!(Seconds(&Duration::from_secs(5400)).to_string(), "1h 30m");
         assert_eq!(Seconds(&Duration::from_secs(0)).to_string(), "0s");
+        assert_eq!(Seconds(&Duration::from_secs(1)).to_string(), "1s");
+        let of_each = 2 * 86_400 + 3 * 3600 + 4 * 60 + 5;
+        assert_eq!(Seconds(&Duration::from_secs(of_each)).to_string(), "2d 3h 4m 5s");
+        assert_eq!(Seconds(&Duration::from_secs(86_400 + 60)).to_string(), "1d 1m");
     }
 }

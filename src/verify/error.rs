@@ -230,3 +230,19 @@ fn stale(as_of: Timestamp, now: Timestamp, bound: Duration) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_from_the_future_is_told_from_an_old_one() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let minute = Duration::from_secs(60);
+        let said = |as_of| stale(as_of, now, minute);
+        for as_of in [now, Timestamp::from_unix_seconds(0)] {
+            assert!(said(as_of).ends_with(&format!("as of {as_of}, older than the 1m allowed")));
+        }
+        assert!(said(now + minute).contains("lies in the future"));
+    }
+}

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
-use hardtack::revocation::RevocationList;
+use hardtack::revocation::{
+    Knowledge, RevocationList, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy,
+};
 use hardtack::store::{ClockDoubt, Collected};
 use hardtack::*;
 
@@ -69,6 +72,34 @@ fn each_operation_may_have_a_bound_of_its_own_and_the_strictest_counts() {
     assert_eq!(cause(two, &search(), later), stale);
     let all = asking(&copy).max_staleness(HOUR);
     assert_eq!(cause(all, &search(), later), None);
+}
+
+/// Two verifiers may share one source, which hears from both how long it is to remember.
+#[test]
+fn a_shared_source_answers_as_the_source_itself() {
+    #[derive(Default)]
+    struct Told(Mutex<Vec<Lifetimes>>);
+    impl RevocationSource for Told {
+        fn revoked(
+            &self,
+            _: &Chain,
+            _: &PublicKey,
+        ) -> Result<Option<Revoked>, RevocationsUnavailable> {
+            Ok(Some(Revoked { block: 1, by: RevokedBy::Agent }))
+        }
+        fn knowledge(&self) -> Knowledge {
+            Knowledge::AsOf(NOW)
+        }
+        fn keep_for(&self, lifetimes: &Lifetimes) {
+            self.0.lock().unwrap().push(*lifetimes);
+        }
+    }
+    let told = Arc::new(Told::default());
+    let verifier = Verifier::new(Cast::new().roots(), AUDIENCE, Arc::clone(&told)).unwrap();
+    let shift = Lifetimes { hop: 8 * HOUR, ..Lifetimes::default() };
+    let verifier = verifier.lifetimes(shift);
+    assert_eq!(*told.0.lock().unwrap(), [shift]);
+    assert_eq!(cause(verifier, &search(), NOW), Some("revoked".into()));
 }
 
 #[test]

@@ -28,6 +28,21 @@ fn a_subject_presents_its_own_grant() {
 }
 
 #[test]
+fn a_verified_capability_says_what_was_verified_and_a_verifier_who_it_is() {
+    let cast = Cast::new();
+    let roots = cast.roots().named("staging");
+    let verifier = Verifier::new(roots, AUDIENCE, revocation::RevocationUnchecked).unwrap();
+    assert_eq!(verifier.audience(), AUDIENCE);
+    assert!(format!("{verifier:?}").contains(AUDIENCE));
+    let verified = verifier.verify(cast.presented().bearer(), NOW).unwrap();
+    assert_eq!((verified.subject(), verified.agent()), ("user:alice", Some("agent.researcher")));
+    assert_eq!((verified.issuer(), verified.root()), ("staging", cast.root.public()));
+    assert_eq!(verified.verified_at(), NOW);
+    assert_eq!(verified.presentation().audience, AUDIENCE);
+    assert_eq!(verified.chain().hops[0].delegate, "agent.researcher");
+}
+
+#[test]
 fn another_tool_and_another_server_are_refused() {
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = cast.guard(&store);

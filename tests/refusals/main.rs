@@ -7,6 +7,7 @@ mod common;
 mod content;
 mod cost;
 mod encoding;
+mod places;
 mod revoked;
 mod revoking;
 mod signatures;

@@ -169,3 +169,6 @@ impl RelevantByOperation {
         relevant
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,6 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn places_are_counted_at_all_depths_and_each_new_word_once() {
+        let term = |text: &str| {
+            let fact = builder::Fact::try_from(format!("fact({text})").as_str()).unwrap();
+            fact.predicate.terms[0].clone()
+        };
+        for (text, expected) in
+            [("\"a\"", 1), ("{1, 2}", 2), ("[1, [2, 3]]", 3), ("{\"a\": 1, \"b\": [1, 2]}", 5)]
+        {
+            assert_eq!(places(&term(text)), expected, "{text}");
+        }
+        let numbers = HashMap::from([("known", FIRST_NUMBER)]);
+        let mut index = Index { numbers, new: Vec::new(), first: FIRST_NUMBER + 1 };
+        let found = ["known", "new", "known", "newer", "new"].map(|word| index.number(word));
+        assert_eq!(found.map(|number| number - FIRST_NUMBER), [0, 1, 0, 2, 1]);
+        assert_eq!(index.new, ["new", "newer"]);
+    }
+
+    #[test]
     fn a_check_is_translated_as_biscuit_translates_it() {
         let text = r#"check if arg($name, $value), {"a", "b"}.any($x -> $x == $value && "a" + "b" != "c"),
             $value.extern::hardtack_glob("a*"), {"k": [1, "a"]}.length() == 1 trusting previous or time($time)"#;

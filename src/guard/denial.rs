@@ -132,3 +132,41 @@ impl From<LedgerUnavailable> for Denial {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_decided_now_is_told_from_what_is_not_allowed() {
+        let exhausted =
+            || AuthorizeError::Exhausted { place: "check 1".to_owned(), block: Some(1) };
+        for (denial, verdict, words) in [
+            (
+                exhausted().into(),
+                Verdict::Undecided,
+                "check 1 took more work than a decision may (exhausted)",
+            ),
+            (
+                AuthorizeError::NothingAllows.into(),
+                Verdict::Deny,
+                "no policy allows this call (nothing_allows)",
+            ),
+            (RevokeError::Unauthorized(exhausted()).into(), Verdict::Undecided, "(exhausted)"),
+            (RevokeError::NotDelegator.into(), Verdict::Deny, "(revocation_by_stranger)"),
+            (
+                LedgerUnavailable("full".to_owned()).into(),
+                Verdict::Undecided,
+                "(ledger_unavailable)",
+            ),
+            (VerifyError::NotPresented.into(), Verdict::Deny, "(not_presented)"),
+        ] {
+            let denial: Denial = denial;
+            assert_eq!(denial.verdict(), verdict, "{denial}");
+            assert!(denial.refusal().to_string().ends_with(words), "{denial}");
+            let forbidden = matches!(denial, Denial::Forbidden(_));
+            let unauthenticated = denial.refusal().cause == "not_presented";
+            assert_eq!(forbidden, verdict == Verdict::Deny && !unauthenticated, "{denial}");
+        }
+    }
+}

@@ -29,3 +29,22 @@ impl Rejections {
         Some(std::mem::take(&mut self.unrecorded))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_its_number_and_the_next_record_says_how_many_were_not() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let next = Timestamp::from_unix_seconds(1_795_428_001);
+        let mut rejections = Rejections::default();
+        for _ in 0..MAX_REJECTIONS_RECORDED {
+            assert_eq!(rejections.count(now), Some(0));
+        }
+        assert_eq!([rejections.count(now), rejections.count(now)], [None, None]);
+        assert_eq!([rejections.count(next), rejections.count(next)], [Some(2), Some(0)]);
+        let recorded = (2..=MAX_REJECTIONS_RECORDED).filter_map(|_| rejections.count(next));
+        assert_eq!(recorded.count(), MAX_REJECTIONS_RECORDED as usize - 2);
+    }
+}

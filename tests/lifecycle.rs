@@ -43,6 +43,33 @@ fn a_verified_capability_says_what_was_verified_and_a_verifier_who_it_is() {
 }
 
 #[test]
+fn a_chain_says_who_holds_it_for_what_where_and_until_when() {
+    let cast = Cast::new();
+    let [grant, hop, presented] =
+        [cast.grant(), cast.researchers(), Capability::parse(cast.presented().bearer()).unwrap()]
+            .map(|capability| capability.chain().clone());
+    let scopes = |chain: &Chain| Vec::from_iter(chain.scopes().iter().map(ToString::to_string));
+    assert_eq!([grant.depth(), hop.depth(), presented.depth()], [0, 1, 1]);
+    assert_eq!([grant.bearer_name(), hop.bearer_name()], ["user:alice", "agent.researcher"]);
+    assert_eq!(grant.holder(), Some(cast.orchestrator.public()));
+    assert_eq!(hop.holder(), Some(cast.researcher.public()));
+    assert_eq!(
+        (scopes(&grant), scopes(&hop)),
+        (vec!["tools:call:*".to_owned()], { vec!["tools:call:search".to_owned()] })
+    );
+    let nowhere: &[String] = &[];
+    assert_eq!((hop.audiences(), presented.audiences()), (nowhere, &[AUDIENCE.to_owned()][..]));
+    let expiries = [60, 15, 5].map(|minutes| NOW + common::minutes(minutes));
+    assert_eq!([grant.expires(), hop.expires(), presented.expires()], expiries);
+    assert_eq!(presented.agents().collect::<Vec<_>>(), [(1, "agent.researcher")]);
+    let holders = [(0, cast.orchestrator.public()), (1, cast.researcher.public())];
+    assert_eq!(presented.holders().collect::<Vec<_>>(), holders);
+    let id = hop.hops[0].revocation_id;
+    assert_eq!(id.to_string().parse::<RevocationId>(), Ok(id));
+    assert_eq!(format!("{id:?}"), id.to_string());
+}
+
+#[test]
 fn another_tool_and_another_server_are_refused() {
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = cast.guard(&store);

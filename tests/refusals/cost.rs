@@ -40,3 +40,32 @@ fn large_arguments_are_no_reason_to_refuse() {
         guard.check(bearer.bearer(), &search().arguments(&arguments).unwrap(), NOW).unwrap();
     }
 }
+
+/// The bound leaves room for what honest agents do, also at the end of the longest chain.
+#[test]
+fn the_longest_chain_with_usual_checks_takes_calls_of_many_arguments() {
+    let cast = Cast::new();
+    let mut capability =
+        cast.issuer().mint(cast.grant_of(&["tools:call:*"]).max_depth(13), NOW).unwrap();
+    let mut holder = Cast::new().orchestrator;
+    for hop in 1..=13 {
+        let next = PrivateKey::generate();
+        let delegation = Delegation::to(format!("agent.a{hop}"))
+            .scope("tools:call:search")
+            .audience(AUDIENCE)
+            .reason("find the roadmap page")
+            .holder(next.public());
+        let delegation = if hop == 13 { delegation.allow("limit <= 100") } else { delegation };
+        capability = capability.delegate(delegation, &holder, NOW).unwrap();
+        holder = next;
+    }
+    let bearer = capability.present(Presenting::to(AUDIENCE), &holder, NOW).unwrap();
+    let each = (0..50).map(|n| format!(",\"a{n}\":{n}")).collect::<String>();
+    let items = (0..500).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    for arguments in
+        [format!("{{\"limit\":10{each}}}"), format!("{{\"limit\":10,\"ids\":[{items}]}}")]
+    {
+        let call = search().arguments(&arguments).unwrap();
+        assert_eq!(authorized(bearer.bearer(), "allow if granted($op);", &call), Ok(()));
+    }
+}

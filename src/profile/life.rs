@@ -127,6 +127,10 @@ mod tests {
             life(Some(3601)).expiry(NOW, Timestamp::MAX),
             Err(LifeError::TooLong { .. })
         ));
+        assert_eq!(
+            life(Some(3600)).expiry(NOW, Timestamp::MAX),
+            Ok(NOW + Duration::from_secs(3600))
+        );
         assert_eq!(life(Some(0)).expiry(NOW, Timestamp::MAX), Err(LifeError::NotWholeSeconds));
         assert!(matches!(life(None).expiry(NOW, NOW), Err(LifeError::ParentExpired { .. })));
     }

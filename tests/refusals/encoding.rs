@@ -51,6 +51,54 @@ fn a_block_that_is_encoded_in_another_way() {
     assert_eq!(cause(&version.bearer()), ("encoding", Some(1)));
 }
 
+/// What Biscuit's own reading of a block does not know, and what it does.
+#[test]
+fn origins_operations_and_dates_that_nobody_knows() {
+    for known in [
+        r#"check if scope("tools:call:*") trusting authority;"#,
+        r#"check if scope("tools:call:*") trusting previous;"#,
+        r#"check if [{"a": 1, 2: [null]}].length() == 1;"#,
+        "check if 9999-12-31T23:59:59Z > 1970-01-01T00:00:00Z;",
+    ] {
+        Cast::new().verifier().verify(&with_hop(known).bearer(), NOW).expect(known);
+    }
+    let edited = |check: &str, edit: fn(&mut schema::Rule)| {
+        cause(&with_hop(check).edit(1, |block| edit(&mut block.checks[0].queries[0])).bearer())
+    };
+    let encoding = ("encoding", Some(1));
+    let trusting = "check if hop(1) trusting previous;";
+    assert_eq!(
+        edited(trusting, |query| {
+            query.scope[0].content = Some(schema::scope::Content::ScopeType(2));
+        }),
+        encoding
+    );
+    assert_eq!(edited(trusting, |query| query.scope[0].content = None), encoding);
+    fn unary(query: &mut schema::Rule) -> &mut schema::OpUnary {
+        let mut ops = query.expressions[0].ops.iter_mut();
+        ops.find_map(|op| match &mut op.content {
+            Some(schema::op::Content::Unary(unary)) => Some(unary),
+            _ => None,
+        })
+        .unwrap()
+    }
+    let length = r#"check if "a".length() == 1;"#;
+    assert_eq!(edited(length, |query| unary(query).ffi_name = Some(0)), encoding);
+    assert_eq!(edited(length, |query| unary(query).kind = 9), encoding);
+    let date = "check if 9999-12-31T23:59:59Z > 1970-01-01T00:00:00Z;";
+    assert_eq!(
+        edited(date, |query| {
+            let Some(schema::op::Content::Value(term)) = &mut query.expressions[0].ops[0].content
+            else {
+                panic!()
+            };
+            let Some(Content::Date(seconds)) = &mut term.content else { panic!() };
+            *seconds += 1;
+        }),
+        ("content", Some(1))
+    );
+}
+
 #[test]
 fn too_many_bytes() {
     assert_eq!(cause(&"A".repeat(22_000)), ("too_large", None));

@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_says_by_its_first_segment_what_it_is_about() {
+        for (text, about_resources, reserved, tool) in [
+            ("resources:read", true, false, None),
+            ("resources", true, false, None),
+            ("resource:read", false, false, None),
+            ("hardtack:revoke", false, true, None),
+            ("tools:call:search", false, false, Some("search")),
+        ] {
+            let operation: Operation = text.parse().unwrap();
+            assert_eq!(operation.is_about_resources(), about_resources, "{text}");
+            assert_eq!((operation.is_reserved(), operation.tool()), (reserved, tool), "{text}");
+        }
+    }
+
+    #[test]
     fn an_operation_is_never_a_pattern() {
         for text in ["*", "tools:*"] {
             assert_eq!(text.parse::<Operation>(), Err(ScopeError::Pattern), "{text}");

@@ -231,3 +231,44 @@ fn many_large_requests_at_once_are_all_recorded() {
     assert_eq!(store.verify().unwrap().records, (THREADS * CALLS) as u64);
     assert!(store.records(1).all(|line| line.unwrap().json.contains(&long)));
 }
+
+/// What the delegator's rule allows, and what is refused before policies are asked, is no policy's decision.
+#[test]
+fn of_revocations_only_those_that_policies_decide_are_put_to_a_candidate() {
+    let cast = Cast::new();
+    let admin = Grant::to("user:admin").scope("hardtack:revoke").holder(cast.orchestrator.public());
+    let admin = cast.issuer().mint(admin, NOW).unwrap();
+    let below = cast.researchers();
+    let hop = || Revocation::Id { id: below.chain().hops[0].revocation_id };
+    let proven = RevocationRequest::new(hop(), "lost", Some(&below)).unwrap();
+    let bare = RevocationRequest::new(hop(), "lost", None).unwrap();
+    let nothing = r#"allow if tool("other");"#;
+    for (presented, bound_to, request, live, allowed, asked) in [
+        (&cast.grant(), &proven, &proven, ALLOW, true, 0),
+        (&cast.grant(), &bare, &bare, ALLOW, false, 0),
+        (&admin, &bare, &bare, ALLOW, true, 1),
+        (&admin, &bare, &bare, nothing, false, 1),
+        (&admin, &proven, &bare, ALLOW, false, 0),
+    ] {
+        let store = Store::in_memory().unwrap();
+        let guard = Guard::new(cast.verifier(), policy(live), store.clone());
+        let guard = guard.shadowed_by(policy("allow if depth(7);"));
+        let bearer = presented.present_to_revoke(AUDIENCE, bound_to, &cast.orchestrator, NOW);
+        let decided = guard.check_revocation(bearer.unwrap().bearer(), request, NOW);
+        assert_eq!(decided.is_ok(), allowed, "{decided:?}");
+        assert_eq!(guard.shadow_counts().decisions, asked, "{decided:?}");
+    }
+}
+
+#[test]
+fn a_guard_says_by_which_policies_it_decides_and_which_it_tries() {
+    let (live, candidate) = (policy(ALLOW), policy("allow if depth(1);"));
+    let digests = [live.digest().to_owned(), candidate.digest().to_owned()];
+    let guard = Guard::unrecorded(Cast::new().verifier(), live).shadowed_by(candidate);
+    assert_eq!(guard.candidate().unwrap().digest(), digests[1]);
+    let told = format!("{guard:?}");
+    assert!(digests.iter().all(|digest| told.contains(digest)), "{told}");
+    assert!(told.contains("recorded: false"), "{told}");
+    assert_eq!(guard.replace_candidate(None).unwrap().digest(), digests[1]);
+    assert!(guard.candidate().is_none());
+}

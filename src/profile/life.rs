@@ -131,6 +131,7 @@ mod tests {
             life(Some(3600)).expiry(NOW, Timestamp::MAX),
             Ok(NOW + Duration::from_secs(3600))
         );
+        assert_eq!(life(Some(1)).expiry(NOW, Timestamp::MAX), Ok(NOW + Duration::from_secs(1)));
         assert_eq!(life(Some(0)).expiry(NOW, Timestamp::MAX), Err(LifeError::NotWholeSeconds));
         assert!(matches!(life(None).expiry(NOW, NOW), Err(LifeError::ParentExpired { .. })));
     }

@@ -113,6 +113,23 @@ fn facts_of_another_number_arity_or_type() {
 }
 
 #[test]
+fn a_fact_is_refused_with_its_name_and_what_is_wrong_with_it() {
+    let session = |more: &str| {
+        format!(r#"hop(2); presentation("session"); expires(2026-11-23T10:02:00Z); {more}"#)
+    };
+    let digest = format!(r#"audience("notion.mcp"); digest(hex:{});"#, "00".repeat(32));
+    for (forged, words) in [
+        (with_hop(SCOPE), "scope is said more than once"),
+        (seed().write(1, &hop("scope(1);")), "scope has another arity, type or range"),
+        (seed().write(2, &session("")), "audience is missing"),
+        (seed().write(2, &session(&digest)), "digest has no place in this block"),
+    ] {
+        let error = Cast::new().verifier().verify(&forged.bearer(), NOW).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn a_grant_without_its_subject_or_of_another_profile() {
     let grant = |facts: &str| {
         cause(&seed().write(0, &format!(r#"scope("*"); issued(2026-11-23T10:00:00Z); expires(2026-11-23T11:00:00Z); {facts}"#)).bearer())

@@ -85,6 +85,16 @@ fn origins_operations_and_dates_that_nobody_knows() {
     let length = r#"check if "a".length() == 1;"#;
     assert_eq!(edited(length, |query| unary(query).ffi_name = Some(0)), encoding);
     assert_eq!(edited(length, |query| unary(query).kind = 9), encoding);
+    let map = r#"check if {"a": 1, "b": 2}.length() == 1;"#;
+    let key_said_twice = |query: &mut schema::Rule| {
+        let Some(schema::op::Content::Value(term)) = &mut query.expressions[0].ops[0].content
+        else {
+            panic!()
+        };
+        let Some(Content::Map(map)) = &mut term.content else { panic!() };
+        map.entries[1].key = map.entries[0].key.clone();
+    };
+    assert_eq!(edited(map, key_said_twice), encoding);
     let date = "check if 9999-12-31T23:59:59Z > 1970-01-01T00:00:00Z;";
     assert_eq!(
         edited(date, |query| {
@@ -103,6 +113,7 @@ fn origins_operations_and_dates_that_nobody_knows() {
 fn too_many_bytes() {
     assert_eq!(cause(&"A".repeat(22_000)), ("too_large", None));
     assert_eq!(cause(&forge::base64(&vec![0; 16_385])), ("too_large", None));
+    assert_eq!(cause(&forge::base64(&vec![0; 16_384])), ("not_a_token", None));
 }
 
 #[test]
@@ -128,6 +139,7 @@ fn too_many_checks_alternatives_predicates_operations_and_additions() {
     too_many(&format!(r#"check if "{}" == "a""#, "x".repeat(1025)));
     too_many("check if 1 > 0 && (1 > 0 && (1 > 0 && (1 > 0 && (1 > 0 && true))))");
     too_many("check if [[[[[[[[[[1]]]]]]]]]].length() > 0");
+    too_many(&format!("check if {}1{}.length() > 0", r#"{"a": "#.repeat(10), "}".repeat(10)));
 }
 
 #[test]

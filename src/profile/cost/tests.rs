@@ -72,6 +72,11 @@ fn an_expression_pays_for_what_each_operation_reads() {
         // A joined text and a type's name are looked up among the 10 + 256 words, four in a unit.
         (r#"$t + "x" == "y""#, 5 + 2 + 1 + (3 + 67) + 1 + 4),
         (r#"$t.type() == "string""#, 4 + 2 + (2 + 67) + 1 + 3),
+        // What `&&` leaves is as large as the larger side: 3 values and 66 bytes.
+        (
+            r#"(true && $t + "x" == "y") == true"#,
+            6 + 1 + 7 + (9 + 7 + 5 + 2 + 1 + 70 + 1 + 4) + 4 + 1 + 5,
+        ),
         // Reading 66 bytes, four or two in a unit; a glob holds each byte against each.
         (r#"$t.extern::hardtack_path("/a")"#, 3 + 2 + 1 + (20 + 16) + 3),
         (r#"$t.extern::hardtack_url("/a")"#, 3 + 2 + 1 + (20 + 33) + 3),

@@ -11,12 +11,15 @@ fn a_granted_call_is_allowed_and_recorded() {
     let permit = cast.guard(&store).check(cast.presented().bearer(), &search(), NOW).unwrap();
     assert_eq!((permit.subject(), permit.agent()), ("user:alice", Some("agent.researcher")));
     assert_eq!(permit.sequence(), Some(1));
+    assert_eq!(permit.allowed_by().file, "default.datalog");
     let mut records = Vec::new();
     store.each_record(|record| records.push(record)).unwrap();
     let decision = records[0].decision().unwrap();
     let chain = decision.chain.as_ref().unwrap();
     assert_eq!(chain.hops[0].reason, "find the roadmap page");
     assert_eq!(decision.verdict, audit::Verdict::Allow);
+    let again = cast.guard(&store).check(cast.presented().bearer(), &search(), NOW).unwrap();
+    assert_eq!(again.sequence(), Some(2));
 }
 
 #[test]

@@ -276,3 +276,66 @@ impl RevocationSource for RevocationUnchecked {
         Knowledge::Live
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
+
+    fn later(seconds: u64) -> Timestamp {
+        AT + std::time::Duration::from_secs(seconds)
+    }
+
+    fn agent(agent: &str) -> Revocation {
+        Revocation::Agent { agent: agent.to_owned() }
+    }
+
+    #[test]
+    fn a_revocation_takes_the_place_of_an_earlier_one_only_where_it_covers_no_less() {
+        let notice = |revocation: &Revocation, revoked, expires| RevocationNotice {
+            revocation: revocation.clone(),
+            revoked,
+            expires,
+            by: "tests".to_owned(),
+            reason: "lost".to_owned(),
+            prolongs: None,
+        };
+        let (a, b) = (agent("agent.a"), agent("agent.b"));
+        let earlier = notice(&a, AT, Some(later(60)));
+        for (later_one, may) in [
+            (notice(&a, AT, Some(later(60))), true),
+            (notice(&a, later(1), Some(later(61))), true),
+            (notice(&a, AT, None), true),
+            (notice(&a, AT, Some(later(59))), false),
+            (notice(&a, Timestamp::from_unix_seconds(1_795_427_999), Some(later(60))), false),
+            (notice(&b, AT, Some(later(60))), false),
+            (notice(&b, AT, None), false),
+        ] {
+            assert_eq!(later_one.may_replace(&earlier), may, "{later_one:?}");
+        }
+        assert!(!earlier.may_replace(&notice(&a, AT, None)));
+        assert!(notice(&a, AT, None).may_replace(&notice(&a, AT, None)));
+    }
+
+    #[test]
+    fn a_revocation_is_of_its_form_and_says_what_it_covers() {
+        let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let subject = |subject: &str, root| Revocation::Subject { subject: subject.into(), root };
+        for (revocation, words, expires) in [
+            (agent("agent.a"), "agent agent.a".to_owned(), false),
+            (subject("user:alice", None), "subject user:alice".to_owned(), true),
+            (subject("user:alice", Some(key)), format!("subject user:alice of root {key}"), true),
+            (Revocation::Holder { key }, format!("holder {key}"), false),
+        ] {
+            assert_eq!((revocation.to_string(), revocation.expires()), (words, expires));
+            Revoking::new(revocation, "tests", "lost").unwrap();
+        }
+        for wrong in [agent("an agent"), subject("alice", None)] {
+            assert!(Revoking::new(wrong.clone(), "tests", "lost").is_err(), "{wrong}");
+        }
+        assert!(Revoking::new(agent("agent.a"), "", "lost").is_err());
+        assert!(Revoking::new(agent("agent.a"), "tests", "").is_err());
+        assert_eq!(RevokedBy::Holder.to_string(), "its holder's key");
+    }
+}

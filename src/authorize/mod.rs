@@ -355,3 +355,28 @@ pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(),
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_by_the_policies_has_its_place_and_one_by_a_block_its_block() {
+        let at = || Location { file: "p.datalog".to_owned(), line: 3 };
+        let (line, place) = ("p.datalog:3".to_owned(), "check 1".to_owned());
+        let unanswered =
+            |block| AuthorizeError::NotEvaluable { place: "check 1".to_owned(), block };
+        for (error, place, block, rests) in [
+            (AuthorizeError::Denied { at: at() }, Some(line.clone()), None, true),
+            (AuthorizeError::PolicyCheckFailed { at: at() }, Some(line), None, true),
+            (unanswered(None), Some(place), None, true),
+            (unanswered(Some(1)), None, Some(1), false),
+            (AuthorizeError::CheckFailed { block: 1, check: 2 }, None, Some(1), false),
+            (AuthorizeError::NothingAllows, None, None, true),
+            (AuthorizeError::OtherCall, None, None, false),
+        ] {
+            assert_eq!((error.place(), error.block()), (place, block), "{error}");
+            assert_eq!(error.rests_on_policies(), rests, "{error}");
+        }
+    }
+}

@@ -56,3 +56,19 @@ pub(crate) fn is_predicate_name(name: &str) -> bool {
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_has_a_short_name_that_begins_with_a_letter() {
+        let longest = "a".repeat(crate::names::MAX_NAME_BYTES);
+        for name in ["role", "R2", "team:read_only", &longest] {
+            assert!(is_predicate_name(name), "{name}");
+        }
+        for name in ["", "1role", "_role", ":role", "role-x", "rôle", &format!("{longest}a")] {
+            assert!(!is_predicate_name(name), "{name}");
+        }
+    }
+}

@@ -323,3 +323,50 @@ impl RevocationSet {
         last.is_some_and(|moment| chain.grant.issued <= moment + CLOCK_SKEW)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
+
+    #[test]
+    fn what_is_forgotten_is_the_one_with_its_number_and_no_later_one() {
+        let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let revocations = Revocations::of_store();
+        for revocation in [
+            Revocation::Id { id: RevocationId::from_bytes([7; 64]) },
+            Revocation::Subject { subject: "user:alice".to_owned(), root: Some(key) },
+            Revocation::Holder { key },
+            Revocation::Agent { agent: "agent.a".to_owned() },
+        ] {
+            let kept = || revocations.find(&revocation).map(|(kept, _)| kept.sequence);
+            let add = |sequence| {
+                let revocation = revocation.clone();
+                revocations.add_all([InForce { sequence, revocation, revoked: AT, expires: None }]);
+            };
+            assert_eq!(kept(), None);
+            add(1);
+            add(2);
+            revocations.forget([(&revocation, 1)], None);
+            assert_eq!(kept(), Some(2), "{revocation}");
+            revocations.forget([(&revocation, 2)], None);
+            assert_eq!(kept(), None, "{revocation}");
+        }
+    }
+
+    #[test]
+    fn the_longest_lives_that_verifiers_accept_are_kept() {
+        let revocations = Revocations::of_store();
+        let seconds = Duration::from_secs;
+        for (grant, call) in [(10, 3), (5, 7), (20, 1)] {
+            let lives =
+                Lifetimes { grant: seconds(grant), call: seconds(call), ..Lifetimes::default() };
+            revocations.keep_for(&lives);
+        }
+        assert_eq!(
+            (revocations.longest_life(), revocations.longest_call()),
+            (seconds(20), seconds(7))
+        );
+    }
+}

@@ -90,6 +90,13 @@ impl Base {
     }
 }
 
+/// How far a world had come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    facts: usize,
+    words: usize,
+}
+
 /// What the matches of a query's predicates say.
 pub(crate) struct Matches {
     /// There are matches.
@@ -117,6 +124,21 @@ impl World {
     /// Adds what stands there once: the verifier's own facts of a call, whose names nobody else may use.
     pub(crate) fn assert(&mut self, fact: Fact) {
         self.facts.push((origin_of(VERIFIER), fact));
+    }
+
+    /// Where begins what is asserted and derived from now on.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { facts: self.facts.len(), words: self.symbols.current_offset() }
+    }
+
+    /// Forgets what was asserted and derived since, so that another call can be asked about; returns how many facts
+    /// were touched.
+    pub(crate) fn return_to(&mut self, mark: Mark) -> u64 {
+        for entry in self.facts.drain(mark.facts..) {
+            self.known.remove(&entry);
+        }
+        self.symbols.split_at(mark.words);
+        self.touched.take()
     }
 
     /// All facts, wherever they come from.

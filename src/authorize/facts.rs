@@ -17,6 +17,9 @@ pub(crate) const ARGUMENT_PREDICATES: [&str; 2] = [ARGUMENT, "call"];
 /// The predicate of one argument.
 pub(crate) const ARGUMENT: &str = "arg";
 
+/// The predicates that depend on which call it is, besides its arguments.
+pub(crate) const CALL_PREDICATES: [&str; 4] = ["operation", "granted", "tool", "resource"];
+
 /// What the walk found of a token: all that is asserted of it but what its blocks say themselves.
 pub(crate) struct Presented<'a> {
     pub(crate) audience: &'a str,
@@ -110,16 +113,25 @@ impl<'a> Asked<'a> {
 
     /// What is asserted of the moment and of the call but its arguments.
     pub(crate) fn facts(&self) -> Vec<Fact> {
+        let mut facts = vec![moment_fact(self.time)];
+        facts.extend(self.call_facts());
+        facts
+    }
+
+    /// The same without the moment: [`CALL_PREDICATES`].
+    pub(crate) fn call_facts(&self) -> Vec<Fact> {
         let operation = self.operation.as_str();
-        let mut facts = vec![
-            fact("time", &[Term::Date(self.time.unix_seconds())]),
-            fact("operation", &[string(operation)]),
-            fact("granted", &[string(operation)]),
-        ];
+        let mut facts =
+            vec![fact("operation", &[string(operation)]), fact("granted", &[string(operation)])];
         facts.extend(self.operation.tool().map(|name| fact("tool", &[string(name)])));
         facts.extend(self.resource.map(|uri| fact("resource", &[string(uri)])));
         facts
     }
+}
+
+/// What is asserted of the moment.
+pub(crate) fn moment_fact(time: Timestamp) -> Fact {
+    fact("time", &[Term::Date(time.unix_seconds())])
 }
 
 /// What is asserted of a call's arguments.

@@ -12,7 +12,6 @@ use biscuit_auth::builder;
 use biscuit_auth::datalog::Rule;
 
 use crate::authorize::facts::{Asked, argument_facts};
-use crate::authorize::prepared::sizes_of;
 use crate::authorize::relevant::{Answer, Relevant};
 use crate::call::Call;
 use crate::chain::Chain;
@@ -21,11 +20,12 @@ use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
 use crate::profile::cost;
 use crate::profile::shape::ShapedBlock;
+use crate::scope::Operation;
 use crate::verify::VerifiedCapability;
 
 #[cfg(feature = "http")]
 pub(crate) use prepared::is_quick;
-pub(crate) use prepared::{PreparedSets, prepare};
+pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
 
 /// Decides one call.
 ///
@@ -316,7 +316,7 @@ pub(crate) fn refuse_uncovered(
 ) -> Result<(), AuthorizeError> {
     let chain = verified.chain();
     let operation = call.operation();
-    if !chain.scopes().iter().any(|scope| scope.covers(operation)) {
+    if !is_covered(chain, operation) {
         let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(AuthorizeError::NotGranted { operation: operation.to_string(), scopes });
     }
@@ -327,6 +327,11 @@ pub(crate) fn refuse_uncovered(
         return Err(AuthorizeError::Scheme { scheme: scheme.to_owned() });
     }
     Ok(())
+}
+
+/// Whether a scope of the chain covers the operation.
+pub(crate) fn is_covered(chain: &Chain, operation: &Operation) -> bool {
+    chain.scopes().iter().any(|scope| scope.covers(operation))
 }
 
 /// A call-bound presentation is for one call, exactly.

@@ -150,7 +150,7 @@ pub(crate) fn prepare(
     Ok(prepared)
 }
 
-pub(super) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {
+pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {
     let mut sizes = Sizes::default();
     for fact in facts {
         sizes.add_converted(fact, words);

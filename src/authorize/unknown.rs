@@ -30,6 +30,11 @@ impl Unknown {
         rule.body.iter().any(|predicate| self.0.contains(&predicate.name))
     }
 
+    /// The names, by their numbers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+
     /// The query without what depends on arguments: it matches wherever the whole could.
     pub(crate) fn known_part(&self, query: &Rule) -> Rule {
         let (mut part, bound) = self.known_body(query);

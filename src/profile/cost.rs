@@ -50,7 +50,7 @@ const UNITS_PER_ENTRY: u64 = 2;
 const UNITS_PER_TREE: u64 = 4;
 
 /// How many facts are passed over in one unit by a query for one fact: most are dismissed by their name.
-const FACTS_PER_UNIT: u64 = 2;
+pub(crate) const FACTS_PER_UNIT: u64 = 2;
 
 /// What reading a block and verifying its signatures takes of the bound, so that no token has the longest chain and the
 /// costliest checks.
@@ -230,9 +230,21 @@ pub(crate) fn bound(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
 
 /// The bound for all checks of these blocks, over facts of these sizes.
 pub(crate) fn evaluation(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
-    let queries = blocks.iter().flat_map(|block| {
-        let checks = block.content.checks.iter().flat_map(|check| &check.queries);
-        checks.map(move |query| Query { symbols: &block.symbols, sizes }.bound(query))
+    let checks = blocks.iter().flat_map(|block| {
+        let checks = block.content.checks.iter();
+        checks.map(move |check| (block, check))
+    });
+    evaluation_of(checks, sizes)
+}
+
+/// The same for some of the checks, each with its block.
+pub(crate) fn evaluation_of<'a>(
+    checks: impl Iterator<Item = (&'a ShapedBlock, &'a schema::Check)>,
+    sizes: &Sizes,
+) -> u64 {
+    let queries = checks.flat_map(|(block, check)| {
+        let query = Query { symbols: &block.symbols, sizes };
+        check.queries.iter().map(move |asked| query.bound(asked))
     });
     queries.fold(0, u64::saturating_add)
 }

@@ -4,20 +4,21 @@
 //! answer for whatever rests on arguments, and never says no to what could be allowed with some.
 
 mod foresee;
+mod outlook;
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
 
-use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
 use crate::authorize::unknown::Unknown;
-use crate::authorize::{AuthorizeError, assert_all, prepare, refuse_uncovered};
 use crate::call::Call;
-use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::Policy;
 use crate::verify::VerifiedCapability;
 
 pub(crate) use foresee::{Foreseen, foresee};
+pub(crate) use outlook::Outlook;
+#[cfg(feature = "mcp")]
+pub(crate) use outlook::TooMuch;
 
 /// What may become of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,48 +64,8 @@ impl Prospect {
 
 /// The call's operation and resource count, its arguments do not.
 pub(crate) fn prospect(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Prospect {
-    // What cannot be evaluated is refused when it is called, too.
-    evaluate(verified, policy, call).unwrap_or(Prospect::Denied)
-}
-
-fn evaluate(
-    verified: &VerifiedCapability,
-    policy: &Policy,
-    call: &Call,
-) -> Result<Prospect, AuthorizeError> {
-    refuse_uncovered(verified, call)?;
-    let prepared = prepare(verified, policy)?;
-    let mut world = World::over(&prepared.base);
-    assert_all(&mut world, &Asked::of(verified, call).facts());
-    // Which resource it will be is an argument, too, where none is named.
-    let any_resource = call.resource_uri().is_none() && call.operation().is_about_resources();
-    let resource = any_resource.then_some("resource");
-    let unknown = ARGUMENT_PREDICATES.into_iter().chain(resource);
-    let unknown = Unknown::of(unknown, &policy.rules, &mut world.symbols);
-    let known_rules: Vec<Rule> =
-        policy.rules.iter().filter(|rule| !unknown.touches(rule)).cloned().collect();
-    let unanswered = |_| AuthorizeError::NothingAllows;
-    world.derive(&known_rules).map_err(unanswered)?;
-
-    let view = View { world: &world, unknown: &unknown };
-    let mut outcome = match verified.presentation().kind {
-        PresentationKind::Session => Prospect::Allowed,
-        PresentationKind::Call => Prospect::DependsOnArguments,
-    };
-    for (block, _, check) in &prepared.checks {
-        outcome = outcome.and(view.holds(check, *block).map_err(unanswered)?);
-    }
-    for (_, check) in &policy.checks {
-        outcome = outcome.and(view.holds(check, VERIFIER).map_err(unanswered)?);
-    }
-    for (_, queries) in &policy.denies {
-        outcome = outcome.and(view.matches_any(queries).map_err(unanswered)?.not());
-    }
-    let mut allowed = Prospect::Denied;
-    for (_, queries) in &policy.allows {
-        allowed = allowed.or(view.matches_any(queries).map_err(unanswered)?);
-    }
-    Ok(outcome.and(allowed))
+    // What cannot be decided is not allowed when it is called, either.
+    Outlook::over(verified, policy, u64::MAX).of(call).unwrap_or(Prospect::Denied)
 }
 
 /// The world, as far as it is known.

@@ -70,6 +70,13 @@ impl Denial {
         Denial::Forbidden(Refusal { cause: "strange_task", hop: None, message })
     }
 
+    /// A list of which it cannot be said what of it a token may use. `cause` begins with `list_`, and the message is
+    /// for whoever asked.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn undecided_list(cause: &'static str, message: String) -> Denial {
+        Denial::Undecided(Refusal { cause, hop: None, message })
+    }
+
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
         let hop = Some(verified.presentation().index);
         Denial::Unauthenticated(Refusal {

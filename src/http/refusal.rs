@@ -210,6 +210,9 @@ pub(crate) fn outsiders_words(denial: &Denial, operation: &str) -> String {
             denial.refusal().message.clone()
         }
         (Denial::Forbidden(_), _) => format!("this call of {operation} is not allowed here"),
+        (Denial::Undecided(_), cause) if cause.starts_with("list_") => {
+            denial.refusal().message.clone()
+        }
         (Denial::Undecided(_), _) => {
             format!("whether {operation} is allowed cannot be said now; try again later")
         }

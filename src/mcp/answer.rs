@@ -7,6 +7,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::guard::Denial;
@@ -94,6 +95,22 @@ fn error_body(id: Option<&Id>, code: i64, message: &str) -> Value {
         "id": id.map_or(Value::Null, Id::to_json),
         "error": {"code": code, "message": message},
     })
+}
+
+/// A list of which it could not be said what of it the token may use, in the place of the answer to a request.
+pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
+    let message = format!("undecided: {}.", denial.refusal().message);
+    let mut body = error_body(None, UNDECIDED, &message);
+    // As it came.
+    body["id"] = id.and_then(|id| serde_json::from_str(id.get()).ok()).unwrap_or_default();
+    let facts = json!({
+        "error": "temporarily_unavailable",
+        "cause": denial.refusal().cause,
+        "scope": null,
+        "retry": false,
+    });
+    body["error"]["data"] = json!({META: facts});
+    body
 }
 
 /// A message that is none, which is known before any id is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -25,8 +26,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(400);
 /// Up to how many bytes an answer of known length is handed over without a task of its own: one chunk or two.
 const SHORT_BYTES: u64 = 64 * 1024;
 
-/// Says what a message in an answer is to be replaced by. Runs on a thread that may take its time.
-pub(crate) type Rewrite = Arc<dyn Fn(&str) -> Rewritten + Send + Sync>;
+/// Says what a message in an answer is to be replaced by. What takes time is done on a thread that may take it, and
+/// ends when nobody waits for it any more.
+pub(crate) type Rewrite = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Rewritten> + Send + Sync>;
 
 /// What becomes of a message.
 pub(crate) enum Rewritten {
@@ -36,6 +38,8 @@ pub(crate) enum Rewritten {
     By(String),
     /// What it says is not known, so it does not pass.
     Unreadable,
+    /// Its token ended meanwhile, so it does not pass.
+    GivenUp,
 }
 
 /// Looks whether a token still holds.
@@ -251,11 +255,10 @@ async fn rewritten(event: Bytes, rewrite: &Rewrite) -> Bytes {
     if !data.contains("result") && !data.contains('\\') {
         return event;
     }
-    let rewrite = Arc::clone(rewrite);
-    match tokio::task::spawn_blocking(move || rewrite(&data)).await {
-        Ok(Rewritten::Same) => event,
-        Ok(Rewritten::By(data)) => sse::with_data(&event, &data),
-        Ok(Rewritten::Unreadable) | Err(_) => Bytes::new(),
+    match rewrite(Bytes::from(data)).await {
+        Rewritten::Same => event,
+        Rewritten::By(data) => sse::with_data(&event, &data),
+        Rewritten::Unreadable | Rewritten::GivenUp => Bytes::new(),
     }
 }
 

@@ -20,9 +20,10 @@ use crate::audit::Verdict;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, bearer, decide, now, settle};
 use crate::mcp::answer::{self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle};
+use crate::mcp::filtering::Filtering;
 use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
-use crate::mcp::listing::Filter;
+use crate::mcp::lanes::{Lanes, Place, Subject};
 use crate::mcp::message::{Content, Message};
 use crate::mcp::metadata::{Metadata, is_plain};
 use crate::mcp::methods::{self, Calls, Listing, Method, Needs, Unjudged};
@@ -146,6 +147,8 @@ impl Gateway {
                 sessions: Sessions::new(),
                 tasks: Arc::new(Tasks::new()),
                 strangers: Arc::clone(&strangers),
+                lanes: Lanes::new(),
+                readers: Lanes::new(),
             }),
         });
         let mut router = Router::new();
@@ -180,6 +183,9 @@ fn for_pages(origins: &[String]) -> CorsLayer {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([SESSION_ID, PROTOCOL_VERSION, header::WWW_AUTHENTICATE])
 }
+
+/// What records call a list that a stream repeats, if it is refused.
+const STREAM: &str = "stream";
 
 /// The method whose answer never ends.
 const LISTEN: &str = "subscriptions/listen";
@@ -244,6 +250,9 @@ struct Inside {
     sessions: Sessions,
     tasks: Arc<Tasks>,
     strangers: Arc<Strangers>,
+    /// For lists, and for answers that may hand out tasks: no call waits for lists.
+    lanes: Lanes,
+    readers: Lanes,
 }
 
 /// Whoever sent a request: a bearer that holds.
@@ -301,7 +310,9 @@ impl Side for Inside {
         let passage = match method.needs {
             Needs::Token => Ok(self.passage(visitor, Begun::Connection)),
             Needs::Listing(listing) => {
-                let rewrite = self.filter(visitor, &[listing], era == Era::Modern);
+                let place = self.place_for_list(visitor, message, method).await?;
+                let rewrite =
+                    self.filter(visitor, place, method.name, &[listing], era == Era::Modern);
                 let passage = self.passage(visitor, Begun::Connection);
                 Ok(Passage { rewrite: Some(rewrite), must_read: true, ..passage })
             }
@@ -324,7 +335,8 @@ impl Side for Inside {
 
     /// A stream may repeat the answer to any request of its session.
     async fn judge_without_message(&self, visitor: &Bearer) -> Result<Passage, Response> {
-        let rewrite = self.filter(visitor, &Listing::ALL, false);
+        let place = self.lanes.place_for_stream(Subject::of(&visitor.verified));
+        let rewrite = self.filter(visitor, place, STREAM, &Listing::ALL, false);
         let passage = self.passage(visitor, Begun::Connection);
         Ok(Passage { rewrite: Some(rewrite), waits: true, ..passage })
     }
@@ -447,24 +459,58 @@ impl Inside {
         settle(&self.guard, weighed).await.err().unwrap_or(denial)
     }
 
-    fn filter(&self, visitor: &Bearer, listings: &[Listing], mark_private: bool) -> Rewrite {
-        let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
-        let (verified, listings) = (visitor.verified.clone(), listings.to_vec());
-        Arc::new(move |answer| {
-            // One answer is shown by one set of policies.
-            let (policy, verified, tasks) = (&guard.policy(), &verified, &*tasks);
-            let listings = &listings;
-            Filter { policy, verified, tasks, now: now(), listings, mark_private }.apply(answer)
-        })
+    /// A place for one list; refused, as undecided, if too many are under way.
+    async fn place_for_list(
+        &self,
+        visitor: &Bearer,
+        message: &Message,
+        method: &Method,
+    ) -> Result<Place, Response> {
+        if let Some(place) = self.lanes.place_for_list(Subject::of(&visitor.verified)) {
+            return Ok(place);
+        }
+        let message_to_client = "too many lists are asked for at once; try again later".to_owned();
+        let denial = Denial::undecided_list("list_busy", message_to_client);
+        let denial = self.record(visitor, method, denial).await;
+        Err(self.refuse(message, method, &denial, method.name))
+    }
+
+    /// Takes out of answers what the token may not use. It is looked at anew for each: a stream lasts.
+    fn filter(
+        &self,
+        visitor: &Bearer,
+        place: Place,
+        what: &'static str,
+        listings: &[Listing],
+        mark_private: bool,
+    ) -> Rewrite {
+        let filtering = Filtering {
+            guard: Arc::clone(&self.guard),
+            tasks: Arc::clone(&self.tasks),
+            metrics: self.metrics.clone(),
+            verified: visitor.verified.clone(),
+            what,
+            listings: listings.to_vec(),
+            mark_private,
+            place,
+        };
+        filtering.rewrite()
     }
 
     fn note_tasks(&self, visitor: &Bearer) -> Rewrite {
         let (tasks, owner) = (Arc::clone(&self.tasks), visitor.owner);
+        let place = Arc::new(self.readers.place_for_stream(Subject::of(&visitor.verified)));
         Arc::new(move |answer| {
-            if let Ok(answer) = serde_json::from_str(answer) {
-                tasks.note(&answer, owner);
-            }
-            Rewritten::Same
+            let (tasks, place) = (Arc::clone(&tasks), Arc::clone(&place));
+            Box::pin(async move {
+                let note = move || {
+                    if let Ok(answer) = serde_json::from_slice(&answer) {
+                        tasks.note(&answer, owner);
+                    }
+                };
+                place.run(note).await;
+                Rewritten::Same
+            })
         })
     }
 }

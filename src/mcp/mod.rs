@@ -8,10 +8,12 @@
 mod answer;
 mod body;
 mod budget;
+mod filtering;
 mod flow;
 mod gateway;
 mod headers;
 mod holder;
+mod lanes;
 mod listing;
 mod message;
 mod metadata;

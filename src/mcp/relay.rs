@@ -363,18 +363,15 @@ impl Relay {
             false => bad_gateway(id, "the server behind broke off"),
         })?;
         let body = body.to_bytes();
-        let replaced = tokio::task::spawn_blocking(move || {
-            match rewrite(std::str::from_utf8(&body).ok()?) {
-                Rewritten::Same => Some(body),
-                Rewritten::By(replaced) => Some(Bytes::from(replaced)),
-                // Nothing was asked for, and nothing was said.
-                Rewritten::Unreadable if body.is_empty() && !must_read => Some(body),
-                Rewritten::Unreadable => None,
+        match rewrite(body.clone()).await {
+            Rewritten::Same => Ok(Body::from(body)),
+            Rewritten::By(replaced) => Ok(Body::from(replaced)),
+            // Nothing was asked for, and nothing was said.
+            Rewritten::Unreadable if body.is_empty() && !must_read => Ok(Body::from(body)),
+            Rewritten::Unreadable => {
+                Err(bad_gateway(id, "the list of the server behind cannot be read"))
             }
-        });
-        match replaced.await {
-            Ok(Some(body)) => Ok(Body::from(body)),
-            _ => Err(bad_gateway(id, "the list of the server behind cannot be read")),
+            Rewritten::GivenUp => Err(bad_gateway(id, "the token no longer holds")),
         }
     }
 }

@@ -199,6 +199,16 @@ impl Verifier {
         self.hold(&verified.token, None, now).map(drop)
     }
 
+    /// The same, and returns what holds now.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn renewed(
+        &self,
+        verified: &VerifiedCapability,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, VerifyError> {
+        self.hold(&verified.token, None, now)
+    }
+
     /// The same of a capability that was verified before.
     pub(crate) fn examine_again(
         &self,

@@ -338,6 +338,21 @@ impl Guard {
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
     }
 
+    /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn recognize(
+        &self,
+        bearer: &str,
+        now: Timestamp,
+    ) -> Option<Result<VerifiedCapability, Box<Weighed>>> {
+        let admission = Call::new(ADMISSION).ok()?;
+        let recognized = self.verifier.recognize(bearer, admission.operation(), now)?;
+        Some(
+            recognized
+                .map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now))),
+        )
+    }
+
     /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
     #[cfg(feature = "mcp")]
     pub(crate) fn weigh_refusal(

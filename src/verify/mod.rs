@@ -3,6 +3,7 @@
 //! Says nothing about what policies think of it; see [`authorize`](mod@crate::authorize).
 
 mod error;
+mod refused;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
 use crate::scope::{Operation, Scope};
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
+use crate::verify::refused::RefusedBearers;
 use crate::verify::walk::Walk;
 
 pub use error::VerifyError;
@@ -62,6 +64,8 @@ pub struct Verifier {
     /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
     /// shape, and that a trusted root and the holders signed it.
     authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
+    /// The other side of it. Both rest on `roots`, which do not change while there is a verifier.
+    refused: Option<RefusedBearers>,
 }
 
 /// What to do with a hop that nobody in particular signed.
@@ -95,13 +99,16 @@ impl Verifier {
             directory: Directory::default(),
             resource_schemes: DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
             authentic: Some(Cache::new(DEFAULT_REMEMBERED)),
+            refused: Some(RefusedBearers::new()),
         })
     }
 
     /// Remembers the signatures of this many tokens ([`DEFAULT_REMEMBERED`] otherwise), so that a
     /// bearer that comes again costs none; 0 for none. Expiry, revocation and the walk are looked at every time.
+    /// Bearers whose shape or signatures do not hold are remembered for a minute, a thousand of them, unless it is 0.
     pub fn remember(mut self, tokens: usize) -> Verifier {
         self.authentic = (tokens > 0).then(|| Cache::new(tokens));
+        self.refused = (tokens > 0).then(RefusedBearers::new);
         self
     }
 
@@ -169,21 +176,54 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        let token = match self.recall(bearer) {
-            Some(token) => token,
-            None => {
-                let token = self.read(bearer, now);
-                token.map_err(|error| Box::new(Rejection { error, authentic: None }))?
-            }
-        };
-        self.hold(&token, operation, now)
-            .map_err(|error| Box::new(Rejection { error, authentic: Some(token) }))
+        let digest = Sha256::digest(bearer).into();
+        if let Some(recognized) = self.recognize_by(&digest, operation, now) {
+            return recognized;
+        }
+        let token = self.read(bearer, digest, now);
+        let token = token.map_err(|error| Box::new(Rejection { error, authentic: None }))?;
+        self.hold_or_reject(&token, operation, now)
+    }
+
+    /// The same, if it is remembered whether the signatures hold: costs microseconds. `None` if it is not.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn recognize(
+        &self,
+        bearer: &str,
+        operation: &Operation,
+        now: Timestamp,
+    ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
+        self.recognize_by(&Sha256::digest(bearer).into(), Some(operation), now)
+    }
+
+    fn recognize_by(
+        &self,
+        digest: &[u8; 32],
+        operation: Option<&Operation>,
+        now: Timestamp,
+    ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
+        if let Some(token) = self.recall(digest) {
+            return Some(self.hold_or_reject(&token, operation, now));
+        }
+        let error = self.refused.as_ref()?.recall(digest, now)?;
+        Some(Err(Box::new(Rejection { error, authentic: None })))
+    }
+
+    fn hold_or_reject(
+        &self,
+        token: &Arc<Authentic>,
+        operation: Option<&Operation>,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Rejection>> {
+        let held = self.hold(token, operation, now);
+        held.map_err(|error| Box::new(Rejection { error, authentic: Some(Arc::clone(token)) }))
     }
 
     /// Like [`Verifier::verify`], for a bearer whose signatures are remembered: costs microseconds, if the
     /// revocation source answers from memory. `None` if they are not, or if it does not hold (any more).
     pub fn verify_remembered(&self, bearer: &str, now: Timestamp) -> Option<VerifiedCapability> {
-        self.recall(bearer).and_then(|token| self.hold(&token, None, now).ok())
+        let token = self.recall(&Sha256::digest(bearer).into())?;
+        self.hold(&token, None, now).ok()
     }
 
     /// Whether what was verified still holds: unexpired, unrevoked, within every bound.
@@ -216,9 +256,7 @@ impl Verifier {
         operation: &Operation,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        let token = &verified.token;
-        self.hold(token, Some(operation), now)
-            .map_err(|error| Box::new(Rejection { error, authentic: Some(Arc::clone(token)) }))
+        self.hold_or_reject(&verified.token, Some(operation), now)
     }
 
     /// Whether a token's delegations are genuine: signed by a trusted root, and each hop by the holder before
@@ -252,21 +290,33 @@ impl Verifier {
         }
     }
 
-    /// Shape, expiry and signatures.
-    fn read(&self, bearer: &str, now: Timestamp) -> Result<Arc<Authentic>, VerifyError> {
-        let capability = Capability::parse(bearer)?;
-        refuse_expired(capability.chain(), now)?;
-        let (root, issuer) = self.authenticate(&capability)?;
+    /// Shape, expiry and signatures, and remembers what comes of it.
+    fn read(
+        &self,
+        bearer: &str,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Arc<Authentic>, VerifyError> {
+        let refused = |error: VerifyError, chain: Option<&Chain>| {
+            self.refused.iter().for_each(|refused| refused.keep(digest, &error, chain, now));
+            error
+        };
+        let parsed = Capability::parse(bearer);
+        let capability = parsed.map_err(|error| refused(error.into(), None))?;
+        let authentic = refuse_expired(capability.chain(), now)
+            .and_then(|()| self.authenticate(&capability))
+            .map_err(|error| refused(error, Some(capability.chain())));
+        let (root, issuer) = authentic?;
         let token =
             Arc::new(Authentic { capability, issuer, root, prepared: PreparedSets::default() });
         if let Some(authentic) = &self.authentic {
-            authentic.insert(Sha256::digest(bearer).into(), Arc::clone(&token));
+            authentic.insert(digest, Arc::clone(&token));
         }
         Ok(token)
     }
 
-    fn recall(&self, bearer: &str) -> Option<Arc<Authentic>> {
-        self.authentic.as_ref()?.get(&<[u8; 32]>::from(Sha256::digest(bearer)))
+    fn recall(&self, digest: &[u8; 32]) -> Option<Arc<Authentic>> {
+        self.authentic.as_ref()?.get(digest)
     }
 
     /// What the moment and the revocations say of a token whose signatures hold.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{Either, Full};
+use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -162,12 +163,23 @@ pub(crate) async fn decide(
     call: Call,
     now: Timestamp,
 ) -> Result<Permit, Denial> {
-    if !guard.is_quick(verified, &call) {
-        let verified = verified.clone();
-        return blocking(guard, move |guard| guard.check_again(&verified, &call, now)).await;
+    if guard.is_quick(verified, &call) {
+        return settle(guard, guard.weigh_again(verified, &call, now)).await;
     }
-    settle(guard, guard.weigh_again(verified, &call, now)).await
+    let Ok(core) = WEIGHING.acquire().await else { return Err(unfinished()) };
+    let verified = verified.clone();
+    let weighed = blocking(guard, move |guard| {
+        // Held until the work ends, whoever still waits for it.
+        let _core = core;
+        Ok(guard.weigh_again(&verified, &call, now))
+    });
+    settle(guard, weighed.await?).await
 }
+
+/// How many decisions that take their time are weighed at once: more do not come to an end sooner, and the threads
+/// of the runtime that may wait are for others, too.
+static WEIGHING: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// Records what was weighed, without a thread that waits for it where the ledger can do without.
 pub(crate) async fn settle(guard: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {

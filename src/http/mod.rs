@@ -19,7 +19,7 @@ pub use bearer::{BearerError, MAX_BEARER_BYTES, bearer};
 pub use describe::{Describe, Reading, Undescribed};
 pub use layer::{Answered, GuardLayer, Guarded};
 #[cfg(feature = "mcp")]
-pub(crate) use layer::{blocking, decide, settle};
+pub(crate) use layer::{decide, settle};
 pub use refusal::{Realm, Refused};
 
 /// The clock, which doors read for the library.

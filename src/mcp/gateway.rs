@@ -20,6 +20,7 @@ use crate::audit::Verdict;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, bearer, decide, now, settle};
 use crate::mcp::answer::{self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle};
+use crate::mcp::desks::Peer;
 use crate::mcp::filtering::Filtering;
 use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
@@ -33,7 +34,7 @@ use crate::mcp::relay::{Passage, Relay, Side};
 use crate::mcp::revoking::{self, Revoker};
 use crate::mcp::serve::Drain;
 use crate::mcp::session::{Owner, Sessions};
-use crate::mcp::strangers::Strangers;
+use crate::mcp::strangers::{Strangers, Threads};
 use crate::mcp::tasks::Tasks;
 use crate::mcp::upstream::Upstream;
 use crate::store::Store;
@@ -134,7 +135,6 @@ impl Gateway {
         let origins = self.relay.doorbell.origins.clone();
         let revoker = self.revoker.clone();
         let metrics = self.relay.metrics.clone();
-        let strangers = Arc::new(Strangers::new());
         let state = Arc::new(Entrance {
             relay: self.relay,
             store: self.store,
@@ -146,7 +146,7 @@ impl Gateway {
                 style: self.style,
                 sessions: Sessions::new(),
                 tasks: Arc::new(Tasks::new()),
-                strangers: Arc::clone(&strangers),
+                strangers: Strangers::on(Threads::Shared),
                 lanes: Lanes::new(),
                 readers: Lanes::new(),
             }),
@@ -164,8 +164,7 @@ impl Gateway {
         }
         let mut router = router.fallback(nothing).with_state(Arc::clone(&state));
         if let Some(revoker) = revoker {
-            router =
-                router.merge(revoking::router(revoker, state.relay.doorbell.clone(), strangers));
+            router = router.merge(revoking::router(revoker, state.relay.doorbell.clone()));
         }
         match origins.is_empty() {
             true => router,
@@ -249,7 +248,7 @@ struct Inside {
     style: RefusalStyle,
     sessions: Sessions,
     tasks: Arc<Tasks>,
-    strangers: Arc<Strangers>,
+    strangers: Strangers,
     /// For lists, and for answers that may hand out tasks: no call waits for lists.
     lanes: Lanes,
     readers: Lanes,
@@ -269,7 +268,8 @@ impl Side for Inside {
 
     async fn admit(&self, request: &Parts) -> Result<Bearer, Response> {
         let token = bearer(request).map_err(|error| self.refused(&error.into()))?;
-        let verified = self.strangers.admit(&self.guard, token).await.map_err(|denial| {
+        let peer = Peer::of(&request.extensions);
+        let verified = self.strangers.admit(&self.guard, token, peer).await.map_err(|denial| {
             self.count(&denial);
             tracing::debug!(
                 hardtack.verdict = %denial.verdict(),

@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod budget;
+mod desks;
 mod filtering;
 mod flow;
 mod gateway;

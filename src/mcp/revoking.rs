@@ -14,11 +14,12 @@ use serde_json::json;
 
 use crate::call::{Call, MAX_ARGUMENT_BYTES};
 use crate::guard::{Denial, Guard};
-use crate::http::{Realm, Refused, Undescribed, bearer, blocking, decide, now};
+use crate::http::{Realm, Refused, Undescribed, bearer, now};
 use crate::mcp::answer;
 use crate::mcp::body::with_the_rest_of;
+use crate::mcp::desks::{Desks, Peer};
 use crate::mcp::headers::Doorbell;
-use crate::mcp::strangers::Strangers;
+use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
 use crate::mcp::upstream::Upstream;
 use crate::revoke::{READ, REVOKE, RevocationRequest};
 use crate::store::{Receipt, Store};
@@ -134,14 +135,25 @@ impl Revoker {
     }
 }
 
+/// How many requests of bearers that hold are decided and written at once: as many share one write to the disk.
+const DESKS: usize = 8;
+
+/// How many of them wait. More than connections there are do not.
+const MAX_WAITING: usize = 512;
+
+/// Desks and threads are its own: nothing that is asked of the tools' side can have taken them.
 struct Entrance {
     revoker: Revoker,
     doorbell: Doorbell,
-    strangers: Arc<Strangers>,
+    strangers: Strangers,
+    /// Of those who hold.
+    desks: Desks,
 }
 
-pub(crate) fn router(revoker: Revoker, doorbell: Doorbell, strangers: Arc<Strangers>) -> Router {
-    let state = Arc::new(Entrance { revoker, doorbell, strangers });
+pub(crate) fn router(revoker: Revoker, doorbell: Doorbell) -> Router {
+    let strangers = Strangers::on(Threads::Own);
+    let desks = Desks::new(DESKS, MAX_WAITING);
+    let state = Arc::new(Entrance { revoker, doorbell, strangers, desks });
     Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
 }
 
@@ -153,15 +165,21 @@ async fn revoke(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -
     entrance.revoke(request).await.unwrap_or_else(|refused| refused)
 }
 
+/// A request with one bearer.
+struct Presented {
+    token: Arc<str>,
+    peer: Peer,
+    body: Body,
+}
+
 impl Entrance {
     async fn list(&self, request: Request<Body>) -> Result<Response, Response> {
-        let (token, body) = self.token(request)?;
+        let Presented { token, peer, body } = self.presented(request)?;
         let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
-        let verified = self.admit(&token, body, READ).await?.0;
-        let decided = decide(&self.revoker.guard, &verified, call, now()).await;
-        decided.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        let (verified, _) = self.admit(&token, peer, body, READ).await?;
         let store = self.revoker.store.clone();
-        let list = blocking(&self.revoker.guard, move |_| {
+        let list = self.at_a_desk(peer, move |guard| {
+            guard.check_again(&verified, &call, now())?;
             store.reader().revocation_list(now()).map_err(unavailable)
         });
         let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
@@ -172,12 +190,12 @@ impl Entrance {
     }
 
     async fn revoke(&self, request: Request<Body>) -> Result<Response, Response> {
-        let (token, body) = self.token(request)?;
+        let Presented { token, peer, body } = self.presented(request)?;
         // A request that no valid token stands behind is not read.
-        let (_, body) = self.admit(&token, body, REVOKE).await?;
+        let (_, body) = self.admit(&token, peer, body, REVOKE).await?;
         let asked = self.read(body).await?;
         let store = self.revoker.store.clone();
-        let receipt = blocking(&self.revoker.guard, move |guard| {
+        let receipt = self.at_a_desk(peer, move |guard| {
             let revoking = guard.check_revocation(&token, &asked, now())?;
             store.revoke(revoking, now()).map_err(unavailable)
         });
@@ -193,19 +211,37 @@ impl Entrance {
         Ok(answer::respond(StatusCode::OK, &json!({"status": status, "sequence": sequence})))
     }
 
+    /// Decides and does it in its turn, on a thread that nothing else uses.
+    async fn at_a_desk<T: Send + 'static>(
+        &self,
+        peer: Peer,
+        work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
+    ) -> Result<T, Denial> {
+        let Some(desk) = self.desks.next(peer).await else {
+            return Err(unavailable("too many revocations are asked for at once"));
+        };
+        let guard = Arc::clone(&self.revoker.guard);
+        let done = on_own_thread(move || {
+            let _desk = desk;
+            work(&guard)
+        });
+        done.await.unwrap_or_else(|| Err(unavailable("it was not brought to an end")))
+    }
+
     async fn admit(
         &self,
         token: &str,
+        peer: Peer,
         body: Body,
         operation: &str,
     ) -> Result<(VerifiedCapability, Body), Response> {
-        match self.strangers.admit(&self.revoker.guard, token).await {
+        match self.strangers.admit(&self.revoker.guard, token, peer).await {
             Ok(verified) => Ok((verified, body)),
             Err(denial) => Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation))),
         }
     }
 
-    fn token(&self, request: Request<Body>) -> Result<(Arc<str>, Body), Response> {
+    fn presented(&self, request: Request<Body>) -> Result<Presented, Response> {
         let (parts, body) = request.into_parts();
         if !self.doorbell.admits(&parts) {
             let refused = json!({"error": "invalid_request", "error_description": "this server is not addressed by that Host, or not from that Origin"});
@@ -213,7 +249,9 @@ impl Entrance {
             return Err(with_the_rest_of(body, refused));
         }
         match bearer(&parts) {
-            Ok(token) => Ok((token.into(), body)),
+            Ok(token) => {
+                Ok(Presented { token: token.into(), peer: Peer::of(&parts.extensions), body })
+            }
             Err(error) => {
                 let refused = answer::unauthenticated(&error.into(), &self.revoker.realm);
                 Err(with_the_rest_of(body, refused))

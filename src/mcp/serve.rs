@@ -1,11 +1,17 @@
 //! Serve: connections, within bounds, until the end.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,8 +19,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 use crate::http::MAX_BEARER_BYTES;
+use crate::mcp::desks::Peer;
 
 /// The most bytes in a request's head: a bearer of the largest size and as much as common proxies take
 /// besides.
@@ -87,11 +95,11 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok((stream, address)) = stream else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = connections.watch(connection(stream, router.clone()));
+        let connection = connections.watch(connection(stream, address, router.clone()));
         tokio::spawn(async move {
             // A connection that breaks is its client's affair.
             let _ = connection.await;
@@ -115,9 +123,7 @@ fn max_connections() -> usize {
     usize::try_from(connections.clamp(1, MAX_CONNECTIONS)).unwrap_or(1)
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
-
-fn connection(stream: TcpStream, router: Router) -> Connection {
+fn connection(stream: TcpStream, address: SocketAddr, router: Router) -> Connection {
     // Events are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
@@ -125,5 +131,30 @@ fn connection(stream: TcpStream, router: Router) -> Connection {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
-    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    let service = TowerToHyperService::new(FromPeer { peer: Peer::at(address.ip()), router });
+    http.serve_connection(TokioIo::new(stream), service)
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<FromPeer>>;
+
+/// Says of each request from where it comes.
+#[derive(Debug, Clone)]
+struct FromPeer {
+    peer: Peer,
+    router: Router,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <Router as Service<Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Incoming>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.router.call(request)
+    }
 }

@@ -1,16 +1,14 @@
 //! Strangers: bearers whose signatures are not known yet, and how many of them are looked at at once.
 //!
-//! A signature costs a thousand times what it costs to send one. Known bearers do not wait for strangers, and
-//! strangers wait for each other.
+//! A signature costs a thousand times what it costs to send one. Known bearers do not wait for strangers, strangers
+//! wait for each other, and of these each peer has its turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::audit::LedgerUnavailable;
-use crate::guard::{Denial, Guard};
+use crate::guard::{Denial, Guard, Weighed};
 use crate::http::{now, settle};
+use crate::mcp::desks::{Desks, Peer};
 use crate::verify::VerifiedCapability;
 
 /// How many strangers wait at most: beyond this the last would wait longer than clients do.
@@ -18,37 +16,36 @@ const MAX_WAITING: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct Strangers {
-    desks: Semaphore,
-    waiting: AtomicUsize,
+    desks: Desks,
+    threads: Threads,
 }
 
-/// One of them, while it is looked at.
-pub(crate) type Desk<'a> = SemaphorePermit<'a>;
+/// Where they are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// On those that the runtime has for what waits.
+    Shared,
+    /// Each on one of its own, so that nothing else can have taken them all.
+    Own,
+}
 
 impl Strangers {
     /// On half of the machine, so that the other half is for whoever is known.
-    pub(crate) fn new() -> Strangers {
+    pub(crate) fn on(threads: Threads) -> Strangers {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Strangers { desks: Semaphore::new((cores / 2).max(1)), waiting: AtomicUsize::new(0) }
+        Strangers { desks: Desks::new((cores / 2).max(1), MAX_WAITING), threads }
     }
 
-    /// Who sends this bearer, if it holds. A bearer whose signatures are remembered does not wait.
+    /// Who sends this bearer, if it holds. One of which it is remembered whether its signatures hold does not wait.
     pub(crate) async fn admit(
         &self,
         guard: &Arc<Guard>,
         bearer: &str,
+        peer: Peer,
     ) -> Result<VerifiedCapability, Denial> {
-        if let Some(verified) = guard.verifier().verify_remembered(bearer, now()) {
-            return Ok(verified);
-        }
-        let examined = {
-            let Some(_desk) = self.next().await else {
-                return Err(LedgerUnavailable("too many new tokens at once".to_owned()).into());
-            };
-            let (examiner, bearer) = (Arc::clone(guard), bearer.to_owned());
-            let examining =
-                tokio::task::spawn_blocking(move || examiner.weigh_admission(&bearer, now()));
-            examining.await.map_err(|_| LedgerUnavailable("nothing came of it".to_owned()))?
+        let examined = match guard.recognize(bearer, now()) {
+            Some(recognized) => recognized,
+            None => self.examine(guard, bearer, peer).await?,
         };
         // The desk is free while the refusal is written.
         match examined {
@@ -61,44 +58,39 @@ impl Strangers {
         }
     }
 
-    /// Waits for its turn; `None` if too many wait.
-    pub(crate) async fn next(&self) -> Option<Desk<'_>> {
-        let _place = Place::take(&self.waiting)?;
-        self.desks.acquire().await.ok()
+    async fn examine(
+        &self,
+        guard: &Arc<Guard>,
+        bearer: &str,
+        peer: Peer,
+    ) -> Result<Result<VerifiedCapability, Box<Weighed>>, Denial> {
+        let Some(desk) = self.desks.next(peer).await else {
+            return Err(LedgerUnavailable("too many new tokens at once".to_owned()).into());
+        };
+        let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
+        let examine = move || {
+            // Held until the work ends, whoever still waits for it.
+            let _desk = desk;
+            guard.weigh_admission(&bearer, now())
+        };
+        let examined = match self.threads {
+            Threads::Shared => tokio::task::spawn_blocking(examine).await.ok(),
+            Threads::Own => on_own_thread(examine).await,
+        };
+        examined.ok_or_else(|| LedgerUnavailable("nothing came of it".to_owned()).into())
     }
 }
 
-/// A place among those who wait, given back even if the client goes away.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Option<Place<'a>> {
-        let place = Place(waiting);
-        // If there is none, it is given back at once.
-        (waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn whoever_comes_when_too_many_wait_is_turned_away_and_nobody_keeps_a_place() {
-        let strangers = Strangers { desks: Semaphore::new(1), waiting: AtomicUsize::new(0) };
-        let first = strangers.next().await.unwrap();
-        strangers.waiting.store(MAX_WAITING, Ordering::Relaxed);
-        assert!(strangers.next().await.is_none());
-        assert_eq!(strangers.waiting.load(Ordering::Relaxed), MAX_WAITING);
-        strangers.waiting.store(0, Ordering::Relaxed);
-        drop(first);
-        drop(strangers.next().await.unwrap());
-        assert_eq!(strangers.waiting.load(Ordering::Relaxed), 0);
-    }
+/// Does it on a thread of its own. `None` if there is none to be had, or nothing comes of it.
+pub(crate) async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, heard) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("hardtack-revoke".to_owned());
+    let spawned = thread.spawn(move || {
+        // Whoever asked may have gone away.
+        let _ = done.send(work());
+    });
+    spawned.ok()?;
+    heard.await.ok()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{AUDIENCE, Answer, Answers, Stage, borrowed, client, modern, request, tools};
 
-fn names(answer: &Answer, list: &str) -> Vec<String> {
+pub fn names(answer: &Answer, list: &str) -> Vec<String> {
     let json = answer.json();
     let entries = json["result"][list].as_array().unwrap_or_else(|| panic!("{json}")).clone();
     entries.iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
@@ -120,7 +120,7 @@ async fn a_short_lived_tokens_list_may_be_kept_no_longer_than_it_lives() {
 }
 
 /// A gateway in front of a server that answers everything with these bytes.
-async fn in_front_of(media: &'static str, answer: Vec<u8>) -> Stage {
+pub async fn in_front_of(media: &'static str, answer: Vec<u8>) -> Stage {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(move || async move {

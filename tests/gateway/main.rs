@@ -7,6 +7,7 @@ mod attacks;
 mod eras;
 mod holding;
 mod lists;
+mod load;
 mod operation;
 mod policies;
 mod real_server;

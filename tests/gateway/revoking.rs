@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::stage::{Agent, Answer, REVOCATIONS, Stage, call, client, now};
 
-fn id_of_last_hop(agent: &Agent) -> Revocation {
+pub fn id_of_last_hop(agent: &Agent) -> Revocation {
     let id = agent.capability.chain().hops.last().unwrap().revocation_id;
     Revocation::Id { id }
 }
 
 /// Asks to revoke, as this agent; returns the HTTP status.
-async fn ask(stage: &Stage, agent: &Agent, request: &RevocationRequest) -> u16 {
+pub async fn ask(stage: &Stage, agent: &Agent, request: &RevocationRequest) -> u16 {
     let bearer = agent.capability.present_to_revoke(REVOCATIONS, request, &agent.key, now());
     let bearer = bearer.unwrap().bearer().to_owned();
     match revoke_at(&format!("http://{}", stage.address), &bearer, request).await {
@@ -22,7 +22,7 @@ async fn ask(stage: &Stage, agent: &Agent, request: &RevocationRequest) -> u16 {
     }
 }
 
-fn request(revocation: Revocation, proof: Option<&Agent>) -> RevocationRequest {
+pub fn request(revocation: Revocation, proof: Option<&Agent>) -> RevocationRequest {
     let proof = proof.map(|agent| &agent.capability);
     RevocationRequest::new(revocation, "laptop stolen", proof).unwrap()
 }

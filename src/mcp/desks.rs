@@ -224,7 +224,8 @@ mod tests {
         drop(held);
         drop(called);
         assert!(matches!(look(last.as_mut()), Poll::Ready(Some(_))));
-        assert_eq!((desks.state().free, desks.state().waiting), (1, 0));
+        let state = desks.state();
+        assert_eq!((state.free, state.waiting), (1, 0));
     }
 
     #[test]

@@ -164,7 +164,8 @@ mod tests {
         drop((places, others));
         assert_eq!(lanes.kept().each.len(), 1, "the stream's");
         drop(stream);
-        assert_eq!((lanes.kept().lists, lanes.kept().each.len()), (0, 0));
+        let kept = lanes.kept();
+        assert_eq!((kept.lists, kept.each.len()), (0, 0));
     }
 
     #[tokio::test(flavor = "multi_thread")]

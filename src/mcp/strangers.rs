@@ -94,3 +94,107 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
     spawned.ok()?;
     heard.await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        Capability, Grant, Issuer, Policy, Presenting, PrivateKey, Revocation, Revoking, RootKeys,
+        Store, Verifier,
+    };
+
+    fn guard(store: &Store, root: &Issuer) -> Arc<Guard> {
+        let roots = RootKeys::of(root.public());
+        let verifier = Verifier::new(roots, "notion.mcp", store.revocations()).unwrap();
+        Arc::new(Guard::new(verifier, Policy::builtin(), store.clone()))
+    }
+
+    fn granted(issuer: &Issuer) -> (Capability, PrivateKey) {
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        (issuer.mint(grant, now()).unwrap(), alice)
+    }
+
+    fn presents((capability, key): &(Capability, PrivateKey)) -> String {
+        let presented = capability.present(Presenting::to("notion.mcp"), key, now()).unwrap();
+        presented.bearer().to_owned()
+    }
+
+    fn peer() -> Peer {
+        Peer::at([127, 0, 0, 1].into())
+    }
+
+    /// Whether it is answered although somebody is at every desk.
+    async fn is_answered(strangers: &Strangers, guard: &Arc<Guard>, bearer: &str) -> bool {
+        let mut taken = Vec::new();
+        while let Ok(desk) =
+            tokio::time::timeout(Duration::from_millis(20), strangers.desks.next(peer())).await
+        {
+            taken.push(desk.unwrap());
+        }
+        let admitting = strangers.admit(guard, bearer, peer());
+        tokio::time::timeout(Duration::from_millis(200), admitting).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_bearer_that_was_refused_or_revoked_does_not_wait_again_and_a_new_one_does() {
+        let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
+        let (guard, strangers) = (guard(&store, &issuer), Strangers::on(Threads::Shared));
+        let alice = granted(&issuer);
+        let [good, other] = [presents(&alice), presents(&alice)];
+        let foreign = presents(&granted(&Issuer::new(PrivateKey::generate())));
+        strangers.admit(&guard, &good, peer()).await.unwrap();
+        for bad in [foreign.as_str(), "no token"] {
+            assert!(!is_answered(&strangers, &guard, bad).await, "{bad} is new");
+            let denial = strangers.admit(&guard, bad, peer()).await.unwrap_err();
+            assert!(is_answered(&strangers, &guard, bad).await, "{bad} is known");
+            let again = strangers.admit(&guard, bad, peer()).await.unwrap_err();
+            assert_eq!(again, denial);
+        }
+        assert!(!is_answered(&strangers, &guard, &other).await);
+        let id = alice.0.chain().grant.revocation_id;
+        let revoking = Revoking::new(Revocation::Id { id }, "test", "lost").unwrap();
+        store.revoke(revoking, now()).unwrap();
+        assert!(is_answered(&strangers, &guard, &good).await);
+        let denial = strangers.admit(&guard, &good, peer()).await.unwrap_err();
+        assert_eq!(denial.refusal().cause, "revoked");
+        // What another root trusts is not refused from memory by its guard.
+        let trusts = Strangers::on(Threads::Own);
+        let other_root = Issuer::new(PrivateKey::generate());
+        let accepts = super::tests::guard(&store, &other_root);
+        let theirs = presents(&granted(&other_root));
+        strangers.admit(&guard, &theirs, peer()).await.unwrap_err();
+        trusts.admit(&accepts, &theirs, peer()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_a_bad_bearer_that_is_repeated_a_hundred_a_second_are_recorded_and_all_are_counted()
+    {
+        let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
+        let (guard, strangers) = (guard(&store, &issuer), Strangers::on(Threads::Shared));
+        let bad = presents(&granted(&Issuer::new(PrivateKey::generate())));
+        let most = crate::guard::MAX_REJECTIONS_RECORDED as usize;
+        let began = now();
+        for _ in 0..3 * most {
+            strangers.admit(&guard, &bad, peer()).await.unwrap_err();
+        }
+        let seconds = now().since(began).as_secs() as usize + 1;
+        let recorded = || {
+            let (mut records, mut unrecorded) = (0, 0);
+            let count = |record: crate::AuditRecord| {
+                let decision = record.decision().unwrap();
+                assert_eq!(decision.cause.as_deref(), Some("signature"));
+                records += 1;
+                unrecorded += decision.unrecorded as usize;
+            };
+            store.each_record(count).unwrap();
+            (records, unrecorded)
+        };
+        assert!(recorded().0 <= seconds * most, "{:?}", recorded());
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        strangers.admit(&guard, &bad, peer()).await.unwrap_err();
+        let (records, unrecorded) = recorded();
+        assert_eq!(records + unrecorded, 3 * most + 1);
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+
+fn problem(json: &str) -> ArgumentProblem {
+    match Call::tool("t").unwrap().arguments(json) {
+        Err(CallError::Arguments(problem)) => problem,
+        other => panic!("{json}: {other:?}"),
+    }
+}
+
+fn terms(json: &str) -> Vec<Term> {
+    Call::tool("t")
+        .unwrap()
+        .arguments(json)
+        .unwrap()
+        .argument_terms()
+        .map(|(_, term)| term)
+        .collect()
+}
+
+#[test]
+fn what_two_readers_read_differently_is_refused() {
+    use ArgumentProblem::*;
+    for (json, expected) in [
+        (r#"{"a":1,"a":2}"#, Repeated),
+        (r#"{"a":{"b":[{"c":1,"c":1}]}}"#, Repeated),
+        (r#"{"a":1,"\u0061":2}"#, Repeated),
+        (r#"{"a":9007199254740992}"#, UnsafeInteger),
+        (r#"{"a":-9007199254740992}"#, UnsafeInteger),
+        (r#"{"a":9007199254740993}"#, UnsafeInteger),
+        (r#"{"a":100000000000000000000}"#, UnsafeInteger),
+        (r#"{"a":9007199254740992.0}"#, UnsafeInteger),
+        (r#"{"a":"\ud800"}"#, NotJson),
+        (r#"{"a":123456789012345678901234567890}"#, UnsafeInteger),
+        (r#"{"a":1e21}"#, UnsafeInteger),
+        (r#"{"a":1e999}"#, NotJson),
+        (r#"{"a":NaN}"#, NotJson),
+        (r#"{"a":01}"#, NotJson),
+        (r#"{"a":1} {"#, NotJson),
+        ("\u{feff}{}", NotJson),
+        ("[]", NotAnObject),
+        ("null", NotAnObject),
+    ] {
+        assert_eq!(problem(json), expected, "{json}");
+    }
+}
+
+#[test]
+fn a_number_is_an_integer_when_its_canonical_form_is() {
+    assert_eq!(terms(r#"{"a":1e3}"#), [Term::Integer(1000)]);
+    assert_eq!(terms(r#"{"a":1000.0}"#), [Term::Integer(1000)]);
+    assert_eq!(terms(r#"{"a":-0.0}"#), [Term::Integer(0)]);
+    assert_eq!(terms(r#"{"a":9007199254740991}"#), [Term::Integer(MAX_SAFE_INTEGER)]);
+    assert_eq!(terms(r#"{"a":1.5}"#), [Term::Str("1.5".into())]);
+    assert_eq!(terms(r#"{"a":1e-7}"#), [Term::Str("1e-7".into())]);
+}
+
+#[test]
+fn a_call_that_is_changed_has_another_digest() {
+    let call = Call::tool("search").unwrap();
+    let mut digests = vec![call.digest()];
+    let call = call.argument("a", "1").unwrap();
+    digests.push(call.digest());
+    let call = call.argument("b", "2").unwrap();
+    digests.push(call.digest());
+    let call = call.resource("https://notion.so/page").unwrap();
+    digests.push(call.digest());
+    let call = call.arguments(r#"{"c":3}"#).unwrap();
+    digests.push(call.digest());
+    let call = call.replacing_argument("c", None).unwrap();
+    digests.push(call.digest());
+    let distinct: HashSet<_> = digests.iter().collect();
+    assert_eq!(distinct.len(), digests.len());
+}
+
+#[test]
+fn names_that_some_readers_take_for_one_are_refused() {
+    for (one, other) in [
+        ("amount", "Amount"),
+        ("sum", "\u{17f}um"),
+        ("key", "\u{212a}ey"),
+        ("stra\u{df}e", "strasse"),
+        ("stra\u{1e9e}e", "strasse"),
+        ("stra\u{1e9e}e", "stra\u{df}e"),
+    ] {
+        let json = format!("{{\"{one}\":1,\"{other}\":2}}");
+        assert_eq!(problem(&json), ArgumentProblem::Alike, "{json}");
+    }
+}
+
+#[test]
+fn arguments_have_bounds() {
+    let wide = format!("{{\"a\":[{}]}}", vec!["1"; MAX_ARGUMENT_VALUES].join(","));
+    assert_eq!(problem(&wide), ArgumentProblem::TooLarge);
+    let deep = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+    assert_eq!(problem(&deep(MAX_ARGUMENT_DEPTH)), ArgumentProblem::TooLarge);
+    assert!(Call::tool("t").unwrap().arguments(&deep(MAX_ARGUMENT_DEPTH - 1)).is_ok());
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ARGUMENT_BYTES));
+    assert_eq!(problem(&long), ArgumentProblem::TooLarge);
+}
+
+#[test]
+fn the_digest_is_of_the_canonical_form() {
+    let one =
+        Call::parse(r#"{"operation":"tools:call:pay","arguments":{"b":1e1,"a":"x"}}"#).unwrap();
+    let two = Call::tool("pay").unwrap().arguments(r#"{ "a": "x", "b": 10 }"#).unwrap();
+    assert_eq!(one.digest(), two.digest());
+    let expected =
+        Sha256::digest(br#"{"arguments":{"a":"x","b":10},"operation":"tools:call:pay"}"#);
+    assert_eq!(one.digest(), <[u8; 32]>::from(expected));
+    let empty = Call::tool("pay").unwrap().arguments("{}").unwrap();
+    assert_eq!(empty.digest(), Call::tool("pay").unwrap().digest());
+}
+
+#[test]
+fn a_resource_is_in_normal_form() {
+    let read = |uri| Call::new("resources:read").unwrap().resource(uri);
+    for uri in ["https://notion.so/page", "file:///srv/data/a", "notion://page/1"] {
+        assert!(read(uri).is_ok(), "{uri}");
+    }
+    let long = format!("https://notion.so/{}", "a".repeat(MAX_RESOURCE_BYTES));
+    assert_eq!(read(&long), Err(CallError::LongResource));
+    for uri in [
+        "https://notion.so/a/../b",
+        "HTTPS://notion.so/",
+        "https://notion.so:443/",
+        "page",
+        "https://notion.so/%2e%2e/b",
+        "file:///srv/./a",
+        "file:///C|",
+        "file:///c|/keys?a|b",
+    ] {
+        assert!(matches!(read(uri), Err(CallError::Resource { .. })), "{uri}");
+    }
+    for uri in
+        ["file:///C:/keys|a", "file:///CC|/keys", "file:///a/C|/keys", "https://a.example/C|/"]
+    {
+        assert!(read(uri).is_ok(), "{uri}");
+    }
+    let normal = CallError::Resource { normal: Some("file:///c:/keys?a|b".to_owned()) };
+    assert_eq!(read("file:///c|/keys?a|b"), Err(normal));
+}

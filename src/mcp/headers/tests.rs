@@ -116,3 +116,176 @@ fn a_rebound_name_and_a_strange_page_are_turned_away() {
     let request = http::Request::get("http://evil.example/mcp").header("host", "localhost");
     assert!(!doorbell.admits(&request.body(()).unwrap().into_parts().0));
 }
+
+#[test]
+fn whatever_two_readers_would_choose_from_stands_once() {
+    for name in [
+        "host",
+        "origin",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "mcp-session-id",
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "last-event-id",
+        "mcp-param-region",
+    ] {
+        let session = ("mcp-session-id", "a");
+        let once = parts(&[(name, "identity"), session]);
+        let expected = match name {
+            "mcp-session-id" => Err(HeaderError::Repeated(SESSION_ID)),
+            _ => Ok(()),
+        };
+        assert_eq!(check(&once, None), expected, "{name} once");
+        let twice = check(&parts(&[(name, "identity"), (name, "identity")]), None);
+        let name = HeaderName::from_static(name);
+        assert_eq!(twice, Err(HeaderError::Repeated(name.clone())), "{name} may stand twice");
+    }
+    // Lists may be sent in parts.
+    assert_eq!(check(&parts(&[("accept", "a/b"), ("accept", "c/d")]), None), Ok(()));
+}
+
+#[test]
+fn the_bearer_is_found_without_its_padding_and_encoded() {
+    let carries = |value: &str, bearer: &str| {
+        let name = HeaderName::from_static("mcp-param-x");
+        match check(&parts(&[("mcp-param-x", value)]), Some(bearer)) {
+            Err(error) => {
+                assert_eq!(error, HeaderError::CarriesBearer(name));
+                true
+            }
+            Ok(()) => false,
+        }
+    };
+    let encoded = |text: &str| format!("=?base64?{}?=", STANDARD.encode(text));
+    assert!(carries("see c2VjcmV0", "c2VjcmV0=="), "without its padding it passes");
+    assert!(carries("see c2VjcmV0==", "c2VjcmV0=="), "with its padding it passes");
+    assert!(carries(&encoded("see c2VjcmV0=="), "c2VjcmV0=="), "encoded it passes");
+    assert!(carries(&encoded("see c2VjcmV0"), "c2VjcmV0="), "encoded without padding it passes");
+    // What no base64 reader reads is a text as it stands.
+    assert!(carries("=?base64?c2VjcmV0!?=", "c2VjcmV0"), "in what looks encoded it passes");
+    assert!(!carries(&encoded("something else"), "c2VjcmV0"));
+}
+
+#[test]
+fn what_is_resumed_is_a_sessions() {
+    let nobodys = parts(&[("last-event-id", "2")]);
+    assert_eq!(check(&nobodys, None), Err(HeaderError::Missing(SESSION_ID)));
+    assert_eq!(check(&parts(&[("last-event-id", "2"), ("mcp-session-id", "a")]), None), Ok(()));
+}
+
+fn message(method: &str, params: &str) -> Message {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+    Message::read(Bytes::from(body), None).unwrap()
+}
+
+/// The methods whose parameter the header repeats, with the parameter.
+const NAMED: [(&str, &str); 10] = [
+    ("tools/call", "name"),
+    ("prompts/get", "name"),
+    ("resources/read", "uri"),
+    ("resources/directory/read", "uri"),
+    ("resources/subscribe", "uri"),
+    ("resources/unsubscribe", "uri"),
+    ("tasks/get", "taskId"),
+    ("tasks/result", "taskId"),
+    ("tasks/update", "taskId"),
+    ("tasks/cancel", "taskId"),
+];
+
+#[test]
+fn the_header_of_the_name_says_what_each_methods_parameter_says() {
+    let version = ("mcp-protocol-version", MODERN);
+    for (method, parameter) in NAMED {
+        let message = message(method, &format!(r#"{{"{parameter}":"a"}}"#));
+        let check = |names: &[(&str, &str)]| {
+            let headers = [&[JSON, version, ("mcp-method", method)], names].concat();
+            check_against(&parts(&headers), &message)
+        };
+        assert_eq!(check(&[("mcp-name", "a")]), Ok(Era::Modern), "{method}");
+        assert_eq!(check(&[]), Err(HeaderError::Missing(NAME)), "{method} needs none");
+        let other = check(&[("mcp-name", "b")]);
+        assert!(other.is_err_and(|error| error.is_mismatch()), "{method} takes another name");
+    }
+}
+
+#[test]
+fn no_header_stands_where_the_body_has_nothing_that_it_could_repeat() {
+    let refused = |headers: &[(&str, &str)], message: &Message| {
+        let checked = check_against(&parts(&[&[JSON], headers].concat()), message);
+        checked.is_err_and(|error| error.is_mismatch())
+    };
+    let name = ("mcp-name", "a");
+    for message in [
+        message("ping", "{}"),
+        message("tools/list", r#"{"name":"a"}"#),
+        message("tools/call", r#"{"uri":"a"}"#),
+        message("resources/read", r#"{"name":"a"}"#),
+        message("no/such/method", r#"{"name":"a"}"#),
+    ] {
+        assert!(refused(&[name], &message), "{message:?} has a name in a header only");
+    }
+    assert!(refused(&[("mcp-method", "tools/call")], &message("ping", "{}")), "another method");
+    let version = ("mcp-protocol-version", "2025-11-25");
+    let modern = call(MODERN_META);
+    assert!(refused(&[version, ("mcp-method", "tools/call"), ("mcp-name", "search")], &modern));
+}
+
+#[test]
+fn each_header_that_the_protocol_knows_passes_in_its_direction_and_no_other_one() {
+    let inwards = [
+        "accept",
+        "content-type",
+        "user-agent",
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "mcp-param-region",
+    ];
+    let outwards = ["content-type", "allow", "retry-after", "mcp-protocol-version"];
+    let strange = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "host",
+        "origin",
+        "forwarded",
+        "x-forwarded-for",
+        "connection",
+        "content-length",
+        "content-encoding",
+        "accept-encoding",
+        "location",
+        "www-authenticate",
+        "mcp-session-id",
+    ];
+    let names = [&inwards[..], &outwards, &strange].concat();
+    let all: Vec<(&str, &str)> = names.iter().map(|name| (*name, "a")).collect();
+    let headers = parts(&all).headers;
+    let (forwarded, answered) = (forwarded(&headers), answered(&headers));
+    for name in names {
+        assert_eq!(forwarded.contains_key(name), inwards.contains(&name), "{name} to the server");
+        assert_eq!(answered.contains_key(name), outwards.contains(&name), "{name} to the client");
+    }
+    assert_eq!(answered["cache-control"], "private, no-store", "others may keep the answer");
+    let events = parts(&[("content-type", "text/event-stream")]).headers;
+    assert_eq!(super::answered(&events)["x-accel-buffering"], "no", "a proxy may hold events back");
+}
+
+#[test]
+fn a_page_that_says_where_it_comes_from_without_an_origin_is_looked_at() {
+    for (site, admitted) in
+        [("none", true), ("same-origin", true), ("same-site", false), ("cross-site", false)]
+    {
+        let request = parts(&[("host", "localhost"), ("sec-fetch-site", site)]);
+        assert_eq!(Doorbell::default().admits(&request), admitted, "{site}");
+    }
+}

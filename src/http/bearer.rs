@@ -106,4 +106,34 @@ mod tests {
         }
         assert_eq!(bearer(&parts("/?page=2", &["Bearer a"])), Ok("a"));
     }
+
+    #[test]
+    fn every_parameter_that_names_a_token_is_known() {
+        for name in ["access_token", "token", "bearer", "BEARER"] {
+            let uri = format!("/?a=1&{name}=x");
+            let found = bearer(&parts(&uri, &["Bearer a"])).err();
+            assert_eq!(found, Some(BearerError::InQuery), "{name} in the query");
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_one_word_of_bounded_length() {
+        let longest = "a".repeat(MAX_BEARER_BYTES);
+        assert_eq!(bearer(&parts("/", &[&format!("Bearer {longest}")])), Ok(longest.as_str()));
+        let longer = format!("Bearer {longest}a");
+        assert_eq!(bearer(&parts("/", &[&longer])), Err(BearerError::TooLong));
+        for (value, why) in [
+            ("Bearer a b", "a space"),
+            ("Bearer a,b", "a comma"),
+            ("Bearer a\tb", "a tab"),
+            ("Bearer  ", "nothing"),
+        ] {
+            assert_eq!(bearer(&parts("/", &[value])), Err(BearerError::Malformed), "{why}");
+        }
+        assert_eq!(
+            bearer(&parts("/", &["Bearer  a "])),
+            Ok("a"),
+            "spaces around it are none of it"
+        );
+    }
 }

@@ -356,4 +356,133 @@ mod tests {
         let answer = read(r#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#).unwrap();
         assert!(matches!(answer.content, Content::Response));
     }
+
+    #[test]
+    fn a_member_in_another_spelling_is_refused_whichever_it_is() {
+        let spelling = |body: String, name: &str| {
+            let refused = read(&body).err();
+            assert_eq!(refused, Some(MessageError::Spelling(name.to_owned())), "{name} passes");
+        };
+        for name in ["jsonrpc", "id", "method", "params", "result", "error"] {
+            let name = name.to_uppercase();
+            spelling(format!(r#"{{"{name}":1}}"#), &name);
+        }
+        for name in [
+            "name",
+            "arguments",
+            "uri",
+            "ref",
+            "argument",
+            "context",
+            "taskId",
+            "task",
+            "cursor",
+            "level",
+            "notifications",
+            "protocolVersion",
+            "_meta",
+        ] {
+            let name = name.to_uppercase();
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"{name}":1}}}}"#);
+            spelling(body, &name);
+        }
+    }
+
+    #[test]
+    fn the_bearer_is_found_wherever_it_stands_and_without_its_padding() {
+        let carries = |params: &str, bearer: &str| {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{params}}}"#);
+            Message::read(Bytes::from(body), Some(bearer)).err()
+                == Some(MessageError::CarriesBearer)
+        };
+        for (params, where_it_is) in [
+            (r#"{"a":"x c2VjcmV0 y"}"#, "in a text"),
+            (r#"{"c2VjcmV0":1}"#, "in a name"),
+            (r#"{"a":["c2VjcmV0"]}"#, "in a list"),
+            (r#"{"a":{"b":"c2VjcmV0"}}"#, "in an object"),
+            (r#"{"a":[{"b":[{"c2VjcmV0":1}]}]}"#, "in a name far below"),
+        ] {
+            assert!(carries(params, "c2VjcmV0"), "{where_it_is}");
+            assert!(carries(params, "c2VjcmV0=="), "{where_it_is}, without its padding");
+        }
+        assert!(!carries(r#"{"a":"c2VjcmV"}"#, "c2VjcmV0"));
+    }
+
+    #[test]
+    fn ids_are_texts_of_bounded_length_or_integers() {
+        let with_id =
+            |id: &str| read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"a"}}"#)).map(|_| ());
+        let text = |bytes: usize| format!("\"{}\"", "a".repeat(bytes));
+        assert_eq!(with_id(&text(MAX_ID_BYTES)), Ok(()));
+        assert_eq!(with_id(&text(MAX_ID_BYTES + 1)), Err(MessageError::Form("\"id\" is too long")));
+        assert_eq!(with_id("-9007199254740991"), Ok(()));
+        for id in ["1.5", "null", "true", "[1]", "{}"] {
+            let refused = Err(MessageError::Form("\"id\" is neither a text nor an integer"));
+            assert_eq!(with_id(id), refused, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_just_so_many_values_and_levels() {
+        let with = |meta: String| {
+            let params = format!(r#"{{"_meta":{meta}}}"#);
+            read(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{params}}}"#)).err()
+        };
+        let too_large = Some(MessageError::Json(ArgumentProblem::TooLarge));
+        // Message and parameters are two levels.
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let most = (1..2 * MAX_LEVELS).take_while(|levels| with(deep(*levels)).is_none()).count();
+        assert_eq!(most, MAX_LEVELS - 2, "levels");
+        assert_eq!(with(deep(most + 1)), too_large);
+        // So are the message, its members, and the list.
+        let wide = |values: usize| format!("[{}]", vec!["1"; values].join(","));
+        assert_eq!(with(wide(MAX_VALUES - 6)), None, "values");
+        assert_eq!(with(wide(MAX_VALUES + 1)), too_large);
+    }
+
+    #[test]
+    fn an_answer_names_what_it_answers_and_a_method_is_a_text() {
+        for (body, problem) in [
+            (r#"{"jsonrpc":"2.0","result":{}}"#, "it has neither \"method\" nor a result"),
+            (r#"{"jsonrpc":"2.0","id":1}"#, "it has neither \"method\" nor a result"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":1}"#, "\"method\" is no text"),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","error":{}}"#,
+                "it is a request and an answer at once",
+            ),
+            (r#"{"id":1,"method":"a"}"#, "\"jsonrpc\" is not \"2.0\""),
+        ] {
+            assert_eq!(read(body).err(), Some(MessageError::Form(problem)), "{body}");
+        }
+    }
+
+    #[test]
+    fn whoever_sent_what_cannot_be_read_is_known_by_an_id_that_one_can_have() {
+        let sender = |id: &str, method: &str| {
+            let body = format!(r#"{{"id":{id},"method":"{method}","params":{{"a":1,"a":2}}}}"#);
+            sender_of(body.as_bytes()).map(|(id, is_tool_call)| (id.to_json(), is_tool_call))
+        };
+        assert_eq!(sender("7", "tools/call"), Some((7.into(), true)));
+        assert_eq!(sender("\"x\"", "ping"), Some(("x".into(), false)));
+        let longest = "a".repeat(MAX_ID_BYTES);
+        assert!(sender(&format!("\"{longest}\""), "ping").is_some());
+        assert_eq!(sender(&format!("\"{longest}a\""), "ping"), None, "an id that is too long");
+        assert_eq!(sender("1.5", "ping"), None, "an id that is no integer");
+        assert_eq!(sender("null", "ping"), None);
+    }
+
+    #[test]
+    fn only_what_a_model_may_have_meant_well_is_a_slip() {
+        assert!(MessageError::Json(ArgumentProblem::UnsafeInteger).is_a_slip());
+        assert!(MessageError::Json(ArgumentProblem::NotJson).is_a_slip());
+        for error in [
+            MessageError::Json(ArgumentProblem::Repeated),
+            MessageError::Json(ArgumentProblem::TooLarge),
+            MessageError::Batch,
+            MessageError::CarriesBearer,
+        ] {
+            assert!(!error.is_a_slip(), "{error}");
+        }
+    }
 }

@@ -353,4 +353,64 @@ mod tests {
             assert!(METHODS[..index].iter().all(|other| other.name != method.name));
         }
     }
+
+    #[test]
+    fn a_request_subscribes_to_just_so_many() {
+        let listen = |resources: usize, tasks: usize| {
+            let uris: Vec<String> = (0..resources).map(|n| format!("https://a.b/{n}")).collect();
+            let ids: Vec<String> = (0..tasks).map(|n| format!("t{n}")).collect();
+            let filter = json!({"resourceSubscriptions": uris, "taskIds": ids});
+            calls("subscriptions/listen", json!({"notifications": filter})).map(|calls| calls.len())
+        };
+        assert_eq!(listen(MAX_SUBSCRIPTIONS, 0), Ok(MAX_SUBSCRIPTIONS));
+        assert_eq!(listen(MAX_SUBSCRIPTIONS - 1, 1), Ok(MAX_SUBSCRIPTIONS));
+        assert_eq!(listen(MAX_SUBSCRIPTIONS + 1, 0), Err(Unjudged::Parameters));
+        assert_eq!(listen(MAX_SUBSCRIPTIONS, 1), Err(Unjudged::Parameters));
+        assert_eq!(listen(0, MAX_SUBSCRIPTIONS + 1), Err(Unjudged::Parameters));
+    }
+
+    #[test]
+    fn tasks_are_their_owners_in_every_method_that_names_one() {
+        for name in ["tasks/get", "tasks/result", "tasks/update", "tasks/cancel"] {
+            let method = find(name).unwrap();
+            assert!(matches!(method.needs, Needs::OwnTask(_)), "{name} is for anybody");
+            let operation = name.replace('/', ":");
+            let expected = format!(r#"{operation} None {{"task":"t1"}}"#);
+            assert_eq!(calls(name, json!({"taskId": "t1"})), Ok(vec![expected]), "{name}");
+            assert!(calls(name, json!({"taskId": 1})).is_err() && calls(name, json!({})).is_err());
+        }
+        assert!(matches!(find("subscriptions/listen").unwrap().needs, Needs::OwnTask(_)));
+        let named = |params: Value| {
+            let ids = task_ids(params.as_object().unwrap());
+            ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let both = json!({"notifications": {"taskIds": ["a", "b"]}, "taskId": "c"});
+        assert_eq!(named(both), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
+        for params in [
+            json!({"taskId": 1}),
+            json!({"notifications": {"taskIds": "a"}}),
+            json!({"notifications": {"taskIds": [1]}}),
+        ] {
+            assert!(named(params.clone()).is_err(), "{params}");
+        }
+    }
+
+    #[test]
+    fn what_completion_is_asked_for_has_no_other_members() {
+        let asked = |reference: Value, argument: Value| {
+            calls("completion/complete", json!({"ref": reference, "argument": argument}))
+        };
+        let (reference, argument) = (json!({"name": "a"}), json!({"name": "c", "value": "d"}));
+        assert!(asked(reference.clone(), argument.clone()).is_ok());
+        let other = json!({"name": "a", "also": "b"});
+        assert_eq!(asked(other, argument), Err(Unjudged::Parameters), "a reference");
+        let other = json!({"name": "c", "value": "d", "also": "e"});
+        assert_eq!(asked(reference, other), Err(Unjudged::Parameters), "an argument");
+    }
+
+    #[test]
+    fn arguments_that_are_null_are_none() {
+        let call = calls("tools/call", json!({"name": "search", "arguments": null}));
+        assert_eq!(call, Ok(vec!["tools:call:search None {}".to_owned()]));
+    }
 }

@@ -88,3 +88,180 @@ fn a_key_id_is_a_hint_and_an_unknown_one_leaves_nothing_to_try() {
     assert_eq!(tried(None), []);
     assert_eq!(RootKeys::of(old).and(new).candidates(Some(9)).count(), 2);
 }
+
+fn public(text: &str) -> Result<PublicKey, KeyError> {
+    text.parse()
+}
+
+/// RFC 8410, section 4: a SubjectPublicKeyInfo of these bytes.
+fn spki(key: &[u8; 32]) -> String {
+    use base64::Engine;
+    let der = [&hex::decode("302a300506032b6570032100").unwrap()[..], key].concat();
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
+}
+
+/// Points of order 1, 2, 4 and 8, by which signatures can be made that fit every message.
+const SMALL_ORDER: [&str; 5] = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+];
+
+#[test]
+fn a_key_of_small_order_is_refused_in_every_form() {
+    for digits in SMALL_ORDER {
+        let bytes: [u8; 32] = hex::decode(digits).unwrap().try_into().unwrap();
+        let read = [
+            ("bytes", PublicKey::from_bytes(&bytes)),
+            ("text", public(&format!("ed25519/{digits}"))),
+            ("PEM", public(&spki(&bytes))),
+        ];
+        for (form, key) in read {
+            assert!(matches!(key, Err(KeyError::NotAPoint)), "{digits} passes as {form}");
+        }
+    }
+    let key = PrivateKey::generate().public();
+    assert_eq!(public(&spki(&key.to_bytes())).unwrap(), key);
+}
+
+#[test]
+fn a_second_encoding_is_refused_in_every_form() {
+    // y = 4 + p encodes the point that y = 4 does.
+    let mut bytes = [0xff; 32];
+    (bytes[0], bytes[31]) = (0xed + 4, 0x7f);
+    for text in [format!("ed25519/{}", hex::encode(bytes)), spki(&bytes)] {
+        assert!(matches!(public(&text), Err(KeyError::NotAPoint)), "{text}");
+    }
+}
+
+#[test]
+fn a_y_is_canonical_up_to_the_prime_and_no_further() {
+    let y = |low: u8, middle: u8, high: u8| {
+        let mut bytes = [middle; 32];
+        (bytes[0], bytes[31]) = (low, high);
+        bytes
+    };
+    // The sign of x is in the highest bit and does not count.
+    for high in [0x7f, 0xff] {
+        assert!(is_canonical(&y(0xec, 0xff, high)), "p - 1");
+        assert!(!is_canonical(&y(0xed, 0xff, high)), "p");
+        assert!(!is_canonical(&y(0xff, 0xff, high)), "the largest");
+        assert!(is_canonical(&y(0xff, 0xfe, high)));
+        assert!(is_canonical(&y(0xff, 0xff, high - 1)));
+    }
+}
+
+#[test]
+fn pem_of_another_kind_is_refused() {
+    let key = PrivateKey::generate();
+    let (private, public_pem) = (key.to_pem().unwrap(), key.public().to_pem().unwrap());
+    assert!(matches!(public(&private), Err(KeyError::Pem)), "a private key as a public one");
+    assert!(matches!(public_pem.parse::<PrivateKey>(), Err(KeyError::Pem)));
+    // RFC 8410 gives X25519 the object identifier before that of Ed25519.
+    use base64::Engine;
+    let engine = base64::engine::general_purpose::STANDARD;
+    for (pem, label) in [(public_pem.as_str(), "PUBLIC KEY"), (private.as_str(), "PRIVATE KEY")] {
+        let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let mut der = engine.decode(body).unwrap();
+        let at = der.windows(3).position(|window| window == [0x2b, 0x65, 0x70]).unwrap();
+        der[at + 2] = 0x6e;
+        let text = engine.encode(der);
+        let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+        assert!(matches!(public(&pem), Err(KeyError::Pem)), "{label} of X25519");
+        assert!(matches!(pem.parse::<PrivateKey>(), Err(KeyError::Pem)), "{label} of X25519");
+    }
+    for pem in [
+        "-----BEGIN PUBLIC KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        assert!(matches!(public(pem), Err(KeyError::Pem)), "{pem}");
+        assert!(matches!(pem.parse::<PrivateKey>(), Err(KeyError::Pem)), "{pem}");
+    }
+}
+
+#[test]
+fn keys_of_p256_and_of_another_length_are_refused_by_name() {
+    let digits = "07".repeat(32);
+    let private = |text: String| text.parse::<PrivateKey>();
+    assert!(private(format!("ed25519-private/{digits}")).is_ok());
+    assert!(private(format!(" ed25519-private/{digits}\n")).is_ok(), "a line of a file");
+    let p256 = private(format!("secp256r1-private/{digits}"));
+    assert!(matches!(p256, Err(KeyError::Algorithm)), "a private key of P-256");
+    for digits in [&digits[2..], &format!("{digits}07"), &digits.replace("07", "0g")] {
+        let key = private(format!("ed25519-private/{digits}"));
+        assert!(matches!(key, Err(KeyError::PrivateText)), "{digits}");
+        let key = public(&format!("ed25519/{digits}"));
+        assert!(matches!(key, Err(KeyError::PublicText)), "{digits}");
+    }
+}
+
+/// The signature of R = B and S = 1 that the identity as a key "makes" for every message.
+#[test]
+fn a_signature_that_fits_every_message_is_refused() {
+    let key = hex::decode(SMALL_ORDER[0]).unwrap();
+    let base = hex::decode("5866666666666666666666666666666666666666666666666666666666666666");
+    let mut one = [0; 32];
+    one[0] = 1;
+    let signature: [u8; 64] = [&base.unwrap()[..], &one].concat().try_into().unwrap();
+    let lenient = VerifyingKey::from_bytes(key.as_slice().try_into().unwrap()).unwrap();
+    let theirs = ed25519_dalek::Signature::from_bytes(&signature);
+    assert!(ed25519_dalek::Verifier::verify(&lenient, b"any", &theirs).is_ok());
+    assert!(!verify_strict(&key, b"any", &signature));
+    let own = PrivateKey::generate();
+    assert!(verify_strict(&own.public().to_bytes(), b"any", &own.sign(b"any")));
+    assert!(!verify_strict(&own.public().to_bytes()[1..], b"any", &own.sign(b"any")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_is_for_its_owner_whatever_others_may_do_with_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    PrivateKey::generate().save(&path).unwrap();
+    for bit in [0o040, 0o020, 0o010, 0o004, 0o002, 0o001] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600 | bit)).unwrap();
+        let loaded = PrivateKey::load(&path);
+        assert!(
+            matches!(loaded, Err(KeyError::Exposed { mode, .. }) if mode == 0o600 | bit),
+            "{bit:o}"
+        );
+    }
+    for mode in [0o600, 0o400] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(PrivateKey::load(&path).is_ok(), "{mode:o}");
+    }
+    let pem = folder.path().join("pem");
+    PrivateKey::generate().save_pem(&pem).unwrap();
+    assert_eq!(fs::metadata(&pem).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn no_more_is_read_of_a_key_file_than_a_key_can_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let key = PrivateKey::generate();
+    let length = key.to_text().len();
+    let most = usize::try_from(MAX_KEY_FILE_BYTES).unwrap();
+    for (blanks, held) in [(most - length, true), (most - length + 1, false)] {
+        let _ = fs::remove_file(&path);
+        save_private(&path, format!("{}{}", " ".repeat(blanks), key.to_text().as_str()).as_bytes())
+            .unwrap();
+        assert_eq!(PrivateKey::load(&path).is_ok(), held, "{blanks} blanks before the key");
+    }
+}
+
+#[test]
+fn a_root_has_the_name_that_it_was_given_last() {
+    let (old, new) = (PrivateKey::generate().public(), PrivateKey::generate().public());
+    let keys = RootKeys::of(old).named("old").and(new);
+    let names: Vec<_> = keys.candidates(None).map(|root| root.name.clone()).collect();
+    assert_eq!(names[0], "old");
+    assert!(names[1].starts_with("root-") && names[1].len() == "root-".len() + 16);
+    assert!(keys.contains(&old) && !keys.contains(&PrivateKey::generate().public()));
+    assert_eq!((keys.len(), keys.is_empty()), (2, false));
+    assert!(RootKeys::default().named("nobody").is_empty());
+}

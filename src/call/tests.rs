@@ -139,3 +139,72 @@ fn a_resource_is_in_normal_form() {
     let normal = CallError::Resource { normal: Some("file:///c:/keys?a|b".to_owned()) };
     assert_eq!(read("file:///c|/keys?a|b"), Err(normal));
 }
+
+#[test]
+fn every_bound_of_arguments_is_met_and_not_passed() {
+    let tool = || Call::tool("t").unwrap();
+    let too_large = CallError::Arguments(ArgumentProblem::TooLarge);
+    // {"a":"…"} has eight bytes beside the text.
+    let text = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    assert!(tool().arguments(&text(MAX_ARGUMENT_BYTES)).is_ok());
+    assert_eq!(tool().arguments(&text(MAX_ARGUMENT_BYTES + 1)), Err(too_large.clone()), "bytes");
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count).map(|number| format!("\"a{number}\":1")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert!(tool().arguments(&members(MAX_ARGUMENT_VALUES)).is_ok());
+    assert_eq!(
+        tool().arguments(&members(MAX_ARGUMENT_VALUES + 1)),
+        Err(too_large.clone()),
+        "values"
+    );
+    // However they came in.
+    let halves = |count: usize| {
+        let half: Value = vec![1; count].into();
+        let call = tool().argument("a", &half.to_string()).unwrap();
+        call.argument("b", &half.to_string())
+    };
+    assert!(halves(MAX_ARGUMENT_VALUES / 2 - 1).is_ok());
+    assert_eq!(halves(MAX_ARGUMENT_VALUES / 2), Err(too_large.clone()), "values of two arguments");
+    let half = format!("\"{}\"", "x".repeat(MAX_ARGUMENT_BYTES / 2));
+    let bytes = tool().argument("a", &half).unwrap().argument("b", &half);
+    assert_eq!(bytes, Err(too_large.clone()), "bytes of two arguments");
+    let deep = |levels: usize| {
+        let value = (1..levels).fold(Value::from(1), |value, _| Value::from(vec![value]));
+        tool().replacing_argument("a", Some(value))
+    };
+    assert!(deep(MAX_ARGUMENT_DEPTH).is_ok());
+    assert_eq!(deep(MAX_ARGUMENT_DEPTH + 1), Err(too_large), "levels");
+    let uri = |bytes: usize| format!("https://a.b/{}", "a".repeat(bytes - "https://a.b/".len()));
+    let read = |bytes| Call::new("resources:read").unwrap().resource(&uri(bytes)).map(|_| ());
+    assert_eq!(read(MAX_RESOURCE_BYTES), Ok(()));
+    assert_eq!(read(MAX_RESOURCE_BYTES + 1), Err(CallError::LongResource));
+}
+
+#[test]
+fn an_argument_stands_once_however_it_is_added() {
+    let call = Call::tool("t").unwrap().argument("a", "1").unwrap();
+    let twice = Err(CallError::Arguments(ArgumentProblem::Repeated));
+    assert_eq!(call.clone().argument("a", "1"), twice);
+    let alike = Err(CallError::Arguments(ArgumentProblem::Alike));
+    assert_eq!(call.argument("A", "1"), alike);
+}
+
+#[test]
+fn a_call_that_is_read_has_its_three_members_and_no_other() {
+    for json in [
+        r#"{}"#,
+        r#"{"operation":1}"#,
+        r#"{"operation":"tools:call:pay","resource":1}"#,
+        r#"{"operation":"tools:call:pay","resource":null}"#,
+        r#"{"operation":"tools:call:pay","arguments":[1]}"#,
+        r#"{"operation":"tools:call:pay","arguments":null}"#,
+        r#"{"operation":"tools:call:pay","also":1}"#,
+    ] {
+        assert_eq!(Call::parse(json), Err(CallError::Form), "{json}");
+    }
+    let alike = r#"{"operation":"tools:call:pay","arguments":{"a":1,"A":2}}"#;
+    assert_eq!(Call::parse(alike), Err(CallError::Arguments(ArgumentProblem::Alike)));
+    let resource = r#"{"operation":"resources:read","resource":"https://a.b/../c"}"#;
+    assert!(matches!(Call::parse(resource), Err(CallError::Resource { .. })));
+}

@@ -229,9 +229,7 @@ impl Call {
         for value in self.arguments.values() {
             count(value, 1, &mut values)?;
         }
-        match self.argument_bytes() > MAX_ARGUMENT_BYTES
-            || self.arguments.len() > MAX_ARGUMENT_VALUES
-        {
+        match self.argument_bytes() > MAX_ARGUMENT_BYTES {
             true => Err(CallError::Arguments(ArgumentProblem::TooLarge)),
             false => Ok(()),
         }

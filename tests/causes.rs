@@ -17,7 +17,8 @@ fn causes_in(path: &str) -> BTreeSet<String> {
 #[test]
 fn the_page_lists_every_cause() {
     let guards = ["replayed", "ledger_unavailable", "inexact_call", "strange_task"];
-    let mut causes = BTreeSet::from(guards.map(str::to_owned));
+    let lists = ["list_busy", "list_too_long", "list_too_costly"];
+    let mut causes: BTreeSet<String> = guards.into_iter().chain(lists).map(str::to_owned).collect();
     for path in
         ["src/profile/shape.rs", "src/verify/error.rs", "src/authorize/mod.rs", "src/revoke.rs"]
     {

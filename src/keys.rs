@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -16,6 +16,8 @@ use rand_core::OsRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::file;
 
 /// The most bytes read from a key file: PEM with room for comments.
 const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
@@ -169,15 +171,32 @@ impl PrivateKey {
     /// # Errors
     ///
     /// [`KeyError::Exposed`] if anybody but its owner can read or write the file,
-    /// [`KeyError::File`] if it cannot be read, and the errors of parsing.
+    /// [`KeyError::File`] if it cannot be read, is no regular file or has more than 16 KiB, and the errors of parsing.
     pub fn load(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
         let path = path.as_ref();
         let failed = |source| KeyError::File { path: path.to_owned(), source };
-        let file = fs::File::open(path).map_err(failed)?;
+        let file = file::open(path).map_err(failed)?;
         refuse_exposed(path, &file.metadata().map_err(failed)?)?;
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
-        text.parse()
+        let bytes = file::read_all(file, MAX_KEY_FILE_BYTES).map(Zeroizing::new).map_err(failed)?;
+        std::str::from_utf8(&bytes).map_err(|_| KeyError::PrivateText)?.parse()
+    }
+
+    /// Like [`PrivateKey::load`], from a pipe, too, which is read to its end: for a person who hands it over once, as
+    /// in `--key <(…)`. Waits for whoever writes into it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PrivateKey::load`].
+    pub fn load_or_read_pipe(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
+        let path = path.as_ref();
+        match PrivateKey::load(path) {
+            Err(KeyError::File { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => {
+                let failed = |source| KeyError::File { path: path.to_owned(), source };
+                let text = file::read_text_or_pipe(path, MAX_KEY_FILE_BYTES);
+                Zeroizing::new(text.map_err(failed)?).parse()
+            }
+            loaded => loaded,
+        }
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {

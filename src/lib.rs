@@ -23,6 +23,7 @@ pub mod names;
 pub mod keys;
 pub mod profile;
 pub mod timestamp;
+pub mod file;
 pub mod policy;
 pub mod prospect;
 pub mod explain;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::policy::{EXTENSION, MAX_FILE_BYTES};
+use crate::policy::{self, EXTENSION, PolicyError};
 
 /// Where a set's cases stand in its folder, and the ending of their files: with others, a set that failed its
 /// cases may pass.
@@ -89,7 +89,11 @@ impl FolderWatch {
     }
 }
 
-/// The files of a folder with this ending, in the order of their names.
+/// The most files of a set with one ending: hundreds of subjects. Each may be as large as a file may be.
+const MAX_FILES: usize = 1000;
+
+/// The files of a folder with this ending, in the order of their names. What is no regular file is said when it is
+/// read.
 pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -99,6 +103,11 @@ pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> 
         if !is_lock && path.extension().is_some_and(|found| found == extension) {
             paths.push(path);
         }
+        if paths.len() > MAX_FILES {
+            let many =
+                format!("there are more than {MAX_FILES} *.{extension} files; split the set");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, many));
+        }
     }
     paths.sort();
     Ok(paths)
@@ -106,15 +115,15 @@ pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> 
 
 fn print(folder: &Path) -> Print {
     let mut print = Sha256::new();
-    add(&mut print, folder, EXTENSION);
+    add(&mut print, folder, folder, EXTENSION);
     let cases = folder.join(CASES);
     if cases.is_dir() {
-        add(&mut print, &cases, CASE_EXTENSION);
+        add(&mut print, folder, &cases, CASE_EXTENSION);
     }
     print.finalize().into()
 }
 
-fn add(print: &mut Sha256, folder: &Path, extension: &str) {
+fn add(print: &mut Sha256, set: &Path, folder: &Path, extension: &str) {
     let mut part = |bytes: &[u8]| {
         print.update((bytes.len() as u64).to_le_bytes());
         print.update(bytes);
@@ -126,19 +135,11 @@ fn add(print: &mut Sha256, folder: &Path, extension: &str) {
     part(&(paths.len() as u64).to_le_bytes());
     for path in paths {
         part(path.as_os_str().as_encoded_bytes());
-        match text(&path) {
-            Ok(text) => part(&text),
+        match policy::read(set, &path) {
+            Ok(text) => part(text.as_bytes()),
+            Err(PolicyError::Read { source, .. }) => part(source.to_string().as_bytes()),
             Err(error) => part(error.to_string().as_bytes()),
         }
-    }
-}
-
-/// What is too large to be loaded is known by its size.
-fn text(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::metadata(path)?;
-    match file.is_file() && file.len() <= MAX_FILE_BYTES {
-        true => fs::read(path),
-        false => Ok(file.len().to_le_bytes().to_vec()),
     }
 }
 

@@ -18,6 +18,7 @@ use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
+use crate::file;
 use crate::names;
 
 pub use folder::FolderWatch;
@@ -189,11 +190,18 @@ pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() && !policy_files(&path)?.is_empty() {
+            refuse_link_out(folder, &path)?;
             sets.push(path);
         }
     }
     sets.sort();
     Ok(sets)
+}
+
+/// A set to which a link leads out of the folder of sets is none of its sets; to leave it out unsaid would be to
+/// leave it untried.
+pub(crate) fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
+    file::check_beneath(folder, set).map_err(|source| unread(set, source))
 }
 
 /// The policy files of a folder, each with its name and text, in the order of their names.
@@ -204,7 +212,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, Policy
         let sets = sets(folder).unwrap_or_default().iter().map(|path| name_of(path)).collect();
         return Err(PolicyError::NoFiles { path: folder.to_owned(), sets });
     }
-    paths.iter().map(|path| Ok((name_of(path), read(path)?))).collect()
+    paths.iter().map(|path| Ok((name_of(path), read(folder, path)?))).collect()
 }
 
 fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
@@ -227,13 +235,19 @@ fn name_of(path: &Path) -> String {
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The text of a file that people wrote: a policy, or cases for it.
-pub(crate) fn read(path: &Path) -> Result<String, PolicyError> {
-    let failed = |source| PolicyError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
-        return Err(PolicyError::TooLarge { path: path.to_owned() });
+/// The text of a file of a set that people wrote: a policy, or cases for it. `path` begins with the set's folder,
+/// out of which no link is followed.
+pub(crate) fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
+    let inner = path.strip_prefix(set).unwrap_or(path);
+    file::read_text_beneath(set, inner, MAX_FILE_BYTES).map_err(|source| unread(path, source))
+}
+
+/// What is wrong with a file that is not read.
+pub(crate) fn unread(path: &Path, source: io::Error) -> PolicyError {
+    match source.kind() {
+        io::ErrorKind::FileTooLarge => PolicyError::TooLarge { path: path.to_owned() },
+        _ => PolicyError::Read { path: path.to_owned(), source },
     }
-    fs::read_to_string(path).map_err(failed)
 }
 
 /// A set of policies that cannot be loaded.

@@ -125,7 +125,7 @@ pub(crate) fn read(set: &Path) -> Result<Vec<CaseFile>, TrialError> {
     };
     let files = paths.iter().map(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        parse(format!("{CASES}/{name}"), &policy::read(path)?)
+        parse(format!("{CASES}/{name}"), &policy::read(set, path)?)
     });
     let files = files.collect::<Result<Vec<_>, _>>()?;
     let count = |file: &CaseFile| file.cases.len();

@@ -5,6 +5,7 @@
 
 mod args;
 mod command;
+mod reading;
 mod terminal;
 
 use std::process::ExitCode;

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use anstyle::{AnsiColor, Style};
 use hardtack::Timestamp;
 
+use crate::reading::MAX_TOKEN_BYTES;
+
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -18,14 +20,10 @@ pub(crate) const NAME: Style = AnsiColor::Cyan.on_default().bold();
 /// What a verb ends with.
 pub(crate) type Done = Result<std::process::ExitCode, Box<dyn Error>>;
 
-/// The most bytes read as a token: four times what a token may have, so that one that is too large is
-/// named as such.
-const MAX_INPUT_BYTES: u64 = 64 * 1024;
-
 /// The token on standard input.
 pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
     let mut input = Vec::new();
-    std::io::stdin().take(MAX_INPUT_BYTES).read_to_end(&mut input)?;
+    std::io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut input)?;
     // What is no text is no token, which whoever reads it will say.
     let text = String::from_utf8_lossy(&input);
     let text = text.trim();

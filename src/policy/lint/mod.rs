@@ -39,7 +39,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::policy::{EXTENSION, PolicyError, folder, read};
+use crate::file;
+use crate::policy::{self, EXTENSION, MAX_FILE_BYTES, PolicyError, folder};
 use crate::timestamp::Timestamp;
 
 pub use code::{Code, Severity};
@@ -102,13 +103,14 @@ pub struct Report {
 /// [`PolicyError::Read`] for what cannot be read.
 pub fn sets(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(failed)?.is_file() || !policy_files(path)?.is_empty() {
+    if !fs::metadata(path).map_err(failed)?.is_dir() || !policy_files(path)?.is_empty() {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         let inner = entry.map_err(failed)?.path();
         if inner.is_dir() && !policy_files(&inner)?.is_empty() {
+            policy::refuse_link_out(path, &inner)?;
             found.push(inner);
         }
     }
@@ -123,9 +125,10 @@ pub fn sets(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 /// [`PolicyError::Read`] and [`PolicyError::TooLarge`] for what cannot be read.
 pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError> {
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
-    let paths = match fs::metadata(path).map_err(failed)?.is_file() {
-        true => vec![path.to_owned()],
-        false => policy_files(path)?,
+    let is_folder = fs::metadata(path).map_err(failed)?.is_dir();
+    let paths = match is_folder {
+        true => policy_files(path)?,
+        false => vec![path.to_owned()],
     };
     if paths.is_empty() {
         let mut findings = Findings::default();
@@ -135,7 +138,14 @@ pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError
         let files = vec![(path.display().to_string(), String::new())];
         return Ok(Report { findings: findings.placed(&files), files: Vec::new(), policies: 0 });
     }
-    let files = paths.iter().map(|path| Ok((path.display().to_string(), read(path)?)));
+    let text = |file: &Path| match is_folder {
+        true => policy::read(path, file),
+        // Whoever names one file means it, wherever it lies.
+        false => {
+            file::read_text(file, MAX_FILE_BYTES).map_err(|source| policy::unread(file, source))
+        }
+    };
+    let files = paths.iter().map(|path| Ok((path.display().to_string(), text(path)?)));
     Ok(lint_texts(files.collect::<Result<Vec<_>, PolicyError>>()?, options))
 }
 

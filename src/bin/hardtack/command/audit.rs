@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::BufRead;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -15,6 +14,7 @@ use hardtack::{AuditRecord, Decision, Revocation};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::command::look_into;
+use crate::reading::{self, MAX_CHECKPOINT_BYTES};
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, short};
 
 /// How often `--follow` looks.
@@ -112,7 +112,7 @@ fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
         }
         (None, Some(records), Some(key), Some(text)) => {
             let checkpoint = Checkpoint::verify(&text, &key)?;
-            let lines = std::io::BufReader::new(fs::File::open(records)?).lines();
+            let lines = reading::lines(records)?;
             (read_log(lines.map(|line| Ok(line?)), &checkpoint)?, checkpoint)
         }
         _ => return Err("give --store, or --records with --checkpoint and --key".into()),
@@ -143,7 +143,7 @@ fn read_log(
 }
 
 fn read(path: &Path) -> Result<String, Box<dyn Error>> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
+    reading::once(path, MAX_CHECKPOINT_BYTES)
 }
 
 fn check_proof(key: &str) -> Result<(), Box<dyn Error>> {

@@ -9,7 +9,7 @@ use crate::command::{UNBOUND, read_capability, save_new_holder};
 use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: Delegate) -> Done {
-    let key = arguments.key.as_deref().map(PrivateKey::load).transpose()?;
+    let key = arguments.key.as_deref().map(PrivateKey::load_or_read_pipe).transpose()?;
     let parent = read_capability()?;
     let mut delegation = Delegation::to(arguments.to).reason(arguments.reason);
     delegation = arguments.scope.into_iter().fold(delegation, Delegation::scope);

@@ -9,7 +9,7 @@ use crate::command::{UNBOUND, save_new_holder};
 use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: Mint) -> Done {
-    let mut issuer = Issuer::new(PrivateKey::load(&arguments.key)?);
+    let mut issuer = Issuer::new(PrivateKey::load_or_read_pipe(&arguments.key)?);
     if let Some(id) = arguments.key_id {
         issuer = issuer.key_id(id);
     }

@@ -10,7 +10,7 @@ use crate::command::read_capability;
 use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: &Present) -> Done {
-    let key = arguments.key.as_deref().map(PrivateKey::load).transpose()?;
+    let key = arguments.key.as_deref().map(PrivateKey::load_or_read_pipe).transpose()?;
     let mut presenting = Presenting::to(&arguments.audience);
     if let Some(call) = &arguments.call {
         presenting = presenting.call(Call::parse(call)?);

@@ -16,6 +16,10 @@ use crate::terminal::with_causes;
 /// takes less than this to write is never taken half written.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a look may take before somebody should know: the largest set with its cases takes some seconds, a mount
+/// that hangs for ever.
+const LOOK_WITHIN: Duration = Duration::from_secs(60);
+
 /// A set of policies that may decide, or why not: each of its cases gets its verdict. Everything that a gateway
 /// takes from a folder comes from here.
 pub(crate) fn load_checked(folder: &Path) -> Result<Policy, String> {
@@ -57,10 +61,20 @@ impl Reloading {
                 _ = hangups.recv() => true,
             };
             let reloading = Arc::clone(&reloading);
-            let looked = tokio::task::spawn_blocking(move || {
+            let mut looked = tokio::task::spawn_blocking(move || {
                 reloading.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
             });
-            if looked.await.is_err() {
+            let in_time = tokio::time::timeout(LOOK_WITHIN, &mut looked).await;
+            if in_time.is_err() {
+                tracing::error!(
+                    "looking for new policies takes long; those in force stay until it comes back, if it does"
+                );
+            }
+            let looked = match in_time {
+                Ok(looked) => looked,
+                Err(_) => looked.await,
+            };
+            if looked.is_err() {
                 tracing::error!("looking for new policies broke off; those in force stay");
             }
         }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -10,13 +11,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::gateway::LogFormat;
-use crate::terminal::warn;
+use crate::terminal::{Done, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
 const DEFAULT_LOG: &str = "hardtack=info,warn";
 
 /// What shells call a process that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
+
+/// How long what reads or writes on a thread of its own may take to come back after all else has ended. On a mount
+/// that hangs it never does.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Carries out what stays up, and lets nothing that hangs keep the process from its end.
+pub(crate) fn carry_out(work: impl Future<Output = Done>) -> Done {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WAIT);
+    done
+}
 
 pub(crate) fn runtime() -> Result<Runtime, Box<dyn Error>> {
     // Each connection is a file; where the system allows no more, fewer are accepted.
@@ -65,4 +78,23 @@ pub(crate) fn stop() -> Result<impl Future<Output = ()>, Box<dyn Error>> {
             std::process::exit(INTERRUPTED);
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitCode;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+    fn a_reading_that_hangs_does_not_keep_a_server_from_its_end() {
+        let began = Instant::now();
+        let done = carry_out(async {
+            drop(tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_secs(60))));
+            Ok(ExitCode::SUCCESS)
+        });
+        assert!(done.is_ok() && began.elapsed() < 10 * LAST_WAIT);
+    }
 }

@@ -1,8 +1,7 @@
 //! `hardtack store`
 
 use std::error::Error;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hardtack::Store;
@@ -10,6 +9,7 @@ use hardtack::store::{Loss, Restored, restore};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
 use crate::command::{look_into, patiently};
+use crate::reading::{self, MAX_CHECKPOINT_BYTES, MAX_TAIL_BYTES};
 use crate::terminal::{Done, FAINT, GOOD, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
@@ -62,11 +62,11 @@ fn check(path: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn bring_back(arguments: &Restore) -> Result<(), Box<dyn Error>> {
-    let read = |path: &Path| {
-        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    let read = |path: &Option<PathBuf>, at_most| {
+        path.as_deref().map(|path| reading::once(path, at_most)).transpose()
     };
-    let tail = arguments.tail.as_deref().map(read).transpose()?.unwrap_or_default();
-    let checkpoint = arguments.checkpoint.as_deref().map(read).transpose()?;
+    let tail = read(&arguments.tail, MAX_TAIL_BYTES)?.unwrap_or_default();
+    let checkpoint = read(&arguments.checkpoint, MAX_CHECKPOINT_BYTES)?;
     // What the engine says of a damaged file is contained, and said in our words.
     std::panic::set_hook(Box::new(|_| {}));
     let loss = if arguments.accept_loss { Loss::Accepted } else { Loss::Refused };

@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use hardtack::file;
 use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, sets};
 
 use crate::args::policy::Lint;
@@ -123,10 +123,8 @@ fn grant_facts(set: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     paths.sort();
     let mut found = Vec::new();
     for path in paths {
-        let mut text = String::new();
-        let file = fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        file.take(MAX_CASES_BYTES)
-            .read_to_string(&mut text)
+        let inner = path.strip_prefix(&folder).unwrap_or(&path);
+        let text = file::read_text_beneath(&folder, inner, MAX_CASES_BYTES)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         if let Ok(cases) = text.parse::<toml::Table>() {
             facts_of(&toml::Value::Table(cases), &mut found);

@@ -1,9 +1,6 @@
 //! `hardtack policy replay`
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::ExitCode;
 
 use hardtack::replay::{Flips, Replay, ReplayReport};
@@ -11,6 +8,7 @@ use hardtack::{AuditRecord, Policy};
 use serde::Serialize;
 
 use crate::args::{EXIT_FAILED, policy};
+use crate::reading;
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, warn};
 
 /// What says that something flips.
@@ -28,7 +26,7 @@ pub(crate) fn run(arguments: &policy::Replay) -> Done {
     let policy = Policy::load(&arguments.policies)?;
     let digest = policy.digest().to_owned();
     let mut replay = Replay::by(policy);
-    for (index, line) in open(&arguments.records)?.lines().enumerate() {
+    for (index, line) in reading::lines(&arguments.records)?.enumerate() {
         let at = |error: &dyn Error| {
             format!("{}, line {}: {error}", arguments.records.display(), index + 1)
         };
@@ -57,14 +55,6 @@ pub(crate) fn run(arguments: &policy::Replay) -> Done {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(EXIT_FLIPS),
     })
-}
-
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Box<dyn Error>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdin().lock()));
-    }
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Box::new(BufReader::new(file)))
 }
 
 fn print(report: &ReplayReport) -> Result<(), Box<dyn Error>> {

@@ -1,0 +1,88 @@
+//! Reading: what a verb is given in files, each no larger than such a thing may be.
+//!
+//! Verbs that end soon take pipes for files, as in `--key <(…)`. `gateway` and `agent` take regular files alone: what
+//! they read again would not be there, and what never comes would keep them from starting.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use hardtack::file;
+
+/// The most bytes read as a token: four times what a token may have, so that one that is too large is
+/// named as such.
+pub(crate) const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+/// The most bytes of a configuration: hundreds of root keys.
+pub(crate) const MAX_SETTINGS_BYTES: u64 = 256 * 1024;
+
+/// The most bytes of a credential for another server: more than a header may have.
+pub(crate) const MAX_CREDENTIAL_BYTES: u64 = 64 * 1024;
+
+/// The most bytes of a list of operations: ten thousand, each with a long resource.
+pub(crate) const MAX_OPERATIONS_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The most bytes of a checkpoint: a few lines.
+pub(crate) const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024;
+
+/// The most bytes of records that are replayed after a backup: a million, and what memory must hold.
+pub(crate) const MAX_TAIL_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The most bytes of one exported record: what a call's arguments may have, several times.
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// The text of a file, or of a pipe: for verbs that end soon.
+pub(crate) fn once(path: &Path, at_most: u64) -> Result<String, Box<dyn Error>> {
+    file::read_text_or_pipe(path, at_most).map_err(|error| wrong(path, &error))
+}
+
+/// The text of a regular file: for verbs that stay up.
+pub(crate) fn regular(path: &Path, at_most: u64) -> Result<String, Box<dyn Error>> {
+    file::read_text(path, at_most).map_err(|error| wrong(path, &error))
+}
+
+/// The lines of a file, a pipe, or of standard input (`-`), which may be any number.
+pub(crate) fn lines(path: &Path) -> Result<Lines, Box<dyn Error>> {
+    let input: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(io::stdin()),
+        false => Box::new(opened(path)?),
+    };
+    Ok(Lines(BufReader::new(input)))
+}
+
+fn opened(path: &Path) -> Result<File, Box<dyn Error>> {
+    file::open_or_pipe(path).map_err(|error| wrong(path, &error))
+}
+
+fn wrong(path: &Path, error: &dyn Display) -> Box<dyn Error> {
+    format!("{}: {error}", path.display()).into()
+}
+
+/// Lines, none longer than a record may be.
+pub(crate) struct Lines(BufReader<Box<dyn Read>>);
+
+impl Iterator for Lines {
+    type Item = io::Result<String>;
+
+    fn next(&mut self) -> Option<io::Result<String>> {
+        let mut line = String::new();
+        match self.0.by_ref().take(MAX_LINE_BYTES).read_line(&mut line) {
+            Ok(0) => None,
+            Ok(read) if read as u64 == MAX_LINE_BYTES && !line.ends_with('\n') => {
+                Some(Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("a line is longer than {MAX_LINE_BYTES} bytes"),
+                )))
+            }
+            Ok(_) => {
+                let end = line.trim_end_matches('\n').len();
+                let end = line[..end].strip_suffix('\r').map_or(end, str::len);
+                line.truncate(end);
+                Some(Ok(line))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! File: what is read is a regular file of bounded size, and is opened without waiting.
+//!
+//! A pipe that nobody writes to, a device that never ends and a link to somebody else's file all have a path. What
+//! opens one by its path looks at the open file, and not at the path, to know what it has.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// How much room there is at once for what a file holds: more than a key file may have.
+const ROOM_BYTES: u64 = 32 * 1024;
+
+/// Opens a regular file. Never waits for whoever should write into a pipe.
+///
+/// # Errors
+///
+/// Those of the operating system; [`io::ErrorKind::InvalidInput`] for a pipe, a device, a socket or a folder.
+pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, at_once().bits().cast_signed());
+    regular(options.open(path)?)
+}
+
+/// Reads a regular file of at most `at_most` bytes.
+///
+/// # Errors
+///
+/// As [`open`]; [`io::ErrorKind::FileTooLarge`] if it has more bytes.
+pub fn read(path: impl AsRef<Path>, at_most: u64) -> io::Result<Vec<u8>> {
+    read_all(open(path)?, at_most)
+}
+
+/// Like [`read`], for text in UTF-8.
+///
+/// # Errors
+///
+/// As [`read`]; [`io::ErrorKind::InvalidData`] if it is no UTF-8.
+pub fn read_text(path: impl AsRef<Path>, at_most: u64) -> io::Result<String> {
+    text(read(path, at_most)?)
+}
+
+/// Like [`read_text`], from a pipe, too, which is read to its end: for what a person hands to a command once, as in
+/// `--key <(…)`. Waits for whoever writes into it.
+///
+/// # Errors
+///
+/// As [`read_text`].
+pub fn read_text_or_pipe(path: impl AsRef<Path>, at_most: u64) -> io::Result<String> {
+    text(read_all(open_or_pipe(path)?, at_most)?)
+}
+
+/// Like [`open`], or a pipe, for what is read line by line.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
+    let path = path.as_ref();
+    match open(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => pipe(path),
+        opened => opened,
+    }
+}
+
+/// Reads the file `inner` of a folder, which is at most `at_most` bytes. Links are followed only within the folder.
+///
+/// # Errors
+///
+/// As [`read_text`]; [`io::ErrorKind::InvalidInput`] for a link out of the folder.
+pub fn read_text_beneath(
+    folder: impl AsRef<Path>,
+    inner: impl AsRef<Path>,
+    at_most: u64,
+) -> io::Result<String> {
+    text(read_all(regular(beneath::open(folder.as_ref(), inner.as_ref())?)?, at_most)?)
+}
+
+/// Whether no link between a folder and `path`, which is a folder in it, leads out of it. Says nothing of later
+/// moments.
+pub(crate) fn check_beneath(folder: &Path, path: &Path) -> io::Result<()> {
+    match path.canonicalize()?.starts_with(folder.canonicalize()?) {
+        true => Ok(()),
+        false => Err(leads_out()),
+    }
+}
+
+/// What an open file holds, if that is at most `at_most` bytes.
+pub(crate) fn read_all(file: File, at_most: u64) -> io::Result<Vec<u8>> {
+    // Room at once, so that a secret leaves no copies where it grew.
+    let mut bytes = Vec::with_capacity(at_most.saturating_add(1).min(ROOM_BYTES) as usize);
+    file.take(at_most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > at_most {
+        true => Err(too_large(at_most)),
+        false => Ok(bytes),
+    }
+}
+
+pub(crate) fn too_large(at_most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {at_most} bytes"))
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
+}
+
+fn regular(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file; pipes, devices and folders are not read here",
+        )),
+    }
+}
+
+/// A pipe, and nothing else that is no regular file.
+#[cfg(unix)]
+fn pipe(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_pipe = |file: std::fs::Metadata| file.file_type().is_fifo();
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file and no pipe");
+    if !is_pipe(std::fs::metadata(path)?) {
+        return Err(wrong());
+    }
+    let file = File::open(path)?;
+    match is_pipe(file.metadata()?) {
+        true => Ok(file),
+        false => regular(file),
+    }
+}
+
+#[cfg(not(unix))]
+fn pipe(path: &Path) -> io::Result<File> {
+    regular(File::open(path)?)
+}
+
+/// Neither waits for the other end of a pipe, nor makes a terminal this process's own.
+#[cfg(unix)]
+fn at_once() -> rustix::fs::OFlags {
+    rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY
+}
+
+fn leads_out() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is a link out of the set's folder, which is not followed; put the file itself there",
+    )
+}
+
+/// Beneath: a file of a folder, and not one to which a link in it leads.
+#[cfg(target_os = "linux")]
+mod beneath {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    use rustix::io::Errno;
+
+    /// How often it is tried again when the folder is exchanged meanwhile, which takes a moment.
+    const TRIES: usize = 8;
+
+    /// The kernel resolves the links, so that nobody can exchange one between a look and the opening.
+    pub(super) fn open(folder: &Path, inner: &Path) -> io::Result<File> {
+        let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = rustix::fs::open(folder, path, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | super::at_once();
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let mut tries = (0..TRIES).map(|_| openat2(&top, inner, flags, Mode::empty(), resolve));
+        match tries.find(|opened| !matches!(opened, Err(Errno::AGAIN))).unwrap_or(Err(Errno::AGAIN))
+        {
+            Ok(file) => Ok(File::from(file)),
+            Err(Errno::XDEV | Errno::LOOP) => Err(super::leads_out()),
+            // Kernels before 5.6, and sandboxes that do not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => super::resolved(folder, inner),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod beneath {
+    pub(super) use super::resolved as open;
+}
+
+/// Where the kernel has no such call: the links are looked up first. Whoever can exchange files of the folder at the
+/// right moment gets around it.
+fn resolved(folder: &Path, inner: &Path) -> io::Result<File> {
+    let path = folder.join(inner).canonicalize()?;
+    check_beneath(folder, &path)?;
+    open(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn fifo(path: &Path) {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    fn kind<T>(read: io::Result<T>) -> io::ErrorKind {
+        read.map(|_| ()).unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_pipe_a_device_and_a_folder_are_no_regular_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        fifo(&pipe);
+        for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null"), folder.path()]
+        {
+            assert_eq!(kind(read(path, 10)), io::ErrorKind::InvalidInput, "{}", path.display());
+        }
+        for path in [Path::new("/dev/zero"), Path::new("/dev/null"), folder.path()] {
+            assert_eq!(kind(read_text_or_pipe(path, 10)), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn a_file_has_at_most_as_many_bytes_as_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "0123456789");
+        assert_eq!(kind(read(&path, 9)), io::ErrorKind::FileTooLarge);
+        assert_eq!(kind(read_text_or_pipe(&path, 9)), io::ErrorKind::FileTooLarge);
+        assert_eq!(kind(read_text_beneath(folder.path(), "file", 9)), io::ErrorKind::FileTooLarge);
+        fs::write(&path, b"\xff").unwrap();
+        assert_eq!(kind(read_text(&path, 9)), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_pipe_is_read_where_one_is_asked_for_and_to_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        fifo(&pipe);
+        for (text, expected) in
+            [("secret", Ok("secret")), ("0123456789a", Err(io::ErrorKind::FileTooLarge))]
+        {
+            let writer = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || fs::write(pipe, text)
+            });
+            let read = read_text_or_pipe(&pipe, 10);
+            let _ = writer.join().unwrap();
+            assert_eq!(read.as_deref().map_err(io::Error::kind), expected);
+        }
+    }
+
+    #[test]
+    fn links_are_followed_within_a_folder_and_not_out_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("set")).unwrap();
+        fs::create_dir(at("set/..1")).unwrap();
+        fs::write(at("secret"), "secret").unwrap();
+        fs::write(at("set/..1/a"), "inside").unwrap();
+        symlink("..1", at("set/..data")).unwrap();
+        symlink("..data/a", at("set/a")).unwrap();
+        symlink("../secret", at("set/out")).unwrap();
+        symlink(at("secret"), at("set/absolute")).unwrap();
+        symlink("..", at("set/up")).unwrap();
+        fifo(&at("set/pipe"));
+        let set = at("set");
+        for open in [beneath::open, resolved] {
+            let read = |name: &str| text(read_all(regular(open(&set, Path::new(name))?)?, 10)?);
+            assert_eq!(read("a").unwrap(), "inside");
+            for name in ["out", "absolute", "up/secret", "../secret", "pipe"] {
+                assert_eq!(kind(read(name)), io::ErrorKind::InvalidInput, "{name}");
+            }
+            assert_eq!(kind(read("nothing")), io::ErrorKind::NotFound);
+        }
+    }
+}

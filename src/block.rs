@@ -183,6 +183,12 @@ pub(crate) fn check_call(digest: &[u8; 32]) -> Check {
     query(CheckKind::All, "call", same, vec![])
 }
 
+/// `check all call($call), {hex:…, …}.contains($call)`
+pub(crate) fn check_calls(digests: &[[u8; 32]]) -> Check {
+    let allowed = digests.iter().map(|digest| Term::Bytes(digest.to_vec())).collect();
+    query(CheckKind::All, "call", contains(allowed, "call"), vec![])
+}
+
 /// A query of one predicate, whose variable is called what the predicate is: that word is in the token's
 /// table anyway, and any other would cost its bytes in every block.
 fn query(kind: CheckKind, predicate: &str, ops: Vec<Op>, scopes: Vec<Trusting>) -> Check {

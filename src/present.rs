@@ -14,18 +14,24 @@ use crate::delegate::first_wider_audience;
 use crate::keys::PrivateKey;
 use crate::names::{self, NameError};
 use crate::profile::life::{Life, LifeError};
-use crate::profile::{DEFAULT_LIVES, Lifetimes};
+use crate::profile::{DEFAULT_LIVES, Lifetimes, MAX_COLLECTION};
 use crate::revoke::RevocationRequest;
 use crate::timestamp::Timestamp;
 
 /// From this many characters on, a bearer risks being cut off: common proxies take 8 KiB of header.
 pub const LONG_BEARER: usize = 8000;
 
+/// What stands for the digest of a call where there is none: no text is known, or can be found, that has this SHA-256
+/// digest.
+const NO_CALL: [u8; 32] = [0; 32];
+
 /// To whom a capability is presented, and how strictly.
 #[derive(Debug, Clone)]
 pub struct Presenting {
     audience: String,
     call: Option<Call>,
+    /// The only calls for which it is good, if it is not good for all.
+    only: Option<Vec<Call>>,
     ttl: Option<Duration>,
     /// Whether the call may be one that the capability does not cover.
     uncovered: bool,
@@ -34,12 +40,25 @@ pub struct Presenting {
 impl Presenting {
     /// For any granted calls to `audience`, for five minutes.
     pub fn to(audience: impl Into<String>) -> Presenting {
-        Presenting { audience: audience.into(), call: None, ttl: None, uncovered: false }
+        Presenting {
+            audience: audience.into(),
+            call: None,
+            only: None,
+            ttl: None,
+            uncovered: false,
+        }
     }
 
     /// For this one call only, and once: the strict kind. Lives a minute.
     pub fn call(mut self, call: Call) -> Presenting {
         self.call = Some(call);
+        self
+    }
+
+    /// For no other calls than these, as often as they are made, and for what is no call: with none, it opens
+    /// sessions and asks for lists, and no call is allowed by it. Lives for minutes. 64 calls at most.
+    pub fn only(mut self, calls: impl IntoIterator<Item = Call>) -> Presenting {
+        self.only = Some(calls.into_iter().collect());
         self
     }
 
@@ -140,10 +159,14 @@ fn append_presentation(
         let parent = chain.audiences().join(", ");
         return Err(PresentError::AudienceWider { audience: audience.to_owned(), parent });
     }
-    if let Some(call) = &presenting.call
-        && !presenting.uncovered
-        && !chain.scopes().iter().any(|scope| scope.covers(call.operation()))
-    {
+    let only = presenting.only.as_deref().unwrap_or_default();
+    if only.len() > MAX_COLLECTION {
+        return Err(PresentError::TooManyCalls);
+    }
+    let uncovered = |call: &&Call| {
+        !presenting.uncovered && !chain.scopes().iter().any(|scope| scope.covers(call.operation()))
+    };
+    if let Some(call) = presenting.call.iter().chain(only).find(uncovered) {
         let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(PresentError::NotGranted { operation: call.operation().to_string(), scopes });
     }
@@ -166,6 +189,11 @@ fn append_presentation(
             .fact("digest", Term::Bytes(digest.to_vec()))
             .fact("nonce", Term::Bytes(nonce().to_vec()))
             .check(block::check_call(&digest));
+    }
+    if presenting.only.is_some() {
+        let digests = only.iter().map(Call::digest).collect::<Vec<_>>();
+        let digests = if digests.is_empty() { vec![NO_CALL] } else { digests };
+        writer = writer.check(block::check_calls(&digests));
     }
     let capability = parent.append(writer.finish(), key)?.seal()?;
     let text = capability.to_base64();
@@ -216,6 +244,9 @@ pub enum PresentError {
         /// The capability's scopes.
         scopes: String,
     },
+    /// More calls than one check can name.
+    #[error("a presentation is for {MAX_COLLECTION} named calls at most")]
+    TooManyCalls,
     /// A life that cannot be given.
     #[error(transparent)]
     Life(#[from] LifeError),

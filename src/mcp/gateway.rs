@@ -25,12 +25,12 @@ use crate::mcp::filtering::Filtering;
 use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::mcp::lanes::{Lanes, Place, Subject};
-use crate::mcp::message::{Content, Message};
+use crate::mcp::message::{Content, Id, Message};
 use crate::mcp::metadata::{Metadata, is_plain};
 use crate::mcp::methods::{self, Calls, Listing, Method, Needs, Unjudged};
 use crate::mcp::metrics::Metrics;
 use crate::mcp::policy_metrics::{PolicyMetrics, Reloads};
-use crate::mcp::relay::{Passage, Relay, Side};
+use crate::mcp::relay::{Passage, Relay, Side, bad_gateway};
 use crate::mcp::revoking::{self, Revoker};
 use crate::mcp::serve::Drain;
 use crate::mcp::session::{Owner, Sessions};
@@ -264,8 +264,6 @@ pub(crate) struct Bearer {
 impl Side for Inside {
     type Visitor = Bearer;
 
-    const SHOWS_UNAUTHORIZED: bool = false;
-
     async fn admit(&self, request: &Parts) -> Result<Bearer, Response> {
         let token = bearer(request).map_err(|error| self.refused(&error.into()))?;
         let peer = Peer::of(&request.extensions);
@@ -339,6 +337,11 @@ impl Side for Inside {
         let rewrite = self.filter(visitor, place, STREAM, &Listing::ALL, false);
         let passage = self.passage(visitor, Begun::Connection);
         Ok(Passage { rewrite: Some(rewrite), waits: true, ..passage })
+    }
+
+    /// The caller's token holds; a 401 would have it look for another one.
+    fn unaccepted(&self, id: Option<&Id>, _: bool) -> Response {
+        bad_gateway(id, "the server behind does not accept this gateway's own credential")
     }
 
     fn session_inwards(&self, visitor: &Bearer, id: &str) -> Option<String> {

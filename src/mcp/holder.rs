@@ -4,8 +4,7 @@
 //! agent's key, freshly, so that neither key nor token enters the runtime or the model's context.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,23 +12,26 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::any;
+use futures_util::{StreamExt, stream};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::capability::Capability;
 use crate::http::now;
 use crate::keys::PrivateKey;
 use crate::mcp::answer;
+use crate::mcp::echo::{Scrubber, Sent, TooMany};
 use crate::mcp::headers::Era;
-use crate::mcp::message::Message;
+use crate::mcp::message::{Id, Message};
 use crate::mcp::methods::{self, Needs};
 use crate::mcp::relay::{Passage, Relay, Side};
 use crate::mcp::serve::Drain;
 use crate::mcp::session::Owner;
-use crate::mcp::upstream::Upstream;
-use crate::present::{PresentError, Presenting};
+use crate::mcp::source::{CapabilitySource, Held, Source};
+use crate::mcp::upstream::{Upstream, UpstreamError, plain_http};
+use crate::present::{PresentError, Presentation, Presenting};
 use crate::timestamp::Timestamp;
 
 /// How long before it expires a presentation is replaced, so that a request under way is not caught by its end.
@@ -48,23 +50,14 @@ pub struct Holder {
     inside: Inside,
 }
 
-/// Where a capability comes from.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum CapabilitySource {
-    /// This one, until it expires.
-    Fixed(Box<Capability>),
-    /// This file, read again for every presentation: whoever delegated puts a newer one in its place.
-    File(PathBuf),
-}
-
 /// For what a presentation is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Binding {
     /// For what the capability grants, for minutes.
     #[default]
     Session,
-    /// Each `tools/call` and other guarded request has one of its own, good for it alone and once.
+    /// Each `tools/call` and other guarded request has one of its own, good for it alone and once. What is no call has
+    /// one by which no call is allowed.
     Call,
 }
 
@@ -86,28 +79,44 @@ pub enum HoldError {
     /// It cannot be presented to this audience, or not by this key, or no longer.
     #[error(transparent)]
     Present(#[from] PresentError),
+    /// The server is another machine, and is asked over plain HTTP
+    /// ([`Upstream::accept_plain_http_to`](crate::mcp::Upstream::accept_plain_http_to)).
+    #[error("{}", plain_http(.host))]
+    PlainHttp {
+        /// The server's host.
+        host: String,
+    },
+    /// More presentations are still good than answers can be searched for.
+    #[error("too many presentations that were sent are still good; wait until some have expired")]
+    TooManyAlive,
 }
 
 impl Holder {
-    /// Presents what `source` holds to `audience`, which is at `upstream`, with the holder's key.
+    /// Presents what `source` holds to `audience`, which is at `upstream`, with the holder's key. Reads the source on
+    /// this thread.
     ///
     /// # Errors
     ///
-    /// [`HoldError`] if that cannot be done now.
+    /// [`HoldError`] if that cannot be done now, or if the bearer would go over plain HTTP to another machine.
     pub fn new(
         source: CapabilitySource,
         key: PrivateKey,
         audience: impl Into<String>,
         upstream: Upstream,
     ) -> Result<Holder, HoldError> {
+        if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
+            return Err(HoldError::PlainHttp { host });
+        }
         let inside = Inside {
-            source,
+            source: Source::new(source),
             key,
             audience: audience.into(),
             binding: Binding::default(),
             current: Mutex::new(None),
+            sent: Arc::default(),
         };
-        inside.session(now())?;
+        // Whether it can be presented; nothing of it is sent.
+        inside.sign(&inside.source.read_now()?, &Presenting::to(&inside.audience), now())?;
         Ok(Holder { relay: Relay::to(upstream), inside })
     }
 
@@ -152,11 +161,12 @@ async fn handle(
 }
 
 struct Inside {
-    source: CapabilitySource,
+    source: Source,
     key: PrivateKey,
     audience: String,
     binding: Binding,
     current: Mutex<Option<Current>>,
+    sent: Arc<Sent>,
 }
 
 /// A presentation, and of what.
@@ -164,66 +174,78 @@ struct Current {
     value: HeaderValue,
     expires: Timestamp,
     renew: Timestamp,
-    version: Option<(std::time::SystemTime, u64)>,
+    of: Held,
 }
 
 impl Inside {
-    /// Which capability there is now, as far as that can be told without reading it.
-    fn version(&self) -> Option<(std::time::SystemTime, u64)> {
-        let CapabilitySource::File(path) = &self.source else { return None };
-        let file = std::fs::metadata(path).ok()?;
-        Some((file.modified().ok()?, file.len()))
+    fn sign(
+        &self,
+        held: &Held,
+        presenting: &Presenting,
+        now: Timestamp,
+    ) -> Result<(Presentation, usize), HoldError> {
+        let capability = held.capability()?;
+        let presentation = capability.present(presenting.clone(), &self.key, now)?;
+        let (own, whole) = (capability.to_base64(), presentation.bearer());
+        let common = own.bytes().zip(whole.bytes()).take_while(|(own, whole)| own == whole);
+        let own = common.count();
+        Ok((presentation, own))
     }
 
-    fn capability(&self) -> Result<Capability, HoldError> {
-        match &self.source {
-            CapabilitySource::Fixed(capability) => Ok((**capability).clone()),
-            CapabilitySource::File(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| HoldError::File {
-                    path: path.display().to_string(),
-                    problem: error.to_string(),
-                })?;
-                Ok(Capability::parse(text.trim())?)
-            }
-        }
-    }
-
+    /// A presentation to be sent: from now on it is looked for in answers.
     fn present(
         &self,
+        held: &Held,
+        presenting: &Presenting,
+        now: Timestamp,
+    ) -> Result<(HeaderValue, Timestamp), HoldError> {
+        let (presentation, own) = self.sign(held, presenting, now)?;
+        let (bearer, expires) = (presentation.bearer(), presentation.expires());
+        self.sent.note(bearer, own, expires, now).map_err(|TooMany| HoldError::TooManyAlive)?;
+        // A bearer is base64, which every header can hold.
+        let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        Ok((value, expires))
+    }
+
+    /// As long as servers accept; a capability that ends sooner is presented to its end.
+    fn present_long(
+        &self,
+        held: &Held,
         presenting: Presenting,
         now: Timestamp,
     ) -> Result<(HeaderValue, Timestamp), HoldError> {
-        let presentation = self.capability()?.present(presenting, &self.key, now)?;
-        // A bearer is base64, which every header can hold.
-        let mut value = HeaderValue::try_from(format!("Bearer {}", presentation.bearer()))
-            .unwrap_or_else(|_| HeaderValue::from_static(""));
-        value.set_sensitive(true);
-        Ok((value, presentation.expires()))
+        match self.present(held, &presenting.clone().ttl(SESSION_LIFE), now) {
+            Err(HoldError::Present(PresentError::Life(_))) => self.present(held, &presenting, now),
+            presented => presented,
+        }
     }
 
-    /// The presentation for everything that is not bound to a call.
-    fn session(&self, now: Timestamp) -> Result<HeaderValue, HoldError> {
-        let mut current = self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let version = self.version();
-        if let Some(known) = &*current
+    /// The presentation for everything that is not bound to a call. Where calls are bound, it is for no call.
+    async fn standing(&self, now: Timestamp) -> Result<HeaderValue, HoldError> {
+        let held = self.source.read().await;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(known), Ok(held)) = (&*current, &held)
             && known.renew > now
-            && known.version == version
+            && held.is(&known.of)
         {
             return Ok(known.value.clone());
         }
-        let presenting = Presenting::to(&self.audience).ttl(SESSION_LIFE);
-        let presented = match self.present(presenting, now) {
-            // A capability that ends sooner is presented to its end.
-            Err(HoldError::Present(PresentError::Life(_))) => {
-                self.present(Presenting::to(&self.audience), now)
-            }
-            presented => presented,
+        let presenting = Presenting::to(&self.audience);
+        let presenting = match self.binding {
+            Binding::Session => presenting,
+            Binding::Call => presenting.only([]),
         };
+        let presented = held.and_then(|held| {
+            let (value, expires) = self.present_long(&held, presenting, now)?;
+            Ok((value, expires, held))
+        });
         match presented {
-            Ok((value, expires)) => {
+            Ok((value, expires, of)) => {
                 let life = expires.since(now);
                 let renew = now + life.saturating_sub(RENEW_BEFORE).max(life / 2);
-                *current = Some(Current { value: value.clone(), expires, renew, version });
+                *current = Some(Current { value: value.clone(), expires, renew, of });
                 Ok(value)
             }
             // What cannot be renewed is used to its end.
@@ -237,33 +259,45 @@ impl Inside {
         }
     }
 
-    fn for_call(&self, call: Call, now: Timestamp) -> Result<HeaderValue, HoldError> {
-        let presenting = Presenting::to(&self.audience).call(call);
-        Ok(self.present(presenting, now)?.0)
+    /// The presentation for these calls and no other; for one, good once.
+    async fn for_calls(
+        &self,
+        mut calls: Vec<Call>,
+        now: Timestamp,
+    ) -> Result<HeaderValue, HoldError> {
+        let held = self.source.read().await?;
+        let presenting = Presenting::to(&self.audience);
+        let presented = match (calls.pop(), calls.is_empty()) {
+            (Some(call), true) => self.present(&held, &presenting.call(call), now),
+            (last, _) => {
+                self.present_long(&held, presenting.only(calls.into_iter().chain(last)), now)
+            }
+        };
+        Ok(presented?.0)
     }
 
-    /// The one call that a message means, if it is to be bound.
-    fn call_of(&self, message: &Message) -> Result<Option<Call>, Response> {
+    /// The calls that a message means, if they are to be bound; none for what is no call.
+    fn calls_of(&self, message: &Message) -> Result<Vec<Call>, Response> {
         let method = message.method().and_then(methods::find);
         let (Binding::Call, Some(method), Some(params)) = (self.binding, method, message.params())
         else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else { return Ok(None) };
-        let calls = calls(params).map_err(|error| {
-            let is_tool_call = method.name == "tools/call";
-            answer::uncovered(message.id(), is_tool_call, &format!("denied: {error}."))
-        })?;
-        // More than one call cannot be bound to one presentation.
-        let mut calls = calls.into_iter();
-        Ok(calls.next().filter(|_| calls.next().is_none()))
+        let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else {
+            return Ok(Vec::new());
+        };
+        calls(params).map_err(|error| {
+            answer::uncovered(message.id(), is_tool_call(message), &format!("denied: {error}."))
+        })
     }
+}
+
+fn is_tool_call(message: &Message) -> bool {
+    message.method() == Some("tools/call")
 }
 
 impl Side for Inside {
     type Visitor = ();
-
-    const SHOWS_UNAUTHORIZED: bool = true;
 
     async fn admit(&self, _: &Parts) -> Result<(), Response> {
         Ok(())
@@ -278,22 +312,61 @@ impl Side for Inside {
     }
 
     async fn judge(&self, (): &(), message: &Message, _: Era) -> Result<Passage, Response> {
-        let presented = match self.call_of(message)? {
-            Some(call) => match self.for_call(call, now()) {
-                // It would be refused; a presentation that is not bound would be given away for that.
-                Err(HoldError::Present(PresentError::NotGranted { operation, .. })) => {
-                    return Err(uncovered(message, &operation));
-                }
-                presented => presented,
-            },
-            None => self.session(now()),
+        let calls = self.calls_of(message)?;
+        let presented = match calls.is_empty() {
+            true => self.standing(now()).await,
+            false => self.for_calls(calls, now()).await,
         };
-        passage(presented, message)
+        match presented {
+            Ok(value) => Ok(Passage {
+                authorization: Some(value),
+                is_tool_call: is_tool_call(message),
+                ..Passage::default()
+            }),
+            // It would be refused.
+            Err(HoldError::Present(PresentError::NotGranted { operation, .. })) => {
+                Err(uncovered(message, &operation))
+            }
+            Err(error) => Err(unpresentable(&error, Some(message))),
+        }
     }
 
     async fn judge_without_message(&self, (): &()) -> Result<Passage, Response> {
-        let presented = self.session(now()).map_err(|error| unpresentable(&error, None))?;
+        let presented = self.standing(now()).await.map_err(|error| unpresentable(&error, None))?;
         Ok(Passage { authorization: Some(presented), waits: true, ..Passage::default() })
+    }
+
+    /// The runtime has no credential, and there is none that it could get anywhere.
+    fn unaccepted(&self, id: Option<&Id>, is_tool_call: bool) -> Response {
+        const TEXT: &str = "the server does not accept the agent's capability: it may be revoked, or be for another server. Trying again will not help; whoever delegated to this agent must delegate anew.";
+        answer::unforwarded(id, is_tool_call, TEXT)
+    }
+
+    /// Without the bearers that the server was sent.
+    fn received(&self, answer: reqwest::Response) -> reqwest::Response {
+        let (mut parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+        let repeats = |value: &HeaderValue| self.sent.withheld(value.as_bytes()).1;
+        let names: Vec<_> = parts.headers.iter().filter(|(_, value)| repeats(value)).collect();
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            parts.headers.remove(&name);
+            note_repeated("a header");
+        }
+        let state = Some((body.into_data_stream(), Scrubber::default(), Arc::clone(&self.sent)));
+        let clean = stream::unfold(state, |state| async {
+            let (mut chunks, mut scrubber, sent) = state?;
+            let knew = scrubber.found;
+            let (clean, more) = match chunks.next().await {
+                Some(Ok(chunk)) => (Ok(scrubber.pass(&sent, &chunk)), true),
+                Some(Err(error)) => (Err(error), false),
+                None => (Ok(scrubber.rest(&sent)), false),
+            };
+            if scrubber.found && !knew {
+                note_repeated("a body");
+            }
+            Some((clean, more.then_some((chunks, scrubber, sent))))
+        });
+        http::Response::from_parts(parts, reqwest::Body::wrap_stream(clean)).into()
     }
 
     fn session_inwards(&self, (): &(), id: &str) -> Option<String> {
@@ -305,14 +378,11 @@ impl Side for Inside {
     }
 }
 
-fn passage(
-    presented: Result<HeaderValue, HoldError>,
-    message: &Message,
-) -> Result<Passage, Response> {
-    match presented {
-        Ok(value) => Ok(Passage { authorization: Some(value), ..Passage::default() }),
-        Err(error) => Err(unpresentable(&error, Some(message))),
-    }
+fn note_repeated(place: &str) {
+    tracing::warn!(
+        place,
+        "the server repeats a bearer that it was sent; it is withheld from the runtime"
+    );
 }
 
 /// What the capability does not cover, said as the gateway would.
@@ -320,8 +390,7 @@ fn uncovered(message: &Message, operation: &str) -> Response {
     let text = format!(
         "denied: the capability does not grant {operation}. Trying again will not help; whoever delegated to this agent can change that."
     );
-    let is_tool_call = message.method() == Some("tools/call");
-    answer::uncovered(message.id(), is_tool_call, &text)
+    answer::uncovered(message.id(), is_tool_call(message), &text)
 }
 
 /// Nothing can be asked for any more: whoever delegated must delegate anew. No 401, since there is nothing that
@@ -331,8 +400,7 @@ fn unpresentable(error: &HoldError, message: Option<&Message>) -> Response {
     let text = format!(
         "the agent's capability cannot be presented: {error}. Whoever delegated to this agent must delegate anew."
     );
-    let is_tool_call = message.and_then(Message::method) == Some("tools/call");
-    answer::unforwarded(message.and_then(Message::id), is_tool_call, &text)
+    answer::unforwarded(message.and_then(Message::id), message.is_some_and(is_tool_call), &text)
 }
 
 impl fmt::Debug for Inside {

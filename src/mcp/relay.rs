@@ -37,9 +37,6 @@ pub(crate) trait Side: Send + Sync + 'static {
     /// Whoever sent a request.
     type Visitor: Send + Sync;
 
-    /// Whether the server's own 401 is for the client to see.
-    const SHOWS_UNAUTHORIZED: bool;
-
     /// Who sends this? Asked before the body is read.
     fn admit(
         &self,
@@ -66,6 +63,15 @@ pub(crate) trait Side: Send + Sync + 'static {
         visitor: &Self::Visitor,
     ) -> impl Future<Output = Result<Passage, Response>> + Send;
 
+    /// What the client is told where the server does not accept the credential of this side. Never the server's own
+    /// 401, with which it could send the client to any place for another one.
+    fn unaccepted(&self, id: Option<&Id>, is_tool_call: bool) -> Response;
+
+    /// The server's answer, as far as it is for the client.
+    fn received(&self, answer: reqwest::Response) -> reqwest::Response {
+        answer
+    }
+
     /// The server's session id, of what the client sends; `None` if there is no such session of this visitor.
     fn session_inwards(&self, visitor: &Self::Visitor, id: &str) -> Option<String>;
 
@@ -86,6 +92,8 @@ pub(crate) struct Passage {
     pub(crate) watch: Option<Watch>,
     /// Whether its answer waits for what may never come.
     pub(crate) waits: bool,
+    /// Whether a tool's result can say what went wrong.
+    pub(crate) is_tool_call: bool,
     /// The message that whoever waits for the answer is told if it is given up.
     pub(crate) farewell: Option<String>,
 }
@@ -303,17 +311,18 @@ impl Relay {
         passage: Passage,
     ) -> Result<Response, Response> {
         let status = response.status();
-        if let Some(problem) = untransmittable::<S>(&response, id) {
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            self.metrics.upstream_failure();
+            tracing::warn!(status = status.as_u16(), "the server behind accepts no credential");
+            return Err(side.unaccepted(id, passage.is_tool_call));
+        }
+        if let Some(problem) = untransmittable(&response, id) {
             self.metrics.upstream_failure();
             tracing::warn!(status = status.as_u16(), problem, "an answer is not handed on");
             return Err(bad_gateway(id, problem));
         }
+        let response = side.received(response);
         let mut headers = headers::answered(response.headers());
-        if S::SHOWS_UNAUTHORIZED
-            && let Some(challenge) = response.headers().get(header::WWW_AUTHENTICATE)
-        {
-            headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
-        }
         if let Some(session) = response.headers().get(SESSION_ID).and_then(|id| id.to_str().ok()) {
             let session = side.session_outwards(visitor, session);
             headers.extend(HeaderValue::try_from(session).ok().map(|id| (SESSION_ID, id)));
@@ -377,7 +386,7 @@ impl Relay {
 }
 
 /// What of an answer cannot be handed on.
-fn untransmittable<S: Side>(response: &reqwest::Response, id: Option<&Id>) -> Option<&'static str> {
+fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<&'static str> {
     let status = response.status();
     let encoded = response.headers().get(header::CONTENT_ENCODING);
     if status.is_redirection() {
@@ -385,11 +394,6 @@ fn untransmittable<S: Side>(response: &reqwest::Response, id: Option<&Id>) -> Op
         Some("the server behind redirects; the operator must give its final URL")
     } else if encoded.is_some_and(|encoding| encoding != "identity") {
         Some("the server behind answered in an encoding that was not asked for")
-    } else if !S::SHOWS_UNAUTHORIZED
-        && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
-    {
-        // The caller's token holds; a 401 would have it look for another one.
-        Some("the server behind does not accept this gateway's own credential")
     } else if status == StatusCode::ACCEPTED && id.is_some() {
         // Clients would wait for the answer until they lose patience.
         Some("the server behind took the request and did not answer it")
@@ -411,7 +415,7 @@ fn given_up(id: Option<&Id>, farewell: Option<&str>) -> Response {
     }
 }
 
-fn bad_gateway(id: Option<&Id>, problem: &str) -> Response {
+pub(crate) fn bad_gateway(id: Option<&Id>, problem: &str) -> Response {
     answer::error(StatusCode::BAD_GATEWAY, id, INTERNAL_ERROR, problem)
 }
 

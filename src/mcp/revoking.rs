@@ -20,7 +20,7 @@ use crate::mcp::body::with_the_rest_of;
 use crate::mcp::desks::{Desks, Peer};
 use crate::mcp::headers::Doorbell;
 use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
-use crate::mcp::upstream::Upstream;
+use crate::mcp::upstream::{Upstream, UpstreamError, plain_http};
 use crate::revoke::{READ, REVOKE, RevocationRequest};
 use crate::store::{Receipt, Store};
 use crate::verify::VerifiedCapability;
@@ -51,6 +51,12 @@ pub enum RevocationFailed {
     /// No URL to which anything could be sent.
     #[error("{0} is no http:// or https:// URL; nothing was sent")]
     Url(String),
+    /// The presentation would go over plain HTTP to another machine, where an answer can be forged, too.
+    #[error("{}; nothing was sent", plain_http(.host))]
+    PlainHttp {
+        /// The gateway's host.
+        host: String,
+    },
     /// What is there answers something else.
     #[error("what answers at {0} is no Hardtack gateway")]
     Foreign(String),
@@ -69,11 +75,37 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Asks the gateway at `url` (with or without [`REVOCATIONS`] at its end) to revoke. `bearer` is a
 /// presentation for the gateway's audience for revocations that is bound to [`RevocationRequest::call`].
 ///
+/// Over plain HTTP it asks loopback alone: whoever is on the way to another machine could keep the request from it,
+/// and answer that it is done. [`revoke_over_plain_http_at`] asks another one.
+///
 /// # Errors
 ///
 /// [`RevocationFailed`] unless the gateway says that it is revoked.
 pub async fn revoke_at(
     url: &str,
+    bearer: &str,
+    request: &RevocationRequest,
+) -> Result<Receipt, RevocationFailed> {
+    ask(url, None, bearer, request).await
+}
+
+/// Like [`revoke_at`], over plain HTTP to `host`, too, if that is the gateway's.
+///
+/// # Errors
+///
+/// As [`revoke_at`].
+pub async fn revoke_over_plain_http_at(
+    url: &str,
+    host: &str,
+    bearer: &str,
+    request: &RevocationRequest,
+) -> Result<Receipt, RevocationFailed> {
+    ask(url, Some(host), bearer, request).await
+}
+
+async fn ask(
+    url: &str,
+    plain_http_to: Option<&str>,
     bearer: &str,
     request: &RevocationRequest,
 ) -> Result<Receipt, RevocationFailed> {
@@ -85,6 +117,13 @@ pub async fn revoke_at(
     let unreachable = || RevocationFailed::NoAnswer(url.clone());
     let foreign = || RevocationFailed::Foreign(url.clone());
     let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(url.clone()))?;
+    let upstream = match plain_http_to {
+        Some(host) => upstream.accept_plain_http_to(host),
+        None => upstream,
+    };
+    if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
+        return Err(RevocationFailed::PlainHttp { host });
+    }
     let authorization =
         HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|_| unreachable())?;
     let json = HeaderValue::from_static("application/json");

@@ -25,6 +25,8 @@ pub struct Upstream {
     url: Url,
     credential: Option<HeaderValue>,
     answer_timeout: Duration,
+    /// The host to which credentials may go over plain HTTP, although others may be on the way.
+    plain_http_to: Option<String>,
 }
 
 /// A server that cannot be asked.
@@ -37,6 +39,12 @@ pub enum UpstreamError {
     /// A credential that no header can hold.
     #[error("the credential for the server has characters that no header can hold")]
     Credential,
+    /// A credential that others on the way could read.
+    #[error("{}", plain_http(.host))]
+    PlainHttp {
+        /// The server's host.
+        host: String,
+    },
     /// No client could be made.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -70,11 +78,41 @@ impl Upstream {
             url: parsed,
             credential: None,
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
+            plain_http_to: None,
         })
     }
 
+    /// Sends credentials over plain HTTP to `host`, if that is the server's: where nobody can be on the way who would
+    /// read and use them. Without this, they go over HTTPS, or to loopback (`localhost`, 127.0.0.0/8, `::1`).
+    pub fn accept_plain_http_to(mut self, host: impl Into<String>) -> Upstream {
+        self.plain_http_to = Some(host.into());
+        self
+    }
+
+    /// Whether a credential may be sent there.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::PlainHttp`] if others on the way could read it.
+    pub fn check_privacy(&self) -> Result<(), UpstreamError> {
+        let host = self.url.host_str().unwrap_or_default();
+        let is_private = self.url.scheme() == "https"
+            || is_loopback(&self.url)
+            || self.plain_http_to.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(host));
+        match is_private {
+            true => Ok(()),
+            false => Err(UpstreamError::PlainHttp { host: host.to_owned() }),
+        }
+    }
+
     /// Sends the server this `Authorization`, such as `Bearer …`: its own credential, and never a caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Credential`] if no header can hold it, [`UpstreamError::PlainHttp`] if others on the way could
+    /// read it ([`Upstream::accept_plain_http_to`]).
     pub fn credential(mut self, authorization: &str) -> Result<Upstream, UpstreamError> {
+        self.check_privacy()?;
         let mut value =
             HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
         value.set_sensitive(true);
@@ -130,6 +168,22 @@ impl Upstream {
     }
 }
 
+/// What to do about a server that credentials would reach in the clear.
+pub(crate) fn plain_http(host: &str) -> String {
+    format!(
+        "http://{host} is plain HTTP to another machine: whoever is on the way can read the credential and use it; use https://, or allow this host by name (--allow-plain-http {host})"
+    )
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// Trusts the authorities that the operating system trusts.
 fn client(scheme: &str) -> Result<Client, UpstreamError> {
     let failed = |error: rustls::Error| UpstreamError::Client(error.into());
@@ -154,5 +208,42 @@ fn client(scheme: &str) -> Result<Client, UpstreamError> {
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_over_plain_http_to_loopback_and_to_a_host_that_is_named() {
+        let at = |url: &str| Upstream::at(url).unwrap();
+        for url in [
+            "http://127.0.0.1:1/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+            "http://LOCALHOST/",
+            "http://2130706433/",
+        ] {
+            at(url).credential("Bearer a").unwrap();
+        }
+        for url in [
+            "http://tools.example/",
+            "http://10.0.0.1/",
+            "http://0.0.0.0/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "http://localhost./",
+        ] {
+            let refused = at(url).credential("Bearer a").unwrap_err();
+            assert!(matches!(refused, UpstreamError::PlainHttp { .. }), "{url}");
+            assert!(refused.to_string().contains("--allow-plain-http"), "{refused}");
+            at(url).accept_plain_http_to("other.example").credential("Bearer a").unwrap_err();
+        }
+        at("http://Tools.example/")
+            .accept_plain_http_to("tools.EXAMPLE")
+            .credential("B a")
+            .unwrap();
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, reason = "a test is no library")]
 
+mod agent;
 mod attacks;
 mod eras;
 mod holding;

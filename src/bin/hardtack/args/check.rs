@@ -59,6 +59,9 @@ pub(crate) struct Can {
     /// A file with the Authorization header's value for that server; with --tools
     #[arg(long, value_name = "FILE", requires = "tools")]
     pub(crate) authorization_file: Option<PathBuf>,
+    /// Send it over plain HTTP to this host, where nobody can be on the way who would read it
+    #[arg(long, value_name = "HOST", requires = "authorization_file")]
+    pub(crate) allow_plain_http: Option<String>,
     /// As JSON: [{"operation", "resource", "prospect", "why"}]
     #[arg(long)]
     pub(crate) json: bool,

@@ -62,6 +62,9 @@ pub(crate) struct Settings {
     /// The environment variable that holds it
     #[arg(long, value_name = "NAME", env = "HARDTACK_UPSTREAM_AUTHORIZATION_ENV")]
     pub(crate) upstream_authorization_env: Option<String>,
+    /// Send that Authorization over plain HTTP to this host, where nobody can be on the way who would read it
+    #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
+    pub(crate) allow_plain_http: Option<String>,
     /// How long the server behind may take until it begins to answer; 5m if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
@@ -160,6 +163,7 @@ impl Settings {
             upstream_authorization_env: self
                 .upstream_authorization_env
                 .or(other.upstream_authorization_env),
+            allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             allow_host: list(self.allow_host, other.allow_host),
             allow_origin: list(self.allow_origin, other.allow_origin),
@@ -184,23 +188,27 @@ impl Settings {
 The runtime is then given http://127.0.0.1:8081/mcp and no token. Whoever can reach that address acts as the
 agent, so it is on loopback.")]
 pub(crate) struct Agent {
-    /// The private key of the capability's holder
+    /// The private key of the capability's holder: a regular file
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// The capability, bound to this key; read again for every presentation, so that a newer one for the same
+    /// The capability, bound to this key: a regular file; read again for every presentation, so that a newer one for the same
     /// key can be put in its place
     #[arg(long, value_name = "FILE")]
     pub(crate) capability: PathBuf,
     /// The server to which it is presented
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: String,
-    /// The gateway's or server's MCP endpoint
+    /// The gateway's or server's MCP endpoint: https://, or http:// on loopback
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
+    /// Send bearers over plain HTTP to this host, where nobody can be on the way who would read them
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_plain_http: Option<String>,
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) listen: String,
-    /// Bind each tools/call (and other guarded request) to a presentation of its own, good for it alone
+    /// Bind each tools/call (and other guarded request) to a presentation of its own, good for it alone; the rest
+    /// has one by which no call is allowed
     #[arg(long)]
     pub(crate) call_bound: bool,
     /// Listen where others than this machine can reach it, and act as the agent for all of them

@@ -261,6 +261,9 @@ pub(crate) struct Remote {
         conflicts_with_all = ["dry_run", "ids"]
     )]
     pub(crate) at: Option<String>,
+    /// Ask over plain HTTP at this host, where nobody can be on the way who would read the request or forge its answer
+    #[arg(long, value_name = "HOST", requires = "at")]
+    pub(crate) allow_plain_http: Option<String>,
     /// Its audience for revocations; with --at
     #[arg(long, value_name = "AUDIENCE", requires = "at")]
     pub(crate) audience: Option<String>,

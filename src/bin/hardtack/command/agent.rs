@@ -24,11 +24,15 @@ pub(crate) fn run(arguments: Agent) -> Done {
     let key = PrivateKey::load(&arguments.key)?;
     let source = CapabilitySource::File(arguments.capability.clone());
     let upstream = Upstream::at(&arguments.to)?;
+    let upstream = match &arguments.allow_plain_http {
+        Some(host) => upstream.accept_plain_http_to(host),
+        None => upstream,
+    };
     let holder = Holder::new(source, key, &arguments.audience, upstream)?
         .binding(if arguments.call_bound { Binding::Call } else { Binding::Session })
         .hosts(arguments.allow_host.iter().cloned());
     serving::log(arguments.log_format);
-    serving::runtime()?.block_on(async {
+    serving::carry_out(async {
         let listener = serving::listen(listen).await?;
         let bound = listener.local_addr()?;
         let (stop, drain) = (serving::stop()?, holder.drain());

@@ -1,7 +1,6 @@
 //! `hardtack can`
 
 use std::error::Error;
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,10 +10,12 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use serde::Serialize;
 
 use hardtack::explain::{Change, Outcome};
+use hardtack::mcp::Upstream;
 use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
 
 use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
+use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, warn};
 
 /// How long a server may take to list its tools.
@@ -35,10 +36,10 @@ struct Row {
 pub(crate) fn run(arguments: &Can) -> Done {
     let calls = match (&arguments.operations, &arguments.tools) {
         (Some(file), _) => {
-            let failed = |error| format!("the operations {}: {error}", file.display());
-            read(&fs::read_to_string(file).map_err(failed)?)?
+            let failed = |error| format!("the operations {error}");
+            read(&reading::once(file, MAX_OPERATIONS_BYTES).map_err(failed)?)?
         }
-        (None, Some(url)) => tools(url, authorization(arguments)?)?,
+        (None, Some(url)) => tools(url, authorization(arguments, url)?)?,
         (None, None) => return Err("name --operations FILE or --tools URL".into()),
     };
     // Whoever lists a resource here means its scheme to be judged.
@@ -183,10 +184,15 @@ fn read(text: &str) -> Result<Vec<Call>, Box<dyn Error>> {
     }
 }
 
-fn authorization(arguments: &Can) -> Result<Option<String>, Box<dyn Error>> {
+fn authorization(arguments: &Can, url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let Some(file) = &arguments.authorization_file else { return Ok(None) };
-    let failed = |error| format!("the authorization {}: {error}", file.display());
-    let value = fs::read_to_string(file).map_err(failed)?;
+    let server = Upstream::at(url)?;
+    match &arguments.allow_plain_http {
+        Some(host) => server.accept_plain_http_to(host).check_privacy()?,
+        None => server.check_privacy()?,
+    }
+    let failed = |error| format!("the authorization {error}");
+    let value = reading::once(file, MAX_CREDENTIAL_BYTES).map_err(failed)?;
     let value = value.trim();
     let token = value.strip_prefix("Bearer ").unwrap_or(value);
     Ok(Some(token.to_owned()))

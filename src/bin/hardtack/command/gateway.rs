@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +21,7 @@ use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
 use crate::command::reloading::{Part, Reloading, load_checked};
 use crate::command::{open_or_create, serving};
+use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::terminal::{Done, now, say, warn, with_causes};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -40,11 +40,11 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
     };
     let plan = Plan::from(settings)?;
     serving::log(plan.settings.log_format.unwrap_or_default());
-    serving::runtime()?.block_on(plan.carry_out())
+    serving::carry_out(plan.carry_out())
 }
 
 fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = reading::regular(path, MAX_SETTINGS_BYTES)?;
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
@@ -73,6 +73,9 @@ impl Plan {
         if upstream.path() == "/" && !written.ends_with('/') {
             let at_mcp = format!("{}{ENDPOINT}", upstream.url().trim_end_matches('/'));
             upstream = Upstream::at(&at_mcp)?;
+        }
+        if let Some(host) = &settings.allow_plain_http {
+            upstream = upstream.accept_plain_http_to(host);
         }
         if let Some(authorization) = authorization(&settings)? {
             upstream = upstream
@@ -323,9 +326,8 @@ fn authorization(settings: &Settings) -> Result<Option<String>, Box<dyn Error>> 
             "give either the file or the environment variable",
         )),
         (Some(path), None) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                wrong("upstream-authorization-file", format!("{}: {error}", path.display()))
-            })?;
+            let text = reading::regular(path, MAX_CREDENTIAL_BYTES)
+                .map_err(|error| wrong("upstream-authorization-file", error))?;
             credential("upstream-authorization-file", &text)
         }
         (None, Some(name)) => {

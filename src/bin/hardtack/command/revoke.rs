@@ -1,11 +1,10 @@
 //! `hardtack revoke`
 
 use std::error::Error;
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hardtack::mcp::{RevocationFailed, revoke_at};
+use hardtack::mcp::{RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use hardtack::store::Receipt;
 use hardtack::{
     Capability, PrivateKey, Revocation, RevocationId, RevocationRequest, Revoking, StoreError,
@@ -13,7 +12,11 @@ use hardtack::{
 
 use crate::args::{EXIT_DENIED, Revoke, Revoked};
 use crate::command::{lineage, look_into, open_or_create, serving};
+use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{Done, complain, now, say, warn};
+
+/// The most ids that are revoked at once: what is written of them must fit into memory.
+const MAX_IDS: usize = 1_000_000;
 
 pub(crate) fn run(arguments: &Revoke) -> Done {
     let revocations = revocations(arguments)?;
@@ -77,19 +80,23 @@ fn ask(url: &str, arguments: &Revoke, revocation: &Revocation) -> Result<Receipt
         return Err("--at needs --audience, --key and --capability".into());
     };
     let read = |path: &Path| -> Result<Capability, Box<dyn Error>> {
-        let text =
-            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = reading::once(path, MAX_TOKEN_BYTES)?;
         let read = Capability::parse(text.trim());
         Ok(read.map_err(|error| format!("{}: {error}", path.display()))?)
     };
-    let key = PrivateKey::load(key)?;
+    let key = PrivateKey::load_or_read_pipe(key)?;
     let capability = read(capability)?;
     let proof = remote.proof.as_deref().map(read).transpose()?;
     let request = RevocationRequest::new(revocation.clone(), &arguments.reason, proof.as_ref())?;
     // Whoever has no scope for it presents it all the same: what counts then is who signs.
     let bearer = capability.present_to_revoke(audience, &request, &key, now())?;
-    let asking = revoke_at(url, bearer.bearer(), &request);
-    Ok(serving::runtime()?.block_on(asking)?)
+    let runtime = serving::runtime()?;
+    Ok(match &remote.allow_plain_http {
+        Some(host) => {
+            runtime.block_on(revoke_over_plain_http_at(url, host, bearer.bearer(), &request))?
+        }
+        None => runtime.block_on(revoke_at(url, bearer.bearer(), &request))?,
+    })
 }
 
 fn revocations(arguments: &Revoke) -> Result<Vec<Revocation>, Box<dyn Error>> {
@@ -111,17 +118,18 @@ fn revocations(arguments: &Revoke) -> Result<Vec<Revocation>, Box<dyn Error>> {
 }
 
 fn read_ids(file: &Path) -> Result<Vec<Revocation>, Box<dyn Error>> {
-    let text = match file.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin())?,
-        false => {
-            fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
-        }
-    };
     let mut ids = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let id: RevocationId =
-            line.parse().map_err(|error| format!("line {}: {error}", number + 1))?;
+    for (number, line) in reading::lines(file)?.enumerate() {
+        let at = |error: &dyn Error| format!("line {}: {error}", number + 1);
+        let line = line.map_err(|error| at(&error))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let id: RevocationId = line.parse().map_err(|error| at(&error))?;
         ids.push(Revocation::Id { id });
+        if ids.len() > MAX_IDS {
+            return Err(format!("there are more than {MAX_IDS} ids; split the file").into());
+        }
     }
     if ids.is_empty() {
         warn("there is no id in it");

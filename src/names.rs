@@ -104,7 +104,7 @@ pub(crate) fn is_printable(c: char) -> bool {
 }
 
 /// The text with every character that does not print written out, such as `\u{1b}`.
-pub(crate) fn escaped(text: &impl ToString) -> String {
+pub fn escaped(text: &impl ToString) -> String {
     let escape =
         |c: char| if is_printable(c) { c.to_string() } else { c.escape_unicode().to_string() };
     text.to_string().chars().map(escape).collect()

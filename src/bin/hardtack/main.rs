@@ -19,7 +19,8 @@ use crate::args::{Arguments, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments =
+        Arguments::try_parse().unwrap_or_else(|error| terminal::refuse_arguments(&error));
     let done = match arguments.verb {
         Verb::Keygen(arguments) => command::keygen::run(&arguments),
         Verb::Mint(arguments) => command::mint::run(arguments),

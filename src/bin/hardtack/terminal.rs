@@ -1,21 +1,80 @@
 //! Terminal: how things are said to people. Colour where somebody looks, none in a pipe.
+//!
+//! Whatever is said passes one place, where all that does not print is written out: names of files, texts of policies
+//! and what servers answer could otherwise move the cursor, hide text or forge lines. Only styles of this program's own
+//! come through, by a mark that nobody outside knows.
 
 use std::error::Error;
-use std::fmt::Display;
-use std::io::{ErrorKind, Read, Write};
+use std::fmt::{self, Display};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
 use hardtack::Timestamp;
+use hardtack::names::escaped;
 
 use crate::reading::MAX_TOKEN_BYTES;
 
-pub(crate) const BOLD: Style = Style::new().bold();
-pub(crate) const FAINT: Style = Style::new().dimmed();
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-pub(crate) const NAME: Style = AnsiColor::Cyan.on_default().bold();
+pub(crate) const BOLD: Paint = Paint(Style::new().bold());
+pub(crate) const FAINT: Paint = Paint(Style::new().dimmed());
+pub(crate) const GOOD: Paint = Paint(AnsiColor::Green.on_default().bold());
+pub(crate) const BAD: Paint = Paint(AnsiColor::Red.on_default().bold());
+pub(crate) const WARN: Paint = Paint(AnsiColor::Yellow.on_default().bold());
+pub(crate) const NAME: Paint = Paint(AnsiColor::Cyan.on_default().bold());
+
+/// A style of this program's own: `{GOOD}` begins it, `{GOOD:#}` ends it.
+#[derive(Clone, Copy)]
+pub(crate) struct Paint(Style);
+
+impl Display for Paint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match f.alternate() {
+            true => f.write_str(&own(&self.0.render_reset().to_string())),
+            false => f.write_str(&own(&self.0.render().to_string())),
+        }
+    }
+}
+
+/// A text whose escapes are this program's own: in what it is made of, none stood.
+pub(crate) fn own(text: &str) -> String {
+    text.replace(ESCAPE, mark())
+}
+
+const ESCAPE: char = '\u{1b}';
+
+/// What stands for an escape of this program's own: another one in each process.
+fn mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| format!("{ESCAPE}{:016x}", RandomState::new().build_hasher().finish()))
+}
+
+/// What a terminal may see of a line.
+fn line(text: &str) -> String {
+    text.split(mark()).map(|part| escaped(&part)).collect::<Vec<_>>().join("\u{1b}")
+}
+
+/// What a terminal may see of several lines.
+fn lines(text: &str) -> String {
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What a terminal may see of JSON, which is the same JSON: only in texts can anything stand that does not print.
+fn json(text: &str) -> String {
+    let mut units = [0; 2];
+    let mut written = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c == '\n' || escaped(&c).chars().eq([c]) {
+            true => written.push(c),
+            false => {
+                let units = c.encode_utf16(&mut units).iter();
+                written.extend(units.map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+    }
+    written
+}
 
 /// What a verb ends with.
 pub(crate) type Done = Result<std::process::ExitCode, Box<dyn Error>>;
@@ -42,8 +101,31 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
 
-/// A line on standard output, which may be a full disk. Whoever closed the pipe has read enough.
+/// A line on standard output.
 pub(crate) fn say(text: impl Display) -> Result<(), Box<dyn Error>> {
+    print(&line(&text.to_string()))
+}
+
+/// Several lines on standard output, such as a drawing.
+pub(crate) fn say_lines(text: impl Display) -> Result<(), Box<dyn Error>> {
+    print(&lines(&text.to_string()))
+}
+
+/// JSON on standard output.
+pub(crate) fn say_json(text: impl Display) -> Result<(), Box<dyn Error>> {
+    print(&json(&text.to_string()))
+}
+
+/// What is signed or hashed, on standard output: byte for byte, but where somebody looks.
+pub(crate) fn say_exactly(text: &str) -> Result<(), Box<dyn Error>> {
+    match std::io::stdout().is_terminal() {
+        true => print(&json(text)),
+        false => print(text),
+    }
+}
+
+/// Standard output may be a full disk. Whoever closed the pipe has read enough.
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
     match writeln!(anstream::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(format!("standard output cannot be written: {error}").into()),
@@ -53,7 +135,8 @@ pub(crate) fn say(text: impl Display) -> Result<(), Box<dyn Error>> {
 
 /// An error with all its causes, on standard error.
 pub(crate) fn complain(error: &dyn Error) {
-    anstream::eprintln!("{BAD}error:{BAD:#} {}", with_causes(error));
+    let error = format!("{BAD}error:{BAD:#} {}", with_causes(error));
+    anstream::eprintln!("{}", line(&error));
 }
 
 /// An error and all that led to it, on one line.
@@ -64,7 +147,57 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 
 /// Something to know, on standard error.
 pub(crate) fn warn(text: &str) {
-    anstream::eprintln!("{WARN}note:{WARN:#} {text}");
+    anstream::eprintln!("{}", line(&format!("{WARN}note:{WARN:#} {text}")));
+}
+
+/// What is wrong with what was typed, and the help that was asked for. A name that a shell put in the place of a star
+/// is typed, too.
+pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
+    let typed = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let (text, prints) = (error.render().to_string(), |text: &str| escaped(&text) == text);
+    if typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints) {
+        error.exit();
+    }
+    // Which of its lines are whose is not known then.
+    eprintln!("{}", line(text.trim_end()));
+    std::process::exit(error.exit_code())
+}
+
+/// The log, on standard error: what an event says is one line.
+pub(crate) struct Log {
+    pub(crate) is_json: bool,
+    pub(crate) has_colours: bool,
+}
+
+impl Write for Log {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        let shown = match (self.is_json, self.has_colours) {
+            (true, _) => json(text),
+            (false, true) => line(&with_own_colours(text)),
+            (false, false) => line(text),
+        };
+        std::io::stderr().write_all(format!("{shown}{end}").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// The colours that the log writes between its fields. It escapes escapes in them itself.
+fn with_own_colours(text: &str) -> String {
+    let mut parts = text.split(ESCAPE);
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !matches!(c, '[' | ';' | '0'..='9')).unwrap_or(part.len());
+        let is_colour = part.starts_with('[') && part[end..].starts_with('m');
+        written.push_str(if is_colour { mark() } else { "\u{1b}" });
+        written.push_str(part);
+    }
+    written
 }
 
 /// A long id or key, shortened for people.
@@ -77,3 +210,37 @@ pub(crate) fn short(text: &str) -> String {
 
 /// Enough of an id to tell it from the others on the screen.
 const SHORT: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_styles_of_our_own_reach_a_terminal() {
+        let name = "a\u{1b}[8m\u{7}\n\u{202e}\u{9b}2J\u{200b}\r\t";
+        let said = line(&format!("{GOOD}allowed{GOOD:#} {name}"));
+        let start = "\u{1b}[1m\u{1b}[32mallowed\u{1b}[0m a\\u{1b}[8m";
+        assert!(said.starts_with(start), "{said:?}");
+        assert_eq!(said.matches(ESCAPE).count(), 3);
+        let rest = &said[start.len()..];
+        assert_eq!(rest, "\\u{7}\\u{a}\\u{202e}\\u{9b}2J\\u{200b}\\u{d}\\u{9}");
+        assert_eq!(lines("a\nb\u{1b}"), "a\nb\\u{1b}");
+    }
+
+    #[test]
+    fn json_says_the_same_and_shows_nothing_that_does_not_print() {
+        let value = serde_json::json!({"a": "\u{1b}\u{7f}\u{9b}\u{202e}\u{e0001} é"});
+        for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let shown = json(&text);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+            assert!(shown.chars().all(|c| c == '\n' || escaped(&c) == c.to_string()), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_keeps_its_own_colours_and_no_other_escapes() {
+        let event = "\u{1b}[2mnow\u{1b}[0m \u{1b}]0;title\u{7} \u{1b}[2J\n";
+        let shown = line(&with_own_colours(event));
+        assert_eq!(shown, "\u{1b}[2mnow\u{1b}[0m \\u{1b}]0;title\\u{7} \\u{1b}[2J\\u{a}");
+    }
+}

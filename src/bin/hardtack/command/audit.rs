@@ -15,7 +15,7 @@ use hardtack::{AuditRecord, Decision, Revocation};
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::command::look_into;
 use crate::reading::{self, MAX_CHECKPOINT_BYTES};
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, short};
+use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_exactly, say_json, short};
 
 /// How often `--follow` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: Audit) -> Done {
         None => list(&arguments.listing)?,
         Some(AuditTask::Verify(arguments)) => verify(&arguments)?,
         Some(AuditTask::Prove { sequence, store }) => {
-            say(look_into(store)?.prove(sequence)?.to_string().trim_end())?;
+            say_exactly(look_into(store)?.prove(sequence)?.to_string().trim_end())?;
         }
         Some(AuditTask::CheckProof { key }) => check_proof(&key)?,
         Some(AuditTask::Key { store }) => say(look_into(store)?.log_key()?)?,
@@ -84,8 +84,8 @@ fn show(
     record: &AuditRecord,
 ) -> Result<(), Box<dyn Error>> {
     match (arguments.json, arguments.ocsf) {
-        (true, _) => say(&line.json),
-        (false, true) => say(ocsf(record)),
+        (true, _) => say_exactly(&line.json),
+        (false, true) => say_json(ocsf(record)),
         (false, false) => print(record),
     }
 }

@@ -16,7 +16,7 @@ use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
 use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, warn};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, say_json, warn};
 
 /// How long a server may take to list its tools.
 const LISTING: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Can) -> Done {
     let rows: Vec<Row> =
         calls.iter().map(|call| row(&guard, &verified, &bearer, call, now)).collect();
     match arguments.json {
-        true => say(serde_json::to_string_pretty(&rows)?)?,
+        true => say_json(serde_json::to_string_pretty(&rows)?)?,
         false => table(&rows)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use hardtack::{Call, Denial, StoreError};
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::deciding::guard;
 use crate::command::explained;
-use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say};
+use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say, say_json};
 
 /// The cause when the store cannot be opened.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
@@ -97,7 +97,7 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
 
 fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> {
     if arguments.json {
-        say(format_args!("{}", serde_json::to_string(answer)?))?;
+        say_json(serde_json::to_string(answer)?)?;
         return Ok(());
     }
     let (style, word) = match answer.decision {

@@ -6,11 +6,11 @@ use hardtack::Explanation;
 use hardtack::audit::Verdict;
 use hardtack::explain::{Outcome, Stage, Step};
 
-use crate::terminal::{BAD, FAINT, GOOD, WARN, say};
+use crate::terminal::{BAD, FAINT, GOOD, WARN, say, say_json};
 
 pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn Error>> {
     if json {
-        return say(serde_json::to_string_pretty(explanation)?);
+        return say_json(serde_json::to_string_pretty(explanation)?);
     }
     let (style, word) = match explanation.decision {
         Verdict::Allow => (GOOD, "allowed"),
@@ -18,7 +18,8 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
         Verdict::Undecided => (WARN, "undecided"),
     };
     let cause = explanation.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    say(format_args!("{style}{word}{style:#} {}{cause}\n", explanation.message))?;
+    say(format_args!("{style}{word}{style:#} {}{cause}", explanation.message))?;
+    say("")?;
     let mut stage = None;
     for step in collapsed(&explanation.steps) {
         let step = &step;
@@ -32,7 +33,8 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
     let several = explanation.remedies.len() > 1;
     let heading =
         if several { "what would have it allowed, all of:" } else { "what would have it allowed:" };
-    say(format_args!("\n{heading}"))?;
+    say("")?;
+    say(heading)?;
     for (number, remedy) in explanation.remedies.iter().enumerate() {
         let mark = if several { format!("{}.", number + 1) } else { "-".to_owned() };
         for (index, change) in remedy.changes.iter().enumerate() {

@@ -45,7 +45,17 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
 
 fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
     let text = reading::regular(path, MAX_SETTINGS_BYTES)?;
-    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+    toml::from_str(&text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or_default();
+        let number = 1 + before.matches('\n').count();
+        // The key alone: where the file is another one than was meant, its lines are not for a screen.
+        let line = text.lines().nth(number - 1).unwrap_or_default();
+        let key =
+            line.split_once('=').map_or(String::new(), |(key, _)| format!(" in {}", key.trim()));
+        let problem = error.message().replace('\n', ", ");
+        format!("{}, line {number}{key}: {problem}", path.display()).into()
+    })
 }
 
 /// Settings whose texts are what they must be.

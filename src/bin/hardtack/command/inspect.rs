@@ -9,7 +9,7 @@ use hardtack::explain::demands;
 
 use crate::args::Inspect;
 use crate::command::{read_capability, tree};
-use crate::terminal::{Done, FAINT, now, say};
+use crate::terminal::{Done, FAINT, now, say, say_json, say_lines};
 
 /// The chain as JSON, with the word that nothing of it is verified.
 #[derive(Serialize)]
@@ -36,12 +36,12 @@ pub(crate) fn run(arguments: &Inspect) -> Done {
         let root_key_id = capability.root_key_id();
         let demands = demands.into_iter().map(|(block, demand)| Demand { block, demand }).collect();
         let unverified = Unverified { verified: false, root_key_id, chain, demands };
-        say(format_args!("{}", serde_json::to_string_pretty(&unverified)?))?;
+        say_json(serde_json::to_string_pretty(&unverified)?)?;
     } else {
         say(format_args!(
             "{FAINT}nothing of this is verified; `hardtack check` does that{FAINT:#}"
         ))?;
-        say(tree::draw(chain, &demands, now()).trim_end())?;
+        say_lines(tree::draw(chain, &demands, now()).trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,21 +6,21 @@ use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
 use crate::command::{lineage, look_into};
-use crate::terminal::{Done, FAINT, now, say};
+use crate::terminal::{Done, FAINT, now, say, say_json, say_lines};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
     let store = look_into(&arguments.store)?;
     if arguments.tree {
         let lineage = store.lineage()?;
         match arguments.json {
-            true => say(serde_json::to_string_pretty(&lineage::as_json(&lineage, now()))?)?,
-            false => say(lineage::draw(&lineage, now()).trim_end())?,
+            true => say_json(serde_json::to_string_pretty(&lineage::as_json(&lineage, now()))?)?,
+            false => say_lines(lineage::draw(&lineage, now()).trim_end())?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let entries = store.revocations()?;
     if arguments.json {
-        say(format_args!("{}", serde_json::to_string_pretty(&entries)?))?;
+        say_json(serde_json::to_string_pretty(&entries)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if entries.is_empty() {

@@ -13,7 +13,7 @@ use hardtack::{
 use crate::args::{EXIT_DENIED, Revoke, Revoked};
 use crate::command::{lineage, look_into, open_or_create, serving};
 use crate::reading::{self, MAX_TOKEN_BYTES};
-use crate::terminal::{Done, complain, now, say, warn};
+use crate::terminal::{Done, complain, now, say, say_lines, warn};
 
 /// The most ids that are revoked at once: what is written of them must fit into memory.
 const MAX_IDS: usize = 1_000_000;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Revoke) -> Done {
     let store = arguments.store.as_deref().ok_or("say which store: --store FILE, or --at URL")?;
     if arguments.dry_run {
         let lineage = look_into(store)?.lineage()?;
-        say(lineage::killed(&lineage, &revocations, now()).trim_end())?;
+        say_lines(lineage::killed(&lineage, &revocations, now()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
     // Looked at before a store is made for it.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::gateway::LogFormat;
-use crate::terminal::{Done, warn};
+use crate::terminal::{Done, Log, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
 const DEFAULT_LOG: &str = "hardtack=info,warn";
@@ -47,11 +47,13 @@ pub(crate) fn log(format: LogFormat) {
             EnvFilter::new(DEFAULT_LOG)
         }),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let has_colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let is_json = matches!(format, LogFormat::Json);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || Log { is_json, has_colours });
     match format {
-        LogFormat::Text => {
-            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
-        }
+        LogFormat::Text => log.with_ansi(has_colours).init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
 }

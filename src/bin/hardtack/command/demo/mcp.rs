@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use super::tools::Pages;
 use super::{AUDIENCE, refused, title};
 use crate::command::{audit, serving, snippets, tree};
-use crate::terminal::{BOLD, Done, FAINT, GOOD, NAME, now, say};
+use crate::terminal::{BOLD, Done, FAINT, GOOD, NAME, now, say_lines};
 
 /// The audience for requests to revoke.
 const REVOCATIONS: &str = "notion.mcp/hardtack";
@@ -108,7 +108,7 @@ impl Scene {
         let url = format!("http://{}/mcp", listener.local_addr()?);
         let (drain, grace) = (gateway.drain(), Duration::ZERO);
         tokio::spawn(serve(listener, gateway.router(), std::future::pending(), grace, drain));
-        say(format_args!("  tools    {upstream}\n  gateway  {url}"))?;
+        say_lines(format_args!("  tools    {upstream}\n  gateway  {url}"))?;
         Ok(Scene { pages, store, orchestrators, researchers, researcher, url })
     }
 
@@ -116,7 +116,7 @@ impl Scene {
         title("The chain, as the gateway will see it")?;
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say(format_args!("\n{}", tree::draw(chain.chain(), &[], now()).trim_end()))?;
+        say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], now()).trim_end()))?;
         for (era, lifecycle) in [
             ("with a session, as up to 2025-11-25", ClientLifecycleMode::Initialize),
             (
@@ -131,7 +131,7 @@ impl Scene {
         }
         self.revoke(&bearer).await?;
         let (searched, deleted) = self.pages.done();
-        say(format_args!(
+        say_lines(format_args!(
             "\n  {FAINT}the tool server was asked to search {searched} times and to delete {deleted} times{FAINT:#}"
         ))?;
         match deleted {
@@ -148,11 +148,11 @@ impl Scene {
         let client = self.connect(bearer, lifecycle).await?;
         let tools = client.list_all_tools().await?;
         let names: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
-        say(format_args!("  {GOOD}listed{GOOD:#}  {BOLD}{}{BOLD:#}", names.join(", ")))?;
-        say("          what the token may use; the tool server has delete_page, too")?;
+        say_lines(format_args!("  {GOOD}listed{GOOD:#}  {BOLD}{}{BOLD:#}", names.join(", ")))?;
+        say_lines("          what the token may use; the tool server has delete_page, too")?;
         let query = object!({"query": "roadmap"});
         let found = call(&client, "search", query.clone()).await?;
-        say(format_args!(
+        say_lines(format_args!(
             "  {GOOD}allowed{GOOD:#} {BOLD}search{BOLD:#}\n          {}",
             text(&found)
         ))?;
@@ -162,7 +162,7 @@ impl Scene {
         }
         refused("delete_page, which the list did not show", &text(&denied))?;
         let found = call(&client, "search", query).await?;
-        say(format_args!(
+        say_lines(format_args!(
             "  {GOOD}allowed{GOOD:#} {BOLD}search again: the session has survived the refusal{BOLD:#}\n          {}",
             text(&found)
         ))?;
@@ -178,7 +178,7 @@ impl Scene {
         let store = self.store.clone();
         let revoking = Revoking::new(revocation, "user:alice", "laptop stolen")?;
         tokio::task::spawn_blocking(move || store.revoke(revoking, now())).await??;
-        say(format_args!(
+        say_lines(format_args!(
             "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
         ))?;
         match call(&client, "search", object!({"query": "roadmap"})).await {
@@ -192,7 +192,7 @@ impl Scene {
 
     async fn end(&self) -> Done {
         title("The records: each was on disk before its answer was given")?;
-        say("")?;
+        say_lines("")?;
         let mut said = Ok(());
         self.store.each_record(|record| {
             if said.is_ok() {
@@ -200,7 +200,7 @@ impl Scene {
             }
         })?;
         said?;
-        say(format_args!(
+        say_lines(format_args!(
             "\n{FAINT}Next: hardtack demo --mcp --keep, for your own agent to try; hardtack gateway --help{FAINT:#}"
         ))?;
         Ok(ExitCode::SUCCESS)
@@ -227,8 +227,8 @@ impl Scene {
         ));
 
         title("For your own agent: search is allowed, delete_page is not")?;
-        say(snippets::all(&fresh.url, &fresh.bearer()?, &agent))?;
-        say(format_args!("{FAINT}Ctrl-C ends it.{FAINT:#}"))?;
+        say_lines(snippets::all(&fresh.url, &fresh.bearer()?, &agent))?;
+        say_lines(format_args!("{FAINT}Ctrl-C ends it.{FAINT:#}"))?;
         serving::stop()?.await;
         Ok(ExitCode::SUCCESS)
     }

@@ -18,7 +18,7 @@ use hardtack::{
 
 use crate::args::Demo;
 use crate::command::{audit, lineage, tree};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say_lines};
 
 const AUDIENCE: &str = "notion.mcp";
 
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Demo) -> Done {
     scene.refuse()?;
     scene.revoke()?;
     scene.show_records()?;
-    say(format_args!(
+    say_lines(format_args!(
         "\n{FAINT}The scratch folder with its keys and store is removed now. Next: hardtack --help{FAINT:#}"
     ))?;
     Ok(ExitCode::SUCCESS)
@@ -115,8 +115,8 @@ impl Scene {
     fn delegate(&self) -> Result<(), Box<dyn Error>> {
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say(format_args!("\n{}", tree::draw(chain.chain(), &[], self.now).trim_end()))?;
-        say(format_args!(
+        say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], self.now).trim_end()))?;
+        say_lines(format_args!(
             "\nEach hop is a Biscuit block signed by the delegator's key, made offline. The bearer has {} characters.",
             bearer.len()
         ))?;
@@ -186,18 +186,20 @@ impl Scene {
         let id = self.orchestrators.chain().hops[0].revocation_id;
         let revoking = Revoking::new(Revocation::Id { id }, "user:alice", "laptop stolen")?;
         self.store.revoke(revoking, self.now)?;
-        say(format_args!(
+        say_lines(format_args!(
             "  {FAINT}revoked the hop to{FAINT:#} {NAME}agent.orchestrator{NAME:#}{FAINT}: laptop stolen{FAINT:#}"
         ))?;
         self.expect_denied("the researcher, after", &bearer, &search()?, self.now)?;
         self.expect_allowed("its sibling agent.assistant", sibling.bearer(), &search()?)?;
-        say(format_args!("\n{FAINT}What the server has seen, and whom that stopped:{FAINT:#}\n"))?;
-        say(lineage::draw(&self.store.reader().lineage()?, self.now).trim_end())
+        say_lines(format_args!(
+            "\n{FAINT}What the server has seen, and whom that stopped:{FAINT:#}\n"
+        ))?;
+        say_lines(lineage::draw(&self.store.reader().lineage()?, self.now).trim_end())
     }
 
     fn show_records(&self) -> Result<(), Box<dyn Error>> {
         title("The records: each was on disk before its answer was given")?;
-        say("")?;
+        say_lines("")?;
         let mut said = Ok(());
         self.store.each_record(|record| {
             if said.is_ok() {
@@ -206,7 +208,7 @@ impl Scene {
         })?;
         said?;
         let verified = self.store.reader().verify()?;
-        say(format_args!(
+        say_lines(format_args!(
             "\n{GOOD}unchanged{GOOD:#} {} records, each continues the one before; the root of their tree is signed:\n          {}",
             verified.records,
             hex::encode(verified.checkpoint.root())
@@ -221,8 +223,8 @@ impl Scene {
 
     fn expect_allowed(&self, what: &str, bearer: &str, call: &Call) -> Result<(), Box<dyn Error>> {
         let permit = self.guard.check(bearer, call, self.now)?;
-        say(format_args!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}"))?;
-        say(format_args!("          {} for {}", call.operation(), permit.subject()))?;
+        say_lines(format_args!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}"))?;
+        say_lines(format_args!("          {} for {}", call.operation(), permit.subject()))?;
         Ok(())
     }
 
@@ -246,10 +248,10 @@ fn search() -> Result<Call, Box<dyn Error>> {
 }
 
 fn title(text: &str) -> Result<(), Box<dyn Error>> {
-    say(format_args!("\n{BOLD}{text}{BOLD:#}"))
+    say_lines(format_args!("\n{BOLD}{text}{BOLD:#}"))
 }
 
 fn refused(what: &str, why: &str) -> Result<(), Box<dyn Error>> {
-    say(format_args!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}"))?;
-    say(format_args!("          {why}"))
+    say_lines(format_args!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}"))?;
+    say_lines(format_args!("          {why}"))
 }

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use hardtack::file;
+use hardtack::names::escaped;
 use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, sets};
 
 use crate::args::policy::Lint;
-use crate::terminal::{BAD, Done, GOOD, now, say};
+use crate::terminal::{BAD, Done, GOOD, now, own, say, say_json, say_lines};
 
 /// Something was found.
 const EXIT_FOUND: u8 = 1;
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Lint) -> Done {
     }
     let findings: Vec<&Finding> = reports.iter().flat_map(|report| &report.findings).collect();
     match arguments.json {
-        true => say(serde_json::to_string_pretty(&findings)?)?,
+        true => say_json(serde_json::to_string_pretty(&findings)?)?,
         false => print(&reports, findings.len())?,
     }
     match findings.is_empty() {
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Lint) -> Done {
 fn print(reports: &[Report], findings: usize) -> Result<(), Box<dyn Error>> {
     for report in reports {
         for finding in &report.findings {
-            say(shown(report, finding))?;
+            say_lines(shown(report, finding))?;
             say("")?;
         }
     }
@@ -74,16 +75,17 @@ fn shown(report: &Report, finding: &Finding) -> String {
     };
     let text = report.files.iter().find(|(name, _)| *name == finding.file).map(|(_, text)| text);
     let (source, start, span) = excerpt(text.map_or("", String::as_str), finding);
+    // Of what the renderer is given, no escape is left; those that come back are its own.
     let snippet = Snippet::source(source)
         .line_start(start)
-        .path(&finding.file)
+        .path(escaped(&finding.file))
         .annotation(AnnotationKind::Primary.span(span));
     let group = level
-        .primary_title(&finding.message)
+        .primary_title(escaped(&finding.message))
         .id(finding.code.name())
         .element(snippet)
-        .element(Level::HELP.message(&finding.mend));
-    Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group])
+        .element(Level::HELP.message(escaped(&finding.mend)));
+    own(&Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]))
 }
 
 /// The line, escaped, its number, and the part of it to point at.
@@ -101,12 +103,7 @@ fn excerpt(text: &str, finding: &Finding) -> (String, usize, std::ops::Range<usi
 
 /// Text of a file as a terminal may see it.
 fn printable(text: &str) -> String {
-    let safe = |c: char| match c {
-        '\t' => " ".to_owned(),
-        c if c.is_control() => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    };
-    text.trim_end_matches('\r').chars().map(safe).collect()
+    escaped(&text.trim_end_matches('\r').replace('\t', " "))
 }
 
 /// The facts that the set's cases give to their grants. A file that is none of cases says nothing.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::{EXIT_FAILED, policy};
 use crate::reading;
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, warn};
+use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_json, warn};
 
 /// What says that something flips.
 const EXIT_FLIPS: u8 = 1;
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &policy::Replay) -> Done {
     }
     let report = replay.report();
     match arguments.json {
-        true => say(serde_json::to_string(&Answer { policy: &digest, report: &report })?)?,
+        true => say_json(serde_json::to_string(&Answer { policy: &digest, report: &report })?)?,
         false => print(&report)?,
     }
     // An export that failed must not look like one in which nothing flips.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::EXIT_DENIED;
 use crate::args::policy::Test;
 use crate::command::policy::junit;
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, say, with_causes};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, say, say_json, with_causes};
 
 pub(crate) fn run(arguments: &Test) -> Done {
     let start = stopwatch();
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Test) -> Done {
     match arguments.json {
         true => {
             let sets = reports.iter().map(as_json).collect::<Vec<_>>();
-            say(json!({ "passes": passes, "sets": sets }))?;
+            say_json(json!({ "passes": passes, "sets": sets }))?;
         }
         false => reports.iter().try_for_each(show)?,
     }
@@ -50,15 +50,11 @@ fn sets(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 
 fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     for case in report.unexpected() {
-        say(format_args!("{BAD}failed{BAD:#} {BOLD}{}{BOLD:#}", case.name.escape_debug()))?;
+        say(format_args!("{BAD}failed{BAD:#} {BOLD}{}{BOLD:#}", case.name))?;
         say(format_args!("  expected {}, found {}", case.expected, case.found))?;
-        say(format_args!("  {}", case.found.message.escape_debug()))?;
+        say(format_args!("  {}", case.found.message))?;
         let files = case.policies.join(", ");
-        say(format_args!(
-            "  {FAINT}{}, by {}{FAINT:#}",
-            place(report, case),
-            files.escape_debug()
-        ))?;
+        say(format_args!("  {FAINT}{}, by {}{FAINT:#}", place(report, case), files))?;
     }
     for fault in &report.faults {
         say(format_args!("{BAD}not shown{BAD:#} {fault}"))?;
@@ -68,7 +64,8 @@ fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     }
     for statement in silent(report) {
         let what = format!("no case uses the {} at {}", statement.kind.as_str(), statement.at);
-        say(format_args!("{WARN}note{WARN:#} {what}\n  {FAINT}{}{FAINT:#}", statement.text))?;
+        say(format_args!("{WARN}note{WARN:#} {what}"))?;
+        say(format_args!("  {FAINT}{}{FAINT:#}", statement.text))?;
     }
     summarise(report)
 }

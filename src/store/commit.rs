@@ -30,6 +30,10 @@ const MAX_FOLDS: usize = 64;
 /// has no room for thousands.
 const BULK: usize = 64;
 
+/// Where only revocations may be written: so much must be left for a decision that allows one, so that its
+/// revocation finds room, too. Names and reasons are bounded; a decision takes 1 to 3 KiB, a revocation less.
+const DECISION_AND_REVOCATION: usize = 16 * 1024;
+
 /// How long the thread that writes for others gathers more when there was more than one job the last time: a
 /// write costs as much for twenty as for one, and takes about as long as this.
 const GATHERING: Duration = Duration::from_micros(150);
@@ -234,13 +238,24 @@ impl Inner {
         let mut bytes = core.unwritten_bytes;
         let mut fresh = HashMap::new();
         while let Some(next) = batch.front() {
-            if bulk(next) || (!answers.is_empty() && bytes > MAX_FRAME / 2) {
+            // Where room is short, each is written for itself: what no longer fits takes nothing else with it.
+            let is_full = bytes > MAX_FRAME / 2 || short_of_room.is_some();
+            if bulk(next) || (!answers.is_empty() && is_full) {
                 break;
             }
             let Some(Waiting { job, reply }) = batch.pop_front() else { break };
             let answer = match (job, &short_of_room) {
-                (Job::Settle(_), Some(problem)) => Err(StoreError::Engine(problem.clone())),
-                (Job::Settle(settling), None) => {
+                (Job::Settle(settling), Some(problem))
+                    if !settling.allows_revocation
+                        || !core.journal.has_room(DECISION_AND_REVOCATION, 0) =>
+                {
+                    Err(StoreError::Engine(problem.clone()))
+                }
+                (Job::Settle(mut settling), short_of_room) => {
+                    if short_of_room.is_some() {
+                        // That its chain was seen takes much room, and will be noted the next time.
+                        settling.verified = None;
+                    }
                     core.settle(*settling, &self.engine).map(|(entry, settlement)| {
                         bytes += frame_bytes(&entry);
                         entries.push(entry);
@@ -331,13 +346,19 @@ impl Inner {
         let mut folded = Ok(());
         for _ in 0..MAX_FOLDS {
             let core = self.core();
-            if core.journal.has_room(MAX_FRAME, RESERVE) && core.doubtful.is_none() {
+            let in_doubt = core.doubtful.is_some();
+            if core.journal.has_room(MAX_FRAME, RESERVE) && !in_doubt {
                 return (core, None);
             }
             if folded.is_err() {
                 break;
             }
             drop(core);
+            // What does not work is tried every second, and not for every frame.
+            if let Some(problem) = self.trouble().database.clone().filter(|_| !in_doubt) {
+                folded = Err(StoreError::Engine(problem));
+                break;
+            }
             folded = self.fold().map(drop);
         }
         let problem = folded.err().map_or("it is too slow".to_owned(), |error| error.to_string());
@@ -350,21 +371,68 @@ impl Inner {
         (core, Some(problem))
     }
 
+    /// Revokes many at once in the database; or, while that cannot be written, in the journal if they fit.
     fn revoke_bulk(
         &self,
         revoking: &[Revoking],
         now: Timestamp,
     ) -> Result<Vec<Receipt>, StoreError> {
-        let mut fresh = HashMap::with_capacity(revoking.len());
-        self.directly(now, |core| {
-            let mut entries = Vec::with_capacity(revoking.len());
-            let mut receipts = Vec::with_capacity(revoking.len());
-            for revoking in revoking {
-                let (entry, receipt) = core.revoke(revoking, now, &self.revocations, &mut fresh)?;
-                entries.extend(entry);
-                receipts.push(receipt);
-            }
-            Ok((entries, receipts))
+        let make = |core: &mut Core| self.make_revocations(core, revoking, now);
+        let problem = self.trouble().database.clone();
+        let problem = match problem
+            .map_or_else(|| self.directly(now, make), |problem| Err(StoreError::Engine(problem)))
+        {
+            Err(StoreError::Engine(problem)) => problem,
+            Err(error @ StoreError::File { .. }) => error.to_string(),
+            done => return done,
+        };
+        self.revoke_in_one_frame(revoking, now).map_err(|error| match error {
+            StoreError::Engine(journal) => StoreError::Engine(format!(
+                "the database cannot be written ({problem}), and {} revocations at once do not go into the journal ({journal}): free space on the disk, or revoke fewer at once", revoking.len()
+            )),
+            error => error,
         })
+    }
+
+    fn revoke_in_one_frame(
+        &self,
+        revoking: &[Revoking],
+        now: Timestamp,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        // What was written directly may be there nevertheless, which the room says once it is known.
+        let (mut core, _) = self.core_with_room();
+        let before = core.edge.clone();
+        core.observe(now, crate::store::core::TimeSource::Clock);
+        core.begin();
+        let made = self.make_revocations(&mut core, revoking, now);
+        let written = match made {
+            Ok((entries, receipts)) => self
+                .write_frame(&mut core, entries, before)
+                .map(|()| receipts)
+                .map_err(StoreError::Engine),
+            Err(error) => {
+                core.edge = before;
+                Err(error)
+            }
+        };
+        core.end();
+        written
+    }
+
+    fn make_revocations(
+        &self,
+        core: &mut Core,
+        revoking: &[Revoking],
+        now: Timestamp,
+    ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
+        let mut fresh = HashMap::with_capacity(revoking.len());
+        let mut entries = Vec::with_capacity(revoking.len());
+        let mut receipts = Vec::with_capacity(revoking.len());
+        for revoking in revoking {
+            let (entry, receipt) = core.revoke(revoking, now, &self.revocations, &mut fresh)?;
+            entries.extend(entry);
+            receipts.push(receipt);
+        }
+        Ok((entries, receipts))
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Settling {
     /// The token, if the whole of it holds.
     pub(super) verified: Option<VerifiedCapability>,
     pub(super) source: TimeSource,
+    /// It allows a revocation, and may be written where only revocations may.
+    pub(super) allows_revocation: bool,
 }
 
 /// Where a revocation stands.
@@ -151,12 +153,15 @@ impl Core {
         }
     }
 
-    /// Takes over an entry that is in the journal already.
-    pub(super) fn replay(&mut self, entry: Entry) -> Result<(), StoreError> {
+    /// Takes over an entry that is in the journal already: in the segment in use, or in the other one.
+    pub(super) fn replay(&mut self, entry: Entry, in_other: bool) -> Result<(), StoreError> {
         self.edge.push(LeafHash::of(&entry.json))?;
         self.written = self.edge.last();
         self.note(&entry.effects);
-        self.pending.push(entry);
+        match in_other {
+            true => Arc::make_mut(&mut self.folding).push(entry),
+            false => self.pending.push(entry),
+        }
         Ok(())
     }
 
@@ -180,7 +185,7 @@ impl Core {
         settling: Settling,
         engine: &Engine,
     ) -> Result<(Entry, Settlement), StoreError> {
-        let Settling { mut decision, once, verified, source } = settling;
+        let Settling { mut decision, once, verified, source, .. } = settling;
         let (time, sequence) = (decision.time, self.next());
         self.observe(time, source);
         let mut effects = Vec::new();

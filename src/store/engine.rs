@@ -38,12 +38,24 @@ enum Slot {
 }
 
 impl Engine {
-    /// Opens what is there.
+    /// Opens what is there. What cannot be repaired or marked as open because the disk takes nothing is
+    /// opened for reading, and tried again with the next write.
     pub(super) fn open(site: Arc<dyn Site>) -> Result<Engine, StoreError> {
         let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
-        let database = open(&*site, backend, Existing::Required)
-            .map_err(|error| StoreError::opening(site.path(), error))?;
-        Ok(Engine { site, slot: RwLock::new(Slot::Open(database)) })
+        let slot = match contained(|| Ok(open(&*site, backend, Existing::Required))) {
+            Ok(Ok(database)) => Slot::Open(database),
+            Ok(Err(error)) => {
+                let read_only = match error {
+                    DatabaseError::Storage(
+                        redb::StorageError::Io(_) | redb::StorageError::PreviousIo,
+                    ) => read_only(&*site),
+                    _ => None,
+                };
+                read_only.ok_or_else(|| StoreError::opening(site.path(), error))?
+            }
+            Err(error) => return Err(StoreError::damaged(site.path(), error)),
+        };
+        Ok(Engine { site, slot: RwLock::new(slot) })
     }
 
     /// Makes a new database.
@@ -162,11 +174,8 @@ impl Engine {
                 Ok(())
             }
             Err(error) => {
-                let overlay = self.site.database().and_then(Overlay::over).map(Backend::new);
-                if let Ok(backend) = overlay
-                    && let Ok(database) = open(&*self.site, backend, Existing::Required)
-                {
-                    *slot = Slot::ReadOnly(database);
+                if let Some(read_only) = read_only(&*self.site) {
+                    *slot = read_only;
                 }
                 Err(error)
             }
@@ -177,6 +186,12 @@ impl Engine {
     pub(super) fn close(&self) {
         *self.slot.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Slot::Shut;
     }
+}
+
+/// The database over an overlay, which needs nothing of the disk but reading.
+fn read_only(site: &dyn Site) -> Option<Slot> {
+    let backend = Backend::new(Overlay::over(site.database().ok()?).ok()?);
+    open(site, backend, Existing::Required).ok().map(Slot::ReadOnly)
 }
 
 /// Does what may panic: the engine does so on pages that went bad since it was opened.

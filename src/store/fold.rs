@@ -43,6 +43,20 @@ impl Inner {
         signed
     }
 
+    /// The same, until the journal holds nothing that the database does not have; its frames then begin anew.
+    pub(super) fn fold_all(&self) -> Result<Checkpoint, StoreError> {
+        // What is answered and unwritten, the segment in use and the other one.
+        const PARTS: usize = 3;
+        let mut checkpoint = self.fold()?;
+        for _ in 1..PARTS {
+            if self.core().unfolded().next().is_none() {
+                break;
+            }
+            checkpoint = self.fold()?;
+        }
+        Ok(checkpoint)
+    }
+
     fn note_database(&self, done: Result<(), StoreError>) -> Result<(), StoreError> {
         self.trouble().database = done.as_ref().err().map(ToString::to_string);
         done
@@ -59,8 +73,12 @@ impl Inner {
 
     /// Opens the database again. Whatever became of the last write, it must be where the journal goes on.
     fn reopen(&self) -> Result<(), StoreError> {
-        self.engine.open_again()?;
-        let state = self.engine.read(read_state)?;
+        // If it can only be read, that tells whether the last write is there.
+        let writable = self.engine.open_again();
+        let state = match self.engine.read(read_state) {
+            Ok(state) => state,
+            Err(error) => return writable.and(Err(error)),
+        };
         let mut core = self.core();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
         if core.doubtful.is_none() && state.records > core.edge.size() {
@@ -76,9 +94,9 @@ impl Inner {
             if settled.is_err() {
                 core.doubtful = Some(doubtful);
             }
-            return settled;
+            return writable.and(settled);
         }
-        Ok(())
+        writable
     }
 
     /// A write failed, and nobody was told that anything was done. If it is there nevertheless, it stays:

@@ -31,9 +31,10 @@ pub(super) const SEGMENT: u64 = 1024 * 1024;
 /// The most bytes in one frame. What is larger goes into the database in one transaction.
 pub(super) const MAX_FRAME: usize = 256 * 1024;
 
-/// At the end of a segment, room that only revocations may use: while the database cannot take anything
-/// over, decisions must not use up what stops an agent.
-pub(super) const RESERVE: u64 = 64 * 1024;
+/// At the end of a segment, room that only revocations may use, and the decisions that allowed them: while
+/// the database cannot take anything over, other decisions must not use up what stops an agent. A revocation
+/// takes 1 to 1.5 KiB, its decision as much or twice that: good for at least thirty of both.
+pub(super) const RESERVE: u64 = 128 * 1024;
 
 /// Frames begin at multiples of this, the unit that disks write whole.
 const SECTOR: u64 = 512;
@@ -63,6 +64,10 @@ pub(super) struct Journal {
 /// What a frame holds.
 #[derive(Debug)]
 pub(super) struct Frame {
+    /// The segment that it is in.
+    pub(super) segment: u64,
+    /// Where the next frame of the segment goes.
+    end: u64,
     pub(super) first: u64,
     pub(super) previous: LeafHash,
     pub(super) clock: Clock,
@@ -106,7 +111,7 @@ impl Journal {
         self.backend.close()
     }
 
-    /// Opens a journal, all of whose records the database will have before the next frame is written.
+    /// Opens a journal. Unless the database has all its records, [`Journal::resume`] says where it goes on.
     pub(super) fn open(backend: Backend, store: &[u8; 16]) -> Result<Journal, JournalError> {
         let len = backend.len()?;
         if len == 0 {
@@ -124,6 +129,19 @@ impl Journal {
             return Err(JournalError::Damaged("it belongs to another store"));
         }
         Ok(Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false })
+    }
+
+    /// Goes on after these frames, in order, all of which the database does not have yet.
+    pub(super) fn resume(&mut self, frames: &[Frame]) {
+        if let Some(last) = frames.last() {
+            (self.segment, self.at) = (last.segment, last.end);
+            self.other_in_use = frames.iter().any(|frame| frame.segment != last.segment);
+        }
+    }
+
+    /// Whether a frame is in the segment that is not written to.
+    pub(super) fn is_in_other_segment(&self, frame: &Frame) -> bool {
+        frame.segment != self.segment
     }
 
     /// Every whole frame, in the order of their records.
@@ -173,7 +191,9 @@ impl Journal {
         let mut bytes = vec![0; SEGMENT as usize];
         self.backend.read(SECTOR + segment * SEGMENT, &mut bytes)?;
         let starts = (0..SEGMENT as usize).step_by(SECTOR as usize);
-        Ok(starts.filter_map(|start| Frame::parse(&bytes[start..])).collect())
+        Ok(starts
+            .filter_map(|start| Frame::parse(&bytes[start..], segment, start as u64))
+            .collect())
     }
 
     /// Whether this many bytes fit into the segment.
@@ -282,14 +302,15 @@ impl Frame {
         Ok(frame)
     }
 
-    /// The frame that begins here, if a whole one does.
-    fn parse(bytes: &[u8]) -> Option<Frame> {
+    /// The frame that begins here, if a whole one does: in this segment, at this place of it.
+    fn parse(bytes: &[u8], segment: u64, start: u64) -> Option<Frame> {
         if !bytes.starts_with(&MAGIC) {
             return None;
         }
         let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
         let payload = usize::try_from(number(8)?).ok()?;
         let frame = bytes.get(..HEADER.checked_add(payload)?)?;
+        let end = start + padded(payload);
         if digest(frame) != frame[HEADER - 32..HEADER] {
             return None;
         }
@@ -311,7 +332,7 @@ impl Frame {
             let hashes = hashes.chunks_exact(32).map(|hash| hash.try_into().ok());
             entries.push(Entry { sequence, hashes: hashes.collect::<Option<_>>()?, json, effects });
         }
-        Some(Frame { first, previous, clock: head.clock, entries })
+        Some(Frame { segment, end, first, previous, clock: head.clock, entries })
     }
 
     /// What comes after this record, if the record is in it and has this hash.

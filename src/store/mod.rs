@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::audit::{
-    AuditRecord, Checkpoint, Decision, Done, Ledger, LedgerUnavailable, Once, Settlement,
+    AuditRecord, Checkpoint, Decision, Done, Ledger, LedgerUnavailable, Once, Settlement, Verdict,
 };
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
 use crate::store::collect::Trust;
@@ -233,7 +233,10 @@ impl Store {
         once: Option<Once>,
         verified: Option<&VerifiedCapability>,
     ) -> Settling {
-        Settling { decision, once, verified: verified.cloned(), source: self.times }
+        let allows_revocation =
+            decision.verdict == Verdict::Allow && decision.operation == crate::revoke::REVOKE;
+        let verified = verified.cloned();
+        Settling { decision, once, verified, source: self.times, allows_revocation }
     }
 
     fn inner(&self) -> &Arc<Inner> {

@@ -71,12 +71,14 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
         Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
     })?;
     let mut core = Core::new(journal, edge, &state);
+    core.journal.resume(&frames);
     core.seen = engine.read(read_seen)?;
     let mut heads = Heads::new(&engine, &checkpoint, &state)?;
     for frame in frames {
         core.clock = core.clock.later(frame.clock);
+        let in_other = core.journal.is_in_other_segment(&frame);
         for entry in frame.entries {
-            core.replay(entry)?;
+            core.replay(entry, in_other)?;
             heads.reached(core.edge.size(), core.edge.root()?);
         }
     }
@@ -87,8 +89,21 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     revocations.add_all(in_force(core.unfolded()));
     revocations.forget([], state.forgotten_until);
     let inner = Inner::new(engine, core, revocations, signer);
-    inner.fold()?;
+    take_over(&inner)?;
     Ok(inner)
+}
+
+/// Has the database take over what the journal holds. Where it cannot be written, as on a full disk, the
+/// store is opened all the same: everything is known, and what stops an agent has its room in the journal.
+fn take_over(inner: &Inner) -> Result<(), StoreError> {
+    match inner.fold_all() {
+        Err(StoreError::Engine(_) | StoreError::File { .. })
+            if inner.engine.site().is_written() =>
+        {
+            Ok(())
+        }
+        folded => folded.map(drop),
+    }
 }
 
 /// The head that was signed, and whether it was met on the way.

@@ -32,6 +32,7 @@ pub mod revocation;
 pub mod store;
 mod block;
 mod datalog;
+mod process;
 mod signing;
 
 // What puts policies to the proof, with all of the above.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
+use crate::process::Process;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{
     Knowledge, Revocation, RevocationEntry, RevocationList, RevocationSource,
@@ -26,6 +27,8 @@ struct Shared {
     /// In seconds; 0 until a verifier says.
     longest_life: AtomicU64,
     longest_call: AtomicU64,
+    /// The process whose store keeps it: a fork of that does not hear what is revoked. `None` for a copy.
+    kept_by: Option<Process>,
 }
 
 /// A revocation in force, as far as decisions need it.
@@ -92,14 +95,18 @@ enum Source {
 impl Revocations {
     /// A set that a store keeps.
     pub(crate) fn of_store() -> Revocations {
+        Revocations::kept_by(Some(Process::here()))
+    }
+
+    fn kept_by(kept_by: Option<Process>) -> Revocations {
         let set = RwLock::new(RevocationSet::default());
         let (longest_life, longest_call) = (AtomicU64::new(0), AtomicU64::new(0));
-        Revocations(Arc::new(Shared { set, longest_life, longest_call }))
+        Revocations(Arc::new(Shared { set, longest_life, longest_call, kept_by }))
     }
 
     /// A set that knows what a list knows: a copy of another server's, say.
     pub fn copied(list: &RevocationList) -> Revocations {
-        let revocations = Revocations::of_store();
+        let revocations = Revocations::kept_by(None);
         let mut set = revocations.write();
         set.knowledge = Source::CopiedAt(list.as_of);
         set.learn(list);
@@ -192,6 +199,12 @@ impl RevocationSource for Revocations {
         chain: &Chain,
         root: &PublicKey,
     ) -> Result<Option<Revoked>, RevocationsUnavailable> {
+        if let Some(process) = self.0.kept_by.filter(|process| process.is_elsewhere()) {
+            return Err(RevocationsUnavailable(format!(
+                "process {} has opened its store, and this process is a fork of it, which does not hear what is revoked; open the store after the fork",
+                process.number()
+            )));
+        }
         let set = self.read();
         match set.knowledge {
             Source::Closed => Err(RevocationsUnavailable("its store was closed".to_owned())),
@@ -200,6 +213,10 @@ impl RevocationSource for Revocations {
     }
 
     fn knowledge(&self) -> Knowledge {
+        // In a fork, a thread that is not there may hold the lock; nothing is answered there anyway.
+        if self.0.kept_by.is_some() {
+            return Knowledge::Live;
+        }
         match self.read().knowledge {
             Source::Store | Source::Closed => Knowledge::Live,
             Source::CopiedAt(moment) => Knowledge::AsOf(moment),

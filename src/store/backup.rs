@@ -21,6 +21,7 @@ pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, Stor
     let checkpoint = reader.current_checkpoint()?;
     let failed = |error| StoreError::file(Some(to), error);
     let files = Files::at(to);
+    let _alone = files.make_alone()?;
     if let Some(existing) = files.existing().first() {
         let there = std::io::ErrorKind::AlreadyExists.into();
         return Err(StoreError::file(Some(existing), there));

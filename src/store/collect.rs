@@ -49,6 +49,7 @@ struct Due {
 
 impl Inner {
     pub(super) fn collect(&self, now: Timestamp, trust: Trust) -> Result<Collected, StoreError> {
+        self.engine.here()?;
         let longest = {
             let mut core = self.core();
             core.observe(now, TimeSource::Clock);

@@ -96,6 +96,8 @@ struct Waiters {
     /// Whether it is the thread's turn.
     summoned: bool,
     stopped: bool,
+    /// Nothing more is taken.
+    closed: bool,
 }
 
 impl std::fmt::Debug for Queue {
@@ -141,6 +143,19 @@ impl Queue {
         }
     }
 
+    /// Refuses what waits and whatever comes, and ends the thread.
+    pub(super) fn close(&self) {
+        let refused: Vec<Waiting> = {
+            let mut waiters = self.waiters();
+            (waiters.stopped, waiters.closed) = (true, true);
+            waiters.waiting.drain(..).collect()
+        };
+        self.bell.notify_one();
+        for waiting in refused {
+            waiting.reply.answer(Err(StoreError::Stopped));
+        }
+    }
+
     /// Ends the thread, once it has written what was handed over.
     pub(super) fn stop(&self) {
         self.waiters().stopped = true;
@@ -160,10 +175,14 @@ impl Drop for Leading<'_> {
 impl Inner {
     /// Hands over a job and waits until it is on disk.
     pub(super) fn submit(&self, job: Job) -> Result<Answer, StoreError> {
+        self.engine.here()?;
         // An answer and a call to lead, at most.
         let (word, heard) = mpsc::sync_channel(2);
         let leads = {
             let mut waiters = self.queue.waiters();
+            if waiters.closed {
+                return Err(StoreError::Stopped);
+            }
             waiters.waiting.push_back(Waiting { job, reply: Reply::Waits(word) });
             !std::mem::replace(&mut waiters.led, true)
         };
@@ -185,7 +204,14 @@ impl Inner {
         job: Job,
         done: impl FnOnce(Result<Answer, StoreError>) + Send + 'static,
     ) {
+        if let Err(error) = self.engine.here() {
+            return done(Err(error));
+        }
         let mut waiters = self.queue.waiters();
+        if waiters.closed {
+            drop(waiters);
+            return done(Err(StoreError::Stopped));
+        }
         waiters.waiting.push_back(Waiting { job, reply: Reply::Told(Box::new(done)) });
         if !std::mem::replace(&mut waiters.led, true) {
             self.queue.summon(&mut waiters);
@@ -308,6 +334,9 @@ impl Inner {
         }
         let frame = Frame::encode(core.written, core.clock, &all);
         let appended = frame.map_err(|error| error.to_string()).and_then(|frame| {
+            if core.closed {
+                return Err("the store is closed".to_owned());
+            }
             if core.doubtful.is_some() {
                 return Err("it is not known what the database has".to_owned());
             }

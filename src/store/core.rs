@@ -48,6 +48,8 @@ pub(super) struct Core {
     pub(super) doubtful: Option<Vec<Entry>>,
     /// About how many bytes those take in a frame.
     pub(super) unwritten_bytes: usize,
+    /// The store was closed: nothing more is recorded.
+    pub(super) closed: bool,
     /// In the journal's segment in use.
     pub(super) pending: Vec<Entry>,
     /// In the journal's other segment, on the way into the database.
@@ -128,6 +130,7 @@ impl Core {
             doubtful: None,
             interrupted: None,
             unwritten_bytes: 0,
+            closed: false,
             pending: Vec::new(),
             folding: Arc::default(),
             recent: HashMap::default(),

@@ -12,6 +12,7 @@ use redb::{
 };
 
 use crate::chain::RevocationId;
+use crate::process::Process;
 use crate::store::StoreError;
 use crate::store::overlay::Overlay;
 use crate::store::schema::ACCEPTED;
@@ -25,6 +26,7 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub(super) struct Engine {
     site: Arc<dyn Site>,
     slot: RwLock<Slot>,
+    opened_by: Process,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Engine {
             }
             Err(error) => return Err(StoreError::damaged(site.path(), error)),
         };
-        Ok(Engine { site, slot: RwLock::new(slot) })
+        Ok(Engine { site, slot: RwLock::new(slot), opened_by: Process::here() })
     }
 
     /// Makes a new database.
@@ -63,7 +65,13 @@ impl Engine {
         let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
         let database = open(&*site, backend, Existing::None)
             .map_err(|error| StoreError::opening(site.path(), error))?;
-        Ok(Engine { site, slot: RwLock::new(Slot::Open(database)) })
+        let slot = RwLock::new(Slot::Open(database));
+        Ok(Engine { site, slot, opened_by: Process::here() })
+    }
+
+    /// Refuses in a fork of the process that opened it.
+    pub(super) fn here(&self) -> Result<(), StoreError> {
+        StoreError::unless_here(self.opened_by)
     }
 
     pub(super) fn site(&self) -> &dyn Site {
@@ -75,6 +83,7 @@ impl Engine {
         &self,
         read: impl Fn(&ReadTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.here()?;
         let answer = contained(|| self.read_once(&read));
         match &answer {
             Err(StoreError::Engine(_)) => {
@@ -192,6 +201,16 @@ impl Engine {
 fn read_only(site: &dyn Site) -> Option<Slot> {
     let backend = Backend::new(Overlay::over(site.database().ok()?).ok()?);
     open(site, backend, Existing::Required).ok().map(Slot::ReadOnly)
+}
+
+impl Drop for Engine {
+    /// In a fork, nothing is closed: the database would be written, and its locks are the other process's.
+    fn drop(&mut self) {
+        if self.opened_by.is_elsewhere() {
+            let slot = self.slot.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+            std::mem::forget(std::mem::replace(slot, Slot::Shut));
+        }
+    }
 }
 
 /// Does what may panic: the engine does so on pages that went bad since it was opened.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use redb::DatabaseError;
 
 use crate::names::NameError;
+use crate::process::Process;
 use crate::store::clock::ClockDoubt;
 
 /// A store that cannot be opened, read or written.
@@ -98,15 +99,35 @@ pub enum StoreError {
     /// Nothing is revoked that was not before.
     #[error("not revoked: {0}")]
     NotRevoked(String),
-    /// The store has stopped. Nothing was written.
-    #[error("nothing was written: the store has stopped")]
+    /// The store was closed. Nothing was written.
+    #[error("nothing was written: the store is closed")]
     Stopped,
+    /// The store was opened by another process, of which this one is a fork. Nothing was written.
+    #[error(
+        "nothing was written: process {opened_by} has opened the store, and this process is a fork of it; open the store after the fork, in the process that uses it"
+    )]
+    Forked {
+        /// The number of the process that opened it.
+        opened_by: u32,
+    },
     /// A restoration that would lose what was revoked, and was not told that it may.
     #[error("{0}")]
     Restoring(String),
 }
 
 impl StoreError {
+    /// Refuses in a process that is a fork of the one that opened the store.
+    pub(super) fn unless_here(opened_by: Process) -> Result<(), StoreError> {
+        match opened_by.is_elsewhere() {
+            true => Err(StoreError::Forked { opened_by: opened_by.number() }),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn in_use(path: &Path) -> StoreError {
+        StoreError::InUse { path: path.to_owned() }
+    }
+
     pub(super) fn file(path: Option<&Path>, source: io::Error) -> StoreError {
         StoreError::File { path: shown(path), source }
     }
@@ -141,7 +162,8 @@ impl StoreError {
     pub(super) fn not_revoked(self) -> StoreError {
         match self {
             StoreError::Engine(problem) => StoreError::NotRevoked(problem),
-            StoreError::Stopped => StoreError::NotRevoked("the store has stopped".to_owned()),
+            StoreError::Stopped => StoreError::NotRevoked("the store is closed".to_owned()),
+            error @ StoreError::Forked { .. } => StoreError::NotRevoked(error.to_string()),
             error => error,
         }
     }

@@ -31,6 +31,7 @@ impl Inner {
     /// Brings the database up to date and signs the head of the log. After a failure the database is
     /// opened anew and everything is tried again.
     pub(super) fn fold(&self) -> Result<Checkpoint, StoreError> {
+        self.engine.here()?;
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.settle_trouble()?;
         let folded = self.fold_entries();

@@ -103,6 +103,7 @@ impl Inner {
         settling: Settling,
         at_most: usize,
     ) -> Result<Settlement, StoreError> {
+        self.engine.here()?;
         let (mut core, short_of_room) = self.core_with_room();
         if let Some(problem) = short_of_room {
             return Err(StoreError::Engine(problem));
@@ -119,6 +120,9 @@ impl Inner {
         mut core: MutexGuard<'_, Core>,
         settling: Settling,
     ) -> Result<Settlement, StoreError> {
+        if core.closed {
+            return Err(StoreError::Stopped);
+        }
         core.begin();
         let settled = core.settle(settling, &self.engine);
         core.end();
@@ -139,6 +143,9 @@ impl Inner {
         settling: Box<Settling>,
         at_most: usize,
     ) -> Result<Result<Settlement, StoreError>, Box<Settling>> {
+        if let Err(error) = self.engine.here() {
+            return Ok(Err(error));
+        }
         let Ok(mut core) = self.core.try_lock() else { return Err(settling) };
         core.recover_from_panic();
         if core.doubtful.is_some()
@@ -224,7 +231,7 @@ impl Inner {
         }
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
@@ -235,14 +242,24 @@ impl Inner {
         self.rung.notify_all();
     }
 
-    /// Writes everything there is to write, and closes the files.
-    pub(super) fn shut(&self) {
-        // What cannot be folded stays in the journal, for the next opening.
-        let _ = self.fold();
+    /// Writes everything there is to write, and closes the files. What cannot be folded stays in the journal,
+    /// for the next opening; the system takes a lock with the process at the latest.
+    pub(super) fn shut(&self) -> Result<(), StoreError> {
+        let folded = self.fold_all();
+        let written = {
+            let mut core = self.core();
+            let before = core.edge.clone();
+            // What was answered since, and before it was written.
+            let written = self.write_frame(&mut core, Vec::new(), before);
+            core.closed = true;
+            written
+        };
         self.revocations.close();
         self.engine.close();
-        // The system takes a lock with the process at the latest.
-        let _ = self.core().journal.close();
+        let closed = self.core().journal.close();
+        written.map_err(StoreError::Engine)?;
+        folded?;
+        closed.map_err(|error| StoreError::file(self.engine.site().path(), error))
     }
 
     /// Records a decision durably.

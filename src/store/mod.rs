@@ -93,7 +93,19 @@ impl Store {
     pub fn open(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
         std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
-        Store::start(opening::open(Arc::new(Files::at(path)))?)
+        let opened = match opening::open(Arc::new(Files::at(path))) {
+            // It may be one that another process is just making.
+            Err(
+                StoreError::Incomplete { .. }
+                | StoreError::Foreign { .. }
+                | StoreError::Damaged { .. },
+            ) => {
+                drop(Files::at(path).make_alone()?);
+                opening::open(Arc::new(Files::at(path)))
+            }
+            opened => opened,
+        };
+        Store::start(opened?)
     }
 
     /// Makes a new store, readable by its owner only: the file, and beside it `….journal` and
@@ -101,11 +113,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if one of the files exists already.
+    /// [`StoreError::File`] if one of the files exists already; [`StoreError::InUse`] if they are a store
+    /// that is open. Of several that make the same at the same moment, one does.
     pub fn create(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
         let files = Files::at(path);
+        let _alone = files.make_alone()?;
         if let Some(existing) = files.existing().first() {
+            if files.has_writer().unwrap_or(false) {
+                return Err(StoreError::in_use(path));
+            }
             let there = std::io::ErrorKind::AlreadyExists.into();
             return Err(StoreError::file(Some(existing), there));
         }
@@ -218,8 +235,35 @@ impl Store {
     /// [`StoreError::Engine`] with what does not work. It is tried again every second; meanwhile what
     /// can be recorded is, and everything else is refused.
     pub fn ready(&self) -> Result<(), StoreError> {
+        self.inner().engine.here()?;
+        if self.inner().is_stopped() {
+            return Err(StoreError::Stopped);
+        }
         let trouble = self.inner().trouble();
         trouble.any().map_or(Ok(()), |problem| Err(StoreError::Engine(problem.clone())))
+    }
+
+    /// Closes the store for all its clones: ends its threads, has the database take over what the journal
+    /// holds, signs the head of the log and releases the lock, so that another process can open it. It waits
+    /// for the disk. What waits for its turn to be written is refused, and whatever is asked of the store
+    /// from then on, as unavailable. To close a store that is closed does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] with what could not be written; the store is closed all the same. What was
+    /// acknowledged is on disk, in the journal, and taken over when the store is opened the next time; but
+    /// for decisions that were answered before they were written ([`Store::losing_at_most`]), if the
+    /// journal could not be written.
+    ///
+    /// ```
+    /// # let store = hardtack::Store::in_memory()?;
+    /// let clone = store.clone();
+    /// store.close()?;
+    /// assert!(clone.checkpoint().is_err());
+    /// # Ok::<(), hardtack::StoreError>(())
+    /// ```
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.shared.close()
     }
 
     /// Where it is kept; `None` in memory.
@@ -322,19 +366,47 @@ impl fmt::Debug for Store {
     }
 }
 
+impl Shared {
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.engine.here()?;
+        // Whoever comes second waits until it is closed.
+        let mut threads = self.threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if threads.is_empty() {
+            return Ok(());
+        }
+        self.inner.queue.close();
+        self.inner.stop();
+        join(&mut threads);
+        self.inner.shut()
+    }
+}
+
 impl Drop for Shared {
     /// Waits until what was handed over is written, the head of the log signed and the files closed.
     fn drop(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.inner.engine.here().is_err() {
+            // In a fork there are no threads to end, and locks may be held by them for ever.
+            std::mem::forget(std::mem::take(threads));
+            return;
+        }
+        if threads.is_empty() {
+            return;
+        }
         self.inner.stop();
         self.inner.queue.stop();
-        let threads = self.threads.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for thread in threads.drain(..) {
-            // A thread's own failure was answered to whoever waited for it; the last handle may be dropped on
-            // one of them, by whoever was told.
-            if thread.thread().id() != std::thread::current().id() {
-                let _ = thread.join();
-            }
+        join(threads);
+        // What does not work is tried again by the next opening.
+        let _ = self.inner.shut();
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        // A thread's own failure was answered to whoever waited for it; the last handle may be dropped on
+        // one of them, by whoever was told.
+        if thread.thread().id() != std::thread::current().id() {
+            let _ = thread.join();
         }
-        self.inner.shut();
     }
 }

@@ -10,6 +10,7 @@ use tlog_tiles::prove_record;
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
 };
+use crate::process::Process;
 use crate::revocation::{InForce, RevocationEntry, RevocationList};
 use crate::store::StoreError;
 use crate::store::engine::builder;
@@ -38,7 +39,31 @@ enum Source {
     /// An open store, or a copy of one in memory.
     Open(Arc<Inner>),
     /// A store that another process has open: what its database has, up to a second old.
-    Followed { database: Arc<ReadOnlyDatabase>, files: Arc<Files> },
+    Followed { database: Arc<Following>, files: Arc<Files> },
+}
+
+/// A database that another process writes to.
+struct Following {
+    /// `None` only while it is dropped.
+    database: Option<ReadOnlyDatabase>,
+    opened_by: Process,
+}
+
+impl Following {
+    fn read(&self) -> Result<ReadTransaction, StoreError> {
+        StoreError::unless_here(self.opened_by)?;
+        let database = self.database.as_ref().ok_or(StoreError::Stopped)?;
+        Ok(database.begin_read()?)
+    }
+}
+
+impl Drop for Following {
+    /// In a fork, the locks are the other process's.
+    fn drop(&mut self) {
+        if self.opened_by.is_elsewhere() {
+            std::mem::forget(self.database.take());
+        }
+    }
 }
 
 impl std::fmt::Debug for StoreReader {
@@ -119,6 +144,7 @@ impl StoreReader {
         }
         let database = builder(&files).open_read_only(path);
         let database = database.map_err(|error| StoreError::opening(Some(path), error))?;
+        let database = Following { database: Some(database), opened_by: Process::here() };
         let reader =
             StoreReader(Source::Followed { database: Arc::new(database), files: Arc::new(files) });
         reader.read(|reading| identity(reading, path).map(drop))?;
@@ -218,6 +244,9 @@ impl StoreReader {
 
     /// What the journal has and the database may not have yet, in order.
     fn newer(&self, reach: Reach) -> Result<Vec<Entry>, StoreError> {
+        if let Source::Open(inner) = &self.0 {
+            inner.engine.here()?;
+        }
         match (&self.0, reach) {
             (Source::Open(inner), Reach::Answered) => {
                 Ok(inner.core().unfolded().cloned().collect())
@@ -372,7 +401,7 @@ impl StoreReader {
     ) -> Result<T, StoreError> {
         match &self.0 {
             Source::Open(inner) => inner.engine.read(read),
-            Source::Followed { database, .. } => read(&database.begin_read()?),
+            Source::Followed { database, .. } => read(&database.read()?),
         }
     }
 }

@@ -80,6 +80,7 @@ pub fn restore(
     let (from, to) = (from.as_ref(), to.as_ref());
     let source = Source::open(from)?;
     let files = Files::at(to);
+    let _alone = files.make_alone()?;
     // Of the lost store, its checkpoint and its journal may be there, and are evidence.
     if let Some(existing) = files.existing().iter().find(|part| **part == to) {
         let there = std::io::ErrorKind::AlreadyExists.into();
@@ -458,13 +459,14 @@ fn build(
         drop((by_id, by_expiry));
         keep_state(writing, &mut state)
     })?;
-    engine.close();
     let journal = site.journal().and_then(|journal| Journal::make(&journal, id));
     journal.map_err(|error| StoreError::file(site.path(), error))?;
     let root = log.edge.root()?;
     let head = crate::audit::TreeHead { size: log.edge.size(), root, epoch };
     let checkpoint = signer.sign(head)?;
     let kept = site.keep_checkpoint(checkpoint.text());
+    // Until everything is there, nobody else may open it.
+    engine.close();
     kept.map_err(|error| StoreError::file(site.path(), error))
 }
 

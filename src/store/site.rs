@@ -4,16 +4,24 @@
 //! same engine over bytes.
 
 use std::fmt::Debug;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, ConcurrencyMode, StorageBackend};
 
+use crate::process::Process;
+use crate::store::StoreError;
 use crate::store::overlay::Overlay;
+
+/// How often it is tried to be the only one that makes a store in a folder, and how long it is waited in
+/// between: some seconds. To make one takes some milliseconds, to restore a large one seconds.
+const MAKING_TRIES: usize = 500;
+const MAKING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Whoever lays out a store.
 pub(super) trait Site: Debug + Send + Sync {
@@ -43,43 +51,60 @@ pub(super) trait Site: Debug + Send + Sync {
     }
 }
 
-/// Any bytes that redb and the journal write to.
+/// Any bytes that redb and the journal write to. In a fork of the process that opened them they are neither
+/// read nor written, and their locks, which are the other process's, are left alone.
 #[derive(Debug, Clone)]
-pub(super) struct Backend(Arc<dyn StorageBackend>);
+pub(super) struct Backend {
+    bytes: Arc<dyn StorageBackend>,
+    opened_by: Process,
+}
 
 impl Backend {
     pub(super) fn new(backend: impl StorageBackend) -> Backend {
-        Backend(Arc::new(backend))
+        Backend::of(Arc::new(backend))
+    }
+
+    fn of(bytes: Arc<dyn StorageBackend>) -> Backend {
+        Backend { bytes, opened_by: Process::here() }
+    }
+
+    fn here(&self) -> io::Result<&dyn StorageBackend> {
+        let refused = StoreError::unless_here(self.opened_by);
+        refused.map(|()| &*self.bytes).map_err(io::Error::other)
+    }
+
+    fn to_lock(&self) -> Result<&dyn StorageBackend, BackendError> {
+        self.here().map_err(BackendError::Io)
     }
 }
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.here()?.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.here()?.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.here()?.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.here()?.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.here()?.write(offset, data)
     }
 
     fn close(&self) -> io::Result<()> {
-        self.0.close()
+        self.here().map_or(Ok(()), |bytes| bytes.close())
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_range(start, end)
+        self.to_lock()?.try_lock_range(start, end)
     }
 
     fn try_lock_shared_range(
@@ -87,23 +112,23 @@ impl StorageBackend for Backend {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.0.try_lock_shared_range(start, end)
+        self.to_lock()?.try_lock_shared_range(start, end)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_range(start, end)
+        self.to_lock()?.lock_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock_shared_range(start, end)
+        self.to_lock()?.lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock_range(start, end)
+        self.to_lock()?.unlock_range(start, end)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.query_lock_range(start, end)
+        self.to_lock()?.query_lock_range(start, end)
     }
 }
 
@@ -154,10 +179,32 @@ impl Files {
         }
     }
 
-    /// Makes the database and the journal, both empty and readable by their owner only.
+    /// Waits until nobody else makes a store in the folder, and keeps others from it until what is returned
+    /// is dropped. Where folders cannot be locked, `None`: then no file is made twice, but whoever comes
+    /// second may find half a store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another takes too long.
+    pub(super) fn make_alone(&self) -> Result<Option<File>, StoreError> {
+        let Ok(folder) = File::open(folder_of(&self.database)) else { return Ok(None) };
+        for _ in 0..MAKING_TRIES {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Some(folder)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(MAKING_PAUSE),
+                Err(TryLockError::Error(_)) => return Ok(None),
+            }
+        }
+        Err(StoreError::in_use(&self.database))
+    }
+
+    /// Makes the database and the journal, both empty and readable by their owner only; or neither.
     pub(super) fn make(&self) -> io::Result<()> {
         make(&self.database)?;
-        make(&self.journal)
+        make(&self.journal).inspect_err(|_| {
+            // What cannot be removed is named by the next attempt.
+            let _ = std::fs::remove_file(&self.database);
+        })
     }
 
     /// Makes the database alone, for a backup.
@@ -240,11 +287,15 @@ fn make(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 /// A new name is on disk when its folder is.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(not(unix))]
@@ -345,11 +396,11 @@ pub(super) struct Memory {
 
 impl Site for Memory {
     fn database(&self) -> io::Result<Backend> {
-        Ok(Backend(self.database.clone()))
+        Ok(Backend::of(self.database.clone()))
     }
 
     fn journal(&self) -> io::Result<Backend> {
-        Ok(Backend(self.journal.clone()))
+        Ok(Backend::of(self.journal.clone()))
     }
 
     fn checkpoint(&self) -> io::Result<Option<String>> {

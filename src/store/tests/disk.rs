@@ -34,6 +34,8 @@ pub(super) enum Fault {
     PowerGoesAt(u64),
     /// Nothing can be written.
     Full,
+    /// Nothing can be written but what has its room: the journal.
+    FullButForJournal,
     /// Whoever writes panics, as the engine does on pages that it cannot make sense of.
     Panics,
 }
@@ -174,11 +176,14 @@ impl Part {
                 return Err(io::Error::other("the power is gone"));
             }
             Fault::Full => return Err(io::ErrorKind::StorageFull.into()),
+            Fault::FullButForJournal if !self.journal => {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             Fault::Panics => {
                 drop(content);
                 panic!("the engine cannot make sense of a page");
             }
-            Fault::None | Fault::PowerGoesAt(_) => {}
+            Fault::None | Fault::PowerGoesAt(_) | Fault::FullButForJournal => {}
         }
         act(if self.journal { &mut content.journal } else { &mut content.database });
         Ok(())
@@ -244,7 +249,9 @@ impl Site for Disk {
             Fault::PowerGoesAt(operation) if content.done >= operation => {
                 return Err(io::Error::other("the power is gone"));
             }
-            Fault::Full => return Err(io::ErrorKind::StorageFull.into()),
+            Fault::Full | Fault::FullButForJournal => {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             Fault::Panics => {
                 drop(content);
                 panic!("the engine cannot make sense of a page");

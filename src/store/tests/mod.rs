@@ -1,11 +1,14 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
+mod closing;
 mod corruption;
 mod crash;
 mod disk;
+mod full;
 mod model;
 mod opening;
 mod outage;
+mod racing;
 mod tampering;
 
 use crate::audit::{Decision, Ledger, Once, Settlement, Verdict};

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
 use crate::command::reloading::{Part, Reloading, load_checked};
-use crate::command::{open_or_create, serving};
+use crate::command::{close, open_or_create, serving};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::terminal::{Done, now, say, warn, with_causes};
 
@@ -219,6 +219,7 @@ impl Plan {
         serve(listener, gateway.router(), stop, grace, drain).await?;
         collecting.abort();
         reloading.inspect(JoinHandle::abort);
+        close(&store);
         say("the gateway has stopped")?;
         Ok(ExitCode::SUCCESS)
     }

@@ -57,9 +57,29 @@ fn look_into(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
 
 /// Opens a store, or makes it and says so.
 fn open_or_create(path: &Path) -> Result<Store, StoreError> {
-    if path.exists() {
-        return patiently(|| Store::open(path));
+    patiently(|| {
+        if !path.exists() {
+            match create(path) {
+                // Somebody else was quicker.
+                Err(StoreError::File { source, .. })
+                    if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => return made,
+            }
+        }
+        Store::open(path)
+    })
+}
+
+/// Closes a store, and warns of what could not be written: what was acknowledged is in its journal.
+fn close(store: &Store) {
+    if let Err(error) = store.close() {
+        warn(&format!(
+            "the store is not brought up to date ({error}); what was recorded is in its journal, and taken over when the store is opened the next time"
+        ));
     }
+}
+
+fn create(path: &Path) -> Result<Store, StoreError> {
     let left = [".journal", ".checkpoint"].map(|end| format!("{}{end}", path.display()));
     if let Some(left) = left.iter().find(|left| Path::new(left).exists()) {
         return Err(StoreError::Engine(format!(

@@ -11,7 +11,7 @@ use hardtack::{
 };
 
 use crate::args::{EXIT_DENIED, Revoke, Revoked};
-use crate::command::{lineage, look_into, open_or_create, serving};
+use crate::command::{close, lineage, look_into, open_or_create, serving};
 use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{Done, complain, now, say, say_lines, warn};
 
@@ -49,7 +49,9 @@ pub(crate) fn run(arguments: &Revoke) -> Done {
         }
         error => Box::<dyn Error>::from(error),
     })?;
-    let receipts = store.revoke_all(revoking, now())?;
+    let receipts = store.revoke_all(revoking, now());
+    close(&store);
+    let receipts = receipts?;
     match (revocations.as_slice(), receipts.as_slice()) {
         ([revocation], [receipt]) => return tell(revocation, receipt),
         _ => {

@@ -5,47 +5,17 @@
 
 #![cfg(target_os = "linux")]
 
+mod small_disk;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use hardtack::store::Receipt;
 use hardtack::{Revocation, Revoking, Store, StoreError, StoreReader, Timestamp};
+use small_disk::{fill, on_a_small_disk};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
-
-/// Set in the process that has a file system of its own: where.
-const MOUNTED: &str = "HARDTACK_MOUNTED";
-
-/// Runs the test of this name again on a small file system of its own.
-fn on_a_small_disk(test: &str) -> Option<PathBuf> {
-    if let Ok(folder) = std::env::var(MOUNTED) {
-        return Some(folder.into());
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=8m tmpfs "$1" && exec "$2" --exact "$3" --nocapture"#;
-    let unshare = |more: &[&str]| {
-        Command::new("unshare")
-            .args(["--mount", "--user", "--map-root-user", "--"])
-            .args(more)
-            .env(MOUNTED, folder.path())
-            .output()
-    };
-    let allowed = unshare(&["true"]).is_ok_and(|output| output.status.success());
-    if !allowed {
-        assert!(std::env::var("HARDTACK_DEMAND_MOUNT").is_err(), "mounting is not allowed here");
-        println!("not tried: mounting is not allowed here");
-        return None;
-    }
-    let this = std::env::current_exe().unwrap();
-    let (at, this) = (folder.path().to_str().unwrap(), this.to_str().unwrap());
-    let output = unshare(&["sh", "-c", script, "sh", at, this, test]).unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("1 passed"), "{said}");
-    None
-}
 
 fn revoking(number: u64) -> Revoking {
     let agent = format!("agent.{number}");
@@ -95,14 +65,6 @@ fn a_full_disk_revokes_or_says_not_revoked_and_recovers_by_itself() {
     assert!(revoked.iter().all(|number| is_in_force(&store, *number)));
     assert!(is_in_force(&store, 1_000_000));
     store.reader().verify().unwrap();
-}
-
-fn fill(path: &Path) {
-    use std::io::Write;
-    let mut filler = fs::File::create(path).unwrap();
-    for size in [65_536, 4096, 512] {
-        while filler.write_all(&vec![0; size]).is_ok() {}
-    }
 }
 
 #[test]

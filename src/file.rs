@@ -74,16 +74,21 @@ pub fn read_text_beneath(
     inner: impl AsRef<Path>,
     at_most: u64,
 ) -> io::Result<String> {
-    text(read_all(regular(beneath::open(folder.as_ref(), inner.as_ref())?)?, at_most)?)
+    text(read_all(regular(beneath::open(here(folder.as_ref()), inner.as_ref())?)?, at_most)?)
 }
 
 /// Whether no link between a folder and `path`, which is a folder in it, leads out of it. Says nothing of later
 /// moments.
 pub(crate) fn check_beneath(folder: &Path, path: &Path) -> io::Result<()> {
-    match path.canonicalize()?.starts_with(folder.canonicalize()?) {
+    match path.canonicalize()?.starts_with(here(folder).canonicalize()?) {
         true => Ok(()),
         false => Err(leads_out()),
     }
+}
+
+/// The folder of a file that is named without one.
+fn here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// What an open file holds, if that is at most `at_most` bytes.

@@ -265,3 +265,61 @@ fn a_root_has_the_name_that_it_was_given_last() {
     assert_eq!((keys.len(), keys.is_empty()), (2, false));
     assert!(RootKeys::default().named("nobody").is_empty());
 }
+
+#[cfg(unix)]
+#[test]
+fn whoever_else_can_read_or_write_a_key_file_by_whatever_bit_has_it_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    PrivateKey::generate().save_pem(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for bit in [0o040, 0o020, 0o010, 0o004, 0o002, 0o001] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600 | bit)).unwrap();
+        for load in [PrivateKey::load, PrivateKey::load_or_read_pipe] {
+            let refused = load(path.as_path()).unwrap_err();
+            assert!(matches!(refused, KeyError::Exposed { mode, .. } if mode == 0o600 | bit));
+            assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        }
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    PrivateKey::load(&path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_is_a_regular_one_of_a_key_files_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let key = PrivateKey::generate();
+    key.save(&path).unwrap();
+    let size = usize::try_from(MAX_KEY_FILE_BYTES).unwrap();
+    let padded = |size: usize| format!("{:<size$}", key.to_text().as_str());
+    fs::write(&path, padded(size)).unwrap();
+    assert_eq!(PrivateKey::load(&path).unwrap().public(), key.public());
+    fs::write(&path, padded(size + 1)).unwrap();
+    let kind = |path: &Path| match PrivateKey::load(path).unwrap_err() {
+        KeyError::File { source, path: named } => (named == path).then(|| source.kind()),
+        _ => None,
+    };
+    assert_eq!(kind(&path), Some(io::ErrorKind::FileTooLarge));
+    fs::write(&path, b"ed25519-private/\xff").unwrap();
+    assert!(matches!(PrivateKey::load(&path), Err(KeyError::PrivateText)));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(kind(&path), Some(io::ErrorKind::NotFound));
+    assert!(
+        std::process::Command::new("mkfifo")
+            .args(["-m", "600"])
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(kind(&path), Some(io::ErrorKind::InvalidInput));
+    let writer = std::thread::spawn({
+        let (path, text) = (path.clone(), key.to_text());
+        move || fs::write(path, text.as_bytes()).unwrap()
+    });
+    assert_eq!(PrivateKey::load_or_read_pipe(&path).unwrap().public(), key.public());
+    writer.join().unwrap();
+}

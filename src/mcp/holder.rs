@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::any;
 use futures_util::{StreamExt, stream};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::json;
 
@@ -150,12 +150,12 @@ impl Holder {
     }
 }
 
+/// A runtime's own idea of a credential is not for the server: it is none of the headers that pass, and the presentation
+/// stands in its place.
 async fn handle(
     State(state): State<Arc<(Relay, Arc<Inside>)>>,
-    mut request: Request<Body>,
+    request: Request<Body>,
 ) -> Response {
-    // A runtime's own idea of a credential is not for the server.
-    request.headers_mut().remove(header::AUTHORIZATION);
     let (relay, inside) = &*state;
     relay.handle(inside, request).await
 }
@@ -406,5 +406,25 @@ fn unpresentable(error: &HoldError, message: Option<&Message>) -> Response {
 impl fmt::Debug for Inside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inside").field("audience", &self.audience).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use crate::mcp::headers::forwarded;
+
+    use super::*;
+
+    #[test]
+    fn no_credential_of_the_runtimes_passes() {
+        let names = ["authorization", "proxy-authorization", "cookie", "x-api-key", "forwarded"];
+        let headers: HeaderMap = names
+            .map(|name| (http::HeaderName::from_static(name), HeaderValue::from_static("a")))
+            .into_iter()
+            .collect();
+        assert_eq!(headers.len(), 5);
+        assert!(forwarded(&headers).is_empty());
     }
 }

@@ -305,6 +305,43 @@ async fn where_calls_are_bound_what_is_signed_for_the_rest_is_good_for_no_call()
     assert!(stage.behind.called().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_calls_are_bound_nothing_is_signed_for_what_is_not_granted_or_not_read() {
+    let stage = Stage::set().await;
+    let (agent, _) = stage.researcher();
+    let (harmful, url) = Harmful::start(|_, _| json_answer("fine")).await;
+    let address = hold(&agent, &url, Binding::Call).await;
+    for (message, is_tool) in [
+        (call("delete_page"), true),
+        (call("sea rch"), true),
+        (
+            request(
+                "tools/call",
+                json!({"name": "search", "arguments": {"n": 9007199254740993_i64}}),
+            ),
+            true,
+        ),
+        (request("prompts/get", json!({"name": "brief"})), false),
+        (request("resources/read", json!({"uri": "https://a.b/../c"})), false),
+        (
+            request(
+                "subscriptions/listen",
+                json!({"notifications": {"resourceSubscriptions": ["https://a.b/", "https://a.b/c"]}}),
+            ),
+            false,
+        ),
+        (request("subscriptions/listen", json!({"notifications": {"everything": true}})), false),
+    ] {
+        let refused = post(address, &message).await;
+        assert_eq!(refused.status, 200, "{refused:?}");
+        assert_eq!(refused.is_refused_tool(), is_tool, "{message}: {refused:?}");
+        assert_eq!(refused.json()["id"], 7);
+        let words = ["denied: ", "not called: "];
+        assert!(words.iter().any(|word| refused.body.contains(word)), "{refused:?}");
+    }
+    assert!(harmful.bearers().is_empty());
+}
+
 #[test]
 fn a_presentation_for_named_calls_is_good_for_them_and_as_often_as_they_are_made() {
     tokio::runtime::Runtime::new().unwrap().block_on(async {

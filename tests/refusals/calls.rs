@@ -52,6 +52,23 @@ fn no_policy_allows_one_denies_or_a_check_fails() {
 }
 
 #[test]
+fn a_presentation_for_no_call_is_good_for_none_and_one_for_named_calls_for_no_other() {
+    let cast = Cast::new();
+    let presented = |calls: Vec<Call>| {
+        let presenting = Presenting::to(AUDIENCE).only(calls);
+        let presented = cast.researchers().present(presenting, &cast.researcher, NOW).unwrap();
+        presented.bearer().to_owned()
+    };
+    let policy = "allow if true;";
+    let other = search().argument("page", "7").unwrap();
+    assert_eq!(authorized(&presented(vec![]), policy, &search()), Err("check_failed"));
+    assert_eq!(authorized(&presented(vec![other.clone()]), policy, &search()), Err("check_failed"));
+    for call in [search(), other.clone()] {
+        assert_eq!(authorized(&presented(vec![search(), other.clone()]), policy, &call), Ok(()));
+    }
+}
+
+#[test]
 fn a_check_of_the_token_that_does_not_hold() {
     let forged = with_hop(r#"check if verifier("mail.mcp");"#);
     assert_eq!(authorized(&forged.bearer(), "allow if true;", &search()), Err("check_failed"));

@@ -236,6 +236,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::Refusal;
 
     #[test]
     fn a_challenge_cannot_be_broken_out_of() {
@@ -252,5 +253,101 @@ mod tests {
         let challenge =
             Refused::from(BearerError::Missing).challenge(&Realm::named("notion.mcp")).unwrap();
         assert_eq!(challenge, "Bearer realm=\"notion.mcp\"");
+    }
+
+    fn refused(denial: fn(Refusal) -> Denial, cause: &'static str) -> Refused {
+        let refusal = Refusal { cause, hop: None, message: "the operator's words".to_owned() };
+        Refused::of(&denial(refusal), "tools:call:pay")
+    }
+
+    #[test]
+    fn outsiders_hear_of_each_cause_what_helps_them_and_no_more() {
+        use Denial::{Forbidden, Unauthenticated, Undecided};
+        let operators = "the operator's words";
+        for (denial, cause, words) in [
+            (Unauthenticated as fn(Refusal) -> Denial, "expired", "has expired"),
+            (Unauthenticated, "revoked", "is revoked"),
+            (Unauthenticated, "revocations_forgotten", "too old to be judged"),
+            (Unauthenticated, "wrong_audience", "presented to another server"),
+            (Unauthenticated, "not_presented", "must present it first"),
+            (Unauthenticated, REPLAYED, "for one call, which was made"),
+            (Unauthenticated, "signature", "does not hold here"),
+            (Forbidden, "not_granted", "does not grant tools:call:pay"),
+            (Forbidden, "other_call", "bound to another call than this one of tools:call:pay"),
+            (Forbidden, "check_failed", "made conditions that this call of tools:call:pay"),
+            (Forbidden, "resource_scheme", operators),
+            (Forbidden, "inexact_call", operators),
+            (Forbidden, "revocation_by_stranger", operators),
+            (Forbidden, "denied_by_policy", "this call of tools:call:pay is not allowed here"),
+            (Undecided, "ledger", "cannot be said now"),
+        ] {
+            let said = refused(denial, cause).description;
+            assert!(said.contains(words), "{cause}: {said}");
+            assert_eq!(said.contains(operators), words == operators, "{cause}: {said}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_the_headers_of_its_status() {
+        let realm = Realm::named("notion.mcp");
+        let answer = |denial, cause| refused(denial, cause).response(&realm);
+        let header = |answer: &Response<Bytes>, name: HeaderName| {
+            answer.headers().get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
+        };
+        for (denial, status) in
+            [(Denial::Unauthenticated as fn(Refusal) -> Denial, 401), (Denial::Forbidden, 403)]
+        {
+            let answer = answer(denial, "not_granted");
+            assert_eq!(answer.status(), status);
+            assert!(header(&answer, header::WWW_AUTHENTICATE).is_some(), "{status}");
+            assert_eq!(header(&answer, header::RETRY_AFTER), None, "{status}");
+            assert_eq!(header(&answer, header::CACHE_CONTROL).as_deref(), Some("no-store"));
+        }
+        let undecided = answer(Denial::Undecided, "ledger");
+        assert_eq!(undecided.status(), 503);
+        assert_eq!(
+            header(&undecided, header::WWW_AUTHENTICATE),
+            None,
+            "a client would log in again"
+        );
+        assert_eq!(header(&undecided, header::RETRY_AFTER).as_deref(), Some(RETRY_AFTER));
+        assert_eq!(header(&undecided, header::CACHE_CONTROL).as_deref(), Some("no-store"));
+    }
+
+    #[test]
+    fn what_could_not_be_judged_names_no_right_that_could_be_granted() {
+        let scope = |cause| refused(Denial::Forbidden, cause).scope;
+        assert_eq!(scope("not_granted").as_deref(), Some("tools:call:pay"));
+        assert_eq!(scope("inexact_call"), None);
+    }
+
+    #[test]
+    fn each_status_has_its_grpc_code_and_a_message_that_needs_no_escapes() {
+        let realm = Realm::named("notion.mcp");
+        for (status, code) in
+            [(401, "16"), (403, "7"), (503, "14"), (408, "4"), (400, "3"), (413, "3")]
+        {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Refused::bad(status, "50% ü\n".to_owned()).grpc_response(&realm);
+            assert_eq!(answer.headers()["grpc-status"], code, "{status}");
+            assert_eq!(answer.headers()["grpc-message"], "50? ??", "{status}");
+            assert_eq!(answer.status(), 200);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_request_has_its_status() {
+        for (refused, status) in [
+            (Refused::from(BearerError::Missing), 401),
+            (BearerError::TooLong.into(), 431),
+            (BearerError::Repeated.into(), 400),
+            (BearerError::InQuery.into(), 400),
+            (BearerError::Malformed.into(), 400),
+            (Undescribed::TooLarge(1).into(), 413),
+            (Undescribed::Incomplete.into(), 408),
+            (Undescribed::Other("x".to_owned()).into(), 400),
+        ] {
+            assert_eq!(refused.status, status, "{refused:?}");
+        }
     }
 }

@@ -217,3 +217,26 @@ async fn a_tonic_service_is_guarded_and_its_clients_hear_grpc_codes() {
     assert_eq!(refused.code(), Code::PermissionDenied);
     serving.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_after_its_bearer_holds_and_up_to_its_bound() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let reading = Reading::up_to(1000, |request: &Parts, _: &Bytes| tool(request));
+    let layer = GuardLayer::new(cast.guard(&store), reading).clock(|| NOW);
+    let service: Router = Router::new().route("/{tool}", post(|| async {})).layer(layer);
+    let presented = cast.presented();
+    let send = |token: &str, body: Body| {
+        let request = Request::post("/search").header("authorization", format!("Bearer {token}"));
+        answer(&service, request.body(body).unwrap())
+    };
+    let bytes = |count: usize| Body::from("a".repeat(count));
+    assert_eq!(send(presented.bearer(), bytes(1000)).await.0, 200);
+    let (status, _, why) = send(presented.bearer(), bytes(1001)).await;
+    assert_eq!((status.as_u16(), why.contains("more than 1000 bytes")), (413, true), "{why}");
+    assert_eq!(send("stranger", bytes(1001)).await.0, 401, "the body of a stranger is read");
+    let broken = || {
+        let parts = [Ok(Bytes::from("a")), Err(std::io::Error::other("gone"))];
+        Body::from_stream(futures_util::stream::iter(parts))
+    };
+    assert_eq!(send(presented.bearer(), broken()).await.0, 408, "a body that breaks off");
+}

@@ -99,4 +99,22 @@ mod tests {
         let held = budget.held();
         assert_eq!((held.all, held.each.len()), (0, 0));
     }
+
+    #[test]
+    fn all_together_hold_just_so_much() {
+        let budget = Budget::default();
+        let full = MAX_HELD_BYTES / MAX_HELD_BYTES_EACH;
+        let mut held: Vec<Share> = Vec::new();
+        for number in 0..full {
+            let mut share = budget.share(Owner::from_bytes([u8::try_from(number).unwrap(); 32]));
+            assert!(share.pay(FREE_BYTES + MAX_HELD_BYTES_EACH), "{number}");
+            assert!(!share.pay(FREE_BYTES + MAX_HELD_BYTES_EACH + 1), "one holds a byte too many");
+            held.push(share);
+        }
+        let mut last = budget.share(Owner::from_bytes([0xff; 32]));
+        assert!(!last.pay(FREE_BYTES + 1), "all together hold a byte too many");
+        assert!(last.pay(FREE_BYTES), "small ones cost nothing");
+        drop(held.pop());
+        assert!(last.pay(FREE_BYTES + MAX_HELD_BYTES_EACH));
+    }
 }

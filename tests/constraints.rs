@@ -420,3 +420,26 @@ proptest! {
         }
     }
 }
+
+/// Unicode NFKC, best-fit mappings of Windows, and the signs that stand in the backslash's place make a separator or a
+/// dot of each of these, or of what stands beside it.
+const LOOK_ALIKES: [char; 25] = [
+    '\u{2024}', '\u{2025}', '\u{2026}', '\u{3002}', '\u{fe52}', '\u{ff0e}', '\u{ff61}', '\u{2044}',
+    '\u{2215}', '\u{29f8}', '\u{ff0f}', '\u{2216}', '\u{29f5}', '\u{29f9}', '\u{fe68}', '\u{ff3c}',
+    '\u{20e5}', '\u{fe30}', '\u{fe19}', '\u{a5}', '\u{20a9}', '\u{2100}', '\u{2101}', '\u{2105}',
+    '\u{2106}',
+];
+
+#[test]
+fn what_looks_like_a_separator_or_becomes_one_lies_in_no_folder_and_fits_no_pattern() {
+    let folder = verified(&["a within /srv/data"]);
+    let pattern = verified(&["a like \"report-*\""]);
+    let argument = |text: String| format!("{{\"a\": \"{text}\"}}");
+    assert!(may(&folder, &argument("/srv/data/a\u{e9}b".to_owned())));
+    assert!(may(&pattern, &argument("report-a\u{e9}b".to_owned())));
+    for c in LOOK_ALIKES {
+        let code = u32::from(c);
+        assert!(!may(&folder, &argument(format!("/srv/data/a{c}b"))), "U+{code:04X} in a path");
+        assert!(!may(&pattern, &argument(format!("report-a{c}b"))), "U+{code:04X} in a pattern");
+    }
+}

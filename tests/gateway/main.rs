@@ -5,6 +5,7 @@
 
 mod agent;
 mod attacks;
+mod bounds;
 mod eras;
 mod holding;
 mod lists;
@@ -15,3 +16,4 @@ mod real_server;
 mod revoking;
 mod stage;
 mod streams;
+mod tasks;

@@ -165,6 +165,7 @@ fn the_bearer_is_found_without_its_padding_and_encoded() {
     assert!(carries("see c2VjcmV0==", "c2VjcmV0=="), "with its padding it passes");
     assert!(carries(&encoded("see c2VjcmV0=="), "c2VjcmV0=="), "encoded it passes");
     assert!(carries(&encoded("see c2VjcmV0"), "c2VjcmV0="), "encoded without padding it passes");
+    assert!(carries("=?base64?c2VjcmV0?=", "c2VjcmV0"), "as what is encoded it passes");
     // What no base64 reader reads is a text as it stands.
     assert!(carries("=?base64?c2VjcmV0!?=", "c2VjcmV0"), "in what looks encoded it passes");
     assert!(!carries(&encoded("something else"), "c2VjcmV0"));

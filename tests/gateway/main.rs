@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test is no library")]
 
 mod agent;
+mod asking;
 mod attacks;
 mod bounds;
 mod eras;
@@ -17,3 +18,4 @@ mod revoking;
 mod stage;
 mod streams;
 mod tasks;
+mod unread;

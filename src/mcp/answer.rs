@@ -214,3 +214,119 @@ pub(crate) fn respond(status: StatusCode, body: &Value) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::guard;
+
+    fn id() -> Id {
+        let message = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
+        let message = crate::mcp::message::Message::read(message.into(), None).unwrap();
+        message.id().unwrap().clone()
+    }
+
+    async fn json(response: Response) -> (u16, Value) {
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    type Kind = fn(guard::Refusal) -> Denial;
+
+    fn refused(
+        kind: Kind,
+        cause: &'static str,
+        style: RefusalStyle,
+        is_tool_call: bool,
+    ) -> Response {
+        let refusal = guard::Refusal { cause, hop: None, message: "why".to_owned() };
+        let (denial, id, realm) = (kind(refusal), id(), Realm::named("notion.mcp"));
+        let (denial, id, realm) = (&denial, Some(&id), &realm);
+        let operation = "tools:call:pay";
+        Refusal { denial, operation, realm, style, id, is_tool_call }.response()
+    }
+
+    #[tokio::test]
+    async fn a_refused_tool_call_is_a_result_and_any_other_request_an_error() {
+        let message = RefusalStyle::Message;
+        let (status, body) = json(refused(Denial::Forbidden, "not_granted", message, true)).await;
+        assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
+        let (status, body) = json(refused(Denial::Forbidden, "not_granted", message, false)).await;
+        assert_eq!((status, &body["error"]["code"]), (200, &json!(FORBIDDEN)));
+        let (status, body) = json(refused(Denial::Undecided, "ledger", message, false)).await;
+        assert_eq!((status, &body["error"]["code"]), (200, &json!(UNDECIDED)));
+        for style in [message, RefusalStyle::Challenge] {
+            let (status, body) =
+                json(refused(Denial::Unauthenticated, "revoked", style, true)).await;
+            assert_eq!((status, &body["error"]), (401, &json!("invalid_token")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_challenge_has_the_status_and_says_which_scope_is_missing() {
+        let style = RefusalStyle::Challenge;
+        let answer = refused(Denial::Forbidden, "not_granted", style, true);
+        let challenge = answer.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+        assert!(challenge.contains("scope=\"tools:call:pay\""), "{challenge}");
+        let (status, body) = json(answer).await;
+        assert_eq!((status, &body["error"]["code"]), (403, &json!(FORBIDDEN)));
+        assert_eq!(refused(Denial::Undecided, "ledger", style, true).status(), 503);
+    }
+
+    #[tokio::test]
+    async fn each_cause_says_whether_and_what_can_help() {
+        for (kind, cause, verdict, advice, retry) in [
+            (Denial::Undecided as Kind, "ledger", "undecided: ", "try again later.", true),
+            (
+                Denial::Forbidden,
+                "inexact_call",
+                "denied: ",
+                "in the same way will not help.",
+                false,
+            ),
+            (Denial::Forbidden, "other_call", "denied: ", "present the capability anew.", false),
+            (Denial::Forbidden, "resource_scheme", "denied: ", "whoever runs this server", false),
+            (
+                Denial::Forbidden,
+                "not_granted",
+                "denied: ",
+                "whoever delegated to this agent",
+                false,
+            ),
+        ] {
+            let (_, body) = json(refused(kind, cause, RefusalStyle::Message, true)).await;
+            let text = body["result"]["content"][0]["text"].as_str().unwrap();
+            assert!(text.starts_with(verdict) && text.contains(advice), "{cause}: {text}");
+            let facts = &body["result"]["_meta"][META];
+            assert_eq!((&facts["cause"], &facts["retry"]), (&json!(cause), &json!(retry)));
+            assert_eq!(text.contains("Trying again"), !retry, "{cause}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_method_is_said_as_its_protocol_has_it() {
+        let id = id();
+        for (era, id, status) in
+            [(Era::Legacy, Some(&id), 200), (Era::Legacy, None, 400), (Era::Modern, Some(&id), 404)]
+        {
+            let (found, body) = json(unknown_method(era, id, "no/such")).await;
+            assert_eq!((found, &body["error"]["code"]), (status, &json!(METHOD_NOT_FOUND)));
+        }
+        let name = format!("a\u{1b}\u{202e}{}", "b".repeat(100));
+        let (_, body) = json(unknown_method(Era::Legacy, Some(&id), &name)).await;
+        let said = format!("the method a{} is not known here", "b".repeat(61));
+        assert_eq!(body["error"]["message"], said, "what a client chose is shown whole");
+    }
+
+    #[test]
+    fn a_farewell_is_a_result_for_a_tool_call_and_an_error_for_others() {
+        let read = |is_tool_call| -> Value {
+            serde_json::from_str(&farewell(&id(), is_tool_call)).unwrap()
+        };
+        assert_eq!(read(true)["result"]["isError"], true);
+        assert_eq!(read(false)["error"]["code"], FORBIDDEN);
+    }
+}

@@ -59,3 +59,50 @@ pub(crate) fn is_plain(path: &str) -> bool {
     let has_pattern = path.split('/').any(|segment| segment.starts_with([':', '*']));
     !reserved && !has_pattern && !path.contains(['{', '}', '%'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_server_or_a_url_nothing_is_said() {
+        let servers = ["https://login.example".to_owned()];
+        assert!(Metadata::of("https://tools.example/mcp", &servers).is_some());
+        assert!(Metadata::of("https://tools.example/mcp", &[]).is_none(), "without a server");
+        assert!(Metadata::of("tools.example", &servers).is_none(), "of what is no URL");
+    }
+
+    #[test]
+    fn it_is_said_at_the_resources_origin_and_before_its_path() {
+        let servers = ["https://login.example".to_owned()];
+        let of = |resource: &str| {
+            let metadata = Metadata::of(resource, &servers).unwrap();
+            (metadata.url, metadata.path)
+        };
+        let at = |rest: &str| format!("https://tools.example:8443{WELL_KNOWN}{rest}");
+        assert_eq!(of("https://tools.example:8443/a/mcp/"), (at("/a/mcp"), Some("/a/mcp".into())));
+        assert_eq!(of("https://tools.example:8443/"), (at(""), None));
+    }
+
+    #[test]
+    fn a_path_means_itself_and_nothing_that_the_gateway_says() {
+        for path in ["/mcp", "/a/b", "/healthz/x", "/a.b-c_d~e"] {
+            assert!(is_plain(path), "{path}");
+        }
+        for path in [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/hardtack",
+            "/hardtack/revocations",
+            "/.well-known/x",
+            "/{a}",
+            "/a/}",
+            "/:a",
+            "/a/*b",
+            "/%61",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+}

@@ -109,4 +109,56 @@ mod tests {
             assert_eq!(sessions.unbind(other, mine), None, "{other}");
         }
     }
+
+    /// The owner of a session that is presented with what `holder` was granted.
+    fn owner(issuer: &crate::Issuer, holder: &crate::PrivateKey) -> Owner {
+        let now = crate::Timestamp::from_unix_seconds(1_795_428_000);
+        let grant = crate::Grant::to("user:alice").scope("tools:*").holder(holder.public());
+        let presenting = crate::Presenting::to("notion.mcp");
+        let grant = issuer.mint(grant, now).unwrap();
+        let presentation = grant.present(presenting, holder, now).unwrap();
+        let roots = crate::RootKeys::of(issuer.public());
+        let verifier =
+            crate::Verifier::new(roots, "notion.mcp", crate::revocation::RevocationUnchecked);
+        Owner::of(&verifier.unwrap().verify(presentation.bearer(), now).unwrap())
+    }
+
+    #[test]
+    fn an_owner_is_one_key_with_one_grant() {
+        let issuer = crate::Issuer::new(crate::PrivateKey::generate());
+        let (one, two) = (crate::PrivateKey::generate(), crate::PrivateKey::generate());
+        assert_ne!(owner(&issuer, &one), owner(&issuer, &two), "two keys");
+        assert_ne!(owner(&issuer, &one), owner(&issuer, &one), "two grants to one key");
+        let sessions = Sessions::new();
+        let bound = sessions.bind("a", Owner([1; 32]));
+        assert_eq!(sessions.unbind(&bound.replace("a.", "b."), Owner([1; 32])), None);
+    }
+
+    /// Where nobody in particular holds it.
+    #[test]
+    fn whoever_has_another_last_hop_is_another_owner() {
+        let now = crate::Timestamp::from_unix_seconds(1_795_428_000);
+        let issuer = crate::Issuer::new(crate::PrivateKey::generate());
+        let grant = crate::Grant::to("user:alice").scope("tools:*").unbound();
+        let grant = issuer.mint(grant, now).unwrap();
+        let hop = |name: &str| {
+            let hop = crate::Delegation::to(name).scope("tools:*").reason("x").unbound();
+            grant.delegate_unbound(hop, now).unwrap()
+        };
+        let verifier = crate::Verifier::new(
+            crate::RootKeys::of(issuer.public()),
+            "notion.mcp",
+            crate::revocation::RevocationUnchecked,
+        );
+        let verifier = verifier.unwrap().accept_unbound_hops();
+        let owner = |capability: &crate::Capability| {
+            let presenting = crate::Presenting::to("notion.mcp");
+            let presentation = capability.present_unbound(presenting, now).unwrap();
+            Owner::of(&verifier.verify(presentation.bearer(), now).unwrap())
+        };
+        let (one, two) = (hop("agent.a"), hop("agent.b"));
+        assert_eq!(owner(&one), owner(&one), "a presentation that is renewed");
+        assert_ne!(owner(&one), owner(&two));
+        assert_ne!(owner(&one), owner(&grant));
+    }
 }

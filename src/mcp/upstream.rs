@@ -246,4 +246,34 @@ mod tests {
             .credential("B a")
             .unwrap();
     }
+
+    #[test]
+    fn a_server_has_a_plain_url() {
+        for url in ["http://127.0.0.1:9000/mcp", "http://a.example/mcp?x=1"] {
+            assert_eq!(Upstream::at(url).unwrap().url(), url);
+        }
+        for (url, why) in [
+            ("http://user@a.example/", "a user"),
+            ("http://user:word@a.example/", "a user and a password"),
+            ("http://a.example/#part", "a fragment"),
+            ("ftp://a.example/", "another scheme"),
+            ("file:///etc/passwd", "a file"),
+            ("a.example/mcp", "no scheme"),
+            ("http://", "no host"),
+        ] {
+            assert!(matches!(Upstream::at(url), Err(UpstreamError::Url(_))), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_one_header_and_is_not_shown() {
+        let upstream = || Upstream::at("http://127.0.0.1/mcp").unwrap();
+        let with = upstream().credential("Bearer hidden").unwrap();
+        let held = with.credential.as_ref().unwrap();
+        assert!(held.is_sensitive() && !format!("{held:?} {with:?}").contains("hidden"));
+        for credential in ["Bearer a\r\nX: y", "Bearer \0"] {
+            let refused = upstream().credential(credential);
+            assert!(matches!(refused, Err(UpstreamError::Credential)), "{credential:?}");
+        }
+    }
 }

@@ -472,3 +472,42 @@ fn the_demo_over_mcp_ends_well() {
         assert!(shown.contains(expected), "{expected} in {shown}");
     }
 }
+
+/// As many connections as files allow are served; more wait until one ends.
+#[cfg(unix)]
+#[test]
+fn connections_are_bounded_by_the_files_that_may_be_open() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let root = scene.read("root.pub");
+    // 128 are for others, and each connection may need a second file.
+    let script = format!(
+        "ulimit -n 136; exec {HARDTACK:?} gateway --listen 127.0.0.1:0 --upstream {upstream} --audience notion.mcp --root {} --store hardtack.store",
+        root.trim()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(scene.path()).stdin(Stdio::piped());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let serving = Serving::start(shell);
+    let address = serving.base().trim_start_matches("http://").to_owned();
+    let connect = || {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream
+    };
+    let answers = |stream: &mut std::net::TcpStream| {
+        let mut read = [0; 12];
+        stream.read_exact(&mut read).map(|()| read == *b"HTTP/1.1 200")
+    };
+    let mut held: Vec<_> = (0..4).map(|_| connect()).collect();
+    for (number, stream) in held.iter_mut().enumerate() {
+        assert!(answers(stream).unwrap(), "connection {number} waits");
+    }
+    let mut fifth = connect();
+    fifth.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    assert!(answers(&mut fifth).is_err(), "a fifth is served at once");
+    drop(held.pop());
+    fifth.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(answers(&mut fifth).unwrap(), "the fifth is never served");
+    assert!(serving.ends());
+}

@@ -3,6 +3,8 @@
 //! Compared byte for byte and never normalised: what is not of the form is refused, so that no two
 //! readers can take one name for another.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
 /// The most bytes in the name of a subject or an agent.
@@ -70,27 +72,17 @@ fn is_name(name: &str, marks: &[u8]) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
-/// Characters that most fonts draw as nothing: Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties)
-/// as far as the categories below do not refuse it, and the blank of Braille.
-const INVISIBLE: [std::ops::RangeInclusive<char>; 10] = [
-    '\u{34f}'..='\u{34f}',
-    '\u{115f}'..='\u{1160}',
-    '\u{17b4}'..='\u{17b5}',
-    '\u{180b}'..='\u{180f}',
-    '\u{2800}'..='\u{2800}',
-    '\u{3164}'..='\u{3164}',
-    '\u{fe00}'..='\u{fe0f}',
-    '\u{ffa0}'..='\u{ffa0}',
-    '\u{1bca0}'..='\u{1bca3}',
-    '\u{e0000}'..='\u{e0fff}',
-];
+/// The blank of Braille: it prints nothing, and no property of Unicode says so.
+const BRAILLE_BLANK: char = '\u{2800}';
 
 /// Neither a control, format, surrogate, private-use or unassigned character (Unicode C*) nor a
-/// line or paragraph separator (Zl, Zp): nothing that could hide or reorder text in a terminal.
+/// line or paragraph separator (Zl, Zp), nor one that most fonts draw as nothing (Default_Ignorable_Code_Point): nothing that
+/// could hide or reorder text in a terminal.
 pub(crate) fn is_printable(c: char) -> bool {
     use GeneralCategory::*;
-    let invisible = INVISIBLE.iter().any(|range| range.contains(&c));
-    !invisible
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !ignorable.contains(c)
+        && c != BRAILLE_BLANK
         && !matches!(
             get_general_category(c),
             Control

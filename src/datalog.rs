@@ -5,6 +5,7 @@
 //! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use biscuit_auth::datalog::{
 };
 
 use crate::function::functions;
+use crate::spelling::fold;
 
 /// How many facts may be touched in one decision: some ten milliseconds.
 pub(crate) const FACT_BUDGET: u64 = 1_000_000;
@@ -28,6 +30,9 @@ const MAX_ITERATIONS: usize = 100;
 
 /// The block number under which Biscuit files what the verifier and its policies say.
 pub(crate) const VERIFIER: usize = usize::MAX;
+
+/// The predicate of one argument, by its name and value.
+const ARGUMENT: &str = "arg";
 
 /// A query that has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub(crate) struct World {
     facts: Vec<(Origin, Fact)>,
     known: HashSet<(Origin, Fact)>,
     pub(crate) symbols: SymbolTable,
+    /// The arguments of the call: what their names are folded to, and the numbers that stand for them.
+    arguments: HashMap<String, u64>,
     touched: Cell<u64>,
 }
 
@@ -123,6 +130,12 @@ impl World {
 
     /// Adds what stands there once: the verifier's own facts of a call, whose names nobody else may use.
     pub(crate) fn assert(&mut self, fact: Fact) {
+        if let (Some(ARGUMENT), [Term::Str(name), ..]) =
+            (self.symbols.get_symbol(fact.predicate.name), fact.predicate.terms.as_slice())
+            && let Some(written) = self.symbols.get_symbol(*name)
+        {
+            self.arguments.insert(fold(written).into_owned(), *name);
+        }
         self.facts.push((origin_of(VERIFIER), fact));
     }
 
@@ -191,17 +204,50 @@ impl World {
     /// Whether a check made by `block` holds. One alternative that holds suffices, whatever the others come to; where
     /// none does, one that cannot be evaluated leaves the whole without an answer.
     ///
+    /// What is rejected of an argument is rejected however the call spells its name, as [`World::denies`] has it.
+    ///
     /// `reject if A or B` rejects if either matches. Biscuit's own engine takes it to hold as soon as
     /// one of them does not match, which nobody who writes it means; here it is the stricter reading.
     pub(crate) fn holds(&self, check: &Check, block: usize) -> Result<bool, EvaluationError> {
-        let found = self.any(&check.queries, block, |matches| match check.kind {
-            CheckKind::One | CheckKind::Reject => matches.some,
+        if check.kind == CheckKind::Reject {
+            let rejected = self.any(&self.as_spelled(&check.queries), block, |found| found.some)?;
+            return Ok(!rejected);
+        }
+        self.any(&check.queries, block, |matches| match check.kind {
             CheckKind::All => matches.all,
-        })?;
-        Ok(found != (check.kind == CheckKind::Reject))
+            CheckKind::One | CheckKind::Reject => matches.some,
+        })
     }
 
-    /// Whether a query of the verifier's policies has a match.
+    /// Whether a query of a `deny if` has a match. An argument that it names is found however the call spells the name, for
+    /// the tool may take `Force` or `ＦＯＲＣＥ` for `force`. What allows asks for the name letter by letter.
+    pub(crate) fn denies(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
+        self.any(&self.as_spelled(queries), VERIFIER, |matches| matches.some)
+    }
+
+    /// The queries with the names of arguments as the call spells them. No two arguments of a call have names that fold to
+    /// one, so that each name stands for one argument at the most.
+    fn as_spelled<'a>(&self, queries: &'a [Rule]) -> Cow<'a, [Rule]> {
+        let spelled = |predicate: &Predicate| {
+            let [Term::Str(asked), ..] = predicate.terms.as_slice() else { return None };
+            let name = self.symbols.get_symbol(predicate.name)?;
+            let found = self.arguments.get(&*fold(self.symbols.get_symbol(*asked)?))?;
+            (name == ARGUMENT && found != asked).then_some(Term::Str(*found))
+        };
+        let mut predicates = queries.iter().flat_map(|query| &query.body);
+        if self.arguments.is_empty() || predicates.all(|predicate| spelled(predicate).is_none()) {
+            return Cow::Borrowed(queries);
+        }
+        let mut queries = queries.to_vec();
+        for predicate in queries.iter_mut().flat_map(|query| &mut query.body) {
+            if let Some(name) = spelled(predicate) {
+                predicate.terms[0] = name;
+            }
+        }
+        Cow::Owned(queries)
+    }
+
+    /// Whether a query of the verifier's policies has a match, by the names that it has.
     pub(crate) fn matches_any(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
         self.any(queries, VERIFIER, |matches| matches.some)
     }

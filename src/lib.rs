@@ -34,6 +34,7 @@ mod block;
 mod datalog;
 mod process;
 mod signing;
+mod spelling;
 
 // What puts policies to the proof, with all of the above.
 #[cfg(feature = "trial")]

@@ -285,6 +285,10 @@ fn arguments_are_required_optional_absent_or_none_but_these() {
     refuses("sum <= 5", &[r#"{"sum": 5, "\u017fum": 500}"#]);
     refuses("a absent", &[r#"{"a": null}"#, r#"{"a": 1}"#]);
     allows("only a, b", &["{}", r#"{"a": 1}"#, r#"{"a": 1, "b": [2]}"#]);
+    // However a tool spells it.
+    refuses("a absent", &[r#"{"A": 1}"#, r#"{"a ": 1}"#, r#"{"\uff41": 1}"#, r#"{"a\u0000": 1}"#]);
+    refuses("a? <= 5", &[r#"{"A": 6}"#]);
+    allows("a? <= 5", &[r#"{"A": 5}"#]);
     refuses(
         "only a, b",
         &[r#"{"a": 1, "c": 2}"#, r#"{"A": 1}"#, r#"{"a\u0000": 1}"#, r#"{"": 1}"#],

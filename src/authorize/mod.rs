@@ -132,22 +132,26 @@ fn decide_among(
             return Err(AuthorizeError::PolicyCheckFailed { at: at.clone() });
         }
     }
-    let first = |policies: &'_ [(Location, Vec<Rule>)], relevant: &[(usize, Answer)]| {
-        let mut found = None;
-        for (index, answer) in relevant {
-            let (at, queries) = &policies[*index];
-            let matches = match answer {
-                Answer::Certain => true,
-                Answer::Ask => world.matches_any(queries).map_err(|error| unanswered(error, at))?,
-            };
-            if matches {
-                found.get_or_insert(*index);
+    type Asks = fn(&World, &[Rule]) -> Result<bool, EvaluationError>;
+    let first =
+        |policies: &'_ [(Location, Vec<Rule>)], relevant: &[(usize, Answer)], asks: Asks| {
+            let mut found = None;
+            for (index, answer) in relevant {
+                let (at, queries) = &policies[*index];
+                let matches = match answer {
+                    Answer::Certain => true,
+                    Answer::Ask => asks(world, queries).map_err(|error| unanswered(error, at))?,
+                };
+                if matches {
+                    found.get_or_insert(*index);
+                }
             }
-        }
-        Ok::<_, AuthorizeError>(found)
-    };
-    let denied = first(&policy.denies, &relevant.denies)?.map(|index| &policy.denies[index].0);
-    let allowed = first(&policy.allows, &relevant.allows)?.map(|index| &policy.allows[index].0);
+            Ok::<_, AuthorizeError>(found)
+        };
+    let denied = first(&policy.denies, &relevant.denies, World::denies)?
+        .map(|index| &policy.denies[index].0);
+    let allowed = first(&policy.allows, &relevant.allows, World::matches_any)?
+        .map(|index| &policy.allows[index].0);
     match (denied, allowed) {
         (Some(at), _) => Err(AuthorizeError::Denied { at: at.clone() }),
         (None, Some(at)) => Ok(Allowed { at: at.clone() }),

@@ -1,6 +1,7 @@
 //! JSON: read so strictly that no two readers could read it differently.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -9,6 +10,7 @@ use serde_json::{Map, Number, Value};
 use crate::call::{
     CallError, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_SAFE_INTEGER,
 };
+use crate::spelling::{fold, is_plain};
 
 /// What is wrong with arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum ArgumentProblem {
     Repeated,
     /// Two members have names that some readers take for one.
     Alike,
+    /// A member's name has a character that does not print, which some readers leave out or end the name at.
+    Name,
     /// An integer that readers round differently.
     UnsafeInteger,
     /// More bytes, values or levels than the caps allow.
@@ -39,7 +43,10 @@ impl fmt::Display for ArgumentProblem {
                 f.write_str("have a member twice, which readers read differently")
             }
             ArgumentProblem::Alike => f.write_str(
-                "have two members whose names differ in capitals only, which some readers take for one",
+                "have two members whose names differ in capitals, in a normal form or in spaces around them only, which some readers take for one",
+            ),
+            ArgumentProblem::Name => f.write_str(
+                "have a member whose name has a character that does not print, at which some readers end the name and which others leave out",
             ),
             ArgumentProblem::UnsafeInteger => write!(
                 f,
@@ -55,6 +62,8 @@ impl fmt::Display for ArgumentProblem {
 
 /// What serde's error text is searched for: its errors carry no kind of their own.
 const REPEATED: &str = "hardtack: member twice";
+const ALIKE: &str = "hardtack: members alike";
+const NAME: &str = "hardtack: member's name";
 const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
 const TOO_LARGE: &str = "hardtack: too large";
 
@@ -90,6 +99,8 @@ pub(crate) fn parse_strictly(
         let text = error.to_string();
         match () {
             () if text.contains(REPEATED) => ArgumentProblem::Repeated,
+            () if text.contains(ALIKE) => ArgumentProblem::Alike,
+            () if text.contains(NAME) => ArgumentProblem::Name,
             () if text.contains(UNSAFE_INTEGER) => ArgumentProblem::UnsafeInteger,
             () if text.contains(TOO_LARGE) => ArgumentProblem::TooLarge,
             () => ArgumentProblem::NotJson,
@@ -174,13 +185,25 @@ impl<'de> Visitor<'de> for StrictSeed<'_> {
         let seed = self.deeper()?;
         let mut members = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
+            if !is_plain(&name) {
+                return Err(de::Error::custom(NAME));
+            }
             let value = entries.next_value_seed(seed)?;
             if members.insert(name, value).is_some() {
                 return Err(de::Error::custom(REPEATED));
             }
         }
-        Ok(Value::Object(members))
+        match are_told_apart(members.keys()) {
+            true => Ok(Value::Object(members)),
+            false => Err(de::Error::custom(ALIKE)),
+        }
     }
+}
+
+/// Whether no reader takes two of these names for one.
+pub(super) fn are_told_apart<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> bool {
+    let mut seen = HashSet::with_capacity(names.len());
+    names.map(|name| fold(name)).all(|name| seen.insert(name))
 }
 
 /// A number is an integer exactly when its RFC 8785 form is one, whatever it was written as. An
@@ -259,7 +282,7 @@ mod tests {
             r#"{"a":[],"b":{},"c":null,"d":true,"e":false,"":""}"#,
             r#"[0,-0.0,1,-1,9,10,-10,99,100,9007199254740991,-9007199254740991,1e3,1.5,-1e-7,0.1,1e-300]"#,
             r#"["a\"b\\c\/d\u0000\u001f\b\f\n\r\t\u007f\u0080ü\u20ac\ud83d\ude00"]"#,
-            r#"{"\n":{"ü\u0001":[[[1,2],[]],{"x":[null]}]}}"#,
+            r#"{"\\":{"ü\"":[[[1,2],[]],{"x":[null]}]}}"#,
         ] {
             let value = parse_value(json).unwrap();
             assert_eq!(canonical_length(&value), canonical(&value).len(), "{json}");

@@ -4,7 +4,7 @@
 
 mod json;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -16,8 +16,11 @@ use url::Url;
 
 #[cfg(feature = "mcp")]
 pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
+use crate::call::json::{
+    are_told_apart, canonical, members_length, parse_object, parse_value, written,
+};
 use crate::scope::{Operation, ScopeError};
+use crate::spelling::is_plain;
 
 pub use json::ArgumentProblem;
 
@@ -95,7 +98,8 @@ impl Call {
     /// # Errors
     ///
     /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any
-    /// depth, for names that differ in capitals only, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
+    /// depth, for names that some reader takes for one (they differ in capitals, a normal form or spaces around them), for a
+    /// character in a name that does not print, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
         self.arguments = parse_object(json)?;
         self.checked()
@@ -175,7 +179,7 @@ impl Call {
         *self.digest.0.get_or_init(|| Sha256::digest(self.canonical()).into())
     }
 
-    /// Whether its arguments are as few and short as most are.
+    /// Whether its arguments, and what else it says, are as few and short as most are.
     #[cfg(feature = "http")]
     pub(crate) fn is_small(&self) -> bool {
         let short = |value: &Value| match value {
@@ -216,13 +220,14 @@ impl Call {
         Ok(self)
     }
 
-    /// Few enough to be judged, and each argument with a name of its own for readers that do not look at capitals,
-    /// as many libraries for JSON do: to these `Amount` beside `amount` would be the one that counts.
+    /// Few enough to be judged, and each argument with a name of its own for every reader: to those that do not look at
+    /// capitals, as many libraries for JSON do, `Amount` beside `amount` would be the one that counts. What was read as one
+    /// text is known to be so at all depths; arguments that were added one by one are not.
     fn check(&self) -> Result<(), CallError> {
-        let mut names = HashSet::new();
-        // The long s and others are known only in upper case for what they are, the capital sharp s only in lower case.
-        let folded = |name: &String| name.to_lowercase().to_uppercase().to_lowercase();
-        if !self.arguments.keys().map(folded).all(|name| names.insert(name)) {
+        if !self.arguments.keys().all(|name| is_plain(name)) {
+            return Err(CallError::Arguments(ArgumentProblem::Name));
+        }
+        if !are_told_apart(self.arguments.keys()) {
             return Err(CallError::Arguments(ArgumentProblem::Alike));
         }
         let mut values = 0;

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 
 fn problem(json: &str) -> ArgumentProblem {
@@ -84,7 +86,30 @@ fn names_that_some_readers_take_for_one_are_refused() {
     ] {
         let json = format!("{{\"{one}\":1,\"{other}\":2}}");
         assert_eq!(problem(&json), ArgumentProblem::Alike, "{json}");
+        let inside = format!("{{\"a\":[{{\"b\":{json}}}]}}");
+        assert_eq!(problem(&inside), ArgumentProblem::Alike, "{inside}");
+        let call = Call::tool("t").unwrap().argument(one, "1").unwrap().argument(other, "2");
+        assert_eq!(call, Err(CallError::Arguments(ArgumentProblem::Alike)), "{json}");
     }
+}
+
+#[test]
+fn a_name_that_some_reader_cuts_or_shortens_is_refused_and_a_value_is_not() {
+    for sign in
+        ["\\u0000", "\\u0000x", "\\u0008", "\\u001a", "\\u200b", "\\ufeff", "\u{ad}", "\u{e0061}"]
+    {
+        for json in [
+            format!("{{\"amount\":5,\"amount{sign}\":1}}"),
+            format!("{{\"amount{sign}\":5}}"),
+            format!("{{\"a\":{{\"b\":[{{\"{sign}\":5}}]}}}}"),
+        ] {
+            assert_eq!(problem(&json), ArgumentProblem::Name, "{json}");
+        }
+        let value = format!("{{\"amount\":[\"5{sign}\"]}}");
+        assert!(Call::tool("t").unwrap().arguments(&value).is_ok(), "{value}");
+    }
+    let call = Call::tool("t").unwrap().argument("amount\0", "1");
+    assert_eq!(call, Err(CallError::Arguments(ArgumentProblem::Name)));
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub(super) fn obstacles(
     let checks = checks.filter(|(block, check)| !binds_call(*block, check));
     let all = checks.chain(policy.checks.iter().map(|(_, check)| (VERIFIER, check)));
     let mut found = all.filter(|(block, check)| world.holds(check, *block) != Ok(true)).count();
-    found += policy.denies.iter().filter(|(_, deny)| world.matches_any(deny) != Ok(false)).count();
+    found += policy.denies.iter().filter(|(_, deny)| world.denies(deny) != Ok(false)).count();
     let allows: Vec<_> =
         policy.allows.iter().map(|(_, queries)| (queries, world.matches_any(queries))).collect();
     found += allows.iter().filter(|(_, allowed)| allowed.is_err()).count();
@@ -258,7 +258,7 @@ impl Scene<'_> {
     ) {
         let text = self.policy_text("deny if", queries);
         let step = |outcome, text: &str| Step::new(Stage::Policies, outcome, text).at_policy(at);
-        match self.world.matches_any(queries) {
+        match self.world.denies(queries) {
             Ok(false) => steps.push(step(Outcome::Silent, &text)),
             Ok(true) => {
                 let matched = queries.iter().find_map(|query| {

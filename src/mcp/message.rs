@@ -1,15 +1,14 @@
 //! Message: what does a body say, if every reader reads it the same way?
 //!
 //! One JSON-RPC message, read once. Its bytes are forwarded as they came, so whatever another reader could
-//! take for something else is refused here: members that stand twice or differ only in case, batches, other
+//! take for something else is refused here: members that stand twice or are called alike, batches, other
 //! encodings.
-
-use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::call::{ArgumentProblem, MAX_ARGUMENT_DEPTH, MAX_SAFE_INTEGER, parse_strictly};
+use crate::spelling::fold;
 
 /// How deep a message may nest: arguments, the three levels around them, and the metadata beside them.
 const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
@@ -20,7 +19,7 @@ const MAX_VALUES: usize = 20_000;
 /// The longest id of a request; real ones are counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;
 
-/// Where a member of another case would be taken for one of these by readers that do not tell cases apart.
+/// Where a member of another spelling would be taken for one of these by readers that do not tell them apart.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// The same, of a request's parameters.
@@ -97,7 +96,10 @@ fn said(problem: ArgumentProblem) -> String {
         ArgumentProblem::NotJson => {
             "is no JSON in UTF-8, or has something behind it, or half a surrogate pair".to_owned()
         }
-        ArgumentProblem::Alike => problem.to_string(),
+        ArgumentProblem::Alike => "has two members in one object whose names some readers take for one".to_owned(),
+        ArgumentProblem::Name => {
+            "has a member whose name has a character that does not print, at which some readers end it".to_owned()
+        }
         ArgumentProblem::Repeated => {
             "has a member twice, which readers read differently".to_owned()
         }
@@ -142,7 +144,6 @@ impl Message {
     /// Reads a body. `bearer` is what it must not carry.
     pub(crate) fn read(body: Bytes, bearer: Option<&str>) -> Result<Message, MessageError> {
         let value = parse_strictly(&body, MAX_LEVELS, MAX_VALUES).map_err(MessageError::Json)?;
-        refuse_two_spellings(&value)?;
         let Value::Object(mut members) = value else {
             return Err(match value {
                 Value::Array(_) => MessageError::Batch,
@@ -228,30 +229,6 @@ fn refuse_spellings(members: &Map<String, Value>, known: &[&str]) -> Result<(), 
     }
 }
 
-/// Two members of one object, at any depth, that such readers take for one.
-fn refuse_two_spellings(value: &Value) -> Result<(), MessageError> {
-    match value {
-        Value::Object(members) => {
-            let mut seen = HashSet::with_capacity(members.len());
-            members.iter().try_for_each(|(name, value)| match seen.insert(fold(name)) {
-                true => refuse_two_spellings(value),
-                false => Err(MessageError::Spelling(name.clone())),
-            })
-        }
-        Value::Array(elements) => elements.iter().try_for_each(refuse_two_spellings),
-        _ => Ok(()),
-    }
-}
-
-/// One text for all spellings that simple case folding makes equal: upper case between lower cases, since `ſ` and
-/// the Kelvin sign are lower and upper case of `S` and `k` in one direction only, and `ẞ` is that of `ß`.
-fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        return name.to_ascii_lowercase();
-    }
-    name.to_lowercase().to_uppercase().to_lowercase()
-}
-
 fn carries(name: &str, value: &Value, bearer: &str) -> bool {
     name.contains(bearer)
         || match value {
@@ -285,18 +262,18 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","na\u006de":"b"}}"#,
                 Json(ArgumentProblem::Repeated),
             ),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}"#, Spelling("method".into())),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","Method":"b"}"#, Json(ArgumentProblem::Alike)),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"NAME":"b"}}"#,
                 Spelling("NAME".into()),
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"a":1,"A":2}}}"#,
-                Spelling("a".into()),
+                Json(ArgumentProblem::Alike),
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"p":[{"a":1,"A":2}]}}}"#,
-                Spelling("a".into()),
+                Json(ArgumentProblem::Alike),
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"argument\u017f":{}}}"#,
@@ -304,7 +281,27 @@ mod tests {
             ),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"o":{"stra\u00dfe":1,"stra\u1e9ee":2}}}"#,
-                Spelling("stra\u{1e9e}e".into()),
+                Json(ArgumentProblem::Alike),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name\u0000":"b"}}"#,
+                Json(ArgumentProblem::Name),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","method\u0000x":"b"}"#,
+                Json(ArgumentProblem::Name),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{"x":[{"y\u200b":1}]}}}"#,
+                Json(ArgumentProblem::Name),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"\uff4eame":"b"}}"#,
+                Spelling("\u{ff4e}ame".into()),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name ":"b"}}"#,
+                Spelling("name ".into()),
             ),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}{}", Json(ArgumentProblem::NotJson)),
             (

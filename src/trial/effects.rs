@@ -37,7 +37,7 @@ pub(crate) fn effects(
     let world = world(verified, policy, call)?;
     let matches = |(_, queries): &(Location, Vec<Rule>)| world.matches_any(queries) == Ok(true);
     let mut effects: Vec<bool> = policy.allows.iter().map(matches).collect();
-    effects.extend(policy.denies.iter().map(matches));
+    effects.extend(policy.denies.iter().map(|(_, queries)| world.denies(queries) == Ok(true)));
     effects
         .extend(policy.checks.iter().map(|(_, check)| world.holds(check, VERIFIER) == Ok(false)));
     effects.extend(

@@ -11,6 +11,7 @@ use crate::chain::{Block, Chain};
 pub fn cases() -> Vec<Case> {
     let mut cases = exact();
     cases.extend(said_twice());
+    cases.extend(cut_names());
     cases.extend(numbers());
     cases.extend(no_json());
     cases.extend(too_much());
@@ -49,8 +50,73 @@ fn said_twice() -> Vec<Case> {
         ("with a dotless i", "{\"i\":1,\"\u{131}\":2}"),
         ("with a ligature", "{\"file\":1,\"\u{fb01}le\":2}"),
         ("in capitals of which one is an escape", r#"{"amount":1,"\u0041mount":2}"#),
+        ("in capitals, in an object", r#"{"o":{"a":1,"A":2}}"#),
+        ("in capitals, in an object of an array", r#"{"o":[[{"a":1,"A":2}]]}"#),
+        ("with a space behind", r#"{"amount":1,"amount ":2}"#),
+        ("with a space in front", r#"{"amount":1," amount":2}"#),
+        ("with the accent by itself", "{\"zo\u{eb}\":1,\"zoe\u{308}\":2}"),
+        ("in fullwidth letters", "{\"amount\":1,\"\u{ff41}mount\":2}"),
+        ("in fullwidth capitals", "{\"amount\":1,\"\u{ff21}mount\":2}"),
+        ("in mathematical letters", "{\"amount\":1,\"\u{1d41a}mount\":2}"),
+        ("with a raised digit", "{\"x2\":1,\"x\u{b2}\":2}"),
+        ("with a dotted capital i", "{\"id\":1,\"\u{130}d\":2}"),
+        ("with a dot of its own on the i", "{\"id\":1,\"I\u{307}d\":2}"),
+        ("with a ligature of s and t", "{\"\u{fb05}\":1,\"\u{fb06}\":2}"),
     ];
     table.map(|(what, json)| inexact(&format!("a member twice: {what}"), json)).into()
+}
+
+/// Names that are read as another by whoever ends them at a NUL, or leaves out what does not print: beside that other, alone,
+/// and deep down.
+fn cut_names() -> Vec<Case> {
+    let names = [
+        ("a NUL last", "amount\\u0000"),
+        ("a NUL and more", "amount\\u0000x"),
+        ("a NUL first", "\\u0000amount"),
+        ("a NUL alone", "\\u0000"),
+        ("a backspace", "amountx\\b"),
+        ("a tab", "amount\\t"),
+        ("a line feed", "amount\\n"),
+        ("a carriage return", "amount\\r"),
+        ("the end of a file", "amount\\u001a"),
+        ("an escape", "amount\\u001b[8m"),
+        ("a delete", "amount\\u007f"),
+        ("a next line", "amount\\u0085"),
+        ("a no-break space", "amount\\u00a0"),
+        ("a soft hyphen", "am\\u00adount"),
+        ("a grapheme joiner", "am\\u034fount"),
+        ("a filler", "amount\\u3164"),
+        ("a Mongolian vowel separator", "amount\\u180e"),
+        ("an em space", "amount\\u2003"),
+        ("a zero-width space", "amount\\u200b"),
+        ("a zero-width joiner", "am\\u200dount"),
+        ("a mark for the direction", "amount\\u200e"),
+        ("letters turned around", "\\u202etnuoma"),
+        ("a line separator", "amount\\u2028"),
+        ("a word joiner", "amount\\u2060"),
+        ("a blank of Braille", "amount\\u2800"),
+        ("an ideographic space", "amount\\u3000"),
+        ("a variation selector", "amount\\ufe0f"),
+        ("a byte order mark", "\\ufeffamount"),
+        ("a noncharacter", "amount\\uffff"),
+        ("a private character", "amount\\ue000"),
+        ("a tag", "amount\\udb40\\udc61"),
+        ("another variation selector", "amount\\udb40\\udd00"),
+    ];
+    let cases = names.iter().flat_map(|(what, name)| {
+        [
+            inexact(
+                &format!("a name with {what}, beside it"),
+                &format!("{{\"amount\":5,\"{name}\":6}}"),
+            ),
+            inexact(&format!("a name with {what}"), &format!("{{\"{name}\":5}}")),
+            inexact(
+                &format!("a name with {what}, deep down"),
+                &format!("{{\"a\":[{{\"b\":{{\"{name}\":5}}}}]}}"),
+            ),
+        ]
+    });
+    cases.collect()
 }
 
 fn numbers() -> Vec<Case> {
@@ -348,9 +414,10 @@ fn exact() -> Vec<Case> {
         ("a small fraction", r#"{"a":1e-300}"#),
         ("a fraction that rounds to the largest integer", r#"{"a":9007199254740991.4}"#),
         ("a pair of surrogates", r#"{"a":"\ud83d\ude00"}"#),
-        ("an escaped NUL", r#"{"a\u0000":"\u0000"}"#),
+        ("an escaped NUL in a value", r#"{"a":"\u0000"}"#),
+        ("what does not print in a value", r#"{"a":["\u200b\ufeff\u0008",{"b":"x\u0000y"}]}"#),
+        ("a name of another script", "{\"\u{540d}\u{524d}\":1}"),
         ("the same name at two levels", r#"{"a":{"a":{"A":1}}}"#),
-        ("capitals in an object", r#"{"o":{"a":1,"A":2}}"#),
     ]
     .map(|(what, json)| {
         let name = format!("arguments/accepted: {what}");

@@ -18,6 +18,27 @@ const NAME: &str = "name";
 /// The variable that stands for an item of an array.
 const ITEM: &str = "item";
 
+/// The variable that stands for a sign that a text may not have.
+const SIGN: &str = "sign";
+
+/// Where some reader ends a text or a line: NUL for those of C, U+001A for DOS; line feed, vertical tab, form feed, carriage
+/// return, U+0085, U+2028 and U+2029 (Unicode, section 5.8), and the separators at which Python splits lines, too.
+const ENDS: [&str; 12] = [
+    "\0", "\n", "\u{b}", "\u{c}", "\r", "\u{1a}", "\u{1c}", "\u{1d}", "\u{1e}", "\u{85}",
+    "\u{2028}", "\u{2029}",
+];
+
+/// What functions that trim a text take off its ends, besides [`ENDS`]: the blanks of Unicode (White_Space), the byte order
+/// mark, and U+001F.
+const BLANKS: [&str; 20] = [
+    "\t", "\u{1f}", " ", "\u{a0}", "\u{1680}", "\u{2000}", "\u{2001}", "\u{2002}", "\u{2003}",
+    "\u{2004}", "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}", "\u{2009}", "\u{200a}", "\u{202f}",
+    "\u{205f}", "\u{3000}", "\u{feff}",
+];
+
+/// A pattern that every text has which prints plainly.
+const PLAIN: &str = "**";
+
 impl Constraint {
     /// The check that says the same.
     pub(crate) fn to_check(&self) -> Check {
@@ -135,15 +156,14 @@ impl Demand {
         };
         let compared =
             |binary: Binary, with: Term| vec![value(), Op::Value(with), Op::Binary(binary)];
-        // What ends at a NUL or at a line's end for one reader goes on for another.
-        let without = |sign: &str| {
-            let mut without = compared(Binary::Contains, string(sign));
-            without.push(Op::Unary(Unary::Negate));
-            without
+        // What ends at a NUL or at a line's end for one reader goes on for another. Closures do not nest, so that an item
+        // is held to more than a text that stands alone: to what a pattern can judge.
+        let line = || match variable == ITEM {
+            true => compared(Binary::Ffi(Function::Glob.name().to_owned()), string(PLAIN)),
+            false => no_sign(&ENDS, has_sign(value(), Binary::Contains)),
         };
-        let text = |binary: Binary, with: &str| {
-            vec![is("string"), without("\0"), without("\n"), compared(binary, string(with))]
-        };
+        let text =
+            |binary: Binary, with: &str| vec![is("string"), line(), compared(binary, string(with))];
         match self {
             Demand::Present => Vec::new(),
             Demand::Equal(wanted) => vec![compared(Binary::HeterogeneousEqual, wanted.term())],
@@ -152,8 +172,26 @@ impl Demand {
                 let mut other = contained(values, value());
                 other.push(Op::Unary(Unary::Negate));
                 match values.first() {
+                    // With a blank at an end it is the same to whoever trims.
+                    Some(Value::Text(_)) if variable == ITEM => {
+                        let ends = [Binary::Prefix, Binary::Suffix].map(|end| {
+                            let mut blank = compared(end, string(" "));
+                            blank.push(Op::Unary(Unary::Negate));
+                            blank
+                        });
+                        std::iter::once(line()).chain(ends).chain([other]).collect()
+                    }
+                    // All in one expression: behind `?`, several would be more operations than a query may have.
                     Some(Value::Text(_)) => {
-                        vec![is("string"), without("\0"), without("\n"), other]
+                        let mut trimmed = has_sign(value(), Binary::Prefix);
+                        trimmed.extend(has_sign(value(), Binary::Suffix));
+                        trimmed.push(Op::Binary(Binary::Or));
+                        let mut all = line();
+                        all.extend(no_sign(&BLANKS, trimmed));
+                        all.push(Op::Binary(Binary::And));
+                        all.extend(other);
+                        all.push(Op::Binary(Binary::And));
+                        vec![is("string"), all]
                     }
                     _ => vec![is(kind(values)), other],
                 }
@@ -225,6 +263,14 @@ impl Demand {
                 Op::Value(_),
                 Op::Binary(Binary::Contains),
                 Op::Unary(Unary::Negate),
+            ]
+            | [
+                ..,
+                Op::Value(Term::Set(set)),
+                Op::Value(_),
+                Op::Binary(Binary::Contains),
+                Op::Unary(Unary::Negate),
+                Op::Binary(Binary::And),
             ] => Some(Demand::NoneOf(Value::all(set)?)),
             [Op::Value(_), Op::Unary(Unary::Length), ..] => match kind? {
                 "array" => Some(Demand::Items(Range::read(expressions))),
@@ -290,6 +336,21 @@ fn kind(values: &[Value]) -> &'static str {
         Some(Value::Bool(_)) => "bool",
         Some(Value::Text(_)) | None => "string",
     }
+}
+
+/// That a value has the sign in this place.
+fn has_sign(value: Op, place: Binary) -> Vec<Op> {
+    vec![value, Op::Value(var(SIGN)), Op::Binary(place)]
+}
+
+/// That something holds of none of these signs. An array costs less than a set.
+fn no_sign(signs: &[&str], held: Vec<Op>) -> Vec<Op> {
+    vec![
+        Op::Value(Term::Array(signs.iter().map(|sign| string(sign)).collect())),
+        Op::Closure(vec![SIGN.to_owned()], held),
+        Op::Binary(Binary::Any),
+        Op::Unary(Unary::Negate),
+    ]
 }
 
 fn contained(values: &[Value], value: Op) -> Vec<Op> {
@@ -363,4 +424,18 @@ fn same(one: &Check, other: &Check) -> bool {
         check.queries.iter().map(parts).collect()
     };
     one.kind == other.kind && asked(one) == asked(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_blank_of_unicode_is_a_text_end_or_one_that_is_trimmed() {
+        let known = |c: &char| {
+            let c = c.to_string();
+            ENDS.contains(&c.as_str()) || BLANKS.contains(&c.as_str())
+        };
+        assert_eq!(('\0'..=char::MAX).filter(|c| c.is_whitespace()).find(|c| !known(c)), None);
+    }
 }

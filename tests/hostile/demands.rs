@@ -13,6 +13,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(values());
     cases.extend(ranges());
     cases.extend(texts());
+    cases.extend(ended_texts());
     cases.extend(arrays());
     cases.extend(presence());
     cases.extend(in_datalog());
@@ -73,6 +74,14 @@ fn values() -> Vec<Case> {
             ("one of them in an array", r#"{"a":["root"]}"#),
             ("one of them with a NUL", r#"{"a":"root\u0000"}"#),
             ("one of them with a line's end", r#"{"a":"root\n"}"#),
+            ("one of them with a carriage return", r#"{"a":"root\r"}"#),
+            ("one of them with both", r#"{"a":"root\r\n"}"#),
+            ("one of them after a line's end", r#"{"a":"\u2028root"}"#),
+            ("one of them on the second line", r#"{"a":"x\u0085root"}"#),
+            ("one of them with a space", r#"{"a":"root "}"#),
+            ("one of them after a space", r#"{"a":" root"}"#),
+            ("one of them with a no-break space", r#"{"a":"root\u00a0"}"#),
+            ("one of them after a byte order mark", r#"{"a":"\ufeffroot"}"#),
             ("a number", r#"{"a":0}"#),
             ("none", "{}"),
         ],
@@ -102,6 +111,35 @@ fn ranges() -> Vec<Case> {
     cases
         .extend(of("a < 100", &[("the bound", r#"{"a":100}"#), ("a text below", r#"{"a":"-1"}"#)]));
     cases.extend(of("a > 5", &[("the bound", r#"{"a":5}"#), ("minus zero", r#"{"a":-0}"#)]));
+    cases
+}
+
+/// Where some reader ends a text or line, in JSON.
+const ENDS: [&str; 12] = [
+    "\\u0000", "\\n", "\\u000b", "\\f", "\\r", "\\u001a", "\\u001c", "\\u001d", "\\u001e",
+    "\\u0085", "\\u2028", "\\u2029",
+];
+
+/// What ends for one reader before it does for another begins, ends and contains nothing, and is not said to be another.
+fn ended_texts() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for end in ENDS {
+        let what = format!("ended by {end}");
+        for (constraint, text) in [
+            ("a != root", format!("root{end}")),
+            ("a starts with report-", format!("report-y{end}.exe")),
+            ("a ends with \"@example.com\"", format!("y@evil.net{end}@example.com")),
+            ("a contains needle", format!("needle{end}")),
+        ] {
+            let one = format!("{{\"a\":\"{text}\"}}");
+            cases.push(demanded(constraint, &what, &one, "check_failed"));
+            let optional = constraint.replacen('a', "a?", 1);
+            cases.push(demanded(&optional, &what, &one, "check_failed"));
+            let each = format!("each {constraint}");
+            let many = format!("{{\"a\":[\"{text}\"]}}");
+            cases.push(demanded(&each, &what, &many, "not_evaluable"));
+        }
+    }
     cases
 }
 
@@ -219,6 +257,19 @@ fn presence() -> Vec<Case> {
         ],
     ));
     cases.extend(of("a absent", &[("null", r#"{"a":null}"#), ("false", r#"{"a":false}"#)]));
+    let spelled = [
+        ("in capitals", r#"{"FORCE ID":1}"#),
+        ("in some capitals", r#"{"Force iD":1}"#),
+        ("with spaces around", r#"{" force id ":1}"#),
+        ("in fullwidth letters", "{\"\u{ff46}orce \u{ff29}D\":1}"),
+        ("with a dotted capital i", "{\"force \u{130}d\":1}"),
+        ("with a dotless i", "{\"force \u{131}d\":1}"),
+        ("with the name of a letter", "{\"force \u{2148}d\":1}"),
+    ];
+    cases.extend(of("\"force id\" absent", &spelled));
+    cases.extend(of("\"force id\"? <= 0", &spelled));
+    cases.extend(of("only \"force id\"", &spelled));
+    cases.extend(of("\"force id\" <= 1", &spelled));
     cases.extend(of(
         "only a, b",
         &[
@@ -256,19 +307,6 @@ fn in_datalog() -> Vec<Case> {
             "check_failed",
         ),
         (
-    let spelled = [
-        ("in capitals", r#"{"FORCE ID":1}"#),
-        ("in some capitals", r#"{"Force iD":1}"#),
-        ("with spaces around", r#"{" force id ":1}"#),
-        ("in fullwidth letters", "{\"\u{ff46}orce \u{ff29}D\":1}"),
-        ("with a dotted capital i", "{\"force \u{130}d\":1}"),
-        ("with a dotless i", "{\"force \u{131}d\":1}"),
-        ("with the name of a letter", "{\"force \u{2148}d\":1}"),
-    ];
-    cases.extend(of("\"force id\" absent", &spelled));
-    cases.extend(of("\"force id\"? <= 0", &spelled));
-    cases.extend(of("only \"force id\"", &spelled));
-    cases.extend(of("\"force id\" <= 1", &spelled));
             "an amount as a text",
             r#"check all arg("amount", $a), $a <= 100"#,
             r#"{"amount":"1"}"#,
@@ -458,7 +496,11 @@ fn accepted() -> Vec<Case> {
         ("a not in [root, admin]", r#"{"a":"Root"}"#),
         ("a between 1 and 100", r#"{"a":1e2}"#),
         ("a < 100", r#"{"a":99}"#),
+        ("a not in [root, admin]", r#"{"a":"the root\tand more"}"#),
+        ("each a not in [root, admin]", r#"{"a":["alice","the root"]}"#),
+        ("a? != root", r#"{"a":"alice"}"#),
         ("a starts with report-", r#"{"a":"report-"}"#),
+        ("each a starts with report-", r#"{"a":["report-","report-x y"]}"#),
         ("a ends with \"@example.com\"", r#"{"a":"x@example.com"}"#),
         ("a length <= 4", "{\"a\":\"\u{fc}\u{fc}\"}"),
         ("each a in [x, y]", r#"{"a":["x","y","x"]}"#),
@@ -468,6 +510,8 @@ fn accepted() -> Vec<Case> {
         ("a required", r#"{"a":null}"#),
         ("a? <= 5", r#"{"b":6}"#),
         ("a absent", r#"{"b":1}"#),
+        ("\"force id\" absent", r#"{"forced id":1,"force":{"force id":1}}"#),
+        ("\"force id\"? <= 0", r#"{"Force ID":0}"#),
         ("only a, b", r#"{"b":1}"#),
         ("no arguments", "{}"),
         ("a <= 5 or approved == true", r#"{"a":6,"approved":true}"#),
@@ -504,5 +548,3 @@ fn held_to(constraint: &str) -> String {
     let bytes = Capability::parse(presented.bearer()).unwrap().to_bytes();
     Forge::of(&bytes, &cast.root, &[&cast.orchestrator, &cast.researcher]).bearer()
 }
-        ("\"force id\" absent", r#"{"forced id":1,"force":{"force id":1}}"#),
-        ("\"force id\"? <= 0", r#"{"Force ID":0}"#),

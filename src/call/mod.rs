@@ -57,6 +57,7 @@ pub struct Call {
     operation: Operation,
     resource: Option<Resource>,
     arguments: Map<String, Value>,
+    params: Map<String, Value>,
     digest: Known,
 }
 
@@ -75,7 +76,13 @@ impl Call {
     /// A call of `operation`, such as `tools:call:search` or `resources:read`.
     pub fn new(operation: &str) -> Result<Call, CallError> {
         let operation = operation.parse()?;
-        Ok(Call { operation, resource: None, arguments: Map::new(), digest: Known::default() })
+        Ok(Call {
+            operation,
+            resource: None,
+            arguments: Map::new(),
+            params: Map::new(),
+            digest: Known::default(),
+        })
     }
 
     /// A call of the tool `name`: the operation `tools:call:<name>`.
@@ -124,6 +131,27 @@ impl Call {
         self.checked()
     }
 
+    /// What else the request says that a server may act on: of a request to an MCP server all members of `params` that are
+    /// neither operation, resource nor arguments, such as `requestState`, and of `_meta` what is not the protocol's own. No
+    /// check or policy sees it; a presentation that is bound to the call is bound to it, too. The text of a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Arguments`] for what two readers could read differently, as of [`Call::arguments`].
+    pub fn params(mut self, json: &str) -> Result<Call, CallError> {
+        self.params = parse_object(json)?;
+        self.digest = Known::default();
+        Ok(self)
+    }
+
+    /// The same, of what was read by [`parse_strictly`].
+    #[cfg(feature = "mcp")]
+    pub(crate) fn read_params(mut self, params: Map<String, Value>) -> Call {
+        self.params = params;
+        self.digest = Known::default();
+        self
+    }
+
     /// The same call with another value for an argument, or without it.
     pub(crate) fn replacing_argument(
         mut self,
@@ -137,7 +165,7 @@ impl Call {
         self.checked()
     }
 
-    /// Reads `{"operation": …, "resource": …, "arguments": …}`, the last two optional.
+    /// Reads `{"operation": …, "resource": …, "arguments": …, "params": …}`, the last three optional.
     pub fn parse(json: &str) -> Result<Call, CallError> {
         let mut members = parse_object(json)?;
         let Some(Value::String(operation)) = members.remove("operation") else {
@@ -152,6 +180,11 @@ impl Call {
         match members.remove("arguments") {
             None => {}
             Some(Value::Object(arguments)) => call.arguments = arguments,
+            Some(_) => return Err(CallError::Form),
+        }
+        match members.remove("params") {
+            None => {}
+            Some(Value::Object(params)) => call.params = params,
             Some(_) => return Err(CallError::Form),
         }
         let call = call.checked()?;
@@ -174,7 +207,7 @@ impl Call {
     }
 
     /// SHA-256 of the canonical call: the RFC 8785 form of
-    /// `{"operation":…,"resource":…,"arguments":…}` without what is absent; empty arguments are absent.
+    /// `{"operation":…,"resource":…,"arguments":…,"params":…}` without what is absent; empty arguments and params are absent.
     pub fn digest(&self) -> [u8; 32] {
         *self.digest.0.get_or_init(|| Sha256::digest(self.canonical()).into())
     }
@@ -187,7 +220,8 @@ impl Call {
             Value::Array(_) | Value::Object(_) => value.to_string().len() <= 1024,
             _ => true,
         };
-        self.arguments.len() <= 16 && self.arguments.values().all(short)
+        let few = |members: &Map<String, Value>| members.len() <= 16 && members.values().all(short);
+        few(&self.arguments) && few(&self.params)
     }
 
     /// How many bytes the arguments have in their canonical form.
@@ -208,6 +242,7 @@ impl Call {
         let written = Written {
             arguments: (!self.arguments.is_empty()).then_some(&self.arguments),
             operation: self.operation.as_str(),
+            params: (!self.params.is_empty()).then_some(&self.params),
             resource: self.resource_uri(),
         };
         canonical(&written)
@@ -247,6 +282,8 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     arguments: Option<&'a Map<String, Value>>,
     operation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a str>,
 }
@@ -312,7 +349,7 @@ pub enum CallError {
     Arguments(ArgumentProblem),
     /// Another form than that of a call.
     #[error(
-        "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}}}, the last two optional"
+        "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}, \"params\": {{…}}}}, the last three optional"
     )]
     Form,
 }

@@ -10,6 +10,18 @@ const MAX_SUBSCRIPTIONS: usize = 32;
 
 type Params = Map<String, Value>;
 
+/// What the protocol itself keeps in `_meta`, and its clients' libraries add to a request unasked: how it is carried, not what
+/// is to be done.
+const OF_THE_PROTOCOL: [&str; 7] = [
+    "progressToken",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "io.modelcontextprotocol/protocolVersion",
+    "io.modelcontextprotocol/clientInfo",
+    "io.modelcontextprotocol/clientCapabilities",
+];
+
 /// Parameters that name no call which could be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unjudged {
@@ -119,6 +131,7 @@ fn prompt(params: &Params) -> Result<Vec<Call>, Unjudged> {
 fn named(what: &str, params: &Params) -> Result<Vec<Call>, Unjudged> {
     let name = text(params, "name")?;
     let call = Call::new(&format!("{what}:{name}"))?;
+    let call = call.read_params(further(params, &["name", "arguments"]));
     Ok(vec![match params.get("arguments") {
         None | Some(Value::Null) => call,
         Some(Value::Object(arguments)) => call.read_arguments(arguments.clone())?,
@@ -143,7 +156,22 @@ fn unsubscribe(params: &Params) -> Result<Vec<Call>, Unjudged> {
 }
 
 fn about(operation: &str, params: &Params) -> Result<Vec<Call>, Unjudged> {
-    Ok(vec![Call::new(operation)?.resource(text(params, "uri")?)?])
+    let call = Call::new(operation)?.resource(text(params, "uri")?)?;
+    Ok(vec![call.read_params(further(params, &["uri"]))])
+}
+
+/// All that parameters say besides what is judged, for a server may act on it: the answers to what it asked for
+/// (`requestState`, `inputResponses`), a task, somebody's own member of `_meta`.
+fn further(params: &Params, judged: &[&str]) -> Params {
+    let mut further = params.clone();
+    further.retain(|name, _| !judged.contains(&name.as_str()));
+    if let Some(Value::Object(meta)) = further.get_mut("_meta") {
+        meta.retain(|name, _| !OF_THE_PROTOCOL.contains(&name.as_str()));
+        if meta.is_empty() {
+            further.remove("_meta");
+        }
+    }
+    further
 }
 
 /// That some list changed may be heard by anybody with a token for this server; that a resource or a task did, by
@@ -151,6 +179,7 @@ fn about(operation: &str, params: &Params) -> Result<Vec<Call>, Unjudged> {
 fn listen(params: &Params) -> Result<Vec<Call>, Unjudged> {
     let filter = object(params, "notifications")?;
     let mut calls = Vec::new();
+    let further = further(params, &["notifications"]);
     for (member, value) in filter {
         let call: fn(&str) -> Result<Call, Unjudged> = match (member.as_str(), value) {
             (
@@ -169,7 +198,7 @@ fn listen(params: &Params) -> Result<Vec<Call>, Unjudged> {
             _ => return Err(Unjudged::Parameters),
         };
         for text in texts(value)? {
-            calls.push(call(text)?);
+            calls.push(call(text)?.read_params(further.clone()));
         }
     }
     match calls.len() > MAX_SUBSCRIPTIONS {
@@ -217,17 +246,20 @@ fn complete(params: &Params) -> Result<Vec<Call>, Unjudged> {
     }
     let argument = object_of(params, "argument", &["name", "value"])?;
     let argument = Value::Object(argument.clone()).to_string();
-    Ok(vec![call.argument("argument", &argument)?])
+    let call = call.argument("argument", &argument)?;
+    Ok(vec![call.read_params(further(params, &["ref", "argument"]))])
 }
 
 fn set_level(params: &Params) -> Result<Vec<Call>, Unjudged> {
     let level = params.get("level").unwrap_or(&Value::Null).to_string();
-    Ok(vec![Call::new("logging:setLevel")?.argument("level", &level)?])
+    let call = Call::new("logging:setLevel")?.argument("level", &level)?;
+    Ok(vec![call.read_params(further(params, &["level"]))])
 }
 
 fn task(params: &Params, operation: &str) -> Result<Vec<Call>, Unjudged> {
     let id = text(params, "taskId")?;
-    Ok(vec![Call::new(operation)?.argument("task", &Value::from(id).to_string())?])
+    let call = Call::new(operation)?.argument("task", &Value::from(id).to_string())?;
+    Ok(vec![call.read_params(further(params, &["taskId"]))])
 }
 
 fn text<'a>(params: &'a Params, name: &str) -> Result<&'a str, Unjudged> {

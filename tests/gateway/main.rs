@@ -15,6 +15,7 @@ mod operation;
 mod policies;
 mod real_server;
 mod revoking;
+mod spelling;
 mod stage;
 mod streams;
 mod tasks;

@@ -47,7 +47,7 @@ fn fold_all(name: &str) -> String {
     // What one step brings about, such as a capital in a compatibility form, is for the next.
     let (mut before, mut folded) = (String::new(), fold(name));
     while before != folded {
-        before = std::mem::replace(&mut folded, String::new());
+        before = std::mem::take(&mut folded);
         folded = fold(&before);
     }
     folded

@@ -109,6 +109,8 @@ def by_nfkc(text):
 
 class Upstream(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # One packet an answer: in two, each would wait for the other side to acknowledge the first.
+    wbufsize = 65536
     seen = []
 
     def do_POST(self):

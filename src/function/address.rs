@@ -42,38 +42,43 @@ impl Network {
     }
 }
 
-/// IPv4 networks that are not of the public internet (IANA IPv4 Special-Purpose Address Registry), and
-/// those for multicast and for later.
-const SPECIAL_V4: [(Ipv4Addr, u8); 17] = [
+/// IPv4 networks that are not of the public internet: the IANA IPv4 Special-Purpose Address Registry (RFC 6890), also
+/// where it says that they can be reached, since no host of the internet has these addresses; and multicast (IANA IPv4
+/// Multicast Address Space Registry, RFC 5771).
+const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    // Of the public internet and yet inside: the host agent of Azure's virtual machines.
+    // Of the public internet and yet inside: the host agent of Azure's virtual machines (Azure's documentation).
     (Ipv4Addr::new(168, 63, 129, 16), 32),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 0, 0, 0), 24),
     (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 31, 196, 0), 24),
+    (Ipv4Addr::new(192, 52, 193, 0), 24),
     (Ipv4Addr::new(192, 88, 99, 0), 24),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(192, 175, 48, 0), 24),
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     (Ipv4Addr::new(198, 51, 100, 0), 24),
     (Ipv4Addr::new(203, 0, 113, 0), 24),
     (Ipv4Addr::new(224, 0, 0, 0), 4),
+    // With 255.255.255.255.
     (Ipv4Addr::new(240, 0, 0, 0), 4),
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
 ];
 
 /// What is global unicast in IPv6 (RFC 4291, section 2.4).
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Of these, what is not of the public internet, or carries an IPv4 address in it: protocol assignments with
-/// Teredo, documentation, 6to4, segment routing.
+/// Of these, what is not of the public internet: the IANA IPv6 Special-Purpose Address Registry, with protocol
+/// assignments, documentation (RFC 3849, RFC 9637) and AS112 (RFC 7534). Those that carry an IPv4 address in them, such as
+/// 2002::/16, are [`carries_v4`]'s business.
 const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
@@ -118,9 +123,21 @@ mod tests {
         assert_eq!(of("10.0.0.0/8", "11.0.0.1"), Some(false));
         assert_eq!(of("192.0.2.7", "192.0.2.7"), Some(true));
         assert_eq!(of("2001:db8::/32", "2001:db8::1"), Some(true));
-        for address in ["::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "::10.0.0.1"] {
-            assert_eq!(of("10.0.0.0/8", address), None, "{address}");
+        for address in [
+            "::ffff:10.0.0.1",
+            "::ffff:0:a00:1",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::a00:1",
+            "2002:a00:1::1",
+            "2001:0:1::1",
+            "2620:0:1::5efe:a00:1",
+            "2620:0:1:0:200:5efe:a00:1",
+        ] {
+            let address: Ipv6Addr = address.parse().unwrap();
+            assert_eq!(of("10.0.0.0/8", &address.to_string()), None, "{address}");
         }
+        assert_eq!(of("0.0.0.0/0", "::"), Some(false));
         assert_eq!(of("0.0.0.0/0", "::1"), Some(false));
     }
 
@@ -151,35 +168,68 @@ mod tests {
         }
     }
 
+    /// One address of each network of the registries, and its last, and what lies beside it.
     #[test]
     fn special_addresses_are_not_public() {
-        for address in ["8.8.8.8", "1.1.1.1", "2606:4700::1111"] {
-            assert!(is_public(address.parse().unwrap()), "{address}");
+        for (first, last, beside) in [
+            ("0.0.0.0", "0.255.255.255", "1.0.0.0"),
+            ("10.0.0.0", "10.255.255.255", "11.0.0.0"),
+            ("100.64.0.0", "100.127.255.255", "100.128.0.0"),
+            ("100.100.100.200", "100.100.100.200", "100.63.255.255"),
+            ("127.0.0.0", "127.255.255.255", "128.0.0.0"),
+            ("168.63.129.16", "168.63.129.16", "168.63.129.17"),
+            ("169.254.0.0", "169.254.255.255", "169.255.0.0"),
+            ("172.16.0.0", "172.31.255.255", "172.32.0.0"),
+            ("192.0.0.0", "192.0.0.255", "192.0.1.0"),
+            ("192.0.2.0", "192.0.2.255", "192.0.3.0"),
+            ("192.31.196.0", "192.31.196.255", "192.31.197.0"),
+            ("192.52.193.0", "192.52.193.255", "192.52.194.0"),
+            ("192.88.99.0", "192.88.99.255", "192.88.100.0"),
+            ("192.168.0.0", "192.168.255.255", "192.169.0.0"),
+            ("192.175.48.0", "192.175.48.255", "192.175.49.0"),
+            ("198.18.0.0", "198.19.255.255", "198.20.0.0"),
+            ("198.51.100.0", "198.51.100.255", "198.51.101.0"),
+            ("203.0.113.0", "203.0.113.255", "203.0.114.0"),
+            ("224.0.0.0", "239.255.255.255", "223.255.255.255"),
+            ("240.0.0.0", "255.255.255.255", "223.255.255.255"),
+            ("2001:2::", "2001:1ff:ffff::", "2001:200::"),
+            ("2001:db8::", "2001:db8:ffff::", "2001:db9::"),
+            ("2620:4f:8000::", "2620:4f:8000:ffff::", "2620:4f:8001::"),
+            ("3fff::", "3fff:fff::", "3fff:1000::"),
+            ("::", "1fff:ffff::", "2000::1"),
+            ("4000::", "ffff::", "3ffe::1"),
+        ] {
+            assert!(!is_public(first.parse().unwrap()), "{first}");
+            assert!(!is_public(last.parse().unwrap()), "{last}");
+            assert!(is_public(beside.parse().unwrap()), "{beside}");
         }
         for address in [
-            "127.0.0.1",
-            "0.0.0.0",
-            "10.1.2.3",
-            "172.31.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "224.0.0.1",
-            "255.255.255.255",
             "::1",
-            "::",
             "fe80::1",
             "fc00::1",
+            "fd00:ec2::254",
             "ff02::1",
+            "100::1",
+            "100:0:0:1::1",
+            "5f00::1",
             "::ffff:127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
             "2002:7f00:1::",
             "2001::1",
-            "2001:db8::1",
+            "2001:2::1",
+            "2001:3::1",
+            "2001:4:112::1",
+            "2001:10::1",
+            "2001:20::1",
+            "2001:30::1",
+            "2001:1::1",
             "2620:0:1::5efe:7f00:1",
-            "168.63.129.16",
         ] {
             assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "1.1.1.1", "2606:4700::1111"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Glob: does a text have this pattern?
 
-use crate::function::text::{hides_separators, is_dots, is_plain};
+use crate::function::segment::may_step;
+use crate::function::text::{decoded, hides_separators, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 
 /// A pattern: `?` is one character, `*` any number of them, both without slashes; `**` any number of any.
@@ -52,9 +53,10 @@ impl Glob {
     /// Whether the whole text is of the pattern. A text that does not print plainly, has a backslash or steps up
     /// (`..`) cannot be judged.
     pub(crate) fn matches(&self, text: &str) -> Result<bool, Unjudgeable> {
-        let unclear = text.contains('\\') || text.contains("//") || text.split('/').any(is_dots);
-        let escaped = text.contains('%') && hides_separators(text);
-        if !is_plain(text) || unclear || escaped {
+        let steps = |text: &str| text.split('/').any(may_step);
+        let unclear = text.contains('\\') || text.contains("//") || steps(text);
+        let escaped = || hides_separators(text) || decoded(text).is_none_or(|text| steps(&text));
+        if !is_plain(text) || unclear || (text.contains('%') && escaped()) {
             return Err(Unjudgeable);
         }
         // Which parts can have been matched so far: one bit each, and one that says all.
@@ -138,6 +140,17 @@ mod tests {
             "a\u{202e}b",
             "a\u{ff0f}b",
             ".. /x",
+            "/a/..%20/x",
+            "/a/%20../x",
+            "/a/..,/x",
+            "/a/..%2c/x",
+            "/a/..\u{ff1b}/x",
+            "/a/..\u{65e5}/x",
+            "/a/\u{ff05}2e/x",
+            "50%",
+            "50\u{ff05}",
+            "a%2fb",
+            "a//b",
         ] {
             assert_eq!(is("**", text), None, "{text:?}");
         }

@@ -8,7 +8,9 @@
 
 mod address;
 mod glob;
+mod inside;
 mod path;
+mod segment;
 mod text;
 mod url;
 

@@ -29,7 +29,7 @@ pub(super) fn hides_separators(text: &str) -> bool {
 }
 
 /// The text with its escapes read once; `None` where they are none, or no text (RFC 3986, section 2.1).
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
@@ -56,12 +56,4 @@ pub(super) fn has_needless_escapes(text: &str) -> bool {
         let byte = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         byte.is_some_and(unreserved)
     })
-}
-
-/// Whether a segment says "one level up" or "here" to somebody who strips what trails: `..`, `.. `, `..;x`,
-/// `...`.
-pub(super) fn is_dots(segment: &str) -> bool {
-    let end = |c: char| c.is_whitespace() || matches!(c, ';' | '?' | '#' | ':' | ',');
-    let stem = segment.trim_start().split(end).next().unwrap_or_default();
-    !stem.is_empty() && stem.bytes().all(|byte| byte == b'.')
 }

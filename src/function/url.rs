@@ -8,36 +8,13 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use crate::function::address::{carries_v4, is_public};
-use crate::function::text::{has_needless_escapes, hides_separators, is_dots, is_plain};
+use crate::function::inside::is_inside;
+use crate::function::segment::{is_name, loosely};
+use crate::function::text::{decoded, has_needless_escapes, hides_separators, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 
 /// Schemes whose URLs have a host in the one place where every reader looks for it.
 const SCHEMES: [&str; 5] = ["https", "http", "wss", "ws", "ftp"];
-
-/// Names that are not of the public internet (RFC 6761, 6762, 8375, 9476), and those that clouds and networks
-/// at home use inside.
-const INSIDE: [&str; 20] = [
-    "localhost",
-    "local",
-    "localdomain",
-    "internal",
-    "intranet",
-    "lan",
-    "home",
-    "corp",
-    "alt",
-    "arpa",
-    "onion",
-    "svc",
-    "cluster",
-    "consul",
-    "private",
-    "default",
-    "test",
-    "invalid",
-    "example",
-    "mshome",
-];
 
 /// Scheme, host and port, and a path below which URLs lie: `https://api.example.com/v1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,8 +81,15 @@ impl Site {
             _ => return Err(wrong(form)),
         };
         let path = segments(&url).map(str::to_owned).collect::<Vec<_>>();
-        if path.iter().any(|segment| is_dots(segment)) || hides_separators(url.path()) {
-            return Err(wrong("a site's path has no dots or encoded separators as steps"));
+        if steps(url.path()).is_none() || has_needless_escapes(url.path()) {
+            return Err(wrong(
+                "a site's path has names between single slashes, without dots as steps and encoded separators",
+            ));
+        }
+        if path.iter().any(|name| name.contains(';') || ends_loosely(name)) {
+            return Err(wrong(
+                "a site's path has no ; and no blanks or dots at the ends of its names: some readers leave these off",
+            ));
         }
         Ok(Site { scheme: scheme.to_owned(), hosts, port: url.port_or_known_default(), path })
     }
@@ -140,19 +124,20 @@ impl Site {
         if self.path.is_empty() {
             return Ok(true);
         }
-        let path = url.path();
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
         // A server that reads escapes once more, cuts `;…` off or merges slashes would find another place.
-        let mut unclear = hides_separators(path) || has_needless_escapes(path);
-        let mut found = Vec::new();
-        while let Some(segment) = segments.next() {
-            let last = segments.peek().is_none();
-            unclear |= is_dots(segment) || (segment.is_empty() && !last);
-            found.push(segment);
-        }
-        if unclear {
+        if has_needless_escapes(url.path()) {
             return Err(Unjudgeable);
         }
+        let found = steps(url.path()).ok_or(Unjudgeable)?;
+        let named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
+        if let Some((named, found)) = named.zip(&found).find(|(named, found)| named != *found) {
+            // Some readers find the site's path there, and others another one.
+            return match loosely(found) == loosely(&named) {
+                true => Err(Unjudgeable),
+                false => Ok(false),
+            };
+        }
+        let found: Vec<&str> = segments(url).collect();
         let below = self.path.iter().zip(&found).all(|(named, found)| named == found);
         Ok(self.path.len() <= found.len() && below)
     }
@@ -172,10 +157,7 @@ impl Hosts {
                 .and_then(|labels| labels.strip_suffix('.'))
                 .is_some_and(is_domain),
             (Hosts::Below(_), _) => false,
-            (Hosts::Public, Host::Domain(host)) => {
-                let last = host.rsplit('.').next().unwrap_or_default();
-                is_domain(host) && host.contains('.') && !INSIDE.contains(&last)
-            }
+            (Hosts::Public, Host::Domain(host)) => is_domain(host) && !is_inside(host),
             (Hosts::Public, Host::Ipv4(address)) => is_public(IpAddr::V4(*address)),
             (Hosts::Public, Host::Ipv6(address)) => is_public(IpAddr::V6(*address)),
         }
@@ -186,10 +168,36 @@ impl Hosts {
 const MAX_DOMAIN_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Labels with something in them, so no dot at either end, within what DNS takes.
+/// Labels of letters, digits and hyphens, none of them at an end (RFC 952, RFC 1123, section 2.1), within what DNS takes.
+/// What else the WHATWG URL Standard lets stand in a host (`;`, `,`, `$`, quotes, `_`) ends it for other readers.
 fn is_domain(name: &str) -> bool {
-    name.len() <= MAX_DOMAIN_BYTES
-        && name.split('.').all(|label| (1..=MAX_LABEL_BYTES).contains(&label.len()))
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= MAX_DOMAIN_BYTES && name.split('.').all(is_label)
+}
+
+/// The names in a URL's path, read; `None` where some reader finds others. A slash at the end is none.
+fn steps(path: &str) -> Option<Vec<String>> {
+    if hides_separators(path) {
+        return None;
+    }
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Some(Vec::new());
+    }
+    let read = |segment| decoded(segment).filter(|name: &String| is_name(name));
+    path.split('/').map(read).collect()
+}
+
+/// Whether a reader that trims would find another name.
+fn ends_loosely(name: &str) -> bool {
+    let name = decoded(name).unwrap_or_default();
+    name.trim() != name || name.ends_with('.')
 }
 
 fn segments(url: &Url) -> impl Iterator<Item = &str> {
@@ -221,6 +229,11 @@ mod tests {
             ("https://api.example.com/v1", "https://api.example.com/v1"),
             ("https://api.example.com/v1", "https://api.example.com/v1/users/@me"),
             ("https://api.example.com/v1", "https://api.example.com/v1/a%20b/%C3%A9/?q=%2F.."),
+            (
+                "https://api.example.com/v1",
+                "https://api.example.com/v1/a;b=1/c,d/t:publish/%E6%97%A5",
+            ),
+            ("https://api.example.com/v1/t:publish", "https://api.example.com/v1/t:publish"),
             ("http://[::ffff:7f00:1]", "http://[::ffff:7f00:1]/"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/x"),
             ("http://localhost", "http://localhost/x"),
@@ -272,6 +285,7 @@ mod tests {
             "https://api.example.com:443/",
             "https://user@api.example.com/",
             "https://user:pass@api.example.com/",
+            "https://:pass@api.example.com/",
             "https://@api.example.com/",
             "https://evil.com@api.example.com/",
             "https://evil.com\\@api.example.com/",
@@ -312,9 +326,79 @@ mod tests {
             "https://api.example.com//v1/x",
             "https://api.example.com/%761/x",
             "https://api.example.com/x/..%2fv1",
+            "https://api.example.com/v1/..%20/admin",
+            "https://api.example.com/v1/.%20./x",
+            "https://api.example.com/v1/..%2C/admin",
+            "https://api.example.com/v1/%20/x",
+            "https://api.example.com/v1/%20../x",
+            "https://api.example.com/v1/..%09/x",
+            "https://api.example.com/v1/..%C2%A0/x",
+            "https://api.example.com/v1/%E3%80%80../x",
+            "https://api.example.com/v1/..%3B/x",
+            "https://api.example.com/v1/;x/y",
+            "https://api.example.com/v1/..,x/y",
+            "https://api.example.com/v1/..:x/y",
+            "https://api.example.com/v1/%2C/y",
+            "https://api.example.com/v1/..%E6%97%A5/y",
+            "https://api.example.com/v1/%EF%BC%852e%EF%BC%852e/x",
+            "https://api.example.com/v1/%EF%B9%AA2e/x",
+            "https://api.example.com/v1/%EF%BC%8E%EF%BC%8E/x",
+            "https://api.example.com/v1/..%EF%BC%8Fx",
+            "https://api.example.com/v1/%25EF%25BC%25852e/x",
+            "https://api.example.com/v1/%u002e%u002e/x",
+            "https://api.example.com/v1/%25u002e/x",
+            "https://api.example.com/v1/%e0%80%ae%e0%80%ae/x",
+            "https://api.example.com/v1/..%E2%80%8B/x",
+            "https://api.example.com/v1/..%C2%AD/x",
+            "https://api.example.com/v1/%EF%BB%BF../x",
+            "https://api.example.com/v1/..%0a/x",
+            "https://api.example.com/v1/'..'/x",
+            "https://api.example.com/v1;x/admin",
+            "https://api.example.com/v1%20/admin",
+            "https://api.example.com/v1,x/admin",
+            "https://api.example.com/v1./admin",
         ] {
             assert_eq!(at("https://api.example.com/v1", url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn a_host_has_letters_digits_and_hyphens() {
+        for label in [
+            "a;b", "a,b", "a$b", "a(b", "a)b", "a'b", "a\"b", "a{b", "a}b", "a!b", "a&b", "a*b",
+            "a+b", "a=b", "a~b", "a`b", "a_b", "-a", "a-",
+        ] {
+            for (site, url) in [
+                ("https://*", format!("https://{label}.example.com/")),
+                ("https://*.example.com", format!("https://{label}.example.com/")),
+                ("https://*.example.com", format!("https://{label}.b.example.com/")),
+                ("https://*", format!("https://{label}.com/")),
+            ] {
+                assert_eq!(at(site, &url), None, "{site} {url}");
+            }
+        }
+        assert_eq!(
+            at("https://*.example.com", "https://xn--bcher-kva.a--b.example.com/"),
+            Some(true)
+        );
+        assert_eq!(
+            at("https://*.example.com", &format!("https://{}.example.com/", "l".repeat(63))),
+            Some(true)
+        );
+        assert_eq!(
+            at("https://*.example.com", &format!("https://{}.example.com/", "l".repeat(64))),
+            None
+        );
+        let long =
+            |last: usize| format!("https://{}{}.com/", "abcdefgh.".repeat(27), "l".repeat(last));
+        assert_eq!(at("https://*", &long(6)), Some(true));
+        assert_eq!(at("https://*", &long(7)), None);
+    }
+
+    #[test]
+    fn a_password_without_a_user_is_no_site() {
+        assert_eq!(at("https://api.example.com", "https://:secret@api.example.com/"), None);
+        assert_eq!(at("https://*", "https://:secret@api.example.com/"), None);
     }
 
     #[test]
@@ -336,6 +420,17 @@ mod tests {
             "file:///etc",
             "https://127.1",
             "https://api.example.com/a/../b",
+            "https://api.example.com/a//b",
+            "https://api.example.com/a;b",
+            "https://api.example.com/a./b",
+            "https://api.example.com/a%20",
+            "https://api.example.com/%61",
+            "https://api.example.com/..%2fb",
+            "https://api.example.com/;a",
+            "https://a;b.example.com",
+            "https://a_b.example.com",
+            "https://*.a$b.com",
+            "https://*.-a.com",
         ] {
             assert!(Site::parse(site).is_err(), "{site}");
         }

@@ -1,0 +1,243 @@
+//! Segment: do all readers take one part of a path for a name, and for the same one?
+//!
+//! Readers differ in what they do to a part before they look it up: they trim blanks, cut off what stands behind a sign,
+//! drop dots at the end, fold compatibility characters, drop what is not ASCII. What one of them would empty or turn
+//! into `.` or `..` is no name here.
+
+use std::borrow::Cow;
+
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+use crate::function::text::is_plain;
+
+/// Where some reader ends a name: path parameters (`;` and `,`, RFC 3986, section 3.3), query and fragment, streams of
+/// a file on Windows (`:`). A NUL does not print and is refused before.
+const ENDS: [char; 5] = [';', ',', '?', '#', ':'];
+
+/// What has a meaning of its own in a path or URL, so that nothing may turn into it.
+const STRUCTURE: [char; 4] = ['/', '\\', '%', '.'];
+
+/// Whether every reader finds a name in the segment, and none finds nothing, `.` or `..`.
+pub(super) fn is_name(segment: &str) -> bool {
+    if may_step(segment) {
+        return false;
+    }
+    let Some(folded) = folded(segment) else { return false };
+    let stem = folded.split(ENDS).next().unwrap_or_default();
+    let parts_step = || folded.split(ENDS).any(|part| is_dots(bare(part)));
+    stem.chars().any(has_substance) && !parts_step()
+}
+
+/// Whether some reader takes the segment for one level up or for here (`..`, `.. `, `..;x`, `...`), or would find signs
+/// of structure in it that are not to be seen.
+pub(super) fn may_step(segment: &str) -> bool {
+    let Some(folded) = folded(segment) else { return true };
+    let stem = bare(folded.split(ENDS).next().unwrap_or_default());
+    // Some readers drop what is not ASCII.
+    let ascii: String = stem.chars().filter(char::is_ascii).collect();
+    let ascii = bare(&ascii);
+    is_dots(stem) || (is_dots(ascii) && ascii.len() > 1)
+}
+
+/// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`.
+pub(super) fn is_drive(segment: &str) -> bool {
+    matches!(segment.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+/// Whether the name is still there for a reader that drops what is not ASCII, so that `..` takes this name back and no
+/// other.
+pub(super) fn is_solid(name: &str) -> bool {
+    let stem = name.split(ENDS).next().unwrap_or_default();
+    stem.bytes().any(|byte| byte.is_ascii_alphanumeric() || b"_-+=~@$&()!".contains(&byte))
+}
+
+/// What a reader may find instead of the segment: folded, cut at the first sign, without blanks and dots at the ends.
+pub(super) fn loosely(segment: &str) -> String {
+    let folded = folded(segment).unwrap_or(Cow::Borrowed(segment));
+    let stem = folded.split(ENDS).next().unwrap_or_default();
+    stem.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+}
+
+/// The segment in its compatibility form (Unicode NFKD, UAX #15); `None` where that shows structure that is not to be
+/// seen in the segment.
+fn folded(segment: &str) -> Option<Cow<'_, str>> {
+    if segment.is_ascii() {
+        return Some(Cow::Borrowed(segment));
+    }
+    let folded = DecomposingNormalizerBorrowed::new_nfkd().normalize(segment);
+    let count = |text: &str| text.chars().filter(|c| STRUCTURE.contains(c)).count();
+    let same = count(&folded) == count(segment);
+    (same && is_plain(&folded)).then_some(folded)
+}
+
+/// Without the blanks and quotes around it.
+fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_quote(c))
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`')
+}
+
+fn is_dots(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte == b'.' || byte == b' ')
+}
+
+/// Whether a reader that trims, and drops accents, still finds the character.
+fn has_substance(c: char) -> bool {
+    use GeneralCategory::{EnclosingMark, NonspacingMark, SpacingMark};
+    let mark = || matches!(get_general_category(c), EnclosingMark | NonspacingMark | SpacingMark);
+    !c.is_whitespace() && c != '.' && !is_quote(c) && (c.is_ascii() || !mark())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_name_for_every_reader() {
+        for name in [
+            "a",
+            "my file.txt",
+            "a;b.txt",
+            "a,b",
+            "12:30.txt",
+            ".git",
+            "..data",
+            "a..",
+            "Acme Inc.",
+            " a",
+            "a ",
+            "-",
+            "_",
+            "~",
+            "@me",
+            "(1)",
+            "$x",
+            "report, final.pdf",
+            "\u{65e5}\u{672c}",
+            "\u{65e5}\u{672c}.txt",
+            "e\u{301}",
+            "Zo\u{eb}",
+            "a\u{ff1b}b",
+            "a\u{a0}b",
+            "'a'",
+            "a:b:c",
+            "x=1;y=2",
+        ] {
+            assert!(is_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_empties_is_no_name() {
+        for segment in [
+            "",
+            " ",
+            "  ",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{2003}",
+            ";",
+            ";a",
+            ";..",
+            ",",
+            ",a",
+            ":",
+            ":a",
+            "::$DATA",
+            "#",
+            "#a",
+            "?",
+            "?a",
+            " ;a",
+            "\u{ff1b}a",
+            "\u{ff0c}a",
+            "\u{ff1a}a",
+            "\u{37e}a",
+            "\u{fe54}a",
+            "\u{fe50}a",
+            "''",
+            "\" \"",
+            "`",
+            "\u{301}",
+            "\u{20dd}",
+            " \u{301}",
+            "\u{a8}",
+            "\u{2000}\u{301};a",
+        ] {
+            assert!(!is_name(segment), "{segment:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_reader_turns_into_a_step_is_no_name() {
+        for segment in [
+            ".",
+            "..",
+            "...",
+            ".. ",
+            " ..",
+            "..\u{a0}",
+            "\u{3000}..",
+            ". .",
+            "..;",
+            "..;a",
+            "..,",
+            "..,a",
+            "..:",
+            "..::$DATA",
+            "..#",
+            "..?",
+            "'..'",
+            "\"..\"",
+            "` ..`",
+            "..\u{ff1b}",
+            "..\u{ff0c}a",
+            "..\u{ff1a}a",
+            "\u{2025}",
+            "\u{ff0e}.",
+            "\u{2024}\u{2024}",
+            "..\u{65e5}",
+            ".\u{65e5}.",
+            "\u{65e5}..",
+            "..\u{301}",
+            "a;..",
+            "a:..",
+            "a, ..",
+            "a;..;b",
+        ] {
+            assert!(!is_name(segment), "{segment:?}");
+        }
+    }
+
+    #[test]
+    fn no_sign_of_structure_comes_out_of_another_character() {
+        for segment in [
+            "a\u{ff05}2e",
+            "\u{fe6a}2e",
+            "a\u{ff0f}b",
+            "a\u{ff3c}b",
+            "a\u{fe68}b",
+            "a\u{2488}",
+            "a\u{2100}b",
+            "\u{bd}a",
+            "\u{33c2}",
+            "a\u{fe52}b",
+        ] {
+            assert!(!is_name(segment), "{segment:?}");
+            assert!(may_step(segment), "{segment:?}");
+        }
+    }
+
+    #[test]
+    fn a_drive_is_a_letter_and_a_colon() {
+        for segment in ["C:", "c:x", "z:..", "C:\u{e9}"] {
+            assert!(is_drive(segment), "{segment}");
+        }
+        for segment in ["C", "CC:", "1:", ":C", "\u{e9}:", ""] {
+            assert!(!is_drive(segment), "{segment}");
+        }
+    }
+}

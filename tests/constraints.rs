@@ -240,6 +240,67 @@ fn patterns_folders_sites_and_networks_are_judged() {
     );
 }
 
+/// Whether a call with this resource may be done.
+fn may_touch(verified: &VerifiedCapability, resource: Option<&str>) -> bool {
+    let call = Call::new("tools:call:read").unwrap();
+    let call = match resource {
+        Some(uri) => match call.resource(uri) {
+            Ok(call) => call,
+            // What is in no normal form never becomes a call.
+            Err(_) => return false,
+        },
+        None => call,
+    };
+    match authorize(verified, &Policy::builtin(), &call) {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(matches!(error.cause(), "check_failed" | "not_evaluable"), "{error}");
+            assert_eq!(error.block(), Some(1), "{error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn the_resource_is_held_like_an_argument() {
+    let folder = verified(&["the resource within file:///srv/data"]);
+    for uri in ["file:///srv/data", "file:///srv/data/a", "file:///srv/data/my%20file.txt"] {
+        assert!(may_touch(&folder, Some(uri)), "{uri}");
+    }
+    for uri in [
+        "file:///etc/passwd",
+        "file:///srv/database",
+        "file:///srv/data/..%2f..%2fetc/passwd",
+        "file:///srv/data/%252e%252e/x",
+        "file:///srv/data/..%20/x",
+        "file:///srv/data/;a/x",
+        "file://host/srv/data/a",
+        "https://srv/data/a",
+    ] {
+        assert!(!may_touch(&folder, Some(uri)), "{uri}");
+    }
+    assert!(!may_touch(&folder, None));
+    let call = Call::tool("read").unwrap().arguments(r#"{"resource": "file:///srv/data/a"}"#);
+    assert!(authorize(&folder, &Policy::builtin(), &call.unwrap()).is_err());
+
+    let either =
+        verified(&["the resource within file:///srv/a or the resource url https://a.example/v1"]);
+    assert!(may_touch(&either, Some("file:///srv/a/x")));
+    assert!(may_touch(&either, Some("https://a.example/v1/x")));
+    assert!(!may_touch(&either, Some("file:///srv/b")));
+    let optional = verified(&["the resource? url https://a.example"]);
+    assert!(may_touch(&optional, None));
+    assert!(!may_touch(&optional, Some("https://b.example/")));
+    let absent = verified(&["the resource absent"]);
+    assert!(may_touch(&absent, None));
+    assert!(!may_touch(&absent, Some("https://a.example/")));
+
+    // An argument that is called so is another thing.
+    let argument = verified(&["resource url https://a.example"]);
+    assert!(may(&argument, r#"{"resource": "https://a.example/x"}"#));
+    assert!(!may_touch(&argument, Some("https://a.example/x")));
+}
+
 #[test]
 fn arrays_are_looked_into_and_never_taken_for_their_items() {
     allows("each a in [x, y]", &[r#"{"a": ["x"]}"#, r#"{"a": ["x", "y", "x"]}"#, r#"{"a": []}"#]);
@@ -395,6 +456,18 @@ fn what_is_no_constraint_says_what_to_write() {
         ("a absent or b == 1", "constraints of their own"),
         ("each a required", "is no constraint"),
         ("a length <= -1", "length"),
+        ("the resource within /srv/data", "the resource is a URI"),
+        ("the resource <= 5", "the resource is a URI"),
+        ("the resource like \"*.pdf\"", "the resource is a URI"),
+        ("the resource network 10.0.0.0/8", "the resource is a URI"),
+        ("the resource in [1, 2]", "the resource is a URI"),
+        ("each the resource in [a]", "is no constraint"),
+        ("the resource", "is no constraint"),
+        ("the resource? required", "may not"),
+        ("the resource? absent", "is no constraint"),
+        ("the resource within file://localhost/srv", "file:///srv/data"),
+        ("the resource within file:///srv/../etc", "absolute"),
+        ("path within /srv/a.", "readers leave these"),
     ] {
         let error = text.parse::<Constraint>().unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");

@@ -270,8 +270,12 @@ fn each_constraint_allows_and_refuses_what_its_row_says() {
             assert_eq!(constraint.parse::<Constraint>().map(|_| ()), Ok(()), "{constraint}");
         }
         let verified = verified(example);
-        let may = |arguments: &String| {
-            let call = Call::tool("any").unwrap().arguments(arguments).unwrap();
+        let may = |sent: &String| {
+            let call = Call::tool("any").unwrap();
+            let call = match sent.starts_with('{') {
+                true => call.arguments(sent).unwrap(),
+                false => call.resource(sent).unwrap(),
+            };
             match authorize(&verified, &Policy::builtin(), &call) {
                 Ok(_) => true,
                 Err(error) => {
@@ -322,6 +326,8 @@ fn each_constraint_allows_and_refuses_what_its_row_says() {
         "no arguments",
         "no other arguments",
         "or",
+        "the resource",
+        "the resource?",
     ];
     assert_eq!(words, expected);
 }

@@ -6,11 +6,14 @@ use biscuit_auth::builder::{
     Binary, Check, CheckKind, Expression, Op, Predicate, Rule, Term, Unary, pred, string, var,
 };
 
-use crate::constraint::{Constraint, Demand, Form, Range, Value};
+use crate::constraint::{Constraint, Demand, Form, Range, Subject, Value};
 use crate::function::Function;
 
 /// The variable that stands for an argument's value: the predicate's own word, which costs no other.
 const VALUE: &str = "arg";
+
+/// The variable that stands for the resource, and its predicate.
+const RESOURCE: &str = "resource";
 
 /// The variable that stands for an argument's name.
 const NAME: &str = "name";
@@ -43,19 +46,19 @@ impl Constraint {
     /// The check that says the same.
     pub(crate) fn to_check(&self) -> Check {
         match &self.0 {
-            Form::Argument { name, optional: false, demand: Demand::Present } => {
-                check(CheckKind::One, vec![query(argument(name), Vec::new())])
+            Form::Demanded { of, optional: false, demand: Demand::Present } => {
+                check(CheckKind::One, vec![query(of.predicate(), Vec::new())])
             }
-            Form::Argument { name, optional: false, demand } => {
-                check(CheckKind::All, vec![query(argument(name), demand.expressions(VALUE))])
+            Form::Demanded { of, optional: false, demand } => {
+                check(CheckKind::All, vec![of.query(demand)])
             }
             // Whether it is there or not: it may not be there and be anything else.
-            Form::Argument { name, optional: true, demand } => {
-                let mut ops = all_of(demand.expressions(VALUE));
+            Form::Demanded { of, optional: true, demand } => {
+                let mut ops = all_of(demand.expressions(of.variable()));
                 ops.extend([Op::Unary(Unary::Parens), Op::Unary(Unary::Negate)]);
-                check(CheckKind::Reject, vec![query(argument(name), vec![ops])])
+                check(CheckKind::Reject, vec![query(of.predicate(), vec![ops])])
             }
-            Form::Absent(name) => check(CheckKind::Reject, vec![query(argument(name), Vec::new())]),
+            Form::Absent(of) => check(CheckKind::Reject, vec![query(of.predicate(), Vec::new())]),
             Form::Only(names) => {
                 let set: BTreeSet<Term> = names.iter().map(|name| string(name)).collect();
                 let other = vec![
@@ -69,9 +72,7 @@ impl Constraint {
                 check(CheckKind::Reject, vec![query(any, others)])
             }
             Form::AnyOf(alternatives) => {
-                let queries = alternatives
-                    .iter()
-                    .map(|(name, demand)| query(argument(name), demand.expressions(VALUE)));
+                let queries = alternatives.iter().map(|(of, demand)| of.query(demand));
                 check(CheckKind::All, queries.collect())
             }
         }
@@ -80,14 +81,14 @@ impl Constraint {
     /// The constraint of which a check was made, if it was made of one.
     pub(crate) fn of_check(check: &Check) -> Option<Constraint> {
         let candidate = match (&check.kind, check.queries.as_slice()) {
-            (CheckKind::One, [query]) => required(name_of(query)?, Demand::Present),
+            (CheckKind::One, [query]) => required(Subject::of(query)?, Demand::Present),
             (CheckKind::All, [query]) => {
-                required(name_of(query)?, Demand::read(&query.expressions)?)
+                required(Subject::of(query)?, Demand::read(&query.expressions)?)
             }
             (CheckKind::All, queries) => Form::AnyOf(
                 queries
                     .iter()
-                    .map(|query| Some((name_of(query)?, Demand::read(&query.expressions)?)))
+                    .map(|query| Some((Subject::of(query)?, Demand::read(&query.expressions)?)))
                     .collect::<Option<_>>()?,
             ),
             (CheckKind::Reject, [query]) => read_rejection(query)?,
@@ -99,12 +100,12 @@ impl Constraint {
     }
 }
 
-fn required(name: String, demand: Demand) -> Form {
-    Form::Argument { name, optional: false, demand }
+fn required(of: Subject, demand: Demand) -> Form {
+    Form::Demanded { of, optional: false, demand }
 }
 
 fn read_rejection(query: &Rule) -> Option<Form> {
-    let Some(name) = name_of(query) else {
+    let Some(of) = Subject::of(query) else {
         return match query.expressions.first() {
             None => Some(Form::Only(Vec::new())),
             Some(expression) => match expression.ops.first()? {
@@ -120,7 +121,7 @@ fn read_rejection(query: &Rule) -> Option<Form> {
             },
         };
     };
-    let Some(expression) = query.expressions.first() else { return Some(Form::Absent(name)) };
+    let Some(expression) = query.expressions.first() else { return Some(Form::Absent(of)) };
     // `!(a && b)`: the closures hold all but the first.
     let [ops @ .., Op::Unary(Unary::Parens), Op::Unary(Unary::Negate)] = expression.ops.as_slice()
     else {
@@ -139,7 +140,7 @@ fn read_rejection(query: &Rule) -> Option<Form> {
     let expressions: Vec<Expression> =
         std::iter::once(first).chain(parts).map(|ops| Expression { ops }).collect();
     let demand = Demand::read(&expressions)?;
-    Some(Form::Argument { name, optional: true, demand })
+    Some(Form::Demanded { of, optional: true, demand })
 }
 
 impl Demand {
@@ -391,18 +392,33 @@ fn type_test(expression: &Expression) -> Option<&str> {
     }
 }
 
-fn argument(name: &str) -> Predicate {
-    pred("arg", &[string(name), var(VALUE)])
-}
+impl Subject {
+    fn predicate(&self) -> Predicate {
+        match self {
+            Subject::Argument(name) => pred("arg", &[string(name), var(VALUE)]),
+            Subject::Resource => pred(RESOURCE, &[var(RESOURCE)]),
+        }
+    }
 
-/// The argument that a query asks for by name.
-fn name_of(query: &Rule) -> Option<String> {
-    match query.body.as_slice() {
-        [Predicate { name, terms }] if name == "arg" => match terms.as_slice() {
-            [Term::Str(name), Term::Variable(_)] => Some(name.clone()),
+    fn variable(&self) -> &'static str {
+        match self {
+            Subject::Argument(_) => VALUE,
+            Subject::Resource => RESOURCE,
+        }
+    }
+
+    fn query(&self, demand: &Demand) -> Rule {
+        query(self.predicate(), demand.expressions(self.variable()))
+    }
+
+    /// The argument that a query asks for by name, or the resource.
+    fn of(query: &Rule) -> Option<Subject> {
+        let [Predicate { name, terms }] = query.body.as_slice() else { return None };
+        match (name.as_str(), terms.as_slice()) {
+            ("arg", [Term::Str(name), Term::Variable(_)]) => Some(Subject::Argument(name.clone())),
+            (RESOURCE, [Term::Variable(_)]) => Some(Subject::Resource),
             _ => None,
-        },
-        _ => None,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::constraint::{Constraint, Demand, Form, Range, Value};
+use crate::constraint::{Constraint, Demand, Form, Range, Subject, Value};
 use crate::function::Function;
 use crate::profile::{MAX_COLLECTION, MAX_QUERIES_PER_CHECK};
 
@@ -12,9 +12,9 @@ impl Constraint {
     /// Values that may satisfy it, the likeliest first.
     pub(crate) fn examples(&self, present: Option<&Json>) -> Vec<Json> {
         match &self.0 {
-            Form::Argument { demand, .. } => demand.examples(present),
+            Form::Demanded { demand, .. } => demand.examples(present),
             Form::AnyOf(alternatives) => {
-                let first = alternatives.first();
+                let first = alternatives.iter().find(|(of, _)| of.argument().is_some());
                 first.map(|(_, demand)| demand.examples(present)).unwrap_or_default()
             }
             Form::Absent(_) | Form::Only(_) => Vec::new(),
@@ -27,27 +27,26 @@ impl Constraint {
         arguments: &'a Map<String, Json>,
     ) -> Option<&'a str> {
         match &self.0 {
-            Form::Absent(name) => arguments.contains_key(name).then_some(name),
+            Form::Absent(of) => of.argument().filter(|name| arguments.contains_key(*name)),
             Form::Only(names) => {
                 arguments.keys().find(|name| !names.contains(name)).map(String::as_str)
             }
-            Form::Argument { .. } | Form::AnyOf(_) => None,
+            Form::Demanded { .. } | Form::AnyOf(_) => None,
         }
     }
 
     /// The constraint that leaves just as much more room as this call needs, if there is one.
     pub(crate) fn widened_for(&self, arguments: &Map<String, Json>) -> Option<Constraint> {
         match &self.0 {
-            Form::Argument { name, optional, demand } => {
-                let Some(value) = arguments.get(name) else {
+            Form::Demanded { of, optional, demand } => {
+                let Some(value) = arguments.get(of.argument()?) else {
                     let demand = demand.clone();
                     let optional = demand != Demand::Present;
-                    return optional.then(|| {
-                        Constraint(Form::Argument { name: name.clone(), optional, demand })
-                    });
+                    return optional
+                        .then(|| Constraint(Form::Demanded { of: of.clone(), optional, demand }));
                 };
                 let demand = demand.widened_for(value)?;
-                Some(Constraint(Form::Argument { name: name.clone(), optional: *optional, demand }))
+                Some(Constraint(Form::Demanded { of: of.clone(), optional: *optional, demand }))
             }
             Form::Only(names) => {
                 let mut names: Vec<String> =
@@ -57,9 +56,11 @@ impl Constraint {
                 (names.len() <= MAX_COLLECTION).then_some(Constraint(Form::Only(names)))
             }
             Form::AnyOf(alternatives) => {
+                let names = alternatives.iter().filter_map(|(of, _)| of.argument());
                 let (name, value) =
-                    alternatives.iter().find_map(|(name, _)| Some((name, arguments.get(name)?)))?;
-                let more = (name.clone(), Demand::Equal(Value::read(value)?));
+                    names.into_iter().find_map(|name| Some((name, arguments.get(name)?)))?;
+                let of = Subject::Argument(name.to_owned());
+                let more = (of, Demand::Equal(Value::read(value)?));
                 let all: Vec<_> = alternatives.iter().cloned().chain([more]).collect();
                 (all.len() <= MAX_QUERIES_PER_CHECK).then_some(Constraint(Form::AnyOf(all)))
             }

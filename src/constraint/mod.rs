@@ -39,10 +39,10 @@ const NO_OTHERS: &str = "no other arguments";
 pub struct Constraint(pub(crate) Form);
 
 impl Constraint {
-    /// The argument that it is about, if it is about one.
+    /// The argument that it is about, if it is about one and not about the call's resource.
     pub fn argument(&self) -> Option<&str> {
         match &self.0 {
-            Form::Argument { name, .. } | Form::Absent(name) => Some(name),
+            Form::Demanded { of, .. } | Form::Absent(of) => of.argument(),
             Form::Only(_) | Form::AnyOf(_) => None,
         }
     }
@@ -50,11 +50,12 @@ impl Constraint {
     /// All arguments that it speaks of.
     pub(crate) fn arguments(&self) -> Vec<String> {
         match &self.0 {
-            Form::Argument { name, .. } => vec![name.clone()],
+            Form::Demanded { of, .. } => of.argument().map(str::to_owned).into_iter().collect(),
             Form::Absent(_) => Vec::new(),
             Form::Only(names) => names.clone(),
             Form::AnyOf(alternatives) => {
-                alternatives.iter().map(|(name, _)| name.clone()).collect()
+                let names = alternatives.iter().filter_map(|(of, _)| of.argument());
+                names.map(str::to_owned).collect()
             }
         }
     }
@@ -82,20 +83,41 @@ pub(crate) fn checks(demands: &[String]) -> Result<Vec<Check>, ConstraintError> 
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Something of one argument.
-    Argument {
-        name: String,
+    /// Something of one argument, or of the resource.
+    Demanded {
+        of: Subject,
         /// It may also be absent.
         optional: bool,
         demand: Demand,
     },
-    /// The argument may not be there.
-    Absent(String),
+    /// The argument or resource may not be there.
+    Absent(Subject),
     /// These arguments and no others.
     Only(Vec<String>),
     /// One of several demands holds.
-    AnyOf(Vec<(String, Demand)>),
+    AnyOf(Vec<(Subject, Demand)>),
 }
+
+/// Of what something is demanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The argument of this name.
+    Argument(String),
+    /// The call's resource, which is no argument: one may be called `resource`, too.
+    Resource,
+}
+
+impl Subject {
+    pub(crate) fn argument(&self) -> Option<&str> {
+        match self {
+            Subject::Argument(name) => Some(name),
+            Subject::Resource => None,
+        }
+    }
+}
+
+/// How the call's resource is written. No argument is written so: a name of two words stands in quotes.
+const THE_RESOURCE: &str = "the resource";
 
 /// What is demanded of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,22 +159,22 @@ pub(crate) enum Value {
 impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Form::Argument { name, optional, demand } => {
+            Form::Demanded { of, optional, demand } => {
                 let mark = if *optional { "?" } else { "" };
-                write_demand(f, &Name(name), mark, demand)
+                write_demand(f, of, mark, demand)
             }
-            Form::Absent(name) => write!(f, "{} absent", Name(name)),
+            Form::Absent(of) => write!(f, "{of} absent"),
             Form::Only(names) if names.is_empty() => f.write_str("no arguments"),
             Form::Only(names) => {
                 let names: Vec<String> = names.iter().map(|name| Name(name).to_string()).collect();
                 write!(f, "only {}", names.join(", "))
             }
             Form::AnyOf(alternatives) => {
-                for (index, (name, demand)) in alternatives.iter().enumerate() {
+                for (index, (of, demand)) in alternatives.iter().enumerate() {
                     if index > 0 {
                         f.write_str(" or ")?;
                     }
-                    write_demand(f, &Name(name), "", demand)?;
+                    write_demand(f, of, "", demand)?;
                 }
                 Ok(())
             }
@@ -162,13 +184,13 @@ impl fmt::Display for Constraint {
 
 fn write_demand(
     f: &mut fmt::Formatter<'_>,
-    name: &Name<'_>,
+    of: &Subject,
     mark: &str,
     demand: &Demand,
 ) -> fmt::Result {
     match demand {
-        Demand::Each(demand) => write!(f, "each {name}{mark} {demand}"),
-        demand => write!(f, "{name}{mark} {demand}"),
+        Demand::Each(demand) => write!(f, "each {of}{mark} {demand}"),
+        demand => write!(f, "{of}{mark} {demand}"),
     }
 }
 
@@ -216,6 +238,15 @@ impl fmt::Display for Value {
     }
 }
 
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Argument(name) => Name(name).fmt(f),
+            Subject::Resource => f.write_str(THE_RESOURCE),
+        }
+    }
+}
+
 /// An argument's name: bare if it can be read so, else as JSON text.
 struct Name<'a>(&'a str);
 
@@ -252,7 +283,7 @@ impl From<OperandError> for ConstraintError {
 mod tests {
     use super::*;
 
-    const FORMS: [&str; 30] = [
+    const FORMS: [&str; 37] = [
         "amount == 5",
         "currency == \"EUR\"",
         "force == true",
@@ -283,6 +314,13 @@ mod tests {
         "only a, b",
         "no arguments",
         "a <= 5 or b == true or \"only\" == \"x or y\"",
+        "a within file:///srv",
+        "the resource within file:///srv/data",
+        "the resource url https://*.example.com/v1",
+        "the resource? within \"file:///srv/my%20data\"",
+        "the resource in [\"https://a.example/\", \"https://b.example/\"]",
+        "the resource absent",
+        "the resource within file:///srv or resource == \"x\" or \"the resource\" == \"y\"",
     ];
 
     #[test]
@@ -317,9 +355,10 @@ mod tests {
             demand => format!("{:?}", std::mem::discriminant(demand)),
         };
         let inner = match &constraint.0 {
-            Form::Argument { optional: true, .. } => "optional".to_owned(),
-            Form::Argument { demand: Demand::Each(_), .. } => "each".to_owned(),
-            Form::Argument { demand: one, .. } => demand(one),
+            Form::Demanded { of: Subject::Resource, .. } => "resource".to_owned(),
+            Form::Demanded { optional: true, .. } => "optional".to_owned(),
+            Form::Demanded { demand: Demand::Each(_), .. } => "each".to_owned(),
+            Form::Demanded { demand: one, .. } => demand(one),
             Form::Only(names) => names.is_empty().to_string(),
             Form::Absent(_) | Form::AnyOf(_) => String::new(),
         };
@@ -362,5 +401,21 @@ mod tests {
             check("a within /srv"),
             r#"check all arg("a", $arg), $arg.type() == "string", $arg.extern::hardtack_path("/srv")"#
         );
+        assert_eq!(
+            check("the resource? within file:///srv"),
+            r#"reject if resource($resource), !($resource.type() == "string" && $resource.extern::hardtack_path("file:///srv"))"#
+        );
+        assert_eq!(check("the resource absent"), "reject if resource($resource)");
+    }
+
+    #[test]
+    fn an_argument_called_resource_is_not_the_resource() {
+        let argument =
+            |text: &str| text.parse::<Constraint>().unwrap().argument().map(str::to_owned);
+        assert_eq!(argument("resource url https://a.example"), Some("resource".to_owned()));
+        assert_eq!(argument("\"the resource\" required"), Some("the resource".to_owned()));
+        assert_eq!(argument("the == x"), Some("the".to_owned()));
+        assert_eq!(argument("the resource url https://a.example"), None);
+        assert_eq!(argument("the resource absent"), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::call::MAX_SAFE_INTEGER;
-use crate::constraint::{Constraint, Demand, Form, Range, Value};
+use crate::constraint::{Constraint, Demand, Form, Range, Subject, THE_RESOURCE, Value};
 use crate::function::{Function, OperandError};
 use crate::profile::{MAX_COLLECTION, MAX_QUERIES_PER_CHECK, MAX_STRING_BYTES};
 
@@ -72,7 +72,7 @@ impl FromStr for Constraint {
             return Err(ConstraintError::TooMany { what: "alternatives", limit });
         }
         let demands = alternatives.into_iter().map(|alternative| match one(alternative)? {
-            Form::Argument { name, optional: false, demand } => Ok((name, demand)),
+            Form::Demanded { of, optional: false, demand } => Ok((of, demand)),
             _ => Err(ConstraintError::Combination(
                 "`or` stands between demands of arguments that must be there; \
                  write `name?`, `absent` and `only` as constraints of their own",
@@ -102,6 +102,9 @@ fn one(text: &str) -> Result<Form, ConstraintError> {
             _ => Ok(Form::Only(names)),
         };
     }
+    if let Some(rest) = the_resource(text) {
+        return of_resource(rest)?.ok_or_else(form);
+    }
     let (each, rest) = match keyword(text, "each").or_else(|| keyword(text, "every item of")) {
         // An argument may be called `each`.
         Some(rest) if name(rest).is_some_and(|(_, behind)| !behind.trim().is_empty()) => {
@@ -120,7 +123,7 @@ fn one(text: &str) -> Result<Form, ConstraintError> {
         None => (each, rest),
     };
     if rest == "absent" && !each && !optional {
-        return Ok(Form::Absent(name));
+        return Ok(Form::Absent(Subject::Argument(name)));
     }
     let demand = demand(rest)?.ok_or_else(form)?;
     let demand = match (each, demand) {
@@ -128,12 +131,49 @@ fn one(text: &str) -> Result<Form, ConstraintError> {
         (true, Demand::Present | Demand::Items(_) | Demand::Includes(_)) => return Err(form()),
         (true, demand) => Demand::Each(Box::new(demand)),
     };
+    demanded(Subject::Argument(name), optional, demand)
+}
+
+fn demanded(of: Subject, optional: bool, demand: Demand) -> Result<Form, ConstraintError> {
     if optional && demand == Demand::Present {
         return Err(ConstraintError::Combination(
-            "`?` says that the argument may be absent, and `required` that it may not",
+            "`?` says that it may be absent, and `required` that it may not",
         ));
     }
-    Ok(Form::Argument { name, optional, demand })
+    Ok(Form::Demanded { of, optional, demand })
+}
+
+/// What stands behind `the resource`, with its `?`.
+fn the_resource(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(THE_RESOURCE)?;
+    (rest.is_empty() || rest.starts_with([' ', '?', '=', '!'])).then_some(rest)
+}
+
+/// What is demanded of the call's resource, which is a URI and nothing else; `None` if it is no demand.
+fn of_resource(rest: &str) -> Result<Option<Form>, ConstraintError> {
+    let (optional, rest) = match rest.strip_prefix('?') {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, rest.trim_start()),
+    };
+    if rest == "absent" && !optional {
+        return Ok(Some(Form::Absent(Subject::Resource)));
+    }
+    let Some(demand) = demand(rest)? else { return Ok(None) };
+    let text = |values: &[Value]| values.iter().all(|value| matches!(value, Value::Text(_)));
+    let fits = match &demand {
+        Demand::Judged(Function::Path, folder) => folder.starts_with("file:"),
+        Demand::Judged(Function::Url, _) | Demand::Present => true,
+        Demand::Equal(value) => text(std::slice::from_ref(value)),
+        Demand::OneOf(values) | Demand::NoneOf(values) => text(values),
+        _ => false,
+    };
+    if !fits {
+        return Err(ConstraintError::Combination(
+            "the resource is a URI: write `the resource within file:///srv/data`, `the resource url \
+             https://api.example.com/v1`, `==`, `!=`, `in`, `not in`, `required` or `absent`",
+        ));
+    }
+    demanded(Subject::Resource, optional, demand).map(Some)
 }
 
 /// What somebody who wrote this most likely wants to write.
@@ -161,6 +201,9 @@ fn hint(text: &str) -> &'static str {
     }
     if has("all") || has("any") || text.contains('[') && text.contains("] ") {
         return "of arrays write `each tags in [a, b]`, `tags includes a` or `tags items <= 5`";
+    }
+    if text.contains(THE_RESOURCE) {
+        return "of the resource write `the resource within file:///srv/data` or `the resource url https://api.example.com`";
     }
     if ["url", "within", "network", "like", "in"].contains(&first) {
         return "the argument's name comes first: `path within /srv/data`";
@@ -235,7 +278,8 @@ fn demand(text: &str) -> Result<Option<Demand>, ConstraintError> {
 
 fn judged(function: Function, text: &str) -> Result<Demand, ConstraintError> {
     let mut text = judged_operand(text)?;
-    if function == Function::Path && text.len() > 1 && text.ends_with('/') {
+    if function == Function::Path && text.len() > 1 && text.ends_with('/') && !text.ends_with("//")
+    {
         text.pop();
     }
     function.check_operand(&text)?;

@@ -112,6 +112,15 @@ fn of_the_public_internet() -> Vec<Case> {
         ("a short address", "http://127.1/", UNCLEAR),
         ("this machine with a dot behind", "http://localhost./", UNCLEAR),
         ("a public name with a private user", "http://localhost@example.com/", UNCLEAR),
+        ("a cloud's own domain", "http://host.openstacklocal/", OUTSIDE),
+        ("a router's page", "http://fritz.box/", OUTSIDE),
+        ("a name with an address in it", "http://169.254.169.254.nip.io/", OUTSIDE),
+        ("a name of this machine", "http://app.localtest.me/", OUTSIDE),
+        ("the metadata of a cloud by name", "http://metadata.goog/", OUTSIDE),
+        ("a host with a semicolon", "http://localhost;.example.com/", UNCLEAR),
+        ("a host with a quote", "http://localhost'.example.com/", UNCLEAR),
+        ("a host with a dollar sign", "http://localhost$.example.com/", UNCLEAR),
+        ("a password without a user", "http://:secret@example.com/", UNCLEAR),
     ]
     .map(|(what, url, cause)| {
         held(&format!("the public internet, {what}"), "hardtack_url", "http://*", url, cause)
@@ -140,6 +149,19 @@ fn below_a_path() -> Vec<Case> {
         ("two slashes first", "https://api.example.com//v1/x", UNCLEAR),
         ("two slashes within", "https://api.example.com/v1//x", UNCLEAR),
         ("three dots", "https://api.example.com/v1/.../x", UNCLEAR),
+        ("a step up and an escaped space", "https://api.example.com/v1/..%20/admin", UNCLEAR),
+        ("an escaped space in a step up", "https://api.example.com/v1/.%20./x", UNCLEAR),
+        ("a step up and an escaped comma", "https://api.example.com/v1/..%2C/admin", UNCLEAR),
+        (
+            "a fullwidth percent sign",
+            "https://api.example.com/v1/%EF%BC%852e%EF%BC%852e/x",
+            UNCLEAR,
+        ),
+        ("a small percent sign", "https://api.example.com/v1/%EF%B9%AA2e%EF%B9%AA2e/x", UNCLEAR),
+        ("a segment of a space", "https://api.example.com/v1/%20/x", UNCLEAR),
+        ("a segment of a parameter", "https://api.example.com/v1/;a/x", UNCLEAR),
+        ("a parameter behind the path", "https://api.example.com/v1;a/x", UNCLEAR),
+        ("an escape of another kind", "https://api.example.com/v1/%u002e%u002e/x", UNCLEAR),
     ]
     .map(|(what, url, cause)| {
         held(
@@ -189,6 +211,14 @@ fn in_a_folder() -> Vec<Case> {
         ("a yen sign", "/srv/data/..\u{a5}keys", UNCLEAR),
         ("a URL", "file:///srv/data/x", UNCLEAR),
         ("nothing", "", UNCLEAR),
+        ("segments of spaces", "/srv/data/ / / /../../../etc/passwd", UNCLEAR),
+        ("segments of parameters", "/srv/data/;a/;b/;c/../../../etc/passwd", UNCLEAR),
+        ("segments of wide spaces", "/srv/data/\u{3000}/\u{a0}/../../etc", UNCLEAR),
+        ("segments of another script", "/srv/data/\u{65e5}/\u{672c}/../../x", UNCLEAR),
+        ("a step with a comma", "/srv/data/..,/etc", UNCLEAR),
+        ("a fullwidth percent sign", "/srv/data/\u{ff05}2e\u{ff05}2e/etc", UNCLEAR),
+        ("a drive within", "/srv/data/C:/keys", UNCLEAR),
+        ("a parameter behind it", "/srv/data;x/keys", UNCLEAR),
     ]
     .map(|(what, path, cause)| {
         held(&format!("a folder, {what}"), "hardtack_path", "/srv/data", path, cause)
@@ -270,7 +300,25 @@ fn resources() -> Vec<Case> {
     };
     let of = |url: &str| Sent::search().resource(url);
     let at = |what: &str, resource: &str, cause| case(what, 1, url, of(resource), cause);
+    let file = r#"check all resource($r), $r.extern::hardtack_path("file:///srv/data")"#;
+    let below = |what: &str, resource: &str, cause| {
+        case(&format!("a folder, {what}"), 1, file, of(resource), cause)
+    };
     vec![
+        case("a folder and none", 1, file, Sent::search(), OUTSIDE),
+        below("beside it", "file:///srv/database", OUTSIDE),
+        below("above it", "file:///srv", OUTSIDE),
+        below("a step up with escaped slashes", "file:///srv/data/..%2f..%2fetc/passwd", UNCLEAR),
+        below("a step up with an escaped backslash", "file:///srv/data/..%5cetc", UNCLEAR),
+        below("a step up with an escaped space", "file:///srv/data/..%20/etc", UNCLEAR),
+        below("escapes, twice", "file:///srv/data/%252e%252e/etc", UNCLEAR),
+        below("overlong letters", "file:///srv/data/%c0%ae%c0%ae/etc", UNCLEAR),
+        below("fullwidth dots", "file:///srv/data/%EF%BC%8E%EF%BC%8E/etc", UNCLEAR),
+        below("a segment of a parameter", "file:///srv/data/;a/x", UNCLEAR),
+        below("two slashes", "file:///srv/data//x", UNCLEAR),
+        below("a host", "file://server/srv/data/x", UNCLEAR),
+        below("a query", "file:///srv/data/x?/../..", UNCLEAR),
+        below("another scheme", "https://srv/data/x", UNCLEAR),
         case("none, granted", 0, url, Sent::search(), OUTSIDE),
         case("none, passed on", 1, url, Sent::search(), OUTSIDE),
         case("none, presented", 2, url, Sent::search(), OUTSIDE),
@@ -399,16 +447,28 @@ fn accepted() -> Vec<Case> {
             "https://api.example.com/v1/x",
         ),
         ("a folder", "hardtack_path", "/srv/data", "/srv/data/a/../b"),
+        (
+            "a folder, with blanks and signs in names",
+            "hardtack_path",
+            "/srv/data",
+            "/srv/data/my file; a, b.txt",
+        ),
         ("a folder, as many bytes as are read", "hardtack_path", "/srv/data", &longest),
         ("a network", "hardtack_network", "10.0.0.0/8", "10.255.255.255"),
         ("a pattern", "hardtack_glob", "report-*.pdf", "report-2026.pdf"),
     ];
-    table
+    let file = r#"check all resource($r), $r.extern::hardtack_path("file:///srv/data")"#;
+    let bounded = Chain::of(1).block(1, |said| said.check(file)).bearer();
+    let resource = Case::accepted("urls/a resource, in a folder".to_owned(), bounded)
+        .calls(Sent::search().resource("file:///srv/data/my%20file.txt"));
+    let mut cases: Vec<Case> = table
         .map(|(what, function, operand, value)| {
             let (chain, call) = constrained("", function, operand, &json!(value));
             Case::accepted(format!("urls/within {what}"), chain.bearer()).calls(call)
         })
-        .into()
+        .into();
+    cases.push(resource);
+    cases
 }
 
 fn held(what: &str, function: &str, operand: &str, value: &str, cause: &'static str) -> Case {

@@ -20,19 +20,19 @@ const STRUCTURE: [char; 4] = ['/', '\\', '%', '.'];
 
 /// Whether every reader finds a name in the segment, and none finds nothing, `.` or `..`.
 pub(super) fn is_name(segment: &str) -> bool {
-    if may_step(segment) {
-        return false;
-    }
     let Some(folded) = folded(segment) else { return false };
     let stem = folded.split(ENDS).next().unwrap_or_default();
     let parts_step = || folded.split(ENDS).any(|part| is_dots(bare(part)));
-    stem.chars().any(has_substance) && !parts_step()
+    stem.chars().any(has_substance) && !is_step(&folded) && !parts_step()
 }
 
 /// Whether some reader takes the segment for one level up or for here (`..`, `.. `, `..;x`, `...`), or would find signs
 /// of structure in it that are not to be seen.
 pub(super) fn may_step(segment: &str) -> bool {
-    let Some(folded) = folded(segment) else { return true };
+    folded(segment).is_none_or(|folded| is_step(&folded))
+}
+
+fn is_step(folded: &str) -> bool {
     let stem = bare(folded.split(ENDS).next().unwrap_or_default());
     // Some readers drop what is not ASCII.
     let ascii: String = stem.chars().filter(char::is_ascii).collect();
@@ -59,16 +59,26 @@ pub(super) fn loosely(segment: &str) -> String {
     stem.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
 }
 
+/// How many times as long a segment's compatibility form may be, so that folding costs no more than reading: a Hangul
+/// syllable comes to three letters, each as long as it is, and a few ligatures to eleven times their length.
+const MAX_GROWTH: usize = 3;
+
 /// The segment in its compatibility form (Unicode NFKD, UAX #15); `None` where that shows structure that is not to be
-/// seen in the segment.
+/// seen in the segment, or is far longer.
 fn folded(segment: &str) -> Option<Cow<'_, str>> {
     if segment.is_ascii() {
         return Some(Cow::Borrowed(segment));
     }
-    let folded = DecomposingNormalizerBorrowed::new_nfkd().normalize(segment);
+    let mut folded = String::with_capacity(segment.len() * MAX_GROWTH);
+    for c in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(segment.chars()) {
+        if folded.len() + c.len_utf8() > segment.len() * MAX_GROWTH {
+            return None;
+        }
+        folded.push(c);
+    }
     let count = |text: &str| text.chars().filter(|c| STRUCTURE.contains(c)).count();
     let same = count(&folded) == count(segment);
-    (same && is_plain(&folded)).then_some(folded)
+    (same && is_plain(&folded)).then_some(Cow::Owned(folded))
 }
 
 /// Without the blanks and quotes around it.
@@ -229,6 +239,12 @@ mod tests {
             assert!(!is_name(segment), "{segment:?}");
             assert!(may_step(segment), "{segment:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_grows_beyond_measure_is_none() {
+        assert!(is_name(&"\u{d55c}".repeat(50)));
+        assert!(!is_name(&"\u{fdfa}".repeat(50)));
     }
 
     #[test]

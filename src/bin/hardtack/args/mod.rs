@@ -132,7 +132,7 @@ pub(crate) struct Mint {
 
 What --allow takes (docs/policies.md has them all; text in double quotes, whole numbers):
   'amount <= 100'  'amount between 1 and 100'  'currency in [\"EUR\", \"USD\"]'  'mode == read'
-  'path within /srv/data'  'webhook url https://*.example.com'  'ip network 10.0.0.0/8'
+  'path within /srv/data'  'the resource within file:///srv/data'  'webhook url https://*.example.com'  'ip network 10.0.0.0/8'
   'file like \"report-*.pdf\"'  'name ends with \".pdf\"'  'title length <= 80'
   'each tag in [a, b]'  'note? length <= 500' (may be absent)  'query required'  'force absent'
   'only path, mode'  'no other arguments'  'amount <= 5 or approved == true'")]

@@ -68,6 +68,10 @@ fn a_call_that_is_changed_has_another_digest() {
     digests.push(call.digest());
     let call = call.arguments(r#"{"c":3}"#).unwrap();
     digests.push(call.digest());
+    for params in [r#"{"requestState":"x"}"#, r#"{"requestState":"y"}"#, r#"{"c":3}"#] {
+        digests.push(call.clone().params(params).unwrap().digest());
+    }
+    assert_eq!(call.clone().params("{}").unwrap().digest(), call.digest());
     let call = call.replacing_argument("c", None).unwrap();
     digests.push(call.digest());
     let distinct: HashSet<_> = digests.iter().collect();
@@ -132,6 +136,8 @@ fn the_digest_is_of_the_canonical_form() {
     let expected =
         Sha256::digest(br#"{"arguments":{"a":"x","b":10},"operation":"tools:call:pay"}"#);
     assert_eq!(one.digest(), <[u8; 32]>::from(expected));
+    let said = r#"{"operation":"tools:call:pay","params":{"requestState":"x"}}"#;
+    assert_eq!(Call::parse(said).unwrap().digest(), <[u8; 32]>::from(Sha256::digest(said)));
     let empty = Call::tool("pay").unwrap().arguments("{}").unwrap();
     assert_eq!(empty.digest(), Call::tool("pay").unwrap().digest());
 }

@@ -29,6 +29,7 @@ mod session;
 mod source;
 mod sse;
 mod strangers;
+mod taking;
 mod tasks;
 mod upstream;
 

@@ -23,10 +23,14 @@ use tower_service::Service;
 
 use crate::http::MAX_BEARER_BYTES;
 use crate::mcp::desks::Peer;
+use crate::mcp::taking::Taking;
 
 /// The most bytes in a request's head: a bearer of the largest size and as much as common proxies take
 /// besides.
 const MAX_HEAD_BYTES: usize = MAX_BEARER_BYTES + 16 * 1024;
+
+/// The most bytes that a connection reads ahead, and the most that wait to be written before more is asked for: a head.
+const MAX_BUFFER_BYTES: usize = MAX_HEAD_BYTES;
 
 /// The most headers. Browsers send some twenty.
 const MAX_HEADERS: usize = 100;
@@ -130,12 +134,13 @@ fn connection(stream: TcpStream, address: SocketAddr, router: Router) -> Connect
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .max_headers(MAX_HEADERS);
     let service = TowerToHyperService::new(FromPeer { peer: Peer::at(address.ip()), router });
-    http.serve_connection(TokioIo::new(stream), service)
+    http.serve_connection(TokioIo::new(Taking::new(stream)), service)
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<FromPeer>>;
+type Connection = http1::Connection<TokioIo<Taking<TcpStream>>, TowerToHyperService<FromPeer>>;
 
 /// Says of each request from where it comes.
 #[derive(Debug, Clone)]

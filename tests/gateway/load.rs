@@ -166,7 +166,7 @@ async fn hundreds_of_lists_and_strangers_keep_out_neither_a_revocation_nor_known
     let stage = in_front_of("application/json", list_of(2000)).await;
     let known = stage.agent(&["tools:call:*"]).presents();
     stage.post(&known, &call("tool_1")).await;
-    // Just below the bound of one list, under many keys of one subject.
+    // Below the bound of one list, under many keys of one subject.
     let hostile = agent_with(&stage, 1);
     let keys: Vec<String> =
         (0..40).map(|_| hostile.delegates("agent.key", &["tools:call:*"]).presents()).collect();

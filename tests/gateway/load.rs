@@ -161,6 +161,7 @@ fn forged(good: &str, number: usize) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+#[allow(clippy::disallowed_methods, reason = "a generous bound is held against the clock")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_lists_and_strangers_keep_out_neither_a_revocation_nor_known_bearers() {
     let stage = in_front_of("application/json", list_of(2000)).await;

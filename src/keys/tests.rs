@@ -188,6 +188,8 @@ fn keys_of_p256_and_of_another_length_are_refused_by_name() {
     let private = |text: String| text.parse::<PrivateKey>();
     assert!(private(format!("ed25519-private/{digits}")).is_ok());
     assert!(private(format!(" ed25519-private/{digits}\n")).is_ok(), "a line of a file");
+    let key = PrivateKey::generate().public();
+    assert_eq!(public(&format!(" {key}\n")).unwrap(), key, "a line of a file");
     let p256 = private(format!("secp256r1-private/{digits}"));
     assert!(matches!(p256, Err(KeyError::Algorithm)), "a private key of P-256");
     for digits in [&digits[2..], &format!("{digits}07"), &digits.replace("07", "0g")] {

@@ -153,7 +153,7 @@ pub(super) fn is_inside(name: &str) -> bool {
         let labels = name.strip_suffix(*domain);
         labels.is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
     };
-    !name.contains('.') || DOMAINS_AT_THE_TOP.contains(&top) || DOMAINS.iter().any(|d| below(&d))
+    !name.contains('.') || DOMAINS_AT_THE_TOP.contains(&top) || DOMAINS.iter().any(below)
 }
 
 #[cfg(test)]

@@ -105,4 +105,14 @@ mod tests {
             assert!(!is_plain(path), "{path}");
         }
     }
+
+    /// The router would take it for a pattern, and panic at some.
+    #[test]
+    fn a_path_with_a_pattern_is_said_without_it_only() {
+        let servers = ["https://login.example".to_owned()];
+        for resource in ["https://tools.example/:a", "https://tools.example/*a/b"] {
+            let metadata = Metadata::of(resource, &servers).unwrap();
+            let _: Router = metadata.add_to(Router::new());
+        }
+    }
 }

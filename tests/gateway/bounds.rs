@@ -250,3 +250,18 @@ async fn only_a_slip_of_a_models_is_answered_as_a_tool_would() {
     let slip = r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":{"a":12345678901234567890}}"#;
     assert_eq!(stage.post_with(&bearer, &[], slip).await.status, 400, "a ping is no tool");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_own_path_is_an_endpoint_unless_the_gateway_says_something_there() {
+    let real = Stage::set().await;
+    let base = real.behind.url.trim_end_matches("/mcp");
+    for (path, is_endpoint) in [("/tools/x", true), ("/metrics", false), ("/hardtack/x", false)] {
+        let stage = Stage::set_in_front_of(&format!("{base}{path}"), PATIENCE).await;
+        let (_, bearer) = stage.researcher();
+        let sent = client().post(format!("http://{}{path}", stage.address)).bearer_auth(&bearer);
+        let sent = sent.header("content-type", "application/json").body(call("search").to_string());
+        assert_eq!(sent.send().await.unwrap().status() == 200, is_endpoint, "{path}");
+        let metrics = client().get(format!("http://{}/metrics", stage.address)).send().await;
+        assert_eq!(metrics.unwrap().status(), 200, "{path}");
+    }
+}

@@ -93,3 +93,30 @@ pub(crate) fn with_the_rest_of(mut body: Body, mut refused: Response) -> Respons
     }
     refused
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn of_a_refused_body_only_so_much_is_passed_over() {
+        const CHUNK: usize = 1024;
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let chunks = stream::iter((0..1000).map(move |_| {
+            counter.fetch_add(CHUNK, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; CHUNK]))
+        }));
+        let refused = with_the_rest_of(Body::from_stream(chunks), Response::new(Body::empty()));
+        assert_eq!(refused.headers()[header::CONNECTION], "close");
+        let read = read.load(Ordering::Relaxed);
+        assert!((MAX_PASSED_OVER..=MAX_PASSED_OVER + CHUNK).contains(&read), "{read} bytes");
+        let whole = with_the_rest_of(Body::from("{}"), Response::new(Body::empty()));
+        assert!(!whole.headers().contains_key(header::CONNECTION));
+    }
+}

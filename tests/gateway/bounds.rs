@@ -265,3 +265,30 @@ async fn a_servers_own_path_is_an_endpoint_unless_the_gateway_says_something_the
         assert_eq!(metrics.unwrap().status(), 200, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Stage::set().await;
+    let to = elsewhere.behind.url.clone();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || async move {
+        let response = axum::response::Response::builder().status(307).header("location", to);
+        response.body(axum::body::Body::empty()).unwrap()
+    });
+    crate::stage::start(listener, router, Default::default());
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let (_, bearer) = stage.researcher();
+    let refused = stage.post(&bearer, &call("search")).await;
+    assert!(elsewhere.behind.seen().is_empty(), "the call and its credential go elsewhere");
+    assert_eq!(refused.status, 502);
+    assert!(refused.body.contains("redirects"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_nothing_is_no_list() {
+    let stage = in_front_of(200, "application/json", String::new()).await;
+    let (_, bearer) = stage.researcher();
+    let refused = stage.post(&bearer, &request("tools/list", json!({}))).await;
+    assert_eq!((refused.status, &refused.json()["id"]), (502, &json!(7)), "{refused:?}");
+}

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::guard::Denial;
 use crate::http::{Realm, Refused};
+use crate::mcp::body::{OVERLOADED, UNDELIVERED};
 use crate::mcp::headers::Era;
 use crate::mcp::message::Id;
 
@@ -28,10 +29,10 @@ pub(crate) const HEADER_MISMATCH: i64 = -32020;
 const FORBIDDEN: i64 = 403;
 
 /// The same, where it could not be decided.
-const UNDECIDED: i64 = 503;
+pub(crate) const UNDECIDED: i64 = 503;
 
 /// What stands before the members that a program may read of a refusal.
-const META: &str = "dev.hardtack/refusal";
+pub(crate) const META: &str = "dev.hardtack/refusal";
 
 /// How a refused request of a valid token is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,7 +90,7 @@ pub(crate) fn error(status: StatusCode, id: Option<&Id>, code: i64, message: &st
     respond(status, &error_body(id, code, message))
 }
 
-fn error_body(id: Option<&Id>, code: i64, message: &str) -> Value {
+pub(crate) fn error_body(id: Option<&Id>, code: i64, message: &str) -> Value {
     json!({
         "jsonrpc": "2.0",
         "id": id.map_or(Value::Null, Id::to_json),
@@ -111,6 +112,16 @@ pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
     });
     body["error"]["data"] = json!({META: facts});
     body
+}
+
+/// A request of somebody for whom too much is held, or when too much is held for all.
+pub(crate) fn overloaded(id: Option<&Id>) -> Response {
+    error(StatusCode::SERVICE_UNAVAILABLE, id, UNDECIDED, OVERLOADED)
+}
+
+/// The same of an answer that has come.
+pub(crate) fn undelivered(id: Option<&Id>) -> Response {
+    error(StatusCode::SERVICE_UNAVAILABLE, id, UNDECIDED, UNDELIVERED)
 }
 
 /// A message that is none, which is known before any id is.

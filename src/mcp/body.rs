@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::mcp::answer::{self, INVALID_REQUEST};
-use crate::mcp::budget::Share;
-use crate::mcp::message::{MessageError, sender_of};
+use crate::mcp::budget::{EXCHANGE_BYTES, Share};
+use crate::mcp::message::{MAX_VALUES, MessageError, sender_of};
 
 /// The most bytes in a message: what the official Rust server takes, too.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -23,7 +23,17 @@ const MAX_PASSED_OVER: usize = 64 * 1024;
 /// How long a message may take to arrive.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a body, and pays for it.
+/// What a byte of a message costs while it is read and judged: a buffer that grows, or itself, a text that is decoded, and the
+/// text that comes of it.
+const HELD_PER_BYTE: usize = 3;
+
+/// What a value costs besides its bytes: a node of a tree, and its name once more while names are compared.
+const HELD_PER_VALUE: usize = 160;
+
+/// Up to how many bytes a message is covered by what an exchange costs at the least.
+const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
+
+/// Reads a body, and pays for it: until it is judged by `share`, and for its bytes until nobody holds them.
 pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Response> {
     let refuse = |status, problem: &str| answer::error(status, None, INVALID_REQUEST, problem);
     match tokio::time::timeout(MESSAGE_TIMEOUT, read_whole(body, share)).await {
@@ -32,10 +42,7 @@ pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Respons
             let problem = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
             Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem))
         }
-        Ok(Err(Unread::TooMuch)) => Err(refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many large messages are under way at once; try again later",
-        )),
+        Ok(Err(Unread::TooMuch)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED)),
         Ok(Err(Unread::Incomplete)) => {
             Err(refuse(StatusCode::BAD_REQUEST, "the message did not arrive whole"))
         }
@@ -56,6 +63,13 @@ pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
     }
 }
 
+/// What is told of a request that is one too many.
+pub(crate) const OVERLOADED: &str =
+    "too much is held for this subject, or for all, that is under way; try again later";
+
+/// The same of an answer: what was asked for is not undone.
+pub(crate) const UNDELIVERED: &str = "the answer is not handed on, since too much is held for this subject, or for all, that is under way; what was asked for may have been done";
+
 enum Unread {
     TooLarge,
     TooMuch,
@@ -63,19 +77,38 @@ enum Unread {
 }
 
 async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> {
-    let mut whole = BytesMut::new();
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let declared = declared.unwrap_or_default();
+    if declared > MAX_MESSAGE_BYTES {
+        return Err(Unread::TooLarge);
+    }
+    let mut whole = Vec::new();
+    let mut values = 1;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Incomplete)?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > MAX_MESSAGE_BYTES {
             return Err(Unread::TooLarge);
         }
-        if !share.pay(whole.len() + data.len()) {
+        // Each but the first stands behind one of these.
+        values += data.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        let length = whole.len() + data.len();
+        // What is announced is believed of whoever has sent more than a little.
+        let expected = if length > SMALL_BYTES { declared.max(length) } else { length };
+        let bytes = HELD_PER_BYTE * expected;
+        if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_VALUES)) {
             return Err(Unread::TooMuch);
+        }
+        if expected > length {
+            whole.reserve_exact(expected - whole.len());
         }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    whole.shrink_to_fit();
+    Ok(match whole.len() {
+        0..=SMALL_BYTES => whole.into(),
+        _ => share.hold(whole),
+    })
 }
 
 /// A refusal of a request whose body was not read. If the body is there already, it is passed over and the

@@ -7,15 +7,22 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::guard::Guard;
 use crate::http::now;
+use crate::mcp::answer::{self, INTERNAL_ERROR, UNDECIDED};
+use crate::mcp::body::UNDELIVERED;
+use crate::mcp::budget::{EXCHANGE_BYTES, Share};
+use crate::mcp::filtering::Filtering;
+use crate::mcp::message::Id;
 use crate::mcp::metrics::{Metrics, OpenStream};
+use crate::mcp::outward::UNREADABLE;
 use crate::mcp::relay::Passage;
+use crate::mcp::review::Reviewed;
 use crate::mcp::serve::Drain;
 use crate::mcp::sse::{self, Splitter};
 use crate::verify::VerifiedCapability;
@@ -26,20 +33,39 @@ const WATCH_EVERY: Duration = Duration::from_millis(400);
 /// Up to how many bytes an answer of known length is handed over without a task of its own: one chunk or two.
 const SHORT_BYTES: u64 = 64 * 1024;
 
-/// Says what a message in an answer is to be replaced by. What takes time is done on a thread that may take it, and
-/// ends when nobody waits for it any more.
-pub(crate) type Rewrite = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Rewritten> + Send + Sync>;
+/// Up to how many bytes are looked at without a thread of their own: a tenth of a millisecond's work.
+const INLINE_BYTES: usize = 32 * 1024;
 
-/// What becomes of a message.
-pub(crate) enum Rewritten {
-    /// It passes as it is.
-    Same,
-    /// It is replaced.
-    By(String),
-    /// What it says is not known, so it does not pass.
-    Unreadable,
-    /// Its token ended meanwhile, so it does not pass.
-    GivenUp,
+/// Up to how many bytes of events on their way are covered by what an exchange costs at the least.
+const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
+
+/// What a byte of an answer costs until its message is rewritten: first the buffers of the connection that it comes from and
+/// one that grows, then itself, the data, the message and the event anew.
+pub(crate) const HELD_PER_BYTE: usize = 4;
+
+/// Says what a message in an answer is to be replaced by.
+#[derive(Clone)]
+pub(crate) struct Rewrite {
+    pub(crate) by: Arc<dyn Fn(&str) -> Reviewed + Send + Sync>,
+    /// Whether it may take its time, however short the message is.
+    pub(crate) is_slow: bool,
+    /// Where it is done if it takes its time.
+    pub(crate) lane: Arc<Filtering>,
+}
+
+impl Rewrite {
+    /// Does what looks at so many bytes: at once if it is a moment's work, or else on a thread that may take its time.
+    /// `None` if the token ended meanwhile, or nothing came of it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.is_slow || bytes > INLINE_BYTES {
+            true => self.lane.run(work).await,
+            false => Some(work()),
+        }
+    }
 }
 
 /// Looks whether a token still holds.
@@ -87,7 +113,8 @@ impl Watch {
 pub(crate) struct Flow {
     chunks: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, reqwest::Error>> + Send>>,
     /// Where messages are replaced.
-    events: Option<(Splitter, Rewrite)>,
+    events: Option<Events>,
+    share: Share,
     is_event_stream: bool,
     /// Whether it comes whole in a moment.
     is_short: bool,
@@ -103,11 +130,21 @@ pub(crate) struct Flow {
     _open: OpenStream,
 }
 
+/// Events that are looked at before they pass.
+struct Events {
+    splitter: Splitter,
+    rewrite: Rewrite,
+    asked: Option<Id>,
+    /// Whether whoever asked was told that the answer cannot be read.
+    told: bool,
+}
+
 impl Flow {
     pub(crate) fn new(
         response: reqwest::Response,
         is_event_stream: bool,
         passage: Passage,
+        (asked, share): (Option<Id>, Share),
         drain: Drain,
         metrics: Metrics,
     ) -> Flow {
@@ -117,7 +154,13 @@ impl Flow {
         Flow {
             is_short: !is_event_stream && length.is_some_and(|length| length <= SHORT_BYTES),
             chunks: Box::pin(response.bytes_stream()),
-            events: rewrite.map(|rewrite| (Splitter::default(), rewrite)),
+            events: rewrite.map(|rewrite| Events {
+                splitter: Splitter::default(),
+                rewrite,
+                asked,
+                told: false,
+            }),
+            share,
             is_event_stream,
             watch,
             drain,
@@ -190,10 +233,14 @@ impl Flow {
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
-            if let Some((splitter, rewrite)) = &mut self.events
-                && let Some(event) = splitter.next()
-            {
-                return Some(Ok(rewritten(event, rewrite).await));
+            // A server that sends a byte at a time must not have a thread for itself.
+            consume_budget().await;
+            if let Some(batch) = self.events.as_mut().and_then(|events| events.splitter.take()) {
+                match self.reviewed(batch).await {
+                    Ok(shown) if shown.is_empty() => continue,
+                    Ok(shown) => return Some(Ok(shown)),
+                    Err(ended) => return self.end(&ended),
+                }
             }
             if self.ended {
                 return None;
@@ -209,13 +256,15 @@ impl Flow {
             };
             match (chunk, &mut self.events) {
                 (None, None) => return None,
-                (None, Some((splitter, _))) => {
+                (None, Some(events)) => {
                     self.ended = true;
-                    let rest = splitter.rest();
-                    if let Some((_, rewrite)) = self.events.as_ref().filter(|_| !rest.is_empty()) {
-                        // Some readers take what has no blank line at its end for an event.
-                        return Some(Ok(rewritten(rest, rewrite).await));
-                    }
+                    // Some readers take what has no blank line at its end for an event.
+                    let rest = events.splitter.rest();
+                    return match self.reviewed(rest).await {
+                        Ok(shown) if shown.is_empty() => None,
+                        Ok(shown) => Some(Ok(shown)),
+                        Err(ended) => self.end(&ended),
+                    };
                 }
                 (Some(Err(error)), _) => {
                     self.ended = true;
@@ -223,13 +272,62 @@ impl Flow {
                     return Some(Err(io::Error::other("the server behind broke off")));
                 }
                 (Some(Ok(chunk)), None) => return Some(Ok(chunk)),
-                (Some(Ok(chunk)), Some((splitter, _))) => {
-                    if splitter.push(&chunk).is_err() {
+                (Some(Ok(chunk)), Some(events)) => {
+                    if events.splitter.push(&chunk).is_err() {
                         self.ended = true;
                         return Some(Err(io::Error::other("an event is larger than one may be")));
                     }
+                    let waiting = HELD_PER_BYTE * events.splitter.waiting();
+                    if !self.share.cover_soon(waiting).await {
+                        return self.overloaded();
+                    }
                 }
             }
+        }
+    }
+
+    /// Whole events, as they are shown.
+    async fn reviewed(&mut self, batch: Vec<u8>) -> Result<Bytes, Ended> {
+        let Some(events) = &mut self.events else { return Ok(batch.into()) };
+        let waiting = HELD_PER_BYTE * events.splitter.waiting();
+        if !self.share.cover_soon(waiting + HELD_PER_BYTE * batch.len()).await {
+            return Err(Ended::Overloaded);
+        }
+        let (rewrite, by) = (events.rewrite.clone(), Arc::clone(&events.rewrite.by));
+        let looked_at = rewrite.run(batch.len(), move || review(batch, &*by)).await;
+        let Some((mut shown, unread)) = looked_at else { return Err(Ended::Token) };
+        if unread && !std::mem::replace(&mut events.told, true) {
+            tracing::warn!(
+                "an event of the server behind is not handed on, since readers would take it differently"
+            );
+            shown.extend(event(events.asked.as_ref(), INTERNAL_ERROR, UNREADABLE));
+        }
+        let shown = match shown.len() {
+            0..=SMALL_BYTES => shown.into(),
+            _ => self.share.hold(shown),
+        };
+        // What the exchange costs at the least may be part of what is held now.
+        match self.share.cover_soon(waiting).await {
+            true => Ok(shown),
+            false => Err(Ended::Overloaded),
+        }
+    }
+
+    fn end(&mut self, ended: &Ended) -> Option<io::Result<Bytes>> {
+        match ended {
+            Ended::Overloaded => self.overloaded(),
+            Ended::Token => self.cut("the token no longer holds"),
+        }
+    }
+
+    fn overloaded(&mut self) -> Option<io::Result<Bytes>> {
+        let asked = self.events.take().and_then(|events| events.asked);
+        self.ended = true;
+        self.chunks = Box::pin(stream::empty());
+        tracing::warn!("a stream is ended, since too much is held for its subject or for all");
+        match event(asked.as_ref(), UNDECIDED, UNDELIVERED) {
+            told if told.is_empty() => Some(Err(io::Error::other(UNDELIVERED))),
+            told => Some(Ok(told.into())),
         }
     }
 
@@ -249,17 +347,47 @@ impl Flow {
     }
 }
 
-async fn rewritten(event: Bytes, rewrite: &Rewrite) -> Bytes {
-    let Some(data) = sse::data(&event) else { return Bytes::new() };
-    // What has no result, however it is spelt, has nothing to be replaced.
-    if !data.contains("result") && !data.contains('\\') {
-        return event;
+/// Why a stream ends before the server's does.
+enum Ended {
+    /// More is held than may be.
+    Overloaded,
+    /// The token no longer holds.
+    Token,
+}
+
+/// The events that are shown, and whether there was one that cannot be read.
+fn review(batch: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> (Vec<u8>, bool) {
+    let (mut shown, mut copied, mut end, mut unread) = (Vec::new(), 0, 0, false);
+    for event in sse::events(&batch) {
+        let start = end;
+        end += event.len();
+        let text = std::str::from_utf8(event);
+        let reviewed = text.map(sse::data).map(|data| match data.as_str() {
+            "" => Reviewed::Same,
+            data => by(data),
+        });
+        let reviewed = reviewed.unwrap_or(Reviewed::Unreadable);
+        if reviewed == Reviewed::Same {
+            continue;
+        }
+        shown.extend_from_slice(&batch[copied..start]);
+        copied = end;
+        match reviewed {
+            Reviewed::By(data) => sse::with_data(text.unwrap_or_default(), &data, &mut shown),
+            _ => unread |= reviewed == Reviewed::Unreadable,
+        }
     }
-    match rewrite(Bytes::from(data)).await {
-        Rewritten::Same => event,
-        Rewritten::By(data) => sse::with_data(&event, &data),
-        Rewritten::Unreadable | Rewritten::GivenUp => Bytes::new(),
+    if copied == 0 {
+        return (batch, false);
     }
+    shown.extend_from_slice(&batch[copied..]);
+    (shown, unread)
+}
+
+/// An event that tells whoever asked why there is no answer; empty if nobody did.
+fn event(asked: Option<&Id>, code: i64, problem: &str) -> Vec<u8> {
+    let told = |asked| format!("data: {}\n\n", answer::error_body(Some(asked), code, problem));
+    asked.map(told).unwrap_or_default().into_bytes()
 }
 
 /// Comes back when what is watched ends; never, if nothing is.

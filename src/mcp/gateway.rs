@@ -20,17 +20,19 @@ use crate::audit::Verdict;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, bearer, decide, now, settle};
 use crate::mcp::answer::{self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle};
+use crate::mcp::budget::Payer;
 use crate::mcp::desks::Peer;
-use crate::mcp::filtering::Filtering;
-use crate::mcp::flow::{Begun, Rewrite, Rewritten, Watch};
+use crate::mcp::filtering::{Filtering, Shows};
+use crate::mcp::flow::{Begun, Rewrite, Watch};
 use crate::mcp::headers::{Era, PROTOCOL_VERSION, SESSION_ID};
-use crate::mcp::lanes::{Lanes, Place, Subject};
+use crate::mcp::lanes::{Lanes, Place};
 use crate::mcp::message::{Content, Id, Message};
 use crate::mcp::metadata::{Metadata, is_plain};
-use crate::mcp::methods::{self, Calls, Listing, Method, Needs, Unjudged};
+use crate::mcp::methods::{self, Calls, Method, Needs, Unjudged};
 use crate::mcp::metrics::Metrics;
+use crate::mcp::outward::bad_gateway;
 use crate::mcp::policy_metrics::{PolicyMetrics, Reloads};
-use crate::mcp::relay::{Passage, Relay, Side, bad_gateway};
+use crate::mcp::relay::{Passage, Relay, Side};
 use crate::mcp::revoking::{self, Revoker};
 use crate::mcp::serve::Drain;
 use crate::mcp::session::{Owner, Sessions};
@@ -186,6 +188,9 @@ fn for_pages(origins: &[String]) -> CorsLayer {
 /// What records call a list that a stream repeats, if it is refused.
 const STREAM: &str = "stream";
 
+/// And of what is answered to a client's answer.
+const ANSWER: &str = "answer";
+
 /// The method whose answer never ends.
 const LISTEN: &str = "subscriptions/listen";
 
@@ -284,8 +289,8 @@ impl Side for Inside {
         Some(&visitor.token)
     }
 
-    fn payer(&self, visitor: &Bearer) -> Owner {
-        visitor.owner
+    fn payer(&self, visitor: &Bearer) -> Payer {
+        Payer::of(&visitor.verified)
     }
 
     async fn judge(
@@ -295,7 +300,8 @@ impl Side for Inside {
         era: Era,
     ) -> Result<Passage, Response> {
         let Some(name) = message.method() else {
-            return Ok(self.passage(visitor, Begun::Connection));
+            let rewrite = Some(self.review_any(visitor, ANSWER));
+            return Ok(Passage { rewrite, ..self.passage(visitor, Begun::Connection) });
         };
         let farewell = message.id().map(|id| answer::farewell(id, name == "tools/call"));
         let method =
@@ -307,16 +313,18 @@ impl Side for Inside {
         }
         let passage = match method.needs {
             Needs::Token => Ok(self.passage(visitor, Begun::Connection)),
-            Needs::Listing(listing) => {
+            Needs::Listing => {
                 let place = self.place_for_list(visitor, message, method).await?;
-                let rewrite =
-                    self.filter(visitor, place, method.name, &[listing], era == Era::Modern);
+                let shows = Shows::Lists { private: era == Era::Modern };
+                let filtering = self.filtering(visitor, method.name, place);
+                let rewrite = filtering.rewrite(message.id().cloned(), shows);
                 let passage = self.passage(visitor, Begun::Connection);
                 Ok(Passage { rewrite: Some(rewrite), must_read: true, ..passage })
             }
             Needs::Calls(calls) => {
                 self.decide(visitor, message, method, calls).await?;
-                let rewrite = may_start_a_task(message).then(|| self.note_tasks(visitor));
+                let shows = if may_start_a_task(message) { Shows::Tasks } else { Shows::NoLists };
+                let rewrite = Some(self.review(visitor, method.name, message.id(), shows));
                 Ok(Passage { rewrite, ..self.passage(visitor, Begun::Call) })
             }
             Needs::OwnTask(calls) => {
@@ -328,13 +336,16 @@ impl Side for Inside {
                 Ok(Passage { waits, ..self.passage(visitor, begun) })
             }
         };
-        passage.map(|passage| Passage { farewell, ..passage })
+        passage.map(|passage| {
+            let others = || self.review(visitor, method.name, message.id(), Shows::NoLists);
+            let rewrite = Some(passage.rewrite.unwrap_or_else(others));
+            Passage { farewell, rewrite, ..passage }
+        })
     }
 
     /// A stream may repeat the answer to any request of its session.
     async fn judge_without_message(&self, visitor: &Bearer) -> Result<Passage, Response> {
-        let place = self.lanes.place_for_stream(Subject::of(&visitor.verified));
-        let rewrite = self.filter(visitor, place, STREAM, &Listing::ALL, false);
+        let rewrite = self.review_any(visitor, STREAM);
         let passage = self.passage(visitor, Begun::Connection);
         Ok(Passage { rewrite: Some(rewrite), waits: true, ..passage })
     }
@@ -469,7 +480,7 @@ impl Inside {
         message: &Message,
         method: &Method,
     ) -> Result<Place, Response> {
-        if let Some(place) = self.lanes.place_for_list(Subject::of(&visitor.verified)) {
+        if let Some(place) = self.lanes.place_for_list(Payer::of(&visitor.verified)) {
             return Ok(place);
         }
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
@@ -478,43 +489,29 @@ impl Inside {
         Err(self.refuse(message, method, &denial, method.name))
     }
 
-    /// Takes out of answers what the token may not use. It is looked at anew for each: a stream lasts.
-    fn filter(
+    /// How the answer to what asks for no list is looked at.
+    fn review(
         &self,
         visitor: &Bearer,
-        place: Place,
         what: &'static str,
-        listings: &[Listing],
-        mark_private: bool,
+        asked: Option<&Id>,
+        shows: Shows,
     ) -> Rewrite {
-        let filtering = Filtering {
-            guard: Arc::clone(&self.guard),
-            tasks: Arc::clone(&self.tasks),
-            metrics: self.metrics.clone(),
-            verified: visitor.verified.clone(),
-            what,
-            listings: listings.to_vec(),
-            mark_private,
-            place,
-        };
-        filtering.rewrite()
+        let Some(asked) = asked else { return self.review_any(visitor, what) };
+        let place = self.readers.place_for_stream(Payer::of(&visitor.verified));
+        self.filtering(visitor, what, place).rewrite(Some(asked.clone()), shows)
     }
 
-    fn note_tasks(&self, visitor: &Bearer) -> Rewrite {
-        let (tasks, owner) = (Arc::clone(&self.tasks), visitor.owner);
-        let place = Arc::new(self.readers.place_for_stream(Subject::of(&visitor.verified)));
-        Arc::new(move |answer| {
-            let (tasks, place) = (Arc::clone(&tasks), Arc::clone(&place));
-            Box::pin(async move {
-                let note = move || {
-                    if let Ok(answer) = serde_json::from_slice(&answer) {
-                        tasks.note(&answer, owner);
-                    }
-                };
-                place.run(note).await;
-                Rewritten::Same
-            })
-        })
+    /// The same of what was not asked for by a message: it can be the answer to any.
+    fn review_any(&self, visitor: &Bearer, what: &'static str) -> Rewrite {
+        let place = self.lanes.place_for_stream(Payer::of(&visitor.verified));
+        self.filtering(visitor, what, place).rewrite(None, Shows::Lists { private: false })
+    }
+
+    fn filtering(&self, visitor: &Bearer, what: &'static str, place: Place) -> Filtering {
+        let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
+        let (verified, metrics) = (visitor.verified.clone(), self.metrics.clone());
+        Filtering::new(guard, tasks, metrics, verified, what, place)
     }
 }
 

@@ -45,7 +45,7 @@ const ANSWERED: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::ALLOW, header::RETRY_AFTER, PROTOCOL_VERSION];
 
 /// Of these, two readers would take different ones.
-const ONCE: [HeaderName; 11] = [
+static ONCE: [HeaderName; 11] = [
     header::HOST,
     header::ORIGIN,
     header::CONTENT_TYPE,
@@ -101,7 +101,7 @@ impl HeaderError {
 /// What holds for every request.
 pub(crate) fn check(request: &Parts, bearer: Option<&str>) -> Result<(), HeaderError> {
     let headers = &request.headers;
-    if let Some(name) = ONCE.iter().find(|name| headers.get_all(*name).iter().count() > 1) {
+    if let Some(name) = repeated(headers) {
         return Err(HeaderError::Repeated(name.clone()));
     }
     let parameters = headers.keys().filter(|name| name.as_str().starts_with(PARAMETER_PREFIX));
@@ -124,7 +124,9 @@ pub(crate) fn check(request: &Parts, bearer: Option<&str>) -> Result<(), HeaderE
     let bearer = bearer.map(|bearer| bearer.trim_end_matches('='));
     let carries = |value: &HeaderValue| {
         bearer.is_some_and(|bearer| {
-            contains(value.as_bytes(), bearer.as_bytes()) || decoded(value).contains(bearer)
+            // A bearer is ASCII, so that what is no text hides none.
+            let plain = String::from_utf8_lossy(value.as_bytes());
+            !bearer.is_empty() && (plain.contains(bearer) || decoded(value).contains(bearer))
         })
     };
     let passing = headers.iter().filter(|(name, _)| *name != header::AUTHORIZATION);
@@ -134,8 +136,9 @@ pub(crate) fn check(request: &Parts, bearer: Option<&str>) -> Result<(), HeaderE
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && text.windows(part.len()).any(|window| window == part)
+/// A header that stands twice, of those of which two readers would take different ones.
+pub(crate) fn repeated(headers: &HeaderMap) -> Option<&'static HeaderName> {
+    ONCE.iter().find(|name| headers.get_all(*name).iter().count() > 1)
 }
 
 /// What holds for a request with a message.
@@ -201,15 +204,18 @@ fn decoded(value: &HeaderValue) -> String {
 }
 
 fn is_json(media: &str) -> bool {
-    let mut parts = media.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let utf8 = |parameter: &str| match parameter.split_once('=') {
+    let essence = media.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") && is_utf8(media)
+}
+
+/// Whether no parameter says that it is in another encoding.
+fn is_utf8(media: &str) -> bool {
+    media.split(';').skip(1).all(|parameter| match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             matches!(value.trim().trim_matches('"').to_ascii_lowercase().as_str(), "utf-8" | "utf8")
         }
         _ => true,
-    };
-    essence.eq_ignore_ascii_case("application/json") && parts.all(utf8)
+    })
 }
 
 /// What the server is sent.
@@ -231,23 +237,51 @@ pub(crate) fn answered(headers: &HeaderMap) -> HeaderMap {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     answered.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    if is_event_stream(headers) {
+    if media(headers) == Media::Events {
         answered.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     answered
 }
 
-pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    essence(headers).eq_ignore_ascii_case("text/event-stream")
+/// What an answer says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    Events,
+    /// Something else, or nothing.
+    Other,
+    /// Readers take it for different things.
+    Unclear,
 }
 
-pub(crate) fn is_json_body(headers: &HeaderMap) -> bool {
-    essence(headers).eq_ignore_ascii_case("application/json")
+/// Some clients look for a part of the name, or for its beginning; none decodes another encoding than UTF-8 alike.
+pub(crate) fn media(headers: &HeaderMap) -> Media {
+    let Some(media) = headers.get(header::CONTENT_TYPE) else { return Media::Other };
+    let Ok(media) = media.to_str() else { return Media::Unclear };
+    let essence = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let looks_like = |part| media.to_ascii_lowercase().contains(part);
+    match essence.as_str() {
+        _ if !is_utf8(media) => Media::Unclear,
+        "application/json" if !looks_like("event-stream") => Media::Json,
+        "text/event-stream" if !looks_like("json") => Media::Events,
+        _ if looks_like("event-stream") || looks_like("application/json") => Media::Unclear,
+        _ => Media::Other,
+    }
 }
 
-fn essence(headers: &HeaderMap) -> &str {
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    media.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+impl Media {
+    /// Says it in the one way that all readers take alike.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        let media = match self {
+            Media::Json => "application/json",
+            Media::Events => "text/event-stream",
+            Media::Other | Media::Unclear if headers.contains_key(header::CONTENT_TYPE) => {
+                "text/plain; charset=utf-8"
+            }
+            Media::Other | Media::Unclear => return,
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    }
 }
 
 /// Under which names a server may be addressed, and from which pages.

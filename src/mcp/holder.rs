@@ -22,13 +22,13 @@ use crate::call::Call;
 use crate::http::now;
 use crate::keys::PrivateKey;
 use crate::mcp::answer;
+use crate::mcp::budget::Payer;
 use crate::mcp::echo::{Scrubber, Sent, TooMany};
 use crate::mcp::headers::Era;
 use crate::mcp::message::{Id, Message};
 use crate::mcp::methods::{self, Needs};
 use crate::mcp::relay::{Passage, Relay, Side};
 use crate::mcp::serve::Drain;
-use crate::mcp::session::Owner;
 use crate::mcp::source::{CapabilitySource, Held, Source};
 use crate::mcp::upstream::{Upstream, UpstreamError, plain_http};
 use crate::present::{PresentError, Presentation, Presenting};
@@ -307,8 +307,8 @@ impl Side for Inside {
         None
     }
 
-    fn payer(&self, (): &()) -> Owner {
-        Owner::from_bytes([0; 32])
+    fn payer(&self, (): &()) -> Payer {
+        Payer::from_bytes([0; 32])
     }
 
     async fn judge(&self, (): &(), message: &Message, _: Era) -> Result<Passage, Response> {

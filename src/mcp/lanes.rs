@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::verify::VerifiedCapability;
+use crate::mcp::budget::Payer;
 
 /// How many lists of one subject are under way at once, from the request to the end of the answer. A hundred agents
 /// that connect at the same moment ask for one each, and most are answered in milliseconds.
@@ -18,20 +17,6 @@ pub(crate) const MAX_LISTS_EACH: usize = 64;
 
 /// How many of all subjects. Each may hold an answer of some megabytes.
 pub(crate) const MAX_LISTS: usize = 512;
-
-/// Whose rights are used, and which root says so. Holders' keys do not count: they are free.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Subject([u8; 32]);
-
-impl Subject {
-    pub(crate) fn of(verified: &VerifiedCapability) -> Subject {
-        let mut digest = Sha256::new();
-        // A key has one length.
-        digest.update(verified.root().to_bytes());
-        digest.update(verified.subject());
-        Subject(digest.finalize().into())
-    }
-}
 
 /// The threads, and who uses them.
 #[derive(Clone)]
@@ -44,7 +29,7 @@ pub(crate) struct Lanes {
 struct Kept {
     lists: usize,
     /// Only those who have a place.
-    each: HashMap<Subject, Each>,
+    each: HashMap<Payer, Each>,
 }
 
 /// Of one subject.
@@ -62,7 +47,7 @@ impl Lanes {
     }
 
     /// A place for one list, until its answer ends; `None` if too many are under way.
-    pub(crate) fn place_for_list(&self, subject: Subject) -> Option<Place> {
+    pub(crate) fn place_for_list(&self, subject: Payer) -> Option<Place> {
         let mut kept = self.kept();
         let own = kept.each.get(&subject).map_or(0, |each| each.lists);
         if kept.lists >= MAX_LISTS || own >= MAX_LISTS_EACH {
@@ -74,11 +59,11 @@ impl Lanes {
 
     /// A place for what is open for long, such as a stream that may repeat lists. It is not counted: its lists wait
     /// for each other.
-    pub(crate) fn place_for_stream(&self, subject: Subject) -> Place {
+    pub(crate) fn place_for_stream(&self, subject: Payer) -> Place {
         self.place(&mut self.kept(), subject, 0)
     }
 
-    fn place(&self, kept: &mut Kept, subject: Subject, lists: usize) -> Place {
+    fn place(&self, kept: &mut Kept, subject: Payer, lists: usize) -> Place {
         let new = || Each { places: 0, lists: 0, turn: Arc::new(Semaphore::new(1)) };
         let each = kept.each.entry(subject).or_insert_with(new);
         each.places += 1;
@@ -100,7 +85,7 @@ impl fmt::Debug for Lanes {
 /// A place among those who may use the threads.
 pub(crate) struct Place {
     lanes: Lanes,
-    subject: Subject,
+    subject: Payer,
     lists: usize,
     turn: Arc<Semaphore>,
 }
@@ -141,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    const MINE: Subject = Subject([1; 32]);
-    const THEIRS: Subject = Subject([2; 32]);
+    const MINE: Payer = Payer::from_bytes([1; 32]);
+    const THEIRS: Payer = Payer::from_bytes([2; 32]);
 
     #[test]
     fn a_subject_has_so_many_lists_under_way_and_all_together_so_many() {
@@ -157,7 +142,7 @@ mod tests {
         let others = (0..MAX_LISTS).filter_map(|number| {
             let mut subject = [3; 32];
             subject[..8].copy_from_slice(&number.to_le_bytes());
-            lanes.place_for_list(Subject(subject))
+            lanes.place_for_list(Payer::from_bytes(subject))
         });
         let others: Vec<Place> = others.collect();
         assert_eq!(places.len() + others.len(), MAX_LISTS);

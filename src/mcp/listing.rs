@@ -3,20 +3,18 @@
 //! An agent is not offered what it would be refused. The list is a courtesy and no decision: the call is
 //! checked all the same.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Call;
 use crate::guard::Denial;
-use crate::mcp::answer;
-use crate::mcp::flow::Rewritten;
 use crate::mcp::methods::Listing;
+use crate::mcp::reading::Members;
+use crate::mcp::review::write_name;
 use crate::mcp::tasks::Tasks;
 use crate::policy::Policy;
 use crate::prospect::{Outlook, TooMuch};
@@ -31,37 +29,44 @@ pub(crate) const MAX_LIST_ENTRIES: usize = 10_000;
 /// eight 1,600, so that three thousand entries fit.
 pub(crate) const MAX_LIST_COST: u64 = 5_000_000;
 
+/// The members of a result that are read, besides the lists.
+const MARKS: [&str; 2] = ["cacheScope", "ttlMs"];
+
+/// The members of an entry that are read.
+const ENTRY: [&str; 3] = ["name", "uri", "taskId"];
+
+/// What may still be done for the lists of one answer, or of those that came together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    entries: usize,
+    cost: u64,
+}
+
+impl Default for Left {
+    fn default() -> Left {
+        Left { entries: MAX_LIST_ENTRIES, cost: MAX_LIST_COST }
+    }
+}
+
 /// Takes out of a server's answers what a token may not use.
 pub(crate) struct Filter<'a> {
-    pub(crate) policy: &'a Policy,
     pub(crate) verified: &'a VerifiedCapability,
     pub(crate) tasks: &'a Tasks,
     pub(crate) now: Timestamp,
-    /// The lists that may stand in an answer.
-    pub(crate) listings: &'a [Listing],
     /// Whether answers say how long and by whom they may be kept (2026-07-28).
     pub(crate) mark_private: bool,
     /// Says that nobody waits for it any more.
     pub(crate) given_up: &'a CancellationToken,
-}
-
-/// What becomes of an answer.
-pub(crate) struct Filtered {
-    pub(crate) rewritten: Rewritten,
-    /// Why a list in it is refused, if one is: it cannot be said what of it the token may use.
-    pub(crate) refused: Option<Denial>,
-}
-
-/// What may still be done for the lists of one answer.
-struct Work<'a> {
     outlook: Outlook<'a>,
     entries: usize,
-    refused: Option<Denial>,
 }
 
-/// Why a list is not shown.
-enum Unshown {
-    /// It has too many entries.
+/// Why a result is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unshown {
+    /// Readers would take it differently.
+    Unreadable,
+    /// A list has too many entries.
     TooLong,
     TooCostly,
     GivenUp,
@@ -74,8 +79,8 @@ impl From<TooMuch> for Unshown {
 }
 
 impl Unshown {
-    /// What is said of it. That nobody waits is said to nobody.
-    fn denial(&self) -> Denial {
+    /// What is said of a list of which it cannot be said what of it the token may use; `None` if there is nothing to say.
+    pub(crate) fn denial(self) -> Option<Denial> {
         let (cause, message) = match self {
             Unshown::TooLong => (
                 "list_too_long",
@@ -84,116 +89,102 @@ impl Unshown {
                      server behind must give it in parts"
                 ),
             ),
-            Unshown::TooCostly | Unshown::GivenUp => (
+            Unshown::TooCostly => (
                 "list_too_costly",
                 "to say what of this list the token may use takes more work than a list may; trying again will \
                  not help, but a token with simpler conditions on operations and resources will"
                     .to_owned(),
             ),
+            Unshown::Unreadable | Unshown::GivenUp => return None,
         };
-        Denial::undecided_list(cause, message)
+        Some(Denial::undecided_list(cause, message))
     }
 }
 
-/// Members in the order in which they came do not matter; what is in them passes as it was written.
-type Members = BTreeMap<String, Box<RawValue>>;
-
-impl Filter<'_> {
-    /// The answer without what may not be used.
-    pub(crate) fn apply(&self, answer: &str) -> Filtered {
-        let outlook = Outlook::over(self.verified, self.policy, MAX_LIST_COST);
-        let mut work = Work { outlook, entries: MAX_LIST_ENTRIES, refused: None };
-        let rewritten = self.rewritten(answer, &mut work);
-        Filtered { rewritten, refused: work.refused }
+impl<'a> Filter<'a> {
+    /// What of lists this token may use by these policies, with so much work left for it.
+    pub(crate) fn new(
+        (verified, policy): (&'a VerifiedCapability, &'a Policy),
+        tasks: &'a Tasks,
+        now: Timestamp,
+        mark_private: bool,
+        given_up: &'a CancellationToken,
+        left: Left,
+    ) -> Filter<'a> {
+        let outlook = Outlook::over(verified, policy, left.cost);
+        Filter { verified, tasks, now, mark_private, given_up, outlook, entries: left.entries }
     }
 
-    fn rewritten(&self, answer: &str, work: &mut Work<'_>) -> Rewritten {
-        let replaced = |changed: bool, answer: serde_json::Result<String>| match (changed, answer) {
-            (false, _) => Rewritten::Same,
-            (true, Ok(answer)) => Rewritten::By(answer),
-            (true, Err(_)) => Rewritten::Unreadable,
-        };
-        if let Ok(mut message) = serde_json::from_str::<Members>(answer) {
-            let changed = self.message(&mut message, work);
-            return replaced(changed, serde_json::to_string(&message));
-        }
-        // Servers of 2025-03-26 may answer several requests at once.
-        let Ok(mut messages) = serde_json::from_str::<Vec<Members>>(answer) else {
-            return Rewritten::Unreadable;
-        };
-        let changed = messages.iter_mut().map(|message| self.message(message, work));
-        let changed = changed.fold(false, |any, one| any | one);
-        replaced(changed, serde_json::to_string(&messages))
+    /// What may still be done.
+    pub(crate) fn left(&self) -> Left {
+        Left { entries: self.entries, cost: self.outlook.left() }
     }
 
-    fn message(&self, message: &mut Members, work: &mut Work<'_>) -> bool {
-        let Some(result) = message.get("result") else { return false };
-        let Ok(mut members) = serde_json::from_str::<Members>(result.get()) else { return false };
-        let lists = self.listings.iter().filter(|listing| members.contains_key(listing.member()));
-        let lists: Vec<Listing> = lists.copied().collect();
-        if lists.is_empty() {
-            return false;
+    /// Writes a result without what may not be used; whether there was any list in it.
+    pub(crate) fn write(&mut self, result: &RawValue, to: &mut String) -> Result<bool, Unshown> {
+        let lists = Listing::ALL.map(Listing::member);
+        let known = [&lists[..], &MARKS].concat();
+        let members = Members::read(result.get(), &known).ok_or(Unshown::Unreadable)?;
+        if !lists.iter().any(|list| members.get(list).is_some()) {
+            return Ok(false);
         }
-        for listing in &lists {
-            if let Err(unshown) = self.list(*listing, &mut members, work) {
-                refuse(message, &unshown.denial());
-                work.refused.get_or_insert_with(|| unshown.denial());
-                return true;
+        let marks = MARKS.iter().any(|mark| members.get(mark).is_some());
+        let marked = (self.mark_private || marks).then(|| self.marks(members.get("ttlMs")));
+        to.push('{');
+        for (name, value) in members.iter().filter(|(name, _)| !MARKS.contains(name)) {
+            write_name(name, to);
+            match Listing::ALL.into_iter().find(|listing| listing.member() == name) {
+                Some(listing) => self.list(listing, value, to)?,
+                None => to.push_str(value.get()),
             }
+            to.push(',');
         }
-        if self.mark_private || members.contains_key("cacheScope") || members.contains_key("ttlMs")
-        {
-            self.mark(&mut members);
+        match marked {
+            Some(marks) => to.push_str(&marks),
+            None => drop(to.pop()),
         }
-        match serde_json::value::to_raw_value(&members) {
-            Ok(result) => message.insert("result".to_owned(), result).is_some(),
-            // What cannot be written anew is not shown as it was.
-            Err(_) => message.remove("result").is_some(),
-        }
+        to.push('}');
+        Ok(true)
     }
 
-    fn list(
-        &self,
-        listing: Listing,
-        members: &mut Members,
-        work: &mut Work<'_>,
-    ) -> Result<(), Unshown> {
-        let member = listing.member();
-        let entries = members.get(member).map(|list| entries(list, work.entries));
-        // What is no list is shown to nobody.
-        let entries = entries.and_then(Result::ok).unwrap_or(Some(Vec::new()));
-        let entries = entries.ok_or(Unshown::TooLong)?;
-        work.entries -= entries.len();
-        let shown = self.shown(listing, entries, work)?;
-        if let Ok(list) = serde_json::value::to_raw_value(&shown) {
-            members.insert(member.to_owned(), list);
-        } else {
-            members.remove(member);
+    /// What is no list shows nothing.
+    fn list(&mut self, listing: Listing, list: &RawValue, to: &mut String) -> Result<(), Unshown> {
+        let read =
+            AtMost(self.entries).deserialize(&mut serde_json::Deserializer::from_str(list.get()));
+        let entries = read.unwrap_or(Some(Vec::new())).ok_or(Unshown::TooLong)?;
+        self.entries -= entries.len();
+        to.push('[');
+        let empty = to.len();
+        let shown = match listing {
+            Listing::Tasks => entries.into_iter().filter(|entry| self.is_own_task(entry)).collect(),
+            listing => self.usable(listing, entries)?,
+        };
+        for entry in shown {
+            if to.len() > empty {
+                to.push(',');
+            }
+            to.push_str(entry.get());
         }
+        to.push(']');
         Ok(())
     }
 
     /// Those of a list's entries that the token may use.
-    fn shown(
-        &self,
+    fn usable<'e>(
+        &mut self,
         listing: Listing,
-        entries: Vec<Box<RawValue>>,
-        work: &mut Work<'_>,
-    ) -> Result<Vec<Box<RawValue>>, Unshown> {
-        if listing == Listing::Tasks {
-            let own = entries.into_iter().filter(|entry| self.is_own_task(entry));
-            return Ok(own.collect());
-        }
+        entries: Vec<&'e RawValue>,
+    ) -> Result<Vec<&'e RawValue>, Unshown> {
         let calls: Vec<Option<Call>> =
             entries.iter().map(|entry| call_of(listing, entry)).collect();
-        work.outlook.afford(&calls)?;
+        self.outlook.afford(&calls)?;
         let mut shown = Vec::new();
         for (entry, call) in entries.into_iter().zip(&calls) {
             if self.given_up.is_cancelled() {
                 return Err(Unshown::GivenUp);
             }
             if let Some(call) = call
-                && work.outlook.of(call)?.is_open()
+                && self.outlook.of(call)?.is_open()
             {
                 shown.push(entry);
             }
@@ -202,21 +193,16 @@ impl Filter<'_> {
     }
 
     fn is_own_task(&self, entry: &RawValue) -> bool {
-        let entry = serde_json::from_str::<Entry>(entry.get());
-        let id = entry.ok().and_then(|entry| entry.task_id);
+        let id = Entry::read(entry).and_then(|entry| entry.task_id);
         id.is_some_and(|id| self.tasks.is_of(&id, self.verified))
     }
 
     /// 2026-07-28, "Caching": for this token alone, and no longer than it lives.
-    fn mark(&self, members: &mut Members) {
+    fn marks(&self, ttl: Option<&RawValue>) -> String {
         let life = self.verified.chain().expires().since(self.now).as_millis() as u64;
-        let ttl = members.get("ttlMs").and_then(|ttl| serde_json::from_str::<u64>(ttl.get()).ok());
+        let ttl = ttl.and_then(|ttl| serde_json::from_str::<u64>(ttl.get()).ok());
         let ttl = ttl.map_or(0, |ttl| ttl.min(life));
-        for (name, value) in [("cacheScope", json!("private")), ("ttlMs", json!(ttl))] {
-            if let Ok(value) = serde_json::value::to_raw_value(&value) {
-                members.insert(name.to_owned(), value);
-            }
-        }
+        format!(r#""cacheScope":"private","ttlMs":{ttl}"#)
     }
 }
 
@@ -229,9 +215,17 @@ struct Entry {
     task_id: Option<String>,
 }
 
+impl Entry {
+    /// `None` if it is no entry, or readers may take another name for its own.
+    fn read(entry: &RawValue) -> Option<Entry> {
+        Members::read(entry.get(), &ENTRY)?;
+        serde_json::from_str(entry.get()).ok()
+    }
+}
+
 /// The call by which an entry is used; none can be made of what is not judged.
 fn call_of(listing: Listing, entry: &RawValue) -> Option<Call> {
-    let entry = serde_json::from_str::<Entry>(entry.get()).ok()?;
+    let entry = Entry::read(entry)?;
     let name = entry.name.unwrap_or_default();
     let call = match listing {
         Listing::Tools => Call::tool(&name),
@@ -245,26 +239,11 @@ fn call_of(listing: Listing, entry: &RawValue) -> Option<Call> {
     call.ok()
 }
 
-/// Puts an error in the place of the result.
-fn refuse(message: &mut Members, denial: &Denial) {
-    message.remove("result");
-    let refused = answer::undecided_list(message.get("id").map(|id| &**id), denial);
-    for (name, value) in refused.as_object().into_iter().flatten() {
-        if let Ok(value) = serde_json::value::to_raw_value(value) {
-            message.insert(name.clone(), value);
-        }
-    }
-}
-
-/// The entries of a list; `None` if they are more than `most`, which are not kept.
-fn entries(list: &RawValue, most: usize) -> serde_json::Result<Option<Vec<Box<RawValue>>>> {
-    AtMost(most).deserialize(&mut serde_json::Deserializer::from_str(list.get()))
-}
-
+/// Reads a list of so many entries; `None` if they are more, which are not kept.
 struct AtMost(usize);
 
 impl<'de> DeserializeSeed<'de> for AtMost {
-    type Value = Option<Vec<Box<RawValue>>>;
+    type Value = Option<Vec<&'de RawValue>>;
 
     fn deserialize<D: Deserializer<'de>>(self, list: D) -> Result<Self::Value, D::Error> {
         list.deserialize_seq(self)
@@ -272,7 +251,7 @@ impl<'de> DeserializeSeed<'de> for AtMost {
 }
 
 impl<'de> Visitor<'de> for AtMost {
-    type Value = Option<Vec<Box<RawValue>>>;
+    type Value = Option<Vec<&'de RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")

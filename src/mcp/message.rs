@@ -14,7 +14,7 @@ use crate::spelling::fold;
 const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
 
 /// The most values in a message. A body of 4 MiB could hold two million, which take a hundred megabytes.
-const MAX_VALUES: usize = 20_000;
+pub(crate) const MAX_VALUES: usize = 20_000;
 
 /// The longest id of a request; real ones are counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;

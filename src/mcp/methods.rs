@@ -53,7 +53,7 @@ pub(crate) enum Needs {
     /// A valid token.
     Token,
     /// A valid token, of which the answer shows what it may use.
-    Listing(Listing),
+    Listing,
     /// That each of these calls is allowed.
     Calls(Calls),
     /// The same, and that every task which is named is the caller's own.
@@ -99,12 +99,12 @@ const METHODS: [Method; 26] = [
     method("notifications/progress", Needs::Token, None),
     method("notifications/roots/list_changed", Needs::Token, None),
     method("notifications/elicitation/response", Needs::Token, None),
-    method("tools/list", Needs::Listing(Listing::Tools), None),
+    method("tools/list", Needs::Listing, None),
     method("tools/call", Needs::Calls(tool), Some("name")),
-    method("prompts/list", Needs::Listing(Listing::Prompts), None),
+    method("prompts/list", Needs::Listing, None),
     method("prompts/get", Needs::Calls(prompt), Some("name")),
-    method("resources/list", Needs::Listing(Listing::Resources), None),
-    method("resources/templates/list", Needs::Listing(Listing::ResourceTemplates), None),
+    method("resources/list", Needs::Listing, None),
+    method("resources/templates/list", Needs::Listing, None),
     method("resources/read", Needs::Calls(read), Some("uri")),
     method("resources/directory/read", Needs::Calls(read_directory), Some("uri")),
     method("resources/subscribe", Needs::Calls(subscribe), Some("uri")),
@@ -112,7 +112,7 @@ const METHODS: [Method; 26] = [
     method("subscriptions/listen", Needs::OwnTask(listen), None),
     method("completion/complete", Needs::Calls(complete), None),
     method("logging/setLevel", Needs::Calls(set_level), None),
-    method("tasks/list", Needs::Listing(Listing::Tasks), None),
+    method("tasks/list", Needs::Listing, None),
     method("tasks/get", Needs::OwnTask(|params| task(params, "tasks:get")), Some("taskId")),
     method("tasks/result", Needs::OwnTask(|params| task(params, "tasks:result")), Some("taskId")),
     method("tasks/update", Needs::OwnTask(|params| task(params, "tasks:update")), Some("taskId")),
@@ -297,7 +297,7 @@ mod tests {
         let Value::Object(params) = params else { panic!("no object") };
         let calls = match find(name).unwrap().needs {
             Needs::Calls(calls) | Needs::OwnTask(calls) => calls(&params)?,
-            Needs::Token | Needs::Listing(_) => Vec::new(),
+            Needs::Token | Needs::Listing => Vec::new(),
         };
         Ok(calls
             .iter()

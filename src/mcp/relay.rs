@@ -12,21 +12,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use tracing::{Instrument, Span, field};
 
 use crate::mcp::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::mcp::body::{read, unread, with_the_rest_of};
-use crate::mcp::budget::Budget;
-use crate::mcp::flow::{Flow, Rewrite, Rewritten, Watch, ended};
+use crate::mcp::budget::{Budget, Payer, Share};
+use crate::mcp::flow::{Rewrite, Watch, ended};
 use crate::mcp::headers::{self, Doorbell, Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::mcp::message::{Content, Id, Message};
 use crate::mcp::methods;
 use crate::mcp::metrics::Metrics;
+use crate::mcp::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
 use crate::mcp::serve::Drain;
-use crate::mcp::session::Owner;
-use crate::mcp::sse::MAX_EVENT_BYTES;
 use crate::mcp::upstream::{NoAnswer, Upstream};
 
 /// How much of a name, id or URI stands in a log: the longest tool name that MCP allows.
@@ -47,7 +45,7 @@ pub(crate) trait Side: Send + Sync + 'static {
     fn bearer<'a>(&self, visitor: &'a Self::Visitor) -> Option<&'a str>;
 
     /// Who pays for what this visitor sends.
-    fn payer(&self, visitor: &Self::Visitor) -> Owner;
+    fn payer(&self, visitor: &Self::Visitor) -> Payer;
 
     /// May this message pass?
     fn judge(
@@ -86,7 +84,7 @@ pub(crate) struct Passage {
     pub(crate) authorization: Option<HeaderValue>,
     /// What of its answer is replaced.
     pub(crate) rewrite: Option<Rewrite>,
-    /// Whether an answer that is neither JSON nor events is refused.
+    /// Whether an answer that is neither JSON nor events, or nothing, is refused.
     pub(crate) must_read: bool,
     /// For how long its answer may flow.
     pub(crate) watch: Option<Watch>,
@@ -169,17 +167,20 @@ impl Relay {
             Err(refused) => return Err(with_the_rest_of(body, refused)),
         };
         note_session(&parts);
+        let Some(mut share) = self.budget.exchange(side.payer(&visitor)) else {
+            return Err(with_the_rest_of(body, answer::overloaded(None)));
+        };
         if parts.method != Method::POST {
             let passage = side.judge_without_message(&visitor).await?;
+            let exchange = (None, passage, share);
             return self
-                .forward(side, &visitor, parts.method, headers, Bytes::new(), None, passage)
+                .forward(side, &visitor, parts.method, headers, Bytes::new(), exchange)
                 .await;
         }
-        // Held until the server answers.
-        let mut share = self.budget.share(side.payer(&visitor));
         let body = read(body, &mut share).await?;
         let message = Message::read(body.clone(), side.bearer(&visitor))
             .map_err(|error| unread(&body, &error))?;
+        drop(body);
         *method = message.method().and_then(methods::find).map(|method| method.name);
         note_message(&message);
         let era = headers::check_against(&parts, &message).map_err(|error| {
@@ -189,8 +190,14 @@ impl Relay {
             }
         })?;
         let passage = side.judge(&visitor, &message, era).await?;
-        let (id, body) = (message.id().cloned(), message.body);
-        self.forward(side, &visitor, Method::POST, headers, body, id.as_ref(), passage).await
+        let (id, body) = (message.id().cloned(), message.body.clone());
+        // What was read of it is not needed any more.
+        drop(message);
+        if !share.cover(0) {
+            return Err(answer::overloaded(id.as_ref()));
+        }
+        let exchange = (id, passage, share);
+        self.forward(side, &visitor, Method::POST, headers, body, exchange).await
     }
 
     /// What is looked at before the body: who sends it, and the headers for the server.
@@ -263,9 +270,9 @@ impl Relay {
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-        id: Option<&Id>,
-        mut passage: Passage,
+        (asked, mut passage, share): (Option<Id>, Passage, Share),
     ) -> Result<Response, Response> {
+        let id = asked.as_ref();
         let sent = self.upstream.send(method, headers, passage.authorization.take(), body);
         let response = tokio::select! {
             biased;
@@ -275,12 +282,7 @@ impl Relay {
                 return Err(given_up(id, passage.farewell.as_deref()));
             }
             () = self.drain.ends(passage.waits) => {
-                return Err(answer::error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    id,
-                    INTERNAL_ERROR,
-                    "this server is being shut down",
-                ));
+                return Err(shutting_down(id));
             }
             response = sent => response,
         };
@@ -299,124 +301,15 @@ impl Relay {
                 }
             }
         })?;
-        self.outwards(side, visitor, response, id, passage).await
-    }
-
-    async fn outwards<S: Side>(
-        &self,
-        side: &S,
-        visitor: &S::Visitor,
-        response: reqwest::Response,
-        id: Option<&Id>,
-        passage: Passage,
-    ) -> Result<Response, Response> {
-        let status = response.status();
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+        if is_unaccepted(&response) {
             self.metrics.upstream_failure();
-            tracing::warn!(status = status.as_u16(), "the server behind accepts no credential");
+            let status = response.status().as_u16();
+            tracing::warn!(status, "the server behind accepts no credential");
             return Err(side.unaccepted(id, passage.is_tool_call));
         }
-        if let Some(problem) = untransmittable(&response, id) {
-            self.metrics.upstream_failure();
-            tracing::warn!(status = status.as_u16(), problem, "an answer is not handed on");
-            return Err(bad_gateway(id, problem));
-        }
-        let response = side.received(response);
-        let mut headers = headers::answered(response.headers());
-        if let Some(session) = response.headers().get(SESSION_ID).and_then(|id| id.to_str().ok()) {
-            let session = side.session_outwards(visitor, session);
-            headers.extend(HeaderValue::try_from(session).ok().map(|id| (SESSION_ID, id)));
-        }
-        let is_event_stream = headers::is_event_stream(response.headers());
-        let Passage { rewrite, watch, must_read, waits, farewell, .. } = passage;
-        let body = match rewrite {
-            Some(rewrite) if !is_event_stream && status.is_success() => {
-                let is_json = headers::is_json_body(response.headers());
-                if must_read && !is_json && status != StatusCode::ACCEPTED {
-                    return Err(bad_gateway(
-                        id,
-                        "the server behind answered neither JSON nor events",
-                    ));
-                }
-                self.rewritten(response, rewrite, must_read, id, watch).await?
-            }
-            rewrite => {
-                let passage = Passage { rewrite, watch, waits, farewell, ..Passage::default() };
-                let (drain, metrics) = (self.drain.clone(), self.metrics.clone());
-                Flow::new(response, is_event_stream, passage, drain, metrics).body()
-            }
-        };
-        let mut answer = Response::new(body);
-        *answer.status_mut() = status;
-        *answer.headers_mut() = headers;
-        Ok(answer)
+        let session = session_of(&response).map(|id| side.session_outwards(visitor, id));
+        self.outwards(side.received(response), session, asked, passage, share).await
     }
-
-    /// A whole JSON answer, read and replaced.
-    async fn rewritten(
-        &self,
-        response: reqwest::Response,
-        rewrite: Rewrite,
-        must_read: bool,
-        id: Option<&Id>,
-        mut watch: Option<Watch>,
-    ) -> Result<Body, Response> {
-        let body = Limited::new(reqwest::Body::from(response), MAX_EVENT_BYTES).collect();
-        let body = tokio::select! {
-            biased;
-            _ = ended(&mut watch) => return Err(bad_gateway(id, "the token no longer holds")),
-            body = body => body,
-        };
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => bad_gateway(id, "the list of the server behind is larger than one may be"),
-            false => bad_gateway(id, "the server behind broke off"),
-        })?;
-        let body = body.to_bytes();
-        match rewrite(body.clone()).await {
-            Rewritten::Same => Ok(Body::from(body)),
-            Rewritten::By(replaced) => Ok(Body::from(replaced)),
-            // Nothing was asked for, and nothing was said.
-            Rewritten::Unreadable if body.is_empty() && !must_read => Ok(Body::from(body)),
-            Rewritten::Unreadable => {
-                Err(bad_gateway(id, "the list of the server behind cannot be read"))
-            }
-            Rewritten::GivenUp => Err(bad_gateway(id, "the token no longer holds")),
-        }
-    }
-}
-
-/// What of an answer cannot be handed on.
-fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<&'static str> {
-    let status = response.status();
-    let encoded = response.headers().get(header::CONTENT_ENCODING);
-    if status.is_redirection() {
-        // A client that followed it would send its bearer there.
-        Some("the server behind redirects; the operator must give its final URL")
-    } else if encoded.is_some_and(|encoding| encoding != "identity") {
-        Some("the server behind answered in an encoding that was not asked for")
-    } else if status == StatusCode::ACCEPTED && id.is_some() {
-        // Clients would wait for the answer until they lose patience.
-        Some("the server behind took the request and did not answer it")
-    } else {
-        None
-    }
-}
-
-/// The call may have been carried out; its answer is not waited for.
-fn given_up(id: Option<&Id>, farewell: Option<&str>) -> Response {
-    match farewell.and_then(|farewell| serde_json::from_str(farewell).ok()) {
-        Some(farewell) => answer::respond(StatusCode::OK, &farewell),
-        None => answer::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            id,
-            INTERNAL_ERROR,
-            "the token no longer holds, and the answer was not waited for",
-        ),
-    }
-}
-
-pub(crate) fn bad_gateway(id: Option<&Id>, problem: &str) -> Response {
-    answer::error(StatusCode::BAD_GATEWAY, id, INTERNAL_ERROR, problem)
 }
 
 fn refuse_headers(error: headers::HeaderError) -> Response {

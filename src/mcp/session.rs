@@ -19,11 +19,6 @@ use crate::verify::VerifiedCapability;
 pub(crate) struct Owner([u8; 32]);
 
 impl Owner {
-    /// Whoever has these bytes.
-    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Owner {
-        Owner(bytes)
-    }
-
     pub(crate) fn of(verified: &VerifiedCapability) -> Owner {
         let chain = verified.chain();
         let holder = verified.presentation().signer.map(|key| key.to_bytes());

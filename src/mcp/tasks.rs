@@ -5,7 +5,8 @@
 use std::fmt;
 
 use quick_cache::sync::Cache;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::mcp::session::Owner;
 use crate::verify::VerifiedCapability;
@@ -23,20 +24,30 @@ impl Tasks {
         Tasks(Cache::new(MAX_TASKS))
     }
 
-    /// Notes the task that an answer to a call hands out, if it does.
-    pub(crate) fn note(&self, answer: &Value, owner: Owner) {
-        let Some(result) = answer.get("result") else { return };
+    /// Notes the task that the result of a call hands out, if it does.
+    pub(crate) fn note(&self, result: &RawValue, owner: Owner) {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Started {
+            task: Option<Task>,
+            task_id: Option<String>,
+            result_type: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Task {
+            task_id: Option<String>,
+        }
+        let Ok(result) = serde_json::from_str::<Started>(result.get()) else { return };
         // 2025-11-25 has a task in the result; the extension of 2026-07-28 has a result that is one.
-        let in_result = result.get("task").and_then(|task| task.get("taskId"));
-        let is_result = result
-            .get("taskId")
-            .filter(|_| result.get("resultType").and_then(Value::as_str) == Some("task"));
-        if let Some(id) = in_result.or(is_result).and_then(Value::as_str)
+        let in_result = result.task.and_then(|task| task.task_id);
+        let is_result = result.task_id.filter(|_| result.result_type.as_deref() == Some("task"));
+        if let Some(id) = in_result.or(is_result)
             && id.len() <= MAX_ID_BYTES
             // Whose it is is said once.
-            && self.0.get(id).is_none()
+            && self.0.get(&id).is_none()
         {
-            self.0.insert(id.to_owned(), owner);
+            self.0.insert(id, owner);
         }
     }
 

@@ -13,6 +13,9 @@ use rustls_platform_verifier::BuilderVerifierExt;
 /// How long a connection may take to be made. The server is near, or it is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many connections are kept for later: each keeps its buffers.
+const MAX_IDLE: usize = 64;
+
 /// How long a server may take until its answer begins: what clients wait, too.
 pub const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -201,6 +204,7 @@ fn client(scheme: &str) -> Result<Client, UpstreamError> {
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .pool_max_idle_per_host(MAX_IDLE)
         .build()
         .map_err(|error| UpstreamError::Client(error.into()))
 }

@@ -59,6 +59,12 @@ impl<'a> Outlook<'a> {
         Outlook { verified, policy, common: [None, None], known: HashMap::new(), left: most }
     }
 
+    /// How much work there may still be.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Looks at what the token's checks can cost, before any is asked.
     #[cfg(feature = "mcp")]
     pub(crate) fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {

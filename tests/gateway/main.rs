@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a test is no library")]
 
 mod agent;
+mod answers;
 mod asking;
 mod attacks;
 mod bounds;

@@ -157,8 +157,8 @@ async fn a_server_that_cannot_be_reached_or_breaks_off_is_said_so() {
     let stage = Stage::set().await;
     let agent = stage.agent(&["tools:call:break_off"]);
     // What does not come whole must not look whole.
-    let broken = open(&stage, &agent.presents(), "break_off").await;
-    assert!(broken.bytes().await.is_err());
+    let broken = stage.post(&agent.presents(), &call("break_off")).await;
+    assert_eq!((broken.status, &broken.json()["id"]), (502, &json!(7)));
 
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", closed.local_addr().unwrap());

@@ -139,9 +139,16 @@ impl Relay {
         );
         let began = began();
         let mut method = None;
+        // With a Content-Length beside it, which is not seen here any more, a proxy may have cut elsewhere: nothing behind
+        // it is a request (RFC 9112, section 6.1).
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         async {
             let exchange = self.exchange(&**side, request, &mut method);
-            let response = exchange.await.unwrap_or_else(|refused| refused);
+            let mut response = exchange.await.unwrap_or_else(|refused| refused);
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             let status = response.status().as_u16();
             Span::current().record("http.response.status_code", status);
             if status >= 400 {

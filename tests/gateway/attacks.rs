@@ -323,17 +323,46 @@ async fn requests_that_two_servers_would_cut_differently_are_refused() {
     let stage = Stage::set().await;
     let (_, bearer) = stage.researcher();
     let head = format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\n"
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\n"
     );
+    let body = call("search").to_string();
+    let (length, longer) = (body.len(), body.len() + 1);
+    let chunked = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    // The same bytes are answered if they are framed in one way only.
     for framing in [
-        "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
-        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",
-        "Transfer-Encoding: identity\r\n\r\n",
+        format!("Content-Length: {length}\r\n\r\n{body}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{chunked}"),
     ] {
         let answer = raw(&stage, format!("{head}{framing}").as_bytes()).await;
-        assert!(!answer.contains(" 200 "), "{framing}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("did search"), "{answer}");
     }
-    assert!(stage.behind.seen().is_empty());
+    assert_eq!(stage.behind.called().len(), 2);
+    for framing in [
+        format!("Content-Length: {length}\r\nContent-Length: {longer}\r\n\r\n{body} "),
+        format!("Content-Length: {length}, {longer}\r\n\r\n{body} "),
+        format!("Content-Length: +{length}\r\n\r\n{body}"),
+        format!("Transfer-Encoding: identity\r\n\r\n{chunked}"),
+        format!("Transfer-Encoding: chunked, identity\r\n\r\n{chunked}"),
+        format!("Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n{chunked}"),
+        format!("Transfer-Encoding : chunked\r\n\r\n{chunked}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{}", chunked.replacen("\r\n", "x\r\n", 1)),
+    ] {
+        let answer = raw(&stage, format!("{head}{framing}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{framing}: {answer}");
+    }
+    assert_eq!(stage.behind.called().len(), 2);
+    // Of two framings at once one holds, and nothing behind it is taken for a request (RFC 9112, section 6.1).
+    let open = head.replace("Connection: close\r\n", "");
+    let second = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+    for lengths in [
+        format!("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{second}"),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunked}{second}"),
+    ] {
+        let answer = raw(&stage, format!("{open}{lengths}").as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+    assert_eq!(stage.behind.called().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -314,8 +314,9 @@ impl Relay {
             tracing::warn!(status, "the server behind accepts no credential");
             return Err(side.unaccepted(id, passage.is_tool_call));
         }
+        let response = side.received(response);
         let session = session_of(&response).map(|id| side.session_outwards(visitor, id));
-        self.outwards(side.received(response), session, asked, passage, share).await
+        self.outwards(response, session, asked, passage, share).await
     }
 }
 

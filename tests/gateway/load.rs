@@ -80,7 +80,7 @@ async fn a_list_with_too_many_entries_is_refused_and_not_shortened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_list_in_a_batch_or_an_event_is_an_error_in_its_place() {
     let list: Value = serde_json::from_slice(&list_of(2000)).unwrap();
-    let other = json!({"jsonrpc": "2.0", "id": "8", "result": {"content": []}});
+    let other = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {}});
     let batch = json!([other, list]);
     for (media, answer) in [
         ("application/json", batch.to_string()),

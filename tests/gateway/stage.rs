@@ -215,12 +215,13 @@ fn broken_off() -> Response {
     response.body(Body::from_stream(parts)).unwrap()
 }
 
-/// A gateway in front of a server, and alice's grant.
+/// A gateway in front of a server, and the grants of alice and bob.
 pub struct Stage {
     pub behind: Behind,
     pub store: Store,
     pub guard: Arc<Guard>,
     pub alice: Agent,
+    pub bob: Agent,
     pub address: SocketAddr,
     pub drain: Drain,
 }
@@ -255,10 +256,14 @@ impl Stage {
         answer_timeout: Duration,
         more: impl FnOnce(Gateway) -> Gateway,
     ) -> Stage {
-        let (issuer, alice_key) = (Issuer::new(PrivateKey::generate()), PrivateKey::generate());
-        let grant = Grant::to("user:alice").holder(alice_key.public());
-        let grant = scopes.iter().fold(grant, |grant, scope| grant.scope(*scope));
-        let alice = Agent { capability: issuer.mint(grant, now()).unwrap(), key: alice_key };
+        let issuer = Issuer::new(PrivateKey::generate());
+        let grant = |subject| {
+            let key = PrivateKey::generate();
+            let grant = Grant::to(subject).holder(key.public());
+            let grant = scopes.iter().fold(grant, |grant, scope| grant.scope(*scope));
+            Agent { capability: issuer.mint(grant, now()).unwrap(), key }
+        };
+        let (alice, bob) = (grant("user:alice"), grant("user:bob"));
         let store = Store::in_memory().unwrap();
         let root = issuer.public();
         let guard = |audience| {
@@ -278,7 +283,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         start(listener, gateway.router(), drain.clone());
-        Stage { behind, store, guard: tools, alice, address, drain }
+        Stage { behind, store, guard: tools, alice, bob, address, drain }
     }
 
     pub fn url(&self) -> String {

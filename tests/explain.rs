@@ -541,7 +541,7 @@ fn nothing_that_an_agent_wrote_ends_its_quotes_or_the_line() {
     scene.hops[0].allow = texts(&["to == \"x\""]);
     let hostile = "\u{1b}[31m\u{202e}\" is fine\nallowed";
     scene.arguments.insert("to".to_owned(), hostile.into());
-    scene.arguments.insert("n\u{1b}\n".to_owned(), hostile.into());
+    scene.arguments.insert("n\" is fine'; x".to_owned(), hostile.into());
     // Nor what somebody may paste into a shell.
     let mut shell = scene.clone();
     shell.arguments.insert("to".to_owned(), "x'; rm -rf ~; '".into());

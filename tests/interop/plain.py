@@ -27,16 +27,17 @@ class Request:
     """One call: what, with which arguments, of which server, so many seconds from now."""
 
     def __init__(self, operation="tools:call:search", arguments=None, resource=None, audience="notion.mcp", after=0,
-                 stated_digest=None):
+                 stated_digest=None, params=None):
         self.operation = operation
         self.arguments = arguments or {}
+        self.params = params or {}
         self.resource = resource
         self.audience = audience
         self.after = after
         self.stated_digest = stated_digest
 
     def members(self):
-        members = {"operation": self.operation, "resource": self.resource, "arguments": self.arguments}
+        members = {"operation": self.operation, "resource": self.resource, "arguments": self.arguments, "params": self.params}
         return {name: value for name, value in members.items() if value}
 
     def digest(self):

@@ -106,7 +106,7 @@ def request_of(validation):
     """The call; its digest is calculated here too where the arguments are simple, and must be the stated one."""
     text = validation.get("arguments", "{}")
     request = plain.Request(validation["operation"], json.loads(text), validation.get("resource"), validation["audience"],
-                            stated_digest=validation["call_digest"])
+                            stated_digest=validation["call_digest"], params=json.loads(validation.get("params", "{}")))
     simple = text.isascii() and "\\" not in text and not re.search(r"\d[.eE]", text)
     if simple and request.digest() != request.stated_digest:
         raise SystemExit(f"another digest of {request}")

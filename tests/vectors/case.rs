@@ -53,6 +53,8 @@ pub struct Validation {
     /// The text of a JSON object, or what passes itself off as one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arguments: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub params: Option<String>,
     /// `None` for a call that is too inexact to have one.
     pub call_digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -188,6 +190,7 @@ pub fn call(operation: &str) -> Validation {
         operation: operation.to_owned(),
         resource: None,
         arguments: None,
+        params: None,
         call_digest: None,
         policy: None,
         options: Options::default(),
@@ -216,6 +219,11 @@ impl Validation {
 
     pub fn arguments(mut self, json: &str) -> Validation {
         self.arguments = Some(json.to_owned());
+        self.digested()
+    }
+
+    pub fn params(mut self, json: &str) -> Validation {
+        self.params = Some(json.to_owned());
         self.digested()
     }
 
@@ -254,8 +262,12 @@ impl Validation {
             Some(uri) => call.resource(uri)?,
             None => call,
         };
-        match &self.arguments {
-            Some(json) => call.arguments(json),
+        let call = match &self.arguments {
+            Some(json) => call.arguments(json)?,
+            None => call,
+        };
+        match &self.params {
+            Some(json) => call.params(json),
             None => Ok(call),
         }
     }

@@ -338,7 +338,7 @@ fn arguments() -> Vec<Case> {
         ),
         (
             "members in the order of UTF-16",
-            r#"{"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "\u0080": 6, "\u00f6": 7}"#,
+            r#"{"\u20ac": 1, "A": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "~": 6, "\u00f6": 7}"#,
         ),
         ("nested values", r#"{"a": [1, [2, {"b": null}], true], "c": {"z": 1, "a": {}}, "e": []}"#),
     ];
@@ -346,6 +346,12 @@ fn arguments() -> Vec<Case> {
         ("a member twice", r#"{"a": 1, "a": 1}"#),
         ("a member twice, below", r#"{"x": {"a": 1, "a": 2}}"#),
         ("names that differ in capitals", r#"{"path": 1, "Path": 2}"#),
+        ("names that compatibility makes one", r#"{"amount": 1, "\uff41mount": 2}"#),
+        ("names with spaces around", r#"{"amount": 1, "amount ": 2}"#),
+        ("a name that some readers cut off", r#"{"amount": 5, "amount\u0000": 1}"#),
+        ("a name that some readers cut off, below", r#"{"x": [{"a\u0000": 1}]}"#),
+        ("a name with a line break", r#"{"\r": 1}"#),
+        ("a name with a character that is not seen", r#"{"a\u200b": 1}"#),
         ("an integer too large", r#"{"a": 9007199254740992}"#),
         ("an integer too large, written as none", r#"{"a": 1e16}"#),
         ("a lone surrogate", r#"{"a": "\ud800"}"#),
@@ -368,7 +374,30 @@ fn arguments() -> Vec<Case> {
     let case = inexact.into_iter().fold(case, |case, (title, json)| {
         case.with(title, search().arguments(json).refused("inexact_call", None))
     });
-    exact.into_iter().chain([case]).collect()
+    exact.into_iter().chain([case, further_parameters()]).collect()
+}
+
+/// What a request says besides its arguments is part of the call.
+fn further_parameters() -> Case {
+    let asked = || search().arguments(r#"{"query": "roadmap"}"#);
+    let said = || asked().params(r#"{"requestState": "s1", "task": {"ttl": 60000}}"#);
+    let bound = with_last(for_call(2, &said().call().unwrap()));
+    Case::of("a presentation for one call: further parameters", &bound)
+        .ok("", said())
+        .ok("in another order", asked().params(r#"{"task": {"ttl": 60000}, "requestState": "s1"}"#))
+        .with("without them", asked().refused("other_call", None))
+        .with(
+            "with another state",
+            asked()
+                .params(r#"{"requestState": "s2", "task": {"ttl": 60000}}"#)
+                .refused("other_call", None),
+        )
+        .with(
+            "with one more",
+            asked()
+                .params(r#"{"requestState": "s1", "task": {"ttl": 60000}, "x": 1}"#)
+                .refused("other_call", None),
+        )
 }
 
 fn presented(grant: String) -> Forge {

@@ -33,10 +33,13 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 4] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 7] = [
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),
     ("ledger_unavailable", "the verifier cannot record its decision"),
     ("strange_task", "a gateway knows no such task of this token's"),
+    ("list_busy", "too many lists are asked of a gateway at once"),
+    ("list_too_long", "a server's list has more entries than a gateway looks at"),
+    ("list_too_costly", "a server's list takes more work than a gateway does for one"),
     (
         "exhausted",
         "the verifier's own policies took too much work; a token that could is `too_costly`",

@@ -79,15 +79,21 @@ fn close(store: &Store) {
     }
 }
 
+/// Makes a store. What is left of one without a database is told apart from one that somebody else makes just now by asking
+/// whoever is alone in the folder.
 fn create(path: &Path) -> Result<Store, StoreError> {
-    let left = [".journal", ".checkpoint"].map(|end| format!("{}{end}", path.display()));
-    if let Some(left) = left.iter().find(|left| Path::new(left).exists()) {
+    let made = Store::create(path);
+    if let Err(StoreError::File { path: left, source }) = &made
+        && source.kind() == std::io::ErrorKind::AlreadyExists
+        && !path.exists()
+    {
         return Err(StoreError::Engine(format!(
-            "{left} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away",
+            "{} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away",
+            left.display(),
             path.display()
         )));
     }
-    let store = Store::create(path)?;
+    let store = made?;
     warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));
     Ok(store)
 }

@@ -42,15 +42,15 @@ impl Network {
     }
 }
 
-/// IPv4 networks that are not of the public internet: the IANA IPv4 Special-Purpose Address Registry (RFC 6890), also
-/// where it says that they can be reached, since no host of the internet has these addresses; and multicast (IANA IPv4
-/// Multicast Address Space Registry, RFC 5771).
+/// IPv4 networks that are not of the public internet: the IANA IPv4 Special-Purpose Address Registry (RFC 6890, RFC 8190),
+/// also where it says that they can be reached, since what answers there serves the network itself (AS112 of RFC 7534 and
+/// RFC 7535, AMT of RFC 7450); and multicast (IANA IPv4 Multicast Address Space Registry, RFC 5771).
 const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    // Of the public internet and yet inside: the host agent of Azure's virtual machines (Azure's documentation).
+    // Of the public internet and yet inside: here Azure answers its virtual machines (Azure's documentation).
     (Ipv4Addr::new(168, 63, 129, 16), 32),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -69,12 +69,13 @@ const SPECIAL_V4: [(Ipv4Addr, u8); 19] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// What is global unicast in IPv6 (RFC 4291, section 2.4).
+/// The part of IPv6 from which IANA assigns global unicast addresses (IANA, Internet Protocol Version 6 Address Space).
+/// RFC 4291, section 2.4, has more for them; the rest is reserved.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// Of these, what is not of the public internet: the IANA IPv6 Special-Purpose Address Registry, with protocol
-/// assignments, documentation (RFC 3849, RFC 9637) and AS112 (RFC 7534). Those that carry an IPv4 address in them, such as
-/// 2002::/16, are [`carries_v4`]'s business.
+/// assignments (RFC 2928), documentation (RFC 3849, RFC 9637) and AS112 (RFC 7534). Those that carry an IPv4 address in
+/// them, such as 2002::/16, are [`carries_v4`]'s business.
 const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -82,8 +83,9 @@ const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Whether an IPv6 address stands for one of IPv4, in any of the ways that there are: mapped, compatible, translated
-/// (RFC 4291, 6052), 6to4 (RFC 3056), Teredo (RFC 4380), ISATAP (RFC 5214).
+/// Whether an IPv6 address stands for one of IPv4, in any of the ways that can be seen: mapped and compatible (RFC 4291),
+/// translated (RFC 2765, 6052, 8215), 6to4 (RFC 3056), Teredo (RFC 4380), ISATAP (RFC 5214). A network can translate by a
+/// prefix of its own (RFC 6052), which cannot be seen.
 pub(super) fn carries_v4(address: Ipv6Addr) -> bool {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => false,

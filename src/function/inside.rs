@@ -2,12 +2,13 @@
 //!
 //! A list can name only what is known: whoever fetches must still look at the address that a name gives.
 
-/// Top-level domains that are not of the public internet, with what reserves or uses them.
+/// Top-level domains that are not of the public internet, with what reserves or uses them, where that is known.
 const DOMAINS_AT_THE_TOP: &[&str] = &[
     // IANA, Special-Use Domain Names: RFC 6761 (`localhost`, `invalid`, `test`, `example`), RFC 6762 (`local`), RFC 7686
-    // (`onion`), RFC 9476 (`alt`). `arpa` (RFC 3172) is for the network itself; it has `home.arpa` (RFC 8375),
-    // `service.arpa` (RFC 9665), `resolver.arpa` (RFC 9462), `ipv4only.arpa` (RFC 8880), and the reverse zones of private
-    // networks (RFC 6303).
+    // (`onion`), RFC 9476 (`alt`). RFC 6761 also has `example.com`, `example.net` and `example.org`; they are delegated, so
+    // they are not here. `arpa` (RFC 3172) is for the network itself; it has `home.arpa` (RFC 8375), `service.arpa`
+    // (RFC 9665), `resolver.arpa` (RFC 9462), `ipv4only.arpa` (RFC 8880), and the reverse zones of private networks
+    // (RFC 6761, RFC 6303).
     "localhost",
     "invalid",
     "test",
@@ -16,9 +17,9 @@ const DOMAINS_AT_THE_TOP: &[&str] = &[
     "onion",
     "alt",
     "arpa",
-    // ICANN, Board resolution of 29 July 2024: never delegated, for private use.
+    // ICANN, Board resolution 2024.07.29.06, as SSAC advised (SAC113): never delegated, for private use.
     "internal",
-    // ICANN, Board resolution of 4 February 2018: not delegated because of name collisions.
+    // ICANN, Board resolution 2018.02.04.12: applications for them do not proceed, because of name collisions.
     "corp",
     "home",
     "mail",
@@ -26,8 +27,10 @@ const DOMAINS_AT_THE_TOP: &[&str] = &[
     "intranet",
     "private",
     "lan",
-    // In use inside, and not delegated (ICANN's study of name collisions of 2013, SSAC SAC113): the defaults of systems and
-    // of OpenStack, of routers, of companies.
+    // In use inside, and not delegated. OpenStack's defaults are `openstacklocal` and `novalocal`. Routers and other boxes
+    // have names such as `speedport.ip`, `homerouter.cpe`, `fritz.nas`, `arcor.easybox`, `web.setup`, `mobile.hotspot`.
+    // Root name servers are often asked for `localdomain`, `domain`, `router` and `belkin`. The others are here by common
+    // use, without a source.
     "localdomain",
     "openstacklocal",
     "novalocal",
@@ -47,6 +50,7 @@ const DOMAINS_AT_THE_TOP: &[&str] = &[
     "ip",
     "cpe",
     "setup",
+    "hotspot",
     // Kubernetes, Consul, and Windows with a shared connection.
     "svc",
     "cluster",
@@ -58,15 +62,19 @@ const DOMAINS_AT_THE_TOP: &[&str] = &[
 
 /// Domains whose names lead inside although they end in a public one.
 const DOMAINS: &[&str] = &[
-    // Metadata services: Google, Tencent, Equinix, IBM. Those of others have an address or a name at the top above.
+    // Metadata services: Google, Tencent, Packet (later Equinix Metal), IBM, Exoscale. Others are asked by an address, or
+    // have a name below `internal`.
     "metadata.goog",
     "metadata.tencentyun.com",
     "metadata.packet.net",
     "metadata.platformequinix.com",
     "api.metadata.cloud.ibm.com",
-    // The pages of routers, repeaters and boxes, which these answer themselves, by makers' manuals: AVM, other boxes,
+    "metadata.exoscale.com",
+    // The pages of routers, repeaters and boxes, which these answer themselves, and the domains that they give to what is
+    // behind them: AVM,
     "fritz.box",
     "myfritz.box",
+    // boxes of providers (German, French, of Verizon, of AT&T), and Windows with a shared connection,
     "o2.box",
     "vodafone.box",
     "alice.box",
@@ -101,7 +109,7 @@ const DOMAINS: &[&str] = &[
     "orbilogin.com",
     "mywifiext.net",
     "mywifiext.com",
-    // Asus, Linksys, Xiaomi, Tenda, Netis, Wavlink, Huawei, Buffalo and NEC.
+    // Asus, Linksys, Xiaomi, Tenda, Netis, Wavlink, Huawei and NEC.
     "router.asus.com",
     "repeater.asus.com",
     "asusrouter.com",
@@ -113,9 +121,8 @@ const DOMAINS: &[&str] = &[
     "wifi.wavlink.com",
     "huaweimobilewifi.com",
     "hi.link",
-    "m.hotspot",
     "aterm.me",
-    // DNS services whose names give this machine's address.
+    // DNS services whose names give this machine's address, or gave it: some have ended.
     "localtest.me",
     "lvh.me",
     "vcap.me",
@@ -127,8 +134,8 @@ const DOMAINS: &[&str] = &[
     "local.gd",
     "smackaho.st",
     "127-0-0-1.org.uk",
+    // DNS services whose names give the address that is written in them, or gave it.
     "traefik.me",
-    // DNS services whose names give the address that is written in them, or change it while one looks.
     "nip.io",
     "sslip.io",
     "xip.io",
@@ -139,6 +146,7 @@ const DOMAINS: &[&str] = &[
     "local-ip.co",
     "local-ip.sh",
     "local-ip.medicmobile.org",
+    // A DNS service whose names give the address that their takers choose; and those that change it while one looks.
     "ipq.co",
     "1u.ms",
     "rbndr.us",
@@ -198,6 +206,7 @@ mod tests {
             "ip",
             "cpe",
             "setup",
+            "hotspot",
             "svc",
             "cluster",
             "pod",
@@ -213,6 +222,7 @@ mod tests {
             "metadata.packet.net",
             "metadata.platformequinix.com",
             "api.metadata.cloud.ibm.com",
+            "metadata.exoscale.com",
             "fritz.box",
             "myfritz.box",
             "o2.box",
@@ -258,7 +268,6 @@ mod tests {
             "wifi.wavlink.com",
             "huaweimobilewifi.com",
             "hi.link",
-            "m.hotspot",
             "aterm.me",
             "localtest.me",
             "lvh.me",

@@ -15,6 +15,7 @@ mod flow;
 mod gateway;
 mod headers;
 mod holder;
+mod inside;
 mod lanes;
 mod listing;
 mod message;

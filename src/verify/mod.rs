@@ -2,11 +2,11 @@
 //!
 //! Says nothing about what policies think of it; see [`authorize`](mod@crate::authorize).
 
+mod directory;
 mod error;
 mod refused;
 mod walk;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::authorize::PreparedSets;
 use crate::capability::Capability;
-use crate::chain::{Chain, Hop, PresentationBlock, PresentationKind};
+use crate::chain::{Chain, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
 use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
@@ -27,6 +27,7 @@ use crate::timestamp::Timestamp;
 use crate::verify::refused::RefusedBearers;
 use crate::verify::walk::Walk;
 
+pub use directory::Directory;
 pub use error::VerifyError;
 
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
@@ -392,32 +393,6 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// Which agents' names belong to which keys, as far as this server knows.
-///
-/// A listed name with another key, or a listed key with another name, is refused. Without a listing
-/// an agent's name is only what its delegator calls it.
-#[derive(Debug, Clone, Default)]
-pub struct Directory(BTreeMap<String, Vec<PublicKey>>);
-
-impl Directory {
-    /// Adds a key of the agent called `name`; it may have several.
-    pub fn and(mut self, name: impl Into<String>, key: PublicKey) -> Directory {
-        self.0.entry(name.into()).or_default().push(key);
-        self
-    }
-
-    fn agrees(&self, hop: &Hop) -> bool {
-        let keys_of_name = self.0.get(&hop.delegate);
-        let of_this_key =
-            |keys: &&Vec<PublicKey>| hop.holder.is_some_and(|key| keys.contains(&key));
-        let key_is_listed = self.0.values().any(|keys| of_this_key(&keys));
-        match keys_of_name {
-            Some(keys) => of_this_key(&keys),
-            None => !key_is_listed,
-        }
-    }
-}
-
 /// A presentation that holds: authentic, unrevoked, for this server, narrowing at every hop.
 ///
 /// Only [`Verifier::verify`] makes one. What it may be used for is for policies to say.
@@ -504,42 +479,4 @@ fn refuse_expired(chain: &Chain, now: Timestamp) -> Result<(), VerifyError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::revocation::RevocationUnchecked;
-    use crate::{Grant, Issuer, Presenting, PrivateKey};
-
-    #[test]
-    fn a_refusal_is_remembered_until_its_cause_is_another() {
-        let now = Timestamp::from_unix_seconds(1_795_428_000);
-        let (issuer, other) =
-            (Issuer::new(PrivateKey::generate()), Issuer::new(PrivateKey::generate()));
-        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
-        let capability = other.mint(grant, now).unwrap();
-        let presenting = Presenting::to("notion.mcp").ttl(Duration::from_secs(30));
-        let bearer = capability.present(presenting, &alice, now).unwrap();
-        let roots = RootKeys::of(issuer.public());
-        let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
-        let digest = Sha256::digest(bearer.bearer()).into();
-        let remembered = |verifier: &Verifier, now| {
-            let recognized = verifier.recognize_by(&digest, None, now);
-            recognized.map(|recognized| recognized.unwrap_err().error.cause())
-        };
-        let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause();
-        assert_eq!(remembered(&verifier, now), None);
-        assert_eq!(verify(now), "signature");
-        assert_eq!(remembered(&verifier, now), Some("signature"));
-        assert_eq!(remembered(&verifier, now + Duration::from_secs(29)), Some("signature"));
-        assert_eq!(remembered(&verifier, now + Duration::from_secs(30)), None);
-        assert_eq!(verify(now + Duration::from_secs(30)), "expired");
-        assert_eq!(remembered(&verifier, now + Duration::from_secs(31)), Some("expired"));
-        // The clock was set back.
-        assert_eq!(remembered(&verifier, now), None);
-        assert_eq!(verify(now), "signature");
-        let forgets =
-            Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", RevocationUnchecked);
-        let forgets = forgets.unwrap().remember(0);
-        assert!(forgets.verify(bearer.bearer(), now).is_err());
-        assert_eq!(remembered(&forgets, now), None);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -473,41 +473,146 @@ fn the_demo_over_mcp_ends_well() {
     }
 }
 
-/// As many connections as files allow are served; more wait until one ends.
-#[cfg(unix)]
-#[test]
-fn connections_are_bounded_by_the_files_that_may_be_open() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+/// How long what is urgent may take while strangers have all connections: some hundred times what it does.
+const BOUND: Duration = Duration::from_secs(5);
+
+/// How many connections it leaves with 168 files: 128 are for others, a quarter of the rest is the reserve, and each of
+/// the usual ones may need a second file.
+const USUAL: usize = 15;
+
+fn with_few_files(scene: &Scene, upstream: &str) -> Serving {
     let root = scene.read("root.pub");
-    // 128 are for others, and each connection may need a second file.
     let script = format!(
-        "ulimit -n 136; exec {HARDTACK:?} gateway --listen 127.0.0.1:0 --upstream {upstream} --audience notion.mcp --root {} --store hardtack.store",
+        "ulimit -n 168; exec {HARDTACK:?} gateway --listen 127.0.0.1:0 --upstream {upstream} --audience notion.mcp --root {} --store hardtack.store",
         root.trim()
     );
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(scene.path()).stdin(Stdio::piped());
     shell.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let serving = Serving::start(shell);
-    let address = serving.base().trim_start_matches("http://").to_owned();
-    let connect = || {
-        let mut stream = std::net::TcpStream::connect(&address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        stream
-    };
-    let answers = |stream: &mut std::net::TcpStream| {
-        let mut read = [0; 12];
-        stream.read_exact(&mut read).map(|()| read == *b"HTTP/1.1 200")
-    };
-    let mut held: Vec<_> = (0..4).map(|_| connect()).collect();
-    for (number, stream) in held.iter_mut().enumerate() {
-        assert!(answers(stream).unwrap(), "connection {number} waits");
+    Serving::start(shell)
+}
+
+/// A connection that has asked for something, and the status of its answer.
+fn asked(serving: &Serving, path: &str) -> (TcpStream, u16) {
+    let address = serving.base().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let status = ask(&mut stream, path).unwrap();
+    (stream, status)
+}
+
+/// The status; the rest of the answer is left.
+fn ask(stream: &mut TcpStream, path: &str) -> std::io::Result<u16> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    Ok(text(&head[9..]).parse().unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+fn with_every_usual_connection_taken_what_is_urgent_is_answered_and_nothing_else() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let serving = with_few_files(&scene, &upstream);
+    let bearer = scene.bearer();
+    let mut held: Vec<_> = (0..USUAL).map(|_| asked(&serving, "/healthz")).collect();
+    assert!(held.iter().all(|(_, status)| *status == 200));
+
+    let began = Instant::now();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(asked(&serving, path).1, 200, "{path}");
     }
-    let mut fifth = connect();
-    fifth.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
-    assert!(answers(&mut fifth).is_err(), "a fifth is served at once");
-    drop(held.pop());
-    fifth.set_read_timeout(Some(PATIENCE)).unwrap();
-    assert!(answers(&mut fifth).unwrap(), "the fifth is never served");
+    // It has no bearer; but it is looked at.
+    assert_eq!(asked(&serving, "/hardtack/revocations").1, 401);
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    let (status, said) = call(&serving.url, Some(&bearer), "search");
+    assert_eq!(status, 503);
+    assert!(said.contains("no free connection"), "{said}");
+    let (mut other, status) = asked(&serving, "/mcp");
+    assert_eq!(status, 503);
+    let mut rest = String::new();
+    // It comes to an end: the connection is closed.
+    other.read_to_string(&mut rest).unwrap();
+    assert!(rest.to_lowercase().contains("connection: close"), "{rest}");
+    // Who is idle in the reserve is closed long before who is idle elsewhere.
+    let (mut idle, _) = asked(&serving, "/healthz");
+    let began = Instant::now();
+    idle.read_to_end(&mut Vec::new()).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+
+    held.pop();
+    let began = Instant::now();
+    while call(&serving.url, Some(&bearer), "search").0 != 200 {
+        assert!(began.elapsed() < PATIENCE, "its place is never free");
+    }
+    assert!(serving.ends());
+}
+
+/// Opens connections from another address and leaves them idle, as fast as it can until it is told to stop; returns how many.
+#[cfg(target_os = "linux")]
+fn floods(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBool) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut open, mut count) = (std::collections::VecDeque::new(), 0);
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+            let Ok(stream) = socket.connect(address).await else { continue };
+            count += 1;
+            open.push_back(stream);
+            if open.len() > 200 {
+                open.pop_front();
+            }
+        }
+        count
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+fn a_flood_of_idle_connections_keeps_no_revocation_out() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let serving = with_few_files(&scene, &upstream);
+    let held: Vec<_> = (0..USUAL).map(|_| asked(&serving, "/healthz")).collect();
+    let inspected = scene.ok(&["inspect", "--json"], &scene.read("researcher.token"));
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    let id = inspected["hops"][0]["revocation_id"].as_str().unwrap();
+    let address = serving.base().trim_start_matches("http://").parse().unwrap();
+    let stop = AtomicBool::new(false);
+    let (done, took, flood) = std::thread::scope(|threads| {
+        let flood = threads.spawn(|| floods(address, &stop));
+        std::thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        let done = scene.run(
+            &[
+                "revoke",
+                "--at",
+                serving.base(),
+                "--audience",
+                "notion.mcp/hardtack",
+                "--key",
+                "alice.key",
+                "--capability",
+                "grant.token",
+                "--id",
+                id,
+                "--reason",
+                "lost",
+                "--proof",
+                "researcher.token",
+            ],
+            "",
+        );
+        let took = began.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        (done, took, flood.join().unwrap())
+    });
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(took < BOUND, "{took:?}");
+    assert!(flood > 100, "there was no flood: {flood}");
+    drop(held);
     assert!(serving.ends());
 }

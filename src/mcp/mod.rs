@@ -26,6 +26,7 @@ mod outward;
 mod policy_metrics;
 mod reading;
 mod relay;
+mod reserve;
 mod review;
 mod revoking;
 mod serve;

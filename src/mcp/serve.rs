@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use tower_service::Service;
 
 use crate::http::MAX_BEARER_BYTES;
 use crate::mcp::desks::Peer;
+use crate::mcp::reserve::{MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, bounded};
 use crate::mcp::taking::Taking;
 
 /// The most bytes in a request's head: a bearer of the largest size and as much as common proxies take
@@ -38,7 +38,7 @@ const MAX_HEADERS: usize = 100;
 /// How long a request's head may take to arrive, and an idle connection to have one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most connections at once; more wait to be accepted. Each may hold a head and a message.
+/// The most connections at once, besides those of the reserve. Each may hold a head and a message.
 const MAX_CONNECTIONS: u64 = 4096;
 
 /// How many files are left for others: the store's, and some that are open for a moment.
@@ -77,6 +77,10 @@ impl Drain {
 /// Serves `router` over HTTP/1.1 until `stop` comes; then takes no more requests, lets those under way go
 /// on for `grace`, and ends the rest by `drain`.
 ///
+/// At most 4,096 connections are open, or fewer where the process may open fewer files. 64 more may ask for
+/// `/hardtack/revocations`, `/healthz`, `/readyz` and `/metrics` alone, and are told 503 otherwise; of these one that is idle
+/// is closed after five seconds, and sooner if another one needs its place.
+///
 /// # Errors
 ///
 /// None that is of one connection.
@@ -88,13 +92,11 @@ pub async fn serve(
     drain: Drain,
 ) -> io::Result<()> {
     let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(max_connections()));
+    let (usual, reserved) = places();
+    let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
+    let router = bounded(router);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let place = tokio::select! {
-            () = &mut stop => break,
-            place = Arc::clone(&places).acquire_owned() => place,
-        };
         let stream = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
@@ -103,11 +105,25 @@ pub async fn serve(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = connections.watch(connection(stream, address, router.clone()));
+        let service =
+            FromPeer { peer: Peer::at(address.ip()), reserved: None, router: router.clone() };
+        if let Ok(place) = Arc::clone(&usual).try_acquire_owned() {
+            let connection = connections.watch(connection(stream, HEAD_TIMEOUT, service));
+            tokio::spawn(async move {
+                // A connection that breaks is its client's affair.
+                let _ = connection.await;
+                drop(place);
+            });
+            continue;
+        }
+        let place = reserve.place(service.peer).await;
+        let service = FromPeer { reserved: Some(place.mark()), ..service };
+        let connection = connections.watch(connection(stream, RESERVED_HEAD_TIMEOUT, service));
         tokio::spawn(async move {
-            // A connection that breaks is its client's affair.
-            let _ = connection.await;
-            drop(place);
+            tokio::select! {
+                _ = connection => {}
+                () = place.gives_way() => {}
+            }
         });
     }
     drop(listener);
@@ -120,32 +136,37 @@ pub async fn serve(
     Ok(())
 }
 
-/// Each may need another one to the server behind. A store that can open no file writes nothing.
-fn max_connections() -> usize {
+/// How many usual connections there may be, and how many in the reserve.
+///
+/// A usual one may need another one to the server behind, one in the reserve needs none and takes a quarter of what is left at
+/// most. A store that can open no file writes nothing.
+fn places() -> (usize, usize) {
     let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
-    let connections = files.saturating_sub(FILES_FOR_OTHERS) / 2;
-    usize::try_from(connections.clamp(1, MAX_CONNECTIONS)).unwrap_or(1)
+    let left = files.saturating_sub(FILES_FOR_OTHERS);
+    let reserved = (left / 4).clamp(1, MAX_RESERVED);
+    let usual = (left.saturating_sub(reserved) / 2).clamp(1, MAX_CONNECTIONS);
+    (usize::try_from(usual).unwrap_or(1), usize::try_from(reserved).unwrap_or(1))
 }
 
-fn connection(stream: TcpStream, address: SocketAddr, router: Router) -> Connection {
+fn connection(stream: TcpStream, head_timeout: Duration, service: FromPeer) -> Connection {
     // Events are small and must not wait for each other.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_BUFFER_BYTES)
         .max_headers(MAX_HEADERS);
-    let service = TowerToHyperService::new(FromPeer { peer: Peer::at(address.ip()), router });
-    http.serve_connection(TokioIo::new(Taking::new(stream)), service)
+    http.serve_connection(TokioIo::new(Taking::new(stream)), TowerToHyperService::new(service))
 }
 
 type Connection = http1::Connection<TokioIo<Taking<TcpStream>>, TowerToHyperService<FromPeer>>;
 
-/// Says of each request from where it comes.
+/// Says of each request from where it comes, and whether its connection is in the reserve.
 #[derive(Debug, Clone)]
 struct FromPeer {
     peer: Peer,
+    reserved: Option<Reserved>,
     router: Router,
 }
 
@@ -160,6 +181,9 @@ impl Service<Request<Incoming>> for FromPeer {
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        if let Some(reserved) = &self.reserved {
+            request.extensions_mut().insert(reserved.clone());
+        }
         self.router.call(request)
     }
 }

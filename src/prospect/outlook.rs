@@ -517,4 +517,23 @@ mod tests {
         let answered = calls.iter().take_while(|call| outlook.of(call).is_ok()).count();
         assert_eq!(answered, 4);
     }
+
+    #[test]
+    fn checks_dearer_than_a_decision_may_be_are_not_asked_and_not_paid_for() {
+        let long = format!("https://a.b/{}", "x".repeat(7000));
+        let globs: Vec<String> = (0..12)
+            .map(|n| {
+                let pattern = format!("**{n}{}", "*a".repeat(100));
+                format!(r#"check if resource($r), $r.extern::hardtack_glob("{pattern}")"#)
+            })
+            .collect();
+        let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
+        let (dear, policy) = (verified(1, &globs), Policy::builtin());
+        let call = Call::new("resources:read").unwrap().resource(&long).unwrap();
+        let mut outlook = Outlook::over(&dear, &policy, MAX_COST);
+        assert_eq!(outlook.of(&call), Ok(Prospect::DependsOnArguments));
+        assert!(outlook.left > MAX_COST / 2);
+        #[cfg(feature = "mcp")]
+        assert_eq!(Outlook::over(&dear, &policy, MAX_COST).afford(&[Some(call)]), Ok(()));
+    }
 }

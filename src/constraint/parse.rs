@@ -164,13 +164,20 @@ fn of_resource(rest: &str) -> Result<Option<Form>, ConstraintError> {
         Demand::Judged(Function::Path, folder) => folder.starts_with("file:"),
         Demand::Judged(Function::Url, _) | Demand::Present => true,
         Demand::Equal(value) => text(std::slice::from_ref(value)),
-        Demand::OneOf(values) | Demand::NoneOf(values) => text(values),
+        Demand::OneOf(values) => text(values),
+        // One place has many URIs.
+        Demand::NoneOf(_) => {
+            return Err(ConstraintError::Combination(
+                "of the resource say what is allowed, not what is not, since one place has many URIs: write `the resource \
+                 within file:///srv/data` or `the resource url https://api.example.com/v1`",
+            ));
+        }
         _ => false,
     };
     if !fits {
         return Err(ConstraintError::Combination(
             "the resource is a URI: write `the resource within file:///srv/data`, `the resource url \
-             https://api.example.com/v1`, `==`, `!=`, `in`, `not in`, `required` or `absent`",
+             https://api.example.com/v1`, `==`, `in`, `required` or `absent`",
         ));
     }
     demanded(Subject::Resource, optional, demand).map(Some)

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::function::segment::{is_drive, is_name, is_solid, loosely};
+use crate::function::segment::{is_drive, is_name, is_solid, may_be};
 use crate::function::text::{decoded, has_needless_escapes, hides_separators, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 
@@ -81,7 +81,7 @@ impl<'a> Root<'a> {
             match steps.next() {
                 Some(Step::Into(found)) if found == *name => {}
                 // Some readers find the folder's name there, and others another one.
-                Some(Step::Into(found)) if loosely(&found) == loosely(name) => {
+                Some(Step::Into(found)) if may_be(&found, name) => {
                     return Err(Unjudgeable);
                 }
                 _ => return outside,

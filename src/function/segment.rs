@@ -20,24 +20,40 @@ const STRUCTURE: [char; 4] = ['/', '\\', '%', '.'];
 
 /// Whether every reader finds a name in the segment, and none finds nothing, `.` or `..`.
 pub(super) fn is_name(segment: &str) -> bool {
+    if is_plain_word(segment) {
+        return true;
+    }
     let Some(folded) = folded(segment) else { return false };
     let stem = folded.split(ENDS).next().unwrap_or_default();
     let parts_step = || folded.split(ENDS).any(|part| is_dots(bare(part)));
-    stem.chars().any(has_substance) && !is_step(&folded) && !parts_step()
+    let steps = || is_step(&folded) || is_step(segment);
+    stem.chars().any(has_substance) && !steps() && !parts_step()
+}
+
+/// A name in which no reader finds anything else: most are.
+fn is_plain_word(segment: &str) -> bool {
+    !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether some reader takes the segment for one level up or for here (`..`, `.. `, `..;x`, `...`), or would find signs
 /// of structure in it that are not to be seen.
 pub(super) fn may_step(segment: &str) -> bool {
-    folded(segment).is_none_or(|folded| is_step(&folded))
+    !is_plain_word(segment)
+        && folded(segment).is_none_or(|folded| is_step(&folded) || is_step(segment))
 }
 
-fn is_step(folded: &str) -> bool {
-    let stem = bare(folded.split(ENDS).next().unwrap_or_default());
-    // Some readers drop what is not ASCII.
-    let ascii: String = stem.chars().filter(char::is_ascii).collect();
-    let ascii = bare(&ascii);
-    is_dots(stem) || (is_dots(ascii) && ascii.len() > 1)
+fn is_step(text: &str) -> bool {
+    let stem = bare(text.split(ENDS).next().unwrap_or_default());
+    // Some readers drop what is not ASCII, or may not stand in a name on Windows.
+    let kept = kept_by_most(stem);
+    let kept = bare(&kept);
+    is_dots(stem) || (is_dots(kept) && kept.len() > 1)
+}
+
+/// What is left where a reader drops quotes, what is not ASCII, and what may not stand in a name on Windows.
+fn kept_by_most(text: &str) -> String {
+    let kept = |c: &char| c.is_ascii() && !is_quote(*c) && !['<', '>', '|', '*'].contains(c);
+    text.chars().filter(kept).collect()
 }
 
 /// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`.
@@ -52,8 +68,17 @@ pub(super) fn is_solid(name: &str) -> bool {
     stem.bytes().any(|byte| byte.is_ascii_alphanumeric() || b"_-+=~@$&()!".contains(&byte))
 }
 
+/// Whether some reader finds `name` in the segment, although it is another text.
+pub(super) fn may_be(segment: &str, name: &str) -> bool {
+    let (found, named) = (loosely(segment), loosely(name));
+    let stem = segment.split(ENDS).next().unwrap_or_default();
+    let kept = kept_by_most(&named);
+    found == named
+        || (named.is_ascii() && (kept_by_most(&found) == kept || kept_by_most(stem) == kept))
+}
+
 /// What a reader may find instead of the segment: folded, cut at the first sign, without blanks and dots at the ends.
-pub(super) fn loosely(segment: &str) -> String {
+fn loosely(segment: &str) -> String {
     let folded = folded(segment).unwrap_or(Cow::Borrowed(segment));
     let stem = folded.split(ENDS).next().unwrap_or_default();
     stem.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
@@ -217,6 +242,14 @@ mod tests {
             "a:..",
             "a, ..",
             "a;..;b",
+            "\u{e9}..",
+            "..\u{e9}",
+            ".\u{e9}.",
+            "..\u{f1}\u{e9}",
+            "..|",
+            "..*",
+            "<..>",
+            ".'.",
         ] {
             assert!(!is_name(segment), "{segment:?}");
         }
@@ -239,6 +272,33 @@ mod tests {
             assert!(!is_name(segment), "{segment:?}");
             assert!(may_step(segment), "{segment:?}");
         }
+    }
+
+    #[test]
+    fn some_reader_finds_a_name_in_another_spelling_of_it() {
+        for segment in [
+            "'private'",
+            "pri`vate",
+            "\"private",
+            "pr\u{ed}vate",
+            "pri\u{301}vate",
+            "private\u{20e3}",
+            "private\u{65e5}",
+            "\u{65e5}private",
+            "priv\u{a0}ate",
+            "private*",
+            "private.",
+            "private ",
+            "private;x",
+            "private:x",
+            "\u{ff50}rivate",
+        ] {
+            assert!(may_be(segment, "private"), "{segment:?}");
+        }
+        for segment in ["privat", "private2", "pri-vate", "public", "Private"] {
+            assert!(!may_be(segment, "private"), "{segment:?}");
+        }
+        assert!(!may_be("\u{6771}\u{4eac}", "\u{65e5}\u{672c}"), "names in another script");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::function::address::{carries_v4, is_public};
 use crate::function::inside::is_inside;
-use crate::function::segment::{is_name, loosely};
+use crate::function::segment::{is_name, may_be};
 use crate::function::text::{decoded, has_needless_escapes, hides_separators, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 
@@ -132,7 +132,7 @@ impl Site {
         let named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
         if let Some((named, found)) = named.zip(&found).find(|(named, found)| named != *found) {
             // Some readers find the site's path there, and others another one.
-            return match loosely(found) == loosely(&named) {
+            return match may_be(found, &named) {
                 true => Err(Unjudgeable),
                 false => Ok(false),
             };

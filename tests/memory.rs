@@ -198,7 +198,7 @@ fn one_humans_agents_hold_no_more_than_one_may_however_many_keys_they_have() {
     for answer in answers {
         let whole = answer.starts_with("HTTP/1.1 200") && answer.len() > LIST_BYTES;
         let told = answer.starts_with("HTTP/1.1 503") && answer.contains("too much is held");
-        // No more lists of a subject than 64 are under way.
+        // No more lists of a subject than 256 are under way.
         let told = told || answer.contains("list_busy");
         assert!(whole || told, "{}", &answer[..answer.len().min(300)]);
     }

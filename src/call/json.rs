@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 use crate::call::{
     CallError, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_SAFE_INTEGER,
 };
-use crate::spelling::{fold, is_plain};
+use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain};
 
 /// What is wrong with arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl fmt::Display for ArgumentProblem {
             ),
             ArgumentProblem::TooLarge => write!(
                 f,
-                "are larger than {MAX_ARGUMENT_BYTES} bytes, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels"
+                "are larger than {MAX_ARGUMENT_BYTES} bytes, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels, or have more than {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
             ),
         }
     }
@@ -91,9 +91,9 @@ pub(crate) fn parse_strictly(
     levels: usize,
     values: usize,
 ) -> Result<Value, ArgumentProblem> {
-    let values = Cell::new(values);
+    let (values, foldable) = (Cell::new(values), Cell::new(MAX_FOLDED_BYTES));
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let seed = StrictSeed { levels, values: &values };
+    let seed = StrictSeed { levels, values: &values, foldable: &foldable };
     let value = seed.deserialize(&mut deserializer);
     value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
         let text = error.to_string();
@@ -108,11 +108,12 @@ pub(crate) fn parse_strictly(
     })
 }
 
-/// How many levels and values may still come.
+/// How many levels and values may still come, and how many bytes of names that are not ASCII.
 #[derive(Clone, Copy)]
 struct StrictSeed<'a> {
     levels: usize,
     values: &'a Cell<usize>,
+    foldable: &'a Cell<usize>,
 }
 
 impl<'a> StrictSeed<'a> {
@@ -124,6 +125,16 @@ impl<'a> StrictSeed<'a> {
     fn count<E: de::Error>(self) -> Result<(), E> {
         let left = self.values.get().checked_sub(1).ok_or_else(|| E::custom(TOO_LARGE))?;
         self.values.set(left);
+        Ok(())
+    }
+
+    fn refuse_name<E: de::Error>(self, name: &str) -> Result<(), E> {
+        if !is_plain(name) {
+            return Err(E::custom(NAME));
+        }
+        let folded = if name.is_ascii() { 0 } else { name.len() };
+        let left = self.foldable.get().checked_sub(folded).ok_or_else(|| E::custom(TOO_LARGE))?;
+        self.foldable.set(left);
         Ok(())
     }
 }
@@ -185,9 +196,7 @@ impl<'de> Visitor<'de> for StrictSeed<'_> {
         let seed = self.deeper()?;
         let mut members = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
-            if !is_plain(&name) {
-                return Err(de::Error::custom(NAME));
-            }
+            self.refuse_name(&name)?;
             let value = entries.next_value_seed(seed)?;
             if members.insert(name, value).is_some() {
                 return Err(de::Error::custom(REPEATED));

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::spelling::MAX_FOLDED_BYTES;
 
 fn problem(json: &str) -> ArgumentProblem {
     match Call::tool("t").unwrap().arguments(json) {
@@ -238,4 +239,17 @@ fn a_call_that_is_read_has_its_three_members_and_no_other() {
     assert_eq!(Call::parse(alike), Err(CallError::Arguments(ArgumentProblem::Alike)));
     let resource = r#"{"operation":"resources:read","resource":"https://a.b/../c"}"#;
     assert!(matches!(Call::parse(resource), Err(CallError::Resource { .. })));
+}
+
+#[test]
+fn names_that_take_long_to_compare_are_bounded_in_all_objects_together() {
+    let call = |names: &[String]| {
+        let objects: Vec<String> = names.iter().map(|name| format!("{{\"{name}\":1}}")).collect();
+        Call::tool("t").unwrap().arguments(&format!("{{\"a\":[{}]}}", objects.join(","))).map(drop)
+    };
+    let half = "\u{e9}".repeat(MAX_FOLDED_BYTES / 4);
+    assert_eq!(call(&[half.clone(), half.clone()]), Ok(()));
+    let refused = call(&[half.clone(), half, "\u{e9}".to_owned()]);
+    assert_eq!(refused, Err(CallError::Arguments(ArgumentProblem::TooLarge)));
+    assert_eq!(call(&["a".repeat(2 * MAX_FOLDED_BYTES)]), Ok(()), "letters of ASCII cost nothing");
 }

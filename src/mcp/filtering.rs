@@ -38,6 +38,8 @@ pub(crate) struct Filtering {
     verified: VerifiedCapability,
     /// What records call it.
     what: &'static str,
+    /// What of the token must hold meanwhile.
+    begun: Begun,
     place: Place,
     /// Says that nobody waits for it any more.
     given_up: CancellationToken,
@@ -58,10 +60,11 @@ impl Filtering {
         metrics: Metrics,
         verified: VerifiedCapability,
         what: &'static str,
+        begun: Begun,
         place: Place,
     ) -> Filtering {
         let (given_up, under_way) = (CancellationToken::new(), Mutex::default());
-        Filtering { guard, tasks, metrics, verified, what, place, given_up, under_way }
+        Filtering { guard, tasks, metrics, verified, what, begun, place, given_up, under_way }
     }
 
     /// Does it in its turn. `None` if the token ended meanwhile, or nothing came of it; it ends when nobody waits for it.
@@ -71,8 +74,7 @@ impl Filtering {
     ) -> Option<T> {
         let waits = self.given_up.clone().drop_guard();
         *self.under_way() = UnderWay::default();
-        let mut watch =
-            Watch::over(Arc::clone(&self.guard), self.verified.clone(), Begun::Connection);
+        let mut watch = Watch::over(Arc::clone(&self.guard), self.verified.clone(), self.begun);
         let done = tokio::select! {
             biased;
             cause = watch.end() => {
@@ -143,5 +145,83 @@ impl Filtering {
         );
         let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
         let _ = settle(&self.guard, weighed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::mcp::budget::Payer;
+    use crate::mcp::lanes::Lanes;
+    use crate::{
+        Grant, Issuer, Policy, Presenting, PrivateKey, Revocation, Revoking, RootKeys, Store,
+        Verifier,
+    };
+
+    /// How long work goes on that nobody ends.
+    const ENDLESS: Duration = Duration::from_secs(20);
+
+    fn filtering(store: &Store) -> Arc<Filtering> {
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let capability = issuer.mint(grant, now()).unwrap();
+        let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now()).unwrap();
+        let roots = RootKeys::of(issuer.public());
+        let verifier = Verifier::new(roots, "notion.mcp", store.revocations()).unwrap();
+        let verified = verifier.verify(bearer.bearer(), now()).unwrap();
+        let guard = Arc::new(Guard::new(verifier, Policy::builtin(), store.clone()));
+        let place = Lanes::new().place_for_list(Payer::of(&verified)).unwrap();
+        let (tasks, metrics) = (Arc::new(Tasks::new()), Metrics::new());
+        let begun = Begun::Connection;
+        Arc::new(Filtering::new(guard, tasks, metrics, verified, "tools/list", begun, place))
+    }
+
+    /// Works until it hears that nobody waits; says whether it heard so.
+    fn working(of: &Arc<Filtering>) -> impl FnOnce() -> bool + Send + use<> {
+        let given_up = of.given_up.clone();
+        move || {
+            let steps = ENDLESS.as_millis() / 10;
+            (0..steps).any(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                given_up.is_cancelled()
+            })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_looked_at_ends_when_its_token_is_revoked() {
+        let store = Store::in_memory().unwrap();
+        let filtering = filtering(&store);
+        let running = tokio::spawn({
+            let (filtering, work) = (Arc::clone(&filtering), working(&filtering));
+            async move { filtering.run(work).await }
+        });
+        let alice = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+        store.revoke(Revoking::new(alice, "test", "lost").unwrap(), now()).unwrap();
+        let ended = tokio::time::timeout(ENDLESS / 2, running).await;
+        assert_eq!(ended.expect("it goes on although it is revoked").unwrap(), None);
+        assert!(filtering.given_up.is_cancelled(), "and so does what works for it");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_nobody_waits_for_ends_and_what_came_to_an_end_does_not_end_the_next() {
+        let store = Store::in_memory().unwrap();
+        let filtering = filtering(&store);
+        for _ in 0..2 {
+            assert_eq!(filtering.run(|| 7).await, Some(7));
+        }
+        assert!(!filtering.given_up.is_cancelled());
+        let (done, heard) = tokio::sync::oneshot::channel();
+        let work = working(&filtering);
+        let running = tokio::spawn({
+            let filtering = Arc::clone(&filtering);
+            async move { filtering.run(move || done.send(work())).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.abort();
+        let ended = tokio::time::timeout(ENDLESS / 2, heard).await;
+        assert!(ended.expect("it goes on although nobody waits").unwrap());
     }
 }

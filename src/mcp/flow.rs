@@ -364,7 +364,7 @@ fn review(batch: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> (Vec<u8>, bool) {
         let text = std::str::from_utf8(event);
         let reviewed = text.map(sse::data).map(|data| match data.as_str() {
             "" => Reviewed::Same,
-            data => by(data),
+            data => on_one_line(by(data), data),
         });
         let reviewed = reviewed.unwrap_or(Reviewed::Unreadable);
         if reviewed == Reviewed::Same {
@@ -382,6 +382,18 @@ fn review(batch: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> (Vec<u8>, bool) {
     }
     shown.extend_from_slice(&batch[copied..]);
     (shown, unread)
+}
+
+/// The same in one line, since some readers take each line of data by itself. Between the parts of a JSON text a blank is as good
+/// as a line break, and within them there is none.
+fn on_one_line(reviewed: Reviewed, data: &str) -> Reviewed {
+    match reviewed {
+        Reviewed::Same if data.contains('\n') && data.contains('{') => {
+            Reviewed::By(data.replace('\n', " "))
+        }
+        Reviewed::By(shown) => Reviewed::By(shown.replace('\n', " ")),
+        reviewed => reviewed,
+    }
 }
 
 /// An event that tells whoever asked why there is no answer; empty if nobody did.

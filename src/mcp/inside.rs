@@ -130,7 +130,7 @@ impl Side for Inside {
             Needs::Listing => {
                 let place = self.place_for_list(visitor, message, method).await?;
                 let shows = Shows::Lists { private: era == Era::Modern };
-                let filtering = self.filtering(visitor, method.name, place);
+                let filtering = self.filtering(visitor, method.name, Begun::Connection, place);
                 let rewrite = filtering.rewrite(message.id().cloned(), shows);
                 let passage = self.passage(visitor, Begun::Connection);
                 Ok(Passage { rewrite: Some(rewrite), must_read: true, ..passage })
@@ -313,19 +313,27 @@ impl Inside {
     ) -> Rewrite {
         let Some(asked) = asked else { return self.review_any(visitor, what) };
         let place = self.readers.place_for_stream(Payer::of(&visitor.verified));
-        self.filtering(visitor, what, place).rewrite(Some(asked.clone()), shows)
+        // A presentation that was bound to the call is used up by now.
+        self.filtering(visitor, what, Begun::Call, place).rewrite(Some(asked.clone()), shows)
     }
 
     /// The same of what was not asked for by a message: it can be the answer to any.
     fn review_any(&self, visitor: &Bearer, what: &'static str) -> Rewrite {
         let place = self.lanes.place_for_stream(Payer::of(&visitor.verified));
-        self.filtering(visitor, what, place).rewrite(None, Shows::Lists { private: false })
+        let filtering = self.filtering(visitor, what, Begun::Connection, place);
+        filtering.rewrite(None, Shows::Lists { private: false })
     }
 
-    fn filtering(&self, visitor: &Bearer, what: &'static str, place: Place) -> Filtering {
+    fn filtering(
+        &self,
+        visitor: &Bearer,
+        what: &'static str,
+        begun: Begun,
+        place: Place,
+    ) -> Filtering {
         let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
         let (verified, metrics) = (visitor.verified.clone(), self.metrics.clone());
-        Filtering::new(guard, tasks, metrics, verified, what, place)
+        Filtering::new(guard, tasks, metrics, verified, what, begun, place)
     }
 }
 

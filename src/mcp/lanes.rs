@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 use crate::mcp::budget::Payer;
 
 /// How many lists of one subject are under way at once, from the request to the end of the answer. A hundred agents
-/// that connect at the same moment ask for one each, and most are answered in milliseconds.
-pub(crate) const MAX_LISTS_EACH: usize = 64;
+/// that connect at the same moment ask for one each, and some for three. They are filtered one after the other.
+pub(crate) const MAX_LISTS_EACH: usize = 256;
 
-/// How many of all subjects. Each may hold an answer of some megabytes.
-pub(crate) const MAX_LISTS: usize = 512;
+/// How many of all subjects. Each may hold an answer of some megabytes, which its subject pays for.
+pub(crate) const MAX_LISTS: usize = 1024;
 
 /// The threads, and who uses them.
 #[derive(Clone)]

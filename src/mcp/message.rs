@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::call::{ArgumentProblem, MAX_ARGUMENT_DEPTH, MAX_SAFE_INTEGER, parse_strictly};
-use crate::spelling::fold;
+use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 /// How deep a message may nest: arguments, the three levels around them, and the metadata beside them.
 const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
@@ -107,7 +107,9 @@ fn said(problem: ArgumentProblem) -> String {
             "has an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a text"
         ),
         ArgumentProblem::TooLarge => {
-            format!("has more than {MAX_VALUES} values or {MAX_LEVELS} levels")
+            format!(
+                "has more than {MAX_VALUES} values or {MAX_LEVELS} levels, or {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
+            )
         }
         ArgumentProblem::NotAnObject => "is no object".to_owned(),
     }

@@ -85,7 +85,13 @@ impl Relay {
         }
         let body = self.collect(response, id, passage, &mut share).await?;
         if body.is_empty() && !must_answer {
-            return Ok((Body::empty(), media));
+            let is_awaited = id.is_some() && status.is_success() && status != StatusCode::ACCEPTED;
+            return match is_awaited {
+                true => {
+                    Err(bad_gateway(id, "the server behind took the request and did not answer it"))
+                }
+                false => Ok((Body::empty(), media)),
+            };
         }
         if !share.cover_soon(HELD_PER_BYTE * body.len()).await {
             return Err(answer::undelivered(id));

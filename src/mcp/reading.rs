@@ -6,17 +6,22 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
+use crate::call::MAX_SAFE_INTEGER;
 use crate::mcp::answer::META;
 use crate::mcp::message::Id;
-use crate::spelling::{fold, is_plain};
+use crate::spelling::{fold, is_plain, is_seen};
 
 /// The most members of an object that is read: a message has four, a list or a tool some ten.
 const MAX_MEMBERS: usize = 128;
+
+/// The longest name of a member that is read. Those of the protocol have some twenty letters, all of them ASCII.
+const MAX_NAME_BYTES: usize = 256;
 
 /// What [`META`] is called where it comes from a server.
 const MARKED: &str = "upstream:dev.hardtack/refusal";
@@ -64,8 +69,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
         let mut members = Vec::new();
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
+            let is_of_a_protocol =
+                name.len() <= MAX_NAME_BYTES && name.is_ascii() && is_plain(&name);
             if members.len() == MAX_MEMBERS
-                || !is_plain(&name)
+                || !is_of_a_protocol
                 || !seen.insert(fold(&name).into_owned())
             {
                 return Err(de::Error::custom(
@@ -81,12 +88,22 @@ impl<'de> Visitor<'de> for MembersVisitor {
 /// Whether an answer's id is that of the request: some clients take `"7"` for 7, and all take 7.0 for it.
 pub(crate) fn is_same_id(found: &RawValue, asked: &Id) -> bool {
     let Ok(found) = serde_json::from_str::<Value>(found.get()) else { return false };
-    let number = |value: &Value| match value {
-        Value::String(text) => text.trim().parse::<f64>().ok(),
-        value => value.as_f64(),
-    };
-    let asked = asked.to_json();
-    found == asked || number(&found).is_some_and(|found| Some(found) == number(&asked))
+    match (&found, &asked.to_json()) {
+        (Value::String(text), Value::Number(number))
+        | (Value::Number(number), Value::String(text)) => {
+            integer(number).is_some_and(|integer| text.trim() == integer.to_string())
+        }
+        (Value::Number(found), Value::Number(asked)) => {
+            found == asked || integer(found).is_some_and(|found| integer(asked) == Some(found))
+        }
+        (found, asked) => found == asked,
+    }
+}
+
+/// The integer that all readers take a number for.
+fn integer(number: &Number) -> Option<i64> {
+    let exact = |value: &f64| value.fract() == 0.0 && value.abs() <= MAX_SAFE_INTEGER as f64;
+    number.as_i64().or_else(|| number.as_f64().filter(exact).map(|value| value as i64))
 }
 
 /// Renames, at any depth, the member by which clients know a refusal of Hardtack's, so that no server can forge one; `None` if
@@ -124,13 +141,16 @@ fn end_of_text(rest: &str) -> usize {
     end.unwrap_or(rest.len())
 }
 
-/// Whether a member's name, with its quotes, is [`META`] for some reader, however it is written.
+/// Whether a member's name, with its quotes, is [`META`] for some reader, however it is written: one that ends it at a control
+/// character, drops what is not to be seen, or takes compatibility forms and capitals for what they stand for.
 fn could_be_meta(name: &str) -> bool {
-    // Each of its characters can be six.
-    if name.len() > 6 * META.len() + 2 {
-        return false;
-    }
-    serde_json::from_str::<String>(name).is_ok_and(|name| fold(&name) == META)
+    let Ok(name) = serde_json::from_str::<String>(name) else { return false };
+    let is_meta = |name: &str| {
+        let seen = name.trim().chars().filter(|c| is_seen(*c));
+        let folded = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(seen);
+        folded.flat_map(char::to_lowercase).eq(META.chars())
+    };
+    is_meta(&name) || name.split(char::is_control).next().is_some_and(is_meta)
 }
 
 #[cfg(test)]
@@ -152,11 +172,14 @@ mod tests {
             r#"{"id":1,"res\u200bult":1}"#,
             r#"{"result":1}{"result":2}"#,
             r#"{"result":NaN}"#,
+            "{\"\u{e9}\":1}",
             "[]",
             "",
         ] {
             assert!(!read(object), "{object}");
         }
+        let named = |bytes| read(&format!("{{\"{}\":1}}", "a".repeat(bytes)));
+        assert!(named(MAX_NAME_BYTES) && !named(MAX_NAME_BYTES + 1));
         let many = |count| {
             let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":0")).collect();
             format!("{{{}}}", members.join(","))
@@ -181,6 +204,14 @@ mod tests {
             ("7", "null", false),
             ("0", "null", false),
             ("7", "[7]", false),
+            ("\"1234567890123456789\"", "\"1234567890123456788\"", false),
+            ("9007199254740991", "9007199254740990.9", true),
+            ("9007199254740991", "9007199254740992", false),
+            ("\"1e400\"", "\"3e999\"", false),
+            ("\"007\"", "\"7\"", false),
+            ("\"1e3\"", "1000", false),
+            ("\"1e3\"", "\"1000\"", false),
+            ("7", "7.5", false),
         ] {
             let found = serde_json::from_str::<&RawValue>(found).unwrap();
             assert_eq!(is_same_id(found, &id(asked)), same, "{asked} {found}");
@@ -195,6 +226,14 @@ mod tests {
             r"\u0064\u0065\u0076.hardtack/refusal",
             "Dev.Hardtack/Refusal",
             "dev.hardtac\u{212a}/refu\u{17f}al",
+            r"dev.hardtack/refusal\u0000",
+            r"dev.hardtack/refusal\u0000x",
+            r"dev.hardtack/refu\u200bsal",
+            r"dev.hardtack/refusal\u00ad",
+            "dev.hardtack/refusal\u{200b}",
+            r"\u0009dev.hardtack/refusal",
+            " dev.hardtack/refusal",
+            "\u{ff44}ev.hardtack\u{ff0f}refusal",
         ] {
             let forged = format!(r#"{{"a\"":[{{"{name}" : {{"x":"\\"}}}}],"{name}":1}}"#);
             let marked = mark_forged(&forged).unwrap();

@@ -298,3 +298,18 @@ async fn an_answer_or_event_that_is_too_large_is_refused() {
         assert!(refused.body.contains("more than 8388608 bytes"), "{refused:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_on_several_lines_of_data_comes_on_one() {
+    let hidden = r#"{"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"delete_all"}]}}"#;
+    let event = format!(
+        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":\ndata: {hidden}\ndata: }}\n\n"
+    );
+    let answer = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
+    let stage = in_front_of(EVENTS, format!("{event}data: {answer}\n\n")).await;
+    let (_, bearer) = stage.researcher();
+    let answered = stage.post(&bearer, &call("search")).await;
+    assert!(answered.body.contains("delete_all"), "it is what the server said: {answered:?}");
+    let by_itself = |line: &str| line.strip_prefix("data: ").is_some_and(|data| data == hidden);
+    assert!(!answered.body.lines().any(by_itself), "{answered:?}");
+}

@@ -173,7 +173,7 @@ async fn hundreds_of_lists_and_strangers_keep_out_neither_a_revocation_nor_known
         (0..40).map(|_| hostile.delegates("agent.key", &["tools:call:*"]).presents()).collect();
     let mut flood = Flood::new();
     let revocations = format!("http://{}/hardtack/revocations", stage.address);
-    for number in 0..200 {
+    for number in 0..320 {
         let bearer = keys[number % keys.len()].clone();
         flood.keeps_asking(stage.url(), move |_| bearer.clone());
     }

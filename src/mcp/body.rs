@@ -80,6 +80,7 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let declared = declared.unwrap_or_default();
     if declared > MAX_MESSAGE_BYTES {
+        pass_over(&mut body).await;
         return Err(Unread::TooLarge);
     }
     let mut whole = Vec::new();
@@ -88,6 +89,8 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
         let frame = frame.map_err(|_| Unread::Incomplete)?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > MAX_MESSAGE_BYTES {
+            drop(whole);
+            pass_over(&mut body).await;
             return Err(Unread::TooLarge);
         }
         // Each but the first stands behind one of these.
@@ -97,6 +100,8 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
         let expected = if length > SMALL_BYTES { declared.max(length) } else { length };
         let bytes = HELD_PER_BYTE * expected;
         if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_VALUES)) {
+            drop(whole);
+            pass_over(&mut body).await;
             return Err(Unread::TooMuch);
         }
         if expected > length {
@@ -109,6 +114,17 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
         0..=SMALL_BYTES => whole.into(),
         _ => share.hold(whole),
     })
+}
+
+/// Takes as much of what comes as a message may have, and keeps nothing of it: most clients read their answer only after they have
+/// sent all, and would hear of a broken connection instead.
+async fn pass_over(body: &mut Body) {
+    let mut passed = 0;
+    while passed <= MAX_MESSAGE_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        passed += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 /// A refusal of a request whose body was not read. If the body is there already, it is passed over and the

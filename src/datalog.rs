@@ -17,7 +17,7 @@ use biscuit_auth::datalog::{
 };
 
 use crate::function::functions;
-use crate::spelling::fold;
+use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 /// How many facts may be touched in one decision: some ten milliseconds.
 pub(crate) const FACT_BUDGET: u64 = 1_000_000;
@@ -64,6 +64,8 @@ pub(crate) struct World {
     /// The arguments of the call: what their names are folded to, and the numbers that stand for them.
     arguments: HashMap<String, u64>,
     touched: Cell<u64>,
+    /// How many bytes of names that are not ASCII were folded: a token chooses them.
+    folded: Cell<usize>,
 }
 
 impl Base {
@@ -151,6 +153,7 @@ impl World {
             self.known.remove(&entry);
         }
         self.symbols.split_at(mark.words);
+        self.folded.set(0);
         self.touched.take()
     }
 
@@ -210,7 +213,8 @@ impl World {
     /// one of them does not match, which nobody who writes it means; here it is the stricter reading.
     pub(crate) fn holds(&self, check: &Check, block: usize) -> Result<bool, EvaluationError> {
         if check.kind == CheckKind::Reject {
-            let rejected = self.any(&self.as_spelled(&check.queries), block, |found| found.some)?;
+            let queries = self.as_spelled(&check.queries)?;
+            let rejected = self.any(&queries, block, |found| found.some)?;
             return Ok(!rejected);
         }
         self.any(&check.queries, block, |matches| match check.kind {
@@ -222,29 +226,42 @@ impl World {
     /// Whether a query of a `deny if` has a match. An argument that it names is found however the call spells the name, for
     /// the tool may take `Force` or `ＦＯＲＣＥ` for `force`. What allows asks for the name letter by letter.
     pub(crate) fn denies(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
-        self.any(&self.as_spelled(queries), VERIFIER, |matches| matches.some)
+        self.any(&self.as_spelled(queries)?, VERIFIER, |matches| matches.some)
     }
 
     /// The queries with the names of arguments as the call spells them. No two arguments of a call have names that fold to
     /// one, so that each name stands for one argument at the most.
-    fn as_spelled<'a>(&self, queries: &'a [Rule]) -> Cow<'a, [Rule]> {
-        let spelled = |predicate: &Predicate| {
-            let [Term::Str(asked), ..] = predicate.terms.as_slice() else { return None };
-            let name = self.symbols.get_symbol(predicate.name)?;
-            let found = self.arguments.get(&*fold(self.symbols.get_symbol(*asked)?))?;
-            (name == ARGUMENT && found != asked).then_some(Term::Str(*found))
-        };
-        let mut predicates = queries.iter().flat_map(|query| &query.body);
-        if self.arguments.is_empty() || predicates.all(|predicate| spelled(predicate).is_none()) {
-            return Cow::Borrowed(queries);
+    fn as_spelled<'a>(&self, queries: &'a [Rule]) -> Result<Cow<'a, [Rule]>, EvaluationError> {
+        let mut queries = Cow::Borrowed(queries);
+        if self.arguments.is_empty() {
+            return Ok(queries);
         }
-        let mut queries = queries.to_vec();
-        for predicate in queries.iter_mut().flat_map(|query| &mut query.body) {
-            if let Some(name) = spelled(predicate) {
-                predicate.terms[0] = name;
+        for query in 0..queries.len() {
+            for at in 0..queries[query].body.len() {
+                if let Some(name) = self.spelled(&queries[query].body[at])? {
+                    queries.to_mut()[query].body[at].terms[0] = name;
+                }
             }
         }
-        Cow::Owned(queries)
+        Ok(queries)
+    }
+
+    /// How the call spells the name of the argument that is asked for, if it does so in another way.
+    fn spelled(&self, predicate: &Predicate) -> Result<Option<Term>, EvaluationError> {
+        let (Some(ARGUMENT), [Term::Str(asked), ..]) =
+            (self.symbols.get_symbol(predicate.name), predicate.terms.as_slice())
+        else {
+            return Ok(None);
+        };
+        let Some(written) = self.symbols.get_symbol(*asked) else { return Ok(None) };
+        if !written.is_ascii() {
+            self.folded.set(self.folded.get().saturating_add(written.len()));
+        }
+        if self.folded.get() > MAX_FOLDED_BYTES {
+            return Err(EvaluationError::Exhausted);
+        }
+        let found = self.arguments.get(&*fold(written));
+        Ok(found.filter(|found| *found != asked).map(|found| Term::Str(*found)))
     }
 
     /// Whether a query of the verifier's policies has a match, by the names that it has.

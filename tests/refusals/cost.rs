@@ -69,3 +69,18 @@ fn the_longest_chain_with_usual_checks_takes_calls_of_many_arguments() {
         assert_eq!(authorized(bearer.bearer(), "allow if granted($op);", &call), Ok(()));
     }
 }
+
+#[test]
+fn names_that_take_long_to_compare_are_asked_for_up_to_a_bound() {
+    // Eight policies that each deny by a name of a thousand bytes and more, none of them of the call.
+    let policy = |bytes: usize| {
+        let name = |n: usize| format!("{n}{}", "\u{e9}".repeat(bytes / 2));
+        let denies: String =
+            (0..8).map(|n| format!("deny if arg(\"{}\", true);\n", name(n))).collect();
+        format!("{denies}allow if granted($op);")
+    };
+    let (token, call) = (with_hop(""), search().arguments(r#"{"a": true}"#).unwrap());
+    assert_eq!(authorized(&token.bearer(), &policy(1000), &call), Ok(()));
+    assert_eq!(authorized(&token.bearer(), &policy(1100), &call), Err("exhausted"));
+    assert_eq!(authorized(&token.bearer(), &policy(1100), &search()), Ok(()), "no argument");
+}

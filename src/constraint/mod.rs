@@ -5,6 +5,7 @@
 
 mod check;
 mod example;
+mod hint;
 mod parse;
 
 use std::fmt;

@@ -162,7 +162,10 @@ fn blocks(token: &schema::Biscuit) -> Vec<Block> {
     let printed = UnverifiedBiscuit::from(token.encode_to_vec()).ok();
     let signed = std::iter::once(&token.authority).chain(&token.blocks);
     let block = |(index, block): (usize, &schema::SignedBlock)| Block {
-        code: printed.as_ref().and_then(|token| token.print_block_source(index).ok()),
+        code: match block.external_signature {
+            Some(_) => printed_alone(token, block),
+            None => printed.as_ref().and_then(|token| token.print_block_source(index).ok()),
+        },
         external_key: block.external_signature.as_ref().map(|external| {
             let algorithm = match external.public_key.algorithm {
                 0 => "ed25519",
@@ -176,6 +179,15 @@ fn blocks(token: &schema::Biscuit) -> Vec<Block> {
         revocation_id: hex::encode(&block.signature),
     };
     signed.enumerate().map(block).collect()
+}
+
+/// A third-party block in Datalog. It has symbols and keys of its own, and what prints a whole token takes the keys
+/// of another block for them: so it is printed as the first block of a token that has no other.
+fn printed_alone(token: &schema::Biscuit, block: &schema::SignedBlock) -> Option<String> {
+    let authority = schema::SignedBlock { external_signature: None, ..block.clone() };
+    let alone = schema::Biscuit { authority, blocks: Vec::new(), ..token.clone() };
+    let alone = UnverifiedBiscuit::from(alone.encode_to_vec()).ok()?;
+    alone.print_block_source(0).ok()
 }
 
 /// A call of the tool `search`, now, of a verifier that was told nothing else.

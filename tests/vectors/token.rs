@@ -2,6 +2,8 @@
 //!
 //! The blocks are written as `docs/profile.md` has them, by the plain Biscuit library, and signed with fixed keys.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use biscuit_auth::UnverifiedBiscuit;
 use biscuit_auth::builder::BlockBuilder;
 use biscuit_auth::format::schema;
@@ -9,7 +11,7 @@ use hardtack::{Call, PrivateKey};
 use prost::Message;
 use sha2_11::{Digest, Sha256};
 
-use crate::common::forge::{Forge, Part, Proof, pair, payload, throw_away};
+use crate::common::forge::{Forge, Part, Proof, pair, payload, payload_of, throw_away};
 
 /// The keys of the vectors, by their seeds: 32 times this byte.
 pub const ROOT: u8 = 1;
@@ -229,4 +231,22 @@ impl Text for String {
     fn plus(self, more: &str) -> String {
         format!("{self} {more}")
     }
+}
+
+/// A bearer's token, if it is one.
+pub fn decode(bearer: &str) -> Option<schema::Biscuit> {
+    let bytes = Engine::decode(&URL_SAFE, bearer).ok()?;
+    schema::Biscuit::decode(bytes.as_slice()).ok()
+}
+
+/// All signed blocks of a token.
+pub fn signed(token: &schema::Biscuit) -> impl Iterator<Item = &schema::SignedBlock> {
+    std::iter::once(&token.authority).chain(&token.blocks)
+}
+
+/// What the plain Biscuit library writes for a block's Datalog, without the version.
+pub fn written(code: &str) -> Option<schema::Block> {
+    let bytes = payload_of(BlockBuilder::new().code(code).ok()?);
+    let block = schema::Block::decode(bytes.as_slice()).ok()?;
+    Some(schema::Block { version: None, ..block })
 }

@@ -50,7 +50,7 @@ fn policies(style: fn(usize) -> String, count: usize) -> Policy {
 
 fn bearer(issuer: &Issuer) -> Presentation {
     let (grant, alice) =
-        Grant::to("user:alice").scope("tools:call:*").fact("role(\"r7\")").new_holder();
+        Grant::to("user:alice").scope("tools:call:*").fact_datalog("role(\"r7\")").new_holder();
     let hop = Delegation::to("agent.orchestrator").scope("tools:call:*").reason("prepare");
     let (hop, orchestrator) = hop.new_holder();
     let next = Delegation::to("agent.researcher").scope("tools:call:*").reason("find");
@@ -87,7 +87,7 @@ fn main() {
     let (rounds, times) = if short { (1, 10) } else { (ROUNDS, 2000) };
     let issuer = Issuer::new(PrivateKey::generate());
     let bearer = bearer(&issuer);
-    let call = Call::tool("t7").and_then(|call| call.argument("amount", "5")).expect("a call");
+    let call = Call::tool("t7").and_then(|call| call.argument_json("amount", "5")).expect("a call");
     println!(
         "{:<32}{:>10}{:>10}{:>10}{:>10}{:>14}",
         "by", "1", "10", "200", "200/10", "first 200/10"

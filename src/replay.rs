@@ -282,7 +282,7 @@ pub struct Example {
 /// let store = Store::in_memory()?;
 /// let verifier = Verifier::new(roots, "notion.mcp", store.revocations())?;
 /// let guard = Guard::new(verifier, Policy::builtin(), store.clone()).keep_requests(Kept::Arguments);
-/// guard.check(bearer.bearer(), &Call::tool("pay")?.argument("amount", "900")?, now)?;
+/// guard.check(bearer.bearer(), &Call::tool("pay")?.argument_json("amount", "900")?, now)?;
 ///
 /// let new = r#"allow if granted($op); deny if tool("pay"), arg("amount", $a), $a > 100;"#;
 /// let mut replay = Replay::by(Policy::parse("new.datalog", new)?);

@@ -2,6 +2,7 @@
 //!
 //! Arguments are read once, strictly; what was read is what is hashed, judged and passed on.
 
+mod argument;
 mod json;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::call::json::{
 use crate::scope::{Operation, ScopeError};
 use crate::spelling::is_plain;
 
+pub use argument::IntoArgument;
 pub use json::ArgumentProblem;
 
 /// The most bytes of arguments. Biscuit's symbol table is searched one by one, and tool arguments
@@ -122,8 +124,36 @@ impl Call {
         self.checked()
     }
 
+    /// Adds one argument.
+    ///
+    /// ```
+    /// use hardtack::Call;
+    ///
+    /// let call = Call::tool("pay")?.argument("amount", 7)?.argument("to", "bob".to_owned())?;
+    /// assert_eq!(call, Call::tool("pay")?.arguments(r#"{"amount": 7, "to": "bob"}"#)?);
+    ///
+    /// // The text of a JSON value has a method of its own.
+    /// assert_eq!(call, Call::tool("pay")?.argument_json("amount", "7")?.argument_json("to", "\"bob\"")?);
+    /// # Ok::<(), hardtack::CallError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Arguments`] for a name that is there already, for a number that is not finite, and for what
+    /// [`Call::arguments`] refuses.
+    pub fn argument(self, name: &str, value: impl IntoArgument) -> Result<Call, CallError> {
+        let value = value.into_argument();
+        let value = value.ok_or(CallError::NotFinite)?;
+        // Read as what comes from outside is: a value that was made here may hold what its text may not.
+        self.argument_json(name, &value.to_string())
+    }
+
     /// Adds one argument, the text of a JSON value.
-    pub fn argument(mut self, name: &str, json: &str) -> Result<Call, CallError> {
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Arguments`] for a name that is there already, and for what [`Call::arguments`] refuses.
+    pub fn argument_json(mut self, name: &str, json: &str) -> Result<Call, CallError> {
         let value = parse_value(json)?;
         if self.arguments.insert(name.to_owned(), value).is_some() {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
@@ -347,6 +377,9 @@ pub enum CallError {
     /// Arguments that two readers could read differently, or too large.
     #[error("the arguments {0}")]
     Arguments(ArgumentProblem),
+    /// A number that JSON does not have.
+    #[error("an argument is a number that is not finite, which JSON does not have")]
+    NotFinite,
     /// Another form than that of a call.
     #[error(
         "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}, \"params\": {{…}}}}, the last three optional"

@@ -61,9 +61,9 @@ fn a_number_is_an_integer_when_its_canonical_form_is() {
 fn a_call_that_is_changed_has_another_digest() {
     let call = Call::tool("search").unwrap();
     let mut digests = vec![call.digest()];
-    let call = call.argument("a", "1").unwrap();
+    let call = call.argument_json("a", "1").unwrap();
     digests.push(call.digest());
-    let call = call.argument("b", "2").unwrap();
+    let call = call.argument_json("b", "2").unwrap();
     digests.push(call.digest());
     let call = call.resource("https://notion.so/page").unwrap();
     digests.push(call.digest());
@@ -93,7 +93,8 @@ fn names_that_some_readers_take_for_one_are_refused() {
         assert_eq!(problem(&json), ArgumentProblem::Alike, "{json}");
         let inside = format!("{{\"a\":[{{\"b\":{json}}}]}}");
         assert_eq!(problem(&inside), ArgumentProblem::Alike, "{inside}");
-        let call = Call::tool("t").unwrap().argument(one, "1").unwrap().argument(other, "2");
+        let call =
+            Call::tool("t").unwrap().argument_json(one, "1").unwrap().argument_json(other, "2");
         assert_eq!(call, Err(CallError::Arguments(ArgumentProblem::Alike)), "{json}");
     }
 }
@@ -113,7 +114,7 @@ fn a_name_that_some_reader_cuts_or_shortens_is_refused_and_a_value_is_not() {
         let value = format!("{{\"amount\":[\"5{sign}\"]}}");
         assert!(Call::tool("t").unwrap().arguments(&value).is_ok(), "{value}");
     }
-    let call = Call::tool("t").unwrap().argument("amount\0", "1");
+    let call = Call::tool("t").unwrap().argument_json("amount\0", "1");
     assert_eq!(call, Err(CallError::Arguments(ArgumentProblem::Name)));
 }
 
@@ -193,13 +194,13 @@ fn every_bound_of_arguments_is_met_and_not_passed() {
     // However they came in.
     let halves = |count: usize| {
         let half: Value = vec![1; count].into();
-        let call = tool().argument("a", &half.to_string()).unwrap();
-        call.argument("b", &half.to_string())
+        let call = tool().argument_json("a", &half.to_string()).unwrap();
+        call.argument_json("b", &half.to_string())
     };
     assert!(halves(MAX_ARGUMENT_VALUES / 2 - 1).is_ok());
     assert_eq!(halves(MAX_ARGUMENT_VALUES / 2), Err(too_large.clone()), "values of two arguments");
     let half = format!("\"{}\"", "x".repeat(MAX_ARGUMENT_BYTES / 2));
-    let bytes = tool().argument("a", &half).unwrap().argument("b", &half);
+    let bytes = tool().argument_json("a", &half).unwrap().argument_json("b", &half);
     assert_eq!(bytes, Err(too_large.clone()), "bytes of two arguments");
     let deep = |levels: usize| {
         let value = (1..levels).fold(Value::from(1), |value, _| Value::from(vec![value]));
@@ -215,11 +216,11 @@ fn every_bound_of_arguments_is_met_and_not_passed() {
 
 #[test]
 fn an_argument_stands_once_however_it_is_added() {
-    let call = Call::tool("t").unwrap().argument("a", "1").unwrap();
+    let call = Call::tool("t").unwrap().argument_json("a", "1").unwrap();
     let twice = Err(CallError::Arguments(ArgumentProblem::Repeated));
-    assert_eq!(call.clone().argument("a", "1"), twice);
+    assert_eq!(call.clone().argument_json("a", "1"), twice);
     let alike = Err(CallError::Arguments(ArgumentProblem::Alike));
-    assert_eq!(call.argument("A", "1"), alike);
+    assert_eq!(call.argument_json("A", "1"), alike);
 }
 
 #[test]

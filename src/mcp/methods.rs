@@ -191,10 +191,7 @@ fn listen(params: &Params) -> Result<Vec<Call>, Unjudged> {
             ("resourceSubscriptions", _) => {
                 |uri| Ok(Call::new("resources:subscribe")?.resource(uri)?)
             }
-            ("taskIds", _) => |id| {
-                let id = Value::from(id).to_string();
-                Ok(Call::new("tasks:get")?.argument("task", &id)?)
-            },
+            ("taskIds", _) => |id| Ok(Call::new("tasks:get")?.argument("task", id.to_owned())?),
             _ => return Err(Unjudged::Parameters),
         };
         for text in texts(value)? {
@@ -241,24 +238,23 @@ fn complete(params: &Params) -> Result<Vec<Call>, Unjudged> {
     let mut call = Call::new("completion:complete")?;
     for (member, argument) in [("name", "prompt"), ("uri", "template")] {
         if let Some(value) = reference.get(member) {
-            call = call.argument(argument, &value.to_string())?;
+            call = call.argument(argument, value.clone())?;
         }
     }
     let argument = object_of(params, "argument", &["name", "value"])?;
-    let argument = Value::Object(argument.clone()).to_string();
-    let call = call.argument("argument", &argument)?;
+    let call = call.argument("argument", argument.clone())?;
     Ok(vec![call.read_params(further(params, &["ref", "argument"]))])
 }
 
 fn set_level(params: &Params) -> Result<Vec<Call>, Unjudged> {
-    let level = params.get("level").unwrap_or(&Value::Null).to_string();
-    let call = Call::new("logging:setLevel")?.argument("level", &level)?;
+    let level = params.get("level").cloned();
+    let call = Call::new("logging:setLevel")?.argument("level", level)?;
     Ok(vec![call.read_params(further(params, &["level"]))])
 }
 
 fn task(params: &Params, operation: &str) -> Result<Vec<Call>, Unjudged> {
     let id = text(params, "taskId")?;
-    let call = Call::new(operation)?.argument("task", &Value::from(id).to_string())?;
+    let call = Call::new(operation)?.argument("task", id.to_owned())?;
     Ok(vec![call.read_params(further(params, &["taskId"]))])
 }
 

@@ -348,7 +348,7 @@ fn a_presentation_for_named_calls_is_good_for_them_and_as_often_as_they_are_made
         let stage = Stage::set().await;
         let agent = stage.agent(&["tools:call:*"]);
         let one = Call::tool("search").unwrap();
-        let other = Call::tool("pay").unwrap().argument("amount", "5").unwrap();
+        let other = Call::tool("pay").unwrap().argument_json("amount", "5").unwrap();
         let presenting = Presenting::to(AUDIENCE).only([one.clone(), other.clone()]);
         let bearer = agent.presents_for(presenting);
         for call in [&one, &other, &one, &other] {
@@ -357,7 +357,7 @@ fn a_presentation_for_named_calls_is_good_for_them_and_as_often_as_they_are_made
         for call in [
             Call::tool("delete_page").unwrap(),
             Call::tool("pay").unwrap(),
-            Call::tool("pay").unwrap().argument("amount", "6").unwrap(),
+            Call::tool("pay").unwrap().argument_json("amount", "6").unwrap(),
         ] {
             let denial = stage.guard.check(&bearer, &call, now()).unwrap_err();
             assert!(matches!(denial, Denial::Forbidden(_)), "{denial:?}");

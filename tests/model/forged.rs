@@ -171,7 +171,7 @@ pub fn real(call: &Call) -> RealCall {
             Value::Text(text) => format!("{text:?}"),
             Value::Number(number) => number.to_string(),
         };
-        real.argument(name, &json).unwrap()
+        real.argument_json(name, &json).unwrap()
     })
 }
 

@@ -179,7 +179,7 @@ fn call(rng: &mut Rng) -> RealCall {
     let arguments = [("amount", "100"), ("amount", "101"), ("to", "\"bob\""), ("to", "\"eve\"")];
     let mut arguments = rng.some(&arguments, 0, 2);
     arguments.dedup_by_key(|(name, _)| *name);
-    arguments.into_iter().fold(call, |call, (name, json)| call.argument(name, json).unwrap())
+    arguments.into_iter().fold(call, |call, (name, json)| call.argument_json(name, json).unwrap())
 }
 
 fn seconds(seconds: i64) -> Duration {

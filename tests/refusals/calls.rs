@@ -60,7 +60,7 @@ fn a_presentation_for_no_call_is_good_for_none_and_one_for_named_calls_for_no_ot
         presented.bearer().to_owned()
     };
     let policy = "allow if true;";
-    let other = search().argument("page", "7").unwrap();
+    let other = search().argument_json("page", "7").unwrap();
     assert_eq!(authorized(&presented(vec![]), policy, &search()), Err("check_failed"));
     assert_eq!(authorized(&presented(vec![other.clone()]), policy, &search()), Err("check_failed"));
     for call in [search(), other.clone()] {

@@ -90,7 +90,7 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
         let (name, json) = argument
             .split_once('=')
             .ok_or("an argument is written NAME=JSON, such as amount=20 or query='\"roadmap\"'")?;
-        call = call.argument(name, json)?;
+        call = call.argument_json(name, json)?;
     }
     Ok(call)
 }

@@ -25,7 +25,10 @@ struct Scene {
 }
 
 fn grant(scene: &[PrivateKey; 4]) -> Grant {
-    Grant::to("user:alice").scope("tools:call:*").fact("role(\"editor\")").holder(scene[0].public())
+    Grant::to("user:alice")
+        .scope("tools:call:*")
+        .fact_datalog("role(\"editor\")")
+        .holder(scene[0].public())
 }
 
 fn hop(index: usize, keys: &[PrivateKey; 4]) -> Delegation {

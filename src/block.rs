@@ -249,6 +249,19 @@ pub(crate) fn parse_fact(text: &str) -> Result<Fact, DatalogError> {
     let (_, fact) = biscuit_parser::parser::fact(text).map_err(|_| DatalogError::NotAFact)?;
     let fact = Fact::from(fact);
     fact.validate().map_err(|_| DatalogError::NotAFact)?;
+    allowed(fact)
+}
+
+/// A fact about a subject from its terms.
+pub(crate) fn custom_fact(name: &str, terms: &[Term]) -> Result<Fact, DatalogError> {
+    match terms.is_empty() {
+        true => Err(DatalogError::NotAFact),
+        false => allowed(fact(name, terms)),
+    }
+}
+
+/// The fact, unless Hardtack gives its name a meaning.
+fn allowed(fact: Fact) -> Result<Fact, DatalogError> {
     let name = fact.predicate.name.as_str();
     if is_reserved(name) {
         return Err(DatalogError::Reserved { name: name.to_owned() });

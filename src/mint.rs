@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use biscuit_auth::builder::Term;
+use biscuit_auth::builder::{Fact, Term};
 use biscuit_auth::{Biscuit, KeyPair};
 
 use crate::block::{self, DatalogError, Writer};
@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 /// assert_eq!(capability.chain().grant.subject, "user:alice");
 /// # Ok::<(), hardtack::MintError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Issuer {
     root: PrivateKey,
     key_id: Option<u32>,
@@ -79,11 +79,7 @@ impl Issuer {
             (Some(holder), _) if holder == self.public() => return Err(MintError::HolderIsRoot),
             _ => {}
         }
-        let facts = grant
-            .facts
-            .iter()
-            .map(|text| block::parse_fact(text))
-            .collect::<Result<Vec<_>, _>>()?;
+        let facts = grant.facts.iter().map(Said::read).collect::<Result<Vec<_>, _>>()?;
         let checks = constraint::checks(&grant.allowances)?;
         let life = Life { asked: grant.ttl, default: DEFAULT_LIVES.grant, longest: self.longest };
         let expires = life.expiry(now, Timestamp::MAX)?;
@@ -125,7 +121,7 @@ pub struct Grant {
     subject: String,
     scopes: Vec<String>,
     audiences: Vec<String>,
-    facts: Vec<String>,
+    facts: Vec<Said>,
     allowances: Vec<String>,
     holder: Option<PublicKey>,
     unbound: bool,
@@ -163,9 +159,37 @@ impl Grant {
         self
     }
 
+    /// Says something more about the subject that policies may read: the fact `name` of these terms.
+    ///
+    /// ```
+    /// use hardtack::Grant;
+    /// use hardtack::mint::FactTerm;
+    ///
+    /// // role("editor"), which `allow if role("editor")` of a policy reads
+    /// let grant = Grant::to("user:alice").fact("role", ["editor"]);
+    /// // limit("eur", 200)
+    /// let grant = grant.fact("limit", [FactTerm::from("eur"), FactTerm::from(200)]);
+    /// // The same in Datalog.
+    /// let grant = grant.fact_datalog(r#"limit("usd", 220)"#);
+    /// ```
+    ///
+    /// [`Issuer::mint`] refuses a name that is none of Datalog's or that Hardtack gives a meaning, such as `scope`, and a fact
+    /// without terms.
+    pub fn fact<T: Into<FactTerm>>(
+        mut self,
+        name: impl Into<String>,
+        terms: impl IntoIterator<Item = T>,
+    ) -> Grant {
+        let terms = terms.into_iter().map(|term| term.into().0).collect();
+        self.facts.push(Said::Terms { name: name.into(), terms });
+        self
+    }
+
     /// Says something more about the subject that policies may read, in Datalog: `role("editor")`.
-    pub fn fact(mut self, fact: impl Into<String>) -> Grant {
-        self.facts.push(fact.into());
+    ///
+    /// [`Issuer::mint`] refuses what is not one fact without variables, and a name that Hardtack gives a meaning.
+    pub fn fact_datalog(mut self, fact: impl Into<String>) -> Grant {
+        self.facts.push(Said::Datalog(fact.into()));
         self
     }
 
@@ -205,6 +229,56 @@ impl Grant {
     pub fn max_depth(mut self, hops: u8) -> Grant {
         self.max_depth = hops;
         self
+    }
+}
+
+/// A term of a fact: a text, an integer, a `bool` or a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactTerm(Term);
+
+impl From<&str> for FactTerm {
+    fn from(text: &str) -> FactTerm {
+        FactTerm(Term::Str(text.to_owned()))
+    }
+}
+
+impl From<String> for FactTerm {
+    fn from(text: String) -> FactTerm {
+        FactTerm(Term::Str(text))
+    }
+}
+
+impl From<i64> for FactTerm {
+    fn from(number: i64) -> FactTerm {
+        FactTerm(Term::Integer(number))
+    }
+}
+
+impl From<bool> for FactTerm {
+    fn from(value: bool) -> FactTerm {
+        FactTerm(Term::Bool(value))
+    }
+}
+
+impl From<Timestamp> for FactTerm {
+    fn from(moment: Timestamp) -> FactTerm {
+        FactTerm(Term::Date(moment.unix_seconds()))
+    }
+}
+
+/// A fact about the subject, as the issuer said it.
+#[derive(Debug, Clone)]
+enum Said {
+    Datalog(String),
+    Terms { name: String, terms: Vec<Term> },
+}
+
+impl Said {
+    fn read(&self) -> Result<Fact, DatalogError> {
+        match self {
+            Said::Datalog(text) => block::parse_fact(text),
+            Said::Terms { name, terms } => block::custom_fact(name, terms),
+        }
     }
 }
 

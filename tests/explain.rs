@@ -85,7 +85,7 @@ impl Scene {
         let mut grant = Grant::to("user:alice").holder(key(0).public());
         grant = self.scopes.iter().fold(grant, |grant, scope| grant.scope(scope));
         grant = self.audiences.iter().fold(grant, |grant, audience| grant.audience(audience));
-        grant = self.facts.iter().fold(grant, |grant, fact| grant.fact(fact));
+        grant = self.facts.iter().fold(grant, |grant, fact| grant.fact_datalog(fact));
         grant = self.allow.iter().fold(grant, Grant::allow);
         let mut capability = Issuer::new(root).mint(grant, early).unwrap();
         let mut holder = Some(0);

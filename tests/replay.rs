@@ -73,7 +73,7 @@ fn chain(
 ) -> (Capability, Option<PrivateKey>) {
     let key = |index: usize| PrivateKey::from_bytes(&[10 + index as u8; 32]);
     let grant = Grant::to("user:alice").scope("tools:*").scope("resources:*");
-    let grant = facts.iter().fold(grant, |grant, fact| grant.fact(*fact));
+    let grant = facts.iter().fold(grant, |grant, fact| grant.fact_datalog(*fact));
     let grant = if bound == 0 { grant.unbound() } else { grant.holder(key(0).public()) };
     let mut token = cast.issuer().mint(grant, NOW).unwrap();
     for hop in 0..hops {

@@ -135,7 +135,7 @@ fn mint(case: &Case, keys: &Keyring) -> Result<Capability, Box<dyn Error>> {
     let mut grant = Grant::to(&case.subject);
     grant = case.scopes.iter().fold(grant, |grant, scope| grant.scope(scope));
     grant = case.audience.iter().fold(grant, |grant, audience| grant.audience(audience));
-    grant = case.facts.iter().fold(grant, |grant, fact| grant.fact(fact));
+    grant = case.facts.iter().fold(grant, |grant, fact| grant.fact_datalog(fact));
     grant = case.allow.iter().fold(grant, |grant, allowed| grant.allow(allowed));
     if let Some(hops) = case.max_depth {
         grant = grant.max_depth(hops);

@@ -41,8 +41,9 @@ impl Cast {
     }
 
     pub fn grant_of(&self, scopes: &[&str]) -> Grant {
-        let grant =
-            Grant::to("user:alice").fact(r#"role("editor")"#).holder(self.orchestrator.public());
+        let grant = Grant::to("user:alice")
+            .fact_datalog(r#"role("editor")"#)
+            .holder(self.orchestrator.public());
         scopes.iter().fold(grant, |grant, scope| grant.scope(*scope))
     }
 

@@ -12,7 +12,7 @@ fn verified() -> VerifiedCapability {
     let now = Timestamp::from_unix_seconds(1_795_428_000);
     let issuer = Issuer::new(PrivateKey::generate());
     let grant = Grant::to("user:alice").scope("tools:call:*").scope("resources:*");
-    let (grant, alice) = grant.fact(r#"role("editor")"#).new_holder();
+    let (grant, alice) = grant.fact_datalog(r#"role("editor")"#).new_holder();
     let token = issuer.mint(grant, now).unwrap();
     let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
     let roots = RootKeys::of(issuer.public());

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: Mint) -> Done {
     grant = arguments.scope.into_iter().fold(grant, Grant::scope);
     grant = arguments.audience.into_iter().fold(grant, Grant::audience);
     grant = arguments.allow.into_iter().fold(grant, Grant::allow);
-    grant = arguments.fact.into_iter().fold(grant, Grant::fact);
+    grant = arguments.fact.into_iter().fold(grant, Grant::fact_datalog);
     let (grant, key) = match (arguments.holder.holder, &arguments.holder.new_holder) {
         (Some(holder), _) => (grant.holder(holder), None),
         (None, Some(_)) => {

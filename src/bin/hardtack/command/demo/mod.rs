@@ -72,8 +72,10 @@ impl Scene {
             include_str!("../../../../../policies/default/default.datalog"),
         )?;
 
-        let grant =
-            Grant::to("user:alice").scope("*").fact("role(\"editor\")").holder(alice.public());
+        let grant = Grant::to("user:alice")
+            .scope("*")
+            .fact_datalog("role(\"editor\")")
+            .holder(alice.public());
         let grant = issuer.mint(grant, now)?;
         let orchestrators = grant.delegate(
             Delegation::to("agent.orchestrator")

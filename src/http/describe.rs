@@ -18,7 +18,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Says which operation, resource and arguments a request means.
 ///
-/// A function from the request's head is one: `|request: &Parts| Call::new("pages:read")`. Where arguments
+/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one:
+/// `|request: &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments
 /// stand in the body, [`Reading`] is one. What it says is judged, so it must read a request as the service does.
 pub trait Describe<B>: Clone + Send + Sync + 'static {
     /// Whether the body is looked at, so that the bearer is verified before it arrives.
@@ -44,6 +45,15 @@ pub enum Undescribed {
     /// The body did not arrive in time, or not whole.
     #[error("the body did not arrive")]
     Incomplete,
+    /// No path template of the service was matched, or one that its table of routes does not have.
+    #[error("there is nothing here")]
+    NoRoute,
+    /// The table of routes has no operation for the request's method.
+    #[error("the method is none that can be asked for here")]
+    NoOperation,
+    /// A parameter of the path, or the body, is no text.
+    #[error("the request has bytes that are no UTF-8 text")]
+    NoText,
     /// Something else, in words for whoever sent it.
     #[error("{0}")]
     Other(String),
@@ -96,16 +106,22 @@ where
 
     async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
         let (parts, body) = request.into_parts();
-        let read = Limited::new(body, self.most).collect();
-        let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Undescribed::TooLarge(self.most));
-            }
-            Ok(Err(_)) | Err(_) => return Err(Undescribed::Incomplete),
-        };
+        let body = read_body(body, self.most).await?;
         let call = (self.describe)(&parts, &body)?;
         Ok((call, Request::from_parts(parts, B::from(body))))
+    }
+}
+
+/// A whole body of at most `most` bytes.
+pub(super) async fn read_body<B>(body: B, most: usize) -> Result<Bytes, Undescribed>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let read = Limited::new(body, most).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Undescribed::TooLarge(most)),
+        Ok(Err(_)) | Err(_) => Err(Undescribed::Incomplete),
     }
 }
 

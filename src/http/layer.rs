@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, header};
 use http_body_util::{Either, Full};
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::audit::LedgerUnavailable;
-use crate::call::Call;
+use crate::call::{Call, CallError};
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::http::{Describe, Realm, Refused, bearer, now};
 use crate::timestamp::Timestamp;
@@ -27,23 +28,28 @@ type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Puts a [`Guard`] in front of a service.
 ///
+/// For axum, `Routes` (feature `axum`) is a table from path templates to operations: it judges the parameters that the router
+/// decoded. Any other reading, as this one for a service of hyper or tonic, has to agree with the service's:
+///
 /// ```
-/// # fn service(guard: hardtack::Guard) -> axum::Router {
-/// use std::sync::Arc;
-/// use axum::{Extension, Router, routing::get};
 /// use hardtack::http::GuardLayer;
-/// use hardtack::{Call, Permit};
+/// use hardtack::{Call, CallError, Guard};
 ///
-/// async fn page(Extension(permit): Extension<Arc<Permit>>) -> String {
-///     format!("a page for {}", permit.subject())
-/// }
-///
-/// let what = |request: &http::request::Parts| {
-///     Call::new("pages:read")?.argument("path", &format!("{:?}", request.uri.path()))
-/// };
-/// Router::new().route("/pages/{page}", get(page)).layer(GuardLayer::new(guard, what))
+/// # fn layer(guard: Guard) {
+/// // The service has two paths, and compares them as they came: no escape or dot is read by one and not by the other.
+/// let layer = GuardLayer::from_fn(guard, |request| match request.uri.path() {
+///     "/pages" => Call::new("pages:list"),
+///     "/drafts" => Call::new("drafts:list"),
+///     _ => Call::new("other"),
+/// });
 /// # }
 /// ```
+///
+/// **What is judged must be what the service reads.** A path is judged undecoded if `request.uri.path()` is taken as it is: to a handler that
+/// decodes it, `/pages/salarie%73` is `salaries`. The same goes for doubled slashes and dots that a router leaves out, for a query or a header that stands
+/// twice, and for a body: [`Reading`](crate::http::Reading) hands the service the bytes that it judged.
+///
+/// A guard is shared in an `Arc`: two layers may have the same.
 #[derive(Clone)]
 pub struct GuardLayer<D> {
     guard: Arc<Guard>,
@@ -52,7 +58,8 @@ pub struct GuardLayer<D> {
 }
 
 impl<D> GuardLayer<D> {
-    /// Guards by what `describe` says that each request means.
+    /// Guards by what `describe` says that each request means: `Routes`, a [`Reading`](crate::http::Reading), another [`Describe`], or a
+    /// function from the request's head whose parameter has its type: `|request: &http::request::Parts| …`.
     pub fn new(guard: impl Into<Arc<Guard>>, describe: D) -> GuardLayer<D> {
         GuardLayer { guard: guard.into(), describe, clock: Arc::new(now) }
     }
@@ -61,6 +68,16 @@ impl<D> GuardLayer<D> {
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> GuardLayer<D> {
         self.clock = Arc::new(clock);
         self
+    }
+}
+
+impl<D> GuardLayer<D>
+where
+    D: Fn(&Parts) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+{
+    /// Guards by what `describe` says that the head of each request means. A request for which it has an error is answered by 400.
+    pub fn from_fn(guard: impl Into<Arc<Guard>>, describe: D) -> GuardLayer<D> {
+        GuardLayer::new(guard, describe)
     }
 }
 

@@ -9,7 +9,11 @@
 mod bearer;
 mod describe;
 mod layer;
+#[cfg(feature = "axum")]
+mod permit;
 mod refusal;
+#[cfg(feature = "axum")]
+mod routes;
 
 use std::time::SystemTime;
 
@@ -20,7 +24,11 @@ pub use describe::{Describe, Reading, Undescribed};
 pub use layer::{Answered, GuardLayer, Guarded};
 #[cfg(feature = "mcp")]
 pub(crate) use layer::{decide, settle};
+#[cfg(feature = "axum")]
+pub use permit::NoPermit;
 pub use refusal::{Realm, Refused};
+#[cfg(feature = "axum")]
+pub use routes::{JsonRoutes, RouteError, Routes};
 
 /// The clock, which doors read for the library.
 #[allow(clippy::disallowed_methods, reason = "a door reads the clock for the library")]

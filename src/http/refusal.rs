@@ -169,6 +169,8 @@ impl From<Undescribed> for Refused {
         let status = match error {
             Undescribed::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Undescribed::Incomplete => StatusCode::REQUEST_TIMEOUT,
+            Undescribed::NoRoute => StatusCode::NOT_FOUND,
+            Undescribed::NoOperation => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         };
         Refused::bad(status, error.to_string())
@@ -345,6 +347,9 @@ mod tests {
             (BearerError::Malformed.into(), 400),
             (Undescribed::TooLarge(1).into(), 413),
             (Undescribed::Incomplete.into(), 408),
+            (Undescribed::NoRoute.into(), 404),
+            (Undescribed::NoOperation.into(), 405),
+            (Undescribed::NoText.into(), 400),
             (Undescribed::Other("x".to_owned()).into(), 400),
         ] {
             assert_eq!(refused.status, status, "{refused:?}");

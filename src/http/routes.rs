@@ -1,0 +1,180 @@
+//! Routes: which operation does a request mean, by the path template that axum matched?
+//!
+//! The path is not read a second time: what is judged are the parameters that axum decoded, which are what the handler's
+//! `Path` gets. A reading of one's own of the path can differ from the router's in escapes, doubled slashes or dots.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request};
+use http_body::Body;
+use url::form_urlencoded;
+
+use crate::call::Call;
+use crate::http::Describe;
+use crate::http::describe::{Undescribed, read_body};
+use crate::scope::{Operation, ScopeError};
+
+/// A table from axum's path templates and methods to operations, for [`GuardLayer`](crate::http::GuardLayer).
+///
+/// The arguments of a call are the parameters of the path and those of the query, decoded as axum's `Path` and `Query`
+/// do, all of them texts; with [`reading_json`](Routes::reading_json) the members of the body's object, too. A request is refused whose
+/// template or method is not in the table, that has a parameter twice, or one that is in the path and in the query or body.
+///
+/// It goes onto a [`Router`](axum::Router) as a layer, so that the route is known when it is asked. `route_layer` covers the routes that
+/// are there and leaves other paths to the router's 404; `layer` covers the fallback, too, which no template stands for, so that it is
+/// refused. Around a whole router, and on a service that was nested by `nest_service`, it refuses everything: no template was matched there.
+///
+/// ```
+/// # fn service(guard: hardtack::Guard) -> Result<axum::Router, hardtack::http::RouteError> {
+/// use axum::extract::Path;
+/// use axum::{Router, routing::get};
+/// use hardtack::http::{GuardLayer, Routes};
+/// use hardtack::Permit;
+/// use http::Method;
+///
+/// async fn page(Path(page): Path<String>, permit: Permit) -> String {
+///     format!("{page} for {}", permit.subject())
+/// }
+///
+/// // GET /pages/salaries is the call pages:read of {"page": "salaries"}, and so is /pages/salarie%73.
+/// let routes = Routes::new().route(Method::GET, "/pages/{page}", "pages:read")?;
+/// # Ok(
+/// Router::new().route("/pages/{page}", get(page)).route_layer(GuardLayer::new(guard, routes))
+/// # )
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Routes(BTreeMap<String, Vec<(Method, Operation)>>);
+
+impl Routes {
+    /// An empty table, by which every request is refused.
+    pub fn new() -> Routes {
+        Routes::default()
+    }
+
+    /// Requests of `method` to the template `path` mean `operation`.
+    ///
+    /// `path` is written as for [`Router::route`](axum::Router::route), whole: with what a nested router is nested under. A `HEAD` request means
+    /// what `GET` does, as in axum, unless the table says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError`] for a template that does not begin with a slash, for what is no operation, and for a method
+    /// and template that are there already.
+    pub fn route(
+        mut self,
+        method: Method,
+        path: &str,
+        operation: &str,
+    ) -> Result<Routes, RouteError> {
+        let route = || format!("{method} {path}");
+        if !path.starts_with('/') {
+            return Err(RouteError::Path(path.to_owned()));
+        }
+        let operation = operation.parse();
+        let operation = operation.map_err(|error| RouteError::Operation(route(), error))?;
+        let methods = self.0.entry(path.to_owned()).or_default();
+        if methods.iter().any(|(there, _)| *there == method) {
+            return Err(RouteError::Repeated(route()));
+        }
+        methods.push((method, operation));
+        Ok(self)
+    }
+
+    /// Takes the members of the body, a JSON object of at most `most` bytes, as arguments, too. A request without a body has none.
+    ///
+    /// The body is handed to the handler as it came. Without this, no body is looked at, and what it says is not judged.
+    pub fn reading_json(self, most: usize) -> JsonRoutes {
+        JsonRoutes { routes: self, most }
+    }
+
+    /// The call that the head of a request means.
+    async fn call(&self, parts: &mut Parts) -> Result<Call, Undescribed> {
+        let Some(path) = parts.extensions.get::<MatchedPath>() else {
+            return Err(Undescribed::NoRoute);
+        };
+        let Some(methods) = self.0.get(path.as_str()) else { return Err(Undescribed::NoRoute) };
+        let operation = |wanted: &Method| {
+            methods.iter().find(|(method, _)| method == wanted).map(|(_, operation)| operation)
+        };
+        let operation = match parts.method {
+            Method::HEAD => operation(&Method::HEAD).or_else(|| operation(&Method::GET)),
+            _ => operation(&parts.method),
+        };
+        let mut call = Call::new(operation.ok_or(Undescribed::NoOperation)?.as_str())?;
+        let parameters = RawPathParams::from_request_parts(parts, &()).await;
+        for (name, value) in &parameters.map_err(|_| Undescribed::NoText)? {
+            call = call.argument(name, value.to_owned())?;
+        }
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            call = call.argument(&name, value.into_owned())?;
+        }
+        Ok(call)
+    }
+}
+
+impl<B: Send> Describe<B> for Routes {
+    const READS_BODY: bool = false;
+
+    async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
+        let (mut parts, body) = request.into_parts();
+        let call = self.call(&mut parts).await?;
+        Ok((call, Request::from_parts(parts, body)))
+    }
+}
+
+/// [`Routes`] that take the members of a JSON body as arguments, too.
+#[derive(Debug, Clone)]
+pub struct JsonRoutes {
+    routes: Routes,
+    most: usize,
+}
+
+impl<B> Describe<B> for JsonRoutes
+where
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Send,
+{
+    const READS_BODY: bool = true;
+
+    async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
+        let (mut parts, body) = request.into_parts();
+        let call = self.routes.call(&mut parts).await?;
+        let body = read_body(body, self.most).await?;
+        let call = match body.is_empty() {
+            true => call,
+            false => with_members(call, &body)?,
+        };
+        Ok((call, Request::from_parts(parts, B::from(body))))
+    }
+}
+
+/// The call with the members of a body as arguments beside those that it has.
+fn with_members(call: Call, body: &[u8]) -> Result<Call, Undescribed> {
+    let Ok(text) = std::str::from_utf8(body) else { return Err(Undescribed::NoText) };
+    let members = Call::new(call.operation().as_str())?.arguments(text)?;
+    let members = members.arguments_json().iter();
+    Ok(members
+        .into_iter()
+        .try_fold(call, |call, (name, value)| call.argument(name, value.clone()))?)
+}
+
+/// A row that cannot be in a table of [`Routes`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// A template that axum would not take.
+    #[error(
+        "the path template {0:?} does not begin with a slash; write it as for Router::route, such as /pages/{{page}}"
+    )]
+    Path(String),
+    /// What stands for the operation is none.
+    #[error("the operation of {0}: {1}")]
+    Operation(String, #[source] ScopeError),
+    /// A method and template that are there already.
+    #[error("{0} stands in the table twice")]
+    Repeated(String),
+}

@@ -118,7 +118,8 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 /// An Ed25519 private key: an issuer's root key or a holder's key.
 ///
-/// Never shown by `Debug`, wiped from memory when dropped.
+/// Never shown by `Debug`, wiped from memory when dropped. A clone is a second copy of the secret, which is wiped when it is dropped itself.
+#[derive(Clone)]
 pub struct PrivateKey(SigningKey);
 
 impl PrivateKey {

@@ -36,6 +36,10 @@ mod process;
 mod signing;
 mod spelling;
 
+// For the tests of who uses the library.
+#[cfg(feature = "testing")]
+pub mod testing;
+
 // What puts policies to the proof, with all of the above.
 #[cfg(feature = "trial")]
 pub mod trial;

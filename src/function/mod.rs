@@ -9,7 +9,9 @@
 mod address;
 mod glob;
 mod inside;
+mod loose;
 mod path;
+mod pattern;
 mod segment;
 mod text;
 mod url;

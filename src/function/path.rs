@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use crate::function::segment::{is_drive, is_name, is_solid, may_be};
-use crate::function::text::{decoded, has_needless_escapes, hides_separators, is_plain};
+use crate::function::text::{
+    decoded, has_lone_percent, has_needless_escapes, hides_separators, is_percent, is_plain,
+};
 use crate::function::{OperandError, Unjudgeable};
 
 /// What a `file:` URL of this machine begins with.
@@ -49,6 +51,11 @@ impl<'a> Root<'a> {
         if names.len() != named {
             return Err(wrong());
         }
+        if form == Form::Path && text.contains(is_percent) {
+            return Err(OperandError::new(
+                "a folder's names have no percent sign: some readers find an escape there",
+            ));
+        }
         if text.contains(['*', '?']) {
             return Err(OperandError::new(
                 "a folder has no * or ?: all that lies in it is meant; leave /* off",
@@ -71,9 +78,9 @@ impl<'a> Root<'a> {
             Form::File => text.strip_prefix(FILE).and_then(steps_of_url),
         };
         let steps = steps.ok_or(Unjudgeable)?;
-        let outside = match steps.contains(&Step::Up) {
+        let outside = match steps.contains(&Step::Up) || self.may_hold(&steps) {
             false => Ok(false),
-            // Where it leads to is for the file system to say: perhaps into the folder.
+            // Where it leads to is for the file system or the reader to say: perhaps into the folder.
             true => Err(Unjudgeable),
         };
         let mut steps = steps.into_iter();
@@ -103,6 +110,19 @@ impl<'a> Root<'a> {
     }
 }
 
+impl Root<'_> {
+    /// Whether a reader that drops what is not ASCII, and the names of which nothing is left then, finds the folder.
+    fn may_hold(&self, steps: &[Step<'_>]) -> bool {
+        let mut left = steps.iter().filter_map(|step| match step {
+            Step::Into(name) if is_solid(name) => Some(name),
+            _ => None,
+        });
+        self.names
+            .iter()
+            .all(|name| left.next().is_some_and(|found| found == name || may_be(found, name)))
+    }
+}
+
 /// Whether a reader that trims would find another name.
 fn has_loose_ends(name: &str) -> bool {
     name.trim() != name || name.ends_with('.')
@@ -127,8 +147,9 @@ impl<'a> Step<'a> {
 fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     let rest = path.strip_prefix('/')?;
     // Two slashes at the front are for the system to interpret (POSIX, section 4.13).
-    // A percent sign is an escape for one reader and itself for another.
-    if rest.starts_with('/') || path.contains(['\\', '%']) || !is_plain(path) {
+    // A percent sign is an escape for one reader and itself for another, unless it can begin none.
+    let escaped = path.contains(is_percent) && !has_lone_percent(path);
+    if rest.starts_with('/') || path.contains('\\') || escaped || !is_plain(path) {
         return None;
     }
     let segments = rest.split('/').filter(|segment| !segment.is_empty() && *segment != ".");
@@ -192,6 +213,17 @@ mod tests {
             "/srv/data/Acme Inc./a",
             "/srv/data/\u{65e5}\u{672c}/a",
             "/srv/data/-/../a",
+            "/srv/data/100%.txt",
+            "/srv/data/a/100%",
+            "/srv/data/100% sure (2).txt",
+            "/srv/data/\u{58f2}\u{4e0a}100\u{ff05}.pdf",
+            "/srv/data/\u{6771}\u{4eac}\u{3002}/a",
+            "/srv/data/1\u{ff0e}\u{6982}\u{8981}.md",
+            "/srv/data/wait\u{2026}/a",
+            "/srv/data/\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}.txt",
+            "/srv/data/\u{915}\u{94d}\u{200d}\u{937}.txt",
+            "/srv/data/\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}.png",
+            "/srv/data/\u{2764}\u{fe0f}\u{200d}\u{1f525} 1\u{fe0f}\u{20e3}.md",
         ] {
             assert_eq!(within(path), Some(true), "{path}");
         }
@@ -278,6 +310,40 @@ mod tests {
             "/srv/data::$INDEX_ALLOCATION/a",
             "/srv/\u{ff44}ata/a",
             "/srv;x/data/a",
+            "/srv/data/100%/a",
+            "/srv/data/100%ig",
+            "/srv/data/%.txt",
+            "/srv/data/.%.txt",
+            "/srv/data/5% of 6%",
+            "/srv/data/100%\u{ff05}",
+            "/srv/data/100\u{ff05}2e",
+            "/srv/data/\u{ff05}",
+            "/srv%/data/a",
+            "/srv/data/\u{3002}\u{3002}/etc",
+            "/srv/data/\u{ff0e}./etc",
+            "/srv/data/\u{2026}/etc",
+            "/srv/data/\u{65e5}\u{3002}/../a",
+            "/srv/data\u{3002}/a",
+            "/srv/data\u{2026}",
+            "/srv/DATA~1/a",
+            "/srv/da:ta/a",
+            "/srv/data/.\u{200d}./etc",
+            "/srv/data/..\u{200c}/etc",
+            "/srv/data/a\u{200d}b",
+            "/srv/data/\u{200d}a",
+            "/srv/data/\u{65e5}\u{200d}\u{200d}",
+            "/srv/data/\u{65e5}\u{200b}",
+            "/srv/data/a\u{fe0f}",
+            "/srv/data/\u{65e5}\u{e0100}",
+            "/srv/data/\u{bd} cup",
+            "/srv/data/a:b.txt",
+            "/srv/data/+:",
+            "/srv/data/\u{65e5}\u{ff1b}b/../a",
+            "/srv/data..\u{65e5}/a",
+            "/srv/data/a\u{ff1a}b",
+            "/srv/data/\u{65e5}c:x",
+            "/srv/\u{65e5}\u{672c}/data/a",
+            "/\u{65e5}/srv/data/a",
         ] {
             assert_eq!(within(path), None, "{path:?}");
         }
@@ -304,6 +370,8 @@ mod tests {
             "/srv/;a",
             "/srv/C:",
             "/srv/a%20b",
+            "/srv/100%",
+            "/srv/100\u{ff05}",
             "file:",
             "file://",
             "file:/srv",
@@ -352,6 +420,8 @@ mod tests {
             "file:///srv/data/my%20file.txt",
             "file:///srv/data/a;b.txt",
             "file:///srv/data/Zo%C3%AB.txt",
+            "file:///srv/data/%D9%85%DB%8C%E2%80%8C%D8%AE.txt",
+            "file:///srv/data/%E6%9D%B1%E4%BA%AC%E3%80%82.txt",
         ] {
             assert_eq!(within_url(url), Some(true), "{url}");
         }
@@ -437,6 +507,11 @@ mod tests {
             "file:///srv/data/..%E2%80%8B/etc",
             "file:///srv/data/..%C2%AD/etc",
             "file:///srv/data/%EF%BB%BF../etc",
+            "file:///srv/data/%E3%80%82%E3%80%82/etc",
+            "file:///srv/data/.%E2%80%8D./etc",
+            "file:///srv/data/100%EF%BC%85.txt",
+            "file:///srv/data/100%25.txt",
+            "file:///srv/data/a%2Fb",
         ] {
             assert_eq!(within_url(url), None, "{url:?}");
         }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-use crate::function::text::is_plain;
+use crate::function::text::{DOTS, is_percent, is_plain_char, joins};
 
 /// Where some reader ends a name: path parameters (`;` and `,`, RFC 3986, section 3.3), query and fragment, streams of
 /// a file on Windows (`:`). A NUL does not print and is refused before.
@@ -50,22 +50,46 @@ fn is_step(text: &str) -> bool {
     is_dots(stem) || (is_dots(kept) && kept.len() > 1)
 }
 
-/// What is left where a reader drops quotes, what is not ASCII, and what may not stand in a name on Windows.
+/// What is left where a reader drops what is not ASCII, and what [`is_dropped`].
 fn kept_by_most(text: &str) -> String {
-    let kept = |c: &char| c.is_ascii() && !is_quote(*c) && !['<', '>', '|', '*'].contains(c);
-    text.chars().filter(kept).collect()
+    text.chars().filter(|c| c.is_ascii() && !is_dropped(*c)).collect()
 }
 
-/// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`.
+/// Whether readers that make a name fit leave the character out: quotes, what may not stand in a name on Windows, and a
+/// percent sign that begins no escape.
+pub(super) fn is_dropped(c: char) -> bool {
+    is_quote(c) || matches!(c, '<' | '>' | '|' | '*' | '?' | ':' | '%')
+}
+
+/// Whether the segment is such as Windows makes up as a second, short name of a file or folder: `REPORT~1.PDF`. Which one it
+/// names is not to be seen.
+pub(super) fn is_short_name(segment: &str) -> bool {
+    let (stem, ending) = segment.split_once('.').unwrap_or((segment, ""));
+    let numbered = stem.split_once('~').is_some_and(|(start, number)| {
+        !start.is_empty() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    numbered && stem.len() <= 8 && ending.len() <= 3
+}
+
+/// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`. Python takes any character for
+/// a drive, and what is left of a name in which others are dropped may be one.
 pub(super) fn is_drive(segment: &str) -> bool {
-    matches!(segment.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+    let begins = |text: &str| {
+        let Some((drive, _)) = text.split_once(':') else { return false };
+        let kept = kept_by_most(drive).replace('.', "");
+        drive.chars().nth(1).is_none() || bare(&kept).len() <= 1
+    };
+    begins(segment) || (!segment.is_ascii() && folded(segment).is_some_and(|text| begins(&text)))
 }
 
 /// Whether the name is still there for a reader that drops what is not ASCII, so that `..` takes this name back and no
 /// other.
 pub(super) fn is_solid(name: &str) -> bool {
-    let stem = name.split(ENDS).next().unwrap_or_default();
-    stem.bytes().any(|byte| byte.is_ascii_alphanumeric() || b"_-+=~@$&()!".contains(&byte))
+    let solid = |name: &str| {
+        let stem = name.split(ENDS).next().unwrap_or_default();
+        stem.bytes().any(|byte| byte.is_ascii_alphanumeric() || b"_-+=~@$&()!".contains(&byte))
+    };
+    solid(name) && folded(name).is_some_and(|name| solid(&name))
 }
 
 /// Whether some reader finds `name` in the segment, although it is another text.
@@ -73,20 +97,26 @@ pub(super) fn may_be(segment: &str, name: &str) -> bool {
     let (found, named) = (loosely(segment), loosely(name));
     let stem = segment.split(ENDS).next().unwrap_or_default();
     let kept = kept_by_most(&named);
+    let may_keep = |text: &str| without_ends(&kept_by_most(text)) == kept;
     found == named
-        || (named.is_ascii() && (kept_by_most(&found) == kept || kept_by_most(stem) == kept))
+        || is_short_name(segment)
+        || (named.is_ascii() && (may_keep(&found) || may_keep(stem) || may_keep(segment)))
 }
 
 /// What a reader may find instead of the segment: folded, cut at the first sign, without blanks and dots at the ends.
 fn loosely(segment: &str) -> String {
     let folded = folded(segment).unwrap_or(Cow::Borrowed(segment));
-    let stem = folded.split(ENDS).next().unwrap_or_default();
-    stem.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_owned()
+    without_ends(folded.split(ENDS).next().unwrap_or_default()).to_owned()
+}
+
+/// Without the blanks at the ends and the dots behind.
+fn without_ends(text: &str) -> &str {
+    text.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 /// How many times as long a segment's compatibility form may be, so that folding costs no more than reading: a Hangul
 /// syllable comes to three letters, each as long as it is, and a few ligatures to eleven times their length.
-const MAX_GROWTH: usize = 3;
+pub(super) const MAX_GROWTH: usize = 3;
 
 /// The segment in its compatibility form (Unicode NFKD, UAX #15); `None` where that shows structure that is not to be
 /// seen in the segment, or is far longer.
@@ -95,15 +125,31 @@ fn folded(segment: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(segment));
     }
     let mut folded = String::with_capacity(segment.len() * MAX_GROWTH);
-    for c in DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(segment.chars()) {
-        if folded.len() + c.len_utf8() > segment.len() * MAX_GROWTH {
-            return None;
+    for c in segment.chars() {
+        for part in unfolded(c)? {
+            if folded.len() + part.len_utf8() > segment.len() * MAX_GROWTH {
+                return None;
+            }
+            folded.push(part);
         }
-        folded.push(c);
     }
-    let count = |text: &str| text.chars().filter(|c| STRUCTURE.contains(c)).count();
-    let same = count(&folded) == count(segment);
-    (same && is_plain(&folded)).then_some(Cow::Owned(folded))
+    Some(Cow::Owned(folded))
+}
+
+/// A character in its compatibility form, in which dots are dots; `None` where that shows structure that is not to be seen,
+/// or does not print plainly.
+pub(super) fn unfolded(c: char) -> Option<impl Iterator<Item = char>> {
+    let dots = |part: char| if DOTS.contains(&part) { '.' } else { part };
+    let parts = || {
+        let seen = (!joins(c)).then_some(c);
+        DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(seen.into_iter()).map(dots)
+    };
+    let meant = |part: char| match part {
+        '.' => c == '.' || DOTS.contains(&c),
+        '%' => is_percent(c),
+        part => part == c || (is_plain_char(part) && !STRUCTURE.contains(&part)),
+    };
+    parts().all(meant).then(parts)
 }
 
 /// Without the blanks and quotes around it.
@@ -121,9 +167,13 @@ fn is_dots(text: &str) -> bool {
 
 /// Whether a reader that trims, and drops accents, still finds the character.
 fn has_substance(c: char) -> bool {
+    !c.is_whitespace() && c != '.' && !is_quote(c) && (c.is_ascii() || !is_mark(c))
+}
+
+/// Whether it only marks the character before it, as accents do.
+pub(super) fn is_mark(c: char) -> bool {
     use GeneralCategory::{EnclosingMark, NonspacingMark, SpacingMark};
-    let mark = || matches!(get_general_category(c), EnclosingMark | NonspacingMark | SpacingMark);
-    !c.is_whitespace() && c != '.' && !is_quote(c) && (c.is_ascii() || !mark())
+    matches!(get_general_category(c), EnclosingMark | NonspacingMark | SpacingMark)
 }
 
 #[cfg(test)]
@@ -160,6 +210,12 @@ mod tests {
             "'a'",
             "a:b:c",
             "x=1;y=2",
+            "\u{65e5}\u{672c}\u{3002}",
+            "1\u{ff0e}\u{6982}\u{8981}",
+            "wait\u{2026}",
+            "\u{2026}and more",
+            "\u{1f468}\u{200d}\u{1f469}",
+            "\u{645}\u{6cc}\u{200c}\u{62e}",
         ] {
             assert!(is_name(name), "{name:?}");
         }
@@ -250,6 +306,17 @@ mod tests {
             "..*",
             "<..>",
             ".'.",
+            ".%.",
+            ".:.",
+            ".?.",
+            "\u{3002}\u{3002}",
+            ".\u{ff61}",
+            "\u{2026}",
+            "\u{ff0e}\u{ff0e}",
+            "..\u{3002}\u{65e5}",
+            "a;\u{3002}\u{3002}",
+            ".\u{200d}.",
+            "..\u{200c}",
         ] {
             assert!(!is_name(segment), "{segment:?}");
         }
@@ -258,8 +325,6 @@ mod tests {
     #[test]
     fn no_sign_of_structure_comes_out_of_another_character() {
         for segment in [
-            "a\u{ff05}2e",
-            "\u{fe6a}2e",
             "a\u{ff0f}b",
             "a\u{ff3c}b",
             "a\u{fe68}b",
@@ -292,10 +357,23 @@ mod tests {
             "private;x",
             "private:x",
             "\u{ff50}rivate",
+            "priv:ate",
+            "priv?ate",
+            "private%",
+            "private\u{3002}",
+            "private\u{2026}",
+            "priv\u{200d}ate",
+            "private..\u{65e5}",
+            "private...|",
+            "private \u{a8}",
+            "PRIVAT~1",
+            "PRIVAT~1.X",
         ] {
             assert!(may_be(segment, "private"), "{segment:?}");
         }
-        for segment in ["privat", "private2", "pri-vate", "public", "Private"] {
+        for segment in
+            ["privat", "private2", "pri-vate", "public", "Private", "private~x", "a.b~1", "~1"]
+        {
             assert!(!may_be(segment, "private"), "{segment:?}");
         }
         assert!(!may_be("\u{6771}\u{4eac}", "\u{65e5}\u{672c}"), "names in another script");
@@ -309,10 +387,29 @@ mod tests {
 
     #[test]
     fn a_drive_is_a_letter_and_a_colon() {
-        for segment in ["C:", "c:x", "z:..", "C:\u{e9}"] {
+        for segment in [
+            "C:",
+            "c:x",
+            "z:..",
+            "C:\u{e9}",
+            "\u{fb01}:x",
+            "\u{3002}c:x",
+            "\u{e9}\u{3002}\u{65e5}:x",
+            "1:",
+            "+:x",
+            ":C",
+            "\u{e9}:",
+            "e\u{301}:x",
+            "a\u{ff1a}x",
+            "\u{65e5}\u{672c}c:x",
+            "\u{65e5}\u{672c}:x",
+            "`c:",
+            "'c' :x",
+            "*c:x",
+        ] {
             assert!(is_drive(segment), "{segment}");
         }
-        for segment in ["C", "CC:", "1:", ":C", "\u{e9}:", ""] {
+        for segment in ["C", "CC:", "12:30", "a;b", "", "\u{65e5}\u{672c}", "\u{65e5}cc:x"] {
             assert!(!is_drive(segment), "{segment}");
         }
     }

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::function::address::{carries_v4, is_public};
 use crate::function::inside::is_inside;
-use crate::function::segment::{is_name, may_be};
+use crate::function::segment::{is_name, is_solid, may_be};
 use crate::function::text::{decoded, has_needless_escapes, hides_separators, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 
@@ -81,7 +81,8 @@ impl Site {
             _ => return Err(wrong(form)),
         };
         let path = segments(&url).map(str::to_owned).collect::<Vec<_>>();
-        if steps(url.path()).is_none() || has_needless_escapes(url.path()) {
+        let named = steps(url.path()).filter(|names| !names.iter().any(|name| name.contains('/')));
+        if named.is_none() || has_needless_escapes(url.path()) {
             return Err(wrong(
                 "a site's path has names between single slashes, without dots as steps and encoded separators",
             ));
@@ -128,11 +129,15 @@ impl Site {
         if has_needless_escapes(url.path()) {
             return Err(Unjudgeable);
         }
-        let found = steps(url.path()).ok_or(Unjudgeable)?;
+        let names = steps(url.path()).ok_or(Unjudgeable)?;
+        // A slash in an escape is one for some servers, so that only below the site's path both find the same place.
+        if names.iter().take(self.path.len()).any(|name| name.contains('/')) {
+            return Err(Unjudgeable);
+        }
         let named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
-        if let Some((named, found)) = named.zip(&found).find(|(named, found)| named != *found) {
+        if let Some((named, found)) = named.zip(&names).find(|(named, found)| named != *found) {
             // Some readers find the site's path there, and others another one.
-            return match may_be(found, &named) {
+            return match may_be(found, &named) || self.may_hold(&names) {
                 true => Err(Unjudgeable),
                 false => Ok(false),
             };
@@ -140,6 +145,16 @@ impl Site {
         let found: Vec<&str> = segments(url).collect();
         let below = self.path.iter().zip(&found).all(|(named, found)| named == found);
         Ok(self.path.len() <= found.len() && below)
+    }
+
+    /// Whether a reader that drops what is not ASCII, and the names of which nothing is left then, finds the site's path.
+    fn may_hold(&self, names: &[String]) -> bool {
+        let mut left = names.iter().flat_map(|name| name.split('/')).filter(|name| is_solid(name));
+        let named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
+        let found = |named: String| {
+            left.next().is_some_and(|found| found == named || may_be(found, &named))
+        };
+        named.map(found).all(|found| found)
     }
 }
 
@@ -180,9 +195,12 @@ fn is_domain(name: &str) -> bool {
     name.len() <= MAX_DOMAIN_BYTES && name.split('.').all(is_label)
 }
 
-/// The names in a URL's path, read; `None` where some reader finds others. A slash at the end is none.
+/// The names in a URL's path, read; `None` where some reader finds others. A slash at the end is none. A slash in an escape
+/// (`group%2Fname`) stays in its name, and what it parts are names, too: a server that takes it for a slash finds more of
+/// them, and none of them is a step.
 fn steps(path: &str) -> Option<Vec<String>> {
-    if hides_separators(path) {
+    let slashed = path.replace("%2F", "/").replace("%2f", "/");
+    if hides_separators(&slashed) {
         return None;
     }
     let path = path.strip_prefix('/').unwrap_or(path);
@@ -190,7 +208,7 @@ fn steps(path: &str) -> Option<Vec<String>> {
     if path.is_empty() {
         return Some(Vec::new());
     }
-    let read = |segment| decoded(segment).filter(|name: &String| is_name(name));
+    let read = |segment| decoded(segment).filter(|name: &String| name.split('/').all(is_name));
     path.split('/').map(read).collect()
 }
 
@@ -228,6 +246,17 @@ mod tests {
             ("https://*.example.com", "https://a.b.example.com/x"),
             ("https://api.example.com/v1", "https://api.example.com/v1"),
             ("https://api.example.com/v1", "https://api.example.com/v1/users/@me"),
+            (
+                "https://api.example.com/v1",
+                "https://api.example.com/v1/projects/group%2Fname/issues",
+            ),
+            ("https://api.example.com/v1", "https://api.example.com/v1/@scope%2fname"),
+            ("https://api.example.com/v1", "https://api.example.com/v1/a%2Fb%2Fc?q=..%2f"),
+            (
+                "https://api.example.com/v1",
+                "https://api.example.com/v1/%D9%85%DB%8C%E2%80%8C%D8%AE",
+            ),
+            ("https://api.example.com/v1", "https://api.example.com/v1/%E6%9D%B1%E3%80%82"),
             ("https://api.example.com/v1", "https://api.example.com/v1/a%20b/%C3%A9/?q=%2F.."),
             (
                 "https://api.example.com/v1",
@@ -357,6 +386,21 @@ mod tests {
             "https://api.example.com/v1%20/admin",
             "https://api.example.com/v1,x/admin",
             "https://api.example.com/v1./admin",
+            "https://api.example.com/v1%2Fadmin",
+            "https://api.example.com/%E6%97%A5/v1/a",
+            "https://api.example.com/%E6%97%A5%2Fv1/a",
+            "https://api.example.com/v1%2fa/b",
+            "https://api.example.com/x%2Fv1",
+            "https://api.example.com/v1/a%2F..%2Fadmin",
+            "https://api.example.com/v1/a%2F..",
+            "https://api.example.com/v1/a%2F",
+            "https://api.example.com/v1/%2Fa",
+            "https://api.example.com/v1/a%2F%2Fb",
+            "https://api.example.com/v1/a%252Fb",
+            "https://api.example.com/v1/a%2F;x",
+            "https://api.example.com/v1/a%2F.%20",
+            "https://api.example.com/v1/a%5Cb",
+            "https://api.example.com/v1/100%25",
         ] {
             assert_eq!(at("https://api.example.com/v1", url), None, "{url}");
         }
@@ -426,6 +470,7 @@ mod tests {
             "https://api.example.com/a%20",
             "https://api.example.com/%61",
             "https://api.example.com/..%2fb",
+            "https://api.example.com/a%2Fb",
             "https://api.example.com/;a",
             "https://a;b.example.com",
             "https://a_b.example.com",

@@ -267,7 +267,16 @@ fn of_a_pattern() -> Vec<Case> {
         ("something before", "my report-1.pdf", OUTSIDE),
         ("something behind", "report-1.pdf.exe", OUTSIDE),
         ("a slash", "report-a/b.pdf", OUTSIDE),
-        ("capitals", "Report-1.pdf", OUTSIDE),
+        ("capitals", "Report-1.pdf", UNCLEAR),
+        ("a stream of another file", "report-x.exe:.pdf", UNCLEAR),
+        ("a parameter", "report-x.exe;.pdf", UNCLEAR),
+        ("a fragment", "report-x.exe#.pdf", UNCLEAR),
+        ("a dot behind", "report-1.pdf.", UNCLEAR),
+        ("a blank behind", "report-1.pdf ", UNCLEAR),
+        ("a fullwidth letter", "report-1.pd\u{ff46}", UNCLEAR),
+        ("an escaped letter", "report-1.pd%66", UNCLEAR),
+        ("a short name", "REPORT~1.pdf", UNCLEAR),
+        ("a soft hyphen", "report-\u{ad}.pdf", UNCLEAR),
         ("a Cyrillic letter", "r\u{435}port-1.pdf", OUTSIDE),
         ("the pattern's own stem", "report-", OUTSIDE),
         ("a step up", "report-/../x.pdf", UNCLEAR),
@@ -429,6 +438,10 @@ fn operands_and_values() -> Vec<Case> {
         but("a pattern, which it is", "hardtack_glob", "*.exe", "a.exe", OUTSIDE),
         but("a pattern, with a NUL", "hardtack_glob", "*.exe", "a.exe\0", UNCLEAR),
         but("a pattern, with an escape", "hardtack_glob", "*.exe", "a%2eexe", UNCLEAR),
+        but("a pattern, with a dot behind", "hardtack_glob", "*.exe", "a.exe.", UNCLEAR),
+        but("a pattern, with a stream", "hardtack_glob", "*.exe", "a.exe:x", UNCLEAR),
+        but("a pattern, in capitals", "hardtack_glob", "*.exe", "a.EXE", UNCLEAR),
+        but("a pattern, with a slash behind", "hardtack_glob", "*.exe", "a.exe/", UNCLEAR),
     ]);
     cases
 }

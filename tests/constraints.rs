@@ -501,12 +501,14 @@ proptest! {
 
 /// Unicode NFKC, best-fit mappings of Windows, and the signs that stand in the backslash's place make a separator or a
 /// dot of each of these, or of what stands beside it.
-const LOOK_ALIKES: [char; 25] = [
-    '\u{2024}', '\u{2025}', '\u{2026}', '\u{3002}', '\u{fe52}', '\u{ff0e}', '\u{ff61}', '\u{2044}',
-    '\u{2215}', '\u{29f8}', '\u{ff0f}', '\u{2216}', '\u{29f5}', '\u{29f9}', '\u{fe68}', '\u{ff3c}',
-    '\u{20e5}', '\u{fe30}', '\u{fe19}', '\u{a5}', '\u{20a9}', '\u{2100}', '\u{2101}', '\u{2105}',
-    '\u{2106}',
+const LOOK_ALIKES: [char; 21] = [
+    '\u{2024}', '\u{2025}', '\u{fe52}', '\u{2044}', '\u{2215}', '\u{29f8}', '\u{ff0f}', '\u{2216}',
+    '\u{29f5}', '\u{29f9}', '\u{fe68}', '\u{ff3c}', '\u{20e5}', '\u{fe30}', '\u{fe19}', '\u{a5}',
+    '\u{20a9}', '\u{2100}', '\u{2101}', '\u{2105}', '\u{2106}',
 ];
+
+/// What people write in names, and some readers take for dots.
+const DOTS: [char; 4] = ['\u{2026}', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
 #[test]
 fn what_looks_like_a_separator_or_becomes_one_lies_in_no_folder_and_fits_no_pattern() {
@@ -519,5 +521,112 @@ fn what_looks_like_a_separator_or_becomes_one_lies_in_no_folder_and_fits_no_patt
         let code = u32::from(c);
         assert!(!may(&folder, &argument(format!("/srv/data/a{c}b"))), "U+{code:04X} in a path");
         assert!(!may(&pattern, &argument(format!("report-a{c}b"))), "U+{code:04X} in a pattern");
+    }
+}
+
+#[test]
+fn what_some_take_for_a_dot_may_stand_in_a_name_and_is_no_step() {
+    let folder = verified(&["a within /srv/data"]);
+    let pattern = verified(&["a like \"report-**\""]);
+    let argument = |text: String| format!("{{\"a\": \"{text}\"}}");
+    for c in DOTS {
+        let code = u32::from(c);
+        for name in [format!("a{c}b"), format!("{c}a"), format!("a{c}")] {
+            assert!(may(&folder, &argument(format!("/srv/data/{name}"))), "U+{code:04X}: {name}");
+        }
+        assert!(may(&pattern, &argument(format!("report-a{c}b"))), "U+{code:04X} in a pattern");
+        for step in [format!("{c}{c}"), format!(".{c}"), format!("{c}."), format!("a;{c}{c}")] {
+            assert!(
+                !may(&folder, &argument(format!("/srv/data/{step}/etc"))),
+                "U+{code:04X}: {step}"
+            );
+        }
+        assert!(
+            !may(&folder, &argument(format!("/srv/data{c}/a"))),
+            "U+{code:04X} behind the folder"
+        );
+        assert!(
+            !may(&pattern, &argument(format!("report-/{c}{c}/x"))),
+            "U+{code:04X} in a pattern"
+        );
+    }
+}
+
+#[test]
+fn a_value_that_some_reader_takes_for_another_is_not_said_to_be_another() {
+    for c in [
+        "\\u200b",
+        "\\u00ad",
+        "\\u200d",
+        "\\u2060",
+        "\\ufeff",
+        "\\ufe0f",
+        "\\udb40\\udc41",
+        "\\u0007",
+    ] {
+        for text in [format!("ro{c}ot"), format!("root{c}"), format!("{c}root")] {
+            let argument = format!("{{\"a\": \"{text}\"}}");
+            refuses("a != root", &[&argument]);
+            refuses("a? != root", &[&argument]);
+            refuses("a not in [root, admin]", &[&argument]);
+            refuses("each a != root", &[&format!("{{\"a\": [\"{text}\"]}}")]);
+        }
+    }
+    for blank in ["\\t", " ", "\\u00a0", "\\u3000", "\\u2003", "\\u001f"] {
+        for text in [format!("root{blank}"), format!("{blank}root")] {
+            refuses("a != root", &[&format!("{{\"a\": \"{text}\"}}")]);
+        }
+    }
+    // What is all to be seen is another, whatever a path or pattern would make of it.
+    for text in ["DOMAIN\\\\alice", "https://a.example/x", "50% off\u{2026}", "a/../b", "\u{540d}"]
+    {
+        allows("a != root", &[&format!("{{\"a\": \"{text}\"}}")]);
+        allows("each a != root", &[&format!("{{\"a\": [\"{text}\"]}}")]);
+    }
+}
+
+#[test]
+fn a_text_ends_where_a_reader_of_lines_or_fields_ends_it() {
+    for end in ["\\t", "\\n", "\\r\\n", "\\u0000", "\\u000b", "\\u001f", "\\u0085", "\\u2028"] {
+        refuses(
+            "a ends with \"@example.com\"",
+            &[&format!("{{\"a\": \"x@evil.org{end}@example.com\"}}")],
+        );
+        refuses("a starts with ok", &[&format!("{{\"a\": \"ok{end}evil\"}}")]);
+        refuses("a contains ok", &[&format!("{{\"a\": \"evil{end}ok\"}}")]);
+    }
+}
+
+#[test]
+fn a_pattern_is_not_got_around_by_readers_who_fold_or_cut() {
+    refuses(
+        "a like \"report-*.pdf\"",
+        &[
+            r#"{"a": "report-x.exe:.pdf"}"#,
+            r#"{"a": "report-x.exe;.pdf"}"#,
+            r#"{"a": "report-x.exe#.pdf"}"#,
+            r#"{"a": "report-x.exe\uff1a.pdf"}"#,
+        ],
+    );
+    // Behind `!` it is not outside.
+    let cast = Cast::new();
+    let hop = Delegation::to("agent.payer")
+        .scope("tools:call:*")
+        .reason("a constraint")
+        .holder(cast.researcher.public())
+        .check(r#"check all arg("a", $a), !$a.extern::hardtack_glob("**.exe")"#);
+    let capability = cast.grant().delegate(hop, &cast.orchestrator, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    let verified = cast.verifier().verify(bearer.bearer(), NOW).unwrap();
+    let cause = |text: &str| {
+        let call = Call::tool("any").unwrap().arguments(&format!("{{\"a\": \"{text}\"}}")).unwrap();
+        authorize(&verified, &Policy::builtin(), &call).err().map(|error| error.cause())
+    };
+    assert_eq!(cause("b.txt"), None);
+    assert_eq!(cause("b.exe"), Some("check_failed"));
+    for text in
+        ["b.exe.", "b.exe ", "b.exe:x", "b.exe;x", "b.EXE", "b.\\uff45xe", "b.ex%65", "b.exe/"]
+    {
+        assert_eq!(cause(text), Some("not_evaluable"), "{text}");
     }
 }

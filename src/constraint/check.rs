@@ -24,22 +24,22 @@ const ITEM: &str = "item";
 /// The variable that stands for a sign that a text may not have.
 const SIGN: &str = "sign";
 
-/// Where some reader ends a text or a line: NUL for those of C, U+001A for DOS; line feed, vertical tab, form feed, carriage
-/// return, U+0085, U+2028 and U+2029 (Unicode, section 5.8), and the separators at which Python splits lines, too.
-const ENDS: [&str; 12] = [
-    "\0", "\n", "\u{b}", "\u{c}", "\r", "\u{1a}", "\u{1c}", "\u{1d}", "\u{1e}", "\u{85}",
-    "\u{2028}", "\u{2029}",
+/// Where some reader ends a text, a line or a field: NUL for those of C, U+001A for DOS; line feed, vertical tab, form feed,
+/// carriage return, U+0085, U+2028 and U+2029 (Unicode, section 5.8), and the separators at which Python splits lines, too; the
+/// tab, and U+001F.
+const ENDS: [&str; 14] = [
+    "\0", "\t", "\n", "\u{b}", "\u{c}", "\r", "\u{1a}", "\u{1c}", "\u{1d}", "\u{1e}", "\u{1f}",
+    "\u{85}", "\u{2028}", "\u{2029}",
 ];
 
-/// What functions that trim a text take off its ends, besides [`ENDS`]: the blanks of Unicode (White_Space), the byte order
-/// mark, and U+001F.
-const BLANKS: [&str; 20] = [
-    "\t", "\u{1f}", " ", "\u{a0}", "\u{1680}", "\u{2000}", "\u{2001}", "\u{2002}", "\u{2003}",
-    "\u{2004}", "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}", "\u{2009}", "\u{200a}", "\u{202f}",
-    "\u{205f}", "\u{3000}", "\u{feff}",
+/// What functions that trim a text take off its ends, of what is to be seen: the blanks of Unicode (Zs).
+const BLANKS: [&str; 17] = [
+    " ", "\u{a0}", "\u{1680}", "\u{2000}", "\u{2001}", "\u{2002}", "\u{2003}", "\u{2004}",
+    "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}", "\u{2009}", "\u{200a}", "\u{202f}", "\u{205f}",
+    "\u{3000}",
 ];
 
-/// A pattern that every text has which prints plainly.
+/// A pattern that every text has all of whose characters are to be seen.
 const PLAIN: &str = "**";
 
 impl Constraint {
@@ -158,9 +158,10 @@ impl Demand {
         let compared =
             |binary: Binary, with: Term| vec![value(), Op::Value(with), Op::Binary(binary)];
         // What ends at a NUL or at a line's end for one reader goes on for another. Closures do not nest, so that an item
-        // is held to more than a text that stands alone: to what a pattern can judge.
+        // is held to more than a text that stands alone: to what is all to be seen.
+        let plain = || compared(Binary::Ffi(Function::Glob.name().to_owned()), string(PLAIN));
         let line = || match variable == ITEM {
-            true => compared(Binary::Ffi(Function::Glob.name().to_owned()), string(PLAIN)),
+            true => plain(),
             false => no_sign(&ENDS, has_sign(value(), Binary::Contains)),
         };
         let text =
@@ -173,21 +174,22 @@ impl Demand {
                 let mut other = contained(values, value());
                 other.push(Op::Unary(Unary::Negate));
                 match values.first() {
-                    // With a blank at an end it is the same to whoever trims.
+                    // With a blank at an end it is the same to whoever trims; with a character that is not to be seen, to whoever
+                    // leaves that out.
                     Some(Value::Text(_)) if variable == ITEM => {
                         let ends = [Binary::Prefix, Binary::Suffix].map(|end| {
                             let mut blank = compared(end, string(" "));
                             blank.push(Op::Unary(Unary::Negate));
                             blank
                         });
-                        std::iter::once(line()).chain(ends).chain([other]).collect()
+                        std::iter::once(plain()).chain(ends).chain([other]).collect()
                     }
                     // All in one expression: behind `?`, several would be more operations than a query may have.
                     Some(Value::Text(_)) => {
                         let mut trimmed = has_sign(value(), Binary::Prefix);
                         trimmed.extend(has_sign(value(), Binary::Suffix));
                         trimmed.push(Op::Binary(Binary::Or));
-                        let mut all = line();
+                        let mut all = plain();
                         all.extend(no_sign(&BLANKS, trimmed));
                         all.push(Op::Binary(Binary::And));
                         all.extend(other);

@@ -5,8 +5,10 @@
 //! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
+mod spelled;
+
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -16,8 +18,11 @@ use biscuit_auth::datalog::{
     TemporarySymbolTable, Term, TrustedOrigins,
 };
 
+use crate::datalog::spelled::{Folding, Words};
 use crate::function::functions;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
+
+pub(crate) use crate::datalog::spelled::Names;
 
 /// How many facts may be touched in one decision: some ten milliseconds.
 pub(crate) const FACT_BUDGET: u64 = 1_000_000;
@@ -52,6 +57,10 @@ pub(crate) struct Base {
     symbols: SymbolTable,
     /// Which blocks each key signed: the numbers of keys are those of `symbols`.
     signed_by: HashMap<usize, Vec<usize>>,
+    /// Where the names of arguments go in what refuses.
+    names: Names,
+    /// Checks of a token compare names, so that they are asked twice.
+    asks_twice: bool,
 }
 
 /// Such facts, and more of one decision's own.
@@ -66,6 +75,17 @@ pub(crate) struct World {
     touched: Cell<u64>,
     /// How many bytes of names that are not ASCII were folded: a token chooses them.
     folded: Cell<usize>,
+    /// The rules that were applied, if names go through some.
+    rules: Vec<Rule>,
+    /// The same with all names folded, once a denial needs it.
+    twin: RefCell<Option<Box<Twin>>>,
+}
+
+/// A world in which all names of arguments are folded.
+#[derive(Debug)]
+struct Twin {
+    world: World,
+    words: Words,
 }
 
 impl Base {
@@ -97,6 +117,11 @@ impl Base {
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.facts.iter().map(|(_, fact)| fact)
     }
+
+    /// Says where the names of arguments go in what refuses, and whether a token's checks are among it.
+    pub(crate) fn compare(&mut self, names: Names, asks_twice: bool) {
+        (self.names, self.asks_twice) = (names, asks_twice);
+    }
 }
 
 /// How far a world had come.
@@ -104,6 +129,7 @@ impl Base {
 pub(crate) struct Mark {
     facts: usize,
     words: usize,
+    rules: usize,
 }
 
 /// What the matches of a query's predicates say.
@@ -139,11 +165,18 @@ impl World {
             self.arguments.insert(fold(written).into_owned(), *name);
         }
         self.facts.push((origin_of(VERIFIER), fact));
+        self.twin.take();
+    }
+
+    /// Whether a token's checks are asked twice, and so cost twice as much.
+    pub(crate) fn asks_twice(&self) -> bool {
+        self.base.asks_twice
     }
 
     /// Where begins what is asserted and derived from now on.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { facts: self.facts.len(), words: self.symbols.current_offset() }
+        let words = self.symbols.current_offset();
+        Mark { facts: self.facts.len(), words, rules: self.rules.len() }
     }
 
     /// Forgets what was asserted and derived since, so that another call can be asked about; returns how many facts
@@ -153,7 +186,9 @@ impl World {
             self.known.remove(&entry);
         }
         self.symbols.split_at(mark.words);
+        self.rules.truncate(mark.rules);
         self.folded.set(0);
+        self.twin.take();
         self.touched.take()
     }
 
@@ -180,6 +215,10 @@ impl World {
     pub(crate) fn derive(&mut self, rules: &[Rule]) -> Result<(), EvaluationError> {
         if rules.is_empty() {
             return Ok(());
+        }
+        if !self.base.names.is_empty() {
+            self.rules.extend_from_slice(rules);
+            self.twin.take();
         }
         let limit = self.facts.len() + MAX_DERIVED_FACTS;
         for _ in 0..MAX_ITERATIONS {
@@ -215,7 +254,7 @@ impl World {
         if check.kind == CheckKind::Reject {
             let queries = self.as_spelled(&check.queries)?;
             let rejected = self.any(&queries, block, |found| found.some)?;
-            return Ok(!rejected);
+            return Ok(!rejected && !self.finds_folded(&check.queries, block)?);
         }
         self.any(&check.queries, block, |matches| match check.kind {
             CheckKind::All => matches.all,
@@ -226,7 +265,58 @@ impl World {
     /// Whether a query of a `deny if` has a match. An argument that it names is found however the call spells the name, for
     /// the tool may take `Force` or `ＦＯＲＣＥ` for `force`. What allows asks for the name letter by letter.
     pub(crate) fn denies(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
-        self.any(&self.as_spelled(queries)?, VERIFIER, |matches| matches.some)
+        Ok(self.any(&self.as_spelled(queries)?, VERIFIER, |matches| matches.some)?
+            || self.finds_folded(queries, VERIFIER)?)
+    }
+
+    /// Whether one of the queries that compare names, or read what rules derived by them, has a match when all names are
+    /// folded: those of the call, and those with which they are compared.
+    fn finds_folded(&self, queries: &[Rule], block: usize) -> Result<bool, EvaluationError> {
+        let names = &self.base.names;
+        if self.arguments.is_empty() || !queries.iter().any(|query| names.matter_to(query)) {
+            return Ok(false);
+        }
+        let mut twin = self.twin.borrow_mut();
+        let twin = match &mut *twin {
+            Some(twin) => twin,
+            none => none.insert(Box::new(self.folded_twin()?)),
+        };
+        let Twin { world, words } = &mut **twin;
+        let mut folding = Folding { names, words };
+        let queries: Vec<Rule> = queries.iter().map(|query| folding.rule(query)).collect();
+        if words.flush() {
+            world.symbols.clone_from(&words.symbols);
+        }
+        let bytes = words.bytes().ok_or(EvaluationError::Exhausted)?;
+        self.folded.set(self.folded.get().max(bytes));
+        // What is touched there is paid for here.
+        world.touched.set(self.touched.get());
+        let found = world.any(&queries, block, |matches| matches.some);
+        self.touched.set(world.touched.get());
+        found
+    }
+
+    fn folded_twin(&self) -> Result<Twin, EvaluationError> {
+        let mut words = Words::of(self.symbols.clone(), self.folded.get());
+        let mut folding = Folding { names: &self.base.names, words: &mut words };
+        let base =
+            self.base.facts.iter().map(|(origin, fact)| (origin.clone(), folding.fact(fact)));
+        let mut base = Base { facts: base.collect(), ..Base::default() };
+        base.known.extend(base.facts.iter().cloned());
+        base.signed_by.clone_from(&self.base.signed_by);
+        // What rules derived is derived anew.
+        let own = self.facts.iter().filter(|entry| !self.known.contains(*entry));
+        let own = own.map(|(origin, fact)| (origin.clone(), folding.fact(fact))).collect();
+        let rules: Vec<Rule> = self.rules.iter().map(|rule| folding.rule(rule)).collect();
+        words.flush();
+        words.bytes().ok_or(EvaluationError::Exhausted)?;
+        let symbols = words.symbols.clone();
+        let mut world = World { base: Arc::new(base), facts: own, symbols, ..World::default() };
+        world.touched.set(self.touched.get());
+        let derived = world.derive(&rules);
+        self.touched.set(world.touched.get());
+        derived?;
+        Ok(Twin { world, words })
     }
 
     /// The queries with the names of arguments as the call spells them. No two arguments of a call have names that fold to

@@ -134,6 +134,7 @@ fn world(
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
+    base.compare(policy.names.clone(), false);
     Ok(World::over(&Arc::new(base)))
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use biscuit_auth::builder::{self, Convert};
-use biscuit_auth::datalog::{Check, Fact, SymbolTable};
+use biscuit_auth::builder::{self, CheckKind, Convert};
+use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
 
 use crate::authorize::AuthorizeError;
@@ -14,7 +14,7 @@ use crate::authorize::relevant::{Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
 #[cfg(feature = "http")]
 use crate::call::Call;
-use crate::datalog::{Base, VERIFIER};
+use crate::datalog::{Base, Names, VERIFIER};
 use crate::policy::Policy;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
@@ -131,11 +131,14 @@ pub(crate) fn prepare(
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
+    let (names, asks_twice) = names_of(policy, &checks, base.words());
+    base.compare(names, asks_twice);
     let mut sizes = sizes_of(base.facts(), base.words());
     for (name, count, values, bytes) in ROOM {
         sizes.add_room(name, count, values, bytes);
     }
-    let cost = cost::bound(blocks, &sizes);
+    let times = if asks_twice { 2 } else { 1 };
+    let cost = cost::bound(blocks, &sizes).saturating_mul(times);
     let policy = policy.digest().to_owned();
     let prepared = Arc::new(Prepared {
         policy,
@@ -143,11 +146,26 @@ pub(crate) fn prepare(
         checks,
         relevant: RelevantByOperation::default(),
         #[cfg(feature = "http")]
-        evaluation: cost::evaluation(blocks, &sizes),
+        evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
         cost,
     });
     verified.prepared().keep(&prepared);
     Ok(prepared)
+}
+
+/// Where the names of arguments go in what policies and checks of a token refuse, and whether they do so in the checks.
+fn names_of(
+    policy: &Policy,
+    checks: &[(usize, usize, Check)],
+    words: &SymbolTable,
+) -> (Names, bool) {
+    let rejects = checks.iter().filter(|(_, _, check)| check.kind == CheckKind::Reject);
+    let rejects: Vec<&Rule> = rejects.flat_map(|(_, _, check)| &check.queries).collect();
+    // Those that Hardtack writes name their argument, and are found in all spellings.
+    if Names::of(&policy.rules, rejects.iter().copied(), words).is_empty() {
+        return (policy.names.clone(), false);
+    }
+    (Names::of(&policy.rules, policy.refusing().chain(rejects), words), true)
 }
 
 pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {

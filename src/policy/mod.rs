@@ -12,12 +12,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use biscuit_auth::builder::{Convert, PolicyKind};
+use biscuit_auth::builder::{CheckKind, Convert, PolicyKind};
 #[cfg(feature = "http")]
 use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
+use crate::datalog::Names;
 use crate::file;
 use crate::names;
 
@@ -61,6 +62,8 @@ pub struct Policy {
     pub(crate) checks: Vec<(Location, Check)>,
     pub(crate) denies: Vec<(Location, Vec<Rule>)>,
     pub(crate) allows: Vec<(Location, Vec<Rule>)>,
+    /// Where the names of arguments go in what refuses.
+    pub(crate) names: Names,
     digest: String,
 }
 
@@ -101,6 +104,14 @@ impl Policy {
         &self.digest
     }
 
+    /// What refuses whatever it matches: the queries of `deny if` and `reject if`.
+    pub(crate) fn refusing(&self) -> impl Iterator<Item = &Rule> {
+        let checks = self.checks.iter().map(|(_, check)| check);
+        let rejects = checks.filter(|check| check.kind == CheckKind::Reject);
+        let denies = self.denies.iter().flat_map(|(_, queries)| queries);
+        denies.chain(rejects.flat_map(|check| &check.queries))
+    }
+
     /// Whether it says or derives anything that a token's own checks could read.
     pub(crate) fn adds_facts(&self) -> bool {
         !(self.facts.is_empty() && self.rules.is_empty())
@@ -133,6 +144,7 @@ impl Policy {
             return Err(PolicyError::AllowsNothing);
         }
         policy.digest = hex::encode(digest.finalize());
+        policy.names = Names::of(&policy.rules, policy.refusing(), &policy.symbols);
         Ok(policy)
     }
 
@@ -145,6 +157,7 @@ impl Policy {
             checks: Vec::new(),
             denies: Vec::new(),
             allows: Vec::new(),
+            names: Names::default(),
             digest: String::new(),
         }
     }

@@ -246,7 +246,8 @@ impl World {
     /// Whether a check made by `block` holds. One alternative that holds suffices, whatever the others come to; where
     /// none does, one that cannot be evaluated leaves the whole without an answer.
     ///
-    /// What is rejected of an argument is rejected however the call spells its name, as [`World::denies`] has it.
+    /// What is rejected of an argument is rejected however the call spells its name, as [`World::denies`] has it, and `check
+    /// all` must hold however names are spelled: it says what none may be.
     ///
     /// `reject if A or B` rejects if either matches. Biscuit's own engine takes it to hold as soon as
     /// one of them does not match, which nobody who writes it means; here it is the stricter reading.
@@ -254,27 +255,36 @@ impl World {
         if check.kind == CheckKind::Reject {
             let queries = self.as_spelled(&check.queries)?;
             let rejected = self.any(&queries, block, |found| found.some)?;
-            return Ok(!rejected && !self.finds_folded(&check.queries, block)?);
+            let folded = || self.any_folded(&check.queries, block, |found| found.some);
+            return Ok(!rejected && folded()? != Some(true));
         }
-        self.any(&check.queries, block, |matches| match check.kind {
-            CheckKind::All => matches.all,
-            CheckKind::One | CheckKind::Reject => matches.some,
-        })
+        if check.kind == CheckKind::All {
+            let folded = || self.any_folded(&check.queries, block, |found| found.all);
+            let all = self.any(&check.queries, block, |found| found.all)?;
+            return Ok(all && folded()? != Some(false));
+        }
+        self.any(&check.queries, block, |matches| matches.some)
     }
 
     /// Whether a query of a `deny if` has a match. An argument that it names is found however the call spells the name, for
     /// the tool may take `Force` or `ＦＯＲＣＥ` for `force`. What allows asks for the name letter by letter.
     pub(crate) fn denies(&self, queries: &[Rule]) -> Result<bool, EvaluationError> {
-        Ok(self.any(&self.as_spelled(queries)?, VERIFIER, |matches| matches.some)?
-            || self.finds_folded(queries, VERIFIER)?)
+        let found = self.any(&self.as_spelled(queries)?, VERIFIER, |matches| matches.some)?;
+        let folded = || self.any_folded(queries, VERIFIER, |matches| matches.some);
+        Ok(found || folded()? == Some(true))
     }
 
-    /// Whether one of the queries that compare names, or read what rules derived by them, has a match when all names are
-    /// folded: those of the call, and those with which they are compared.
-    fn finds_folded(&self, queries: &[Rule], block: usize) -> Result<bool, EvaluationError> {
+    /// The same as [`World::any`] when all names are folded: those of the call, and those with which they are compared.
+    /// `None` where no query compares names, or reads what rules derived by them.
+    fn any_folded(
+        &self,
+        queries: &[Rule],
+        block: usize,
+        holds: impl Fn(&Matches) -> bool,
+    ) -> Result<Option<bool>, EvaluationError> {
         let names = &self.base.names;
         if self.arguments.is_empty() || !queries.iter().any(|query| names.matter_to(query)) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut twin = self.twin.borrow_mut();
         let twin = match &mut *twin {
@@ -291,9 +301,9 @@ impl World {
         self.folded.set(self.folded.get().max(bytes));
         // What is touched there is paid for here.
         world.touched.set(self.touched.get());
-        let found = world.any(&queries, block, |matches| matches.some);
+        let found = world.any(&queries, block, holds);
         self.touched.set(world.touched.get());
-        found
+        found.map(Some)
     }
 
     fn folded_twin(&self) -> Result<Twin, EvaluationError> {

@@ -7,7 +7,7 @@ use common::*;
 use hardtack::*;
 
 /// Ways to refuse the argument `force` if it is true.
-const REFUSALS: [&str; 21] = [
+const REFUSALS: [&str; 23] = [
     r#"deny if arg("force", true);"#,
     r#"deny if arg("Force", true);"#,
     r#"reject if arg("force", true);"#,
@@ -17,7 +17,7 @@ const REFUSALS: [&str; 21] = [
     r#"named($n, $v) <- arg($n, $v); deny if named("force", true);"#,
     r#"named($n, $v) <- arg($n, $v); deny if named($m, true), $m == "force";"#,
     r#"deny if arg($n, $v), $n == "force", $v == true;"#,
-    r#"deny if arg($n, $v), $n == "force" && $v === true;"#,
+    r#"deny if arg($n, $v), $n == "force" && $v == true;"#,
     r#"deny if arg($n, true), ["other", "Force"].contains($n);"#,
     r#"deny if arg($n, true), {"force"}.contains($n);"#,
     r#"deny if arg($n, true), ["force"].any($x -> $x == $n);"#,
@@ -27,6 +27,8 @@ const REFUSALS: [&str; 21] = [
     r#"deny if arg($n, true), $n.matches("^For[c]e$");"#,
     r#"deny if arg($n, true), $n.extern::hardtack_glob("f*ce");"#,
     r#"deny if arg($n, true), $n + "!" == "force!";"#,
+    r#"check all arg($n, $v), $n != "force" || $v == false;"#,
+    r#"known($v) <- arg("query", $v); known($v) <- arg("force", $v); check all known($v), $v != true;"#,
     r#"never("Force"); deny if arg($n, true), never($n);"#,
     r#"never("force"); deny if arg($n, true), never($m), $m === $n;"#,
 ];
@@ -61,7 +63,7 @@ fn what_is_denied_of_an_argument_is_denied_in_every_spelling_of_its_name() {
             let other = format!(r#"{{"query": "x", "{name}": false}}"#);
             assert!(decide(policy, &other).is_ok(), "{policy} finds {name} with another value");
         }
-        for harmless in ["{}", r#"{"forces": false}"#, r#"{"enforced": false, "maxForce": false}"#]
+        for harmless in [r#"{"query": 1}"#, r#"{"query": 1, "enforced": false, "maxForce": false}"#]
         {
             assert!(decide(policy, harmless).is_ok(), "{policy} {harmless}");
         }

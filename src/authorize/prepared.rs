@@ -159,13 +159,13 @@ fn names_of(
     checks: &[(usize, usize, Check)],
     words: &SymbolTable,
 ) -> (Names, bool) {
-    let rejects = checks.iter().filter(|(_, _, check)| check.kind == CheckKind::Reject);
-    let rejects: Vec<&Rule> = rejects.flat_map(|(_, _, check)| &check.queries).collect();
-    // Those that Hardtack writes name their argument, and are found in all spellings.
-    if Names::of(&policy.rules, rejects.iter().copied(), words).is_empty() {
+    let refusing = checks.iter().filter(|(_, _, check)| check.kind != CheckKind::One);
+    let refusing: Vec<&Rule> = refusing.flat_map(|(_, _, check)| &check.queries).collect();
+    // Those that Hardtack writes name their argument, and are not asked twice.
+    if Names::of(&policy.rules, refusing.iter().copied(), words).is_empty() {
         return (policy.names.clone(), false);
     }
-    (Names::of(&policy.rules, policy.refusing().chain(rejects), words), true)
+    (Names::of(&policy.rules, policy.refusing().chain(refusing), words), true)
 }
 
 pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {

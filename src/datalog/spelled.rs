@@ -114,28 +114,23 @@ fn reads_by_name(rule: &Rule, argument: u64) -> bool {
         .any(|one| one.name == argument && matches!(one.terms.first(), Some(Term::Str(_))))
 }
 
-/// Whether the name of an argument stands in a second place of the query, too.
+/// Whether the name of an argument is compared with anything but names of arguments, of which no two fold to one.
 fn compares_names(query: &Rule, argument: u64) -> bool {
-    let names = query.body.iter().filter(|one| one.name == argument);
-    let names = names.filter_map(|one| match one.terms.first() {
-        Some(Term::Variable(name)) => Some(*name),
-        _ => None,
-    });
-    let in_predicates = |name: u32| {
-        let terms = query.body.iter().chain([&query.head]).flat_map(|one| &one.terms);
-        terms.filter(|term| **term == Term::Variable(name)).count() > 1
+    let (mut names, mut others) = (HashSet::new(), HashSet::new());
+    for predicate in query.body.iter().chain([&query.head]) {
+        for (place, term) in predicate.terms.iter().enumerate() {
+            let Term::Variable(variable) = term else { continue };
+            match (predicate.name, place) == (argument, 0) {
+                true => names.insert(*variable),
+                false => others.insert(*variable),
+            };
+        }
+    }
+    let goes_further = |group: &Group| {
+        let is_of_names = !group.variables.is_disjoint(&names);
+        is_of_names && !(group.constants.is_empty() && group.variables.is_subset(&names))
     };
-    let in_expressions =
-        |name: u32| query.expressions.iter().any(|expression| mentions(&expression.ops, name));
-    names.into_iter().any(|name| in_predicates(name) || in_expressions(name))
-}
-
-fn mentions(ops: &[Op], name: u32) -> bool {
-    ops.iter().any(|op| match op {
-        Op::Value(Term::Variable(other)) => *other == name,
-        Op::Closure(_, inner) => mentions(inner, name),
-        _ => false,
-    })
+    !names.is_disjoint(&others) || groups_of(query).iter().flatten().any(goes_further)
 }
 
 /// What an expression compares with each other: variables, and which of its constants, counted from its beginning.

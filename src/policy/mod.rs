@@ -104,12 +104,12 @@ impl Policy {
         &self.digest
     }
 
-    /// What refuses whatever it matches: the queries of `deny if` and `reject if`.
+    /// What some match can refuse: the queries of `deny if`, `reject if` and `check all`.
     pub(crate) fn refusing(&self) -> impl Iterator<Item = &Rule> {
         let checks = self.checks.iter().map(|(_, check)| check);
-        let rejects = checks.filter(|check| check.kind == CheckKind::Reject);
+        let checks = checks.filter(|check| check.kind != CheckKind::One);
         let denies = self.denies.iter().flat_map(|(_, queries)| queries);
-        denies.chain(rejects.flat_map(|check| &check.queries))
+        denies.chain(checks.flat_map(|check| &check.queries))
     }
 
     /// Whether it says or derives anything that a token's own checks could read.

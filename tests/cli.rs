@@ -326,8 +326,9 @@ fn used(shell: &Shell) -> String {
     let dry = shell.ok("revoke --store store --agent agent.researcher --reason lost --dry-run", "");
     assert!(dry.contains("would stop 1 blocks of chains seen here, 1 of them live"), "{dry}");
     assert_eq!(shell.ok("revocations --store store", ""), "nothing is revoked");
-    shell.ok("revoke --store store --agent agent.researcher --by alice --reason lost", "");
-    let again = shell.ok("revoke --store store --agent agent.researcher --reason again", "");
+    let revoke = "revoke --store store --agent agent.researcher --for-good";
+    shell.ok(&format!("{revoke} --by alice --reason lost"), "");
+    let again = shell.ok(&format!("{revoke} --reason again"), "");
     assert!(again.contains("revoked already"), "{again}");
     bearer
 }

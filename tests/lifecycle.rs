@@ -132,6 +132,7 @@ fn every_kind_of_revocation_stops_the_chain() {
         (Revocation::Holder { key: cast.orchestrator.public() }, 0),
         (Revocation::Holder { key: cast.researcher.public() }, 1),
         (Revocation::Agent { agent: "agent.researcher".into() }, 1),
+        (Revocation::AgentUntilNow { agent: "agent.researcher".into() }, 1),
     ] {
         let store = Store::in_memory().unwrap();
         revoke(&store, revocation.clone());
@@ -146,6 +147,7 @@ fn every_kind_of_revocation_stops_the_chain() {
         Revocation::Subject { subject: "user:bob".into(), root: None },
         Revocation::Subject { subject: "user:alice".into(), root: Some(cast.thief.public()) },
         Revocation::Id { id: block_signature },
+        Revocation::AgentUntilNow { agent: "agent.orchestrator".into() },
     ] {
         let store = Store::in_memory().unwrap();
         revoke(&store, revocation.clone());

@@ -63,7 +63,7 @@ impl Filter {
             |wanted| matches!(revocation, Revocation::Subject { subject, .. } if subject == wanted),
         );
         let agent = self.agent.as_ref().is_none_or(
-            |wanted| matches!(revocation, Revocation::Agent { agent } if agent == wanted),
+            |wanted| matches!(revocation, Revocation::Agent { agent } | Revocation::AgentUntilNow { agent } if agent == wanted),
         );
         subject && agent && self.asks_for_no_call()
     }

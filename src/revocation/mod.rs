@@ -17,7 +17,7 @@ use crate::names::{self, NameError};
 use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub(crate) use set::{InForce, Kept};
+pub(crate) use set::{InForce, Kept, covered_until};
 pub use set::{NotACopy, Revocations};
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
@@ -30,7 +30,9 @@ pub enum Revocation {
         /// The block's id, or the block signature by which other Biscuit verifiers know it.
         id: RevocationId,
     },
-    /// Every grant for a subject that was issued up to the moment of revocation (and a minute more).
+    /// Every grant for a subject that was issued up to the moment of revocation (and a minute more): the account, in
+    /// all its sessions. A grant that is issued within that minute is refused until it expires; one that is issued
+    /// later is a new one. To end one session, revoke the id of its grant ([`Revocation::Id`]).
     Subject {
         /// The subject's name.
         subject: String,
@@ -42,7 +44,15 @@ pub enum Revocation {
         /// The public key.
         key: PublicKey,
     },
-    /// An agent's name, wherever a hop names it. For people: its delegator can choose another name.
+    /// What an agent of this name holds by now: every chain with a hop to the name whose grant was issued up to
+    /// the moment of revocation (and a minute more). Under a grant that is issued later, the name may be delegated
+    /// to again.
+    AgentUntilNow {
+        /// The agent's name.
+        agent: String,
+    },
+    /// An agent's name, for good, wherever a hop names it. For people: its delegator can choose another name. What
+    /// stops the agent under any name is the key that it holds ([`Revocation::Holder`]).
     Agent {
         /// The name.
         agent: String,
@@ -54,7 +64,9 @@ impl Revocation {
     pub fn check(&self) -> Result<(), NameError> {
         match self {
             Revocation::Subject { subject, .. } => names::check_subject(subject),
-            Revocation::Agent { agent } => names::check_agent(agent),
+            Revocation::Agent { agent } | Revocation::AgentUntilNow { agent } => {
+                names::check_agent(agent)
+            }
             Revocation::Id { .. } | Revocation::Holder { .. } => Ok(()),
         }
     }
@@ -69,19 +81,30 @@ impl fmt::Display for Revocation {
                 write!(f, "subject {subject} of root {root}")
             }
             Revocation::Holder { key } => write!(f, "holder {key}"),
-            Revocation::Agent { agent } => write!(f, "agent {agent}"),
+            Revocation::AgentUntilNow { agent } => write!(f, "agent {agent}, up to this moment"),
+            Revocation::Agent { agent } => write!(f, "agent {agent}, for good"),
         }
     }
 }
 
 impl Revocation {
-    /// Whether it loses its object with time. An id stands for one block, and a subject's revocation
-    /// for grants up to its moment: once all those have expired, it may be forgotten. A key or a name
-    /// may stand in a token that is made tomorrow, so that their revocations are kept for good.
+    /// Whether it loses its object with time. An id stands for one block, and what covers grants up to its
+    /// moment for those: once all of them have expired, it may be forgotten. A key or a name that is
+    /// revoked for good may stand in a token that is made tomorrow, so that these are kept for good.
     pub fn expires(&self) -> bool {
         match self {
-            Revocation::Id { .. } | Revocation::Subject { .. } => true,
+            Revocation::Id { .. }
+            | Revocation::Subject { .. }
+            | Revocation::AgentUntilNow { .. } => true,
             Revocation::Holder { .. } | Revocation::Agent { .. } => false,
+        }
+    }
+
+    /// Whether it covers the grants that were issued up to its moment (and a minute more), and no later ones.
+    pub fn ends_at_its_moment(&self) -> bool {
+        match self {
+            Revocation::Subject { .. } | Revocation::AgentUntilNow { .. } => true,
+            Revocation::Id { .. } | Revocation::Holder { .. } | Revocation::Agent { .. } => false,
         }
     }
 }
@@ -122,7 +145,7 @@ pub struct RevocationNotice {
     /// What is revoked.
     #[serde(flatten)]
     pub revocation: Revocation,
-    /// Since when; a subject's grants that were issued up to a minute later are covered.
+    /// Since when. What covers a subject or an agent until now covers grants that were issued up to a minute later.
     pub revoked: Timestamp,
     /// When no live token can hold it any more; `None` where one always could.
     pub expires: Option<Timestamp>,
@@ -185,11 +208,19 @@ pub enum RevokedBy {
     /// Its id.
     Id,
     /// The subject.
-    Subject,
+    Subject {
+        /// The last moment of issue that is covered.
+        until: Timestamp,
+    },
     /// The holder's key.
     Holder,
-    /// The agent's name.
+    /// The agent's name, for good.
     Agent,
+    /// The agent's name, for grants of the past.
+    AgentUntilNow {
+        /// The last moment of issue that is covered.
+        until: Timestamp,
+    },
     /// It may be revoked: the grant is so old that its revocation would have been forgotten. Does not
     /// happen while clocks are right, since such a grant has expired.
     Forgotten,
@@ -199,9 +230,9 @@ impl fmt::Display for RevokedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RevokedBy::Id => "its id",
-            RevokedBy::Subject => "its subject",
+            RevokedBy::Subject { .. } => "its subject",
             RevokedBy::Holder => "its holder's key",
-            RevokedBy::Agent => "its agent's name",
+            RevokedBy::Agent | RevokedBy::AgentUntilNow { .. } => "its agent's name",
             RevokedBy::Forgotten => "what may have been forgotten since it was issued",
         })
     }
@@ -291,6 +322,10 @@ mod tests {
         Revocation::Agent { agent: agent.to_owned() }
     }
 
+    fn until_now(agent: &str) -> Revocation {
+        Revocation::AgentUntilNow { agent: agent.to_owned() }
+    }
+
     #[test]
     fn a_revocation_takes_the_place_of_an_earlier_one_only_where_it_covers_no_less() {
         let notice = |revocation: &Revocation, revoked, expires| RevocationNotice {
@@ -311,11 +346,17 @@ mod tests {
             (notice(&a, Timestamp::from_unix_seconds(1_795_427_999), Some(later(60))), false),
             (notice(&b, AT, Some(later(60))), false),
             (notice(&b, AT, None), false),
+            (notice(&until_now("agent.a"), later(60), None), false),
         ] {
             assert_eq!(later_one.may_replace(&earlier), may, "{later_one:?}");
         }
         assert!(!earlier.may_replace(&notice(&a, AT, None)));
         assert!(notice(&a, AT, None).may_replace(&notice(&a, AT, None)));
+        // What holds for good is not taken back by what covers the past alone.
+        let past = notice(&until_now("agent.a"), AT, Some(later(60)));
+        assert!(
+            !past.may_replace(&notice(&a, AT, None)) && !notice(&a, AT, None).may_replace(&past)
+        );
     }
 
     #[test]
@@ -323,7 +364,8 @@ mod tests {
         let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
         let subject = |subject: &str, root| Revocation::Subject { subject: subject.into(), root };
         for (revocation, words, expires) in [
-            (agent("agent.a"), "agent agent.a".to_owned(), false),
+            (agent("agent.a"), "agent agent.a, for good".to_owned(), false),
+            (until_now("agent.a"), "agent agent.a, up to this moment".to_owned(), true),
             (subject("user:alice", None), "subject user:alice".to_owned(), true),
             (subject("user:alice", Some(key)), format!("subject user:alice of root {key}"), true),
             (Revocation::Holder { key }, format!("holder {key}"), false),
@@ -331,7 +373,7 @@ mod tests {
             assert_eq!((revocation.to_string(), revocation.expires()), (words, expires));
             Revoking::new(revocation, "tests", "lost").unwrap();
         }
-        for wrong in [agent("an agent"), subject("alice", None)] {
+        for wrong in [agent("an agent"), until_now("an agent"), subject("alice", None)] {
             assert!(Revoking::new(wrong.clone(), "tests", "lost").is_err(), "{wrong}");
         }
         assert!(Revoking::new(agent("agent.a"), "", "lost").is_err());

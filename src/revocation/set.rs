@@ -76,6 +76,7 @@ struct RevocationSet {
     subjects: Set<SubjectKey, (Timestamp, Kept)>,
     holders: Set<PublicKey, Kept>,
     agents: Set<String, Kept>,
+    agents_until_now: Set<String, (Timestamp, Kept)>,
     forgotten_until: Option<Timestamp>,
     knowledge: Source,
 }
@@ -260,10 +261,14 @@ impl RevocationSet {
             }
             Revocation::Subject { subject, root } => {
                 let root = root.map(|root| root.to_bytes());
-                let (moment, last) =
-                    self.subjects.entry((subject, root)).or_insert((revoked, kept));
-                *moment = revoked.max(*moment);
-                *last = kept;
+                cover(
+                    self.subjects.entry((subject, root)).or_insert((revoked, kept)),
+                    revoked,
+                    kept,
+                );
+            }
+            Revocation::AgentUntilNow { agent } => {
+                cover(self.agents_until_now.entry(agent).or_insert((revoked, kept)), revoked, kept);
             }
             Revocation::Holder { key } => {
                 self.holders.insert(key, kept);
@@ -284,12 +289,13 @@ impl RevocationSet {
             Revocation::Subject { subject, root } => {
                 self.subjects.remove(&subject_key(subject, *root));
             }
+            Revocation::AgentUntilNow { agent } => drop(self.agents_until_now.remove(agent)),
             Revocation::Holder { key } => drop(self.holders.remove(key)),
             Revocation::Agent { agent } => drop(self.agents.remove(agent)),
         }
     }
 
-    /// Where it is kept, and since when it is revoked (for subjects).
+    /// Where it is kept, and up to which moment it covers grants, where it ends there.
     fn kept(&self, revocation: &Revocation) -> Option<(Kept, Timestamp)> {
         let always = |kept: &Kept| (*kept, Timestamp::default());
         match revocation {
@@ -301,6 +307,9 @@ impl RevocationSet {
                 .subjects
                 .get(&subject_key(subject, *root))
                 .map(|(moment, kept)| (*kept, *moment)),
+            Revocation::AgentUntilNow { agent } => {
+                self.agents_until_now.get(agent).map(|(moment, kept)| (*kept, *moment))
+            }
             Revocation::Holder { key } => self.holders.get(key).map(always),
             Revocation::Agent { agent } => self.agents.get(agent).map(always),
         }
@@ -312,33 +321,56 @@ impl RevocationSet {
         if let Some(block) = ids.map(|(block, _)| block).min() {
             return Some(Revoked { block, by: RevokedBy::Id });
         }
-        if self.covers_subject(chain, root) {
-            return Some(Revoked { block: 0, by: RevokedBy::Subject });
+        if let Some(until) = self.covers_subject(chain, root) {
+            return Some(Revoked { block: 0, by: RevokedBy::Subject { until } });
         }
         let holder = chain.holders().find(|(_, key)| self.holders.contains_key(key));
         if let Some((block, _)) = holder {
             return Some(Revoked { block, by: RevokedBy::Holder });
         }
-        let agent = chain.agents().find(|(_, agent)| self.agents.contains_key(*agent));
-        if let Some((block, _)) = agent {
-            return Some(Revoked { block, by: RevokedBy::Agent });
+        let mut agents = chain.agents();
+        let issued = chain.grant.issued;
+        let agent =
+            agents.find_map(|(block, agent)| Some((block, self.covers_agent(agent, issued)?)));
+        if let Some((block, by)) = agent {
+            return Some(Revoked { block, by });
         }
         let forgotten = self.forgotten_until.is_some_and(|until| chain.grant.issued <= until);
         forgotten.then_some(Revoked { block: 0, by: RevokedBy::Forgotten })
     }
 
-    /// A grant issued up to a minute after the moment is covered: clocks differ, and a grant in the
-    /// making when the subject was revoked must not slip through.
-    fn covers_subject(&self, chain: &Chain, root: &PublicKey) -> bool {
+    /// The last moment of issue that is covered, if this chain's grant is.
+    fn covers_subject(&self, chain: &Chain, root: &PublicKey) -> Option<Timestamp> {
         if self.subjects.is_empty() {
-            return false;
+            return None;
         }
         let roots = [None, Some(*root)];
         let keys = roots.map(|root| subject_key(&chain.grant.subject, root));
         let moments = keys.iter().filter_map(|key| self.subjects.get(key));
-        let last = moments.map(|(moment, _)| *moment).max();
-        last.is_some_and(|moment| chain.grant.issued <= moment + CLOCK_SKEW)
+        let last = covered_until(moments.map(|(moment, _)| *moment).max()?);
+        (chain.grant.issued <= last).then_some(last)
     }
+
+    /// How an agent's name is revoked in a chain whose grant was issued at this moment, if it is.
+    fn covers_agent(&self, agent: &str, issued: Timestamp) -> Option<RevokedBy> {
+        if self.agents.contains_key(agent) {
+            return Some(RevokedBy::Agent);
+        }
+        let until = covered_until(self.agents_until_now.get(agent)?.0);
+        (issued <= until).then_some(RevokedBy::AgentUntilNow { until })
+    }
+}
+
+/// The last moment of issue that a revocation covers which ends at this moment, and at which forgetting it
+/// leaves its mark. A minute more: clocks differ, and a grant in the making when it was revoked must not slip
+/// through.
+pub(crate) fn covered_until(revoked: Timestamp) -> Timestamp {
+    revoked + CLOCK_SKEW
+}
+
+/// What is revoked again covers no less than before.
+fn cover(covered: &mut (Timestamp, Kept), revoked: Timestamp, kept: Kept) {
+    *covered = (revoked.max(covered.0), kept);
 }
 
 #[cfg(test)]
@@ -356,6 +388,7 @@ mod tests {
             Revocation::Subject { subject: "user:alice".to_owned(), root: Some(key) },
             Revocation::Holder { key },
             Revocation::Agent { agent: "agent.a".to_owned() },
+            Revocation::AgentUntilNow { agent: "agent.a".to_owned() },
         ] {
             let kept = || revocations.find(&revocation).map(|(kept, _)| kept.sequence);
             let add = |sequence| {
@@ -370,6 +403,71 @@ mod tests {
             revocations.forget([(&revocation, 2)], None);
             assert_eq!(kept(), None, "{revocation}");
         }
+    }
+
+    /// A chain to these agents, whose grant was issued then.
+    fn chain(issued: Timestamp, agents: &[&str]) -> Chain {
+        use crate::chain::{GrantBlock, Hop};
+        let hop = |(index, agent): (usize, &&str)| Hop {
+            index: index + 1,
+            delegator: "user:alice".to_owned(),
+            delegate: (*agent).to_owned(),
+            scopes: Vec::new(),
+            audiences: Vec::new(),
+            expires: Timestamp::MAX,
+            reason: "tests".to_owned(),
+            holder: None,
+            signer: None,
+            checks: 0,
+            revocation_id: RevocationId::from_bytes([index as u8; 64]),
+            block_signature: RevocationId::from_bytes([index as u8; 64]),
+        };
+        let grant = GrantBlock {
+            subject: "user:alice".to_owned(),
+            scopes: Vec::new(),
+            audiences: Vec::new(),
+            issued,
+            expires: Timestamp::MAX,
+            max_depth: 8,
+            holder: None,
+            facts: Vec::new(),
+            revocation_id: RevocationId::from_bytes([99; 64]),
+        };
+        let hops = agents.iter().enumerate().map(hop).collect();
+        Chain { grant, hops, presentation: None, caveats: Vec::new() }
+    }
+
+    #[test]
+    fn an_agent_is_stopped_until_now_and_may_be_granted_to_anew() {
+        let root = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let revocations = Revocations::of_store();
+        let add = |sequence, revocation: Revocation, revoked| {
+            revocations.add_all([InForce { sequence, revocation, revoked, expires: None }]);
+        };
+        let until_now = || Revocation::AgentUntilNow { agent: "agent.a".to_owned() };
+        let by = |seconds, agents: &[&str]| {
+            let issued = Timestamp::from_unix_seconds(AT.unix_seconds() + seconds);
+            let revoked = revocations.revoked(&chain(issued, agents), &root).unwrap();
+            revoked.map(|revoked| (revoked.block, revoked.by))
+        };
+        let until = AT + CLOCK_SKEW;
+        let covered = RevokedBy::AgentUntilNow { until };
+        add(1, until_now(), AT);
+        assert_eq!(by(0, &["agent.a"]), Some((1, covered)));
+        assert_eq!(by(60, &["agent.b", "agent.a", "agent.c"]), Some((2, covered)));
+        assert_eq!(by(61, &["agent.a"]), None, "a grant that was issued later");
+        assert_eq!(by(0, &["agent.b", "agent.aa"]), None);
+        // An earlier moment takes nothing back.
+        add(2, until_now(), Timestamp::from_unix_seconds(AT.unix_seconds() - 600));
+        assert_eq!(by(60, &["agent.a"]), Some((1, covered)));
+        // A ban says so, and of several hops the first is named.
+        add(3, Revocation::Agent { agent: "agent.b".to_owned() }, AT);
+        assert_eq!(by(60, &["agent.a", "agent.b"]), Some((1, covered)));
+        assert_eq!(by(600, &["agent.a", "agent.b"]), Some((2, RevokedBy::Agent)));
+        // What is forgotten leaves its mark for as long as it covered.
+        revocations.forget([(&until_now(), 2)], Some(until));
+        assert_eq!(by(60, &["agent.a"]), Some((0, RevokedBy::Forgotten)));
+        assert_eq!(by(61, &["agent.a"]), None);
     }
 
     #[test]

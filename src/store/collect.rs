@@ -8,10 +8,10 @@
 
 use crate::audit::{AuditEvent, Collection};
 use crate::chain::RevocationId;
-use crate::revocation::InForce;
+use crate::revocation::{InForce, covered_until};
 use crate::store::StoreError;
 use crate::store::clock::GRACE;
-use crate::store::core::{TimeSource, covers_until, short};
+use crate::store::core::{TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
 use crate::timestamp::Timestamp;
@@ -111,7 +111,7 @@ impl Inner {
     }
 
     fn forget(&self, now: Timestamp, due: &Due) -> Result<(), StoreError> {
-        let moments = due.revocations.iter().map(|entry| covers_until(entry.revoked));
+        let moments = due.revocations.iter().map(|entry| covered_until(entry.revoked));
         let until = moments.max();
         self.directly_with(
             now,

@@ -12,12 +12,12 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::audit::Settlement;
-use crate::revocation::Revoking;
+use crate::revocation::{Revocation, Revoking};
 use crate::store::StoreError;
 use crate::store::core::{Core, Receipt, Settling};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
-use crate::store::schema::{Entry, in_force};
+use crate::store::schema::{Entry, in_force, revoked_by};
 use crate::timestamp::Timestamp;
 
 /// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
@@ -343,7 +343,14 @@ impl Inner {
             if !core.journal.fits(frame.len()) {
                 return Err("the journal is full".to_owned());
             }
-            core.journal.append(&frame).map_err(|error| error.to_string())
+            let journal = &mut core.journal;
+            let kinds = || revoked_by(&all).map(|entry| &entry.notice.revocation);
+            let marked = match kinds().any(|kind| matches!(kind, Revocation::AgentUntilNow { .. }))
+            {
+                true => journal.refuse_older_readers(),
+                false => Ok(()),
+            };
+            marked.and_then(|()| journal.append(&frame)).map_err(|error| error.to_string())
         });
         self.trouble().journal = appended.clone().err();
         match appended {

@@ -11,7 +11,7 @@ use crate::audit::{
 };
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
-use crate::profile::{CLOCK_SKEW, Lifetimes};
+use crate::profile::Lifetimes;
 use crate::revocation::{
     Kept, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
 };
@@ -225,13 +225,12 @@ impl Core {
         let before = before.or_else(|| known.find(&revoking.revocation));
         if let Some((kept, since)) = before {
             // To revoke a block, a key or a name again changes nothing, unless it makes it last
-            // notably longer; a subject's grants are covered up to the moment.
+            // notably longer; what ends at its moment covers grants up to this one.
             let lasts = match (kept.expires, expires) {
                 (Some(kept), Some(expires)) => kept + GRACE >= expires,
                 _ => true,
             };
-            let covers =
-                !matches!(revoking.revocation, Revocation::Subject { .. } if since < moment);
+            let covers = !revoking.revocation.ends_at_its_moment() || since >= moment;
             if lasts && covers {
                 return Ok((None, Receipt::AlreadyRevoked { sequence: kept.sequence }));
             }
@@ -357,11 +356,6 @@ impl Core {
             }
         }
     }
-}
-
-/// Tokens whose grant was issued up to this moment may be covered by a revocation that was made then.
-pub(super) fn covers_until(revoked: Timestamp) -> Timestamp {
-    revoked + CLOCK_SKEW
 }
 
 /// A part of a signature's scalar, which its signer cannot choose.

@@ -42,6 +42,11 @@ const SECTOR: u64 = 512;
 /// What a journal begins with, and the store's id after it. Takes a sector.
 const FORMAT: &[u8; 18] = b"hardtack-journal-1";
 
+/// What it begins with once a frame may hold [`Revocation::AgentUntilNow`](crate::Revocation::AgentUntilNow). Programs
+/// that do not know that kind would take the frame for one that was never acknowledged, and write over it; a
+/// journal that begins so they do not open.
+const NEWER_FORMAT: &[u8; 18] = b"hardtack-journal-2";
+
 /// What a frame begins with. JSON has no zero bytes, so that no frame can hide in a record's text.
 const MAGIC: [u8; 8] = *b"\0\0frame\0";
 
@@ -59,6 +64,8 @@ pub(super) struct Journal {
     /// A frame was written here and not acknowledged: it must not be found later beside another that
     /// begins with the same record.
     stray: bool,
+    /// It begins with [`NEWER_FORMAT`].
+    is_newer: bool,
 }
 
 /// What a frame holds.
@@ -122,13 +129,14 @@ impl Journal {
             return Err(JournalError::Damaged("it is not of its length"));
         }
         backend.read(0, &mut start)?;
-        if !start.starts_with(FORMAT) {
+        let is_newer = start.starts_with(NEWER_FORMAT);
+        if !is_newer && !start.starts_with(FORMAT) {
             return Err(JournalError::Damaged("it does not begin as a journal does"));
         }
         if &start[FORMAT.len()..FORMAT.len() + 16] != store {
             return Err(JournalError::Damaged("it belongs to another store"));
         }
-        Ok(Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false })
+        Ok(Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false, is_newer })
     }
 
     /// Goes on after these frames, in order, all of which the database does not have yet.
@@ -209,6 +217,16 @@ impl Journal {
     /// Whether the segment is half full.
     pub(super) fn is_filling(&self) -> bool {
         self.at > SEGMENT / 2
+    }
+
+    /// Keeps out programs that would not read all that is written from now on.
+    pub(super) fn refuse_older_readers(&mut self) -> io::Result<()> {
+        if !self.is_newer {
+            self.backend.write(0, NEWER_FORMAT)?;
+            self.backend.sync_data()?;
+            self.is_newer = true;
+        }
+        Ok(())
     }
 
     /// Writes a frame and waits until it is on disk. If that fails, the next frame goes to the same place.

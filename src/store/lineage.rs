@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use crate::chain::RevocationId;
-use crate::profile::CLOCK_SKEW;
-use crate::revocation::{Revocation, RevocationEntry};
+use crate::revocation::{Revocation, RevocationEntry, covered_until};
 use crate::store::schema::SeenBlock;
 use crate::timestamp::Timestamp;
 
@@ -160,9 +159,12 @@ fn names(revocation: &Revocation, moment: Timestamp, block: &SeenBlock) -> bool 
             block.parent.is_none()
                 && block.name == *subject
                 && root.is_none_or(|root| root == block.root)
-                && block.issued <= moment + CLOCK_SKEW
+                && block.issued <= covered_until(moment)
         }
         Revocation::Holder { key } => block.holder == Some(*key),
+        Revocation::AgentUntilNow { agent } => {
+            block.parent.is_some() && block.name == *agent && block.issued <= covered_until(moment)
+        }
         Revocation::Agent { agent } => block.parent.is_some() && block.name == *agent,
     }
 }

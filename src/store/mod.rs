@@ -58,7 +58,7 @@ pub use schema::SeenBlock;
 ///
 /// let now = Timestamp::from_unix_seconds(1_795_428_000);
 /// let store = Store::in_memory()?;
-/// let lost = Revocation::Agent { agent: "agent.researcher".to_owned() };
+/// let lost = Revocation::AgentUntilNow { agent: "agent.researcher".to_owned() };
 /// let receipt = store.revoke(Revoking::new(lost, "alice", "laptop stolen")?, now)?;
 /// assert_eq!(receipt.sequence(), 1);
 /// assert_eq!(store.reader().revocations()?[0].notice.by, "alice");

@@ -15,10 +15,9 @@ use crate::audit::{
 };
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
-use crate::revocation::RevocationEntry;
+use crate::revocation::{RevocationEntry, covered_until};
 use crate::store::StoreError;
 use crate::store::clock::Clock;
-use crate::store::core::covers_until;
 use crate::store::engine::Engine;
 use crate::store::fold::{apply, keep_state};
 use crate::store::journal::{Frame, Journal};
@@ -410,7 +409,7 @@ fn build(
     state.forgotten_until = state.forgotten_until.max(log.forgotten_until);
     let base = state.clock.base(now);
     if accepted_loss {
-        state.forgotten_until = state.forgotten_until.max(Some(covers_until(base)));
+        state.forgotten_until = state.forgotten_until.max(Some(covered_until(base)));
     }
     // Call-bound presentations that were accepted after the backup are not known one by one; nor those
     // before, where they cannot be read.

@@ -179,6 +179,7 @@ pub(super) fn revocation_row(entry: &InForce) -> Vec<u8> {
         Revocation::Subject { root: Some(_), .. } => b'r',
         Revocation::Holder { .. } => b'h',
         Revocation::Agent { .. } => b'a',
+        Revocation::AgentUntilNow { .. } => b'u',
     });
     let expires = entry.expires.map_or(u64::MAX, Timestamp::unix_seconds);
     row.extend_from_slice(&entry.revoked.unix_seconds().to_le_bytes());
@@ -186,7 +187,9 @@ pub(super) fn revocation_row(entry: &InForce) -> Vec<u8> {
     match &entry.revocation {
         Revocation::Id { id } => row.extend_from_slice(id.as_bytes()),
         Revocation::Holder { key } => row.extend_from_slice(&key.to_bytes()),
-        Revocation::Agent { agent } => row.extend_from_slice(agent.as_bytes()),
+        Revocation::Agent { agent } | Revocation::AgentUntilNow { agent } => {
+            row.extend_from_slice(agent.as_bytes());
+        }
         Revocation::Subject { subject, root } => {
             root.iter().for_each(|root| row.extend_from_slice(&root.to_bytes()));
             row.extend_from_slice(subject.as_bytes());
@@ -216,6 +219,7 @@ fn parse_revocation_row(sequence: u64, row: &[u8]) -> Option<InForce> {
         }
         b'h' => Revocation::Holder { key: key(named)? },
         b'a' => Revocation::Agent { agent: text(named)? },
+        b'u' => Revocation::AgentUntilNow { agent: text(named)? },
         _ => return None,
     };
     let expires = (expires != u64::MAX).then(|| Timestamp::from_unix_seconds(expires));
@@ -305,6 +309,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_ban_of_a_name_in_a_store_from_before_is_a_ban_for_good() {
+        let row = [&b"a"[..], &7_u64.to_le_bytes(), &[0xff; 8], b"agent.a"].concat();
+        let entry = read_revocation_row(5, &row).unwrap();
+        assert_eq!(entry.revocation, Revocation::Agent { agent: "agent.a".to_owned() });
+        assert_eq!(entry.expires, None);
+    }
+
+    #[test]
     fn a_revocations_row_says_what_was_revoked() {
         let key = crate::PrivateKey::from_bytes(&[3; 32]).public();
         let id = RevocationId::from_bytes([9; 64]);
@@ -314,6 +326,7 @@ mod tests {
             Revocation::Subject { subject: "user:alice".to_owned(), root: Some(key) },
             Revocation::Holder { key },
             Revocation::Agent { agent: "agent.a".to_owned() },
+            Revocation::AgentUntilNow { agent: "agent.a".to_owned() },
         ] {
             let revoked = Timestamp::from_unix_seconds(7);
             for expires in [None, Some(Timestamp::from_unix_seconds(8))] {

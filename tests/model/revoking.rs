@@ -189,6 +189,7 @@ fn something(rng: &mut Rng, nodes: &[Node]) -> (String, Revocation) {
         "id" => Revocation::Id { id: value.parse::<RevocationId>().unwrap() },
         "subject" => Revocation::Subject { subject: value.to_owned(), root },
         "holder" => Revocation::Holder { key: forged::key(value.parse().unwrap()).public() },
+        _ if rng.one_in(2) => Revocation::AgentUntilNow { agent: value.to_owned() },
         _ => Revocation::Agent { agent: value.to_owned() },
     };
     (mark, revocation)

@@ -15,9 +15,15 @@ pub fn cases() -> Vec<Case> {
 
 /// A verifier that knows of these revocations, as of now.
 fn knowing(revocations: &[Revocation]) -> impl FnOnce(&mut Options) {
+    knowing_since(0, revocations)
+}
+
+/// The same, revoked so many seconds from now.
+fn knowing_since(seconds: i64, revocations: &[Revocation]) -> impl FnOnce(&mut Options) {
+    let revoked = search().at(seconds).now;
     let entry = |(at, revocation): (usize, &Revocation)| {
         let mut entry = json!({
-            "sequence": at, "revoked": NOW, "expires": null, "by": "user:admin", "reason": "lost",
+            "sequence": at, "revoked": revoked, "expires": null, "by": "user:admin", "reason": "lost",
         });
         let revocation = serde_json::to_value(revocation).unwrap();
         entry.as_object_mut().unwrap().extend(revocation.as_object().unwrap().clone());
@@ -42,6 +48,7 @@ fn revoked() -> Vec<Case> {
         case.token.iter().map(|block| block.revocation_id.parse().unwrap()).collect();
     let of = |block: usize| Revocation::Id { id: id(&forge, block) };
     let agent = |name: &str| Revocation::Agent { agent: name.to_owned() };
+    let until_now = |name: &str| Revocation::AgentUntilNow { agent: name.to_owned() };
     let subject = |name: &str, root| Revocation::Subject { subject: name.to_owned(), root };
     let root = |seed| Some(key(seed).public());
     let holder = |seed| Revocation::Holder { key: key(seed).public() };
@@ -73,6 +80,31 @@ fn revoked() -> Vec<Case> {
             .ok("another's key", known(holder(THIEF)))
             .with("the agent", known(agent("agent.researcher")).refused("revoked", Some(1)))
             .ok("another agent", known(agent("agent.Researcher")))
+            .with(
+                "the agent until now",
+                known(until_now("agent.researcher")).refused("revoked", Some(1)),
+            )
+            .with(
+                "the agent until a minute before the grant",
+                search()
+                    .told(knowing_since(-60, &[until_now("agent.researcher")]))
+                    .refused("revoked", Some(1)),
+            )
+            .ok(
+                "the agent until longer before the grant",
+                search().told(knowing_since(-61, &[until_now("agent.researcher")])),
+            )
+            .ok("another agent until now", known(until_now("agent.Researcher")))
+            .with(
+                "the subject a minute before the grant",
+                search()
+                    .told(knowing_since(-60, &[subject("user:alice", None)]))
+                    .refused("revoked", Some(0)),
+            )
+            .ok(
+                "the subject longer before the grant",
+                search().told(knowing_since(-61, &[subject("user:alice", None)])),
+            )
             .with("the subject", known(subject("user:alice", None)).refused("revoked", Some(0)))
             .with(
                 "the subject of this root",
@@ -126,6 +158,7 @@ fn revoking() -> Vec<Case> {
     let refused =
         |(case, asked): (Case, Validation), cause: &str| case.with("", asked.refused(cause, None));
     let agent = json!({ "kind": "agent", "agent": "agent.researcher" });
+    let until_now = json!({ "kind": "agent_until_now", "agent": "agent.researcher" });
     let nobodys = token(grant(), [by(THIEF, hop())]).bearer();
     let anothers = token(grant(), [by(ORCHESTRATOR, hop())])
         .change(|f| f.root = pair(&key(OTHER_ROOT)))
@@ -142,6 +175,16 @@ fn revoking() -> Vec<Case> {
             ORCHESTRATOR,
             asked(agent.clone(), None),
         )),
+        allowed(case(
+            "an agent until now, with the scope",
+            governing(),
+            ORCHESTRATOR,
+            asked(until_now.clone(), None),
+        )),
+        refused(
+            case("an agent until now, without it", grant(), ORCHESTRATOR, asked(until_now, None)),
+            "revocation_not_an_id",
+        ),
         allowed(case(
             "a hop that the key signed",
             grant(),

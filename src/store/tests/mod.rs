@@ -5,6 +5,7 @@ mod corruption;
 mod crash;
 mod disk;
 mod full;
+mod kinds;
 mod model;
 mod opening;
 mod outage;

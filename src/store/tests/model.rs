@@ -38,16 +38,20 @@ struct Model {
     ids: BTreeSet<u64>,
     subjects: Vec<(u64, Timestamp)>,
     agents: BTreeSet<u64>,
+    agents_until_now: Vec<(u64, Timestamp)>,
 }
 
 impl Model {
     fn revoked(&self, token: &Token) -> bool {
-        let of_subject = |(subject, moment): &(u64, Timestamp)| {
-            *subject == token.subject && token.chain.grant.issued <= *moment + CLOCK_SKEW
-        };
+        let covers = |moment: Timestamp| token.chain.grant.issued <= moment + CLOCK_SKEW;
+        let of_subject =
+            |(subject, moment): &(u64, Timestamp)| *subject == token.subject && covers(*moment);
+        let of_agent =
+            |(agent, moment): &(u64, Timestamp)| *agent == token.agent && covers(*moment);
         token.ids.iter().any(|id| self.ids.contains(id))
             || self.subjects.iter().any(of_subject)
             || self.agents.contains(&token.agent)
+            || self.agents_until_now.iter().any(of_agent)
     }
 }
 
@@ -167,6 +171,7 @@ impl World {
         }
         let revocation = match dice.below(20) {
             0 => Revocation::Agent { agent: format!("agent.{}", token.agent) },
+            2..=3 => Revocation::AgentUntilNow { agent: format!("agent.{}", token.agent) },
             1 => Revocation::Subject { subject: format!("user:{}", token.subject), root: None },
             other => Revocation::Id { id: id(token.ids[other as usize % 2]) },
         };
@@ -176,6 +181,9 @@ impl World {
         match revocation {
             Revocation::Agent { .. } => drop(self.model.agents.insert(token.agent)),
             Revocation::Subject { .. } => self.model.subjects.push((token.subject, base)),
+            Revocation::AgentUntilNow { .. } => {
+                self.model.agents_until_now.push((token.agent, base));
+            }
             _ => {
                 let ids = token.ids.into_iter().filter(|number| {
                     matches!(&revocation, Revocation::Id { id: revoked } if *revoked == id(*number))
@@ -279,7 +287,10 @@ impl World {
             self.model.agents = then.agents.clone();
             // Nor does the new store know which moments the lost one was told.
             self.told = self.now;
-            self.model.subjects.iter_mut().for_each(|(_, moment)| *moment = self.told.min(*moment));
+            let model = &mut self.model;
+            for (_, moment) in model.subjects.iter_mut().chain(&mut model.agents_until_now) {
+                *moment = self.told.min(*moment);
+            }
             let latest = self.told + CLOCK_SKEW;
             self.tokens.retain(|token| token.chain.grant.issued <= latest);
             self.backup = None;

@@ -213,8 +213,17 @@ pub(crate) struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack inspect --json < grant.token   # shows the ids
-  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen' --dry-run
-  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'laptop stolen'
+  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'ran wild' --dry-run
+  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'ran wild'
+
+What to revoke:
+  a stolen device or key     --holder: the key, for good
+  one agent of one chain     --id: the hop that was made for it
+  a session of a subject     --id: its grant; other sessions go on
+  an account                 --subject: every grant issued up to now, of all sessions
+  what an agent has by now   --agent: every hop to the name under grants issued up to now
+--subject and --agent cover a minute more, since clocks differ: a grant that is issued within that minute is refused,
+too, until it expires; one that is issued later is a new one.
 
 While a gateway runs, it alone has the store, and revokes for whoever may:
   hardtack revoke --at http://127.0.0.1:8080 --audience notion.mcp/hardtack \\
@@ -233,6 +242,10 @@ pub(crate) struct Revoke {
     /// Of grants by this root only; with --subject
     #[arg(long, value_name = "PUB", conflicts_with_all = ["id", "ids", "agent", "holder"])]
     pub(crate) root: Option<PublicKey>,
+    /// Ban the agent's name for good, under later grants, too; with --agent. Nothing takes that back, and the
+    /// agent's delegator can choose another name: what stops the agent under any name is --holder
+    #[arg(long, conflicts_with_all = ["id", "ids", "subject", "holder"])]
+    pub(crate) for_good: bool,
     /// Why, in one line
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
@@ -291,7 +304,7 @@ pub(crate) struct Revoked {
     /// Every grant of a subject that was issued up to now
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
-    /// Every hop to an agent of this name (its delegator can choose another)
+    /// What an agent of this name holds by now: every chain with a hop to it whose grant was issued up to now
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,
     /// Everything bound to this key

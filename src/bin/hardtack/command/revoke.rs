@@ -108,7 +108,11 @@ fn revocations(arguments: &Revoke) -> Result<Vec<Revocation>, Box<dyn Error>> {
     } else if let Some(subject) = subject {
         Revocation::Subject { subject: subject.clone(), root: arguments.root }
     } else if let Some(agent) = agent {
-        Revocation::Agent { agent: agent.clone() }
+        let agent = agent.clone();
+        match arguments.for_good {
+            true => Revocation::Agent { agent },
+            false => Revocation::AgentUntilNow { agent },
+        }
     } else if let Some(key) = holder {
         Revocation::Holder { key: *key }
     } else if let Some(file) = ids {

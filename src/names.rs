@@ -40,6 +40,11 @@ pub enum NameError {
         "a reason is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, and says why"
     )]
     Reason,
+    /// In whose name something is revoked: empty, blank, too long, or with characters that do not print.
+    #[error(
+        "in whose name something is revoked (by) is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, such as alice"
+    )]
+    By,
 }
 
 /// `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
@@ -65,6 +70,11 @@ pub(crate) fn check_reason(text: &str) -> Result<(), NameError> {
     let held =
         text.len() <= MAX_REASON_BYTES && !text.trim().is_empty() && text.chars().all(is_printable);
     held.then_some(()).ok_or(NameError::Reason)
+}
+
+/// In whose name something is revoked: of the form of a reason.
+pub(crate) fn check_by(text: &str) -> Result<(), NameError> {
+    check_reason(text).map_err(|_| NameError::By)
 }
 
 fn is_name(name: &str, marks: &[u8]) -> bool {

@@ -132,7 +132,7 @@ impl Revoking {
     ) -> Result<Revoking, NameError> {
         let revoking = Revoking { revocation, by: by.into(), reason: reason.into() };
         revoking.revocation.check()?;
-        names::check_reason(&revoking.by)?;
+        names::check_by(&revoking.by)?;
         names::check_reason(&revoking.reason)?;
         Ok(revoking)
     }
@@ -376,8 +376,12 @@ mod tests {
         for wrong in [agent("an agent"), until_now("an agent"), subject("alice", None)] {
             assert!(Revoking::new(wrong.clone(), "tests", "lost").is_err(), "{wrong}");
         }
-        assert!(Revoking::new(agent("agent.a"), "", "lost").is_err());
-        assert!(Revoking::new(agent("agent.a"), "tests", "").is_err());
+        let long = "a".repeat(257);
+        for wrong in ["", " ", "a\nb", &long] {
+            let refused = |by, reason| Revoking::new(agent("agent.a"), by, reason).unwrap_err();
+            assert_eq!(refused(wrong, "lost"), NameError::By, "{wrong:?}");
+            assert_eq!(refused("tests", wrong), NameError::Reason, "{wrong:?}");
+        }
         assert_eq!(RevokedBy::Holder.to_string(), "its holder's key");
     }
 }

@@ -3,7 +3,7 @@
 //! Over the network, a capability stops others as it calls tools: by a presentation that is bound to the
 //! request. What is revoked then, and for how long, is for [`store`](crate::store) to say.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::authorize::{
@@ -11,8 +11,8 @@ use crate::authorize::{
 };
 use crate::call::{Call, CallError};
 use crate::capability::{AppendError, Capability};
-use crate::chain::{Chain, PresentationKind, RevocationId};
-use crate::names::NameError;
+use crate::chain::{Chain, IdPrefix, PresentationKind, RevocationId};
+use crate::names::{self, NameError};
 use crate::policy::{Location, Policy};
 use crate::profile::shape::ShapeError;
 use crate::revocation::{Revocation, Revoking};
@@ -31,24 +31,65 @@ const DELEGATORS_RULE: &str = "delegator";
 const MAX_BY_BYTES: usize = crate::names::MAX_REASON_BYTES;
 
 /// A request to revoke, as it goes over the wire: a JSON object
-/// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …}`.
+/// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …, "dry_run": …}`.
 ///
 /// It is the arguments of the call to which the presentation is bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevocationRequest {
     call: Call,
-    revocation: Revocation,
+    asked: Asked,
     reason: String,
     proof: Option<String>,
+    dry_run: bool,
+}
+
+/// What is to be revoked.
+#[derive(Debug, Clone, PartialEq)]
+enum Asked {
+    Revocation(Revocation),
+    /// `{"kind": "id_prefix", "id": …}`: the one block whose id begins so, of those that the store has seen.
+    Beginning(IdPrefix),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Members {
-    revocation: Revocation,
+    revocation: Value,
     reason: String,
     #[serde(default)]
     proof: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// The kind of what gives only the beginning of an id. A server that does not know it refuses it.
+const ID_PREFIX: &str = "id_prefix";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beginning {
+    kind: String,
+    id: IdPrefix,
+}
+
+impl Asked {
+    /// Reads what is asked for, whole: what is not known must not be taken for something broader or narrower.
+    fn read(value: Value) -> Result<Asked, RequestError> {
+        if value.get("kind").and_then(Value::as_str) == Some(ID_PREFIX) {
+            let beginning = serde_json::from_value(value).map_err(|_| RequestError::Form)?;
+            let Beginning { id, .. } = beginning;
+            return Ok(Asked::Beginning(id));
+        }
+        let given: Vec<String> =
+            value.as_object().map(|given| given.keys().cloned().collect()).unwrap_or_default();
+        let revocation: Revocation =
+            serde_json::from_value(value).map_err(|_| RequestError::Form)?;
+        let read = serde_json::to_value(&revocation).map_err(|_| RequestError::Form)?;
+        match given.iter().all(|member| read.get(member).is_some()) {
+            true => Ok(Asked::Revocation(revocation)),
+            false => Err(RequestError::Form),
+        }
+    }
 }
 
 impl RevocationRequest {
@@ -63,8 +104,42 @@ impl RevocationRequest {
         reason: impl Into<String>,
         proof: Option<&Capability>,
     ) -> Result<RevocationRequest, RequestError> {
-        let mut members = Map::new();
         let revocation = serde_json::to_value(revocation).map_err(|_| RequestError::Form)?;
+        RevocationRequest::of(revocation, reason, proof)
+    }
+
+    /// Asks, for a reason, for the revocation of the one block whose id begins so, of those that the server has seen.
+    /// Needs the scope `hardtack:revoke`: whoever else may revoke a hop has a token with its whole id.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] for a reason that is not of its form.
+    pub fn beginning(
+        id: IdPrefix,
+        reason: impl Into<String>,
+    ) -> Result<RevocationRequest, RequestError> {
+        let beginning = Beginning { kind: ID_PREFIX.to_owned(), id };
+        let beginning = serde_json::to_value(beginning).map_err(|_| RequestError::Form)?;
+        RevocationRequest::of(beginning, reason, None)
+    }
+
+    /// The same, asking only what it would stop. It takes the same right, and nothing is revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`], never of a request that is one.
+    pub fn dry_run(self) -> Result<RevocationRequest, RequestError> {
+        let mut members = self.call.arguments_json().clone();
+        members.insert("dry_run".to_owned(), Value::Bool(true));
+        RevocationRequest::parse(&Value::Object(members).to_string())
+    }
+
+    fn of(
+        revocation: Value,
+        reason: impl Into<String>,
+        proof: Option<&Capability>,
+    ) -> Result<RevocationRequest, RequestError> {
+        let mut members = Map::new();
         members.insert("revocation".to_owned(), revocation);
         members.insert("reason".to_owned(), Value::String(reason.into()));
         if let Some(proof) = proof {
@@ -82,10 +157,14 @@ impl RevocationRequest {
         let call = Call::new(REVOKE)?.arguments(json)?;
         let members = Value::Object(call.arguments_json().clone());
         let members: Members = serde_json::from_value(members).map_err(|_| RequestError::Form)?;
-        let Members { revocation, reason, proof } = members;
+        let Members { revocation, reason, proof, dry_run } = members;
+        let asked = Asked::read(revocation)?;
         // What could never be recorded is not asked for.
-        Revoking::new(revocation.clone(), REVOKE, reason.clone())?;
-        Ok(RevocationRequest { call, revocation, reason, proof })
+        if let Asked::Revocation(revocation) = &asked {
+            revocation.check()?;
+        }
+        names::check_reason(&reason)?;
+        Ok(RevocationRequest { call, asked, reason, proof, dry_run })
     }
 
     /// The call to which a presentation of the request is bound.
@@ -93,9 +172,17 @@ impl RevocationRequest {
         &self.call
     }
 
-    /// What is to be revoked.
-    pub fn revocation(&self) -> &Revocation {
-        &self.revocation
+    /// What is to be revoked; `None` if only the beginning of its id is given.
+    pub fn revocation(&self) -> Option<&Revocation> {
+        match &self.asked {
+            Asked::Revocation(revocation) => Some(revocation),
+            Asked::Beginning(_) => None,
+        }
+    }
+
+    /// Whether it asks only what it would stop.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// The JSON object that goes over the wire.
@@ -104,14 +191,18 @@ impl RevocationRequest {
     }
 
     /// What to hand to the store, in the name of whoever presented the request.
-    pub(crate) fn revoking(&self, verified: &VerifiedCapability) -> Revoking {
+    pub(crate) fn revoking(
+        &self,
+        revocation: Revocation,
+        verified: &VerifiedCapability,
+    ) -> Revoking {
         let by = match verified.agent() {
             Some(agent) => format!("{agent} for {}", verified.subject()),
             None => verified.subject().to_owned(),
         };
         // Names are ASCII, so that every length is a boundary.
         let by = by[..by.len().min(MAX_BY_BYTES)].to_owned();
-        Revoking { revocation: self.revocation.clone(), by, reason: self.reason.clone() }
+        Revoking { revocation, by, reason: self.reason.clone() }
     }
 }
 
@@ -121,7 +212,7 @@ impl RevocationRequest {
 pub enum RequestError {
     /// Another form.
     #[error(
-        "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}"
+        "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}, and \"dry_run\": true to revoke nothing; kinds and members that are not known here are refused"
     )]
     Form,
     /// Not exact enough.
@@ -150,6 +241,24 @@ pub enum RevokeError {
         "without the scope {REVOKE}, only ids of hops that one delegated can be revoked, and not {0}"
     )]
     NotAnId(Revocation),
+    /// A part of an id would have to be looked up, of what strangers have done.
+    #[error("without the scope {REVOKE}, an id must be given whole")]
+    PartOfAnId,
+    /// No block with such an id was seen.
+    #[error(
+        "no grant or hop that this server has seen has an id that begins with {0}; give the whole id, which revokes what was not seen, too"
+    )]
+    UnknownBeginning(IdPrefix),
+    /// Several blocks have such an id.
+    #[error(
+        "the ids of {count} or more blocks that this server has seen begin with {beginning}; give more digits"
+    )]
+    AmbiguousBeginning {
+        /// The digits.
+        beginning: IdPrefix,
+        /// How many were found before it was stopped looking.
+        count: usize,
+    },
     /// No token that contains the hop.
     #[error("without the scope {REVOKE}, a token that contains the hop must be given as proof")]
     NoProof,
@@ -173,7 +282,9 @@ impl RevokeError {
         match self {
             RevokeError::Unauthorized(error) => error.cause(),
             RevokeError::NotCallBound => "revocation_not_call_bound",
-            RevokeError::NotAnId(_) => "revocation_not_an_id",
+            RevokeError::NotAnId(_) | RevokeError::PartOfAnId => "revocation_not_an_id",
+            RevokeError::UnknownBeginning(_) => "revocation_id_unknown",
+            RevokeError::AmbiguousBeginning { .. } => "revocation_id_ambiguous",
             RevokeError::NoProof => "revocation_without_proof",
             RevokeError::Unreadable(_) | RevokeError::Unauthentic(_) => "revocation_proof",
             RevokeError::NotInProof(_) => "revocation_not_in_proof",
@@ -182,23 +293,43 @@ impl RevokeError {
     }
 }
 
-/// Whether the request is allowed: by scope and policy, or because the presenter delegated the hop.
+/// What may be revoked, and by what rule: by scope and policy, or because the presenter delegated the hop. Only for whoever
+/// has the scope, `seen` finds the ids that begin in some way: nobody else learns what a store has seen.
 pub(crate) fn allow(
     verified: &VerifiedCapability,
     verifier: &Verifier,
     policy: &Policy,
     request: &RevocationRequest,
-) -> Result<Location, RevokeError> {
+    seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
+) -> Result<(Location, Revocation), RevokeError> {
     if verified.presentation().kind != PresentationKind::Call {
         return Err(RevokeError::NotCallBound);
     }
     match refuse_uncovered(verified, request.call()) {
-        Ok(()) => Ok(authorize(verified, policy, request.call())?.at),
+        Ok(()) => {
+            let at = authorize(verified, policy, request.call())?.at;
+            Ok((at, find(&request.asked, seen)?))
+        }
         Err(AuthorizeError::NotGranted { .. }) => {
-            allow_delegator(verified, verifier, request)?;
-            Ok(Location { file: DELEGATORS_RULE.to_owned(), line: 1 })
+            let revocation = allow_delegator(verified, verifier, request)?;
+            Ok((Location { file: DELEGATORS_RULE.to_owned(), line: 1 }, revocation))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn find(
+    asked: &Asked,
+    seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
+) -> Result<Revocation, RevokeError> {
+    let beginning = match asked {
+        Asked::Revocation(revocation) => return Ok(revocation.clone()),
+        Asked::Beginning(beginning) => beginning.clone(),
+    };
+    match seen(&beginning).as_slice() {
+        [] => Err(RevokeError::UnknownBeginning(beginning)),
+        [id] => Ok(Revocation::Id { id: *id }),
+        ids => Err(RevokeError::AmbiguousBeginning { beginning, count: ids.len() }),
     }
 }
 
@@ -213,13 +344,15 @@ fn allow_delegator(
     verified: &VerifiedCapability,
     verifier: &Verifier,
     request: &RevocationRequest,
-) -> Result<(), RevokeError> {
+) -> Result<Revocation, RevokeError> {
     refuse_other_call(verified, request.call())?;
     if let Some(block) = first_unbound(verified.chain()) {
         return Err(AuthorizeError::Unbound { block, operation: REVOKE.to_owned() }.into());
     }
-    let Revocation::Id { id } = request.revocation() else {
-        return Err(RevokeError::NotAnId(request.revocation().clone()));
+    let id = match &request.asked {
+        Asked::Revocation(Revocation::Id { id }) => id,
+        Asked::Revocation(other) => return Err(RevokeError::NotAnId(other.clone())),
+        Asked::Beginning(_) => return Err(RevokeError::PartOfAnId),
     };
     let proof = request.proof.as_deref().ok_or(RevokeError::NoProof)?;
     let proof = Capability::parse(proof).map_err(RevokeError::Unreadable)?;
@@ -228,7 +361,7 @@ fn allow_delegator(
     match delegated(proof.chain(), id) {
         None => Err(RevokeError::NotInProof(*id)),
         // Neither a hop of the proof nor the presentation is unsigned, as was seen above.
-        Some(delegators) if delegators.contains(&presenter) => Ok(()),
+        Some(delegators) if delegators.contains(&presenter) => Ok(Revocation::Id { id: *id }),
         Some(_) => Err(RevokeError::NotDelegator),
     }
 }

@@ -67,6 +67,81 @@ impl<'de> serde::Deserialize<'de> for RevocationId {
     }
 }
 
+/// The beginning of a revocation id, as it is shown where a whole one is too long: 16 to 127 hexadecimal digits. A
+/// store that has seen the block finds the whole id ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)).
+///
+/// ```
+/// let shown: hardtack::chain::IdPrefix = "00112233445566778899aabb…".parse()?;
+/// assert_eq!(shown.to_string(), "00112233445566778899aabb");
+/// assert!("00112233".parse::<hardtack::chain::IdPrefix>().is_err());
+/// # Ok::<(), hardtack::chain::IdPrefixError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdPrefix(String);
+
+/// The fewest digits of a beginning: nobody meets one of 64 bits by chance, or makes a block's id begin like
+/// somebody else's.
+const MIN_PREFIX_DIGITS: usize = 16;
+
+/// The digits of a whole id.
+const ID_DIGITS: usize = 128;
+
+impl IdPrefix {
+    /// Whether the id begins so.
+    pub fn begins(&self, id: &RevocationId) -> bool {
+        id.digits(&mut [0; ID_DIGITS]).starts_with(&self.0)
+    }
+
+    /// The first and the last id that can begin so.
+    pub(crate) fn range(&self) -> ([u8; 64], [u8; 64]) {
+        let filled = |digit: &str| {
+            let mut bytes = [0; 64];
+            let digits = format!("{}{}", self.0, digit.repeat(ID_DIGITS - self.0.len()));
+            // As many digits as fit, and nothing else.
+            let _ = hex::decode_to_slice(digits, &mut bytes);
+            bytes
+        };
+        (filled("0"), filled("f"))
+    }
+}
+
+impl std::str::FromStr for IdPrefix {
+    type Err = IdPrefixError;
+
+    /// Takes the mark of what was left out at its end, too.
+    fn from_str(text: &str) -> Result<IdPrefix, IdPrefixError> {
+        let digits = text.trim().trim_end_matches('…').to_ascii_lowercase();
+        let is_one = (MIN_PREFIX_DIGITS..ID_DIGITS).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_one { Ok(IdPrefix(digits)) } else { Err(IdPrefixError) }
+    }
+}
+
+impl fmt::Display for IdPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for IdPrefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for IdPrefix {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<IdPrefix, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text is no beginning of a revocation id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an id is 128 hexadecimal digits, as `hardtack inspect --json` prints it, or the first {MIN_PREFIX_DIGITS} or more of one that the store has seen"
+)]
+pub struct IdPrefixError;
+
 /// The text is no revocation id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a revocation id is 128 hexadecimal digits, as `hardtack inspect --json` prints it")]

@@ -12,7 +12,7 @@ use crate::keys::PublicKey;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-pub use id::{RevocationId, RevocationIdError};
+pub use id::{IdPrefix, IdPrefixError, RevocationId, RevocationIdError};
 
 /// What a token says, block by block.
 #[derive(Debug, Clone, Serialize)]

@@ -15,7 +15,7 @@ use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, LedgerUnavai
 use crate::authorize::is_quick;
 use crate::authorize::{AuthorizeError, authorize};
 use crate::call::Call;
-use crate::chain::Chain;
+use crate::chain::{Chain, IdPrefix, RevocationId};
 use crate::explain::{self, Explanation};
 use crate::policy::{Location, Policy};
 use crate::prospect::{self, Prospect};
@@ -391,14 +391,31 @@ impl Guard {
         request: &RevocationRequest,
         now: Timestamp,
     ) -> Result<Revoking, Denial> {
+        self.check_revocation_among(bearer, request, |_| Vec::new(), now)
+    }
+
+    /// The same; `seen` finds the ids of grants and hops that begin in some way
+    /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)), where the request gives the beginning of
+    /// one. It is asked only for whoever may revoke anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`], as of [`Guard::check_revocation`].
+    pub fn check_revocation_among(
+        &self,
+        bearer: &str,
+        request: &RevocationRequest,
+        seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
+        now: Timestamp,
+    ) -> Result<Revoking, Denial> {
         let call = request.call();
         let verified = self.verify(bearer, call, now)?;
         let sets = self.sets();
         let mut decision =
             Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
-        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request);
+        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request, seen);
         match &decided {
-            Ok(at) if !revoke::is_delegators_rule(at) => {
+            Ok((at, _)) if !revoke::is_delegators_rule(at) => {
                 self.note(&mut decision, &sets, &verified, call, None);
             }
             Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
@@ -406,16 +423,26 @@ impl Guard {
             }
             _ => {}
         }
-        let weighed = match decided {
-            Ok(at) => Weighed {
-                decision: Some(decision),
-                once: once(&verified),
-                outcome: Ok(at),
-                verified: Some(verified.clone()),
-            },
-            Err(error) => Weighed::refused(decision, Some(verified.clone()), error.into()),
-        };
-        self.settle(weighed).map(|_| request.revoking(&verified))
+        match decided {
+            Ok((at, revocation)) => {
+                let weighed = Weighed {
+                    decision: Some(decision),
+                    once: once(&verified),
+                    outcome: Ok(at),
+                    verified: Some(verified.clone()),
+                };
+                self.settle(weighed).map(|_| request.revoking(revocation, &verified))
+            }
+            Err(error) => {
+                let denial: Denial = error.into();
+                let weighed = Weighed::refused(decision, Some(verified), denial.clone());
+                match self.settle(weighed) {
+                    Err(denial) => Err(denial),
+                    // Not reached: what was refused is.
+                    Ok(_) => Err(denial),
+                }
+            }
+        }
     }
 
     /// Verifies; records only a refusal.

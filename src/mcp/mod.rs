@@ -43,7 +43,9 @@ pub use body::MAX_MESSAGE_BYTES;
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
 pub use policy_metrics::{Reload, Reloads};
-pub use revoking::{REVOCATIONS, RevocationFailed, revoke_at, revoke_over_plain_http_at};
+pub use revoking::{
+    REVOCATIONS, RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at,
+};
 pub use serve::{Drain, serve};
 pub use source::CapabilitySource;
 pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

@@ -1,6 +1,6 @@
 //! Revoking: stopping agents while the gateway runs, which alone has the store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
 use crate::call::{Call, MAX_ARGUMENT_BYTES};
+use crate::chain::IdPrefix;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, Undescribed, bearer, now};
 use crate::mcp::answer;
@@ -21,8 +22,9 @@ use crate::mcp::desks::{Desks, Peer};
 use crate::mcp::headers::Doorbell;
 use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
 use crate::mcp::upstream::{Upstream, UpstreamError, plain_http};
+use crate::revocation::Revocation;
 use crate::revoke::{READ, REVOKE, RevocationRequest};
-use crate::store::{Receipt, Store};
+use crate::store::{Receipt, Stops, Store};
 use crate::verify::VerifiedCapability;
 
 /// Where it is.
@@ -62,11 +64,28 @@ pub enum RevocationFailed {
     Foreign(String),
 }
 
-/// What a gateway answers.
+/// What a gateway answers to a request to revoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationAnswer {
+    /// Where the revocation stands; `None` for a dry run.
+    pub receipt: Option<Receipt>,
+    /// What is revoked, with its whole id; `None` from a gateway that does not say.
+    pub revocation: Option<Revocation>,
+    /// How much that stops of what the gateway's store has seen; `None` where it was not counted.
+    pub stops: Option<Stops>,
+}
+
+/// The same on the wire.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Answer {
     status: String,
-    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sequence: Option<u64>,
+    #[serde(default)]
+    revocation: Option<Revocation>,
+    #[serde(default)]
+    stops: Option<Stops>,
 }
 
 /// The most bytes read of an answer that is a few words.
@@ -85,7 +104,7 @@ pub async fn revoke_at(
     url: &str,
     bearer: &str,
     request: &RevocationRequest,
-) -> Result<Receipt, RevocationFailed> {
+) -> Result<RevocationAnswer, RevocationFailed> {
     ask(url, None, bearer, request).await
 }
 
@@ -99,7 +118,7 @@ pub async fn revoke_over_plain_http_at(
     host: &str,
     bearer: &str,
     request: &RevocationRequest,
-) -> Result<Receipt, RevocationFailed> {
+) -> Result<RevocationAnswer, RevocationFailed> {
     ask(url, Some(host), bearer, request).await
 }
 
@@ -108,7 +127,7 @@ async fn ask(
     plain_http_to: Option<&str>,
     bearer: &str,
     request: &RevocationRequest,
-) -> Result<Receipt, RevocationFailed> {
+) -> Result<RevocationAnswer, RevocationFailed> {
     let base = url.trim_end_matches('/');
     let url = match base.strip_suffix("/mcp").unwrap_or(base) {
         url if url.ends_with(REVOCATIONS) => url.to_owned(),
@@ -144,16 +163,26 @@ async fn ask(
         let description = crate::names::escaped(&description.unwrap_or("no reason given"));
         return Err(RevocationFailed::Refused { status: status.as_u16(), description });
     }
-    let Answer { status, sequence } = serde_json::from_slice(&body).map_err(|_| foreign())?;
-    match status.as_str() {
-        REVOKED => Ok(Receipt::Revoked { sequence }),
-        ALREADY_REVOKED => Ok(Receipt::AlreadyRevoked { sequence }),
-        _ => Err(foreign()),
-    }
+    let answer: Answer = serde_json::from_slice(&body).map_err(|_| foreign())?;
+    let Answer { status, sequence, revocation, stops } = answer;
+    let receipt = match (status.as_str(), sequence, request.is_dry_run()) {
+        (REVOKED, Some(sequence), false) => Some(Receipt::Revoked { sequence }),
+        (ALREADY_REVOKED, Some(sequence), false) => Some(Receipt::AlreadyRevoked { sequence }),
+        (NOT_REVOKED, None, true) => None,
+        _ => return Err(foreign()),
+    };
+    Ok(RevocationAnswer { receipt, revocation, stops })
 }
 
 const REVOKED: &str = "revoked";
 const ALREADY_REVOKED: &str = "already_revoked";
+
+/// The answer to a dry run.
+const NOT_REVOKED: &str = "not_revoked";
+
+/// The most seen blocks among which it is counted what a revocation stops: whoever delegated a hop may ask, each
+/// count looks at every block, and takes about 1 KiB for each.
+const MAX_COUNTED: u64 = 50_000;
 
 /// Who may revoke, and where it is written.
 #[derive(Debug, Clone)]
@@ -187,12 +216,15 @@ struct Entrance {
     strangers: Strangers,
     /// Of those who hold.
     desks: Desks,
+    /// One at a time counts what a revocation stops.
+    counting: Mutex<()>,
 }
 
 pub(crate) fn router(revoker: Revoker, doorbell: Doorbell) -> Router {
     let strangers = Strangers::on(Threads::Own);
     let desks = Desks::new(DESKS, MAX_WAITING);
-    let state = Arc::new(Entrance { revoker, doorbell, strangers, desks });
+    let counting = Mutex::default();
+    let state = Arc::new(Entrance { revoker, doorbell, strangers, desks, counting });
     Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
 }
 
@@ -201,7 +233,7 @@ async fn list(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> 
 }
 
 async fn revoke(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    entrance.revoke(request).await.unwrap_or_else(|refused| refused)
+    Entrance::revoke(&entrance, request).await.unwrap_or_else(|refused| refused)
 }
 
 /// A request with one bearer.
@@ -228,26 +260,56 @@ impl Entrance {
         }
     }
 
-    async fn revoke(&self, request: Request<Body>) -> Result<Response, Response> {
+    async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
         let Presented { token, peer, body } = self.presented(request)?;
         // A request that no valid token stands behind is not read.
         let (_, body) = self.admit(&token, peer, body, REVOKE).await?;
         let asked = self.read(body).await?;
-        let store = self.revoker.store.clone();
-        let receipt = self.at_a_desk(peer, move |guard| {
-            let revoking = guard.check_revocation(&token, &asked, now())?;
-            store.revoke(revoking, now()).map_err(unavailable)
-        });
-        let receipt = receipt.await.map_err(|denial| {
+        let entrance = Arc::clone(self);
+        let answer = self.at_a_desk(peer, move |guard| entrance.do_revoke(guard, &token, &asked));
+        let answer = answer.await.map_err(|denial| {
             tracing::warn!(hardtack.cause = denial.refusal().cause, "a revocation is refused");
             self.revoker.refuse(&denial, REVOKE)
         })?;
-        tracing::info!(sequence = receipt.sequence(), "revoked");
-        let (status, sequence) = match receipt {
-            Receipt::Revoked { sequence } => (REVOKED, sequence),
-            Receipt::AlreadyRevoked { sequence } => (ALREADY_REVOKED, sequence),
+        match answer.sequence {
+            Some(sequence) => tracing::info!(sequence, "revoked"),
+            None => tracing::info!("said what a revocation would stop"),
+        }
+        Ok(answer::respond(StatusCode::OK, &json!(answer)))
+    }
+
+    fn do_revoke(
+        &self,
+        guard: &Guard,
+        token: &str,
+        asked: &RevocationRequest,
+    ) -> Result<Answer, Denial> {
+        let store = &self.revoker.store;
+        // What cannot be looked up was not seen.
+        let seen =
+            |beginning: &IdPrefix| store.reader().ids_beginning(beginning).unwrap_or_default();
+        let revoking = guard.check_revocation_among(token, asked, seen, now())?;
+        let revocation = revoking.revocation.clone();
+        let receipt = match asked.is_dry_run() {
+            true => None,
+            false => Some(store.revoke(revoking, now()).map_err(unavailable)?),
         };
-        Ok(answer::respond(StatusCode::OK, &json!({"status": status, "sequence": sequence})))
+        let stops = self.count(&revocation, receipt);
+        let status = match receipt {
+            None => NOT_REVOKED,
+            Some(Receipt::Revoked { .. }) => REVOKED,
+            Some(Receipt::AlreadyRevoked { .. }) => ALREADY_REVOKED,
+        };
+        let sequence = receipt.map(Receipt::sequence);
+        Ok(Answer { status: status.to_owned(), sequence, revocation: Some(revocation), stops })
+    }
+
+    /// How much it stops. It is in force by now, whatever comes of the count.
+    fn count(&self, revocation: &Revocation, receipt: Option<Receipt>) -> Option<Stops> {
+        let _alone = self.counting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (reader, receipt) = (self.revoker.store.reader(), receipt.as_slice());
+        let counted = reader.stops(std::slice::from_ref(revocation), receipt, now(), MAX_COUNTED);
+        counted.inspect_err(|error| tracing::warn!(%error, "not counted")).ok().flatten()
     }
 
     /// Decides and does it in its turn, on a thread that nothing else uses.

@@ -1,6 +1,8 @@
 //! Lineage: which chains were verified here, and what a revocation kills of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
 
 use crate::chain::RevocationId;
 use crate::revocation::{Revocation, RevocationEntry, covered_until};
@@ -19,6 +21,15 @@ pub struct Lineage {
     by_id: HashMap<RevocationId, usize>,
     others: Vec<usize>,
     unseen: u64,
+}
+
+/// How much of what a store has seen a revocation stops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stops {
+    /// Blocks that it names, and all below them.
+    pub blocks: u64,
+    /// Those of them that are neither expired nor stopped by another revocation.
+    pub live: u64,
 }
 
 /// How a block stands.
@@ -97,9 +108,21 @@ impl Lineage {
 
     /// What a revocation, made at `moment`, kills: the blocks it names and all below them.
     pub fn killed_by(&self, revocation: &Revocation, moment: Timestamp) -> Vec<&SeenBlock> {
+        self.killed_by_any(std::slice::from_ref(revocation), moment)
+    }
+
+    /// What any of these revocations, made at `moment`, kills. Looks at each block once.
+    pub fn killed_by_any(&self, revocations: &[Revocation], moment: Timestamp) -> Vec<&SeenBlock> {
+        let ids: HashSet<RevocationId> = revocations.iter().filter_map(id_of).collect();
+        let others = || revocations.iter().filter(|revocation| id_of(revocation).is_none());
+        let is_named = |block: &&SeenBlock| {
+            ids.contains(&block.id)
+                || block.wrapped.is_some_and(|id| ids.contains(&id))
+                || others().any(|revocation| names(revocation, moment, block))
+        };
         let mut killed = Vec::new();
-        let mut next = self.named_by(revocation, moment);
-        let mut met = std::collections::HashSet::new();
+        let mut next: Vec<&SeenBlock> = self.blocks.iter().filter(is_named).collect();
+        let mut met = HashSet::new();
         while let Some(block) = next.pop() {
             if met.insert(block.id) {
                 killed.push(block);
@@ -108,6 +131,14 @@ impl Lineage {
         }
         killed.sort_by_key(|block| self.places.get(&block.id));
         killed
+    }
+
+    /// How much that is.
+    pub fn stops(&self, revocations: &[Revocation], moment: Timestamp) -> Stops {
+        let killed = self.killed_by_any(revocations, moment);
+        let is_live = |block: &&&SeenBlock| self.standing(block, moment) == Standing::Live;
+        let live = killed.iter().filter(is_live).count() as u64;
+        Stops { blocks: killed.len() as u64, live }
     }
 
     /// How a block stands at a moment.
@@ -148,6 +179,13 @@ impl Lineage {
     fn below(&self, id: Option<RevocationId>) -> impl Iterator<Item = &SeenBlock> {
         let places = self.children.get(&id).map_or(&[][..], Vec::as_slice);
         places.iter().map(|place| &self.blocks[*place])
+    }
+}
+
+fn id_of(revocation: &Revocation) -> Option<RevocationId> {
+    match revocation {
+        Revocation::Id { id } => Some(*id),
+        _ => None,
     }
 }
 

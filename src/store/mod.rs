@@ -45,8 +45,8 @@ pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use core::Receipt;
 pub use error::StoreError;
-pub use lineage::{Lineage, Standing};
-pub use reader::{LogLine, StoreReader, Verified};
+pub use lineage::{Lineage, Standing, Stops};
+pub use reader::{LogLine, MAX_ALIKE, StoreReader, Verified};
 pub use restore::{Loss, Restored, restore};
 pub use schema::SeenBlock;
 

@@ -1,6 +1,6 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use tlog_tiles::prove_record;
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
 };
+use crate::chain::{IdPrefix, RevocationId};
 use crate::process::Process;
-use crate::revocation::{InForce, RevocationEntry, RevocationList};
+use crate::revocation::{InForce, Revocation, RevocationEntry, RevocationList, RevocationNotice};
 use crate::store::StoreError;
+use crate::store::core::Receipt;
 use crate::store::engine::builder;
 use crate::store::inner::Inner;
-use crate::store::lineage::Lineage;
+use crate::store::lineage::{Lineage, Stops};
 use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
     Effect, Entry, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of,
@@ -29,6 +31,10 @@ const MAX_TRIES: usize = 10;
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
+
+/// The most ids that are found for one beginning. More than one are ambiguous already; some are listed, since whoever
+/// signs can make the ids of its own blocks begin alike.
+pub const MAX_ALIKE: usize = 8;
 
 /// A store to look into.
 #[derive(Clone)]
@@ -184,6 +190,16 @@ impl StoreReader {
 
     /// The chains that were verified here.
     pub fn lineage(&self) -> Result<Lineage, StoreError> {
+        self.lineage_without(&[])
+    }
+
+    /// The same, as if what these receipts are for had not been revoked.
+    fn lineage_without(&self, receipts: &[Receipt]) -> Result<Lineage, StoreError> {
+        let made: HashSet<u64> = receipts
+            .iter()
+            .filter(|receipt| matches!(receipt, Receipt::Revoked { .. }))
+            .map(|receipt| receipt.sequence())
+            .collect();
         let newer = self.newer(Reach::Answered)?;
         let newer = newer.into_iter().flat_map(|entry| entry.effects);
         let newer = newer.filter_map(|effect| match effect {
@@ -196,7 +212,44 @@ impl StoreReader {
             let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
             Ok((blocks, read_state(reading)?.unseen))
         })?;
-        Ok(Lineage::new(known.into_iter().chain(newer), unseen, self.revocations()?))
+        let mut revocations = self.revocations()?;
+        revocations
+            .retain(|entry| !made.contains(&entry.sequence) || prolongs_the_same(&entry.notice));
+        Ok(Lineage::new(known.into_iter().chain(newer), unseen, revocations))
+    }
+
+    /// How much these revocations stop of the chains that were seen here, as of `now`: before they are made, or
+    /// after, with their receipts. Each block is looked at: where there are more than `most`, it is not counted.
+    pub fn stops(
+        &self,
+        revocations: &[Revocation],
+        receipts: &[Receipt],
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Option<Stops>, StoreError> {
+        if self.read(read_state)?.rows.seen > most {
+            return Ok(None);
+        }
+        Ok(Some(self.lineage_without(receipts)?.stops(revocations, now)))
+    }
+
+    /// The ids that begin so, of the grants and hops that were seen here: [`MAX_ALIKE`] at most.
+    pub fn ids_beginning(&self, beginning: &IdPrefix) -> Result<Vec<RevocationId>, StoreError> {
+        let newer = self.newer(Reach::Answered)?;
+        let newer =
+            newer.iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
+                Effect::See(block) if beginning.begins(&block.id) => Some(block.id),
+                _ => None,
+            });
+        let (first, last) = beginning.range();
+        let mut ids = self.read(|reading| {
+            let table = reading.open_table(SEEN)?;
+            let rows = table.range(first..=last)?.take(MAX_ALIKE);
+            let ids = rows.map(|row| Ok(RevocationId::from_bytes(row?.0.value())));
+            ids.collect::<Result<BTreeSet<_>, StoreError>>()
+        })?;
+        ids.extend(newer);
+        Ok(ids.into_iter().take(MAX_ALIKE).collect())
     }
 
     /// The records from the one with this number on (the first is 1), in order.
@@ -404,6 +457,11 @@ impl StoreReader {
             Source::Followed { database, .. } => read(&database.read()?),
         }
     }
+}
+
+/// Whether it makes an earlier revocation last longer, and covers nothing that was not covered.
+fn prolongs_the_same(notice: &RevocationNotice) -> bool {
+    notice.prolongs.is_some() && !notice.revocation.ends_at_its_moment()
 }
 
 /// A revocation as its record tells it, which must be what the table has.

@@ -21,7 +21,7 @@ async fn answering(status: u16, answer: String) -> String {
 async fn ask(url: &str) -> Result<u64, RevocationFailed> {
     let revocation = Revocation::Agent { agent: "agent.helper".to_owned() };
     let request = RevocationRequest::new(revocation, "lost", None).unwrap();
-    revoke_at(url, "bearer", &request).await.map(|receipt| receipt.sequence())
+    revoke_at(url, "bearer", &request).await.map(|answer| answer.receipt.unwrap().sequence())
 }
 
 fn receipt(status: &str) -> String {

@@ -1,6 +1,7 @@
 //! Revoking through the gateway, and who may.
 
-use hardtack::mcp::{RevocationFailed, revoke_at};
+use hardtack::mcp::{RevocationAnswer, RevocationFailed, revoke_at};
+use hardtack::store::Stops;
 use hardtack::{Presenting, Revocation, RevocationRequest};
 use serde_json::json;
 
@@ -146,4 +147,98 @@ async fn with_the_scope_anything_can_be_revoked_and_read() {
     let unscoped =
         client().get(&url).bearer_auth(orchestrator.presents_for(Presenting::to(REVOCATIONS)));
     assert_eq!(unscoped.send().await.unwrap().status(), 403);
+}
+
+/// Asks, as this agent, what a revocation would stop; or revokes.
+async fn answered(
+    stage: &Stage,
+    agent: &Agent,
+    request: &RevocationRequest,
+) -> Result<RevocationAnswer, (u16, String)> {
+    let bearer = agent.capability.present_to_revoke(REVOCATIONS, request, &agent.key, now());
+    let bearer = bearer.unwrap().bearer().to_owned();
+    match revoke_at(&format!("http://{}", stage.address), &bearer, request).await {
+        Ok(answer) => Ok(answer),
+        Err(RevocationFailed::Refused { status, description }) => Err((status, description)),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_answers_whoever_may_revoke_that_and_nobody_else() {
+    let stage = Stage::set_granting(&["hardtack:revoke", "tools:*"]).await;
+    let operator = stage.alice.delegates("agent.operator", &["hardtack:revoke"]);
+    let (orchestrator, researcher, helper) = chain(&stage);
+    assert_eq!(stage.post(&helper.presents(), &call("search")).await.text(), "did search");
+    let dry = |revocation: Revocation, proof: Option<&Agent>| {
+        request(revocation, proof).dry_run().unwrap()
+    };
+    let hop = || id_of_last_hop(&researcher);
+    let until_now = |agent: &str| Revocation::AgentUntilNow { agent: agent.to_owned() };
+    let told = |answer: RevocationAnswer| (answer.receipt, answer.stops);
+    let stops = |blocks, live| Some(Stops { blocks, live });
+    // Whoever delegated the hop, and whoever may revoke anything.
+    let answer = answered(&stage, &orchestrator, &dry(hop(), Some(&helper))).await.unwrap();
+    assert_eq!(told(answer), (None, stops(2, 2)));
+    for (revocation, expected) in [
+        (until_now("agent.helper"), stops(1, 1)),
+        (until_now("agnet.helper"), stops(0, 0)),
+        (Revocation::Agent { agent: "agent.orchestrator".to_owned() }, stops(3, 3)),
+        (Revocation::Holder { key: helper.key.public() }, stops(1, 1)),
+    ] {
+        let answer = answered(&stage, &operator, &dry(revocation.clone(), None)).await.unwrap();
+        assert_eq!(told(answer), (None, expected), "{revocation}");
+    }
+    // Nobody learns of a stranger's chain, or that there is none.
+    for (who, asked) in [
+        (&helper, dry(hop(), Some(&helper))),
+        (&orchestrator, dry(hop(), None)),
+        (&orchestrator, dry(until_now("agent.helper"), Some(&helper))),
+        (&orchestrator, dry(until_now("agnet.helper"), None)),
+    ] {
+        let (status, said) = answered(&stage, who, &asked).await.unwrap_err();
+        assert_eq!(status, 403, "{said}");
+    }
+    assert!(stage.store.list_revocations().unwrap().is_empty(), "nothing was revoked");
+    assert_eq!(stage.post(&helper.presents(), &call("search")).await.text(), "did search");
+    // A presentation that asked is not good for revoking.
+    let asked = dry(until_now("agent.helper"), None);
+    let bearer = operator.capability.present_to_revoke(REVOCATIONS, &asked, &operator.key, now());
+    let bearer = bearer.unwrap().bearer().to_owned();
+    let url = format!("http://{}/hardtack/revocations", stage.address);
+    let really = request(until_now("agent.helper"), None).to_json();
+    let sent = client().post(&url).bearer_auth(&bearer).body(really).send().await.unwrap();
+    assert_eq!(sent.status(), 403);
+    // What it stops is said when it is done, too, and once.
+    let really = request(until_now("agent.helper"), None);
+    let answer = answered(&stage, &operator, &really).await.unwrap();
+    assert_eq!((answer.receipt.is_some(), answer.stops), (true, stops(1, 1)));
+    let again = answered(&stage, &operator, &dry(hop(), None)).await.unwrap();
+    assert_eq!(told(again), (None, stops(2, 1)), "the helper is stopped already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_beginning_of_an_id_that_the_gateway_has_seen_is_enough_with_the_scope() {
+    let stage = Stage::set_granting(&["hardtack:revoke", "tools:*"]).await;
+    let operator = stage.alice.delegates("agent.operator", &["hardtack:revoke"]);
+    let (orchestrator, _, helper) = chain(&stage);
+    let Revocation::Id { id } = id_of_last_hop(&helper) else { panic!("an id") };
+    let beginning = |digits: &str| {
+        RevocationRequest::beginning(digits.parse().unwrap(), "laptop stolen").unwrap()
+    };
+    let begins = beginning(&id.to_string()[..16]);
+    let (status, said) = answered(&stage, &operator, &begins).await.unwrap_err();
+    assert_eq!(status, 403);
+    assert!(said.contains("give the whole id"), "not seen yet: {said}");
+    assert_eq!(stage.post(&helper.presents(), &call("search")).await.text(), "did search");
+    // Whoever may not revoke it learns nothing, seen or not.
+    let mut all = Vec::new();
+    for asked in [&begins, &beginning("00112233445566778899")] {
+        all.push(answered(&stage, &orchestrator, asked).await.unwrap_err());
+    }
+    assert_eq!(all[0], all[1]);
+    assert!(!all[0].1.contains(&id.to_string()[..16]), "{}", all[0].1);
+    let answer = answered(&stage, &operator, &begins).await.unwrap();
+    assert_eq!(answer.revocation, Some(Revocation::Id { id }));
+    assert_eq!(stage.post(&helper.presents(), &call("search")).await.status, 401);
 }

@@ -138,6 +138,65 @@ fn a_request_that_could_never_be_recorded_is_none() {
     assert!(RevocationRequest::parse(also).is_err(), "a member that nobody reads");
 }
 
+#[test]
+fn what_is_not_known_here_is_not_taken_for_something_broader_or_narrower() {
+    let parsed = |revocation: &str, more: &str| {
+        let request = format!(r#"{{"revocation":{revocation},"reason":"x"{more}}}"#);
+        RevocationRequest::parse(&request).is_ok()
+    };
+    let agent = r#"{"kind":"agent_until_now","agent":"agent.a"}"#;
+    assert!(parsed(agent, ""));
+    assert!(parsed(r#"{"kind":"subject","subject":"user:a"}"#, ""), "of every root");
+    assert!(parsed(agent, r#","dry_run":true"#));
+    let beginning =
+        |digits: usize| format!(r#"{{"kind":"id_prefix","id":"{}"}}"#, "a".repeat(digits));
+    assert!(parsed(&beginning(16), "") && parsed(&beginning(127), ""));
+    for wrong in [
+        r#"{"kind":"agent_until_now","agent":"agent.a","for_good":true}"#,
+        r#"{"kind":"agent","agent":"agent.a","until":"2026-11-23T10:00:00Z"}"#,
+        r#"{"kind":"agent_until_then","agent":"agent.a"}"#,
+        r#"{"kind":"subject","subject":"user:a","agent":"agent.a"}"#,
+        r#"{"kind":"id_prefix","id":"aaaaaaaaaaaaaaaa","root":null}"#,
+        r#"{"agent":"agent.a"}"#,
+        r#""agent.a""#,
+    ] {
+        assert!(!parsed(wrong, ""), "{wrong}");
+    }
+    assert!(!parsed(&beginning(15), ""), "too little of an id");
+    assert!(!parsed(&beginning(128), ""), "a whole one");
+    assert!(!parsed(agent, r#","dry-run":true"#) && !parsed(agent, r#","dry_run":"true""#));
+    let asked = RevocationRequest::new(Revocation::Id { id: cast_hop() }, "x", None).unwrap();
+    let dry = asked.clone().dry_run().unwrap();
+    assert_ne!(asked.call().digest(), dry.call().digest(), "one presentation is not good for both");
+}
+
+#[test]
+fn the_beginning_of_an_id_is_looked_up_only_for_whoever_may_revoke_anything() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let ids = [RevocationId::from_bytes([0xaa; 64]), RevocationId::from_bytes([0xab; 64])];
+    let said = |scope: &str, found: &[RevocationId]| {
+        let request = RevocationRequest::beginning("aaaaaaaaaaaaaaaa".parse().unwrap(), "lost");
+        let request = request.unwrap();
+        let grant = cast.issuer().mint(cast.grant_of(&[scope]), NOW).unwrap();
+        let bearer = grant.present_to_revoke(AUDIENCE, &request, &cast.orchestrator, NOW).unwrap();
+        let looked = std::cell::Cell::new(false);
+        let seen = |_: &chain::IdPrefix| {
+            looked.set(true);
+            found.to_vec()
+        };
+        let said = guard.check_revocation_among(bearer.bearer(), &request, seen, NOW);
+        (said.map_err(|denial| denial.refusal().cause), looked.get())
+    };
+    let revoking = Revoking::new(Revocation::Id { id: ids[0] }, "user:alice", "lost").unwrap();
+    assert_eq!(said(revoke::REVOKE, &ids[..1]), (Ok(revoking), true));
+    assert_eq!(said(revoke::REVOKE, &[]), (Err("revocation_id_unknown"), true));
+    assert_eq!(said(revoke::REVOKE, &ids), (Err("revocation_id_ambiguous"), true));
+    for found in [&ids[..0], &ids[..1], &ids] {
+        assert_eq!(said("tools:*", found), (Err("revocation_not_an_id"), false));
+    }
+}
+
 fn cast_hop() -> RevocationId {
     Cast::new().researchers().chain().hops[0].revocation_id
 }

@@ -35,7 +35,8 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 7] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 8] = [
+    ("revocation_id_ambiguous", "a server has seen several ids that begin so"),
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),
     ("ledger_unavailable", "the verifier cannot record its decision"),
     ("strange_task", "a gateway knows no such task of this token's"),

@@ -159,6 +159,10 @@ fn revoking() -> Vec<Case> {
         |(case, asked): (Case, Validation), cause: &str| case.with("", asked.refused(cause, None));
     let agent = json!({ "kind": "agent", "agent": "agent.researcher" });
     let until_now = json!({ "kind": "agent_until_now", "agent": "agent.researcher" });
+    let beginning = json!({ "kind": "id_prefix", "id": &id(&chain, 1).to_string()[..16] });
+    let dry_run = json!({ "revocation": agent, "reason": "it was stolen", "dry_run": true });
+    let dry_run =
+        call("hardtack:revoke").arguments(&dry_run.to_string()).told(|o| o.revokes = true);
     let nobodys = token(grant(), [by(THIEF, hop())]).bearer();
     let anothers = token(grant(), [by(ORCHESTRATOR, hop())])
         .change(|f| f.root = pair(&key(OTHER_ROOT)))
@@ -183,6 +187,29 @@ fn revoking() -> Vec<Case> {
         )),
         refused(
             case("an agent until now, without it", grant(), ORCHESTRATOR, asked(until_now, None)),
+            "revocation_not_an_id",
+        ),
+        allowed(case("a dry run, with the scope", governing(), ORCHESTRATOR, dry_run.clone())),
+        refused(
+            case("a dry run, without it", grant(), ORCHESTRATOR, dry_run),
+            "revocation_not_an_id",
+        ),
+        refused(
+            case(
+                "the beginning of an id that was not seen, with the scope",
+                governing(),
+                ORCHESTRATOR,
+                asked(beginning.clone(), None),
+            ),
+            "revocation_id_unknown",
+        ),
+        refused(
+            case(
+                "the beginning of an id, without it",
+                grant(),
+                ORCHESTRATOR,
+                asked(beginning, Some(&proof)),
+            ),
             "revocation_not_an_id",
         ),
         allowed(case(

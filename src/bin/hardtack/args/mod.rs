@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
+use hardtack::chain::{IdPrefix, IdPrefixError};
 use hardtack::{PublicKey, RevocationId};
 
 pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
@@ -249,15 +250,9 @@ pub(crate) struct Revoke {
     /// Why, in one line
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// In whose name
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "USER",
-        default_value = "operator",
-        hide_env_values = true
-    )]
-    pub(crate) by: String,
+    /// In whose name; without it, the environment's USER
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
     /// Show what would be stopped, and revoke nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -271,7 +266,7 @@ pub(crate) struct Remote {
         long,
         value_name = "URL",
         requires_all = ["audience", "key", "capability"],
-        conflicts_with_all = ["dry_run", "ids"]
+        conflicts_with = "ids"
     )]
     pub(crate) at: Option<String>,
     /// Ask over plain HTTP at this host, where nobody can be on the way who would read the request or forge its answer
@@ -292,12 +287,31 @@ pub(crate) struct Remote {
     pub(crate) proof: Option<PathBuf>,
 }
 
+/// An id, or how one begins.
+#[derive(Debug, Clone)]
+pub(crate) enum GivenId {
+    Whole(RevocationId),
+    Beginning(IdPrefix),
+}
+
+impl std::str::FromStr for GivenId {
+    type Err = IdPrefixError;
+
+    fn from_str(text: &str) -> Result<GivenId, IdPrefixError> {
+        match text.parse() {
+            Ok(id) => Ok(GivenId::Whole(id)),
+            Err(_) => text.parse().map(GivenId::Beginning),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Revoked {
-    /// A block's id: the hop made for an agent, and all below it
+    /// A block's id: the hop made for an agent, and all below it. Whole, or the first 16 digits or more, as shown,
+    /// of one that the store has seen
     #[arg(long, value_name = "HEX")]
-    pub(crate) id: Option<RevocationId>,
+    pub(crate) id: Option<GivenId>,
     /// Many ids at once, one a line, all or none; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,

@@ -6,7 +6,7 @@ use hardtack::store::{Lineage, SeenBlock, Standing};
 use hardtack::{Revocation, Timestamp};
 use serde_json::{Value, json};
 
-use crate::terminal::{BAD, FAINT, GOOD, NAME, short};
+use crate::terminal::{BAD, FAINT, GOOD, NAME, WARN, short};
 
 /// How far to the right a chain is drawn: three columns a hop, and deeper than a token can be.
 const MAX_MARGIN: usize = 3 * 16;
@@ -43,15 +43,31 @@ pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timesta
             let _ = writeln!(text, "  {BAD}✗{BAD:#} {}", described(block));
         }
         if killed.is_empty() {
-            let _ = writeln!(
-                text,
-                "  {FAINT}nothing that it names was presented here yet; what was delegated elsewhere is not known{FAINT:#}"
-            );
+            let unseen = unseen(std::slice::from_ref(revocation), "this store", false);
+            let _ = writeln!(text, "  {unseen}");
         }
     }
     let _ = writeln!(text, "{FAINT}nothing was revoked{FAINT:#}");
     note_unseen(&mut text, lineage);
     text
+}
+
+/// That nothing which `store` has seen is what revocations name.
+pub(crate) fn unseen(revocations: &[Revocation], store: &str, is_revoked: bool) -> String {
+    let what = match revocations {
+        [
+            Revocation::Subject { .. }
+            | Revocation::Agent { .. }
+            | Revocation::AgentUntilNow { .. },
+        ] => "is called so",
+        [Revocation::Holder { .. }] => "is bound to this key",
+        [Revocation::Id { .. }] => "has this id (it remembers grants and hops)",
+        _ => "has one of these ids (it remembers grants and hops)",
+    };
+    let all_the_same = if is_revoked { "It is revoked all the same: what" } else { "What" };
+    format!(
+        "{WARN}nothing that {store} has seen {what}{WARN:#}. {all_the_same} was not presented there yet, it does not know"
+    )
 }
 
 /// The same forest as JSON: one object a block, with how it stands.

@@ -1,11 +1,15 @@
 //! `hardtack can`
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::ServiceExt;
+use rmcp::model::{PaginatedRequestParams, Tool};
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::common::client_side_sse::NeverRetry;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde::Serialize;
 
@@ -23,6 +27,9 @@ const LISTING: Duration = Duration::from_secs(30);
 
 /// The most operations that are listed: more than any server has tools.
 const MAX_OPERATIONS: usize = 10_000;
+
+/// The most pages of a server's list of tools: as many as that takes with ten of them on each.
+const MAX_PAGES: usize = MAX_OPERATIONS / 10;
 
 /// What `--json` prints of each operation.
 #[derive(Serialize)]
@@ -204,26 +211,16 @@ fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listed = runtime.block_on(async {
-        let mut config = StreamableHttpClientTransportConfig::with_uri(url);
-        if let Some(authorization) = authorization {
-            config = config.auth_header(authorization);
-        }
-        let listing = async {
-            let transport = StreamableHttpClientTransport::from_config(config);
-            let client = ().serve(transport).await.map_err(|error| error.to_string())?;
-            let tools = client.list_all_tools().await.map_err(|error| error.to_string())?;
-            // The list is there; whether the goodbye arrives is no matter.
-            let _ = client.cancel().await;
-            Ok::<_, String>(tools)
-        };
-        match tokio::time::timeout(LISTING, listing).await {
+        match tokio::time::timeout(LISTING, list(url, authorization)).await {
             Ok(listed) => listed,
             Err(_) => Err(format!("no answer within {} s", LISTING.as_secs())),
         }
     });
+    // What looks up a name on a thread of its own may hang.
+    runtime.shutdown_background();
     let listed = listed.map_err(|error| format!("the tools of {url} cannot be listed: {error}"))?;
     let mut calls = Vec::new();
-    for tool in listed.iter().take(MAX_OPERATIONS) {
+    for tool in &listed {
         match Call::tool(&tool.name) {
             Ok(call) => calls.push(call),
             Err(error) => {
@@ -232,4 +229,37 @@ fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn 
         }
     }
     Ok(calls)
+}
+
+/// All pages of the list. Where a server says that more follow, it must have said something new.
+async fn list(url: &str, authorization: Option<String>) -> Result<Vec<Tool>, String> {
+    let mut config = StreamableHttpClientTransportConfig::with_uri(url);
+    config.retry_config = Arc::new(NeverRetry::default());
+    if let Some(authorization) = authorization {
+        config = config.auth_header(authorization);
+    }
+    // It follows ten redirects at most, all at the same origin, and reads answers of bounded size.
+    let transport = StreamableHttpClientTransport::from_config(config);
+    let client = ().serve(transport).await.map_err(|error| error.to_string())?;
+    let (mut tools, mut cursors) = (Vec::new(), BTreeSet::new());
+    let mut cursor = None;
+    for _ in 0..MAX_PAGES {
+        let asked = PaginatedRequestParams::default().with_cursor(cursor.take());
+        let page = client.list_tools(Some(asked)).await.map_err(|error| error.to_string())?;
+        tools.extend(page.tools);
+        if tools.len() > MAX_OPERATIONS {
+            return Err(format!("it lists more than {MAX_OPERATIONS}"));
+        }
+        // Many servers say so that nothing follows.
+        let Some(next) = page.next_cursor.filter(|next| !next.is_empty()) else {
+            // The list is there; whether the goodbye arrives is no matter.
+            let _ = client.cancel().await;
+            return Ok(tools);
+        };
+        if !cursors.insert(next.clone()) {
+            return Err("it says again and again that the same page follows".to_owned());
+        }
+        cursor = Some(next);
+    }
+    Err(format!("its list has more than {MAX_PAGES} pages"))
 }

@@ -32,6 +32,7 @@ fn id(number: u64) -> RevocationId {
 
 /// Not a test of its own: what the killed process does. Says on standard output what was acknowledged.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "this process is a helper that writes")]
 fn the_process_that_is_killed() {
     let Ok(path) = std::env::var(STORE) else { return };
     let store = Store::open(path).unwrap();

@@ -21,6 +21,7 @@ use crate::mcp::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::mcp::inside::Inside;
 use crate::mcp::metadata::{Metadata, is_plain};
 use crate::mcp::policy_metrics::{PolicyMetrics, Reloads};
+use crate::mcp::readiness::Readiness;
 use crate::mcp::relay::Relay;
 use crate::mcp::revoking::{self, Revoker};
 use crate::mcp::serve::Drain;
@@ -44,6 +45,7 @@ pub struct Gateway {
     revoker: Option<Revoker>,
     metadata: Option<Metadata>,
     policies: PolicyMetrics,
+    readiness: Readiness,
 }
 
 impl Gateway {
@@ -59,6 +61,7 @@ impl Gateway {
             store: None,
             revoker: None,
             metadata: None,
+            readiness: Readiness::default(),
         }
     }
 
@@ -106,6 +109,11 @@ impl Gateway {
         self.policies.reloads.clone()
     }
 
+    /// Where whoever works for it in the background says that this has ended (`/readyz`).
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
     /// How it hears that it is to end; for [`serve`](crate::mcp::serve).
     pub fn drain(&self) -> Drain {
         self.relay.drain.clone()
@@ -126,6 +134,7 @@ impl Gateway {
             relay: self.relay,
             store: self.store,
             policies: self.policies,
+            readiness: self.readiness,
             side: Arc::new(Inside::new(metrics, self.guard, self.realm, self.style)),
         });
         let mut router = Router::new();
@@ -164,6 +173,7 @@ struct Entrance {
     relay: Relay,
     store: Option<Store>,
     policies: PolicyMetrics,
+    readiness: Readiness,
     side: Arc<Inside>,
 }
 
@@ -187,6 +197,9 @@ async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) ->
     };
     if entrance.relay.drain.has_begun() {
         return unready("shutting down".to_owned());
+    }
+    if let Some(problem) = entrance.readiness.problem() {
+        return unready(problem);
     }
     match entrance.store.as_ref().map(Store::ready) {
         Some(Err(error)) => unready(error.to_string()),

@@ -24,6 +24,7 @@ mod methods;
 mod metrics;
 mod outward;
 mod policy_metrics;
+mod readiness;
 mod reading;
 mod relay;
 mod reserve;
@@ -43,6 +44,7 @@ pub use body::MAX_MESSAGE_BYTES;
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
 pub use policy_metrics::{Reload, Reloads};
+pub use readiness::Readiness;
 pub use revoking::{
     REVOCATIONS, RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at,
 };

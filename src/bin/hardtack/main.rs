@@ -1,10 +1,14 @@
 //! The `hardtack` command: a door to the library, for people and scripts.
 //!
 //! Tokens come in on standard input and go out on standard output, so that they never stand in a
-//! process list. Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed.
+//! process list. Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 141 whoever read the output
+//! went away before its end.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod command;
+mod output;
 mod reading;
 mod terminal;
 
@@ -19,10 +23,17 @@ use crate::args::{Arguments, Verb};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let code = run();
+    output::finish();
+    code
+}
+
+fn run() -> ExitCode {
     let arguments =
         Arguments::try_parse().unwrap_or_else(|error| terminal::refuse_arguments(&error));
     let done = match arguments.verb {
         Verb::Keygen(arguments) => command::keygen::run(&arguments),
+        Verb::Pubkey(arguments) => command::pubkey::run(&arguments),
         Verb::Mint(arguments) => command::mint::run(arguments),
         Verb::Delegate(arguments) => command::delegate::run(arguments),
         Verb::Present(arguments) => command::present::run(&arguments),
@@ -40,6 +51,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        Err(error) if terminal::is_reader_gone(&*error) => ExitCode::from(output::EXIT_READER_GONE),
         Err(error) => {
             terminal::complain(&*error);
             ExitCode::from(args::EXIT_FAILED)

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{ErrorKind, IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -15,6 +15,7 @@ use anstyle::{AnsiColor, Style};
 use hardtack::Timestamp;
 use hardtack::names::escaped;
 
+use crate::output::{self, OutputError};
 use crate::reading::MAX_TOKEN_BYTES;
 
 pub(crate) const BOLD: Paint = Paint(Style::new().bold());
@@ -118,25 +119,44 @@ pub(crate) fn say_json(text: impl Display) -> Result<(), Box<dyn Error>> {
 
 /// What is signed or hashed, on standard output: byte for byte, but where somebody looks.
 pub(crate) fn say_exactly(text: &str) -> Result<(), Box<dyn Error>> {
-    match std::io::stdout().is_terminal() {
+    match output::out_is_terminal() {
         true => print(&json(text)),
         false => print(text),
     }
 }
 
-/// Standard output may be a full disk. Whoever closed the pipe has read enough.
 fn print(text: &str) -> Result<(), Box<dyn Error>> {
-    match writeln!(anstream::stdout(), "{text}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(format!("standard output cannot be written: {error}").into()),
-        Ok(()) => Ok(()),
+    Ok(output::out(text)?)
+}
+
+/// Whether a verb ended because whoever read its output has gone, which is no failure of its own.
+pub(crate) fn is_reader_gone(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(OutputError::ReaderGone))
+}
+
+/// Goes on if whoever read the answer has gone: the exit code says it, too.
+pub(crate) fn even_unread(said: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    match said {
+        Err(error) if is_reader_gone(&*error) => Ok(()),
+        said => said,
     }
+}
+
+/// What is done already, for whoever reads that the answer could not be written.
+pub(crate) fn having(
+    said: Result<(), Box<dyn Error>>,
+    done: impl Display,
+) -> Result<(), Box<dyn Error>> {
+    said.map_err(|error| match error.is::<OutputError>() {
+        true => format!("{error}; {done}").into(),
+        false => error,
+    })
 }
 
 /// An error with all its causes, on standard error.
 pub(crate) fn complain(error: &dyn Error) {
     let error = format!("{BAD}error:{BAD:#} {}", with_causes(error));
-    anstream::eprintln!("{}", line(&error));
+    output::err(&line(&error));
 }
 
 /// An error and all that led to it, on one line.
@@ -147,7 +167,7 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 
 /// Something to know, on standard error.
 pub(crate) fn warn(text: &str) {
-    anstream::eprintln!("{}", line(&format!("{WARN}note:{WARN:#} {text}")));
+    output::err(&line(&format!("{WARN}note:{WARN:#} {text}")));
 }
 
 /// What is wrong with what was typed, and the help that was asked for. A name that a shell put in the place of a star
@@ -159,7 +179,7 @@ pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
         error.exit();
     }
     // Which of its lines are whose is not known then.
-    eprintln!("{}", line(text.trim_end()));
+    output::err(&line(text.trim_end()));
     std::process::exit(error.exit_code())
 }
 
@@ -178,12 +198,12 @@ impl Write for Log {
             (false, true) => line(&with_own_colours(text)),
             (false, false) => line(text),
         };
-        std::io::stderr().write_all(format!("{shown}{end}").as_bytes())?;
+        output::write_err(format!("{shown}{end}").into_bytes());
         Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        Ok(())
     }
 }
 

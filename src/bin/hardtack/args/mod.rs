@@ -35,7 +35,8 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "hardtack", version, styles = STYLES, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed."
+    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 141 whoever read the output
+went away before its end."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -45,6 +46,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Keygen(Keygen),
+    Pubkey(Pubkey),
     Mint(Mint),
     Delegate(Delegate),
     Present(Present),
@@ -83,6 +85,18 @@ pub(crate) struct Keygen {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Write PEM (PKCS #8) instead of Biscuit's text form
+    #[arg(long)]
+    pub(crate) pem: bool,
+}
+
+/// Print the public half of a private key
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  hardtack pubkey root.key > root.pub")]
+pub(crate) struct Pubkey {
+    /// The private key
+    #[arg(value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Write PEM (SubjectPublicKeyInfo) instead of Biscuit's text form
     #[arg(long)]
     pub(crate) pem: bool,
 }

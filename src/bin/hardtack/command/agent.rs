@@ -8,7 +8,7 @@ use hardtack::mcp::{Binding, CapabilitySource, ENDPOINT, Holder, Upstream, serve
 
 use crate::args::gateway::Agent;
 use crate::command::serving;
-use crate::terminal::{Done, say, warn};
+use crate::terminal::{Done, warn};
 
 pub(crate) fn run(arguments: Agent) -> Done {
     let listen: SocketAddr = arguments
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: Agent) -> Done {
     let holder = Holder::new(source, key, &arguments.audience, upstream)?
         .binding(if arguments.call_bound { Binding::Call } else { Binding::Session })
         .hosts(arguments.allow_host.iter().cloned());
-    serving::log(arguments.log_format);
+    serving::log(arguments.log_format)?;
     serving::carry_out(async {
         let listener = serving::listen(listen).await?;
         let bound = listener.local_addr()?;
@@ -39,10 +39,13 @@ pub(crate) fn run(arguments: Agent) -> Done {
         if !bound.ip().is_loopback() {
             warn("whoever can reach this address acts as the agent");
         }
-        say(format_args!("the agent's end is at http://{bound}{ENDPOINT}"))?;
-        say(format_args!("  presents to  {} at {}", arguments.audience, arguments.to))?;
+        serving::announce(format_args!("the agent's end is at http://{bound}{ENDPOINT}"));
+        serving::announce(format_args!(
+            "  presents to  {} at {}",
+            arguments.audience, arguments.to
+        ));
         serve(listener, holder.router(), stop, arguments.drain, drain).await?;
-        say("the agent's end has stopped")?;
+        serving::announce("the agent's end has stopped");
         Ok(ExitCode::SUCCESS)
     })
 }

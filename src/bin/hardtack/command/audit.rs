@@ -14,6 +14,7 @@ use hardtack::{AuditRecord, Decision, Revocation};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::command::look_into;
+use crate::output::{self, OutputError};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES};
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_exactly, say_json, short};
 
@@ -66,7 +67,9 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         while written(path) == seen {
-            std::thread::sleep(LOOK_EVERY);
+            if output::reader_leaves_within(LOOK_EVERY) {
+                return Err(OutputError::ReaderGone.into());
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use hardtack::{Call, Denial, StoreError};
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::deciding::guard;
 use crate::command::explained;
-use crate::terminal::{self, BAD, Done, GOOD, WARN, now, read_token, say, say_json};
+use crate::terminal::{self, BAD, Done, GOOD, WARN, even_unread, now, read_token, say, say_json};
 
 /// The cause when the store cannot be opened.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Check) -> Done {
     let now = arguments.deciding.at.unwrap_or_else(now);
     if arguments.explain {
         let (outcome, explanation) = guard.check_explained(&bearer, &call, now);
-        explained::show(&explanation, arguments.json)?;
+        even_unread(explained::show(&explanation, arguments.json))?;
         return Ok(outcome
             .err()
             .map_or(ExitCode::SUCCESS, |denial| ExitCode::from(exit_code(&denial))));
@@ -95,10 +95,10 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
     Ok(call)
 }
 
+/// The exit code says it, too, also to whoever reads no more.
 fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> {
     if arguments.json {
-        say_json(serde_json::to_string(answer)?)?;
-        return Ok(());
+        return even_unread(say_json(serde_json::to_string(answer)?));
     }
     let (style, word) = match answer.decision {
         Verdict::Allow => (GOOD, "allowed"),
@@ -106,6 +106,5 @@ fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> 
         Verdict::Undecided => (WARN, "undecided"),
     };
     let cause = answer.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    say(format_args!("{style}{word}{style:#} {}{cause}", answer.message))?;
-    Ok(())
+    even_unread(say(format_args!("{style}{word}{style:#} {}{cause}", answer.message)))
 }

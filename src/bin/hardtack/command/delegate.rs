@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use hardtack::{Delegation, PrivateKey};
 
 use crate::args::Delegate;
-use crate::command::{UNBOUND, read_capability, save_new_holder};
-use crate::terminal::{Done, now, say, warn};
+use crate::command::{UNBOUND, give_out, read_capability, save_new_holder};
+use crate::terminal::{Done, now, warn};
 
 pub(crate) fn run(arguments: Delegate) -> Done {
     let key = arguments.key.as_deref().map(PrivateKey::load_or_read_pipe).transpose()?;
@@ -33,6 +33,6 @@ pub(crate) fn run(arguments: Delegate) -> Done {
         None => parent.delegate_unbound(delegation, now())?,
     };
     save_new_holder(new_key, arguments.holder.new_holder.as_deref())?;
-    say(format_args!("{}", capability.to_base64()))?;
+    give_out(&capability.to_base64(), arguments.holder.new_holder.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -15,14 +15,16 @@ use hardtack::policy::FolderWatch;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
-use crate::command::reloading::{Part, Reloading, load_checked};
+use crate::command::reloading::{self, Part, Reloading, load_checked};
+use crate::command::tending::tend;
 use crate::command::{close, open_or_create, serving};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
-use crate::terminal::{Done, now, say, warn, with_causes};
+use crate::terminal::{Done, now, warn, with_causes};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
@@ -39,7 +41,7 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
         None => arguments.settings,
     };
     let plan = Plan::from(settings)?;
-    serving::log(plan.settings.log_format.unwrap_or_default());
+    serving::log(plan.settings.log_format.unwrap_or_default())?;
     serving::carry_out(plan.carry_out())
 }
 
@@ -183,15 +185,25 @@ impl Plan {
             .origins(settings.allow_origin.iter().cloned())
             .authorization_servers(&resource, &settings.authorization_server);
         let drain = gateway.drain();
-        let collecting = tokio::spawn(collect(store.clone()));
+        let readiness = gateway.readiness();
+        let forgetting = store.clone();
+        let collecting =
+            tend(readiness.clone(), "forgetting what expired", move || collect(forgetting.clone()));
+        let collecting = tokio::spawn(collecting);
         let reloading = match self.folders.is_empty() {
             // Without policies to load, a hangup ends the process, as it does by custom.
             true => None,
             false => {
-                let hangups = signal(SignalKind::hangup())?;
+                // Taken here, so that a hangup ends nothing from now on.
+                let hangups = Arc::new(Mutex::new(signal(SignalKind::hangup())?));
                 let (guard, reloads) = (Arc::clone(&guard), gateway.reloads());
                 let reloading = Reloading { guard, reloads, folders: self.folders };
-                Some(tokio::spawn(reloading.run(hangups)))
+                let reloading = Arc::new(std::sync::Mutex::new(reloading));
+                let look = move || {
+                    let (reloading, hangups) = (Arc::clone(&reloading), Arc::clone(&hangups));
+                    async move { reloading::run(reloading, &mut *hangups.lock().await).await }
+                };
+                Some(tokio::spawn(tend(readiness, "exchanging policies", look)))
             }
         };
 
@@ -205,22 +217,23 @@ impl Plan {
                 "others can reach this address, but are answered only if they call it localhost; say by which name they do: --allow-host NAME",
             );
         }
-        say(format_args!("the gateway listens on http://{bound}{ENDPOINT}"))?;
-        say(format_args!("  in front of  {behind}"))?;
-        say(format_args!("  audience     {audience}"))?;
-        say(format_args!("  policies     {}", guard.policy().digest()))?;
-        if let Some(candidate) = guard.candidate() {
-            say(format_args!("  shadow       {}", candidate.digest()))?;
-        }
-        say(format_args!(
-            "  revocations  http://{bound}{} (audience {admin})",
+        let shadow = guard
+            .candidate()
+            .map_or(String::new(), |candidate| format!("\n  shadow       {}", candidate.digest()));
+        serving::announce(format_args!(
+            "the gateway listens on http://{bound}{ENDPOINT}
+  in front of  {behind}
+  audience     {audience}
+  policies     {}{shadow}
+  revocations  http://{bound}{} (audience {admin})",
+            guard.policy().digest(),
             hardtack::mcp::REVOCATIONS
-        ))?;
+        ));
         serve(listener, gateway.router(), stop, grace, drain).await?;
         collecting.abort();
         reloading.inspect(JoinHandle::abort);
         close(&store);
-        say("the gateway has stopped")?;
+        serving::announce("the gateway has stopped");
         Ok(ExitCode::SUCCESS)
     }
 }

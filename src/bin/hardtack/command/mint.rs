@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use hardtack::{Grant, Issuer, PrivateKey};
 
 use crate::args::Mint;
-use crate::command::{UNBOUND, save_new_holder};
-use crate::terminal::{Done, now, say, warn};
+use crate::command::{UNBOUND, give_out, save_new_holder};
+use crate::terminal::{Done, now, warn};
 
 pub(crate) fn run(arguments: Mint) -> Done {
     let mut issuer = Issuer::new(PrivateKey::load_or_read_pipe(&arguments.key)?);
@@ -31,6 +31,6 @@ pub(crate) fn run(arguments: Mint) -> Done {
     };
     let capability = issuer.mint(grant, now())?;
     save_new_holder(key, arguments.holder.new_holder.as_deref())?;
-    say(format_args!("{}", capability.to_base64()))?;
+    give_out(&capability.to_base64(), arguments.holder.new_holder.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }

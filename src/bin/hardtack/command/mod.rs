@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub(crate) mod keygen;
+pub(crate) mod pubkey;
 pub(crate) mod mint;
 pub(crate) mod delegate;
 pub(crate) mod present;
@@ -22,6 +23,7 @@ mod lineage;
 mod reloading;
 mod serving;
 mod snippets;
+mod tending;
 
 use std::error::Error;
 use std::path::Path;
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 use hardtack::{Capability, PrivateKey, Store, StoreError, StoreReader};
 
-use crate::terminal::{read_token, warn};
+use crate::terminal::{having, read_token, say, warn};
 
 /// The capability on standard input.
 fn read_capability() -> Result<Capability, Box<dyn Error>> {
@@ -103,6 +105,20 @@ fn save_new_holder(key: Option<PrivateKey>, path: Option<&Path>) -> Result<(), B
     match (key, path) {
         (Some(key), Some(path)) => Ok(key.save(path)?),
         _ => Ok(()),
+    }
+}
+
+/// Gives out the token that is bound to a key that was saved before.
+fn give_out(token: &str, new_holder: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let said = say(token);
+    match new_holder.map(Path::display) {
+        Some(path) => having(
+            said,
+            format_args!(
+                "the token was not given out, but its holder's key is in {path}: run it again with --holder \"$(hardtack pubkey {path})\" instead of --new-holder"
+            ),
+        ),
+        None => said,
     }
 }
 

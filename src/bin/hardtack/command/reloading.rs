@@ -49,37 +49,36 @@ pub(crate) struct Reloading {
     pub(crate) folders: Vec<(Part, FolderWatch)>,
 }
 
-impl Reloading {
-    /// Looks at the folders now and then, and when a hangup comes, until it is aborted.
-    pub(crate) async fn run(self, mut hangups: Signal) {
-        let reloading = Arc::new(Mutex::new(self));
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let asked = tokio::select! {
-                _ = ticks.tick() => false,
-                _ = hangups.recv() => true,
-            };
-            let reloading = Arc::clone(&reloading);
-            let mut looked = tokio::task::spawn_blocking(move || {
-                reloading.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
-            });
-            let in_time = tokio::time::timeout(LOOK_WITHIN, &mut looked).await;
-            if in_time.is_err() {
-                tracing::error!(
-                    "looking for new policies takes long; those in force stay until it comes back, if it does"
-                );
-            }
-            let looked = match in_time {
-                Ok(looked) => looked,
-                Err(_) => looked.await,
-            };
-            if looked.is_err() {
-                tracing::error!("looking for new policies broke off; those in force stay");
-            }
+/// Looks at the folders now and then, and when a hangup comes, until it is aborted.
+pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = hangups.recv() => true,
+        };
+        let reloading = Arc::clone(&reloading);
+        let mut looked = tokio::task::spawn_blocking(move || {
+            reloading.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
+        });
+        let in_time = tokio::time::timeout(LOOK_WITHIN, &mut looked).await;
+        if in_time.is_err() {
+            tracing::error!(
+                "looking for new policies takes long; those in force stay until it comes back, if it does"
+            );
+        }
+        let looked = match in_time {
+            Ok(looked) => looked,
+            Err(_) => looked.await,
+        };
+        if looked.is_err() {
+            tracing::error!("looking for new policies broke off; those in force stay");
         }
     }
+}
 
+impl Reloading {
     fn look(&mut self, asked: bool) {
         for (part, watch) in &mut self.folders {
             if asked {

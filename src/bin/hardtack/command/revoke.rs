@@ -14,7 +14,7 @@ use hardtack::{
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
 use crate::command::{close, lineage, look_into, open_or_create, serving};
 use crate::reading::{self, MAX_TOKEN_BYTES};
-use crate::terminal::{Done, FAINT, complain, now, say, say_lines};
+use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines};
 
 /// The most ids that are revoked at once: what is written of them must fit into memory.
 const MAX_IDS: usize = 1_000_000;
@@ -64,15 +64,17 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
     });
     close(&store);
     let receipts = receipts?;
-    match (revocations.as_slice(), receipts.as_slice()) {
-        ([revocation], [receipt]) => tell(revocation, *receipt)?,
+    let told = match (revocations.as_slice(), receipts.as_slice()) {
+        ([revocation], [receipt]) => tell(revocation, *receipt),
         _ => {
             let new = receipts.iter().filter(|receipt| matches!(receipt, Receipt::Revoked { .. }));
             let (new, all) = (new.count(), receipts.len());
-            say(format_args!("revoked: {new} ids; {} were revoked already", all - new))?;
+            say(format_args!("revoked: {new} ids; {} were revoked already", all - new))
         }
-    }
-    tell_what_stops(&revocations, stops, "this store", Tense::Now)?;
+    };
+    let told =
+        told.and_then(|()| tell_what_stops(&revocations, stops, "this store", Tense::Now));
+    having_revoked(told)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,19 +97,19 @@ fn at_a_gateway(url: &str, arguments: &Revoke, given: Given) -> Done {
     };
     let revocation =
         answer.revocation.or(asked).ok_or("the gateway does not say what it revoked")?;
-    let tense = match answer.receipt {
+    let store = "the gateway's store";
+    match answer.receipt {
         Some(receipt) => {
-            tell(&revocation, receipt)?;
-            Tense::Now
+            let told = tell(&revocation, receipt);
+            having_revoked(told.and_then(|()| {
+                tell_what_stops(&[revocation], answer.stops, store, Tense::Now)
+            }))?;
         }
         None => {
             say(&revocation)?;
-            Tense::Would
+            tell_what_stops(&[revocation], answer.stops, store, Tense::Would)?;
+            say(format_args!("{FAINT}nothing was revoked{FAINT:#}"))?;
         }
-    };
-    tell_what_stops(&[revocation], answer.stops, "the gateway's store", tense)?;
-    if tense == Tense::Would {
-        say(format_args!("{FAINT}nothing was revoked{FAINT:#}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -186,6 +188,11 @@ fn find(store: &Path, beginning: &IdPrefix) -> Result<Revocation, Box<dyn Error>
             .into())
         }
     }
+}
+
+/// Whoever reads no more finds it revoked all the same.
+fn having_revoked(said: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    having(even_unread(said), "it is revoked, and need not be revoked again")
 }
 
 /// Asks a gateway, by a presentation that is bound to the request.

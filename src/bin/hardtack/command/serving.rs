@@ -1,6 +1,7 @@
 //! Serving: what the verbs that stay up have in common.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::gateway::LogFormat;
-use crate::terminal::{Done, Log, warn};
+use crate::output;
+use crate::terminal::{Done, Log, say_lines, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
 const DEFAULT_LOG: &str = "hardtack=info,warn";
@@ -37,8 +39,9 @@ pub(crate) fn runtime() -> Result<Runtime, Box<dyn Error>> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// The log goes to standard error: standard output says where the server is.
-pub(crate) fn log(format: LogFormat) {
+/// The log goes to standard error: standard output says where the server is. What cannot be written is lost, and changes
+/// nothing else.
+pub(crate) fn log(format: LogFormat) -> Result<(), Box<dyn Error>> {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = match asked.is_empty() {
         true => EnvFilter::new(DEFAULT_LOG),
@@ -47,14 +50,34 @@ pub(crate) fn log(format: LogFormat) {
             EnvFilter::new(DEFAULT_LOG)
         }),
     };
-    let has_colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let has_colours = output::err_is_terminal();
     let is_json = matches!(format, LogFormat::Json);
+    output::queue_err(if is_json { lost_as_json } else { lost_as_text })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .log_internal_errors(false)
         .with_writer(move || Log { is_json, has_colours });
     match format {
         LogFormat::Text => log.with_ansi(has_colours).init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+    Ok(())
+}
+
+fn lost_as_text(number: u64) -> String {
+    format!(" WARN lines of the log are lost, since standard error was not read lost={number}\n")
+}
+
+fn lost_as_json(number: u64) -> String {
+    let message = "lines of the log are lost, since standard error was not read";
+    let line = serde_json::json!({"level": "WARN", "message": message, "lost": number});
+    format!("{line}\n")
+}
+
+/// Says on standard output where the server is. It serves all the same if nobody can read that.
+pub(crate) fn announce(text: impl Display) {
+    if let Err(error) = say_lines(text) {
+        warn(&error.to_string());
     }
 }
 

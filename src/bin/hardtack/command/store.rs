@@ -10,18 +10,19 @@ use hardtack::store::{Loss, Restored, restore};
 use crate::args::{Restore, Store as Arguments, StoreTask};
 use crate::command::{look_into, patiently};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES, MAX_TAIL_BYTES};
-use crate::terminal::{Done, FAINT, GOOD, now, say, warn};
+use crate::terminal::{Done, FAINT, GOOD, even_unread, having, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
     match arguments.task {
         StoreTask::Check { store } => check(&store)?,
         StoreTask::Backup { store, to } => {
             let checkpoint = look_into(&store)?.backup(&to)?;
-            say(format_args!(
+            let said = say(format_args!(
                 "copied {} records to {}; to bring it back: hardtack store restore",
                 checkpoint.size(),
                 to.display()
-            ))?;
+            ));
+            having(even_unread(said), format_args!("the copy is whole, in {}", to.display()))?;
         }
         StoreTask::Restore(arguments) | StoreTask::Recover(arguments) => bring_back(&arguments)?,
         StoreTask::Collect { store, trust_the_clock } => {
@@ -33,10 +34,11 @@ pub(crate) fn run(arguments: Arguments) -> Done {
             let collected = collected.map_err(|error| {
                 format!("{error}; if the clock is right now, say --trust-the-clock")
             })?;
-            say(format_args!(
+            let said = say(format_args!(
                 "forgot {} revocations and {} blocks of chains, all expired",
                 collected.revocations, collected.blocks
-            ))?;
+            ));
+            having(even_unread(said), "what expired is forgotten")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -77,14 +79,14 @@ fn bring_back(arguments: &Restore) -> Result<(), Box<dyn Error>> {
     if let Some(problem) = unreadable {
         warn(&format!("not everything could be read: {problem}"));
     }
-    say(format_args!(
+    let said = say(format_args!(
         "made {}: {records} records, and {replayed} replayed after them; {revocations} revocations in force",
         arguments.to.display()
-    ))?;
+    ));
     if accepted_loss {
         warn(
             "grants issued up to now are refused from now on; revoke keys and agents again that were revoked since",
         );
     }
-    Ok(())
+    having(even_unread(said), format_args!("{} is made, and whole", arguments.to.display()))
 }

@@ -1,0 +1,26 @@
+//! Readiness: what a gateway needs in the background besides its store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What of a server's background work has ended. While anything has, `/readyz` answers 503 and says what.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+
+impl Readiness {
+    /// Says that `what` no longer goes on, and why.
+    pub fn lost(&self, what: &'static str, why: impl Into<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why.into());
+    }
+
+    /// Says that `what` goes on again.
+    pub fn restored(&self, what: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+
+    /// What has ended first in the order of names, if anything has.
+    pub fn problem(&self) -> Option<String> {
+        let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.first_key_value().map(|(what, why)| format!("{what} {why}"))
+    }
+}

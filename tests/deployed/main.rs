@@ -1,0 +1,4 @@
+//! The command where it is deployed: full disks, pipes that nobody reads, secrets in the wrong place, other names and files.
+
+mod output;
+mod scene;

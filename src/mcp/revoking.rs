@@ -21,7 +21,7 @@ use crate::mcp::body::with_the_rest_of;
 use crate::mcp::desks::{Desks, Peer};
 use crate::mcp::headers::Doorbell;
 use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
-use crate::mcp::upstream::{Upstream, UpstreamError, plain_http};
+use crate::mcp::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use crate::revocation::Revocation;
 use crate::revoke::{READ, REVOKE, RevocationRequest};
 use crate::store::{Receipt, Stops, Store};
@@ -51,7 +51,9 @@ pub enum RevocationFailed {
     )]
     NoAnswer(String),
     /// No URL to which anything could be sent.
-    #[error("{0} is no http:// or https:// URL; nothing was sent")]
+    #[error(
+        "{0} is no http:// or https:// URL without user, password and fragment; nothing was sent"
+    )]
     Url(String),
     /// The presentation would go over plain HTTP to another machine, where an answer can be forged, too.
     #[error("{}; nothing was sent", plain_http(.host))]
@@ -133,9 +135,9 @@ async fn ask(
         url if url.ends_with(REVOCATIONS) => url.to_owned(),
         url => format!("{url}{REVOCATIONS}"),
     };
-    let unreachable = || RevocationFailed::NoAnswer(url.clone());
-    let foreign = || RevocationFailed::Foreign(url.clone());
-    let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(url.clone()))?;
+    let unreachable = || RevocationFailed::NoAnswer(for_errors(&url));
+    let foreign = || RevocationFailed::Foreign(for_errors(&url));
+    let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(for_errors(&url)))?;
     let upstream = match plain_http_to {
         Some(host) => upstream.accept_plain_http_to(host),
         None => upstream,

@@ -67,7 +67,7 @@ impl Upstream {
     ///
     /// [`UpstreamError`] if it is none, or has a user, a password or a fragment.
     pub fn at(url: &str) -> Result<Upstream, UpstreamError> {
-        let wrong = || UpstreamError::Url(url.to_owned());
+        let wrong = || UpstreamError::Url(for_errors(url));
         let parsed = Url::parse(url).map_err(|_| wrong())?;
         let plain = parsed.username().is_empty()
             && parsed.password().is_none()
@@ -171,6 +171,18 @@ impl Upstream {
     }
 }
 
+/// A URL without what may be a secret: whom it names before the host, its query and its fragment.
+pub(crate) fn for_errors(url: &str) -> String {
+    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
+    let host = rest.split('/').next().unwrap_or_default();
+    let shown = match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}"),
+        None => plain.to_owned(),
+    };
+    if plain.len() < url.len() { format!("{shown}…") } else { shown }
+}
+
 /// What to do about a server that credentials would reach in the clear.
 pub(crate) fn plain_http(host: &str) -> String {
     format!(
@@ -265,7 +277,8 @@ mod tests {
             ("a.example/mcp", "no scheme"),
             ("http://", "no host"),
         ] {
-            assert!(matches!(Upstream::at(url), Err(UpstreamError::Url(_))), "{why}");
+            let Err(UpstreamError::Url(shown)) = Upstream::at(url) else { panic!("{why}") };
+            assert!(!shown.contains("word") && !shown.contains("part"), "{shown}");
         }
     }
 

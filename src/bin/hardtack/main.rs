@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod output;
 mod reading;
+mod secrets;
 mod terminal;
 
 use std::process::ExitCode;
@@ -29,8 +30,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
+    let typed = match secrets::typed(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(problem) => {
+            terminal::complain(&*Box::<dyn std::error::Error>::from(problem));
+            return ExitCode::from(args::EXIT_FAILED);
+        }
+    };
     let arguments =
-        Arguments::try_parse().unwrap_or_else(|error| terminal::refuse_arguments(&error));
+        Arguments::try_parse_from(typed).unwrap_or_else(|error| terminal::refuse_arguments(&error));
     let done = match arguments.verb {
         Verb::Keygen(arguments) => command::keygen::run(&arguments),
         Verb::Pubkey(arguments) => command::pubkey::run(&arguments),

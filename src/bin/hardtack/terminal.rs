@@ -17,6 +17,7 @@ use hardtack::names::escaped;
 
 use crate::output::{self, OutputError};
 use crate::reading::MAX_TOKEN_BYTES;
+use crate::secrets::{Secret, hidden};
 
 pub(crate) const BOLD: Paint = Paint(Style::new().bold());
 pub(crate) const FAINT: Paint = Paint(Style::new().dimmed());
@@ -87,6 +88,9 @@ pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
     // What is no text is no token, which whoever reads it will say.
     let text = String::from_utf8_lossy(&input);
     let text = text.trim();
+    if Secret::in_text(text) == Some(Secret::PrivateKey) {
+        return Err("a private key came in on standard input, where a token is expected; give the key's file by --key, where a verb takes one, and the token here, as in: hardtack inspect < grant.token".into());
+    }
     match text.is_empty() {
         true => {
             Err("no token on standard input; give one, as in: hardtack inspect < grant.token"
@@ -155,8 +159,8 @@ pub(crate) fn having(
 
 /// An error with all its causes, on standard error.
 pub(crate) fn complain(error: &dyn Error) {
-    let error = format!("{BAD}error:{BAD:#} {}", with_causes(error));
-    output::err(&line(&error));
+    let error = with_causes(error);
+    output::err(&line(&format!("{BAD}error:{BAD:#} {}", hidden(&error))));
 }
 
 /// An error and all that led to it, on one line.
@@ -167,7 +171,7 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 
 /// Something to know, on standard error.
 pub(crate) fn warn(text: &str) {
-    output::err(&line(&format!("{WARN}note:{WARN:#} {text}")));
+    output::err(&line(&format!("{WARN}note:{WARN:#} {}", hidden(text))));
 }
 
 /// What is wrong with what was typed, and the help that was asked for. A name that a shell put in the place of a star
@@ -175,11 +179,16 @@ pub(crate) fn warn(text: &str) {
 pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
     let typed = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let (text, prints) = (error.render().to_string(), |text: &str| escaped(&text) == text);
-    if typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints) {
+    let shown = hidden(&text);
+    let is_plain = typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints);
+    if is_plain && shown == text {
         error.exit();
     }
-    // Which of its lines are whose is not known then.
-    output::err(&line(text.trim_end()));
+    match is_plain {
+        true => output::err(&lines(shown.trim_end())),
+        // Which of its lines are whose is not known then.
+        false => output::err(&line(shown.trim_end())),
+    }
     std::process::exit(error.exit_code())
 }
 
@@ -218,6 +227,11 @@ fn with_own_colours(text: &str) -> String {
         written.push_str(part);
     }
     written
+}
+
+/// A URL for people: its query may hold a secret.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 /// A long id or key, shortened for people.

@@ -1,5 +1,6 @@
 //! Gateway and agent: what can be typed, set in the environment, or written into a file.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +144,42 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 }
 
 impl Settings {
+    /// Every text in it, with its key.
+    pub(crate) fn texts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
+        let one = [
+            ("listen", &self.listen),
+            ("upstream", &self.upstream),
+            ("audience", &self.audience),
+            ("upstream-authorization-env", &self.upstream_authorization_env),
+            ("allow-plain-http", &self.allow_plain_http),
+            ("upstream-timeout", &self.upstream_timeout),
+            ("revocation-audience", &self.revocation_audience),
+            ("resource", &self.resource),
+            ("drain", &self.drain),
+        ];
+        let files = [
+            ("store", &self.store),
+            ("policies", &self.policies),
+            ("shadow", &self.shadow),
+            ("upstream-authorization-file", &self.upstream_authorization_file),
+        ];
+        let lists = [
+            ("root", &self.root),
+            ("allow-host", &self.allow_host),
+            ("allow-origin", &self.allow_origin),
+            ("resource-scheme", &self.resource_scheme),
+            ("authorization-server", &self.authorization_server),
+        ];
+        let one = one.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?.into())));
+        let files = files
+            .into_iter()
+            .filter_map(|(key, path)| Some((key, path.as_deref()?.to_string_lossy())));
+        let lists = lists
+            .into_iter()
+            .flat_map(|(key, texts)| texts.iter().map(move |text| (key, text.as_str().into())));
+        one.chain(files).chain(lists).collect()
+    }
+
     /// Takes from `other` what is not said here.
     pub(crate) fn or(self, other: Settings) -> Settings {
         fn list<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {

@@ -8,7 +8,7 @@ use hardtack::mcp::{Binding, CapabilitySource, ENDPOINT, Holder, Upstream, serve
 
 use crate::args::gateway::Agent;
 use crate::command::serving;
-use crate::terminal::{Done, warn};
+use crate::terminal::{Done, warn, without_query};
 
 pub(crate) fn run(arguments: Agent) -> Done {
     let listen: SocketAddr = arguments
@@ -39,10 +39,10 @@ pub(crate) fn run(arguments: Agent) -> Done {
         if !bound.ip().is_loopback() {
             warn("whoever can reach this address acts as the agent");
         }
-        serving::announce(format_args!("the agent's end is at http://{bound}{ENDPOINT}"));
         serving::announce(format_args!(
-            "  presents to  {} at {}",
-            arguments.audience, arguments.to
+            "the agent's end is at http://{bound}{ENDPOINT}\n  presents to  {} at {}",
+            arguments.audience,
+            without_query(&arguments.to)
         ));
         serve(listener, holder.router(), stop, arguments.drain, drain).await?;
         serving::announce("the agent's end has stopped");

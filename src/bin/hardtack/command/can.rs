@@ -20,7 +20,9 @@ use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
 use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, say_json, warn};
+use crate::terminal::{
+    BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, say_json, warn, without_query,
+};
 
 /// How long a server may take to list its tools.
 const LISTING: Duration = Duration::from_secs(30);
@@ -192,8 +194,8 @@ fn read(text: &str) -> Result<Vec<Call>, Box<dyn Error>> {
 }
 
 fn authorization(arguments: &Can, url: &str) -> Result<Option<String>, Box<dyn Error>> {
-    let Some(file) = &arguments.authorization_file else { return Ok(None) };
     let server = Upstream::at(url)?;
+    let Some(file) = &arguments.authorization_file else { return Ok(None) };
     match &arguments.allow_plain_http {
         Some(host) => server.accept_plain_http_to(host).check_privacy()?,
         None => server.check_privacy()?,
@@ -218,7 +220,9 @@ fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn 
     });
     // What looks up a name on a thread of its own may hang.
     runtime.shutdown_background();
-    let listed = listed.map_err(|error| format!("the tools of {url} cannot be listed: {error}"))?;
+    let listed = listed.map_err(|error| {
+        format!("the tools of {} cannot be listed: {error}", without_query(url))
+    })?;
     let mut calls = Vec::new();
     for tool in &listed {
         match Call::tool(&tool.name) {

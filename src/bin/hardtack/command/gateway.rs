@@ -24,7 +24,8 @@ use crate::command::reloading::{self, Part, Reloading, load_checked};
 use crate::command::tending::tend;
 use crate::command::{close, open_or_create, serving};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
-use crate::terminal::{Done, now, warn, with_causes};
+use crate::secrets::Secret;
+use crate::terminal::{Done, now, warn, with_causes, without_query};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
@@ -75,6 +76,11 @@ struct Plan {
 impl Plan {
     /// Looks at everything before anything is opened or made.
     fn from(settings: Settings) -> Result<Plan, Box<dyn Error>> {
+        for (key, text) in settings.texts() {
+            if let Some(secret) = Secret::in_text(&text) {
+                return Err(wrong(key, secret.problem()));
+            }
+        }
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let listen = parse::<SocketAddr>("listen", listen).map_err(|_| {
             wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8080")
@@ -174,8 +180,7 @@ impl Plan {
             Refusals::Message => RefusalStyle::Message,
             Refusals::Challenge => RefusalStyle::Challenge,
         };
-        // A query may hold a secret.
-        let behind = upstream.url().split('?').next().unwrap_or_default().to_owned();
+        let behind = without_query(upstream.url()).to_owned();
         let resource = settings.resource.clone().unwrap_or_default();
         let gateway = Gateway::new(Arc::clone(&guard), upstream)
             .ready_while(store.clone())
@@ -355,9 +360,10 @@ fn authorization(settings: &Settings) -> Result<Option<String>, Box<dyn Error>> 
             credential("upstream-authorization-file", &text)
         }
         (None, Some(name)) => {
-            let value = std::env::var(name).map_err(|_| {
-                wrong("upstream-authorization-env", format!("{name} is not set to a text"))
-            })?;
+            // Not repeated: whoever gives the credential itself in the place of a name means no name.
+            let problem = "no variable of this name is set to a text; give the name of the environment variable, and not the credential itself";
+            let value =
+                std::env::var(name).map_err(|_| wrong("upstream-authorization-env", problem))?;
             credential("upstream-authorization-env", &value)
         }
         (None, None) => Ok(None),

@@ -12,6 +12,7 @@ use hardtack::names::escaped;
 use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, sets};
 
 use crate::args::policy::Lint;
+use crate::secrets::hidden;
 use crate::terminal::{BAD, Done, GOOD, now, own, say, say_json, say_lines};
 
 /// Something was found.
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &Lint) -> Done {
     }
     let findings: Vec<&Finding> = reports.iter().flat_map(|report| &report.findings).collect();
     match arguments.json {
-        true => say_json(serde_json::to_string_pretty(&findings)?)?,
+        true => say_json(hidden(&serde_json::to_string_pretty(&findings)?))?,
         false => print(&reports, findings.len())?,
     }
     match findings.is_empty() {
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &Lint) -> Done {
 fn print(reports: &[Report], findings: usize) -> Result<(), Box<dyn Error>> {
     for report in reports {
         for finding in &report.findings {
-            say_lines(shown(report, finding))?;
+            say_lines(hidden(&shown(report, finding)))?;
             say("")?;
         }
     }

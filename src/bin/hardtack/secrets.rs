@@ -1,0 +1,190 @@
+//! Secrets: what may be a private key, a token or a password, in places where none belongs.
+//!
+//! Every process list shows what is typed, so no option takes a secret as text: files hold keys, standard input has
+//! tokens. What looks like one is refused wherever it stands, and never repeated.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::sync::LazyLock;
+
+use hardtack::{Capability, PublicKey};
+use regex::{Captures, Regex};
+
+/// The fewest characters of a text that is taken for a token: half of what the shortest one has. Names and paths have
+/// fewer between their dots and slashes.
+const LEAST_TOKEN_CHARS: usize = 100;
+
+/// What a text looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secret {
+    PrivateKey,
+    Token,
+}
+
+impl Secret {
+    /// What a text is or contains, if that is a secret.
+    pub(crate) fn in_text(text: &str) -> Option<Secret> {
+        if PRIVATE_KEY.is_match(text) {
+            return Some(Secret::PrivateKey);
+        }
+        let whole = text.trim().trim_matches(['"', '\'']);
+        let whole = whole.strip_prefix("Bearer ").unwrap_or(whole);
+        let is_token = |run: &str| Capability::parse(run).is_ok();
+        let is_one = RUN.find(whole).is_some_and(|run| run.len() == whole.len()) && is_mixed(whole);
+        (is_one || RUN.find_iter(text).any(|run| is_token(run.as_str()))).then_some(Secret::Token)
+    }
+
+    /// Why it does not belong where it was given.
+    pub(crate) fn problem(self) -> &'static str {
+        match self {
+            Secret::PrivateKey => {
+                "this looks like a private key, which no option and no setting takes as text; save it in a file, and give the file's name where a private key is asked for, and where a public key is asked for what `hardtack pubkey FILE` prints. Others may have seen it here: treat it as exposed and make a new one"
+            }
+            Secret::Token => {
+                "this looks like a token, which no option and no setting takes as text; tokens come in on standard input, as in: hardtack inspect < grant.token. Others may have seen it here: revoke it, or let it expire, before you rely on it"
+            }
+        }
+    }
+}
+
+static PRIVATE_KEY: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)(ed25519|secp256r1)-private/|PRIVATE KEY-----|BQYDK2VwBCIEI"));
+
+/// What a token is made of, with its padding.
+static RUN: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!("[A-Za-z0-9_-]{{{LEAST_TOKEN_CHARS},}}={{0,2}}")));
+
+/// What is not repeated: each kind of it a group of its own.
+static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
+    let kinds = [
+        // To its end, or to the end of the text where that is missing.
+        r"(?P<pem>-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z))",
+        r"(?P<key>(?i:(?:ed25519|secp256r1)-private/)[0-9A-Za-z]*)",
+        // PKCS #8 of an ed25519 key, in base64 (RFC 8410).
+        r"(?P<der>[A-Za-z0-9+/]*BQYDK2VwBCIEI[A-Za-z0-9+/]*=*)",
+        r"(?P<public>ed25519/[0-9a-fA-F]{64}\b)",
+        r"(?P<seed>\b[0-9a-fA-F]{64}\b)",
+        r"(?P<jwt>\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*)",
+        r"(?P<bearer>\b(?i:bearer|basic) [A-Za-z0-9._~+/=-]{8,})",
+        r"(?P<user>://[^/\s'`@]+@)",
+    ];
+    pattern(&format!("{}|(?P<run>{})", kinds.join("|"), RUN.as_str()))
+});
+
+#[allow(clippy::expect_used, reason = "the patterns stand here, and a test compiles all of them")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a pattern of this file compiles")
+}
+
+/// Digests are in one case, names of tools hardly have all three.
+fn is_mixed(run: &str) -> bool {
+    run.bytes().any(|b| b.is_ascii_uppercase())
+        && run.bytes().any(|b| b.is_ascii_lowercase())
+        && run.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// A text in which nothing is left that may be a secret.
+pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
+    HIDDEN.replace_all(text, |found: &Captures<'_>| {
+        let is = |kind| found.name(kind).is_some();
+        let whole = &found[0];
+        if is("public") || (is("run") && !is_mixed(whole)) {
+            return whole.to_owned();
+        }
+        let what = match () {
+            () if is("pem") || is("key") || is("der") => "[a private key, not shown]",
+            () if is("seed") => "[64 hexadecimal digits, not shown]",
+            () if is("jwt") => "[a JWT, not shown]",
+            () if is("bearer") => "[a credential, not shown]",
+            () if is("user") => "://[a user or password, not shown]@",
+            () => "[a token, not shown]",
+        };
+        what.to_owned()
+    })
+}
+
+/// What was typed, as it is to be read: public keys in PEM, which look like options, in Biscuit's text form.
+///
+/// # Errors
+///
+/// Says which argument may be a secret, and does not repeat it.
+pub(crate) fn typed(arguments: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String> {
+    let mut read: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let text = argument.to_string_lossy().into_owned();
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) if is_option(name) => (name.to_owned(), value),
+            _ => (after(read.last()), text.as_str()),
+        };
+        if let Some(secret) = Secret::in_text(value) {
+            return Err(format!("{name}: {}", secret.problem()));
+        }
+        if !text.starts_with("-----BEGIN") {
+            read.push(argument);
+            continue;
+        }
+        let key: PublicKey = text.parse().map_err(|error| format!("{name}: {error}"))?;
+        read.push(key.to_string().into());
+    }
+    Ok(read)
+}
+
+fn is_option(text: &str) -> bool {
+    text.strip_prefix("--").is_some_and(|name| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    }) && !text.starts_with("---")
+}
+
+/// The option whose value an argument may be, by the one before it.
+fn after(before: Option<&OsString>) -> String {
+    let before = before.map(|before| before.to_string_lossy());
+    match before.filter(|before| is_option(before)) {
+        Some(option) => option.into_owned(),
+        None => "what was typed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden_and_the_rest_is_not() {
+        let seed = "0123456789abcdef".repeat(4);
+        let token = format!("En{}", "aB3-".repeat(60));
+        for (text, shown) in [
+            (
+                format!("invalid value 'ed25519-private/{seed}' for"),
+                "invalid value '[a private key, not shown]' for",
+            ),
+            (format!("value '{seed}'"), "value '[64 hexadecimal digits, not shown]'"),
+            (format!("{token}: No such file"), "[a token, not shown]: No such file"),
+            ("in MC4CAQAwBQYDK2VwBCIEIAbCd+/9=: x".to_owned(), "in [a private key, not shown]: x"),
+            (
+                "'-----BEGIN PRIVATE KEY-----\nMC4\n-----END PRIVATE KEY-----' x".to_owned(),
+                "'[a private key, not shown]' x",
+            ),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMII".to_owned(), "[a private key, not shown]"),
+            (
+                "http://user:word@a.example/ is no URL".to_owned(),
+                "http://[a user or password, not shown]@a.example/ is no URL",
+            ),
+            (
+                "Bearer abcdefgh1: no such file".to_owned(),
+                "[a credential, not shown]: no such file",
+            ),
+            ("'eyJhbGciOi.eyJzdWIi.c2ln'".to_owned(), "'[a JWT, not shown]'"),
+        ] {
+            assert_eq!(hidden(&text), shown);
+        }
+        for text in [
+            format!("the key given is ed25519/{seed}"),
+            format!("the proof has no hop with the id {seed}{seed}"),
+            "/var/lib/Hardtack-2/some/where/else/and/on/and/on/and/on/and/on/and/on/store: is there".to_owned(),
+            "write the scheme, too, as in: Bearer …".to_owned(),
+            "http://127.0.0.1:8080/mcp, user:alice@example".to_owned(),
+        ] {
+            assert_eq!(hidden(&text), text);
+        }
+    }
+}

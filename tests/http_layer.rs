@@ -240,3 +240,99 @@ async fn a_body_is_read_after_its_bearer_holds_and_up_to_its_bound() {
     };
     assert_eq!(send(presented.bearer(), broken()).await.0, 408, "a body that breaks off");
 }
+
+/// What helps is said, and nothing of what the policies say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_says_what_helps_and_nothing_of_the_policies() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let policy = r#"
+        allow if tool("search"), granted($op), arg("limit", $most), $most <= 4242;
+        deny if arg("limit", $most), $most > 4141;
+        deny if arg("secret_switch", true);
+        deny if arg("query", "curfew"), arg("unheard_of", $x);
+        deny if tool("vault"), subject("user:alice");
+    "#;
+    let verifier = hardtack::Verifier::new(cast.roots(), AUDIENCE, store.revocations()).unwrap();
+    let policy = hardtack::Policy::parse("quiet.datalog", policy).unwrap();
+    let guard = hardtack::Guard::new(verifier, policy, store.clone());
+    let layer = GuardLayer::new(guard, Reading::up_to(70_000, tool_with_arguments)).clock(|| NOW);
+    let service = Router::new().route("/{tool}", post(whose)).layer(layer);
+    let grant = cast.grant_of(&["tools:call:*"]);
+    let grant = cast.issuer().mint(grant, NOW).unwrap();
+    let part = hardtack::Delegation::to("agent.researcher")
+        .scope("tools:call:search")
+        .scope("tools:call:vault")
+        .reason("find it")
+        .allow("query? != \"forbidden by alice\"")
+        .holder(cast.researcher.public());
+    let token = grant.delegate(part, &cast.orchestrator, NOW).unwrap();
+    let presented = token.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    let large = format!(r#"{{"query": "{}"}}"#, "x".repeat(66_000));
+    let larger = format!(r#"{{"query": "{}"}}"#, "x".repeat(71_000));
+    for (tool, body, status, error, cause, helps, arguments) in [
+        (
+            "search",
+            r#"{"limit": 4142}"#,
+            403,
+            "access_denied",
+            "policy_denied",
+            "another_call",
+            r#"["limit"]"#,
+        ),
+        (
+            "search",
+            r#"{"limit": 1, "Secret_switch": true}"#,
+            403,
+            "access_denied",
+            "policy_denied",
+            "another_call",
+            r#"["Secret_switch"]"#,
+        ),
+        (
+            "search",
+            r#"{"query": "x"}"#,
+            403,
+            "access_denied",
+            "nothing_allows",
+            "another_call",
+            "[]",
+        ),
+        ("vault", r#"{"query": "x"}"#, 403, "access_denied", "policy_denied", "server", "[]"),
+        (
+            "search",
+            r#"{"query": "forbidden by alice"}"#,
+            403,
+            "access_denied",
+            "check_failed",
+            "another_call",
+            r#"["query"]"#,
+        ),
+        ("delete_page", "{}", 403, "insufficient_scope", "not_granted", "delegator", "[]"),
+        (
+            "search",
+            r#"{"limit": 9007199254740993}"#,
+            400,
+            "invalid_request",
+            "inexact_call",
+            "another_call",
+            "[]",
+        ),
+        ("search", large.as_str(), 400, "invalid_request", "call_too_large", "another_call", "[]"),
+        ("search", larger.as_str(), 413, "invalid_request", "call_too_large", "another_call", "[]"),
+    ] {
+        let request =
+            Request::post(format!("/{tool}")).header("authorization", bearer(&presented).1);
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let (found, challenge, answered) = answer(&service, request).await;
+        let read: serde_json::Value = serde_json::from_str(&answered).unwrap();
+        assert_eq!((found.as_u16(), &read["error"]), (status, &error.into()), "{answered}");
+        let told = (&read["cause"], &read["helps"], &read["retry"]);
+        assert_eq!(told, (&cause.into(), &helps.into(), &false.into()), "{answered}");
+        assert_eq!(read["arguments"].to_string(), arguments, "{answered}");
+        assert_eq!(read["scope"].is_string(), error == "insufficient_scope", "{answered}");
+        assert_eq!(challenge.contains("insufficient_scope"), error == "insufficient_scope");
+        for unsaid in ["4141", "4242", "unheard_of", "curfew", "quiet", "user:alice"] {
+            assert!(!answered.contains(unsaid) && !challenge.contains(unsaid), "{answered}");
+        }
+    }
+}

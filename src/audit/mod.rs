@@ -58,6 +58,7 @@ impl fmt::Display for Verdict {
 
 /// One entry of the log. As JSON, its bytes are the leaf that the Merkle tree is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 #[non_exhaustive]
 pub struct AuditRecord {
     /// Its number: from 1, without gaps.
@@ -69,6 +70,26 @@ pub struct AuditRecord {
     /// What happened.
     #[serde(flatten)]
     pub event: AuditEvent,
+}
+
+/// A record as it is written: the moment of a decision stands outside of it.
+#[derive(Deserialize)]
+struct Written {
+    sequence: u64,
+    time: Timestamp,
+    previous: LeafHash,
+    #[serde(flatten)]
+    event: AuditEvent,
+}
+
+impl From<Written> for AuditRecord {
+    fn from(written: Written) -> AuditRecord {
+        let Written { sequence, time, previous, mut event } = written;
+        if let AuditEvent::Decision(decision) = &mut event {
+            decision.time = time;
+        }
+        AuditRecord { sequence, time, previous, event }
+    }
 }
 
 impl AuditRecord {
@@ -103,7 +124,7 @@ pub enum AuditEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {
-    /// When it was decided. Records have it outside.
+    /// When it was decided. As JSON, records have it outside.
     #[serde(skip)]
     pub time: Timestamp,
     /// The verdict.

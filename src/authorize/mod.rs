@@ -5,6 +5,7 @@
 pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
+mod rests;
 pub(crate) mod unknown;
 mod words;
 
@@ -20,12 +21,13 @@ use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
 use crate::profile::cost;
 use crate::profile::shape::ShapedBlock;
-use crate::scope::Operation;
+use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
 #[cfg(feature = "http")]
 pub(crate) use prepared::is_quick;
 pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
+pub(crate) use rests::rests_on;
 
 /// Decides one call.
 ///
@@ -178,6 +180,8 @@ pub enum AuthorizeError {
         operation: String,
         /// What the chain grants.
         scopes: String,
+        /// The first block whose scopes do not cover it.
+        block: Option<usize>,
     },
     /// An operation that governs Hardtack itself, over a link that nobody in particular signed.
     #[error("block {block} is bound to no holder, and {operation} needs every hop to be")]
@@ -272,7 +276,8 @@ impl AuthorizeError {
             AuthorizeError::Unbound { block, .. } | AuthorizeError::CheckFailed { block, .. } => {
                 Some(*block)
             }
-            AuthorizeError::NotEvaluable { block, .. }
+            AuthorizeError::NotGranted { block, .. }
+            | AuthorizeError::NotEvaluable { block, .. }
             | AuthorizeError::Exhausted { block, .. } => *block,
             _ => None,
         }
@@ -322,7 +327,8 @@ pub(crate) fn refuse_uncovered(
     let operation = call.operation();
     if !is_covered(chain, operation) {
         let scopes = chain.scopes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(AuthorizeError::NotGranted { operation: operation.to_string(), scopes });
+        let block = uncovering(chain, operation).first().copied();
+        return Err(AuthorizeError::NotGranted { operation: operation.to_string(), scopes, block });
     }
     if let Some(block) = first_unbound(chain).filter(|_| operation.is_reserved()) {
         return Err(AuthorizeError::Unbound { block, operation: operation.to_string() });
@@ -336,6 +342,15 @@ pub(crate) fn refuse_uncovered(
 /// Whether a scope of the chain covers the operation.
 pub(crate) fn is_covered(chain: &Chain, operation: &Operation) -> bool {
     chain.scopes().iter().any(|scope| scope.covers(operation))
+}
+
+/// All blocks whose scopes do not cover the operation. Each would have to be wider.
+pub(crate) fn uncovering(chain: &Chain, operation: &Operation) -> Vec<usize> {
+    let grant = (0, chain.grant.scopes.as_slice());
+    let hops = chain.hops.iter().map(|hop| (hop.index, hop.scopes.as_slice()));
+    let lacks = |scopes: &[Scope]| !scopes.iter().any(|scope| scope.covers(operation));
+    let all = std::iter::once(grant).chain(hops).filter(|(_, scopes)| lacks(scopes));
+    all.map(|(block, _)| block).collect()
 }
 
 /// A call-bound presentation is for one call, exactly.

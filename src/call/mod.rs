@@ -387,6 +387,13 @@ pub enum CallError {
     Form,
 }
 
+impl CallError {
+    /// Whether the call is larger than one that is judged, and no less exact.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, CallError::LongResource | CallError::Arguments(ArgumentProblem::TooLarge))
+    }
+}
+
 fn count(value: &Value, depth: usize, values: &mut usize) -> Result<(), CallError> {
     *values += 1;
     if depth > MAX_ARGUMENT_DEPTH || *values > MAX_ARGUMENT_VALUES {

@@ -177,8 +177,7 @@ pub(crate) fn explain(
     let (decision, cause, hop, message) = match decided {
         Ok(allowed) => (Verdict::Allow, None, None, format!("allowed by {}", allowed.at)),
         Err(error) => {
-            // A scope that is too narrow was made so by a hop, which is where to look.
-            let hop = error.block().or_else(|| token::narrowing_block(&verified, call));
+            let hop = error.block();
             let denial = Denial::from(error);
             let refusal = denial.refusal();
             (denial.verdict(), Some(refusal.cause), hop, refusal.message.clone())

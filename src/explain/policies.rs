@@ -4,13 +4,13 @@ use biscuit_auth::builder::{Check, CheckKind, Convert};
 use biscuit_auth::datalog;
 
 use crate::authorize::facts::{Asked as AskedFacts, argument_facts};
-use crate::authorize::{assert_all, derive, prepare, refuse_costly};
+use crate::authorize::{assert_all, derive, prepare, refuse_costly, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::explain::least::{Least, another_value, of_lacks, of_match};
 use crate::explain::miss::{Asked, Miss, Weight};
-use crate::explain::token::{maker, uncovering};
+use crate::explain::token::maker;
 use crate::explain::{Change, Outcome, Remedy, Stage, Step, words};
 use crate::names::escaped;
 use crate::policy::{Location, Policy};
@@ -183,7 +183,7 @@ impl Scene<'_> {
         let last = self.verified.presentation().index == block;
         // The scope is lacking, which was said.
         let of_scope = built.queries.iter().flat_map(|query| &query.body);
-        if uncovering(chain, self.call).contains(&block)
+        if uncovering(chain, self.call.operation()).contains(&block)
             && of_scope.clone().all(|predicate| predicate.name == "operation")
         {
             return;

@@ -1,7 +1,7 @@
 //! Token: what of a token held, what did not, and who would have to make which block anew.
 
 use crate::audit::Verdict;
-use crate::authorize::{AuthorizeError, first_unbound};
+use crate::authorize::{AuthorizeError, first_unbound, uncovering};
 use crate::call::Call;
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationKind};
@@ -261,20 +261,6 @@ pub(super) fn covered(verified: &VerifiedCapability, call: &Call) -> Step {
     Step::held(Stage::Call, format!("{} is covered by {scope}", call.operation())).at_block(block)
 }
 
-/// The first block whose scopes do not cover the call, if there is one.
-pub(super) fn narrowing_block(verified: &VerifiedCapability, call: &Call) -> Option<usize> {
-    uncovering(verified.chain(), call).first().copied()
-}
-
-/// All blocks whose scopes do not cover the call. Each would have to be wider.
-pub(super) fn uncovering(chain: &Chain, call: &Call) -> Vec<usize> {
-    let grant = (0, chain.grant.scopes.as_slice());
-    let hops = chain.hops.iter().map(|hop| (hop.index, hop.scopes.as_slice()));
-    let lacks = |scopes: &[Scope]| !scopes.iter().any(|scope| scope.covers(call.operation()));
-    let all = std::iter::once(grant).chain(hops).filter(|(_, scopes)| lacks(scopes));
-    all.map(|(block, _)| block).collect()
-}
-
 /// What of the chain does not cover the call.
 pub(super) fn uncovered(
     verified: &VerifiedCapability,
@@ -285,11 +271,11 @@ pub(super) fn uncovered(
 ) {
     let chain = verified.chain();
     let operation = call.operation();
-    let block = error.block().or_else(|| narrowing_block(verified, call));
+    let block = error.block();
     steps.push(Step::failed(Stage::Call, error.to_string()).at_block(block));
     match error {
         AuthorizeError::NotGranted { .. } => {
-            for block in uncovering(chain, call) {
+            for block in uncovering(chain, call.operation()) {
                 let (by, whose) = maker(chain, block);
                 let text = format!(
                     "have {by} make {whose} anew with one more scope: --scope {operation}"

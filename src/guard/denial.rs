@@ -32,6 +32,70 @@ pub struct Refusal {
     pub hop: Option<usize>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
     pub message: String,
+    /// What would help: which of several it is may be told to whoever asked.
+    pub helps: Helps,
+    /// The arguments of the call on which it rests, as far as they are known: of a policy those that the call has, of a
+    /// delegator's condition all that it names.
+    pub arguments: Vec<String>,
+}
+
+/// What helps who is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Helps {
+    /// Another call, with other arguments or another resource, may pass.
+    AnotherCall,
+    /// Whoever delegated can change it.
+    Delegator,
+    /// The people who run the server can change it.
+    Server,
+    /// The token is over, or not good for this: a new one.
+    NewToken,
+    /// The same call, later.
+    Later,
+}
+
+impl Helps {
+    /// Its stable name, as refusals have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Helps::AnotherCall => "another_call",
+            Helps::Delegator => "delegator",
+            Helps::Server => "server",
+            Helps::NewToken => "new_token",
+            Helps::Later => "later",
+        }
+    }
+
+    /// What helps against a cause, where that does not depend on the call.
+    fn against(cause: &str) -> Helps {
+        match cause {
+            "not_granted" | "unbound" | "revocation_by_stranger" => Helps::Delegator,
+            "resource_scheme"
+            | "nothing_allows"
+            | "policy_denied"
+            | "policy_check_failed"
+            | "list_too_long" => Helps::Server,
+            "list_too_costly" => Helps::Delegator,
+            "inexact_call" | "call_too_large" | "strange_task" | "too_costly" | "check_failed"
+            | "not_evaluable" | "exhausted" => Helps::AnotherCall,
+            "ledger_unavailable"
+            | "overloaded"
+            | "list_busy"
+            | "revocations_unavailable"
+            | "revocations_stale" => Helps::Later,
+            cause if cause.starts_with("revocation_") && cause != "revocation_not_call_bound" => {
+                Helps::AnotherCall
+            }
+            _ => Helps::NewToken,
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
+        Refusal { cause, hop, message, helps: Helps::against(cause), arguments: Vec::new() }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -50,6 +114,20 @@ impl Denial {
         }
     }
 
+    /// Says what a decision of checks or policies rests on, if on what another call could have otherwise.
+    pub(crate) fn resting_on(mut self, rests: Option<Vec<String>>) -> Denial {
+        if let Denial::Forbidden(refusal) = &mut self {
+            match rests {
+                Some(arguments) => {
+                    (refusal.helps, refusal.arguments) = (Helps::AnotherCall, arguments);
+                }
+                None if refusal.cause == "check_failed" => refusal.helps = Helps::Delegator,
+                None => {}
+            }
+        }
+        self
+    }
+
     /// What the record says.
     pub fn verdict(&self) -> Verdict {
         match self {
@@ -60,50 +138,63 @@ impl Denial {
 
     /// A call that is not exact enough to be judged, which is not allowed.
     pub(crate) fn inexact(message: String) -> Denial {
-        Denial::Forbidden(Refusal { cause: "inexact_call", hop: None, message })
+        Denial::Forbidden(Refusal::new("inexact_call", None, message))
+    }
+
+    /// What a capability does not cover, known before it is presented.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn not_granted(operation: &str) -> Denial {
+        let message = format!("the capability does not grant {operation}");
+        Denial::Forbidden(Refusal::new("not_granted", None, message))
     }
 
     /// A task of somebody else's, or none.
     #[cfg(feature = "mcp")]
     pub(crate) fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
-        Denial::Forbidden(Refusal { cause: "strange_task", hop: None, message })
+        Denial::Forbidden(Refusal::new("strange_task", None, message))
     }
 
     /// A list of which it cannot be said what of it a token may use. `cause` begins with `list_`, and the message is
     /// for whoever asked.
     #[cfg(feature = "mcp")]
     pub(crate) fn undecided_list(cause: &'static str, message: String) -> Denial {
-        Denial::Undecided(Refusal { cause, hop: None, message })
+        Denial::Undecided(Refusal::new(cause, None, message))
+    }
+
+    /// A decision that was not brought to an end.
+    pub(crate) fn unfinished(message: &str) -> Denial {
+        Denial::Undecided(Refusal::new("unfinished", None, message.to_owned()))
+    }
+
+    /// More is asked for at once than is looked at.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn overloaded(message: &str) -> Denial {
+        Denial::Undecided(Refusal::new("overloaded", None, message.to_owned()))
     }
 
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
         let hop = Some(verified.presentation().index);
-        Denial::Unauthenticated(Refusal {
-            cause: REPLAYED,
-            hop,
-            message: REPLAYED_MESSAGE.to_owned(),
-        })
+        Denial::Unauthenticated(Refusal::new(REPLAYED, hop, REPLAYED_MESSAGE.to_owned()))
     }
 }
 
 impl From<VerifyError> for Denial {
     fn from(error: VerifyError) -> Denial {
-        let refusal =
-            Refusal { cause: error.cause(), hop: error.block(), message: error.to_string() };
+        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
         match error {
             VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
                 Denial::Undecided(refusal)
             }
-            _ => Denial::Unauthenticated(refusal),
+            // Some causes are those of calls, too.
+            _ => Denial::Unauthenticated(Refusal { helps: Helps::NewToken, ..refusal }),
         }
     }
 }
 
 impl From<AuthorizeError> for Denial {
     fn from(error: AuthorizeError) -> Denial {
-        let refusal =
-            Refusal { cause: error.cause(), hop: error.block(), message: error.to_string() };
+        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
         match error {
             AuthorizeError::Exhausted { .. } => Denial::Undecided(refusal),
             _ => Denial::Forbidden(refusal),
@@ -115,28 +206,23 @@ impl From<RevokeError> for Denial {
     fn from(error: RevokeError) -> Denial {
         match error {
             RevokeError::Unauthorized(error) => error.into(),
-            error => Denial::Forbidden(Refusal {
-                cause: error.cause(),
-                hop: None,
-                message: error.to_string(),
-            }),
+            error => Denial::Forbidden(Refusal::new(error.cause(), None, error.to_string())),
         }
     }
 }
 
 impl From<CallError> for Denial {
     fn from(error: CallError) -> Denial {
-        Denial::inexact(error.to_string())
+        match error.is_too_large() {
+            true => Denial::Forbidden(Refusal::new("call_too_large", None, error.to_string())),
+            false => Denial::inexact(error.to_string()),
+        }
     }
 }
 
 impl From<LedgerUnavailable> for Denial {
     fn from(error: LedgerUnavailable) -> Denial {
-        Denial::Undecided(Refusal {
-            cause: "ledger_unavailable",
-            hop: None,
-            message: error.to_string(),
-        })
+        Denial::Undecided(Refusal::new("ledger_unavailable", None, error.to_string()))
     }
 }
 

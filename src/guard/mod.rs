@@ -13,7 +13,7 @@ use crate::audit::Settlement;
 use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, LedgerUnavailable};
 #[cfg(feature = "http")]
 use crate::authorize::is_quick;
-use crate::authorize::{AuthorizeError, authorize};
+use crate::authorize::{AuthorizeError, authorize, rests_on};
 use crate::call::Call;
 use crate::chain::{Chain, IdPrefix, RevocationId};
 use crate::explain::{self, Explanation};
@@ -27,7 +27,7 @@ use crate::verify::{Rejection, VerifiedCapability, Verifier};
 pub(crate) use weighed::Weighed;
 use weighed::once;
 
-pub use denial::{Denial, Refusal};
+pub use denial::{Denial, Helps, Refusal};
 pub use rejections::MAX_REJECTIONS_RECORDED;
 use rejections::Rejections;
 use shadow::Shadow;
@@ -156,7 +156,7 @@ impl Guard {
     /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk;
     /// but of bearers that do not hold only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
-        self.settle(self.weigh(bearer, call, now))
+        self.settle(self.weigh(&self.sets(), bearer, call, now))
     }
 
     /// Like [`Guard::check`], and explains the decision to the people who run the server. The explanation names
@@ -167,8 +167,10 @@ impl Guard {
         call: &Call,
         now: Timestamp,
     ) -> (Result<Permit, Denial>, Explanation) {
-        let explanation = self.explain(bearer, call, now);
-        match self.check(bearer, call, now) {
+        // Decision and explanation take the policies of one moment.
+        let sets = self.sets();
+        let explanation = explain::explain(&self.verifier, &sets.live, bearer, call, now);
+        match self.settle(self.weigh(&sets, bearer, call, now)) {
             Ok(permit) => (Ok(permit), explanation),
             Err(denial) => {
                 let explanation = explanation.concluded(&denial);
@@ -209,9 +211,9 @@ impl Guard {
         self.ledger.as_ref().is_none_or(|ledger| ledger.settles_later())
     }
 
-    fn weigh(&self, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
+    fn weigh(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
-            Ok(verified) => self.weigh_verified(verified, call, now),
+            Ok(verified) => self.weigh_verified(sets, verified, call, now),
             Err(rejection) => self.weigh_rejected(*rejection, call, now),
         }
     }
@@ -223,18 +225,23 @@ impl Guard {
         now: Timestamp,
     ) -> Weighed {
         match self.verifier.examine_again(verified, call.operation(), now) {
-            Ok(verified) => self.weigh_verified(verified, call, now),
+            Ok(verified) => self.weigh_verified(&self.sets(), verified, call, now),
             Err(rejection) => self.weigh_rejected(*rejection, call, now),
         }
     }
 
-    fn weigh_verified(&self, verified: VerifiedCapability, call: &Call, now: Timestamp) -> Weighed {
-        let sets = self.sets();
+    fn weigh_verified(
+        &self,
+        sets: &Sets,
+        verified: VerifiedCapability,
+        call: &Call,
+        now: Timestamp,
+    ) -> Weighed {
         let mut decision =
             Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
         let decided = authorize(&verified, &sets.live, call);
         if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
-            self.note(&mut decision, &sets, &verified, call, decided.as_ref().err());
+            self.note(&mut decision, sets, &verified, call, decided.as_ref().err());
         }
         match decided {
             Ok(allowed) => Weighed {
@@ -243,7 +250,10 @@ impl Guard {
                 outcome: Ok(allowed.at),
                 verified: Some(verified),
             },
-            Err(error) => Weighed::refused(decision, Some(verified), error.into()),
+            Err(error) => {
+                let rests = rests_on(&error, &verified, &sets.live, call);
+                Weighed::refused(decision, Some(verified), Denial::from(error).resting_on(rests))
+            }
         }
     }
 
@@ -457,7 +467,7 @@ impl Guard {
             match self.settle(weighed) {
                 Err(denial) => denial,
                 // Not reached: what was rejected is refused.
-                Ok(_) => LedgerUnavailable("a refusal was lost".to_owned()).into(),
+                Ok(_) => Denial::unfinished("a refusal was lost"),
             }
         })
     }

@@ -40,7 +40,7 @@ impl Weighed {
         let settled = settled?;
         let allowed = self.outcome?;
         let Some(verified) = self.verified else {
-            return Err(LedgerUnavailable("nobody was verified".to_owned()).into());
+            return Err(Denial::unfinished("nobody was verified"));
         };
         match settled {
             Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),

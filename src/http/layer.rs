@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::audit::LedgerUnavailable;
 use crate::call::{Call, CallError};
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::http::{Describe, Realm, Refused, bearer, now};
@@ -212,7 +211,7 @@ pub(crate) async fn settle(guard: &Arc<Guard>, weighed: Weighed) -> Result<Permi
 }
 
 fn unfinished() -> Denial {
-    LedgerUnavailable("the decision was not brought to an end".to_owned()).into()
+    Denial::unfinished("the decision was not brought to an end")
 }
 
 /// Decides on a thread that may wait for the disk. Where it does not come back, nothing is decided.

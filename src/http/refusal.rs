@@ -1,16 +1,18 @@
 //! Refusal: how a refused request is answered (RFC 6750, section 3).
 //!
-//! Outsiders learn the class and the missing right. What policies are in force is for the records.
+//! One form for all doors. Outsiders learn the class, the missing right and who can help. What policies are in force is for
+//! the records.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::REPLAYED;
-use crate::guard::Denial;
+use crate::guard::{Denial, Helps, Refusal};
 use crate::http::{BearerError, Undescribed};
+use crate::names;
 
 /// When to try again what could not be decided, in seconds: a store tries its disk again every second.
 const RETRY_AFTER: &str = "1";
@@ -31,53 +33,100 @@ impl Realm {
     }
 }
 
+/// How many arguments a refusal names, and how many characters of each: a call can have a thousand.
+const MAX_NAMED: usize = 5;
+const MAX_NAMED_CHARACTERS: usize = 64;
+
+/// The token holds, no scope is missing, and the call is not allowed all the same. RFC 6750 has no code for it; this is OAuth's
+/// (RFC 6749, section 4.1.2.1).
+const ACCESS_DENIED: &str = "access_denied";
+
 /// A refusal, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refused {
     /// 400, 401, 403, 413 or 503.
     pub status: StatusCode,
-    /// The error code of RFC 6750, section 3.1; none where no token was sent at all.
+    /// `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section 3.1), `access_denied`, or
+    /// `temporarily_unavailable`; none where no token was sent at all.
     pub error: Option<&'static str>,
-    /// In words, for whoever sent the request.
+    /// In words, for whoever sent the request: what it is, and what helps.
     pub description: String,
-    /// The scope that the request needs.
+    /// The scope that the request needs, where one is missing.
     pub scope: Option<String>,
+    /// The stable name of the cause (`docs/profile.md`), as far as outsiders may know it.
+    pub cause: Option<&'static str>,
+    /// What helps.
+    pub helps: Option<Helps>,
+    /// The arguments that another call could have otherwise, as far as that is told.
+    pub arguments: Vec<String>,
 }
 
 impl Refused {
     /// A denial of `operation`.
     pub fn of(denial: &Denial, operation: &str) -> Refused {
-        let description = outsiders_words(denial, operation);
-        match denial {
-            Denial::Unauthenticated(_) => Refused {
-                status: StatusCode::UNAUTHORIZED,
-                error: Some("invalid_token"),
-                description,
-                scope: None,
-            },
-            Denial::Forbidden(_) => Refused {
-                status: StatusCode::FORBIDDEN,
-                error: Some("insufficient_scope"),
-                description,
-                // What could not be judged names no right that could be granted.
-                scope: (denial.refusal().cause != "inexact_call").then(|| operation.to_owned()),
-            },
-            Denial::Undecided(_) => Refused {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                error: Some("temporarily_unavailable"),
-                description,
-                scope: None,
-            },
+        let refusal = denial.refusal();
+        let (status, error) = class(denial);
+        let scope = (error == "insufficient_scope").then(|| operation.to_owned());
+        let told = !matches!(denial, Denial::Unauthenticated(_)) || is_told(refusal.cause);
+        let advice = advice(denial);
+        Refused {
+            status,
+            error: Some(error),
+            description: format!("{}{advice}", outsiders_words(denial, operation)),
+            scope,
+            cause: told.then_some(refusal.cause),
+            helps: Some(refusal.helps),
+            arguments: refusal.arguments.iter().take(MAX_NAMED).cloned().collect(),
         }
     }
 
+    /// A request that a door refuses by itself, for a cause that is no decision.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn by_door(
+        status: StatusCode,
+        error: &'static str,
+        cause: Option<&'static str>,
+        helps: Helps,
+        description: &str,
+    ) -> Refused {
+        let (error, helps) = (Some(error), Some(helps));
+        Refused { error, cause, helps, ..Refused::bad(status, description.to_owned()) }
+    }
+
     fn bad(status: StatusCode, description: String) -> Refused {
-        Refused { status, error: Some("invalid_request"), description, scope: None }
+        Refused {
+            status,
+            error: Some("invalid_request"),
+            description,
+            scope: None,
+            cause: None,
+            helps: None,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Whether the same request may be answered otherwise later.
+    pub fn retry(&self) -> bool {
+        self.helps == Some(Helps::Later)
+    }
+
+    /// What a program may read of it: `error`, `cause`, `scope`, `retry`, `helps` and `arguments`.
+    pub(crate) fn facts(&self) -> Value {
+        json!({
+            "error": self.error,
+            "cause": self.cause,
+            "scope": self.scope,
+            "retry": self.retry(),
+            "helps": self.helps.map(Helps::as_str),
+            "arguments": self.arguments,
+        })
     }
 
     /// The value of `WWW-Authenticate`, where the status asks for one.
     pub fn challenge(&self, realm: &Realm) -> Option<HeaderValue> {
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        // With a challenge, clients ask for another token, which would be refused, too.
+        if self.status == StatusCode::SERVICE_UNAVAILABLE || self.error == Some(ACCESS_DENIED) {
             return None;
         }
         let mut challenge = format!("Bearer realm={}", quoted(&realm.name));
@@ -95,15 +144,11 @@ impl Refused {
         HeaderValue::try_from(challenge).ok()
     }
 
-    /// `{"error": …, "error_description": …, "scope": …}`, the last if there is one.
+    /// `{"error": …, "error_description": …, "cause": …, "scope": …, "retry": …, "helps": …, "arguments": […]}`.
     pub fn json(&self) -> String {
-        let mut body = json!({
-            "error": self.error.unwrap_or("invalid_token"),
-            "error_description": self.description,
-        });
-        if let Some(scope) = &self.scope {
-            body["scope"] = json!(scope);
-        }
+        let mut body = self.facts();
+        body["error"] = json!(self.error.unwrap_or("invalid_token"));
+        body["error_description"] = json!(self.description);
         body.to_string()
     }
 
@@ -117,7 +162,7 @@ impl Refused {
         if let Some(challenge) = self.challenge(realm) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.retry() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         response
@@ -154,7 +199,7 @@ impl From<BearerError> for Refused {
         let description = error.to_string();
         match error {
             BearerError::Missing => {
-                Refused { status: StatusCode::UNAUTHORIZED, error: None, description, scope: None }
+                Refused { error: None, ..Refused::bad(StatusCode::UNAUTHORIZED, description) }
             }
             BearerError::TooLong => {
                 Refused::bad(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, description)
@@ -166,20 +211,104 @@ impl From<BearerError> for Refused {
 
 impl From<Undescribed> for Refused {
     fn from(error: Undescribed) -> Refused {
-        let status = match error {
-            Undescribed::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Undescribed::Incomplete => StatusCode::REQUEST_TIMEOUT,
-            Undescribed::NoRoute => StatusCode::NOT_FOUND,
-            Undescribed::NoOperation => StatusCode::METHOD_NOT_ALLOWED,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        Refused::bad(status, error.to_string())
+        let description = error.to_string();
+        match error {
+            Undescribed::Call(error) => Refused::of(&error.into(), "the request"),
+            Undescribed::TooLarge(_) => Refused {
+                cause: Some("call_too_large"),
+                helps: Some(Helps::AnotherCall),
+                ..Refused::bad(StatusCode::PAYLOAD_TOO_LARGE, description)
+            },
+            Undescribed::Incomplete => Refused::bad(StatusCode::REQUEST_TIMEOUT, description),
+            Undescribed::NoRoute => Refused::bad(StatusCode::NOT_FOUND, description),
+            Undescribed::NoOperation => Refused::bad(StatusCode::METHOD_NOT_ALLOWED, description),
+            Undescribed::NoText | Undescribed::Other(_) => {
+                Refused::bad(StatusCode::BAD_REQUEST, description)
+            }
+        }
     }
 }
 
-/// What a refused caller is told: what is missing and whether trying again can help, and nothing of the
-/// policies that said so.
-pub(crate) fn outsiders_words(denial: &Denial, operation: &str) -> String {
+/// The status of a denial, and its code.
+fn class(denial: &Denial) -> (StatusCode, &'static str) {
+    match (denial, denial.refusal().cause) {
+        (Denial::Unauthenticated(_), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        (Denial::Undecided(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        (Denial::Forbidden(_), "inexact_call" | "call_too_large" | "revocation_not_an_id") => {
+            (StatusCode::BAD_REQUEST, "invalid_request")
+        }
+        // Who has the scope may revoke anything.
+        (
+            Denial::Forbidden(_),
+            "not_granted"
+            | "revocation_without_proof"
+            | "revocation_proof"
+            | "revocation_not_in_proof"
+            | "revocation_by_stranger",
+        ) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        (Denial::Forbidden(_), _) => (StatusCode::FORBIDDEN, ACCESS_DENIED),
+    }
+}
+
+/// Whether it is told why a token does not hold: what its holder cannot but know, or can change.
+fn is_told(cause: &str) -> bool {
+    let told = [
+        "expired",
+        "revoked",
+        "revocations_forgotten",
+        "wrong_audience",
+        "not_presented",
+        REPLAYED,
+    ];
+    told.contains(&cause)
+}
+
+/// What helps, and whether trying again does.
+fn advice(denial: &Denial) -> String {
+    let refusal = denial.refusal();
+    let again = ". Trying again in the same way will not help";
+    match (refusal.helps, refusal.cause) {
+        (Helps::NewToken, "expired" | "revoked") => "; get a new one".to_owned(),
+        (Helps::NewToken, "other_call") => {
+            ". Trying again will not help; present the capability anew".to_owned()
+        }
+        (Helps::NewToken, _) => String::new(),
+        (Helps::AnotherCall, "inexact_call" | "call_too_large" | "strange_task") => {
+            again.to_owned()
+        }
+        (Helps::AnotherCall, cause) if cause.starts_with("revocation_") => again.to_owned(),
+        (Helps::AnotherCall, "check_failed") => format!(
+            "{again}; another call may pass{}, and whoever delegated to this agent can change the condition",
+            named(refusal)
+        ),
+        (Helps::AnotherCall, _) => format!("{again}; another call may pass{}", named(refusal)),
+        (Helps::Delegator, _) => {
+            ". Trying again will not help; whoever delegated to this agent can change that"
+                .to_owned()
+        }
+        (Helps::Server, _) => {
+            ". Trying again will not help; whoever runs this server can allow it".to_owned()
+        }
+        (Helps::Later, _) => String::new(),
+    }
+}
+
+/// The arguments on which a refusal rests, as far as they are shown.
+fn named(refusal: &Refusal) -> String {
+    let shown = |name: &String| {
+        let name: String = name.chars().take(MAX_NAMED_CHARACTERS).collect();
+        format!("\"{}\"", names::escaped(&name))
+    };
+    let names: Vec<String> = refusal.arguments.iter().take(MAX_NAMED).map(shown).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [name] => format!(" (see the argument {name})"),
+        names => format!(" (see the arguments {})", names.join(", ")),
+    }
+}
+
+/// What a refused caller is told it is, and nothing of the policies that said so.
+fn outsiders_words(denial: &Denial, operation: &str) -> String {
     match (denial, denial.refusal().cause) {
         (Denial::Unauthenticated(_), "expired") => "the token has expired".to_owned(),
         (Denial::Unauthenticated(_), "revoked") => "the token is revoked".to_owned(),
@@ -205,7 +334,7 @@ pub(crate) fn outsiders_words(denial: &Denial, operation: &str) -> String {
         (Denial::Forbidden(_), "check_failed") => format!(
             "whoever delegated the token made conditions that this call of {operation} does not meet"
         ),
-        (Denial::Forbidden(_), "resource_scheme" | "inexact_call") => {
+        (Denial::Forbidden(_), "resource_scheme" | "inexact_call" | "call_too_large") => {
             denial.refusal().message.clone()
         }
         (Denial::Forbidden(_), cause) if cause.starts_with("revocation_") => {
@@ -214,6 +343,12 @@ pub(crate) fn outsiders_words(denial: &Denial, operation: &str) -> String {
         (Denial::Forbidden(_), _) => format!("this call of {operation} is not allowed here"),
         (Denial::Undecided(_), cause) if cause.starts_with("list_") => {
             denial.refusal().message.clone()
+        }
+        (Denial::Undecided(_), "exhausted") => {
+            format!("to decide this call of {operation} takes more work than a decision may")
+        }
+        (Denial::Undecided(_), "overloaded") => {
+            "too many new tokens come at once; try again later".to_owned()
         }
         (Denial::Undecided(_), _) => {
             format!("whether {operation} is allowed cannot be said now; try again later")
@@ -238,7 +373,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::Refusal;
 
     #[test]
     fn a_challenge_cannot_be_broken_out_of() {
@@ -258,7 +392,7 @@ mod tests {
     }
 
     fn refused(denial: fn(Refusal) -> Denial, cause: &'static str) -> Refused {
-        let refusal = Refusal { cause, hop: None, message: "the operator's words".to_owned() };
+        let refusal = Refusal::new(cause, None, "the operator's words".to_owned());
         Refused::of(&denial(refusal), "tools:call:pay")
     }
 
@@ -280,8 +414,11 @@ mod tests {
             (Forbidden, "resource_scheme", operators),
             (Forbidden, "inexact_call", operators),
             (Forbidden, "revocation_by_stranger", operators),
-            (Forbidden, "denied_by_policy", "this call of tools:call:pay is not allowed here"),
-            (Undecided, "ledger", "cannot be said now"),
+            (Forbidden, "policy_denied", "this call of tools:call:pay is not allowed here"),
+            (Forbidden, "call_too_large", operators),
+            (Undecided, "ledger_unavailable", "cannot be said now"),
+            (Undecided, "overloaded", "too many new tokens"),
+            (Undecided, "exhausted", "more work than a decision may"),
         ] {
             let said = refused(denial, cause).description;
             assert!(said.contains(words), "{cause}: {said}");
@@ -305,7 +442,7 @@ mod tests {
             assert_eq!(header(&answer, header::RETRY_AFTER), None, "{status}");
             assert_eq!(header(&answer, header::CACHE_CONTROL).as_deref(), Some("no-store"));
         }
-        let undecided = answer(Denial::Undecided, "ledger");
+        let undecided = answer(Denial::Undecided, "ledger_unavailable");
         assert_eq!(undecided.status(), 503);
         assert_eq!(
             header(&undecided, header::WWW_AUTHENTICATE),
@@ -316,11 +453,80 @@ mod tests {
         assert_eq!(header(&undecided, header::CACHE_CONTROL).as_deref(), Some("no-store"));
     }
 
+    /// RFC 6750, section 3.1: a client that hears `insufficient_scope` asks for the scope, and would again.
     #[test]
-    fn what_could_not_be_judged_names_no_right_that_could_be_granted() {
-        let scope = |cause| refused(Denial::Forbidden, cause).scope;
-        assert_eq!(scope("not_granted").as_deref(), Some("tools:call:pay"));
-        assert_eq!(scope("inexact_call"), None);
+    fn only_where_a_scope_is_missing_a_scope_is_named() {
+        for (cause, status, error, helps) in [
+            ("not_granted", 403, "insufficient_scope", "delegator"),
+            ("revocation_by_stranger", 403, "insufficient_scope", "delegator"),
+            ("inexact_call", 400, "invalid_request", "another_call"),
+            ("call_too_large", 400, "invalid_request", "another_call"),
+            ("too_costly", 403, ACCESS_DENIED, "another_call"),
+            ("check_failed", 403, ACCESS_DENIED, "another_call"),
+            ("policy_denied", 403, ACCESS_DENIED, "server"),
+            ("policy_check_failed", 403, ACCESS_DENIED, "server"),
+            ("nothing_allows", 403, ACCESS_DENIED, "server"),
+            ("not_evaluable", 403, ACCESS_DENIED, "another_call"),
+            ("resource_scheme", 403, ACCESS_DENIED, "server"),
+            ("other_call", 403, ACCESS_DENIED, "new_token"),
+            ("revocation_not_call_bound", 403, ACCESS_DENIED, "new_token"),
+        ] {
+            let refused = refused(Denial::Forbidden, cause);
+            assert_eq!((refused.status.as_u16(), refused.error), (status, Some(error)), "{cause}");
+            let missing = error == "insufficient_scope";
+            assert_eq!(refused.scope.as_deref(), missing.then_some("tools:call:pay"), "{cause}");
+            let challenge = refused.challenge(&Realm::named("notion.mcp"));
+            assert_eq!(challenge.is_some(), error != ACCESS_DENIED, "{cause}");
+            let body: Value = serde_json::from_str(&refused.json()).unwrap();
+            assert_eq!((&body["cause"], &body["helps"]), (&json!(cause), &json!(helps)));
+            assert_eq!(body["retry"], false, "{cause}");
+            assert!(
+                refused.description.contains("Trying again") || helps == "new_token",
+                "{cause}"
+            );
+        }
+    }
+
+    #[test]
+    fn trying_again_is_said_to_help_where_it_does() {
+        for (cause, retry) in [
+            ("ledger_unavailable", true),
+            ("overloaded", true),
+            ("list_busy", true),
+            ("revocations_stale", true),
+            ("revocations_unavailable", true),
+            ("exhausted", false),
+            ("list_too_long", false),
+            ("list_too_costly", false),
+        ] {
+            let refused = refused(Denial::Undecided, cause);
+            assert_eq!(refused.retry(), retry, "{cause}");
+            let answer = refused.response(&Realm::named("notion.mcp"));
+            assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), retry, "{cause}");
+            assert_eq!(answer.status(), 503, "{cause}");
+        }
+    }
+
+    #[test]
+    fn why_a_token_does_not_hold_is_told_as_far_as_its_holder_may_know() {
+        let refused = |cause| refused(Denial::Unauthenticated, cause);
+        assert_eq!(refused("expired").cause, Some("expired"));
+        for cause in ["signature", "unknown_root", "name_mismatch", "too_costly"] {
+            let refused = refused(cause);
+            assert_eq!(refused.cause, None, "{cause}");
+            assert!(!refused.json().contains(cause), "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_few_arguments_and_shows_no_more_than_prints() {
+        let mut refusal = Refusal::new("policy_denied", None, "why".to_owned());
+        refusal.helps = Helps::AnotherCall;
+        refusal.arguments = (0..9).map(|n| format!("{n}\u{202e}{}", "x".repeat(99))).collect();
+        let refused = Refused::of(&Denial::Forbidden(refusal), "tools:call:pay");
+        assert_eq!(refused.arguments.len(), MAX_NAMED);
+        assert!(!refused.description.contains('\u{202e}'));
+        assert!(refused.description.len() < 800, "{}", refused.description);
     }
 
     #[test]

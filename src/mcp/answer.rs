@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::guard::Denial;
+use crate::guard::{Denial, Helps};
 use crate::http::{Realm, Refused};
 use crate::mcp::body::{OVERLOADED, UNDELIVERED};
 use crate::mcp::headers::Era;
@@ -48,9 +48,11 @@ pub enum RefusalStyle {
 /// What whoever waits for an answer is told when its token ends meanwhile.
 pub(crate) fn farewell(id: &Id, is_tool_call: bool) -> String {
     const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
+    let status = StatusCode::UNAUTHORIZED;
+    let facts = Refused::by_door(status, "invalid_token", None, Helps::NewToken, TEXT).facts();
     match is_tool_call {
-        true => tool_error(id, TEXT, &json!({"error": "invalid_token"})).to_string(),
-        false => error_body(Some(id), FORBIDDEN, TEXT).to_string(),
+        true => tool_error(id, TEXT, &facts).to_string(),
+        false => with_facts(error_body(Some(id), FORBIDDEN, TEXT), &facts).to_string(),
     }
 }
 
@@ -63,13 +65,13 @@ pub(crate) fn unforwarded(id: Option<&Id>, is_tool_call: bool, text: &str) -> Re
 }
 
 /// A request that would be refused, and is not sent.
-pub(crate) fn uncovered(id: Option<&Id>, is_tool_call: bool, text: &str) -> Response {
-    match id.filter(|_| is_tool_call) {
-        Some(id) => {
-            respond(StatusCode::OK, &tool_error(id, text, &json!({"cause": "not_granted"})))
-        }
-        None => error(StatusCode::OK, id, FORBIDDEN, text),
-    }
+pub(crate) fn unsent(id: Option<&Id>, is_tool_call: bool, refused: &Refused) -> Response {
+    let text = format!("denied: {}.", refused.description);
+    let body = match id.filter(|_| is_tool_call) {
+        Some(id) => tool_error(id, &text, &refused.facts()),
+        None => with_facts(error_body(id, FORBIDDEN, &text), &refused.facts()),
+    };
+    respond(StatusCode::OK, &body)
 }
 
 fn tool_error(id: &Id, text: &str, facts: &Value) -> Value {
@@ -98,29 +100,32 @@ pub(crate) fn error_body(id: Option<&Id>, code: i64, message: &str) -> Value {
     })
 }
 
-/// A list of which it could not be said what of it the token may use, in the place of the answer to a request.
-pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
-    let message = format!("undecided: {}.", denial.refusal().message);
-    let mut body = error_body(None, UNDECIDED, &message);
-    // As it came.
-    body["id"] = id.and_then(|id| serde_json::from_str(id.get()).ok()).unwrap_or_default();
-    let facts = json!({
-        "error": "temporarily_unavailable",
-        "cause": denial.refusal().cause,
-        "scope": null,
-        "retry": false,
-    });
+fn with_facts(mut body: Value, facts: &Value) -> Value {
     body["error"]["data"] = json!({META: facts});
     body
 }
 
+/// A list of which it could not be said what of it the token may use, in the place of the answer to a request.
+pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
+    let refused = Refused::of(denial, "the list");
+    let message = format!("undecided: {}.", refused.description);
+    let mut body = error_body(None, UNDECIDED, &message);
+    // As it came.
+    body["id"] = id.and_then(|id| serde_json::from_str(id.get()).ok()).unwrap_or_default();
+    with_facts(body, &refused.facts())
+}
+
 /// A request of somebody for whom too much is held, or when too much is held for all.
 pub(crate) fn overloaded(id: Option<&Id>) -> Response {
-    error(StatusCode::SERVICE_UNAVAILABLE, id, UNDECIDED, OVERLOADED)
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let (error, cause) = ("temporarily_unavailable", Some("overloaded"));
+    let facts = Refused::by_door(status, error, cause, Helps::Later, OVERLOADED).facts();
+    respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &facts))
 }
 
 /// The same of an answer that has come.
 pub(crate) fn undelivered(id: Option<&Id>) -> Response {
+    // To ask again would have it done twice.
     error(StatusCode::SERVICE_UNAVAILABLE, id, UNDECIDED, UNDELIVERED)
 }
 
@@ -172,15 +177,13 @@ impl Refusal<'_> {
             RefusalStyle::Challenge => refused.status,
         };
         let body = match (self.is_tool_call, self.style) {
-            (true, RefusalStyle::Message) => tool_error(id, &text, &self.facts(&refused)),
+            (true, RefusalStyle::Message) => tool_error(id, &text, &refused.facts()),
             _ => {
                 let code = match self.denial {
                     Denial::Undecided(_) => UNDECIDED,
                     _ => FORBIDDEN,
                 };
-                let mut body = error_body(Some(id), code, &text);
-                body["error"]["data"] = json!({META: self.facts(&refused)});
-                body
+                with_facts(error_body(Some(id), code, &text), &refused.facts())
             }
         };
         let mut response = respond(status, &body);
@@ -191,29 +194,11 @@ impl Refusal<'_> {
     }
 
     fn words(&self, refused: &Refused) -> String {
-        let advice = match (self.denial, self.denial.refusal().cause) {
-            (Denial::Undecided(_), _) => "",
-            (_, "inexact_call") => ". Trying again in the same way will not help",
-            (_, "other_call") => ". Trying again will not help; present the capability anew",
-            (_, "resource_scheme") => {
-                ". Trying again will not help; whoever runs this server can allow it"
-            }
-            _ => ". Trying again will not help; whoever delegated to this agent can change that",
-        };
         let verdict = match self.denial {
             Denial::Undecided(_) => "undecided",
             _ => "denied",
         };
-        format!("{verdict}: {}{advice}.", refused.description)
-    }
-
-    fn facts(&self, refused: &Refused) -> Value {
-        json!({
-            "error": refused.error,
-            "cause": self.denial.refusal().cause,
-            "scope": refused.scope,
-            "retry": matches!(self.denial, Denial::Undecided(_)),
-        })
+        format!("{verdict}: {}.", refused.description)
     }
 }
 
@@ -253,7 +238,7 @@ mod tests {
         style: RefusalStyle,
         is_tool_call: bool,
     ) -> Response {
-        let refusal = guard::Refusal { cause, hop: None, message: "why".to_owned() };
+        let refusal = guard::Refusal::new(cause, None, "why".to_owned());
         let (denial, id, realm) = (kind(refusal), id(), Realm::named("notion.mcp"));
         let (denial, id, realm) = (&denial, Some(&id), &realm);
         let operation = "tools:call:pay";
@@ -267,7 +252,8 @@ mod tests {
         assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
         let (status, body) = json(refused(Denial::Forbidden, "not_granted", message, false)).await;
         assert_eq!((status, &body["error"]["code"]), (200, &json!(FORBIDDEN)));
-        let (status, body) = json(refused(Denial::Undecided, "ledger", message, false)).await;
+        let (status, body) =
+            json(refused(Denial::Undecided, "ledger_unavailable", message, false)).await;
         assert_eq!((status, &body["error"]["code"]), (200, &json!(UNDECIDED)));
         for style in [message, RefusalStyle::Challenge] {
             let (status, body) =
@@ -284,13 +270,19 @@ mod tests {
         assert!(challenge.contains("scope=\"tools:call:pay\""), "{challenge}");
         let (status, body) = json(answer).await;
         assert_eq!((status, &body["error"]["code"]), (403, &json!(FORBIDDEN)));
-        assert_eq!(refused(Denial::Undecided, "ledger", style, true).status(), 503);
+        assert_eq!(refused(Denial::Undecided, "ledger_unavailable", style, true).status(), 503);
     }
 
     #[tokio::test]
     async fn each_cause_says_whether_and_what_can_help() {
         for (kind, cause, verdict, advice, retry) in [
-            (Denial::Undecided as Kind, "ledger", "undecided: ", "try again later.", true),
+            (
+                Denial::Undecided as Kind,
+                "ledger_unavailable",
+                "undecided: ",
+                "try again later.",
+                true,
+            ),
             (
                 Denial::Forbidden,
                 "inexact_call",

@@ -19,7 +19,8 @@ use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::http::now;
+use crate::guard::Denial;
+use crate::http::{Refused, now};
 use crate::keys::PrivateKey;
 use crate::mcp::answer;
 use crate::mcp::budget::Payer;
@@ -287,7 +288,8 @@ impl Inside {
             return Ok(Vec::new());
         };
         calls(params).map_err(|error| {
-            answer::uncovered(message.id(), is_tool_call(message), &format!("denied: {error}."))
+            let refused = Refused::of(&Denial::from(&error), "the request");
+            answer::unsent(message.id(), is_tool_call(message), &refused)
         })
     }
 }
@@ -387,10 +389,8 @@ fn note_repeated(place: &str) {
 
 /// What the capability does not cover, said as the gateway would.
 fn uncovered(message: &Message, operation: &str) -> Response {
-    let text = format!(
-        "denied: the capability does not grant {operation}. Trying again will not help; whoever delegated to this agent can change that."
-    );
-    answer::uncovered(message.id(), is_tool_call(message), &text)
+    let refused = Refused::of(&Denial::not_granted(operation), operation);
+    answer::unsent(message.id(), is_tool_call(message), &refused)
 }
 
 /// Nothing can be asked for any more: whoever delegated must delegate anew. No 401, since there is nothing that

@@ -251,7 +251,7 @@ impl Inside {
         method: &Method,
         error: &Unjudged,
     ) -> Response {
-        let denial = self.record(visitor, method, Denial::inexact(error.to_string())).await;
+        let denial = self.record(visitor, method, error.into()).await;
         match (error, &denial) {
             (Unjudged::Parameters, Denial::Forbidden(_)) => {
                 answer::error(StatusCode::OK, message.id(), INVALID_PARAMS, &error.to_string())

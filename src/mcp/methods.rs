@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::call::{Call, CallError};
+use crate::guard::Denial;
 use crate::scope::ScopeError;
 
 /// The most resources to which one request may subscribe: each is a decision.
@@ -40,6 +41,15 @@ impl From<CallError> for Unjudged {
         match error {
             CallError::Operation(error) => Unjudged::Name(error),
             error => Unjudged::Call(error),
+        }
+    }
+}
+
+impl From<&Unjudged> for Denial {
+    fn from(error: &Unjudged) -> Denial {
+        match error {
+            Unjudged::Call(error) => error.clone().into(),
+            other => Denial::inexact(other.to_string()),
         }
     }
 }

@@ -328,7 +328,7 @@ impl Entrance {
             let _desk = desk;
             work(&guard)
         });
-        done.await.unwrap_or_else(|| Err(unavailable("it was not brought to an end")))
+        done.await.unwrap_or_else(|| Err(Denial::unfinished("it was not brought to an end")))
     }
 
     async fn admit(

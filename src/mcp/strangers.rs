@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use crate::audit::LedgerUnavailable;
 use crate::guard::{Denial, Guard, Weighed};
 use crate::http::{now, settle};
 use crate::mcp::desks::{Desks, Peer};
@@ -53,7 +52,7 @@ impl Strangers {
             Err(weighed) => match settle(guard, *weighed).await {
                 Err(denial) => Err(denial),
                 // Not reached: what was weighed is a refusal.
-                Ok(_) => Err(LedgerUnavailable("a refusal was lost".to_owned()).into()),
+                Ok(_) => Err(Denial::unfinished("a refusal was lost")),
             },
         }
     }
@@ -65,7 +64,7 @@ impl Strangers {
         peer: Peer,
     ) -> Result<Result<VerifiedCapability, Box<Weighed>>, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
-            return Err(LedgerUnavailable("too many new tokens at once".to_owned()).into());
+            return Err(Denial::overloaded("too many new tokens at once"));
         };
         let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
         let examine = move || {
@@ -77,7 +76,7 @@ impl Strangers {
             Threads::Shared => tokio::task::spawn_blocking(examine).await.ok(),
             Threads::Own => on_own_thread(examine).await,
         };
-        examined.ok_or_else(|| LedgerUnavailable("nothing came of it".to_owned()).into())
+        examined.ok_or_else(|| Denial::unfinished("nothing came of it"))
     }
 }
 

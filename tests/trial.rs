@@ -176,8 +176,6 @@ fn what_cannot_be_built_is_an_error_that_names_the_case() {
         ("facts = ['time(1)']\nexpect = \"allow\"", "the grant: `time` is reserved"),
         ("max_depth = 0\nexpect = \"allow\"", "hop 1: the grant allows 0 hops"),
         ("audience = [\"a.example\"]\nexpect = \"allow\"", "the presentation: the audience"),
-        ("resource = \"page\"\nexpect = \"allow\"", "the call: the resource is not a URI"),
-        ("arguments = '{\"a\": 1, \"a\": 2}'\nexpect = \"allow\"", "the call: the arguments"),
         ("server = \"a b\"\nexpect = \"allow\"", "the presentation: an audience is"),
         ("expect_also = \"allow\"\nexpect = \"allow\"", "`expect_also` is about"),
     ] {
@@ -191,6 +189,28 @@ fn what_cannot_be_built_is_an_error_that_names_the_case() {
         tried(&wider).error(),
         "cases/c.toml:1: case \"wide\": hop 1: the scope * is not covered by any scope of its parent: tools:call:*"
     );
+}
+
+/// Every door refuses such a call, and the other cases are decided all the same.
+#[test]
+fn a_call_that_is_none_is_the_failure_of_its_case() {
+    for (more, verdict, message) in [
+        ("resource = \"page\"", "inexact_call", "the call: the resource is not a URI"),
+        ("resource = \"https://A.example\"", "inexact_call", "write https://a.example/"),
+        ("arguments = '{\"a\": 1, \"a\": 2}'", "inexact_call", "the call: the arguments"),
+    ] {
+        let odd = case("odd", &format!("{more}\nexpect = \"allow\""));
+        let report = tried(&(all_cases() + &odd)).run().unwrap();
+        let unexpected: Vec<_> = report.unexpected().collect();
+        assert_eq!((report.cases.len(), unexpected.len()), (4, 1), "{more}");
+        assert_eq!(
+            (unexpected[0].name.as_str(), unexpected[0].found.verdict.as_str()),
+            ("odd", verdict)
+        );
+        assert!(unexpected[0].found.message.contains(message), "{}", unexpected[0].found.message);
+        let expected = case("odd", &format!("{more}\nexpect = \"{verdict}\""));
+        assert!(tried(&(all_cases() + &expected)).run().unwrap().passes(), "{more}");
+    }
 }
 
 #[test]

@@ -387,6 +387,14 @@ pub enum CallError {
     Form,
 }
 
+/// Whether a call can have this resource.
+pub(crate) fn check_resource(uri: &str) -> Result<(), CallError> {
+    match uri.len() > MAX_RESOURCE_BYTES {
+        true => Err(CallError::LongResource),
+        false => uri.parse::<Resource>().map(drop),
+    }
+}
+
 impl CallError {
     /// Whether the call is larger than one that is judged, and no less exact.
     pub(crate) fn is_too_large(&self) -> bool {

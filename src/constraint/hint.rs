@@ -6,6 +6,11 @@ use crate::constraint::THE_RESOURCE;
 pub(super) fn hint(text: &str) -> &'static str {
     let has = |word: &str| format!(" {text} ").contains(&format!(" {word} "));
     let first = text.split([' ', '<', '>', '=', '!']).next().unwrap_or_default();
+    // `the ressource`, `The resource`, `the uri`.
+    if first.eq_ignore_ascii_case("the") && !text.starts_with(&format!("{THE_RESOURCE} ")) {
+        return "of the call's resource write `the resource`, in small letters and with one space, as in `the resource within \
+                file:///srv/data`; an argument's name of several words stands in double quotes";
+    }
     if first.contains('.') {
         return "an argument is a top-level member, and those of objects cannot be spoken of; one whose name has a \
                 dot is written in double quotes";

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::call::MAX_SAFE_INTEGER;
+use crate::call::{CallError, MAX_SAFE_INTEGER, check_resource};
 use crate::constraint::hint::hint;
 use crate::constraint::{Constraint, Demand, Form, Range, Subject, THE_RESOURCE, Value};
 use crate::function::{Function, OperandError};
@@ -40,6 +40,14 @@ pub enum ConstraintError {
     /// A combination that cannot be checked.
     #[error("{0}")]
     Combination(&'static str),
+    /// A resource that no call can have.
+    #[error("`the resource` never equals `{text}`: {problem}")]
+    Resource {
+        /// What was written.
+        text: String,
+        /// What is wrong with it, and its normal form if it has one.
+        problem: CallError,
+    },
     /// More than a check has room for.
     #[error("a constraint has at most {limit} {what}")]
     TooMany {
@@ -150,6 +158,9 @@ fn the_resource(text: &str) -> Option<&str> {
     (rest.is_empty() || rest.starts_with([' ', '?', '=', '!'])).then_some(rest)
 }
 
+/// What is demanded of texts, and not of URIs.
+const OF_TEXTS: [&str; 4] = ["like", "starts with", "ends with", "contains"];
+
 /// What is demanded of the call's resource, which is a URI and nothing else; `None` if it is no demand.
 fn of_resource(rest: &str) -> Result<Option<Form>, ConstraintError> {
     let (optional, rest) = match rest.strip_prefix('?') {
@@ -158,6 +169,12 @@ fn of_resource(rest: &str) -> Result<Option<Form>, ConstraintError> {
     };
     if rest == "absent" && !optional {
         return Ok(Some(Form::Absent(Subject::Resource)));
+    }
+    if OF_TEXTS.iter().any(|word| keyword(rest, word).is_some()) {
+        return Err(ConstraintError::Combination(
+            "of the resource say where it is, for a pattern or a part of a text says nothing of that: write `the resource \
+             within file:///srv/data` or `the resource url https://api.example.com/v1`",
+        ));
     }
     let Some(demand) = demand(rest)? else { return Ok(None) };
     let text = |values: &[Value]| values.iter().all(|value| matches!(value, Value::Text(_)));
@@ -181,7 +198,21 @@ fn of_resource(rest: &str) -> Result<Option<Form>, ConstraintError> {
              https://api.example.com/v1`, `==`, `in`, `required` or `absent`",
         ));
     }
+    match &demand {
+        Demand::Equal(value) => in_normal_form(std::slice::from_ref(value))?,
+        Demand::OneOf(values) => in_normal_form(values)?,
+        _ => {}
+    }
     demanded(Subject::Resource, optional, demand).map(Some)
+}
+
+/// A call's resource is a URI in normal form, so that none would ever equal another text.
+fn in_normal_form(values: &[Value]) -> Result<(), ConstraintError> {
+    values.iter().try_for_each(|value| match value {
+        Value::Text(text) => check_resource(text)
+            .map_err(|problem| ConstraintError::Resource { text: text.clone(), problem }),
+        _ => Ok(()),
+    })
 }
 
 /// What stands behind the argument's name; `None` if it is no demand.

@@ -14,7 +14,7 @@ pub enum Denial {
     /// The token does not hold: 401 `invalid_token`.
     #[error("{0}")]
     Unauthenticated(Refusal),
-    /// The token holds and the call is not allowed: 403 `insufficient_scope`.
+    /// The token holds and the call is not allowed: 403, `insufficient_scope` where a scope is missing.
     #[error("{0}")]
     Forbidden(Refusal),
     /// That cannot be said now: 503.

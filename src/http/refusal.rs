@@ -234,13 +234,14 @@ fn class(denial: &Denial) -> (StatusCode, &'static str) {
     match (denial, denial.refusal().cause) {
         (Denial::Unauthenticated(_), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
         (Denial::Undecided(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-        (Denial::Forbidden(_), "inexact_call" | "call_too_large" | "revocation_not_an_id") => {
+        (Denial::Forbidden(_), "inexact_call" | "call_too_large") => {
             (StatusCode::BAD_REQUEST, "invalid_request")
         }
         // Who has the scope may revoke anything.
         (
             Denial::Forbidden(_),
             "not_granted"
+            | "revocation_not_an_id"
             | "revocation_without_proof"
             | "revocation_proof"
             | "revocation_not_in_proof"

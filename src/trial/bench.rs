@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::authorize::{AuthorizeError, authorize};
+use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
 use crate::trial::cases::{self, Case, CaseFile};
 use crate::trial::coverage::{Effects, StatementId, ids};
 use crate::trial::effects::effects;
 use crate::trial::report::ALLOW;
-use crate::trial::staging::{Keyring, Staged, stage};
+use crate::trial::staging::{Keyring, Staged, Unstaged, stage};
 use crate::trial::{Decided, Expected, Found, TrialError};
 
 /// A set with its cases, each file read once: what is tried is what is loaded.
@@ -49,7 +50,11 @@ impl Set {
                 if beside.is_none() && case.expect_also.is_some() {
                     return Err(problem("`expect_also` is about policies that the file names in `also`, and it names none".to_owned()));
                 }
-                let staged = stage(case, &keys).map_err(problem)?;
+                let staged = match stage(case, &keys) {
+                    Ok(staged) => Ok(staged),
+                    Err(Unstaged::Call(error)) => Err(Denial::from(error)),
+                    Err(Unstaged::Token(error)) => return Err(problem(error)),
+                };
                 let expected =
                     Expected { verdict: case.expect.clone(), at: case.expect_at.clone() };
                 let (found, effects) = alone.decide(&staged);
@@ -94,8 +99,16 @@ impl Bench {
         Ok(Bench { policies, statements: ids(&policy), policy })
     }
 
-    fn decide(&self, staged: &Staged) -> (Found, Effects) {
+    fn decide(&self, staged: &Result<Staged, Denial>) -> (Found, Effects) {
         let refused = |cause: &str, at, message| Found { verdict: cause.to_owned(), at, message };
+        let staged = match staged {
+            Ok(staged) => staged,
+            Err(denial) => {
+                let refusal = denial.refusal();
+                let message = format!("the call: {}", refusal.message);
+                return (refused(refusal.cause, None, message), None);
+            }
+        };
         let verified = match &staged.verified {
             Ok(verified) => verified,
             Err(error) => return (refused(error.cause(), None, error.to_string()), None),

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use sha2::{Digest, Sha256};
 
-use crate::call::Call;
+use crate::call::{Call, CallError};
 use crate::capability::Capability;
 use crate::delegate::Delegation;
 use crate::keys::{PrivateKey, PublicKey, RootKeys};
@@ -72,9 +72,23 @@ pub(crate) struct Staged {
     pub(crate) verified: Result<VerifiedCapability, VerifyError>,
 }
 
-/// Mints, delegates, presents and verifies. The error says which of these cannot be done, and why.
-pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, String> {
-    let call = call(case)?;
+/// Why a case cannot be staged.
+pub(crate) enum Unstaged {
+    /// Its call is none that could be judged, which every door refuses: that is the case's verdict.
+    Call(CallError),
+    /// Its token cannot be made: which part of it, and why.
+    Token(String),
+}
+
+impl From<String> for Unstaged {
+    fn from(problem: String) -> Unstaged {
+        Unstaged::Token(problem)
+    }
+}
+
+/// Mints, delegates, presents and verifies.
+pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, Unstaged> {
+    let call = call(case).map_err(Unstaged::Call)?;
     let presentation = present(case, &call, keys)?;
     let roots = RootKeys::of(keys.public(ROOT));
     let roots = match &case.issuer {
@@ -93,14 +107,13 @@ pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, String> {
     Ok(Staged { call, verified: verifier.verify(presentation.bearer(), case.at) })
 }
 
-fn call(case: &Case) -> Result<Call, String> {
-    let failed = |error| format!("the call: {error}");
-    let mut call = Call::new(&case.operation).map_err(failed)?;
+fn call(case: &Case) -> Result<Call, CallError> {
+    let mut call = Call::new(&case.operation)?;
     if let Some(uri) = &case.resource {
-        call = call.resource(uri).map_err(failed)?;
+        call = call.resource(uri)?;
     }
     if let Some(json) = &case.arguments {
-        call = call.arguments(json).map_err(failed)?;
+        call = call.arguments(json)?;
     }
     Ok(call)
 }

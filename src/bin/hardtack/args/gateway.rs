@@ -82,7 +82,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) resource_scheme: Vec<String>,
     /// How a refused call of a valid token is answered: message (HTTP 200, the model sees why) or
-    /// challenge (403 insufficient_scope)
+    /// challenge (HTTP 403, with a challenge where a scope is missing)
     #[arg(long, value_name = "STYLE", env = "HARDTACK_REFUSALS")]
     pub(crate) refusals: Option<Refusals>,
     /// The audience for requests to revoke; the server's own with /hardtack if nothing is said

@@ -591,3 +591,24 @@ fn an_explanation_and_the_decision_agree() {
         }
     }
 }
+
+/// What is answered, recorded and explained of one call says the same, and decides by the policies of one moment.
+#[test]
+fn decision_record_and_explanation_name_the_same_block_and_moment() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let call = Call::tool("delete_page").unwrap();
+    let denial = guard.check(cast.presented().bearer(), &call, NOW).unwrap_err();
+    let (explained, explanation) = guard.check_explained(cast.presented().bearer(), &call, NOW);
+    assert_eq!(denial.refusal().hop, Some(1));
+    assert_eq!(explained.unwrap_err().refusal().hop, explanation.hop);
+    assert_eq!(explanation.hop, Some(1));
+    let mut decisions = 0;
+    let see = |record: audit::AuditRecord| {
+        let decision = record.decision().unwrap();
+        assert_eq!((decision.hop, decision.time, record.time), (Some(1), NOW, NOW));
+        decisions += 1;
+    };
+    store.each_record(see).unwrap();
+    assert_eq!(decisions, 2);
+}

@@ -290,6 +290,32 @@ fn every_kind_of_constraint_has_a_remedy_that_holds() {
 }
 
 #[test]
+fn what_cannot_be_judged_says_which_part_is_the_matter() {
+    for (constraint, value, expected) in [
+        ("a within /srv/data", "../etc", "a path is absolute"),
+        ("a within /srv/data", "/srv/data/a:b.txt", "`a:b.txt` begins with a drive"),
+        ("a within /srv/data", "/srv/data/x\\u200b/y", "U+200B"),
+        ("a within /srv/data", "/srv/data/50%of", "percent sign"),
+        ("a? within /srv/data", "/srv/data/;x/y", "`;x` is no name"),
+        ("a url https://api.example.com/v1", "https://API.example.com/v1", "normal form"),
+        ("a like \"*.exe\" or a == x", "b.exe.", "some readers find the pattern"),
+    ] {
+        let mut scene = Scene::new(GRANTED, "tools:call:any", &format!(r#"{{"a": "{value}"}}"#));
+        scene.hops[0].allow = texts(&[constraint]);
+        let explanation = mends(&scene, "not_evaluable", Some(1));
+        let told = &explanation.remedies[0].obstacle;
+        assert!(told.contains(expected), "{constraint} {value}: {told}");
+        assert!(!told.contains('\u{200b}'), "{told}");
+    }
+    let policy =
+        r#"allow if tool("any"), granted($op), arg("a", $a), $a.extern::hardtack_path("/srv");"#;
+    let scene = Scene::new(policy, "tools:call:any", r#"{"a": "/srv/;x/y"}"#);
+    let explanation = mends(&scene, "not_evaluable", None);
+    let told = &explanation.remedies[0].obstacle;
+    assert!(told.contains("`;x` is no name"), "{told}");
+}
+
+#[test]
 fn a_check_in_datalog_is_explained_like_a_policy() {
     let mut scene = Scene::new(GRANTED, "tools:call:pay", r#"{"amount": 250}"#);
     scene.hops[0].checks = texts(&[r#"check all arg("amount", $a), $a <= 100"#]);

@@ -35,6 +35,19 @@ impl Constraint {
         }
     }
 
+    /// What is the matter with an argument that cannot be judged by a folder, site, network or pattern, if there is one.
+    pub(crate) fn unjudged(&self, arguments: &Map<String, Json>) -> Option<String> {
+        let of =
+            |(of, demand): (&Subject, &Demand)| demand.unjudged(arguments.get(of.argument()?)?);
+        match &self.0 {
+            Form::Demanded { of: subject, demand, .. } => of((subject, demand)),
+            Form::AnyOf(alternatives) => {
+                alternatives.iter().find_map(|(subject, demand)| of((subject, demand)))
+            }
+            Form::Absent(_) | Form::Only(_) => None,
+        }
+    }
+
     /// The constraint that leaves just as much more room as this call needs, if there is one.
     pub(crate) fn widened_for(&self, arguments: &Map<String, Json>) -> Option<Constraint> {
         match &self.0 {
@@ -135,6 +148,18 @@ impl Demand {
                     .map(Json::Array)
                     .collect()
             }
+        }
+    }
+
+    fn unjudged(&self, value: &Json) -> Option<String> {
+        match (self, value) {
+            (Demand::Judged(function, operand), Json::String(text)) => {
+                function.reason(text, operand)
+            }
+            (Demand::Each(demand), Json::Array(items)) => {
+                items.iter().find_map(|item| demand.unjudged(item))
+            }
+            _ => None,
         }
     }
 

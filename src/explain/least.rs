@@ -213,7 +213,10 @@ fn of_condition(
         .collect();
     let lacking = match evaluable {
         true => format!("{must} does not hold: {}", is.join(", ")),
-        false => format!("{must} has no value: {}", is.join(", ")),
+        false => {
+            let why = words::in_brackets(words::reason(&expression.ops, values));
+            format!("{must} has no value: {}{why}", is.join(", "))
+        }
     };
     let least = values.iter().min_by_key(|(_, _, predicate)| (scene.weigh)(&predicate.name));
     let Some((_, _, predicate)) = least else { return Least { lacking, changes: Vec::new() } };
@@ -347,7 +350,8 @@ pub(super) fn another_value(scene: &Scene<'_>, constraint: &Constraint) -> Optio
     let must = escaped(constraint);
     let text = argument_text(name, &must, example.as_ref());
     let change = Change::Argument { argument: name.clone(), must, example, text };
-    Some(Least { lacking: is.join(", "), changes: vec![change] })
+    let lacking = is.join(", ") + &words::in_brackets(constraint.unjudged(arguments));
+    Some(Least { lacking, changes: vec![change] })
 }
 
 fn argument_change(scene: &Scene<'_>, miss: &Miss, name: &str, must: &str, block: usize) -> Change {

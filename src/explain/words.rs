@@ -8,6 +8,7 @@ use biscuit_auth::builder::{
 };
 
 use crate::constraint::Constraint;
+use crate::function::Function;
 use crate::names::escaped;
 use crate::timestamp::Timestamp;
 
@@ -182,6 +183,33 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// What goes behind a sentence, if there is something to add.
+pub(super) fn in_brackets(why: Option<String>) -> String {
+    why.map(|why| format!(" ({why})")).unwrap_or_default()
+}
+
+/// Why an external function in the expression cannot judge the text that it is given, if one of them cannot.
+pub(super) fn reason(ops: &[Op], values: &[(String, Term, Predicate)]) -> Option<String> {
+    let judged = ops.windows(3).find_map(|ops| match ops {
+        [
+            Op::Value(Term::Variable(asked)),
+            Op::Value(Term::Str(operand)),
+            Op::Binary(Binary::Ffi(name)),
+        ] => {
+            let (_, value, _) = values.iter().find(|(known, _, _)| known == asked)?;
+            let Term::Str(value) = value else { return None };
+            Function::named(name)?.reason(value, operand)
+        }
+        _ => None,
+    });
+    judged.or_else(|| {
+        ops.iter().find_map(|op| match op {
+            Op::Closure(_, inner) => reason(inner, values),
+            _ => None,
+        })
+    })
 }
 
 #[cfg(test)]

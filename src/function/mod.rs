@@ -12,6 +12,7 @@ mod inside;
 mod loose;
 mod path;
 mod pattern;
+mod reason;
 mod segment;
 mod text;
 mod url;
@@ -100,6 +101,12 @@ impl Function {
             Function::Network => Network::parse(operand)?.holds(value),
             Function::Glob => Glob::parse(operand)?.matches(value),
         }
+    }
+
+    /// What of a text that cannot be judged is the matter, for people: one sentence that repeats no more than a part of it.
+    /// `None` if it can be judged.
+    pub(crate) fn reason(self, value: &str, operand: &str) -> Option<String> {
+        self.judge(value, operand).is_err().then(|| reason::reason(self, value, operand))
     }
 
     fn apply(self, value: Term, operand: Option<Term>) -> Result<Term, String> {

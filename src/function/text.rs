@@ -24,14 +24,22 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 /// Whether every character prints and none looks like a separator that it is not. Joiners and variation selectors
 /// (U+FE00 to U+FE0F) may stand behind what they are for: a character that is not ASCII, or a digit.
 pub(super) fn is_plain(text: &str) -> bool {
+    first_odd(text).is_none()
+}
+
+/// The first character that is not plain where it stands.
+pub(super) fn first_odd(text: &str) -> Option<char> {
     let mut before = ' ';
-    text.chars().all(|c| {
-        let before = std::mem::replace(&mut before, c);
-        is_plain_char(c) || (joins(c) && is_joined(before, c))
+    text.chars().find(|c| {
+        let before = std::mem::replace(&mut before, *c);
+        !(is_plain_char(*c) || joins(*c) && is_joined(before, *c))
     })
 }
 
 pub(super) fn is_plain_char(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
     is_printable(c) && !SEPARATOR_LOOKALIKES.contains(&c)
 }
 

@@ -5,7 +5,7 @@
 //! file behind `:`, servers find path parameters behind `;`, and whoever builds a URL of a name ends it at `?` and `#`.
 
 use crate::function::pattern::Letter;
-use crate::function::segment::{MAX_GROWTH, is_dropped, is_mark, unfolded};
+use crate::function::segment::{MAX_GROWTH, is_dropped, is_mark, unfold};
 
 /// Where some reader ends a name. A comma is none: RFC 3986, section 3.3, speaks of it, but no reader of files is known to cut
 /// there, and many names have one.
@@ -64,17 +64,16 @@ pub(super) fn folded(text: &str, ascii: bool) -> Option<Vec<Letter>> {
             continue;
         }
         let begun = letters.len();
-        for part in unfolded(c)? {
+        unfold(c, |part| {
             grown += part.len_utf8();
-            if grown > MAX_GROWTH * text.len() {
-                return None;
-            }
             if !is_mark(part) {
                 let foreign = ascii && (!part.is_ascii() || part == '.');
                 let drops = is_dropped(part) || foreign;
                 letters.extend(without_capitals(part).map(|c| Letter { c, more: true, drops }));
             }
-        }
+            grown <= MAX_GROWTH * text.len()
+        })
+        .then_some(())?;
         if let Some(last) = letters[begun..].last_mut() {
             last.more = false;
         }

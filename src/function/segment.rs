@@ -126,30 +126,28 @@ fn folded(segment: &str) -> Option<Cow<'_, str>> {
     }
     let mut folded = String::with_capacity(segment.len() * MAX_GROWTH);
     for c in segment.chars() {
-        for part in unfolded(c)? {
-            if folded.len() + part.len_utf8() > segment.len() * MAX_GROWTH {
-                return None;
-            }
+        unfold(c, |part| {
             folded.push(part);
-        }
+            folded.len() <= segment.len() * MAX_GROWTH
+        })
+        .then_some(())?;
     }
     Some(Cow::Owned(folded))
 }
 
-/// A character in its compatibility form, in which dots are dots; `None` where that shows structure that is not to be seen,
-/// or does not print plainly.
-pub(super) fn unfolded(c: char) -> Option<impl Iterator<Item = char>> {
-    let dots = |part: char| if DOTS.contains(&part) { '.' } else { part };
-    let parts = || {
-        let seen = (!joins(c)).then_some(c);
-        DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(seen.into_iter()).map(dots)
-    };
+/// Shows the parts of a character in its compatibility form, in which dots are dots, until one is not taken. `false` then, and
+/// where a part shows structure that is not to be seen, or does not print plainly.
+pub(super) fn unfold(c: char, mut take: impl FnMut(char) -> bool) -> bool {
+    let seen = (!joins(c)).then_some(c);
+    let parts = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(seen.into_iter());
+    let dot = DOTS.contains(&c);
     let meant = |part: char| match part {
-        '.' => c == '.' || DOTS.contains(&c),
+        '.' => c == '.' || dot,
         '%' => is_percent(c),
         part => part == c || (is_plain_char(part) && !STRUCTURE.contains(&part)),
     };
-    parts().all(meant).then(parts)
+    let mut parts = parts.map(|part| if dot && DOTS.contains(&part) { '.' } else { part });
+    parts.all(|part| meant(part) && take(part))
 }
 
 /// Without the blanks and quotes around it.

@@ -150,11 +150,8 @@ impl Site {
     /// Whether a reader that drops what is not ASCII, and the names of which nothing is left then, finds the site's path.
     fn may_hold(&self, names: &[String]) -> bool {
         let mut left = names.iter().flat_map(|name| name.split('/')).filter(|name| is_solid(name));
-        let named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
-        let found = |named: String| {
-            left.next().is_some_and(|found| found == named || may_be(found, &named))
-        };
-        named.map(found).all(|found| found)
+        let mut named = self.path.iter().map(|name| decoded(name).unwrap_or_default());
+        named.all(|named| left.next().is_some_and(|found| found == named || may_be(found, &named)))
     }
 }
 

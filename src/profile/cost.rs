@@ -33,11 +33,15 @@ const CLONES_PER_MATCH: u64 = 5;
 /// What calling an external function costs besides reading its text: that is copied and handed over.
 const UNITS_PER_CALL: u64 = 20;
 
-/// Bytes of a path, pattern or address that are read in one unit: each part of a path is folded, and read in several ways.
+/// Bytes of a path or address that are read in one unit: each part of a path is folded, and read in several ways.
 const JUDGED_PER_UNIT: u64 = 2;
 
 /// Bytes of a URL that are read in one unit: it is parsed, written anew, and its path is read with and without escapes.
 const URL_PER_UNIT: u64 = 1;
+
+/// Bytes of a pattern and its text that are read in one unit: the text is folded, cut in several ways, and each is held against
+/// the pattern.
+const PATTERN_PER_UNIT: u64 = 1;
 
 /// Steps of matching a pattern in one unit: each character of the text may be held against each of the pattern.
 const STEPS_PER_UNIT: u64 = 8;
@@ -377,6 +381,7 @@ impl Query<'_> {
         };
         let per_unit = match function {
             Some(Function::Url) => URL_PER_UNIT,
+            Some(Function::Glob) => PATTERN_PER_UNIT,
             _ => JUDGED_PER_UNIT,
         };
         let read = text.saturating_add(operand) / per_unit;

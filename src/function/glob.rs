@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use crate::function::loose::{Signs, behind_drive, cut, folded};
 use crate::function::pattern::{Letter, Part, Pattern};
-use crate::function::segment::{is_short_name, may_step};
-use crate::function::text::{decoded, has_lone_percent, hides_separators, is_percent, is_plain};
+use crate::function::segment::{has_lone_percent, is_short_name, may_step};
+use crate::function::text::{decoded, hides_separators, is_percent, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 use crate::names::is_printable;
 

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::function::segment::{is_drive, is_name, is_solid, may_be};
+use crate::function::segment::{has_lone_percent, is_drive, is_name, is_solid, may_be};
 use crate::function::text::{
-    decoded, has_lone_percent, has_needless_escapes, hides_separators, is_percent, is_plain,
+    decoded, has_needless_escapes, hides_separators, is_percent, is_plain,
 };
 use crate::function::{OperandError, Unjudgeable};
 
@@ -217,6 +217,7 @@ mod tests {
             "/srv/data/a/100%",
             "/srv/data/100% sure (2).txt",
             "/srv/data/\u{58f2}\u{4e0a}100\u{ff05}.pdf",
+            "/srv/data/100\u{ff05}\u{30aa}\u{30d5}.pdf",
             "/srv/data/\u{6771}\u{4eac}\u{3002}/a",
             "/srv/data/1\u{ff0e}\u{6982}\u{8981}.md",
             "/srv/data/wait\u{2026}/a",
@@ -312,6 +313,12 @@ mod tests {
             "/srv;x/data/a",
             "/srv/data/100%/a",
             "/srv/data/100%ig",
+            "/srv/data/x%\u{65e5}2f..",
+            "/srv/data/x%'2f'",
+            "/srv/data/x\u{ff05}\u{fe0f}2f..",
+            "/srv/data/x%\u{301}2f..",
+            "/srv/data/x%\u{ff12}f..",
+            "/srv/data/x%\u{e9}2",
             "/srv/data/%.txt",
             "/srv/data/.%.txt",
             "/srv/data/5% of 6%",

@@ -5,8 +5,8 @@
 
 use url::Url;
 
-use crate::function::segment::{is_drive, is_name, is_short_name, may_step};
-use crate::function::text::{decoded, first_odd, has_lone_percent, is_percent};
+use crate::function::segment::{has_lone_percent, is_drive, is_name, is_short_name, may_step};
+use crate::function::text::{decoded, first_odd, is_percent};
 use crate::function::{Function, MAX_JUDGED_BYTES};
 use crate::names::escaped;
 

@@ -61,6 +61,20 @@ pub(super) fn is_dropped(c: char) -> bool {
     is_quote(c) || matches!(c, '<' | '>' | '|' | '*' | '?' | ':' | '%')
 }
 
+/// Whether the text has one percent sign, and it begins no escape, not even for readers that take any letters for digits, or
+/// leave some characters out before they read: it stands in the last name, behind a name, and before no letter or digit
+/// (`100%.txt`, `100%`).
+pub(super) fn has_lone_percent(text: &str) -> bool {
+    let Some((before, behind)) = text.split_once(is_percent) else { return false };
+    let stem = before.rsplit('/').next().unwrap_or_default();
+    let escapes =
+        |behind: &str| kept_by_most(behind).starts_with(|c: char| c.is_ascii_alphanumeric());
+    stem.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        && !behind.contains(|c| c == '/' || is_percent(c))
+        && !escapes(behind)
+        && folded(behind).is_some_and(|behind| !escapes(&behind))
+}
+
 /// Whether the segment is such as Windows makes up as a second, short name of a file or folder: `REPORT~1.PDF`. Which one it
 /// names is not to be seen.
 pub(super) fn is_short_name(segment: &str) -> bool {

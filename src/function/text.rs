@@ -62,17 +62,6 @@ fn is_joined(before: char, c: char) -> bool {
     }
 }
 
-/// Whether the text has one percent sign, and it begins no escape, not even for readers that take any letters for digits:
-/// it stands in the last name, behind a name, and before no letter or digit (`100%.txt`, `100%`).
-pub(super) fn has_lone_percent(text: &str) -> bool {
-    let Some((before, behind)) = text.split_once(is_percent) else { return false };
-    let stem = before.rsplit('/').next().unwrap_or_default();
-    let escapes = behind.chars().next().is_some_and(char::is_alphanumeric);
-    stem.bytes().any(|byte| byte.is_ascii_alphanumeric())
-        && !behind.contains(|c| c == '/' || is_percent(c))
-        && !escapes
-}
-
 /// Whether it is a percent sign to some reader.
 pub(super) fn is_percent(c: char) -> bool {
     c == '%' || PERCENTS.contains(&c)

@@ -156,18 +156,51 @@ fn every_kind_of_revocation_stops_the_chain() {
 }
 
 #[test]
-fn a_subject_may_be_granted_anew_a_minute_after_it_was_revoked() {
-    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
-    revoke(&store, Revocation::Subject { subject: "user:alice".into(), root: None });
-    let guard = cast.guard(&store);
-    let mut answers = Vec::new();
-    for seconds in [0, 60, 61] {
-        let then = NOW + std::time::Duration::from_secs(seconds);
-        let grant = cast.issuer().mint(cast.grant_of(&["tools:call:*"]), then).unwrap();
-        let bearer = grant.present(Presenting::to(AUDIENCE), &cast.orchestrator, then).unwrap();
-        answers.push(guard.check(bearer.bearer(), &search(), then).is_ok());
+fn a_subject_or_agent_may_be_granted_anew_a_minute_after_it_was_revoked_and_is_told_so() {
+    for revocation in [
+        Revocation::Subject { subject: "user:alice".into(), root: None },
+        Revocation::AgentUntilNow { agent: "agent.researcher".into() },
+    ] {
+        let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+        revoke(&store, revocation.clone());
+        let guard = cast.guard(&store);
+        let after = |seconds| NOW + std::time::Duration::from_secs(seconds);
+        let granted = |seconds| {
+            let grant = cast.issuer().mint(cast.grant_of(&["tools:call:*"]), after(seconds));
+            let hop = cast.to_researcher();
+            let hop = grant.unwrap().delegate(hop, &cast.orchestrator, after(seconds)).unwrap();
+            hop.present(Presenting::to(AUDIENCE), &cast.researcher, after(seconds)).unwrap()
+        };
+        for (issued, asked, wait) in [(0, 0, 61), (60, 60, 1), (30, 59, 2)] {
+            let denial =
+                guard.check(granted(issued).bearer(), &search(), after(asked)).unwrap_err();
+            let refusal = denial.refusal();
+            assert_eq!(refusal.retry_after.map(|wait| wait.as_secs()), Some(wait), "{revocation}");
+            let until = format!("a grant that is issued after {} is a new one", after(60));
+            assert!(refusal.message.contains(&until), "{revocation}: {}", refusal.message);
+        }
+        // Once the minute is over, a new grant holds at once; the old one never does.
+        let denial = guard.check(granted(60).bearer(), &search(), after(61)).unwrap_err();
+        assert_eq!((denial.refusal().cause, denial.refusal().retry_after), ("revoked", None));
+        guard.check(granted(61).bearer(), &search(), after(61)).unwrap();
     }
-    assert_eq!(answers, [false, false, true]);
+}
+
+#[test]
+fn where_a_new_grant_makes_no_difference_nobody_is_told_to_wait() {
+    let (cast, bearer) = (Cast::new(), Cast::new().presented());
+    let hop = Capability::parse(bearer.bearer()).unwrap().chain().hops[0].revocation_id;
+    for revocation in [
+        Revocation::Holder { key: cast.researcher.public() },
+        Revocation::Agent { agent: "agent.researcher".into() },
+        Revocation::Id { id: hop },
+    ] {
+        let store = Store::in_memory().unwrap();
+        revoke(&store, revocation.clone());
+        let denial = cast.guard(&store).check(bearer.bearer(), &search(), NOW).unwrap_err();
+        let refusal = denial.refusal();
+        assert_eq!((refusal.cause, refusal.retry_after), ("revoked", None), "{revocation}");
+    }
 }
 
 #[test]

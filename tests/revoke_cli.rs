@@ -168,6 +168,35 @@ fn an_id_is_taken_by_its_beginning_as_it_is_shown_if_the_store_has_seen_it() {
 }
 
 #[test]
+fn whoever_logs_in_again_too_early_hears_until_when_to_wait() {
+    let scene = Scene::new();
+    assert!(scene.use_it().status.success());
+    scene.ok("revoke --store store --subject user:alice --reason lost", "");
+    let bearer = scene.ok("present --key researcher.key --audience notion.mcp", &scene.researchers);
+    let check = format!(
+        "check --root {} --audience notion.mcp --operation tools:call:search --store store --json",
+        scene.root
+    );
+    let output = scene.run(&check, &bearer, Some("alice"));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["cause"], "revoked");
+    let wait = answer["retry_after"].as_u64().unwrap();
+    assert!((1..=61).contains(&wait), "{answer}");
+    assert!(
+        answer["message"].as_str().unwrap().contains("a grant that is issued after 2"),
+        "{answer}"
+    );
+    // An answer to which waiting adds nothing has no such member.
+    let other = check.replace("notion.mcp", "mail.mcp").replace("--store store ", "");
+    let output = scene.run(&other, &bearer, Some("alice"));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&answer["cause"], answer.get("retry_after")), (&"wrong_audience".into(), None));
+    // How a session is ended is told apart from how an account is.
+    let help = scene.ok("revoke --help", "");
+    assert!(help.contains("a session of a subject     --id"), "{help}");
+}
+
+#[test]
 fn no_ids_are_no_revocation() {
     let scene = Scene::new();
     for input in ["", "\n \n"] {

@@ -1,6 +1,7 @@
 //! Denial: why a call is refused, and how that is answered.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::audit::{LedgerUnavailable, REPLAYED, REPLAYED_MESSAGE, Verdict};
 use crate::authorize::AuthorizeError;
@@ -37,6 +38,9 @@ pub struct Refusal {
     /// The arguments of the call on which it rests, as far as they are known: of a policy those that the call has, of a
     /// delegator's condition all that it names.
     pub arguments: Vec<String>,
+    /// How long, from the moment of the decision, a new grant would be refused as well: within the minute that the
+    /// revocation of a subject, or of an agent until now, covers beyond its moment. `None` of all other refusals.
+    pub retry_after: Option<Duration>,
 }
 
 /// What helps who is refused.
@@ -94,7 +98,14 @@ impl Helps {
 
 impl Refusal {
     pub(crate) fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
-        Refusal { cause, hop, message, helps: Helps::against(cause), arguments: Vec::new() }
+        Refusal {
+            cause,
+            hop,
+            message,
+            helps: Helps::against(cause),
+            arguments: Vec::new(),
+            retry_after: None,
+        }
     }
 }
 
@@ -182,6 +193,7 @@ impl Denial {
 impl From<VerifyError> for Denial {
     fn from(error: VerifyError) -> Denial {
         let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
+        let refusal = Refusal { retry_after: error.retry_after(), ..refusal };
         match error {
             VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
                 Denial::Undecided(refusal)

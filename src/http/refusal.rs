@@ -4,6 +4,7 @@
 //! the records.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -60,6 +61,8 @@ pub struct Refused {
     pub helps: Option<Helps>,
     /// The arguments that another call could have otherwise, as far as that is told.
     pub arguments: Vec<String>,
+    /// How long a new grant would be refused as well, if it would.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refused {
@@ -78,6 +81,7 @@ impl Refused {
             cause: told.then_some(refusal.cause),
             helps: Some(refusal.helps),
             arguments: refusal.arguments.iter().take(MAX_NAMED).cloned().collect(),
+            retry_after: refusal.retry_after,
         }
     }
 
@@ -103,6 +107,7 @@ impl Refused {
             cause: None,
             helps: None,
             arguments: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -111,13 +116,14 @@ impl Refused {
         self.helps == Some(Helps::Later)
     }
 
-    /// What a program may read of it: `error`, `cause`, `scope`, `retry`, `helps` and `arguments`.
+    /// What a program may read of it: `error`, `cause`, `scope`, `retry`, `retry_after`, `helps` and `arguments`.
     pub(crate) fn facts(&self) -> Value {
         json!({
             "error": self.error,
             "cause": self.cause,
             "scope": self.scope,
             "retry": self.retry(),
+            "retry_after": self.retry_after.map(|wait| wait.as_secs()),
             "helps": self.helps.map(Helps::as_str),
             "arguments": self.arguments,
         })
@@ -144,7 +150,7 @@ impl Refused {
         HeaderValue::try_from(challenge).ok()
     }
 
-    /// `{"error": …, "error_description": …, "cause": …, "scope": …, "retry": …, "helps": …, "arguments": […]}`.
+    /// `{"error": …, "error_description": …, "cause": …, "scope": …, "retry": …, "retry_after": …, "helps": …, "arguments": […]}`.
     pub fn json(&self) -> String {
         let mut body = self.facts();
         body["error"] = json!(self.error.unwrap_or("invalid_token"));
@@ -164,6 +170,9 @@ impl Refused {
         }
         if self.retry() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         response
     }
@@ -312,9 +321,11 @@ fn named(refusal: &Refusal) -> String {
 fn outsiders_words(denial: &Denial, operation: &str) -> String {
     match (denial, denial.refusal().cause) {
         (Denial::Unauthenticated(_), "expired") => "the token has expired".to_owned(),
-        (Denial::Unauthenticated(_), "revoked") => "the token is revoked".to_owned(),
+        (Denial::Unauthenticated(_), "revoked") => {
+            format!("the token is revoked{}", and_wait(denial))
+        }
         (Denial::Unauthenticated(_), "revocations_forgotten") => {
-            "the grant is too old to be judged here; ask for a new one".to_owned()
+            format!("the grant is too old to be judged here; ask for a new one{}", and_wait(denial))
         }
         (Denial::Unauthenticated(_), "wrong_audience") => {
             "the token is presented to another server".to_owned()
@@ -355,6 +366,17 @@ fn outsiders_words(denial: &Denial, operation: &str) -> String {
             format!("whether {operation} is allowed cannot be said now; try again later")
         }
     }
+}
+
+/// That a grant is refused, too, which is issued at once.
+fn and_wait(denial: &Denial) -> String {
+    let wait = denial.refusal().retry_after.map(|wait| {
+        format!(
+            ", and so is a grant that is issued within the next {} seconds; ask for a new one after that",
+            wait.as_secs()
+        )
+    });
+    wait.unwrap_or_default()
 }
 
 /// A quoted-string (RFC 9110, section 5.6.4), of what it can hold.
@@ -528,6 +550,17 @@ mod tests {
         assert_eq!(refused.arguments.len(), MAX_NAMED);
         assert!(!refused.description.contains('\u{202e}'));
         assert!(refused.description.len() < 800, "{}", refused.description);
+    }
+
+    #[test]
+    fn whoever_logs_in_again_too_early_hears_how_long_to_wait() {
+        let refusal = Refusal::new("revoked", Some(0), "the operator's words".to_owned());
+        let refusal = Refusal { retry_after: Some(Duration::from_secs(42)), ..refusal };
+        let refused = Refused::of(&Denial::Unauthenticated(refusal), "tools:call:pay");
+        assert!(refused.description.contains("within the next 42 seconds"), "{refused:?}");
+        assert!(refused.json().contains(r#""retry_after":42"#), "{}", refused.json());
+        let answer = refused.response(&Realm::named("notion.mcp"));
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "42");
     }
 
     #[test]

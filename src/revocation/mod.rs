@@ -8,6 +8,7 @@ mod set;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -223,7 +224,29 @@ pub enum RevokedBy {
     },
     /// It may be revoked: the grant is so old that its revocation would have been forgotten. Does not
     /// happen while clocks are right, since such a grant has expired.
-    Forgotten,
+    Forgotten {
+        /// The last moment of issue that is covered.
+        until: Timestamp,
+    },
+}
+
+impl RevokedBy {
+    /// The last moment of issue that is covered, if a grant that is issued later is a new one.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            RevokedBy::Subject { until }
+            | RevokedBy::AgentUntilNow { until }
+            | RevokedBy::Forgotten { until } => Some(until),
+            RevokedBy::Id | RevokedBy::Holder | RevokedBy::Agent => None,
+        }
+    }
+
+    /// How long, from now, a new grant would be refused as well: until the minute is over that a revocation covers
+    /// beyond its moment. `None` once that is over, and where a grant of later issue makes no difference.
+    pub fn retry_after(self, now: Timestamp) -> Option<Duration> {
+        let until = self.until().filter(|until| now <= *until)?;
+        Some(until.since(now) + Duration::from_secs(1))
+    }
 }
 
 impl fmt::Display for RevokedBy {
@@ -233,7 +256,7 @@ impl fmt::Display for RevokedBy {
             RevokedBy::Subject { .. } => "its subject",
             RevokedBy::Holder => "its holder's key",
             RevokedBy::Agent | RevokedBy::AgentUntilNow { .. } => "its agent's name",
-            RevokedBy::Forgotten => "what may have been forgotten since it was issued",
+            RevokedBy::Forgotten { .. } => "what may have been forgotten since it was issued",
         })
     }
 }

@@ -335,8 +335,8 @@ impl RevocationSet {
         if let Some((block, by)) = agent {
             return Some(Revoked { block, by });
         }
-        let forgotten = self.forgotten_until.is_some_and(|until| chain.grant.issued <= until);
-        forgotten.then_some(Revoked { block: 0, by: RevokedBy::Forgotten })
+        let until = self.forgotten_until.filter(|until| chain.grant.issued <= *until)?;
+        Some(Revoked { block: 0, by: RevokedBy::Forgotten { until } })
     }
 
     /// The last moment of issue that is covered, if this chain's grant is.
@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(by(600, &["agent.a", "agent.b"]), Some((2, RevokedBy::Agent)));
         // What is forgotten leaves its mark for as long as it covered.
         revocations.forget([(&until_now(), 2)], Some(until));
-        assert_eq!(by(60, &["agent.a"]), Some((0, RevokedBy::Forgotten)));
+        assert_eq!(by(60, &["agent.a"]), Some((0, RevokedBy::Forgotten { until })));
         assert_eq!(by(61, &["agent.a"]), None);
     }
 

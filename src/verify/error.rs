@@ -33,12 +33,15 @@ pub enum VerifyError {
         block: usize,
     },
     /// Revoked.
-    #[error("block {block} is revoked by {by}, and with it all that follows")]
+    #[error("block {block} is revoked by {by}, and with it all that follows{}", later(*.by))]
     Revoked {
         /// The block.
         block: usize,
         /// By what.
         by: RevokedBy,
+        /// How long, from the moment of the decision, a new grant would be refused, too; `None` if it would not,
+        /// or if a new grant makes no difference.
+        retry_after: Option<Duration>,
     },
     /// The revocation source cannot answer.
     #[error(transparent)]
@@ -55,11 +58,15 @@ pub enum VerifyError {
     },
     /// The grant is older than what is remembered of revocations.
     #[error(
-        "the grant was issued at {issued}, and what was revoked up to then may have been forgotten here; ask for a new grant"
+        "the grant was issued at {issued}, and what was revoked up to then may have been forgotten here; ask for a new grant, issued after {until}"
     )]
     RevocationsForgotten {
         /// When it was issued.
         issued: Timestamp,
+        /// The last moment of issue that is refused.
+        until: Timestamp,
+        /// How long, from the moment of the decision, a new grant would be refused, too.
+        retry_after: Option<Duration>,
     },
     /// Signed by another key than the holder's.
     #[error("block {block} is not signed by the holder that the block before it names")]
@@ -190,6 +197,15 @@ impl VerifyError {
         }
     }
 
+    /// How long, from the moment of the decision, a new grant would be refused for the same, if it would.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            VerifyError::Revoked { retry_after, .. }
+            | VerifyError::RevocationsForgotten { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// The block at which it was seen.
     pub fn block(&self) -> Option<usize> {
         match self {
@@ -217,6 +233,13 @@ impl VerifyError {
             | VerifyError::WrongAudience { .. } => None,
         }
     }
+}
+
+fn later(by: RevokedBy) -> String {
+    let until = by.until().map(|until| {
+        format!("; a grant that is issued after {until} is a new one, and one that is issued before is refused, too")
+    });
+    until.unwrap_or_default()
 }
 
 fn stale(as_of: Timestamp, now: Timestamp, bound: Duration) -> String {

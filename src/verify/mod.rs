@@ -344,10 +344,13 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<(), VerifyError> {
         match self.revocations.revoked(chain, root)? {
-            Some(Revoked { by: RevokedBy::Forgotten, .. }) => {
-                Err(VerifyError::RevocationsForgotten { issued: chain.grant.issued })
+            Some(Revoked { by: by @ RevokedBy::Forgotten { until }, .. }) => {
+                let (issued, retry_after) = (chain.grant.issued, by.retry_after(now));
+                Err(VerifyError::RevocationsForgotten { issued, until, retry_after })
             }
-            Some(Revoked { block, by }) => Err(VerifyError::Revoked { block, by }),
+            Some(Revoked { block, by }) => {
+                Err(VerifyError::Revoked { block, by, retry_after: by.retry_after(now) })
+            }
             None => self.refuse_stale(operation, now),
         }
     }

@@ -100,7 +100,7 @@ mod tests {
         let refused = RefusedBearers::new();
         for error in [
             VerifyError::NotYetIssued { issued: NOW },
-            VerifyError::RevocationsForgotten { issued: NOW },
+            VerifyError::RevocationsForgotten { issued: NOW, until: NOW, retry_after: None },
             VerifyError::WrongAudience { audience: "other.mcp".to_owned() },
         ] {
             refused.keep([1; 32], &error, None, NOW);

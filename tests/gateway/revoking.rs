@@ -2,7 +2,7 @@
 
 use hardtack::mcp::{RevocationAnswer, RevocationFailed, revoke_at};
 use hardtack::store::Stops;
-use hardtack::{Presenting, Revocation, RevocationRequest};
+use hardtack::{Presenting, Revocation, RevocationRequest, Revoking};
 use serde_json::json;
 
 use crate::stage::{Agent, Answer, REVOCATIONS, Stage, call, client, now};
@@ -241,4 +241,23 @@ async fn the_beginning_of_an_id_that_the_gateway_has_seen_is_enough_with_the_sco
     let answer = answered(&stage, &operator, &begins).await.unwrap();
     assert_eq!(answer.revocation, Some(Revocation::Id { id }));
     assert_eq!(stage.post(&helper.presents(), &call("search")).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_logs_in_again_too_early_hears_how_long_to_wait() {
+    let stage = Stage::set().await;
+    let (_, _, helper) = chain(&stage);
+    let subject = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+    let revoking = Revoking::new(subject, "tests", "lost").unwrap();
+    stage.store.revoke(revoking, now()).unwrap();
+    let url = format!("http://{}/mcp", stage.address);
+    let sent = client().post(&url).bearer_auth(helper.presents()).body(call("search").to_string());
+    let answer = sent.header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=61).contains(&wait), "{wait}");
+    let body: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(body["retry_after"], json!(wait));
+    let said = body["error_description"].as_str().unwrap();
+    assert!(said.contains(&format!("within the next {wait} seconds")), "{said}");
 }

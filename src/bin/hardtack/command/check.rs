@@ -23,6 +23,9 @@ struct Answer<'a> {
     cause: Option<&'a str>,
     hop: Option<usize>,
     message: &'a str,
+    /// In how many seconds a new grant would not be refused for the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 pub(crate) fn run(arguments: &Check) -> Done {
@@ -32,7 +35,7 @@ pub(crate) fn run(arguments: &Check) -> Done {
         Err(error) if error.is::<StoreError>() && arguments.json => {
             let message = &terminal::with_causes(&*error);
             let (decision, cause) = (Verdict::Undecided, Some(STORE_UNAVAILABLE));
-            answer(arguments, &Answer { decision, cause, hop: None, message })?;
+            answer(arguments, &Answer { decision, cause, hop: None, message, retry_after: None })?;
             return Ok(ExitCode::from(EXIT_FAILED));
         }
         guard => guard?,
@@ -57,7 +60,13 @@ pub(crate) fn run(arguments: &Check) -> Done {
             );
             answer(
                 arguments,
-                &Answer { decision: Verdict::Allow, cause: None, hop: None, message: &message },
+                &Answer {
+                    decision: Verdict::Allow,
+                    cause: None,
+                    hop: None,
+                    message: &message,
+                    retry_after: None,
+                },
             )?;
             Ok(ExitCode::SUCCESS)
         }
@@ -65,10 +74,9 @@ pub(crate) fn run(arguments: &Check) -> Done {
             let refusal = denial.refusal();
             let decision = denial.verdict();
             let cause = Some(refusal.cause);
-            answer(
-                arguments,
-                &Answer { decision, cause, hop: refusal.hop, message: &refusal.message },
-            )?;
+            let retry_after = refusal.retry_after.map(|wait| wait.as_secs());
+            let (hop, message) = (refusal.hop, &refusal.message);
+            answer(arguments, &Answer { decision, cause, hop, message, retry_after })?;
             Ok(ExitCode::from(exit_code(&denial)))
         }
     }

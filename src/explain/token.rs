@@ -8,7 +8,9 @@ use crate::chain::{Chain, PresentationKind};
 use crate::explain::{Change, Explanation, Outcome, Remedy, Stage, Step};
 use crate::guard::Denial;
 use crate::names::escaped;
+use crate::profile::MAX_DEPTH;
 use crate::profile::shape::ShapeError;
+use crate::revocation::RevokedBy;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability, Verifier, VerifyError};
@@ -118,11 +120,12 @@ fn remedies(
                 },
             ],
         )],
-        VerifyError::Revoked { block, .. } => one(renew(
-            *block,
-            ", for a new key, if it is to go on: what is revoked stays revoked, with all that follows",
-        )),
-        VerifyError::RevocationsForgotten { .. } => one(renew(0, ": it is older than what is remembered")),
+        VerifyError::Revoked { block, by, .. } => {
+            vec![Remedy::new(obstacle, after_revocation(*block, *by, renew))]
+        }
+        VerifyError::RevocationsForgotten { until, .. } => {
+            one(renew(0, &format!(", {}: it is older than what is remembered", after(*until))))
+        }
         VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
             one(Change::Server {
                 text: "bring the server's revocations back or up to date, then ask again".to_owned(),
@@ -133,7 +136,7 @@ fn remedies(
         VerifyError::Unbound { block } => vec![Remedy::new(
             obstacle,
             vec![
-                renew(block.saturating_sub(1), ", bound to a holder's key (--holder or --new-holder)"),
+                renew(parent(chain, *block), ", bound to a holder's key (--holder or --new-holder), and what stands on it"),
                 Change::Server {
                     text: "accept unbound hops, if whoever had the token may have used it: \
                            --accept-unbound-hops"
@@ -141,6 +144,39 @@ fn remedies(
                 },
             ],
         )],
+        // Its maker bound it to nobody, and who signed it makes no difference.
+        VerifyError::ForeignSigner { block } => one(renew(
+            parent(chain, *block),
+            ", bound to a holder's key (--holder or --new-holder), and what stands on it",
+        )),
+        VerifyError::WrongSigner { block } => one(renew(
+            *block,
+            ", signed with the key to which the block before it is bound (--key)",
+        )),
+        VerifyError::RootAsHolder { block } => one(renew(
+            *block,
+            " for a key that is no root's (--holder or --new-holder), and what stands on it",
+        )),
+        VerifyError::ScopeWider { block, scope } => {
+            one(renew(*block, &format!(" without the scope {scope}, which its parent has not, and what stands on it")))
+        }
+        VerifyError::AudienceWider { block, audience } => one(renew(
+            *block,
+            &format!(" without the audience {}, which its parent has not, and what stands on it", escaped(audience)),
+        )),
+        VerifyError::ExpiryWider { block, parent, .. } => one(renew(
+            *block,
+            &format!(" to expire at {parent} or before (--ttl), and what stands on it"),
+        )),
+        VerifyError::TooDeep { .. } => match chain.depth() {
+            hops if hops as i64 <= MAX_DEPTH => one(renew(
+                0,
+                &format!(" for {hops} hops (--max-depth {hops}), and what stands on it"),
+            )),
+            hops => new_token(&format!(
+                "delegate through fewer agents: there are {hops} hops, and no grant allows more than {MAX_DEPTH}"
+            )),
+        },
         VerifyError::TooLongLived { block, .. } => one(renew(*block, " with a shorter life (--ttl)")),
         VerifyError::NameMismatch { block, name } => vec![Remedy::new(
             obstacle,
@@ -159,6 +195,45 @@ fn remedies(
             None => new_token("ask whoever delegated it for a new one"),
         },
     }
+}
+
+/// What would be let in again: not what is revoked, but another in its place.
+fn after_revocation(
+    block: usize,
+    by: RevokedBy,
+    renew: impl Fn(usize, &str) -> Change,
+) -> Vec<Change> {
+    const BELOW: &str = "and what stands on it";
+    match by {
+        RevokedBy::Id => vec![renew(block, &format!(", {BELOW}: what is revoked stays revoked"))],
+        RevokedBy::Holder => vec![renew(
+            block,
+            &format!(
+                " for another key (--holder or --new-holder), {BELOW}: the key is revoked for good"
+            ),
+        )],
+        RevokedBy::Agent => vec![renew(
+            block,
+            &format!(" under another name (--to), {BELOW}: the name is revoked for good"),
+        )],
+        RevokedBy::AgentUntilNow { until } => vec![
+            renew(0, &format!(", {}, {BELOW}", after(until))),
+            renew(block, &format!(" under another name (--to), {BELOW}")),
+        ],
+        RevokedBy::Subject { until } | RevokedBy::Forgotten { until } => {
+            vec![renew(0, &format!(", {}, {BELOW}", after(until)))]
+        }
+    }
+}
+
+fn after(until: Timestamp) -> String {
+    format!("after {until}, up to which what is issued is refused")
+}
+
+/// The grant or hop on which a block stands: between them, caveats may stand.
+fn parent(chain: &Chain, block: usize) -> usize {
+    let before = chain.hops.iter().map(|hop| hop.index).filter(|index| *index < block);
+    before.max().unwrap_or_default()
 }
 
 fn wrong_audience(verifier: &Verifier, chain: &Chain, obstacle: &str) -> Vec<Remedy> {
@@ -299,7 +374,7 @@ pub(super) fn uncovered(
             }],
         )),
         AuthorizeError::Unbound { .. } => {
-            let block = first_unbound(chain).unwrap_or_default().saturating_sub(1);
+            let block = parent(chain, first_unbound(chain).unwrap_or_default());
             let (by, whose) = maker(chain, block);
             let text = format!("have {by} make {whose} anew, bound to a holder's key");
             remedies.push(Remedy::new(error.to_string(), vec![Change::Renew { block, by, text }]));

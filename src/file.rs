@@ -106,9 +106,22 @@ pub(crate) fn too_large(at_most: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {at_most} bytes"))
 }
 
-fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
+/// The text in UTF-8 that bytes are, without the byte order mark with which some systems begin one.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidData`] if they are none, and what they look like.
+pub fn text(mut bytes: Vec<u8>) -> io::Result<String> {
+    const UTF_8: &[u8] = b"\xef\xbb\xbf";
+    const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+    let wrong = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
+    if UTF_16.iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(wrong("it is text in UTF-16, as PowerShell writes it; save it as UTF-8"));
+    }
+    if bytes.starts_with(UTF_8) {
+        bytes.drain(..UTF_8.len());
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("it is no text in UTF-8"))
 }
 
 fn regular(file: File) -> io::Result<File> {
@@ -237,6 +250,10 @@ mod tests {
         assert_eq!(kind(read(&path, 9)), io::ErrorKind::FileTooLarge);
         assert_eq!(kind(read_text_or_pipe(&path, 9)), io::ErrorKind::FileTooLarge);
         assert_eq!(kind(read_text_beneath(folder.path(), "file", 9)), io::ErrorKind::FileTooLarge);
+        fs::write(&path, b"\xef\xbb\xbfa").unwrap();
+        assert_eq!(read_text(&path, 9).unwrap(), "a");
+        fs::write(&path, b"\xff\xfea\0").unwrap();
+        assert!(read_text(&path, 9).unwrap_err().to_string().contains("UTF-16"));
         fs::write(&path, b"\xff").unwrap();
         assert_eq!(kind(read_text(&path, 9)), io::ErrorKind::InvalidData);
     }

@@ -81,6 +81,9 @@ impl FromStr for PublicKey {
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
         let text = text.trim();
         if text.starts_with("-----BEGIN") {
+            if text.contains(" PRIVATE KEY-----") || text.starts_with("-----BEGIN PRIVATE") {
+                return Err(KeyError::PrivateForPublic);
+            }
             let key = VerifyingKey::from_public_key_pem(text).map_err(|_| KeyError::Pem)?;
             return PublicKey::from_bytes(&key.to_bytes());
         }
@@ -171,15 +174,32 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Exposed`] if anybody but its owner can read or write the file,
+    /// [`KeyError::Exposed`] if the file is this process's own and anybody else can read or write it, or if it is another
+    /// user's and others than that one's group can read it, or others than that one write it (a secret that Kubernetes mounts
+    /// with `fsGroup` is root's and readable by a group of this process, which cannot change that),
     /// [`KeyError::File`] if it cannot be read, is no regular file or has more than 16 KiB, and the errors of parsing.
     pub fn load(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
-        let path = path.as_ref();
+        PrivateKey::read(path.as_ref(), refuse_exposed)
+    }
+
+    /// Like [`PrivateKey::load`], whoever else can read the file: where modes mean nothing, or nobody else is.
+    ///
+    /// # Errors
+    ///
+    /// As [`PrivateKey::load`], but [`KeyError::Exposed`].
+    pub fn load_exposed(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
+        PrivateKey::read(path.as_ref(), |_, _| Ok(()))
+    }
+
+    fn read(
+        path: &Path,
+        check: impl FnOnce(&Path, &fs::Metadata) -> Result<(), KeyError>,
+    ) -> Result<PrivateKey, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
         let file = file::open(path).map_err(failed)?;
-        refuse_exposed(path, &file.metadata().map_err(failed)?)?;
-        let bytes = file::read_all(file, MAX_KEY_FILE_BYTES).map(Zeroizing::new).map_err(failed)?;
-        std::str::from_utf8(&bytes).map_err(|_| KeyError::PrivateText)?.parse()
+        check(path, &file.metadata().map_err(failed)?)?;
+        let bytes = file::read_all(file, MAX_KEY_FILE_BYTES).map_err(failed)?;
+        Zeroizing::new(file::text(bytes).map_err(failed)?).parse()
     }
 
     /// Like [`PrivateKey::load`], from a pipe, too, which is read to its end: for a person who hands it over once, as
@@ -221,6 +241,12 @@ impl FromStr for PrivateKey {
     /// Reads Biscuit's text form or PEM.
     fn from_str(text: &str) -> Result<PrivateKey, KeyError> {
         let text = text.trim();
+        if text.starts_with("ed25519/") || text.starts_with("-----BEGIN PUBLIC KEY-----") {
+            return Err(KeyError::PublicForPrivate);
+        }
+        if text.starts_with("-----BEGIN ENCRYPTED") || text.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Encrypted);
+        }
         if text.starts_with("-----BEGIN") {
             return SigningKey::from_pkcs8_pem(text).map(PrivateKey).map_err(|_| KeyError::Pem);
         }
@@ -268,12 +294,21 @@ fn save_private(path: &Path, text: &[u8]) -> Result<(), KeyError> {
 
 #[cfg(unix)]
 fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let mode = metadata.permissions().mode() & 0o777;
-    match mode & 0o077 {
-        0 => Ok(()),
-        _ => Err(KeyError::Exposed { path: path.to_owned(), mode }),
+    match is_exposed(mode, metadata.uid() == rustix::process::geteuid().as_raw()) {
+        false => Ok(()),
+        true => Err(KeyError::Exposed { path: path.to_owned(), mode }),
     }
+}
+
+/// Whether others can read or write a file. Of one that is not this process's own, the group is meant: whoever owns it has
+/// given it to the group by which this process reads it.
+#[cfg(unix)]
+fn is_exposed(mode: u32, is_own: bool) -> bool {
+    const GROUP_AND_OTHERS: u32 = 0o077;
+    const ALL_BUT_GROUP_READING: u32 = 0o037;
+    mode & (if is_own { GROUP_AND_OTHERS } else { ALL_BUT_GROUP_READING }) != 0
 }
 
 #[cfg(not(unix))]
@@ -366,6 +401,14 @@ pub enum KeyError {
         "this is a private key where a public key belongs; treat it as exposed and make a new one"
     )]
     PrivateForPublic,
+    /// A public key was given where a private key is expected.
+    #[error("this is a public key where a private key belongs")]
+    PublicForPrivate,
+    /// A private key under a passphrase.
+    #[error(
+        "this PEM is encrypted, and no passphrase is asked for here; decrypt it on the way, as in: --key <(openssl pkey -in FILE)"
+    )]
+    Encrypted,
     /// Not Ed25519.
     #[error(
         "only ed25519 keys are accepted: with secp256r1 a holder can make a second valid signature"
@@ -378,7 +421,7 @@ pub enum KeyError {
     #[error("this is no PEM of an ed25519 key (PKCS #8 for a private key, SPKI for a public one)")]
     Pem,
     /// Others than the owner can read the file.
-    #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}", path.display(), path.display())]
+    #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}; where that cannot be done, as with a mounted secret, ask for a mode without rights for others, or take the key all the same by --accept-exposed-key", path.display(), path.display())]
     Exposed {
         /// The key file.
         path: PathBuf,

@@ -325,3 +325,38 @@ fn a_key_file_is_a_regular_one_of_a_key_files_size() {
     assert_eq!(PrivateKey::load_or_read_pipe(&path).unwrap().public(), key.public());
     writer.join().unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_group_may_read_a_key_that_is_not_the_readers_own() {
+    for (mode, is_own, expected) in [
+        (0o600, true, false),
+        (0o400, true, false),
+        (0o440, true, true),
+        (0o640, true, true),
+        (0o440, false, false),
+        (0o640, false, false),
+        (0o400, false, false),
+        (0o660, false, true),
+        (0o450, false, true),
+        (0o444, false, true),
+        (0o441, false, true),
+        (0o442, false, true),
+    ] {
+        assert_eq!(is_exposed(mode, is_own), expected, "{mode:o} {is_own}");
+    }
+}
+
+#[test]
+fn what_a_key_is_instead_of_what_it_should_be_is_said() {
+    let key = PrivateKey::generate();
+    let public = key.public();
+    assert!(matches!(key.to_pem().unwrap().parse::<PublicKey>(), Err(KeyError::PrivateForPublic)));
+    for text in [public.to_string(), public.to_pem().unwrap()] {
+        assert!(matches!(text.parse::<PrivateKey>(), Err(KeyError::PublicForPrivate)), "{text}");
+    }
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGb\n-----END ENCRYPTED PRIVATE KEY-----";
+    assert!(matches!(encrypted.parse::<PrivateKey>(), Err(KeyError::Encrypted)));
+    assert!(matches!(encrypted.parse::<PublicKey>(), Err(KeyError::PrivateForPublic)));
+}

@@ -46,6 +46,7 @@ pub struct Gateway {
     metadata: Option<Metadata>,
     policies: PolicyMetrics,
     readiness: Readiness,
+    has_metrics_elsewhere: bool,
 }
 
 impl Gateway {
@@ -62,6 +63,7 @@ impl Gateway {
             revoker: None,
             metadata: None,
             readiness: Readiness::default(),
+            has_metrics_elsewhere: false,
         }
     }
 
@@ -119,9 +121,21 @@ impl Gateway {
         self.relay.drain.clone()
     }
 
+    /// The service, as [`Gateway::router`] makes it but without `/metrics`, and a second one with `/healthz`, `/readyz` and
+    /// `/metrics` alone, for a listener that only whoever runs the gateway can reach; for
+    /// [`serve_admin`](crate::mcp::serve_admin).
+    pub fn routers(mut self) -> (Router, Router) {
+        self.has_metrics_elsewhere = true;
+        self.build()
+    }
+
     /// The service: the endpoint at `/mcp`, at `/` and at the server's own path, and `/healthz`, `/readyz`,
     /// `/metrics`, `/hardtack/revocations` and the metadata.
     pub fn router(self) -> Router {
+        self.build().0
+    }
+
+    fn build(self) -> (Router, Router) {
         let mut endpoints = vec![ENDPOINT.to_owned(), format!("{ENDPOINT}/"), "/".to_owned()];
         let own = self.relay.upstream.path();
         if !endpoints.iter().any(|known| known == own) && is_plain(own) {
@@ -141,10 +155,16 @@ impl Gateway {
         for endpoint in endpoints {
             router = router.route(&endpoint, any(handle));
         }
-        router = router
+        let admin = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
-            .route("/metrics", get(render));
+            .route("/metrics", get(render))
+            .fallback(nothing)
+            .with_state(Arc::clone(&state));
+        router = router.route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+        if !self.has_metrics_elsewhere {
+            router = router.route("/metrics", get(render));
+        }
         if let Some(metadata) = self.metadata {
             router = metadata.add_to(router);
         }
@@ -152,10 +172,11 @@ impl Gateway {
         if let Some(revoker) = revoker {
             router = router.merge(revoking::router(revoker, state.relay.doorbell.clone()));
         }
-        match origins.is_empty() {
+        let router = match origins.is_empty() {
             true => router,
             false => router.layer(for_pages(&origins)),
-        }
+        };
+        (router, admin)
     }
 }
 
@@ -178,9 +199,10 @@ struct Entrance {
 }
 
 impl Entrance {
-    /// Whether it is asked under a name of its own; a page that rebinds one learns nothing of it.
+    /// Whether it is asked under a name of its own or under an address, as probes and scrapers of a cluster do; a page
+    /// that has its own name resolve here does neither.
     fn is_addressed(&self, request: Request<Body>) -> bool {
-        self.relay.doorbell.admits(&request.into_parts().0)
+        self.relay.doorbell.admits_address(&request.into_parts().0)
     }
 }
 
@@ -188,12 +210,15 @@ async fn handle(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -
     entrance.relay.handle(&entrance.side, request).await
 }
 
+/// Whoever asks is told whether it is ready; why it is not, only under a name of its own.
 async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    if !entrance.is_addressed(request) {
-        return nothing().await;
-    }
+    let is_addressed = entrance.is_addressed(request);
     let unready = |why: String| {
-        answer::respond(StatusCode::SERVICE_UNAVAILABLE, &json!({"ready": false, "why": why}))
+        let said = match is_addressed {
+            true => json!({"ready": false, "why": why}),
+            false => json!({"ready": false}),
+        };
+        answer::respond(StatusCode::SERVICE_UNAVAILABLE, &said)
     };
     if entrance.relay.drain.has_begun() {
         return unready("shutting down".to_owned());

@@ -301,15 +301,20 @@ impl Doorbell {
         self.knows_host(request) && self.knows_origin(&request.headers)
     }
 
+    /// Whether a request comes under such a name, or under an address, and from one of these pages or none. A page that
+    /// has a name of its own resolve here asks under that name, and never under an address.
+    pub(crate) fn admits_address(&self, request: &Parts) -> bool {
+        let is_address = |host: &str| {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<IpAddr>().is_ok()
+        };
+        let named = named_host(request).and_then(|host| host.parse::<Uri>().ok());
+        let is_address = named.is_some_and(|named| named.host().is_some_and(is_address));
+        (is_address || self.knows_host(request)) && self.knows_origin(&request.headers)
+    }
+
     fn knows_host(&self, request: &Parts) -> bool {
-        let mut hosts = request.headers.get_all(header::HOST).iter();
-        let host = hosts.next().and_then(|value| value.to_str().ok());
-        // Whoever names the server in the request line, too, names the same one.
-        let named = request.uri.authority().map(|authority| authority.as_str());
-        if hosts.next().is_some() || named.is_some_and(|named| Some(named) != host) {
-            return false;
-        }
-        let host = host.filter(|host| !host.contains('@'));
+        let host = named_host(request);
         let Some(authority) = host.and_then(|host| host.parse::<Uri>().ok()) else { return false };
         let Some(name) = authority.host() else { return false };
         let bare = name.trim_start_matches('[').trim_end_matches(']');
@@ -330,6 +335,18 @@ impl Doorbell {
             self.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
         })
     }
+}
+
+/// The one host that a request names.
+fn named_host(request: &Parts) -> Option<&str> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|value| value.to_str().ok());
+    // Whoever names the server in the request line, too, names the same one.
+    let named = request.uri.authority().map(|authority| authority.as_str());
+    if hosts.next().is_some() || named.is_some_and(|named| Some(named) != host) {
+        return None;
+    }
+    host.filter(|host| !host.contains('@'))
 }
 
 #[cfg(test)]

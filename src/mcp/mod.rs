@@ -48,6 +48,6 @@ pub use readiness::Readiness;
 pub use revoking::{
     REVOCATIONS, RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at,
 };
-pub use serve::{Drain, serve};
+pub use serve::{Drain, serve, serve_admin};
 pub use source::CapabilitySource;
 pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

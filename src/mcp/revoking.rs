@@ -19,6 +19,7 @@ use crate::http::{Realm, Refused, Undescribed, bearer, now};
 use crate::mcp::answer;
 use crate::mcp::body::with_the_rest_of;
 use crate::mcp::desks::{Desks, Peer};
+use crate::mcp::gateway::ENDPOINT;
 use crate::mcp::headers::Doorbell;
 use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
 use crate::mcp::upstream::{Upstream, UpstreamError, for_errors, plain_http};
@@ -130,11 +131,7 @@ async fn ask(
     bearer: &str,
     request: &RevocationRequest,
 ) -> Result<RevocationAnswer, RevocationFailed> {
-    let base = url.trim_end_matches('/');
-    let url = match base.strip_suffix("/mcp").unwrap_or(base) {
-        url if url.ends_with(REVOCATIONS) => url.to_owned(),
-        url => format!("{url}{REVOCATIONS}"),
-    };
+    let url = place_of_revocations(url).ok_or_else(|| RevocationFailed::Url(for_errors(url)))?;
     let unreachable = || RevocationFailed::NoAnswer(for_errors(&url));
     let foreign = || RevocationFailed::Foreign(for_errors(&url));
     let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(for_errors(&url)))?;
@@ -174,6 +171,17 @@ async fn ask(
         _ => return Err(foreign()),
     };
     Ok(RevocationAnswer { receipt, revocation, stops })
+}
+
+/// Where a gateway revokes: beside its endpoint, with the same query.
+fn place_of_revocations(gateway: &str) -> Option<String> {
+    let mut url = url::Url::parse(gateway).ok()?;
+    let path = url.path().trim_end_matches('/');
+    let base = path.strip_suffix(ENDPOINT).unwrap_or(path);
+    let base = base.strip_suffix(REVOCATIONS).unwrap_or(base);
+    let path = format!("{base}{REVOCATIONS}");
+    url.set_path(&path);
+    Some(url.into())
 }
 
 const REVOKED: &str = "revoked";
@@ -380,4 +388,25 @@ impl Entrance {
 
 fn unavailable(error: impl ToString) -> Denial {
     crate::audit::LedgerUnavailable(error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_revokes_beside_its_endpoint_and_with_the_same_query() {
+        for (gateway, place) in [
+            ("http://a", "http://a/hardtack/revocations"),
+            ("http://a/", "http://a/hardtack/revocations"),
+            ("http://a/mcp", "http://a/hardtack/revocations"),
+            ("http://a/x/mcp/", "http://a/x/hardtack/revocations"),
+            ("http://a?tenant=acme", "http://a/hardtack/revocations?tenant=acme"),
+            ("http://a/mcp?tenant=a/mcp", "http://a/hardtack/revocations?tenant=a/mcp"),
+            ("http://a/hardtack/revocations", "http://a/hardtack/revocations"),
+        ] {
+            assert_eq!(place_of_revocations(gateway).as_deref(), Some(place));
+        }
+        assert_eq!(place_of_revocations("a.example"), None);
+    }
 }

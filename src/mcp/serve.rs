@@ -41,8 +41,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections at once, besides those of the reserve. Each may hold a head and a message.
 const MAX_CONNECTIONS: u64 = 4096;
 
-/// How many files are left for others: the store's, and some that are open for a moment.
-const FILES_FOR_OTHERS: u64 = 128;
+/// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
+const FILES_FOR_OTHERS: u64 = 192;
 
 /// How long to wait after no connection can be accepted, which is when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,8 +91,39 @@ pub async fn serve(
     grace: Duration,
     drain: Drain,
 ) -> io::Result<()> {
+    serve_within(listener, router, stop, grace, drain, places()).await
+}
+
+/// The most connections that ask how a server is: probes and scrapers, some at a time.
+const MAX_ADMIN_CONNECTIONS: usize = 32;
+
+/// How long they may go on when the rest has ended.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves what says how a server is, until `stop` comes. At most 32 connections are open, and 32 more that are closed when they
+/// are idle for five seconds, or when another one needs their place.
+///
+/// # Errors
+///
+/// None that is of one connection.
+pub async fn serve_admin(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let places = (MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
+    serve_within(listener, router, stop, ADMIN_GRACE, Drain::default(), places).await
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+    drain: Drain,
+    (usual, reserved): (usize, usize),
+) -> io::Result<()> {
     let connections = GracefulShutdown::new();
-    let (usual, reserved) = places();
     let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
     let router = bounded(router);
     let mut stop = std::pin::pin!(stop);

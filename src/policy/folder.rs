@@ -16,8 +16,12 @@ use crate::policy::{self, EXTENSION, PolicyError};
 pub(crate) const CASES: &str = "cases";
 pub(crate) const CASE_EXTENSION: &str = "toml";
 
-/// What Emacs' locks begin with: links to nowhere beside a file that is being edited.
+/// What Emacs' locks begin with: links to nowhere while a file is being edited.
 const LOCK: &str = ".#";
+
+/// What the names of hidden files begin with: what other systems leave beside a file, such as the locks of editors and
+/// the `._` files of macOS. None is a policy.
+const HIDDEN: &str = ".";
 
 /// A folder of policies that is looked at now and then.
 ///
@@ -92,15 +96,38 @@ impl FolderWatch {
 /// The most files of a set with one ending: hundreds of subjects. Each may be as large as a file may be.
 const MAX_FILES: usize = 1000;
 
-/// The files of a folder with this ending, in the order of their names. What is no regular file is said when it is
+/// The hidden files of a set that have the ending of a policy or of cases, and are none of either: for whoever should know
+/// that they are left out. Where a folder cannot be read there are none.
+pub fn left_out(set: impl AsRef<Path>) -> Vec<PathBuf> {
+    let set = set.as_ref();
+    let folders = [(set.to_owned(), EXTENSION), (set.join(CASES), CASE_EXTENSION)];
+    let mut found = Vec::new();
+    for (folder, extension) in folders {
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let is_lock = |entry: &fs::DirEntry| {
+            entry.file_name().as_encoded_bytes().starts_with(LOCK.as_bytes())
+        };
+        let hidden = entries.filter(|entry| is_hidden(entry) && !is_lock(entry));
+        let hidden = hidden.map(|entry| entry.path());
+        found.extend(hidden.filter(|path| path.extension().is_some_and(|e| e == extension)));
+    }
+    found.sort();
+    found.truncate(MAX_FILES);
+    found
+}
+
+fn is_hidden(entry: &fs::DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(HIDDEN.as_bytes())
+}
+
+/// The files of a folder with this ending that are not hidden, in the order of their names. What is no regular file is said when it is
 /// read.
 pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
-        let is_lock = entry.file_name().to_string_lossy().starts_with(LOCK);
-        if !is_lock && path.extension().is_some_and(|found| found == extension) {
+        if !is_hidden(&entry) && path.extension().is_some_and(|found| found == extension) {
             paths.push(path);
         }
         if paths.len() > MAX_FILES {
@@ -214,7 +241,9 @@ mod tests {
         symlink("..data/a.datalog", at("a.datalog")).unwrap();
         let mut watch = FolderWatch::of(folder.path());
         symlink("nobody@nowhere", at(".#a.datalog")).unwrap();
+        fs::write(at("._a.datalog"), b"\0\x05\x16\x07").unwrap();
         assert!(!watch.has_changed() && !watch.has_changed());
+        assert_eq!(left_out(folder.path()), [at("._a.datalog")]);
         let before = Policy::load(folder.path()).unwrap();
         symlink("..2", at("..data_tmp")).unwrap();
         fs::rename(at("..data_tmp"), at("..data")).unwrap();

@@ -22,7 +22,7 @@ use crate::datalog::Names;
 use crate::file;
 use crate::names;
 
-pub use folder::FolderWatch;
+pub use folder::{FolderWatch, left_out};
 pub use source::{Location, SourceError};
 
 /// The built-in policy: what the chain grants is allowed.
@@ -83,7 +83,7 @@ impl Policy {
             .unwrap_or_else(|_| Policy::empty())
     }
 
-    /// Reads every `*.datalog` file of a folder as one set.
+    /// Reads every `*.datalog` file of a folder as one set, but hidden ones ([`left_out`]).
     ///
     /// # Errors
     ///

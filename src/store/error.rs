@@ -43,6 +43,16 @@ pub enum StoreError {
         /// The missing part's file name.
         part: String,
     },
+    /// A link to a store, beside which its other parts are missing.
+    #[error(
+        "store {} is a link to {}, and its journal and checkpoint are looked for beside the link; name the store itself", path.display(), target.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
     /// Damaged.
     #[error(
         "store {} is damaged ({problem}); restore it from a backup (`hardtack store restore`) or save what can be read (`hardtack store recover`)", path.display()

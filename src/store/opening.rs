@@ -273,6 +273,9 @@ fn journal_error(path: Option<&Path>, error: JournalError) -> StoreError {
 
 fn missing(path: Option<&Path>, suffix: &str) -> StoreError {
     let path = path.unwrap_or(Path::new("in memory")).to_owned();
+    if let Ok(target) = std::fs::read_link(&path) {
+        return StoreError::Link { path, target };
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     StoreError::Incomplete { part: format!("{name}{suffix}"), path }
 }

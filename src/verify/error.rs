@@ -24,7 +24,9 @@ pub enum VerifyError {
         expired: Timestamp,
     },
     /// No trusted root key fits the token's root key id.
-    #[error("the token names a root key that is not trusted here")]
+    #[error(
+        "no root key is trusted here for the key id that the token carries, or for tokens that carry none (a key trusted as ID=PUB is tried for tokens with that id only; mint --key-id ID makes them)"
+    )]
     UnknownRoot,
     /// A signature that does not hold.
     #[error("the signature of block {block} does not hold{}", if *block == 0 { ": no trusted root key made this token" } else { "" })]

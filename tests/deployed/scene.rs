@@ -162,6 +162,19 @@ pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// What a command says that may stay up: then it is ended after a moment.
+pub(crate) fn within(mut command: Command) -> Output {
+    let mut child = command.spawn().unwrap();
+    for _ in 0..100 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    child.wait_with_output().unwrap()
+}
+
 /// A verb that stays up, ended with the test.
 pub(crate) struct Serving {
     pub(crate) child: Child,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::scene::{Scene, feed, finding, text};
+use crate::scene::{Scene, feed, finding, text, within};
 
 /// All verbs that take options, with what must follow them.
 const VERBS: [&[&str]; 22] = [
@@ -162,19 +162,6 @@ fn no_setting_of_the_gateway_repeats_a_secret() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && !said.contains(&part), "{what}: {said}");
     }
-}
-
-/// What a command says that may stay up: then it is ended after a moment.
-fn within(mut command: std::process::Command) -> std::process::Output {
-    let mut child = command.spawn().unwrap();
-    for _ in 0..100 {
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    let _ = child.kill();
-    child.wait_with_output().unwrap()
 }
 
 #[test]

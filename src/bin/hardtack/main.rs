@@ -39,6 +39,9 @@ fn run() -> ExitCode {
     };
     let arguments =
         Arguments::try_parse_from(typed).unwrap_or_else(|error| terminal::refuse_arguments(&error));
+    if arguments.accept_exposed_key {
+        reading::accept_exposed_keys();
+    }
     let done = match arguments.verb {
         Verb::Keygen(arguments) => command::keygen::run(&arguments),
         Verb::Pubkey(arguments) => command::pubkey::run(&arguments),

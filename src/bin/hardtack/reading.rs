@@ -8,12 +8,17 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use hardtack::file;
+use hardtack::keys::KeyError;
+use hardtack::{PrivateKey, file};
 
 /// The most bytes read as a token: four times what a token may have, so that one that is too large is
 /// named as such.
 pub(crate) const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+/// The most bytes of a public key: PEM with room for comments.
+pub(crate) const MAX_PUBLIC_KEY_BYTES: u64 = 16 * 1024;
 
 /// The most bytes of a configuration: hundreds of root keys.
 pub(crate) const MAX_SETTINGS_BYTES: u64 = 256 * 1024;
@@ -30,8 +35,41 @@ pub(crate) const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024;
 /// The most bytes of records that are replayed after a backup: a million, and what memory must hold.
 pub(crate) const MAX_TAIL_BYTES: u64 = 1024 * 1024 * 1024;
 
+/// What some systems begin a text with.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The most bytes of one exported record: what a call's arguments may have, several times.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// Whether keys are taken from files that others can read.
+static TAKES_EXPOSED_KEYS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, keys are taken from files that others can read.
+pub(crate) fn accept_exposed_keys() {
+    TAKES_EXPOSED_KEYS.store(true, Ordering::Relaxed);
+}
+
+/// A private key of a file, or of a pipe: for verbs that end soon.
+pub(crate) fn key(path: &Path) -> Result<PrivateKey, KeyError> {
+    match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+        false => PrivateKey::load_or_read_pipe(path),
+        // Of a pipe there is no mode.
+        true => PrivateKey::load_exposed(path).or_else(|error| match error {
+            KeyError::File { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+                PrivateKey::load_or_read_pipe(path)
+            }
+            error => Err(error),
+        }),
+    }
+}
+
+/// A private key of a regular file: for verbs that stay up.
+pub(crate) fn regular_key(path: &Path) -> Result<PrivateKey, KeyError> {
+    match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+        true => PrivateKey::load_exposed(path),
+        false => PrivateKey::load(path),
+    }
+}
 
 /// The text of a file, or of a pipe: for verbs that end soon.
 pub(crate) fn once(path: &Path, at_most: u64) -> Result<String, Box<dyn Error>> {
@@ -77,6 +115,9 @@ impl Iterator for Lines {
                 )))
             }
             Ok(_) => {
+                if line.starts_with(BYTE_ORDER_MARK) {
+                    line.drain(..BYTE_ORDER_MARK.len_utf8());
+                }
                 let end = line.trim_end_matches('\n').len();
                 let end = line[..end].strip_suffix('\r').map_or(end, str::len);
                 line.truncate(end);

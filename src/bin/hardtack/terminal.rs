@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
-use hardtack::Timestamp;
 use hardtack::names::escaped;
+use hardtack::{Timestamp, file};
 
 use crate::output::{self, OutputError};
 use crate::reading::MAX_TOKEN_BYTES;
@@ -85,8 +85,7 @@ pub(crate) type Done = Result<std::process::ExitCode, Box<dyn Error>>;
 pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
     let mut input = Vec::new();
     std::io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut input)?;
-    // What is no text is no token, which whoever reads it will say.
-    let text = String::from_utf8_lossy(&input);
+    let text = file::text(input).map_err(|error| format!("no token on standard input: {error}"))?;
     let text = text.trim();
     if Secret::in_text(text) == Some(Secret::PrivateKey) {
         return Err("a private key came in on standard input, where a token is expected; give the key's file by --key, where a verb takes one, and the token here, as in: hardtack inspect < grant.token".into());

@@ -70,8 +70,16 @@ pub(crate) struct Can {
 /// What decides.
 #[derive(Debug, Args)]
 pub(crate) struct Deciding {
-    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; may be repeated
-    #[arg(long, value_name = "PUB", required = true, num_args = 1.., value_parser = root)]
+    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; PUB is ed25519/…, PEM, or @FILE.
+    /// May be repeated, or a list with commas
+    #[arg(
+        long,
+        value_name = "PUB",
+        required = true,
+        num_args = 1..,
+        value_parser = root,
+        value_delimiter = ','
+    )]
     pub(crate) root: Vec<(Option<u32>, PublicKey)>,
     /// The name of this server
     #[arg(long, value_name = "AUDIENCE")]

@@ -17,7 +17,8 @@ use crate::args::life;
   hardtack gateway --config gateway.toml
 
 Every option can stand in the environment (HARDTACK_UPSTREAM=…) or in the file (upstream = \"…\"). What is
-typed comes first, then the environment, then the file.")]
+typed comes first, then the environment, then the file; none may be empty. Lists have commas between their entries:
+HARDTACK_ALLOW_HOST=tools.example,tools.internal.")]
 pub(crate) struct Gateway {
     /// A TOML file with any of these options
     #[arg(long, value_name = "FILE", env = "HARDTACK_CONFIG")]
@@ -33,13 +34,18 @@ pub(crate) struct Settings {
     /// Where to listen; 127.0.0.1:8080 if nothing is said
     #[arg(long, value_name = "ADDR", env = "HARDTACK_LISTEN")]
     pub(crate) listen: Option<String>,
+    /// Where /healthz, /readyz and /metrics are answered besides; /metrics is there alone then. Put it where only
+    /// whoever runs the gateway can reach it
+    #[arg(long, value_name = "ADDR", env = "HARDTACK_ADMIN_LISTEN")]
+    pub(crate) admin_listen: Option<String>,
     /// The MCP server behind: the whole URL of its endpoint; without any path, it is at /mcp
     #[arg(long, value_name = "URL", env = "HARDTACK_UPSTREAM")]
     pub(crate) upstream: Option<String>,
     /// The name of this server, to which tokens are presented
     #[arg(long, value_name = "AUDIENCE", env = "HARDTACK_AUDIENCE")]
     pub(crate) audience: Option<String>,
-    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; may be repeated
+    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; PUB is ed25519/…, PEM, or @FILE.
+    /// May be repeated, or a list with commas
     #[arg(long, value_name = "PUB", num_args = 1.., env = "HARDTACK_ROOT", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) root: Vec<String>,
@@ -69,15 +75,18 @@ pub(crate) struct Settings {
     /// How long the server behind may take until it begins to answer; 5m if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
-    /// A name by which clients address this server (Host), besides localhost; may be repeated
+    /// A name by which clients address this server (Host), besides localhost: each whole, without *. May be
+    /// repeated, or a list with commas
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_HOST", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) allow_host: Vec<String>,
-    /// A page that may use this server (Origin), such as https://app.example; may be repeated
+    /// A page that may use this server (Origin), such as https://app.example. May be repeated, or a list
+    /// with commas
     #[arg(long, value_name = "ORIGIN", env = "HARDTACK_ALLOW_ORIGIN", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) allow_origin: Vec<String>,
-    /// A scheme of resources that is judged, instead of https, http and file; may be repeated
+    /// A scheme of resources that is judged, instead of https, http and file. May be repeated, or a list
+    /// with commas
     #[arg(long, value_name = "SCHEME", env = "HARDTACK_RESOURCE_SCHEME", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) resource_scheme: Vec<String>,
@@ -94,7 +103,8 @@ pub(crate) struct Settings {
     /// This server's own URL, for the metadata that --authorization-server asks for
     #[arg(long, value_name = "URL", env = "HARDTACK_RESOURCE")]
     pub(crate) resource: Option<String>,
-    /// An OAuth authorization server that gives out tokens for this server (RFC 9728); may be repeated
+    /// An OAuth authorization server that gives out tokens for this server (RFC 9728). May be repeated, or a
+    /// list with commas
     #[arg(long, value_name = "URL", env = "HARDTACK_AUTHORIZATION_SERVER", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) authorization_server: Vec<String>,
@@ -129,7 +139,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// A text, or a list of them.
+/// A text, or a list of them, each perhaps several with commas between them, as on the command line.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text or a list of texts")]
@@ -137,17 +147,34 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         One(String),
         More(Vec<String>),
     }
-    OneOrMore::deserialize(deserializer).map(|texts| match texts {
+    let texts = OneOrMore::deserialize(deserializer).map(|texts| match texts {
         OneOrMore::One(text) => vec![text],
         OneOrMore::More(texts) => texts,
-    })
+    })?;
+    Ok(texts.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect())
 }
 
 impl Settings {
+    /// The lists without the spaces that people write after commas.
+    pub(crate) fn trimmed(mut self) -> Settings {
+        let lists = [
+            &mut self.root,
+            &mut self.allow_host,
+            &mut self.allow_origin,
+            &mut self.resource_scheme,
+            &mut self.authorization_server,
+        ];
+        for text in lists.into_iter().flatten() {
+            *text = text.trim().to_owned();
+        }
+        self
+    }
+
     /// Every text in it, with its key.
     pub(crate) fn texts(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let one = [
             ("listen", &self.listen),
+            ("admin-listen", &self.admin_listen),
             ("upstream", &self.upstream),
             ("audience", &self.audience),
             ("upstream-authorization-env", &self.upstream_authorization_env),
@@ -187,6 +214,7 @@ impl Settings {
         }
         Settings {
             listen: self.listen.or(other.listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
             upstream: self.upstream.or(other.upstream),
             audience: self.audience.or(other.audience),
             root: list(self.root, other.root),
@@ -251,8 +279,9 @@ pub(crate) struct Agent {
     /// Listen where others than this machine can reach it, and act as the agent for all of them
     #[arg(long)]
     pub(crate) listen_beyond_loopback: bool,
-    /// A name by which the runtime addresses it (Host), besides localhost; may be repeated
-    #[arg(long, value_name = "HOST")]
+    /// A name by which the runtime addresses it (Host), besides localhost: each whole, without *. May be repeated, or a
+    /// list with commas
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub(crate) allow_host: Vec<String>,
     /// How long requests under way may go on after SIGTERM
     #[arg(long, value_name = "TIME", value_parser = life, default_value = "10s")]

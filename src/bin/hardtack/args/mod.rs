@@ -5,16 +5,20 @@ mod check;
 pub(crate) mod gateway;
 pub(crate) mod policy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use hardtack::chain::{IdPrefix, IdPrefixError};
+use hardtack::keys::KeyError;
 use hardtack::{PublicKey, RevocationId};
 
 pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
 pub(crate) use check::{Can, Check, Deciding};
+
+use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 
 /// `check`: the call is denied.
 pub(crate) const EXIT_DENIED: u8 = 1;
@@ -39,6 +43,9 @@ const STYLES: Styles = Styles::styled()
 went away before its end."
 )]
 pub(crate) struct Arguments {
+    /// Take a private key from a file that others can read, too, such as a mounted secret of mode 0444
+    #[arg(long, global = true, env = "HARDTACK_ACCEPT_EXPOSED_KEY", value_parser = BoolishValueParser::new())]
+    pub(crate) accept_exposed_key: bool,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -185,8 +192,9 @@ pub(crate) struct Delegate {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(crate) struct Holder {
-    /// The public key of whoever may use it; without one, anybody who has it, which verifiers refuse
-    #[arg(long, value_name = "PUB")]
+    /// The public key of whoever may use it (ed25519/…, PEM, or @FILE); without one, anybody who has it, which verifiers
+    /// refuse
+    #[arg(long, value_name = "PUB", value_parser = public_key)]
     pub(crate) holder: Option<PublicKey>,
     /// Make the holder's key on the way, and save the private half in this new file
     #[arg(long, value_name = "FILE")]
@@ -254,8 +262,8 @@ pub(crate) struct Revoke {
     pub(crate) remote: Remote,
     #[command(flatten)]
     pub(crate) what: Revoked,
-    /// Of grants by this root only; with --subject
-    #[arg(long, value_name = "PUB", conflicts_with_all = ["id", "ids", "agent", "holder"])]
+    /// Of grants by this root only (ed25519/…, PEM, or @FILE); with --subject
+    #[arg(long, value_name = "PUB", value_parser = public_key, conflicts_with_all = ["id", "ids", "agent", "holder"])]
     pub(crate) root: Option<PublicKey>,
     /// Ban the agent's name for good, under later grants, too; with --agent. Nothing takes that back, and the
     /// agent's delegator can choose another name: what stops the agent under any name is --holder
@@ -335,8 +343,8 @@ pub(crate) struct Revoked {
     /// What an agent of this name holds by now: every chain with a hop to it whose grant was issued up to now
     #[arg(long, value_name = "NAME")]
     pub(crate) agent: Option<String>,
-    /// Everything bound to this key
-    #[arg(long, value_name = "PUB")]
+    /// Everything bound to this key (ed25519/…, PEM, or @FILE)
+    #[arg(long, value_name = "PUB", value_parser = public_key)]
     pub(crate) holder: Option<PublicKey>,
 }
 
@@ -434,16 +442,26 @@ pub(crate) fn life(text: &str) -> Result<Duration, String> {
         .map_err(|_| "a time is written like 90s, 15m or 1h 30m".to_owned())
 }
 
+/// A public key, or `@` and the name of the file that holds one.
+pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
+    let Some(path) = text.strip_prefix('@') else {
+        return text.parse::<PublicKey>().map_err(|error| error.to_string());
+    };
+    let text = reading::once(Path::new(path), MAX_PUBLIC_KEY_BYTES);
+    let text = text.map_err(|error| error.to_string())?;
+    text.parse().map_err(|error: KeyError| format!("{path}: {error}"))
+}
+
 pub(crate) fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
-    let key = |text: &str| text.parse::<PublicKey>().map_err(|error| error.to_string());
+    let (text, key) = (text.trim(), public_key);
     // The base64 of PEM ends in `=`, too.
     match text.split_once('=').filter(|(id, _)| !id.contains("BEGIN")) {
-        Some((id, rest)) => {
+        Some((id, rest)) if !id.starts_with('@') => {
             let id = id
                 .parse()
                 .map_err(|_| "a key id is a whole number, as in 1=ed25519/…".to_owned())?;
             Ok((Some(id), key(rest)?))
         }
-        None => Ok((None, key(text)?)),
+        _ => Ok((None, key(text)?)),
     }
 }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use hardtack::PrivateKey;
 use hardtack::mcp::{Binding, CapabilitySource, ENDPOINT, Holder, Upstream, serve};
 
 use crate::args::gateway::Agent;
 use crate::command::serving;
+use crate::reading;
 use crate::terminal::{Done, warn, without_query};
 
 pub(crate) fn run(arguments: Agent) -> Done {
@@ -21,9 +21,12 @@ pub(crate) fn run(arguments: Agent) -> Done {
         )
         .into());
     }
-    let key = PrivateKey::load(&arguments.key)?;
+    let key = reading::regular_key(&arguments.key)?;
     let source = CapabilitySource::File(arguments.capability.clone());
-    let upstream = Upstream::at(&arguments.to)?;
+    if let Some(problem) = arguments.allow_host.iter().find_map(|host| serving::no_host(host)) {
+        return Err(format!("--allow-host: {problem}").into());
+    }
+    let upstream = Upstream::at(&serving::endpoint(&arguments.to))?;
     let upstream = match &arguments.allow_plain_http {
         Some(host) => upstream.accept_plain_http_to(host),
         None => upstream,
@@ -33,7 +36,7 @@ pub(crate) fn run(arguments: Agent) -> Done {
         .hosts(arguments.allow_host.iter().cloned());
     serving::log(arguments.log_format)?;
     serving::carry_out(async {
-        let listener = serving::listen(listen).await?;
+        let listener = serving::listen("listen", listen).await?;
         let bound = listener.local_addr()?;
         let (stop, drain) = (serving::stop()?, holder.drain());
         if !bound.ip().is_loopback() {

@@ -6,7 +6,7 @@ use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Verifier};
 
 use crate::args::Deciding;
-use crate::command::open_or_create;
+use crate::command::{load_policy, open_or_create};
 use crate::terminal::warn;
 
 /// The guard that a verb's arguments speak of, for calls about `resource`.
@@ -16,7 +16,7 @@ pub(crate) fn guard(arguments: &Deciding, resource: Option<&str>) -> Result<Guar
         None => roots.and(*key),
     });
     let policy = match &arguments.policies {
-        Some(folder) => Policy::load(folder)?,
+        Some(folder) => load_policy(folder)?,
         None => Policy::builtin(),
     };
     let audience = &arguments.audience;

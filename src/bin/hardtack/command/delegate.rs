@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use hardtack::{Delegation, PrivateKey};
+use hardtack::Delegation;
 
 use crate::args::Delegate;
 use crate::command::{UNBOUND, give_out, read_capability, save_new_holder};
+use crate::reading;
 use crate::terminal::{Done, now, warn};
 
 pub(crate) fn run(arguments: Delegate) -> Done {
-    let key = arguments.key.as_deref().map(PrivateKey::load_or_read_pipe).transpose()?;
+    let key = arguments.key.as_deref().map(reading::key).transpose()?;
     let parent = read_capability()?;
     let mut delegation = Delegation::to(arguments.to).reason(arguments.reason);
     delegation = arguments.scope.into_iter().fold(delegation, Delegation::scope);

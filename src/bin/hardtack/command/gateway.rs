@@ -5,12 +5,13 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hardtack::audit::Kept;
-use hardtack::mcp::{DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve};
+use hardtack::mcp::{
+    DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve, serve_admin,
+};
 use hardtack::policy::FolderWatch;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
@@ -22,7 +23,7 @@ use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
 use crate::command::reloading::{self, Part, Reloading, load_checked};
 use crate::command::tending::tend;
-use crate::command::{close, open_or_create, serving};
+use crate::command::{close, open_or_create, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::secrets::Secret;
 use crate::terminal::{Done, now, warn, with_causes, without_query};
@@ -65,6 +66,7 @@ fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
 struct Plan {
     settings: Settings,
     listen: SocketAddr,
+    admin_listen: Option<SocketAddr>,
     upstream: Upstream,
     drain: Duration,
     roots: RootKeys,
@@ -76,22 +78,23 @@ struct Plan {
 impl Plan {
     /// Looks at everything before anything is opened or made.
     fn from(settings: Settings) -> Result<Plan, Box<dyn Error>> {
+        let settings = settings.trimmed();
         for (key, text) in settings.texts() {
+            if text.trim().is_empty() {
+                return Err(wrong(key, "it is empty; leave it out, or say what it is"));
+            }
             if let Some(secret) = Secret::in_text(&text) {
                 return Err(wrong(key, secret.problem()));
             }
         }
         let listen = settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
-        let listen = parse::<SocketAddr>("listen", listen).map_err(|_| {
-            wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8080")
-        })?;
+        let listen = address("listen", listen)?;
+        let admin_listen = settings.admin_listen.as_deref();
+        let admin_listen = admin_listen.map(|text| address("admin-listen", text)).transpose()?;
         refuse_missing(&settings)?;
         let written = needed("upstream", settings.upstream.as_deref())?;
-        let mut upstream = Upstream::at(written).map_err(|error| wrong("upstream", error))?;
-        if upstream.path() == "/" && !written.ends_with('/') {
-            let at_mcp = format!("{}{ENDPOINT}", upstream.url().trim_end_matches('/'));
-            upstream = Upstream::at(&at_mcp)?;
-        }
+        let mut upstream =
+            Upstream::at(&serving::endpoint(written)).map_err(|error| wrong("upstream", error))?;
         if let Some(host) = &settings.allow_plain_http {
             upstream = upstream.accept_plain_http_to(host);
         }
@@ -116,10 +119,16 @@ impl Plan {
                 (None, key) => roots.and(key),
             };
         }
+        if settings.root.iter().all(|text| root(text).is_ok_and(|(id, _)| id.is_some())) {
+            warn(
+                "every root key is trusted for tokens that carry its key id alone (ID=PUB), so a token without one is refused: make tokens with mint --key-id ID, or trust the key without ID=",
+            );
+        }
         let mut folders = Vec::new();
         let mut load = |key, part, folder: &PathBuf| {
             // What changes while it is loaded is found to have changed.
             folders.push((part, FolderWatch::of(folder)));
+            warn_of_left_out(folder);
             load_checked(folder).map_err(|error| wrong(key, error))
         };
         let policy = settings.policies.as_ref();
@@ -135,7 +144,17 @@ impl Plan {
             ));
         }
         check_names(&settings)?;
-        Ok(Plan { listen, upstream, drain, roots, policy, candidate, folders, settings })
+        Ok(Plan {
+            listen,
+            admin_listen,
+            upstream,
+            drain,
+            roots,
+            policy,
+            candidate,
+            folders,
+            settings,
+        })
     }
 
     async fn carry_out(self) -> Done {
@@ -149,7 +168,11 @@ impl Plan {
             return Err(wrong("revocation-audience", problem));
         }
         let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
-        let listener = serving::listen(listen).await?;
+        let listener = serving::listen("listen", listen).await?;
+        let admin_listener = match self.admin_listen {
+            Some(address) => Some(serving::listen("admin-listen", address).await?),
+            None => None,
+        };
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
         let store = open_or_create(path).map_err(|error| wrong("store", with_causes(&error)))?;
@@ -225,16 +248,35 @@ impl Plan {
         let shadow = guard
             .candidate()
             .map_or(String::new(), |candidate| format!("\n  shadow       {}", candidate.digest()));
+        let beside = match &admin_listener {
+            Some(listener) => {
+                format!("  metrics      http://{}/metrics\n", listener.local_addr()?)
+            }
+            None => String::new(),
+        };
         serving::announce(format_args!(
             "the gateway listens on http://{bound}{ENDPOINT}
   in front of  {behind}
   audience     {audience}
   policies     {}{shadow}
-  revocations  http://{bound}{} (audience {admin})",
+{beside}  revocations  http://{bound}{} (audience {admin})",
             guard.policy().digest(),
             hardtack::mcp::REVOCATIONS
         ));
-        serve(listener, gateway.router(), stop, grace, drain).await?;
+        match admin_listener {
+            None => serve(listener, gateway.router(), stop, grace, drain).await?,
+            Some(beside) => {
+                // To the end, so that whoever asks hears that it shuts down.
+                let (router, admin) = gateway.routers();
+                let (ended, end) = tokio::sync::oneshot::channel::<()>();
+                let end = async move { drop(end.await) };
+                let admin = tokio::spawn(serve_admin(beside, admin, end));
+                let served = serve(listener, router, stop, grace, drain).await;
+                drop(ended);
+                let _ = admin.await;
+                served?;
+            }
+        }
         collecting.abort();
         reloading.inspect(JoinHandle::abort);
         close(&store);
@@ -307,11 +349,8 @@ fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
             ),
         ));
     }
-    if let Some(host) = settings.allow_host.iter().find(|host| host.contains(['/', '@'])) {
-        return Err(wrong(
-            "allow-host",
-            format!("{host} is no host; write the name alone, such as tools.example"),
-        ));
+    if let Some(problem) = settings.allow_host.iter().find_map(|host| serving::no_host(host)) {
+        return Err(wrong("allow-host", problem));
     }
     for (key, url) in settings
         .resource
@@ -372,6 +411,7 @@ fn authorization(settings: &Settings) -> Result<Option<String>, Box<dyn Error>> 
 
 /// A scheme and what follows it (RFC 9110, section 11.4).
 fn credential(key: &str, text: &str) -> Result<Option<String>, Box<dyn Error>> {
+    let text = text.trim_start_matches(reading::BYTE_ORDER_MARK);
     match text.trim().split_once(' ') {
         Some(_) => Ok(Some(text.trim().to_owned())),
         None => Err(wrong(key, "write the scheme, too, as in: Bearer …")),
@@ -382,8 +422,9 @@ fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>, Box<dyn Error
     text.map(|text| life(text).map_err(|error| wrong(key, error))).transpose()
 }
 
-fn parse<T: FromStr<Err: Display>>(key: &str, text: &str) -> Result<T, Box<dyn Error>> {
-    text.parse().map_err(|error| wrong(key, error))
+fn address(key: &str, text: &str) -> Result<SocketAddr, Box<dyn Error>> {
+    let problem = "write a numeric address and a port, such as 127.0.0.1:8080";
+    text.parse().map_err(|_| wrong(key, problem))
 }
 
 fn needed<'a>(key: &str, text: Option<&'a str>) -> Result<&'a str, Box<dyn Error>> {

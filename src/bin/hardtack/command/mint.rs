@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use hardtack::{Grant, Issuer, PrivateKey};
+use hardtack::{Grant, Issuer};
 
 use crate::args::Mint;
 use crate::command::{UNBOUND, give_out, save_new_holder};
+use crate::reading;
 use crate::terminal::{Done, now, warn};
 
 pub(crate) fn run(arguments: Mint) -> Done {
-    let mut issuer = Issuer::new(PrivateKey::load_or_read_pipe(&arguments.key)?);
+    let mut issuer = Issuer::new(reading::key(&arguments.key)?);
     if let Some(id) = arguments.key_id {
         issuer = issuer.key_id(id);
     }

@@ -29,7 +29,8 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use hardtack::{Capability, PrivateKey, Store, StoreError, StoreReader};
+use hardtack::policy as policies;
+use hardtack::{Capability, Policy, PolicyError, PrivateKey, Store, StoreError, StoreReader};
 
 use crate::terminal::{having, read_token, say, warn};
 
@@ -70,6 +71,27 @@ fn open_or_create(path: &Path) -> Result<Store, StoreError> {
         }
         Store::open(path)
     })
+}
+
+/// Loads a set of policies for a verb that ends soon.
+fn load_policy(folder: &Path) -> Result<Policy, PolicyError> {
+    warn_of_left_out(folder);
+    Policy::load(folder)
+}
+
+/// Says which hidden files of a set are no policies.
+fn warn_of_left_out(set: &Path) {
+    let left_out = policies::left_out(set);
+    if let Some(first) = left_out.first() {
+        let more = match left_out.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        warn(&format!(
+            "{}{more} left out: hidden files are no policies and no cases; one that should be needs a name that does not begin with a dot",
+            first.display()
+        ));
+    }
 }
 
 /// Closes a store, and warns of what could not be written: what was acknowledged is in its journal.

@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use hardtack::present::LONG_BEARER;
-use hardtack::{Call, Presenting, PrivateKey};
+use hardtack::{Call, Presenting};
 
 use crate::args::Present;
 use crate::command::read_capability;
+use crate::reading;
 use crate::terminal::{Done, now, say, warn};
 
 pub(crate) fn run(arguments: &Present) -> Done {
-    let key = arguments.key.as_deref().map(PrivateKey::load_or_read_pipe).transpose()?;
+    let key = arguments.key.as_deref().map(reading::key).transpose()?;
     let mut presenting = Presenting::to(&arguments.audience);
     if let Some(call) = &arguments.call {
         presenting = presenting.call(Call::parse(call)?);

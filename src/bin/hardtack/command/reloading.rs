@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hardtack::mcp::{Reload, Reloads};
-use hardtack::policy::FolderWatch;
+use hardtack::policy::{self, FolderWatch};
 use hardtack::{Guard, Policy, trial};
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
@@ -97,9 +97,9 @@ impl Reloading {
 
 /// Puts policies in the place of others, if there are any.
 fn take(guard: &Guard, part: Part, folder: &Path, loaded: Result<Policy, String>) -> Reload {
-    let (part_name, folder) = (part.name(), folder.display());
-    let policy = match loaded {
-        Ok(policy) => Arc::new(policy),
+    let (part_name, at, folder) = (part.name(), folder, folder.display());
+    let loaded = match loaded {
+        Ok(loaded) => Arc::new(loaded),
         Err(error) => {
             tracing::error!(
                 policies = part_name, %folder, error,
@@ -112,16 +112,17 @@ fn take(guard: &Guard, part: Part, folder: &Path, loaded: Result<Policy, String>
         Part::Live => Some(guard.policy()),
         Part::Candidate => guard.candidate(),
     };
+    let left_out = policy::left_out(at).len();
     let old = in_force.as_ref().map_or("", |policy| policy.digest());
-    let new = policy.digest().to_owned();
+    let new = loaded.digest().to_owned();
     if old == new {
         tracing::info!(policies = part_name, %folder, digest = new, "policies are as before");
         return Reload::Unchanged;
     }
     match part {
-        Part::Live => drop(guard.replace_policy(policy)),
-        Part::Candidate => drop(guard.replace_candidate(Some(policy))),
+        Part::Live => drop(guard.replace_policy(loaded)),
+        Part::Candidate => drop(guard.replace_candidate(Some(loaded))),
     }
-    tracing::info!(policies = part_name, %folder, old, new, "policies are exchanged");
+    tracing::info!(policies = part_name, %folder, old, new, left_out, "policies are exchanged");
     Reload::Loaded
 }

@@ -7,9 +7,7 @@ use std::process::ExitCode;
 use hardtack::chain::IdPrefix;
 use hardtack::mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use hardtack::store::{MAX_ALIKE, Receipt, Stops};
-use hardtack::{
-    Capability, PrivateKey, Revocation, RevocationId, RevocationRequest, Revoking, StoreError,
-};
+use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking, StoreError};
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
 use crate::command::{close, lineage, look_into, open_or_create, serving};
@@ -72,8 +70,7 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
             say(format_args!("revoked: {new} ids; {} were revoked already", all - new))
         }
     };
-    let told =
-        told.and_then(|()| tell_what_stops(&revocations, stops, "this store", Tense::Now));
+    let told = told.and_then(|()| tell_what_stops(&revocations, stops, "this store", Tense::Now));
     having_revoked(told)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,9 +98,9 @@ fn at_a_gateway(url: &str, arguments: &Revoke, given: Given) -> Done {
     match answer.receipt {
         Some(receipt) => {
             let told = tell(&revocation, receipt);
-            having_revoked(told.and_then(|()| {
-                tell_what_stops(&[revocation], answer.stops, store, Tense::Now)
-            }))?;
+            having_revoked(
+                told.and_then(|()| tell_what_stops(&[revocation], answer.stops, store, Tense::Now)),
+            )?;
         }
         None => {
             say(&revocation)?;
@@ -208,7 +205,7 @@ fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer,
         let read = Capability::parse(text.trim());
         Ok(read.map_err(|error| format!("{}: {error}", path.display()))?)
     };
-    let key = PrivateKey::load_or_read_pipe(key)?;
+    let key = reading::key(key)?;
     let capability = read(capability)?;
     let proof = remote.proof.as_deref().map(read).transpose()?;
     let mut request = request(given, &arguments.reason, proof.as_ref())?;

@@ -6,10 +6,12 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hardtack::mcp::ENDPOINT;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::args::gateway::LogFormat;
 use crate::output;
@@ -81,9 +83,39 @@ pub(crate) fn announce(text: impl Display) {
     }
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
+pub(crate) async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("listen: {address}: {error}").into())
+    bound.map_err(|error| format!("{key}: {address}: {error}").into())
+}
+
+/// An MCP server's URL: without any path, its endpoint is at `/mcp`. What is no URL stays as it is, for whoever says so.
+pub(crate) fn endpoint(written: &str) -> String {
+    let before = written.split(['?', '#']).next().unwrap_or_default();
+    match Url::parse(written) {
+        Ok(mut url) if url.path() == "/" && !before.ends_with('/') => {
+            url.set_path(ENDPOINT);
+            url.into()
+        }
+        _ => written.to_owned(),
+    }
+}
+
+/// Why a name is none under which a server could be addressed.
+pub(crate) fn no_host(host: &str) -> Option<String> {
+    if host.contains('*') {
+        return Some(format!(
+            "{host} stands for many names, and each must be named whole: a page in a browser can have a name of its own resolve to this server (DNS rebinding), and a pattern may let it in"
+        ));
+    }
+    let is_host = Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
+        let named = url.host_str().unwrap_or_default();
+        let has_name =
+            host.get(..named.len()).is_some_and(|start| start.eq_ignore_ascii_case(named));
+        let rest = host.get(named.len()..).unwrap_or_default();
+        let port = rest.strip_prefix(':').map(str::parse::<u16>);
+        has_name && (rest.is_empty() || matches!(port, Some(Ok(_))))
+    });
+    (!is_host).then(|| format!("{host} is no host; write the name alone, such as tools.example"))
 }
 
 /// Comes back at SIGTERM or SIGINT. A second one ends the process at once; what was answered is on disk.

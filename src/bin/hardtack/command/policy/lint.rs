@@ -12,6 +12,7 @@ use hardtack::names::escaped;
 use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, sets};
 
 use crate::args::policy::Lint;
+use crate::command::warn_of_left_out;
 use crate::secrets::hidden;
 use crate::terminal::{BAD, Done, GOOD, now, own, say, say_json, say_lines};
 
@@ -24,6 +25,7 @@ const MAX_CASES_BYTES: u64 = 1024 * 1024;
 pub(crate) fn run(arguments: &Lint) -> Done {
     let mut reports = Vec::new();
     for set in sets(&arguments.policies)? {
+        warn_of_left_out(&set);
         let options = Options {
             grant_facts: grant_facts(&set)?,
             directory: arguments.directory,

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use hardtack::AuditRecord;
 use hardtack::replay::{Flips, Replay, ReplayReport};
-use hardtack::{AuditRecord, Policy};
 use serde::Serialize;
 
 use crate::args::{EXIT_FAILED, policy};
+use crate::command::load_policy;
 use crate::reading;
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_json, warn};
 
@@ -23,7 +24,7 @@ struct Answer<'a> {
 }
 
 pub(crate) fn run(arguments: &policy::Replay) -> Done {
-    let policy = Policy::load(&arguments.policies)?;
+    let policy = load_policy(&arguments.policies)?;
     let digest = policy.digest().to_owned();
     let mut replay = Replay::by(policy);
     for (index, line) in reading::lines(&arguments.records)?.enumerate() {

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use crate::args::EXIT_DENIED;
 use crate::args::policy::Test;
 use crate::command::policy::junit;
+use crate::command::warn_of_left_out;
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, say, say_json, with_causes};
 
 pub(crate) fn run(arguments: &Test) -> Done {
     let start = stopwatch();
     let mut reports = Vec::new();
     for set in sets(&arguments.folder)? {
+        warn_of_left_out(&set);
         let report = trial::run(&set, || start.elapsed());
         reports
             .push(report.map_err(|error| format!("{}: {}", set.display(), with_causes(&error)))?);

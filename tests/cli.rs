@@ -248,7 +248,7 @@ fn keys_are_kept_private() {
     let shell = Shell::new();
     let (root, capability) = shell.seed();
     let error = shell.fails("keygen --out root.key", "");
-    assert!(error.contains("File exists"), "{error}");
+    assert!(error.contains("root.key exists already"), "{error}");
     let error = shell.fails("present --key orchestrator.key --audience notion.mcp", &capability);
     assert!(error.contains("only by its holder ed25519/"), "{error}");
     let error = shell.fails("present --audience notion.mcp", &capability);

@@ -42,7 +42,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS: u64 = 4096;
 
 /// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
-const FILES_FOR_OTHERS: u64 = 192;
+const FILES_FOR_OTHERS: u64 = 128;
 
 /// How long to wait after no connection can be accepted, which is when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -94,13 +94,13 @@ pub async fn serve(
     serve_within(listener, router, stop, grace, drain, places()).await
 }
 
-/// The most connections that ask how a server is: probes and scrapers, some at a time.
-const MAX_ADMIN_CONNECTIONS: usize = 32;
+/// The most connections that ask how a server is: probes and scrapers, some at a time, and few of the files left for others.
+const MAX_ADMIN_CONNECTIONS: usize = 16;
 
 /// How long they may go on when the rest has ended.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves what says how a server is, until `stop` comes. At most 32 connections are open, and 32 more that are closed when they
+/// Serves what says how a server is, until `stop` comes. At most 16 connections are open, and 16 more that are closed when they
 /// are idle for five seconds, or when another one needs their place.
 ///
 /// # Errors

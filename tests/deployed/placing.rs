@@ -409,3 +409,33 @@ fn a_token_without_a_key_id_is_said_to_have_none() {
     std::io::Read::read_to_string(&mut said, &mut notes).unwrap();
     assert!(notes.contains("mint --key-id"), "{notes}");
 }
+
+#[test]
+fn a_token_is_shown_from_a_file_and_records_are_listed_since_a_while() {
+    let scene = Scene::set();
+    let shown = scene.ok(&["inspect", "--json", "grant.token"], "");
+    assert_eq!(shown, scene.ok(&["inspect", "--json"], &scene.read("grant.token")));
+    let said = scene.fails(&["inspect", "root.key"], "");
+    assert!(said.contains("root.key: "), "{said}");
+    let check = [
+        "check",
+        "--root",
+        "@root.pub",
+        "--audience",
+        "notion.mcp",
+        "--operation",
+        "tools:call:search",
+        "--store",
+        "hardtack.store",
+    ];
+    scene.ok(&check, &scene.read("bearer.token"));
+    let listed = |option: &str, moment: &str| {
+        !scene.ok(&["audit", "--store", "hardtack.store", option, moment], "").is_empty()
+    };
+    for past in ["1h", "2days", "2026-01-01", "2026-01-01T00:00:00Z"] {
+        assert!(listed("--since", past) && !listed("--until", past), "{past}");
+    }
+    assert!(!listed("--since", "9000-01-01") && listed("--until", "9000-01-01"));
+    let said = scene.fails(&["audit", "--store", "hardtack.store", "--since", "yesterday"], "");
+    assert!(said.contains("2026-11-23") && said.contains("1h"), "{said}");
+}

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -83,6 +83,11 @@ pub(crate) type Done = Result<std::process::ExitCode, Box<dyn Error>>;
 
 /// The token on standard input.
 pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
+    if std::io::stdin().is_terminal() {
+        warn(
+            "a token is awaited on standard input: paste it and end with Ctrl-D, or give a file, as in: hardtack inspect < grant.token",
+        );
+    }
     let mut input = Vec::new();
     std::io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut input)?;
     let text = file::text(input).map_err(|error| format!("no token on standard input: {error}"))?;

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use hardtack::audit::Verdict;
 use hardtack::{Scope, Timestamp};
 
+use crate::terminal::now;
+
 /// List what was decided and revoked, and prove that nobody changed it
 #[derive(Debug, Args)]
 #[command(
@@ -50,11 +52,11 @@ pub(crate) struct AuditListing {
     /// Decided so: allow, deny or undecided
     #[arg(long, value_name = "VERDICT", value_parser = verdict)]
     pub(crate) verdict: Option<Verdict>,
-    /// From this moment on (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    /// From this moment on: RFC 3339, a date (its beginning in UTC), or how long ago, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<Timestamp>,
-    /// Before this moment (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    /// Before this moment, written in the same way
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -109,6 +111,17 @@ pub(crate) struct AuditVerify {
     /// The log's key; for a store, the one that was written down elsewhere
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    if let Ok(moment) = Timestamp::parse(text).or_else(|_| day()) {
+        return Ok(moment);
+    }
+    match humantime::parse_duration(text) {
+        Ok(ago) => Ok(now() - ago),
+        Err(_) => Err("a moment is written as 2026-11-23T10:00:00Z (RFC 3339), as a date such as 2026-11-23, or as how long ago, such as 1h or 2days".to_owned()),
+    }
 }
 
 fn verdict(text: &str) -> Result<Verdict, String> {

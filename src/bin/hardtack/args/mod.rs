@@ -223,10 +223,15 @@ pub(crate) struct Present {
     pub(crate) call: Option<String>,
 }
 
-/// Show what a token says, without verifying anything of it: the token on stdin
+/// Show what a token says, without verifying anything of it: the token on stdin or in a file
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hardtack inspect < researcher.token")]
+#[command(
+    after_help = "Examples:\n  hardtack inspect < researcher.token\n  hardtack inspect researcher.token"
+)]
 pub(crate) struct Inspect {
+    /// A file with the token, instead of standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

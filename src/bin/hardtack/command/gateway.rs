@@ -399,8 +399,13 @@ fn authorization(settings: &Settings) -> Result<Option<String>, Box<dyn Error>> 
             credential("upstream-authorization-file", &text)
         }
         (None, Some(name)) => {
-            // Not repeated: whoever gives the credential itself in the place of a name means no name.
-            let problem = "no variable of this name is set to a text; give the name of the environment variable, and not the credential itself";
+            // Whoever gives the credential itself in the place of a name gives what looks like none.
+            let is_name = name.contains('_')
+                && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+            let shown = if is_name { name } else { "what it names" };
+            let problem = format!(
+                "{shown} is not set to a text; give the name of the environment variable, and not the credential itself"
+            );
             let value =
                 std::env::var(name).map_err(|_| wrong("upstream-authorization-env", problem))?;
             credential("upstream-authorization-env", &value)

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use hardtack::Chain;
 use hardtack::explain::demands;
+use hardtack::{Capability, Chain};
 
 use crate::args::Inspect;
 use crate::command::{read_capability, tree};
+use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{Done, FAINT, now, say, say_json, say_lines};
 
 /// The chain as JSON, with the word that nothing of it is verified.
@@ -29,7 +30,14 @@ struct Demand {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Done {
-    let capability = read_capability()?;
+    let capability = match &arguments.file {
+        Some(path) => {
+            let text = reading::once(path, MAX_TOKEN_BYTES)?;
+            Capability::parse(text.trim())
+                .map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        None => read_capability()?,
+    };
     let chain = capability.chain();
     let demands = demands(&capability);
     if arguments.json {

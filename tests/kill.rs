@@ -147,6 +147,54 @@ fn what_was_acknowledged_survives_a_kill() {
     Store::open(&path).unwrap().reader().verify().unwrap();
 }
 
+/// Whoever makes a store is killed at moments that lie closer together than its steps.
+#[allow(clippy::disallowed_methods, reason = "how long a making takes, not what time it is")]
+#[test]
+fn a_store_whose_maker_was_killed_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |time: u64| folder.path().join(format!("store-{time}"));
+    let command = |path: &std::path::Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
+        command.args(["store", "create"]).arg(path);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    // How long a making takes here.
+    let mut took = Duration::ZERO;
+    for time in 0..3 {
+        let began = std::time::Instant::now();
+        assert!(command(&at(1_000_000 + time)).status().unwrap().success());
+        took = began.elapsed();
+    }
+    let (mut unfinished, mut made) = (0, 0);
+    for time in 0..times() {
+        let path = at(time);
+        let mut child = command(&path).spawn().unwrap();
+        std::thread::sleep(took.mul_f64((time * 7919 % 1000) as f64 / 800.0));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match Store::open(&path) {
+            Ok(store) => {
+                made += 1;
+                assert_eq!(store.reader().verify().unwrap().records, 0);
+            }
+            Err(StoreError::NotThere { .. }) => {
+                Store::create(&path).unwrap();
+            }
+            Err(StoreError::Unfinished { .. }) => {
+                unfinished += 1;
+                Store::create(&path).unwrap_or_else(|error| panic!("kill {time}: {error}"));
+            }
+            Err(error) => panic!("kill {time}: {error}"),
+        }
+        Store::open(&path).unwrap().reader().verify().unwrap();
+    }
+    println!("of {} makers that were killed {unfinished} left a part, {made} a store", times());
+    assert!(unfinished > 0, "some are killed in the middle");
+    let left = std::fs::read_dir(folder.path()).unwrap().count() as u64;
+    assert_eq!(left, 3 * (times() + 3), "three files each, and nothing else");
+}
+
 /// Whether it is a whole word of ours: the last line of a killed process may be half a one.
 fn is_word(line: &str) -> bool {
     let word = line.strip_prefix("record ").or_else(|| line.strip_prefix("revoked "));

@@ -21,6 +21,38 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// There is no store.
+    #[error("there is no store at {}; is the path right? To make a new one: hardtack store create {}", path.display(), quoted(path))]
+    NotThere {
+        /// The file that was named.
+        path: PathBuf,
+    },
+    /// There is no folder in which a store could be.
+    #[error("store {}: there is no folder {}; is the path right? If so, make the folder first", path.display(), folder.display())]
+    NoFolder {
+        /// The file that was named.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A store was begun and not finished. Nothing was ever recorded in it.
+    #[error(
+        "store {} was not finished: whoever made it was interrupted, and nothing was ever recorded in it; make it again: hardtack store create {}", path.display(), quoted(path)
+    )]
+    Unfinished {
+        /// The store.
+        path: PathBuf,
+    },
+    /// Of a store the database is missing, and other parts are there.
+    #[error(
+        "{} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away", left.display(), path.display()
+    )]
+    WithoutDatabase {
+        /// The store.
+        path: PathBuf,
+        /// A part that is there.
+        left: PathBuf,
+    },
     /// Another process has it open for writing.
     #[error("store {} is in use by another process; one process at a time can write to it", path.display())]
     InUse {
@@ -176,6 +208,16 @@ impl StoreError {
             error @ StoreError::Forked { .. } => StoreError::NotRevoked(error.to_string()),
             error => error,
         }
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/-+,:@%=".contains(c);
+    match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

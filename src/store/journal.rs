@@ -47,6 +47,10 @@ const FORMAT: &[u8; 18] = b"hardtack-journal-1";
 /// journal that begins so they do not open.
 const NEWER_FORMAT: &[u8; 18] = b"hardtack-journal-2";
 
+/// What it begins with while its store is being made, and the store's id after it: with this mark, nothing was
+/// ever recorded in the store. The last thing that a maker does is to put [`FORMAT`] in its place.
+const MAKING: &[u8; 18] = b"hardtack-journal-0";
+
 /// What a frame begins with. JSON has no zero bytes, so that no frame can hide in a record's text.
 const MAGIC: [u8; 8] = *b"\0\0frame\0";
 
@@ -66,6 +70,17 @@ pub(super) struct Journal {
     stray: bool,
     /// It begins with [`NEWER_FORMAT`].
     is_newer: bool,
+}
+
+/// What a journal says of the making of its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It was begun, and nothing is in it but perhaps a part of the mark.
+    Blank,
+    /// The store with this id was not finished.
+    Making([u8; 16]),
+    /// It is the journal of a store that was finished, or no journal.
+    Other,
 }
 
 /// What a frame holds.
@@ -89,18 +104,49 @@ struct Head {
 }
 
 impl Journal {
-    /// Reserves the space of a new journal.
-    pub(super) fn make(backend: &Backend, store: &[u8; 16]) -> io::Result<()> {
-        let mut start = vec![0; SECTOR as usize];
-        start[..FORMAT.len()].copy_from_slice(FORMAT);
-        start[FORMAT.len()..FORMAT.len() + 16].copy_from_slice(store);
+    /// Begins a new journal, keeps others out, and reserves its space. Its store is one in the making until
+    /// [`Journal::finish`].
+    pub(super) fn make(backend: Backend, store: &[u8; 16]) -> Result<Journal, JournalError> {
+        let journal = Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false };
+        journal.lock()?;
+        let backend = &journal.backend;
+        // The mark first: whatever is found beside it from here on was not finished.
+        backend.set_len(SECTOR)?;
+        backend.write(0, &start(MAKING, store))?;
+        backend.sync_data()?;
         backend.set_len(SECTOR + 2 * SEGMENT)?;
-        backend.write(0, &start)?;
         // Space that was not written is not reserved.
         let zeros = vec![0; SEGMENT as usize];
         backend.write(SECTOR, &zeros)?;
         backend.write(SECTOR + SEGMENT, &zeros)?;
-        backend.sync_data()
+        backend.sync_data()?;
+        Ok(journal)
+    }
+
+    /// The store is made: its other parts are on disk.
+    pub(super) fn finish(&self, store: &[u8; 16]) -> io::Result<()> {
+        self.backend.write(0, &start(FORMAT, store))?;
+        self.backend.sync_data()
+    }
+
+    /// What a journal says of the making of its store.
+    pub(super) fn mark(backend: &Backend) -> io::Result<Mark> {
+        let len = backend.len()?;
+        let mut start = vec![0; SECTOR.min(len) as usize];
+        backend.read(0, &mut start)?;
+        if let Some(rest) = start.strip_prefix(MAKING)
+            && let Some(id) = rest.first_chunk()
+        {
+            return Ok(Mark::Making(*id));
+        }
+        // A power loss can leave any part of the first sector, and zeros.
+        let (words, rest) = start.split_at(start.len().min(MAKING.len()));
+        let of_mark = words.iter().zip(MAKING).all(|(found, made)| *found == 0 || found == made);
+        let is_empty = rest.iter().skip(16).all(|byte| *byte == 0);
+        match len <= SECTOR && of_mark && is_empty {
+            true => Ok(Mark::Blank),
+            false => Ok(Mark::Other),
+        }
     }
 
     /// Keeps other writers out for as long as the journal is open: the database is not locked while it is
@@ -129,6 +175,9 @@ impl Journal {
             return Err(JournalError::Damaged("it is not of its length"));
         }
         backend.read(0, &mut start)?;
+        if start.starts_with(MAKING) {
+            return Err(JournalError::Damaged("it is that of a store that was not finished"));
+        }
         let is_newer = start.starts_with(NEWER_FORMAT);
         if !is_newer && !start.starts_with(FORMAT) {
             return Err(JournalError::Damaged("it does not begin as a journal does"));
@@ -378,6 +427,14 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (taken, left) = rest.split_at_checked(len)?;
     *rest = left;
     Some(taken)
+}
+
+/// The first sector.
+fn start(format: &[u8; 18], store: &[u8; 16]) -> Vec<u8> {
+    let mut start = vec![0; SECTOR as usize];
+    start[..format.len()].copy_from_slice(format);
+    start[format.len()..format.len() + store.len()].copy_from_slice(store);
+    start
 }
 
 fn padded(payload: usize) -> u64 {

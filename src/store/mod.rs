@@ -14,6 +14,7 @@ mod fold;
 mod inner;
 mod journal;
 mod lineage;
+mod making;
 mod opening;
 mod overlay;
 mod reader;
@@ -88,50 +89,76 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: a store that is damaged, cut off, emptied, rolled back or no store is never opened,
+    /// [`StoreError::NotThere`] if there is none: [`Store::create`] makes one. [`StoreError`]: a store that is damaged, cut off, emptied, rolled back or no store is never opened,
     /// and the error says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
-        std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
-        let opened = match opening::open(Arc::new(Files::at(path))) {
-            // It may be one that another process is just making.
-            Err(
-                StoreError::Incomplete { .. }
-                | StoreError::Foreign { .. }
-                | StoreError::Damaged { .. },
-            ) => {
-                drop(Files::at(path).make_alone()?);
-                opening::open(Arc::new(Files::at(path)))
-            }
-            opened => opened,
-        };
+        let opened = making::open_whole(path, || opening::open(Arc::new(Files::at(path))));
         Store::start(opened?)
     }
 
     /// Makes a new store, readable by its owner only: the file, and beside it `….journal` and
-    /// `….checkpoint`, which belong to it.
+    /// `….checkpoint`, which belong to it. What is left of a making that was interrupted, by a kill or a loss of
+    /// power, is replaced; nothing was ever recorded in that.
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if one of the files exists already; [`StoreError::InUse`] if they are a store
-    /// that is open. Of several that make the same at the same moment, one does.
+    /// [`StoreError::File`] if there is a store or another file already; [`StoreError::WithoutDatabase`] if
+    /// another part of a store is; [`StoreError::InUse`] if it is a store that is open;
+    /// [`StoreError::NoFolder`]. Of several that make the same at the same moment, one does.
     pub fn create(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
         let files = Files::at(path);
         let _alone = files.make_alone()?;
-        if let Some(existing) = files.existing().first() {
-            if files.has_writer().unwrap_or(false) {
-                return Err(StoreError::in_use(path));
-            }
-            let there = std::io::ErrorKind::AlreadyExists.into();
-            return Err(StoreError::file(Some(existing), there));
-        }
-        files.make().map_err(|error| StoreError::file(Some(path), error))?;
+        making::make_room(&files, path)?;
+        files.make_journal().map_err(|error| StoreError::file(Some(path), error))?;
         let made = opening::make(Arc::new(Files::at(path))).and_then(Store::start);
         if made.is_err() {
-            files.unmake();
+            // What cannot be taken away is told for what it is, by its journal.
+            let _ = making::clear(&files, path);
         }
         made
+    }
+
+    /// Opens the store, or makes a new one if there is none, for programs that mean it: with a mistyped path
+    /// they begin with an empty store, in which nothing is revoked. Of several that do this at the same moment,
+    /// one makes the store, and the others open it, as soon as the one has closed it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], as for [`Store::open`] and [`Store::create`]: what is there and cannot be opened is
+    /// never replaced, but for a making that was interrupted. [`StoreError::InUse`] while another process has
+    /// the store.
+    ///
+    /// ```
+    /// use hardtack::{Revocation, Revoking, Store, Timestamp};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("hardtack.store");
+    /// let store = Store::open_or_create(&path)?; // made
+    /// let lost = Revocation::Agent { agent: "agent.researcher".to_owned() };
+    /// let now = Timestamp::from_unix_seconds(1_795_428_000);
+    /// store.revoke(Revoking::new(lost, "alice", "laptop stolen")?, now)?;
+    /// store.close()?;
+    /// let store = Store::open_or_create(&path)?; // opened
+    /// assert_eq!(store.list_revocations()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_or_create(path: impl AsRef<Path>) -> Result<Store, StoreError> {
+        let path = path.as_ref();
+        match Store::open(path) {
+            Err(StoreError::NotThere { .. } | StoreError::Unfinished { .. }) => {}
+            opened => return opened,
+        }
+        match Store::create(path) {
+            // Somebody else was quicker.
+            Err(StoreError::File { source, .. })
+                if source.kind() == std::io::ErrorKind::AlreadyExists =>
+            {
+                Store::open(path)
+            }
+            made => made,
+        }
     }
 
     /// A store in memory: the same engine, for tests and for trying things out.

@@ -22,28 +22,30 @@ use crate::store::schema::{
     SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, in_force, json_of,
     read_revocations, read_state,
 };
-use crate::store::site::Site;
+use crate::store::site::{Memory, Site};
 
 /// What a file of redb begins with.
 const REDB: &[u8] = b"redb";
 
-/// Makes a new store where nothing is yet.
+/// Makes a new store where nothing is yet but an empty journal. Whatever stops it, the journal tells that the
+/// store was not finished (see [`making`](super::making)).
 pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let key = PrivateKey::generate();
     let mut id = [0; 16];
     // A public key is as random as anything.
     id.copy_from_slice(&PrivateKey::generate().public().to_bytes()[..16]);
     let state = State { epoch: 1, ..State::default() };
-    let engine = Engine::make(Arc::clone(&site))?;
-    initialise(&engine, &id, &key, &state)?;
-    let journal = site.journal().and_then(|journal| Journal::make(&journal, &id));
-    journal.map_err(|error| StoreError::file(site.path(), error))?;
+    let failed = |error| StoreError::file(site.path(), error);
+    let journal = Journal::make(site.journal().map_err(failed)?, &id);
+    let journal = journal.map_err(|error| journal_error(site.path(), error))?;
+    site.lay_database(&id, &first_bytes(&id, &key, &state)?).map_err(failed)?;
+    let engine = Engine::open(Arc::clone(&site))?;
     let signer = CheckpointSigner::new(&id, key)?;
-    let journal = open_journal(&*site, &id)?;
-    journal.lock().map_err(|error| journal_error(site.path(), error))?;
     let core = Core::new(journal, Edge::default(), &state);
     let inner = Inner::new(engine, core, Revocations::of_store(), signer);
     inner.sign()?;
+    let finished = inner.core().journal.finish(&id);
+    finished.map_err(failed)?;
     Ok(inner)
 }
 
@@ -227,12 +229,10 @@ fn read_seen(
     ids.collect()
 }
 
-fn initialise(
-    engine: &Engine,
-    id: &[u8; 16],
-    key: &PrivateKey,
-    state: &State,
-) -> Result<(), StoreError> {
+/// The bytes of a new store's database.
+fn first_bytes(id: &[u8; 16], key: &PrivateKey, state: &State) -> Result<Vec<u8>, StoreError> {
+    let memory = Arc::new(Memory::default());
+    let engine = Engine::make(memory.clone())?;
     let state = encode(state)?;
     engine.write(|writing| {
         let mut meta = writing.open_table(META)?;
@@ -247,7 +247,12 @@ fn initialise(
         writing.open_table(SEEN)?;
         writing.open_table(SEEN_BY_EXPIRY)?;
         Ok(())
-    })
+    })?;
+    engine.close();
+    let database = memory.database()?;
+    let mut bytes = vec![0; database.len()? as usize];
+    database.read(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 pub(super) fn open_journal(site: &dyn Site, id: &[u8; 16]) -> Result<Journal, StoreError> {
@@ -259,7 +264,7 @@ pub(super) fn open_journal(site: &dyn Site, id: &[u8; 16]) -> Result<Journal, St
     Journal::open(backend, id).map_err(|error| journal_error(path, error))
 }
 
-fn journal_error(path: Option<&Path>, error: JournalError) -> StoreError {
+pub(super) fn journal_error(path: Option<&Path>, error: JournalError) -> StoreError {
     match error {
         JournalError::Io(error) => StoreError::file(path, error),
         JournalError::Damaged(problem) => {

@@ -129,8 +129,10 @@ impl StoreReader {
     /// [`StoreError`], as for [`Store::open`](crate::Store::open).
     pub fn open(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
         let path = path.as_ref();
-        // Said of the file that was named, before any of its parts.
-        std::fs::metadata(path).map_err(|error| StoreError::file(Some(path), error))?;
+        super::making::open_whole(path, || StoreReader::open_once(path))
+    }
+
+    fn open_once(path: &Path) -> Result<StoreReader, StoreError> {
         match opening::open(Arc::new(Untouched(Files::at(path)))) {
             // A writer that is just opening the database again keeps its journal.
             Ok(_) if Files::at(path).has_writer().unwrap_or(false) => {

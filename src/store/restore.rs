@@ -21,10 +21,10 @@ use crate::store::clock::Clock;
 use crate::store::engine::Engine;
 use crate::store::fold::{apply, keep_state};
 use crate::store::journal::{Frame, Journal};
-use crate::store::opening::{Identity, identity, open_journal};
+use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, SeenBlock, decode, encode, json_of, revocation_row,
+    SEEN_BY_EXPIRY, STATE, SeenBlock, begins_with_hash, decode, encode, json_of, revocation_row,
 };
 use crate::store::site::{Files, Site};
 use crate::timestamp::Timestamp;
@@ -239,7 +239,13 @@ impl Source {
             let table = reading.open_table(LOG)?;
             for row in table.iter()? {
                 let (sequence, row) = row?;
-                log.push(json_of(row.value(), sequence.value())?)?;
+                let json = json_of(row.value(), sequence.value())?;
+                // A record that was changed may read well. Taken over, it would make all that was signed wrong.
+                if !begins_with_hash(row.value(), LeafHash::of(json)) {
+                    let number = sequence.value();
+                    return Err(StoreError::Unreadable { what: "record", number });
+                }
+                log.push(json)?;
             }
             Ok(())
         };
@@ -458,8 +464,10 @@ fn build(
         drop((by_id, by_expiry));
         keep_state(writing, &mut state)
     })?;
-    let journal = site.journal().and_then(|journal| Journal::make(&journal, id));
-    journal.map_err(|error| StoreError::file(site.path(), error))?;
+    let journal = site.journal().map_err(|error| StoreError::file(site.path(), error))?;
+    let journal = Journal::make(journal, id);
+    let journal = journal.map_err(|error| journal_error(site.path(), error))?;
+    journal.finish(id).map_err(|error| StoreError::file(site.path(), error))?;
     let root = log.edge.root()?;
     let head = crate::audit::TreeHead { size: log.edge.size(), root, epoch };
     let checkpoint = signer.sign(head)?;

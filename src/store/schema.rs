@@ -159,6 +159,11 @@ pub(super) fn has_hashes(row: &[u8], hashes: &[[u8; 32]]) -> bool {
         && stored.is_some_and(|stored| stored.chunks_exact(32).eq(hashes.iter().map(|h| &h[..])))
 }
 
+/// Whether this is the leaf's hash in a row of [`LOG`].
+pub(super) fn begins_with_hash(row: &[u8], leaf: LeafHash) -> bool {
+    row.get(1..).is_some_and(|rest| rest.starts_with(leaf.as_bytes()))
+}
+
 /// The JSON in a row of [`LOG`].
 pub(super) fn json_of(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
     let (count, rest) = row.split_first().ok_or_else(|| unreadable(sequence))?;

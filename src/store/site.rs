@@ -16,6 +16,7 @@ use redb::{BackendError, ConcurrencyMode, StorageBackend};
 
 use crate::process::Process;
 use crate::store::StoreError;
+use crate::store::journal::{Journal, Mark};
 use crate::store::overlay::Overlay;
 
 /// How often it is tried to be the only one that makes a store in a folder, and how long it is waited in
@@ -30,6 +31,14 @@ pub(super) trait Site: Debug + Send + Sync {
 
     /// The journal's bytes.
     fn journal(&self) -> io::Result<Backend>;
+
+    /// Puts the first bytes of a new store's database in its place, durably.
+    fn lay_database(&self, _store: &[u8; 16], bytes: &[u8]) -> io::Result<()> {
+        let database = self.database()?;
+        database.set_len(bytes.len() as u64)?;
+        database.write(0, bytes)?;
+        database.sync_data()
+    }
 
     /// The checkpoint's text, if there is one.
     fn checkpoint(&self) -> io::Result<Option<String>>;
@@ -157,7 +166,9 @@ impl Files {
     /// The parts that are there, by name.
     pub(super) fn existing(&self) -> Vec<&Path> {
         let parts = [&self.database, &self.journal, &self.checkpoint];
-        parts.into_iter().map(PathBuf::as_path).filter(|part| part.exists()).collect()
+        // A link that leads nowhere is there, too.
+        let is_there = |part: &&Path| part.symlink_metadata().is_ok();
+        parts.into_iter().map(PathBuf::as_path).filter(is_there).collect()
     }
 
     /// Whether there is a journal.
@@ -196,6 +207,48 @@ impl Files {
             }
         }
         Err(StoreError::in_use(&self.database))
+    }
+
+    /// Makes the journal, empty and readable by its owner only. Of several that make a store, one gets here, also
+    /// where folders cannot be locked.
+    pub(super) fn make_journal(&self) -> io::Result<()> {
+        make(&self.journal)
+    }
+
+    /// What [`Journal::mark`] says, if the journal is a file; `None` if it is not there or anything else.
+    pub(super) fn mark(&self) -> io::Result<Option<Mark>> {
+        match regular(&self.journal) {
+            Ok(()) => Journal::mark(&open(&self.journal, Access::Read)?).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes away the parts of a store that was not finished, whose journal bears this mark. The journal goes
+    /// last and durably after the others: as long as anything is left, it tells what it is.
+    pub(super) fn clear(&self, mark: Mark) -> io::Result<()> {
+        let laid = match mark {
+            Mark::Making(id) => Some(self.database_in_the_making(&id)),
+            Mark::Blank | Mark::Other => None,
+        };
+        let parts =
+            [Some(&self.checkpoint), Some(&self.database), laid.as_ref(), Some(&self.journal)];
+        for part in parts.into_iter().flatten() {
+            match std::fs::remove_file(part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => {
+                    removed?;
+                    sync_folder(part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the first bytes of a database are written before they get its name. Nobody else names a file so.
+    fn database_in_the_making(&self, store: &[u8; 16]) -> PathBuf {
+        let mut name = self.database.as_os_str().to_owned();
+        name.push(format!(".making-{}", hex::encode(store)));
+        PathBuf::from(name)
     }
 
     /// Makes the database and the journal, both empty and readable by their owner only; or neither.
@@ -246,8 +299,22 @@ impl Site for Files {
         open(&self.journal, Access::Write)
     }
 
+    /// Whole or not at all: under its name there is never a part of a database.
+    fn lay_database(&self, store: &[u8; 16], bytes: &[u8]) -> io::Result<()> {
+        let new = self.database_in_the_making(store);
+        let mut file = new_file(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        if self.database.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        std::fs::rename(&new, &self.database)?;
+        sync_folder(&self.database)
+    }
+
     fn checkpoint(&self) -> io::Result<Option<String>> {
-        match std::fs::read(&self.checkpoint) {
+        let read = regular(&self.checkpoint).and_then(|()| std::fs::read(&self.checkpoint));
+        match read {
             // What is no text is no checkpoint, which whoever reads it will say.
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -258,11 +325,9 @@ impl Site for Files {
     fn keep_checkpoint(&self, text: &str) -> io::Result<()> {
         let mut new = self.checkpoint.as_os_str().to_owned();
         new.push(".new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
+        // What a killed process left; or a link, which is not to be written through.
+        let _ = std::fs::remove_file(&new);
+        let mut file = new_file(new.as_ref())?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&new, &self.checkpoint)?;
@@ -279,15 +344,19 @@ impl Site for Files {
 }
 
 fn make(path: &Path) -> io::Result<()> {
+    new_file(path)?;
+    sync_folder(path)
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?;
-    sync_folder(path)
+    options.open(path)
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }
@@ -303,12 +372,21 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Refuses pipes and devices: to open a pipe waits for whoever is at its other end.
+fn regular(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path)?.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 enum Access {
     Read,
     Write,
 }
 
 fn open(path: &Path, access: Access) -> io::Result<Backend> {
+    regular(path)?;
     let mut options = OpenOptions::new();
     options.read(true).write(matches!(access, Access::Write));
     let backend = FileBackend::new(options.open(path)?);

@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod full;
 mod kinds;
+mod making;
 mod model;
 mod opening;
 mod outage;

@@ -90,8 +90,10 @@ fn a_store_without_its_parts_is_not_made_anew() {
     let error = Store::open(&path).unwrap_err().to_string();
     assert!(error.contains("store.journal is missing"), "{error}");
     std::fs::remove_file(&path).unwrap();
-    let error = Store::create(&path).unwrap_err();
-    assert!(matches!(error, StoreError::File { .. }), "{error}");
+    for error in [Store::create(&path).unwrap_err(), Store::open(&path).unwrap_err()] {
+        assert!(matches!(error, StoreError::WithoutDatabase { .. }), "{error}");
+    }
+    assert!(folder.path().join("store.checkpoint").exists());
 }
 
 #[test]

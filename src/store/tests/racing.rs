@@ -46,8 +46,7 @@ fn who_opens_a_store_in_the_making_finds_none_or_hears_that_it_is_in_use() {
             let opening = scope.spawn(|| {
                 loop {
                     match Store::open(&path) {
-                        Err(StoreError::File { source, .. })
-                            if source.kind() == std::io::ErrorKind::NotFound => {}
+                        Err(StoreError::NotThere { .. }) => {}
                         other => return other,
                     }
                 }

@@ -91,6 +91,7 @@ fn the_life_of_a_capability() {
     let shell = Shell::new();
     let (root, capability) = shell.seed();
     let bearer = shell.ok("present --key researcher.key --audience notion.mcp", &capability);
+    shell.ok("store create store", "");
     let (code, answer, _) = shell.check(&root, "--store store", &bearer);
     assert_eq!((code, &answer["decision"], &answer["cause"]), (0, &"allow".into(), &Value::Null));
 
@@ -154,6 +155,7 @@ fn a_call_bound_bearer_is_good_once() {
         &format!("present --key researcher.key --audience notion.mcp --call '{call}'"),
         &capability,
     );
+    shell.ok("store create store", "");
     let exact = r#"--store store --resource https://notion.so/ --arg 'query="roadmap"'"#;
     let (code, answer, _) = shell.check(&root, "--store store", &bearer);
     assert_eq!((code, &answer["cause"]), (1, &"other_call".into()));
@@ -303,13 +305,74 @@ fn times_are_written_as_people_write_them() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_made_only_where_it_is_written() {
+fn a_store_is_made_only_when_told_so() {
     let shell = Shell::new();
-    for line in ["revocations --store store", "audit --store store"] {
-        assert!(shell.fails(line, "").contains("No such file"), "{line}");
+    let (root, capability) = shell.seed();
+    let bearer = shell.ok("present --key researcher.key --audience notion.mcp", &capability);
+    let before = fs::read_dir(shell.path()).unwrap().count();
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 --audience a --root {root} --store 'my store'"
+    );
+    for line in [
+        "revoke --store 'my store' --agent agent.a --reason lost",
+        "revoke --store 'my store' --agent agent.a --reason lost --dry-run",
+        "revocations --store 'my store'",
+        "audit --store 'my store'",
+        "audit key --store 'my store'",
+        "audit verify --store 'my store'",
+        "audit prove 1 --store 'my store'",
+        "store check 'my store'",
+        "store backup 'my store' --to backup",
+        "store collect 'my store'",
+        &gateway,
+    ] {
+        let error = shell.fails(line, "");
+        assert!(error.contains("hardtack store create 'my store'"), "{line}: {error}");
     }
-    let output = shell.run("revoke --store store --agent agent.a --reason 'lost'", "");
-    assert!(text(&output.stderr).contains("made a new store"), "{}", text(&output.stderr));
+    let (code, answer, _) = shell.check(&root, "--store 'my store'", &bearer);
+    assert_eq!((code, &answer["decision"]), (2, &"undecided".into()));
+    assert!(answer["message"].as_str().unwrap().contains("hardtack store create"), "{answer}");
+    assert_eq!(fs::read_dir(shell.path()).unwrap().count(), before, "nothing was made");
+    let error = shell.fails("revoke --store nowhere/store --agent agent.a --reason lost", "");
+    assert!(error.contains("there is no folder nowhere"), "{error}");
+    let error = shell.fails("store create nowhere/store", "");
+    assert!(error.contains("there is no folder nowhere"), "{error}");
+
+    let made = shell.ok("store create 'my store'", "");
+    for part in ["my store", "my store.journal", "my store.checkpoint"] {
+        assert!(made.lines().any(|line| line.trim() == part), "{part} in {made}");
+        assert!(shell.path().join(part).exists());
+    }
+    assert!(made.contains(&shell.ok("audit key --store 'my store'", "")), "{made}");
+    shell.ok("revoke --store 'my store' --agent agent.a --reason lost", "");
+    let error = shell.fails("store create 'my store'", "");
+    assert!(error.contains("my store is there already"), "{error}");
+    assert!(shell.ok("revocations --store 'my store'", "").contains("agent.a"));
+}
+
+#[test]
+fn a_store_that_has_lost_a_part_is_not_made_anew() {
+    let shell = Shell::new();
+    shell.ok("store create store", "");
+    fs::rename(shell.path().join("store"), shell.path().join("away")).unwrap();
+    for line in ["store create store", "revocations --store store", "store check store"] {
+        assert!(shell.fails(line, "").contains("a store has lost its database"), "{line}");
+    }
+    fs::rename(shell.path().join("away"), shell.path().join("store")).unwrap();
+    shell.ok("store check store", "");
+    fs::remove_file(shell.path().join("store.checkpoint")).unwrap();
+    assert!(shell.fails("store check store", "").contains("store.checkpoint is missing"));
+    assert!(shell.fails("store create store", "").contains("store is there already"));
+    fs::remove_file(shell.path().join("store.journal")).unwrap();
+    assert!(shell.fails("store create store", "").contains("store is there already"));
+    fs::remove_file(shell.path().join("store")).unwrap();
+    shell.ok("store create store", "");
+}
+
+#[test]
+fn what_is_no_name_is_not_revoked_in_a_store() {
+    let shell = Shell::new();
+    shell.ok("store create store", "");
     let error = shell.fails("revoke --store store --subject alice --reason 'lost'", "");
     assert!(error.contains("at least one `:`"), "{error}");
     let error = shell.fails("revoke --store store --id abc --reason 'lost'", "");
@@ -322,6 +385,7 @@ fn a_store_that_is_not_there_is_made_only_where_it_is_written() {
 fn used(shell: &Shell) -> String {
     let (root, capability) = shell.seed();
     let bearer = shell.ok("present --key researcher.key --audience notion.mcp", &capability);
+    shell.ok("store create store", "");
     assert_eq!(shell.check(&root, "--store store", &bearer).0, 0);
     let dry = shell.ok("revoke --store store --agent agent.researcher --reason lost --dry-run", "");
     assert!(dry.contains("would stop 1 blocks of chains seen here, 1 of them live"), "{dry}");
@@ -351,6 +415,7 @@ fn a_revocation_shows_by_whom_and_whom_it_stopped() {
 #[test]
 fn many_ids_are_revoked_at_once_or_not_at_all() {
     let shell = Shell::new();
+    shell.ok("store create store", "");
     let ids: Vec<String> = (0..10_000).map(|number| format!("{number:0128x}")).collect();
     let said =
         shell.ok("revoke --store store --ids - --reason 'list of another server'", &ids.join("\n"));
@@ -528,6 +593,7 @@ fn every_verbs_help_has_an_example_of_itself() {
         "audit check-proof",
         "audit key",
         "store",
+        "store create",
         "store check",
         "store backup",
         "store restore",
@@ -553,11 +619,11 @@ fn the_helps_examples_work() {
         "delegate",
         "present",
         "inspect",
+        "store",
         "check",
         "revoke",
         "revocations",
         "audit",
-        "store",
     ] {
         let help = shell.ok(&format!("{verb} --help"), "");
         let (_, examples) = help.split_once("Example").unwrap();

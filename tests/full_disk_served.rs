@@ -38,6 +38,7 @@ impl Scene {
             "",
         );
         scene.write("grant.token", &grant);
+        scene.ok("store create STORE", "");
         scene
     }
 
@@ -213,9 +214,9 @@ fn on_a_full_disk_agents_are_stopped_by_every_way_in() {
     assert!(found.records >= recorded as u64 + 85 + 11, "with the decisions that allowed them");
 }
 
-/// Two at the same moment on a store that is not there: one makes it, and the other one hears that it is in use.
+/// Two at the same moment: one opens the store, and the other one hears that it is in use.
 #[test]
-fn of_two_gateways_on_one_new_store_one_serves() {
+fn of_two_gateways_on_one_store_one_serves() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..8 {
         let path = folder.path().join(format!("store-{round}"));

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use hardtack::{Delegation, Grant, Issuer, Presenting, PrivateKey, Timestamp};
+use hardtack::{Delegation, Grant, Issuer, Presenting, PrivateKey, Store, Timestamp};
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,6 +53,7 @@ impl Serving {
         });
         let bearers = bearers.collect();
         let folder = tempfile::tempdir().unwrap();
+        drop(Store::create(folder.path().join("hardtack.store")).unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
         let root = issuer.public().to_string();
         command.args([

@@ -41,6 +41,7 @@ impl Scene {
         ];
         let grant = scene.ok(&grant, "");
         scene.write("grant.token", &grant);
+        scene.ok(&["store", "create", "hardtack.store"], "");
         fs::create_dir(scene.path().join("live")).unwrap();
         scene.write("live/p.datalog", ALLOW);
         fs::create_dir(scene.path().join("new")).unwrap();

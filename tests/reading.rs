@@ -86,6 +86,7 @@ impl Folder {
             hardtack mint --key root.key --subject user:alice --scope 'tools:call:*' --new-holder alice.key > grant.token
             hardtack delegate --key alice.key --to agent.researcher --scope tools:call:search \
                 --reason 'find the page' --new-holder researcher.key < grant.token > researcher.token
+            hardtack store create s > made
             cat root.pub")
         .trim()
         .to_owned()

@@ -263,6 +263,7 @@ def main():
     upstream, model = Log(folder / "upstream.jsonl"), Log(folder / "model.jsonl")
     python = CACHE / "python" / "bin"
     behind = serve("upstream", [python / "python", HERE / "upstream.py", upstream.path], folder)
+    subprocess.run([BINARY, "store", "create", folder / "store"], check=True, stdout=subprocess.DEVNULL)
     gateway = [BINARY, "gateway", "--listen", "127.0.0.1:0", "--upstream", behind, "--audience", "notion.mcp"]
     gateway = serve("gateway", [*gateway, "--root", tokens.root, "--store", folder / "store"], folder)
     thinking = serve("model", [python / "python", HERE / "model.py", model.path], folder)

@@ -155,6 +155,8 @@ class Gateway(Process):
     def __init__(self, tokens, upstream, name, *options):
         self.tokens, self.upstream, self.name = tokens, upstream, name
         self.store = tokens.folder / f"{name}.store"
+        if not self.store.exists():
+            subprocess.run([tokens.binary, "store", "create", str(self.store)], check=True, stdout=subprocess.DEVNULL)
         command = [tokens.binary, "gateway", "--listen", "127.0.0.1:0", "--upstream", upstream.url]
         command += ["--audience", AUDIENCE, "--root", tokens.root, "--store", str(self.store), *options]
         super().__init__(command, tokens.folder / f"{name}.gateway.stderr", r"http://127\.0\.0\.1:\d+/mcp")

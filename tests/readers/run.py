@@ -140,6 +140,7 @@ def forwarded(binary, texts):
         root = hardtack("keygen", "--out", "root.key")
         grant = hardtack("mint", "--key", "root.key", "--subject", "user:alice", "--scope", "tools:call:*", "--new-holder", "a.key")
         bearer = hardtack("present", "--key", "a.key", "--audience", "readers.mcp", given=grant)
+        hardtack("store", "create", "readers.store")
         behind = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
         threading.Thread(target=behind.serve_forever, daemon=True).start()
         gateway = subprocess.Popen(

@@ -49,7 +49,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "PUB", num_args = 1.., env = "HARDTACK_ROOT", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) root: Vec<String>,
-    /// The store of revocations and records, made if it is not there
+    /// The store of revocations and records (`hardtack store create` makes one)
     #[arg(long, value_name = "FILE", env = "HARDTACK_STORE")]
     pub(crate) store: Option<PathBuf>,
     /// The folder of policies; without it, what is granted is allowed

@@ -260,7 +260,7 @@ While a gateway runs, it alone has the store, and revokes for whoever may:
 The capability must be good for that audience: a grant or hop that names audiences names it, too. In whose name
 it is done is what the capability says.")]
 pub(crate) struct Revoke {
-    /// The store, made if it is not there
+    /// The store (`hardtack store create` makes one)
     #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]
     pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
@@ -370,9 +370,10 @@ pub(crate) struct Revocations {
     pub(crate) json: bool,
 }
 
-/// Check, back up and bring back a store
+/// Make, check, back up and bring back a store
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  hardtack store create hardtack.store
   hardtack store check hardtack.store
   hardtack store backup hardtack.store --to backup.store
   hardtack store --help")]
@@ -383,6 +384,15 @@ pub(crate) struct Store {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreTask {
+    /// Make a new store, in which nothing is revoked: three files that belong together
+    #[command(after_help = "Example:\n  hardtack store create hardtack.store
+
+Refuses what is there already. What a making left that was interrupted is replaced: nothing was ever recorded in it.")]
+    Create {
+        /// The new store
+        #[arg(value_name = "FILE")]
+        store: PathBuf,
+    },
     /// Say whether a store is whole and how it stands; changes nothing
     #[command(after_help = "Example:\n  hardtack store check hardtack.store")]
     Check {

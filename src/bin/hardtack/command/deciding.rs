@@ -6,7 +6,7 @@ use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Verifier};
 
 use crate::args::Deciding;
-use crate::command::{load_policy, open_or_create};
+use crate::command::{load_policy, open};
 use crate::terminal::warn;
 
 /// The guard that a verb's arguments speak of, for calls about `resource`.
@@ -25,7 +25,7 @@ pub(crate) fn guard(arguments: &Deciding, resource: Option<&str>) -> Result<Guar
         let verifier = Verifier::new(roots, audience, RevocationUnchecked)?;
         return Ok(Guard::unrecorded(set_up(verifier, arguments, resource), policy));
     };
-    let mut store = open_or_create(path)?;
+    let mut store = open(path)?;
     if arguments.at.is_some() {
         store = store.for_supposed_times();
     }

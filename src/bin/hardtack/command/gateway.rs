@@ -23,7 +23,7 @@ use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::{life, root};
 use crate::command::reloading::{self, Part, Reloading, load_checked};
 use crate::command::tending::tend;
-use crate::command::{close, open_or_create, serving, warn_of_left_out};
+use crate::command::{close, open, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::secrets::Secret;
 use crate::terminal::{Done, now, warn, with_causes, without_query};
@@ -175,7 +175,7 @@ impl Plan {
         };
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
-        let store = open_or_create(path).map_err(|error| wrong("store", with_causes(&error)))?;
+        let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
         let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
 
         let mut verifier = Verifier::new(roots.clone(), &audience, store.revocations())

@@ -58,19 +58,10 @@ fn look_into(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
     patiently(|| StoreReader::open(path.as_ref()))
 }
 
-/// Opens a store, or makes it and says so.
-fn open_or_create(path: &Path) -> Result<Store, StoreError> {
-    patiently(|| {
-        if !path.exists() {
-            match create(path) {
-                // Somebody else was quicker.
-                Err(StoreError::File { source, .. })
-                    if source.kind() == std::io::ErrorKind::AlreadyExists => {}
-                made => return made,
-            }
-        }
-        Store::open(path)
-    })
+/// Opens a store that exists. A verb that made one of a mistyped path would say that it revoked, and a gateway
+/// would let in whom another store knows to be revoked.
+fn open(path: &Path) -> Result<Store, StoreError> {
+    patiently(|| Store::open(path))
 }
 
 /// Loads a set of policies for a verb that ends soon.
@@ -101,25 +92,6 @@ fn close(store: &Store) {
             "the store is not brought up to date ({error}); what was recorded is in its journal, and taken over when the store is opened the next time"
         ));
     }
-}
-
-/// Makes a store. What is left of one without a database is told apart from one that somebody else makes just now by asking
-/// whoever is alone in the folder.
-fn create(path: &Path) -> Result<Store, StoreError> {
-    let made = Store::create(path);
-    if let Err(StoreError::File { path: left, source }) = &made
-        && source.kind() == std::io::ErrorKind::AlreadyExists
-        && !path.exists()
-    {
-        return Err(StoreError::Engine(format!(
-            "{} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away",
-            left.display(),
-            path.display()
-        )));
-    }
-    let store = made?;
-    warn(&format!("made a new store at {}; nothing is revoked in it yet", path.display()));
-    Ok(store)
 }
 
 /// Saves a key that was made on the way, before the token that is bound to it is given out.

@@ -10,7 +10,7 @@ use hardtack::store::{MAX_ALIKE, Receipt, Stops};
 use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking, StoreError};
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
-use crate::command::{close, lineage, look_into, open_or_create, serving};
+use crate::command::{close, lineage, look_into, open, serving};
 use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines};
 
@@ -44,12 +44,11 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
         return Ok(ExitCode::SUCCESS);
     }
     let by = arguments.by.clone().unwrap_or_else(user);
-    // Looked at before a store is made for it.
     let revoking = revocations
         .iter()
         .map(|revocation| Revoking::new(revocation.clone(), by.clone(), arguments.reason.clone()));
     let revoking = revoking.collect::<Result<Vec<_>, _>>()?;
-    let store = open_or_create(store).map_err(|error| match error {
+    let store = open(store).map_err(|error| match error {
         StoreError::InUse { .. } => {
             format!("{error}; if a gateway has it, ask that to revoke: --at URL").into()
         }

@@ -1,19 +1,21 @@
 //! `hardtack store`
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hardtack::Store;
 use hardtack::store::{Loss, Restored, restore};
+use hardtack::{Store, StoreError};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
-use crate::command::{look_into, patiently};
+use crate::command::{look_into, open};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES, MAX_TAIL_BYTES};
 use crate::terminal::{Done, FAINT, GOOD, even_unread, having, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
     match arguments.task {
+        StoreTask::Create { store } => create(&store)?,
         StoreTask::Check { store } => check(&store)?,
         StoreTask::Backup { store, to } => {
             let checkpoint = look_into(&store)?.backup(&to)?;
@@ -26,7 +28,7 @@ pub(crate) fn run(arguments: Arguments) -> Done {
         }
         StoreTask::Restore(arguments) | StoreTask::Recover(arguments) => bring_back(&arguments)?,
         StoreTask::Collect { store, trust_the_clock } => {
-            let store = patiently(|| Store::open(&store))?;
+            let store = open(&store)?;
             let collected = match trust_the_clock {
                 true => store.collect_trusting_the_clock(now()),
                 false => store.collect(now()),
@@ -42,6 +44,29 @@ pub(crate) fn run(arguments: Arguments) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn create(path: &Path) -> Result<(), Box<dyn Error>> {
+    let store = Store::create(path).map_err(|error| match error {
+        StoreError::File { path, source } if source.kind() == ErrorKind::AlreadyExists => format!(
+            "{} is there already and was not changed; a new store needs a name that is free",
+            path.display()
+        )
+        .into(),
+        error => Box::<dyn Error>::from(error),
+    })?;
+    let key = store.reader().log_key()?;
+    store.close()?;
+    let name = path.display();
+    say(format_args!("{GOOD}made{GOOD:#} a new store; nothing is revoked in it yet"))?;
+    say(format_args!("  {name}"))?;
+    say(format_args!("  {name}.journal"))?;
+    say(format_args!("  {name}.checkpoint"))?;
+    say(format_args!("  log key  {key}"))?;
+    say(format_args!(
+        "{FAINT}the three files belong together; keep the log key elsewhere{FAINT:#}"
+    ))?;
+    Ok(())
 }
 
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {

@@ -107,7 +107,14 @@ impl Journal {
     /// Begins a new journal, keeps others out, and reserves its space. Its store is one in the making until
     /// [`Journal::finish`].
     pub(super) fn make(backend: Backend, store: &[u8; 16]) -> Result<Journal, JournalError> {
-        let journal = Journal { backend, segment: 0, at: 0, other_in_use: false, stray: false };
+        let journal = Journal {
+            backend,
+            segment: 0,
+            at: 0,
+            other_in_use: false,
+            stray: false,
+            is_newer: false,
+        };
         journal.lock()?;
         let backend = &journal.backend;
         // The mark first: whatever is found beside it from here on was not finished.

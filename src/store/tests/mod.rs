@@ -5,6 +5,7 @@ mod corruption;
 mod crash;
 mod disk;
 mod full;
+mod journal;
 mod kinds;
 mod making;
 mod model;

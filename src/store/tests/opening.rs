@@ -128,6 +128,9 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     assert_eq!((restored.records, restored.replayed, restored.revocations), (1, 1, 2));
     let new = Store::open(at("new")).unwrap();
     assert_eq!(new.checkpoint().unwrap().epoch(), 2);
+    let events: Vec<_> = new.reader().records(1).map(|line| line.unwrap().json).collect();
+    assert_eq!(events.len(), 3);
+    assert!(events[2].contains(r#""event":"restoration""#), "that it was restored is on record");
     assert!(new.revocations().contains(&crate::store::tests::id(2)));
 
     // What nobody signed may add revocations and take none away.
@@ -229,4 +232,29 @@ fn a_reader_that_outlives_its_store_writes_nothing() {
     let again = Store::open(&path).unwrap();
     again.revoke(revoking(1), NOW).unwrap();
     assert!(reader.prove(1).is_err());
+}
+
+#[test]
+fn what_expired_is_forgotten_on_disk_and_in_memory_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = Store::create(&path).unwrap();
+    let agent = crate::Revocation::Agent { agent: "agent.a".to_owned() };
+    store.revoke(crate::Revoking::new(agent, "tests", "lost").unwrap(), NOW).unwrap();
+    store.revoke_all(vec![revoking(1), revoking(2)], NOW).unwrap();
+    let later = NOW + std::time::Duration::from_secs(26 * 3600);
+    store.revoke(revoking(3), later).unwrap();
+    assert!(matches!(store.collect(later), Err(StoreError::Clock(_))), "the clock has jumped");
+    assert_eq!(store.list_revocations().unwrap().len(), 4);
+    assert_eq!(store.collect_trusting_the_clock(later).unwrap().revocations, 2);
+    let known = |store: &Store| {
+        let known = [1, 2, 3].map(|n| store.revocations().contains(&crate::store::tests::id(n)));
+        (known, store.list_revocations().unwrap().len())
+    };
+    assert_eq!(known(&store), ([false, false, true], 2));
+    assert_eq!(store.collect_trusting_the_clock(later).unwrap().revocations, 0);
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    assert_eq!(known(&store), ([false, false, true], 2));
+    assert_eq!(store.reader().verify().unwrap().revocations, 2);
 }

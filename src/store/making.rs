@@ -15,7 +15,6 @@ use crate::store::StoreError;
 use crate::store::engine::Engine;
 use crate::store::journal::Mark;
 use crate::store::opening::{compare, identity};
-use crate::store::schema::{Rows, count_rows};
 use crate::store::site::{Files, Site, Untouched, folder_of};
 
 /// Opens a store, unless it is none. Where it is not whole, it is looked at again once nobody makes a store in
@@ -116,9 +115,6 @@ fn unfinished(files: &Files) -> Result<Option<Mark>, StoreError> {
 /// Whether the database is that of a new store with this id, and signed the checkpoint, if there is one.
 fn is_begun(files: &Files, id: &[u8; 16], checkpoint: Option<&str>) -> Result<bool, StoreError> {
     let path = files.path().unwrap_or(Path::new("")).to_owned();
-    if !path.is_file() {
-        return Ok(false);
-    }
     let engine = match Engine::open(Arc::new(Untouched(Files::at(&path)))) {
         Ok(engine) => engine,
         Err(error @ StoreError::InUse { .. }) => return Err(error),
@@ -127,10 +123,10 @@ fn is_begun(files: &Files, id: &[u8; 16], checkpoint: Option<&str>) -> Result<bo
     let read = engine.read(|reading| {
         let identity = identity(reading, &path)?;
         compare(reading, &identity.state, Some(&path))?;
-        Ok((identity, count_rows(reading)?))
+        Ok(identity)
     });
-    let Ok((identity, rows)) = read else { return Ok(false) };
-    if identity.id != *id || identity.state.records != 0 || rows != Rows::default() {
+    let Ok(identity) = read else { return Ok(false) };
+    if identity.id != *id || identity.state.records != 0 {
         return Ok(false);
     }
     let Some(text) = checkpoint else { return Ok(true) };

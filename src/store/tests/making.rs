@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::store::journal::{Journal, Mark};
 use crate::store::site::{Files, Site};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{Dice, NOW, id, revoking};
+use crate::store::tests::{Dice, NOW, id, record, revoking};
 use crate::store::{Loss, Store, StoreError, StoreReader, opening, restore};
 
 /// What is in a folder: names and bytes, but those of the database, which whoever opens it may repair.
@@ -189,7 +189,7 @@ fn a_store_with_records_is_not_taken_for_an_unfinished_one() {
     let mut own = unfinished.clone();
     own[18..34].copy_from_slice(&std::fs::read(beside(&path, ".journal")).unwrap()[18..34]);
     let store = Store::open(&path).unwrap();
-    store.revoke(revoking(1), NOW).unwrap();
+    record(&store, 1).unwrap();
     drop(store);
     for journal in [&unfinished, &own, &Vec::new(), &vec![0; 512]] {
         std::fs::write(beside(&path, ".journal"), journal).unwrap();
@@ -238,7 +238,12 @@ fn what_disagrees_with_the_mark_is_not_taken_away() {
         std::fs::remove_file(beside(&path, ".checkpoint")).unwrap();
         std::fs::write(beside(&path, ".journal"), "my diary").unwrap();
     };
-    let changes: [(&str, Change); 6] = [
+    let only_database = || {
+        database();
+        std::fs::remove_file(beside(&path, ".checkpoint")).unwrap();
+    };
+    let changes: [(&str, Change); 7] = [
+        ("a database of another id and no checkpoint", &only_database),
         ("a database of another id", &database),
         ("a checkpoint of another key", &checkpoint),
         ("a checkpoint and no database", &lost),
@@ -291,8 +296,15 @@ fn opening_or_making_makes_what_is_not_there_and_replaces_nothing_else() {
     let store = Store::open_or_create(&path).unwrap();
     assert!(store.revocations().contains(&id(1)));
     drop(store);
-    let nowhere = Store::open_or_create(folder.path().join("no/store")).unwrap_err();
-    assert!(matches!(nowhere, StoreError::NoFolder { .. }), "{nowhere}");
+    let nowhere = folder.path().join("no/store");
+    for error in [
+        Store::open_or_create(&nowhere).unwrap_err(),
+        Store::open(&nowhere).unwrap_err(),
+        Store::create(&nowhere).unwrap_err(),
+        StoreReader::open(&nowhere).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::NoFolder { .. }), "{error}");
+    }
     std::fs::remove_file(beside(&path, ".checkpoint")).unwrap();
     let error = Store::open_or_create(&path).unwrap_err();
     assert!(matches!(error, StoreError::Incomplete { .. }), "{error}");

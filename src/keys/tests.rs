@@ -171,16 +171,23 @@ fn pem_of_another_kind_is_refused() {
         der[at + 2] = 0x6e;
         let text = engine.encode(der);
         let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
-        assert!(matches!(public(&pem), Err(KeyError::Pem)), "{label} of X25519");
-        assert!(matches!(pem.parse::<PrivateKey>(), Err(KeyError::Pem)), "{label} of X25519");
+        let (as_public, as_private) = (public(&pem).unwrap_err(), pem.parse::<PrivateKey>());
+        let as_private = as_private.unwrap_err();
+        match label {
+            "PUBLIC KEY" => {
+                assert!(matches!(as_public, KeyError::Pem), "{label} of X25519");
+                assert!(matches!(as_private, KeyError::PublicForPrivate), "{label} of X25519");
+            }
+            _ => {
+                assert!(matches!(as_public, KeyError::PrivateForPublic), "{label} of X25519");
+                assert!(matches!(as_private, KeyError::Pem), "{label} of X25519");
+            }
+        }
     }
-    for pem in [
-        "-----BEGIN PUBLIC KEY-----",
-        "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
-    ] {
-        assert!(matches!(public(pem), Err(KeyError::Pem)), "{pem}");
-        assert!(matches!(pem.parse::<PrivateKey>(), Err(KeyError::Pem)), "{pem}");
-    }
+    assert!(matches!(public("-----BEGIN PUBLIC KEY-----"), Err(KeyError::Pem)));
+    let rsa = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    assert!(matches!(public(rsa), Err(KeyError::PrivateForPublic)));
+    assert!(matches!(rsa.parse::<PrivateKey>(), Err(KeyError::Pem)));
 }
 
 #[test]

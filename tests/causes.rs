@@ -16,7 +16,15 @@ fn causes_in(path: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_page_lists_every_cause() {
-    let guards = ["replayed", "ledger_unavailable", "inexact_call", "strange_task"];
+    let guards = [
+        "replayed",
+        "ledger_unavailable",
+        "unfinished",
+        "overloaded",
+        "inexact_call",
+        "call_too_large",
+        "strange_task",
+    ];
     let lists = ["list_busy", "list_too_long", "list_too_costly"];
     let mut causes: BTreeSet<String> = guards.into_iter().chain(lists).map(str::to_owned).collect();
     for path in

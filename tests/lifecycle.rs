@@ -77,7 +77,7 @@ fn another_tool_and_another_server_are_refused() {
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = cast.guard(&store);
     let delete = Call::tool("delete_page").unwrap();
-    assert_eq!(refusal(&guard, cast.presented().bearer(), &delete), ("not_granted", None));
+    assert_eq!(refusal(&guard, cast.presented().bearer(), &delete), ("not_granted", Some(1)));
     let elsewhere =
         cast.researchers().present(Presenting::to("mail.mcp"), &cast.researcher, NOW).unwrap();
     assert_eq!(refusal(&guard, elsewhere.bearer(), &search()), ("wrong_audience", None));

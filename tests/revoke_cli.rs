@@ -22,6 +22,7 @@ impl Scene {
         let grant = scene.ok(grant, "");
         let hop = "delegate --key orchestrator.key --to agent.researcher --scope tools:call:search --reason find --new-holder researcher.key";
         scene.researchers = scene.ok(hop, &grant);
+        scene.ok("store create store", "");
         scene
     }
 
@@ -203,7 +204,10 @@ fn no_ids_are_no_revocation() {
         let error = scene.fails("revoke --store store --ids - --reason lost", input);
         assert!(error.contains("there is no id in it, so nothing is revoked"), "{error}");
     }
-    assert!(!scene.path().join("store").exists());
+    assert_eq!(
+        scene.ok("revocations --store store", ""),
+        scene.ok("revocations --store store --json", "")
+    );
 }
 
 #[test]

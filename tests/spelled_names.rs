@@ -59,7 +59,12 @@ fn what_is_denied_of_an_argument_is_denied_in_every_spelling_of_its_name() {
         for name in SPELLINGS {
             let refused = decide(policy, &format!(r#"{{"query": "x", "{name}": true}}"#));
             let cause = refused.expect_err(&format!("{policy} does not find {name}"));
-            assert!(["policy_denied", "policy_check_failed"].contains(&cause), "{cause}");
+            // A pattern that readers who fold letters take otherwise is not answered at all.
+            let refusals: &[&str] = match policy.contains("hardtack_glob") {
+                true => &["policy_denied", "policy_check_failed", "not_evaluable"],
+                false => &["policy_denied", "policy_check_failed"],
+            };
+            assert!(refusals.contains(&cause), "{policy} {name}: {cause}");
             let other = format!(r#"{{"query": "x", "{name}": false}}"#);
             assert!(decide(policy, &other).is_ok(), "{policy} finds {name} with another value");
         }

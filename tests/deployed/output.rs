@@ -339,6 +339,8 @@ fn what_is_done_is_said_when_the_answer_cannot_be_written() {
     for key in ["m.key", "d.key"] {
         assert!(scene.ok(&["pubkey", key], "").starts_with("ed25519/"));
     }
+    let said = fails(&["store", "create", "a.store"], "");
+    assert!(said.contains("a.store is made"), "{said}");
     let revoke = ["revoke", "--store", "a.store", "--agent", "agent.a", "--reason", "lost"];
     let said = fails(&revoke, "");
     assert!(said.contains("it is revoked"), "{said}");

@@ -58,6 +58,7 @@ impl Scene {
         let present = ["present", "--key", "agent.key", "--audience", "notion.mcp"];
         let bearer = scene.ok(&present, &agent);
         scene.write("bearer.token", &bearer);
+        scene.ok(&["store", "create", "hardtack.store"], "");
         scene
     }
 

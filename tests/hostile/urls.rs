@@ -194,7 +194,7 @@ fn schemes() -> Vec<Case> {
         "urls/not granted before the scheme".to_owned(),
         reader(),
         "not_granted",
-        None,
+        Some(0),
     );
     cases.push(uncovered.calls(Sent::operation("tools:call:x").resource("ftp://a.example/")));
     let call = |url: &str| hardtack::Call::new("resources:read").unwrap().resource(url).unwrap();

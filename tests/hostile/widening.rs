@@ -193,18 +193,18 @@ fn not_granted() -> Vec<Case> {
     let case = |(what, scopes, operation): &(&str, &[&str], &str)| {
         let name = format!("scopes/not granted: {what}");
         let bearer = Chain::of(1).scopes(scopes).bearer();
-        Case::refused(name, bearer, "not_granted", None).calls(Sent::operation(operation))
+        Case::refused(name, bearer, "not_granted", Some(0)).calls(Sent::operation(operation))
     };
     let given_up = Chain::of(2)
         .block(1, |said| said.scopes(&["tools:call:search", "tools:call:fetch"]))
         .bearer();
     let fetch = || Sent::operation("tools:call:fetch");
     let mut cases: Vec<Case> = table.iter().map(case).collect();
-    cases.push(refused_call("what the hop before had", given_up).calls(fetch()));
-    cases.push(refused_call("what the grant has", Chain::of(8).bearer()).calls(fetch()));
+    cases.push(refused_call("what the hop before had", given_up, 2).calls(fetch()));
+    cases.push(refused_call("what the grant has", Chain::of(8).bearer(), 1).calls(fetch()));
     let digest = fetch_digest();
     let bound = Chain::of(1).bound_to(digest).bearer();
-    cases.push(refused_call("what it is bound to", bound).calls(fetch()).to(Server::Fresh));
+    cases.push(refused_call("what it is bound to", bound, 1).calls(fetch()).to(Server::Fresh));
     cases
 }
 
@@ -259,8 +259,8 @@ fn fetch_digest() -> [u8; 32] {
     hardtack::Call::tool("fetch").unwrap().digest()
 }
 
-fn refused_call(what: &str, bearer: String) -> Case {
-    Case::refused(format!("scopes/not granted: {what}"), bearer, "not_granted", None)
+fn refused_call(what: &str, bearer: String, block: usize) -> Case {
+    Case::refused(format!("scopes/not granted: {what}"), bearer, "not_granted", Some(block))
 }
 
 fn refused(what: &str, chain: Chain, block: usize) -> Case {

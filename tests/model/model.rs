@@ -19,7 +19,13 @@ impl Chain {
         self.signatures(on)?;
         self.revocation(on)?;
         let (scopes, bound) = self.walk(on, now)?;
-        ensure(scopes.iter().any(|scope| covers(scope, call.operation)), "not_granted", None)?;
+        let covered = |scopes: &[Name]| scopes.iter().any(|scope| covers(scope, call.operation));
+        if !covered(scopes) {
+            let links = self.hops().map(|(at, _, _, link)| (at, link));
+            let mut links = std::iter::once((0, &self.grant)).chain(links);
+            let first = links.find(|(_, link)| !covered(&link.scopes)).map(|(at, _)| at);
+            return Err(("not_granted", first));
+        }
         if segments(call.operation)[0] == "hardtack" {
             let unbound = self.numbered().find(|(_, it)| it.is_link() && it.signer.is_none());
             ensure(unbound.is_none(), "unbound", unbound.map(|(at, _)| at))?;

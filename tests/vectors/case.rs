@@ -296,12 +296,12 @@ fn status(cause: &str) -> u16 {
         "not_granted"
         | "resource_scheme"
         | "other_call"
-        | "inexact_call"
         | "check_failed"
         | "policy_check_failed"
         | "policy_denied"
         | "nothing_allows"
         | "not_evaluable" => 403,
+        "inexact_call" | "call_too_large" => 400,
         cause if cause.starts_with("revocation_") => 403,
         "revocations_stale" => 503,
         _ => 401,

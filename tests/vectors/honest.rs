@@ -17,21 +17,21 @@ fn sessions() -> Vec<Case> {
         Case::of("the subject's holder presents the grant", &presented(grant()))
             .with("", search().allowed(None, 0))
             .with("another tool", call("tools:call:fetch").allowed(None, 0))
-            .with("no tool", call("resources:read").refused("not_granted", None))
-            .with("the wildcard covers what follows only", call("tools:call").refused("not_granted", None)),
+            .with("no tool", call("resources:read").refused("not_granted", Some(0)))
+            .with("the wildcard covers what follows only", call("tools:call").refused("not_granted", Some(0))),
         Case::of("a grant of everything", &presented(grant_of(r#"scope("*")"#)))
             .with("", search().allowed(None, 0))
             .with("a resource", call("resources:read").allowed(None, 0))
-            .with("what governs Hardtack", call("hardtack:read").refused("not_granted", None)),
+            .with("what governs Hardtack", call("hardtack:read").refused("not_granted", Some(0))),
         Case::of("a grant that governs Hardtack", &presented(grant_of(r#"scope("hardtack:*")"#)))
             .with("", call("hardtack:read").allowed(None, 0))
-            .with("a tool", search().refused("not_granted", None)),
+            .with("a tool", search().refused("not_granted", Some(0))),
         Case::of("several scopes", &presented(grant_of(r#"scope("tools:call:search"); scope("resources:read"); scope("prompts:get:*")"#)))
             .with("the first", search().allowed(None, 0))
             .with("the second", call("resources:read").allowed(None, 0))
             .with("the third", call("prompts:get:summary").allowed(None, 0))
-            .with("none", call("tools:call:searches").refused("not_granted", None))
-            .with("in capitals", call("tools:call:Search").refused("not_granted", None)),
+            .with("none", call("tools:call:searches").refused("not_granted", Some(0)))
+            .with("in capitals", call("tools:call:Search").refused("not_granted", Some(0))),
         Case::of("audiences of the grant", &with_grant(grant_at(&["mail.mcp", "notion.mcp"])))
             .ok("", search())
             .with("another of the grant's", search().to("mail.mcp").refused("wrong_audience", None)),
@@ -71,9 +71,9 @@ fn the_seed(title: &str, forge: &Forge) -> Case {
         .ok("a minute before it was issued", search().at(-60))
         .with("more than a minute before", search().at(-61).refused("not_yet_issued", Some(0)))
         .with("another server", search().to("mail.mcp").refused("wrong_audience", None))
-        .with("another tool", call("tools:call:fetch").refused("not_granted", None))
-        .with("no tool", call("resources:read").refused("not_granted", None))
-        .with("what governs Hardtack", call("hardtack:revoke").refused("not_granted", None))
+        .with("another tool", call("tools:call:fetch").refused("not_granted", Some(1)))
+        .with("no tool", call("resources:read").refused("not_granted", Some(0)))
+        .with("what governs Hardtack", call("hardtack:revoke").refused("not_granted", Some(0)))
         .ok("a resource", search().resource("https://notion.so/page"))
         .with("a resource of another scheme", search().resource("notion://page/1").refused("resource_scheme", None))
         .ok("a scheme that is listed", search().resource("notion://page/1").told(|o| o.resource_schemes = Some(vec!["notion".to_owned()])))
@@ -246,7 +246,7 @@ fn bound_to_calls() -> Vec<Case> {
                 "of a resource",
                 search().resource("https://notion.so/page").refused("other_call", None),
             )
-            .with("another tool", call("tools:call:fetch").refused("not_granted", None))
+            .with("another tool", call("tools:call:fetch").refused("not_granted", Some(1)))
             .ok("policies see it", search().policy(r#"allow if presented("call");"#)),
         Case::of(
             "a presentation for one call, not sealed",
@@ -303,7 +303,7 @@ fn bound_to_calls() -> Vec<Case> {
             "a presentation for a call that the chain does not cover",
             &with_last(for_call(2, &call("tools:call:fetch").call().unwrap())),
         )
-        .with("", call("tools:call:fetch").refused("not_granted", None))
+        .with("", call("tools:call:fetch").refused("not_granted", Some(1)))
         .with("another call", search().refused("other_call", None)),
         Case::of(
             "a digest whose check says another",
@@ -369,8 +369,8 @@ fn arguments() -> Vec<Case> {
     let deep = format!("{{\"a\": {}1{}}}", "[".repeat(32), "]".repeat(32));
     let many = format!("{{\"a\": [{}]}}", vec!["1"; 1_001].join(","));
     let case = Case::of("calls that are not exact", &seed())
-        .with("too deep", search().arguments(&deep).refused("inexact_call", None))
-        .with("too many values", search().arguments(&many).refused("inexact_call", None));
+        .with("too deep", search().arguments(&deep).refused("call_too_large", None))
+        .with("too many values", search().arguments(&many).refused("call_too_large", None));
     let case = inexact.into_iter().fold(case, |case, (title, json)| {
         case.with(title, search().arguments(json).refused("inexact_call", None))
     });

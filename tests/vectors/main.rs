@@ -35,10 +35,12 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 8] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 10] = [
     ("revocation_id_ambiguous", "a server has seen several ids that begin so"),
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),
     ("ledger_unavailable", "the verifier cannot record its decision"),
+    ("unfinished", "a decision broke off"),
+    ("overloaded", "more is asked of a gateway at once than it looks at"),
     ("strange_task", "a gateway knows no such task of this token's"),
     ("list_busy", "too many lists are asked of a gateway at once"),
     ("list_too_long", "a server's list has more entries than a gateway looks at"),

@@ -9,8 +9,9 @@ use crate::case::{Answer, Lives, Validation};
 const PLAIN_POLICY: &str = "allow if granted($operation);";
 
 pub fn decide(bearer: &str, validation: &Validation, root: PublicKey) -> Answer {
-    let Ok(call) = validation.call() else {
-        return Answer::Err { cause: "inexact_call".to_owned(), block: None, status: 403 };
+    let call = match validation.call() {
+        Ok(call) => call,
+        Err(error) => return of_denial(&Denial::from(error)),
     };
     let guard = guard(validation, root);
     if validation.options.accepted_before {

@@ -181,7 +181,7 @@ fn value(site: &Site, about: &str, text: &str) -> Verdict {
         (_, "delegate" | "reason") => Accepted,
         // `tools:call:*x` is no scope; `read` covers nothing of what the hop has.
         (Kind::Grant, "scope") if letter_more => here(site, "name"),
-        (_, "scope") if letter_more => Refused("not_granted", None),
+        (_, "scope") if letter_more => here(site, "not_granted"),
         (_, "scope") => Refused("scope_wider", Some(1)),
         (Kind::Grant, "audience") => Refused("audience_wider", Some(1)),
         (_, "audience") => here(site, "audience_wider"),

@@ -160,7 +160,7 @@ fn calls() -> Vec<Case> {
     // A scope is looked at first.
     let other = Sent { operation: "tools:call:fetch".to_owned(), ..right.clone() };
     cases.push(
-        refused("another operation than the one bound to", bearer, "not_granted", None)
+        refused("another operation than the one bound to", bearer, "not_granted", Some(1))
             .calls(other),
     );
     let wide = Line { scope: "tools:call:*", ..Line::new() };

@@ -97,7 +97,7 @@ fn governing() -> Vec<Case> {
     for operation in ["hardtack", "hardtack:revoke:all", "hardtack:audit"] {
         let bearer = Line { scope: "tools:call:*", ..Line::new() }.presented(1).bearer();
         let name = format!("a scope of tools for {operation}");
-        let case = refused(&name, bearer, "not_granted", None);
+        let case = refused(&name, bearer, "not_granted", 0);
         cases.push(case.calls(Sent::operation(operation)));
     }
     cases

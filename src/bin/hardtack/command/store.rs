@@ -57,16 +57,17 @@ fn create(path: &Path) -> Result<(), Box<dyn Error>> {
     })?;
     let key = store.reader().log_key()?;
     store.close()?;
+    having(even_unread(tell_made(path, key)), format_args!("{} is made", path.display()))
+}
+
+fn tell_made(path: &Path, log_key: impl std::fmt::Display) -> Result<(), Box<dyn Error>> {
     let name = path.display();
     say(format_args!("{GOOD}made{GOOD:#} a new store; nothing is revoked in it yet"))?;
     say(format_args!("  {name}"))?;
     say(format_args!("  {name}.journal"))?;
     say(format_args!("  {name}.checkpoint"))?;
-    say(format_args!("  log key  {key}"))?;
-    say(format_args!(
-        "{FAINT}the three files belong together; keep the log key elsewhere{FAINT:#}"
-    ))?;
-    Ok(())
+    say(format_args!("  log key  {log_key}"))?;
+    say(format_args!("{FAINT}the three files belong together; keep the log key elsewhere{FAINT:#}"))
 }
 
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {

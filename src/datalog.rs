@@ -5,21 +5,19 @@
 //! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
+mod matching;
 mod spelled;
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use biscuit_auth::builder::CheckKind;
-use biscuit_auth::datalog::{
-    Check, CombineIt, Expression, Fact, MatchedVariables, Origin, Predicate, Rule, SymbolTable,
-    TemporarySymbolTable, Term, TrustedOrigins,
-};
+use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, Term};
 
+use crate::datalog::matching::head;
 use crate::datalog::spelled::{Folding, Words};
-use crate::function::functions;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 pub(crate) use crate::datalog::spelled::Names;
@@ -395,172 +393,8 @@ impl World {
         })?;
         Ok(Matches { any: count > 0, some: held > 0, all: count > 0 && held == count })
     }
-
-    /// All ways to match a query's predicates, at most `most` of them, with what becomes of every expression.
-    pub(crate) fn candidates(
-        &self,
-        query: &Rule,
-        block: usize,
-        most: usize,
-    ) -> Result<Vec<Candidate>, EvaluationError> {
-        let mut found = Vec::new();
-        self.each_binding(query, block, |_, variables| {
-            if found.len() < most {
-                let held = |expression| self.value_of(expression, variables);
-                let held = query.expressions.iter().map(held).collect();
-                found.push(Candidate { variables: variables.clone(), held });
-            }
-        })?;
-        Ok(found)
-    }
-
-    fn value_of(&self, expression: &Expression, variables: &HashMap<u32, Term>) -> Option<bool> {
-        let mut symbols = TemporarySymbolTable::new(&self.symbols);
-        match expression.evaluate(variables, &mut symbols, functions()) {
-            Ok(Term::Bool(held)) => Some(held),
-            _ => None,
-        }
-    }
-
-    fn each_match(
-        &self,
-        rule: &Rule,
-        block: usize,
-        mut see: impl FnMut(Origin, &HashMap<u32, Term>),
-    ) -> Result<(), EvaluationError> {
-        self.each_candidate(rule, block, |origin, variables, holds| {
-            if holds {
-                see(origin, variables);
-            }
-        })
-    }
-
-    /// Shows every match of a query's predicates, and whether its expressions hold for it.
-    pub(crate) fn each_candidate(
-        &self,
-        rule: &Rule,
-        block: usize,
-        mut see: impl FnMut(Origin, &HashMap<u32, Term>, bool),
-    ) -> Result<(), EvaluationError> {
-        let mut failed = false;
-        self.each_binding(rule, block, |origin, variables| {
-            match self.expressions_hold(rule, variables) {
-                Ok(holds) => see(origin, variables, holds),
-                Err(_) => failed = true,
-            }
-        })?;
-        if failed { Err(EvaluationError::Failed) } else { Ok(()) }
-    }
-
-    fn each_binding(
-        &self,
-        rule: &Rule,
-        block: usize,
-        mut see: impl FnMut(Origin, &HashMap<u32, Term>),
-    ) -> Result<(), EvaluationError> {
-        let trusts = || {
-            let default = TrustedOrigins::default();
-            TrustedOrigins::from_scopes(&rule.scopes, &default, block, &self.base.signed_by)
-        };
-        match rule.body.as_slice() {
-            // Most queries ask for one fact, for which no combinations need to be made.
-            [predicate] => {
-                let (trusted, mut variables) = (OnceCell::new(), HashMap::new());
-                for (origin, fact) in (Metered { facts: self.all(), touched: &self.touched }) {
-                    if fact.predicate.name == predicate.name
-                        && trusted.get_or_init(&trusts).contains(origin)
-                        && bind(predicate, fact, &mut variables)
-                    {
-                        see(origin.clone(), &variables);
-                    }
-                }
-            }
-            body => {
-                let trusted = trusts();
-                let visible = self.all().filter(|(origin, _)| trusted.contains(origin));
-                let facts = Metered { facts: visible, touched: &self.touched };
-                let candidates = CombineIt::new(variables_of(rule), body, facts, &self.symbols);
-                candidates.for_each(|(origin, variables)| see(origin, &variables));
-            }
-        }
-        match self.touched.get() > FACT_BUDGET {
-            true => Err(EvaluationError::Exhausted),
-            false => Ok(()),
-        }
-    }
-
-    fn expressions_hold(
-        &self,
-        rule: &Rule,
-        variables: &HashMap<u32, Term>,
-    ) -> Result<bool, EvaluationError> {
-        let mut symbols = TemporarySymbolTable::new(&self.symbols);
-        for expression in &rule.expressions {
-            match expression.evaluate(variables, &mut symbols, functions()) {
-                Ok(Term::Bool(true)) => {}
-                Ok(Term::Bool(false)) => return Ok(false),
-                Ok(_) | Err(_) => return Err(EvaluationError::Failed),
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Whether the fact is one of the predicate; then what its variables stand for is in `variables`.
-fn bind(predicate: &Predicate, fact: &Fact, variables: &mut HashMap<u32, Term>) -> bool {
-    let found = &fact.predicate.terms;
-    variables.clear();
-    predicate.terms.len() == found.len()
-        && predicate.terms.iter().zip(found).all(|(asked, found)| match (asked, found) {
-            // No fact that is accepted has variables.
-            (_, Term::Variable(_)) => false,
-            (Term::Variable(name), found) => match variables.get(name) {
-                Some(bound) => bound == found,
-                None => {
-                    variables.insert(*name, found.clone());
-                    true
-                }
-            },
-            (asked, found) => asked == found,
-        })
 }
 
 fn origin_of(block: usize) -> Origin {
     [block].into_iter().collect()
-}
-
-fn variables_of(rule: &Rule) -> MatchedVariables {
-    let terms = rule.body.iter().flat_map(|predicate| &predicate.terms);
-    let variables = terms.filter_map(|term| match term {
-        Term::Variable(name) => Some(*name),
-        _ => None,
-    });
-    MatchedVariables::new(variables.collect())
-}
-
-/// The fact that a rule derives. A variable that its body does not bind derives nothing.
-fn head(rule: &Rule, variables: &HashMap<u32, Term>) -> Option<Fact> {
-    let terms = rule.head.terms.iter().map(|term| match term {
-        Term::Variable(name) => variables.get(name).cloned(),
-        term => Some(term.clone()),
-    });
-    let terms = terms.collect::<Option<Vec<_>>>()?;
-    Some(Fact::new(rule.head.name, &terms))
-}
-
-/// Counts every fact that a query touches, in each of its loops, and ends them all together when the
-/// budget is used up.
-#[derive(Clone)]
-struct Metered<'a, I> {
-    facts: I,
-    touched: &'a Cell<u64>,
-}
-
-impl<'a, I: Iterator<Item = (&'a Origin, &'a Fact)>> Iterator for Metered<'a, I> {
-    type Item = (&'a Origin, &'a Fact);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.touched.set(self.touched.get() + 1);
-        if self.touched.get() > FACT_BUDGET { None } else { self.facts.next() }
-    }
 }

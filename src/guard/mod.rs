@@ -1,6 +1,7 @@
 //! Guard: verify, authorize and audit in one call, whole or not at all.
 
 mod denial;
+mod permit;
 mod rejections;
 mod shadow;
 mod weighed;
@@ -15,9 +16,9 @@ use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, LedgerUnavai
 use crate::authorize::is_quick;
 use crate::authorize::{AuthorizeError, authorize, rests_on};
 use crate::call::Call;
-use crate::chain::{Chain, IdPrefix, RevocationId};
+use crate::chain::{IdPrefix, RevocationId};
 use crate::explain::{self, Explanation};
-use crate::policy::{Location, Policy};
+use crate::policy::Policy;
 use crate::prospect::{self, Prospect};
 use crate::revocation::Revoking;
 use crate::revoke::{self, RevocationRequest, RevokeError};
@@ -28,6 +29,7 @@ pub(crate) use weighed::Weighed;
 use weighed::once;
 
 pub use denial::{Denial, Helps, Refusal};
+pub use permit::Permit;
 pub use rejections::MAX_REJECTIONS_RECORDED;
 use rejections::Rejections;
 use shadow::Shadow;
@@ -481,51 +483,5 @@ impl fmt::Debug for Guard {
             .field("candidate", &self.candidate().map(|policy| policy.digest().to_owned()))
             .field("recorded", &self.ledger.is_some())
             .finish()
-    }
-}
-
-/// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`] makes one, of a
-/// decision that it has recorded.
-#[derive(Debug)]
-pub struct Permit {
-    verified: VerifiedCapability,
-    allowed: Location,
-    sequence: Option<u64>,
-}
-
-impl Permit {
-    /// Whose rights are used.
-    pub fn subject(&self) -> &str {
-        self.verified.subject()
-    }
-
-    /// What the leaf's delegator calls it; `None` when the subject acts itself.
-    pub fn agent(&self) -> Option<&str> {
-        self.verified.agent()
-    }
-
-    /// The whole chain, verified.
-    pub fn chain(&self) -> &Chain {
-        self.verified.chain()
-    }
-
-    /// The policy that allowed it.
-    pub fn allowed_by(&self) -> &Location {
-        &self.allowed
-    }
-
-    /// The number of its record; `None` from a guard that records nothing.
-    pub fn sequence(&self) -> Option<u64> {
-        self.sequence
-    }
-
-    /// A second handle of the same decision, for a door that hands it out with the request.
-    #[cfg(feature = "axum")]
-    pub(crate) fn of_the_same_decision(&self) -> Permit {
-        Permit {
-            verified: self.verified.clone(),
-            allowed: self.allowed.clone(),
-            sequence: self.sequence,
-        }
     }
 }

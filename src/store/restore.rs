@@ -1,8 +1,8 @@
 //! Restore: from a backup or a damaged file to a store.
 //!
-//! A backup does not know what was revoked after it was made. It becomes a store again together with
-//! the records since (an export, or what is left of the damaged store), up to what the last checkpoint
-//! signs; or on somebody's word that the rest may be lost, and then every grant issued so far is refused.
+//! A backup does not know what was revoked after it was made. It becomes a store again together with the records since (an
+//! export, or what is left of the damaged store), up to what the last checkpoint signs; or on somebody's word that the
+//! rest may be lost, and then every grant issued so far is refused.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -468,8 +468,7 @@ fn build(
     let journal = Journal::make(journal, id);
     let journal = journal.map_err(|error| journal_error(site.path(), error))?;
     journal.finish(id).map_err(|error| StoreError::file(site.path(), error))?;
-    let root = log.edge.root()?;
-    let head = crate::audit::TreeHead { size: log.edge.size(), root, epoch };
+    let head = crate::audit::TreeHead { size: log.edge.size(), root: log.edge.root()?, epoch };
     let checkpoint = signer.sign(head)?;
     let kept = site.keep_checkpoint(checkpoint.text());
     // Until everything is there, nobody else may open it.
@@ -490,14 +489,12 @@ fn read_accepted(source: &Source) -> Option<Vec<([u8; 64], u64)>> {
 
 /// The blocks of chains that were seen, as many as can be read: they are for looking only.
 fn read_seen(source: &Source) -> Vec<SeenBlock> {
-    let mut seen = Vec::new();
-    let read = || {
-        let reading = source.database.begin_read()?;
-        for row in reading.open_table(SEEN)?.iter()? {
+    let mut seen = vec![];
+    let _ = contained(|| {
+        for row in source.database.begin_read()?.open_table(SEEN)?.iter()? {
             seen.push(decode(row?.1.value(), "block", 0)?);
         }
         Ok(())
-    };
-    let _ = contained(read);
+    });
     seen
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufWriter, Write};
 
 use hardtack::function::Function;
 
+#[allow(clippy::disallowed_methods, reason = "this program is no part of the command")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for line in std::io::stdin().lock().lines() {

@@ -82,11 +82,12 @@ fn of_verified(verified: &VerifiedCapability) -> Answer {
 }
 
 fn of_denial(denial: &Denial) -> Answer {
-    let status = match denial {
-        Denial::Unauthenticated(_) => 401,
-        Denial::Forbidden(_) => 403,
-        Denial::Undecided(_) => 503,
-    };
     let refusal = denial.refusal();
+    let status = match (denial, refusal.cause) {
+        (Denial::Unauthenticated(_), _) => 401,
+        (Denial::Forbidden(_), "inexact_call" | "call_too_large") => 400,
+        (Denial::Forbidden(_), _) => 403,
+        (Denial::Undecided(_), _) => 503,
+    };
     Answer::Err { cause: refusal.cause.to_owned(), block: refusal.hop, status }
 }

@@ -1,0 +1,182 @@
+//! Matching: for what does a query's body hold, and what do its expressions say?
+
+use std::cell::{Cell, OnceCell};
+use std::collections::HashMap;
+
+use biscuit_auth::datalog::{
+    CombineIt, Expression, Fact, MatchedVariables, Origin, Predicate, Rule, TemporarySymbolTable,
+    Term, TrustedOrigins,
+};
+
+use crate::datalog::{Candidate, EvaluationError, FACT_BUDGET, World};
+use crate::function::functions;
+
+impl World {
+    /// All ways to match a query's predicates, at most `most` of them, with what becomes of every expression.
+    pub(crate) fn candidates(
+        &self,
+        query: &Rule,
+        block: usize,
+        most: usize,
+    ) -> Result<Vec<Candidate>, EvaluationError> {
+        let mut found = Vec::new();
+        self.each_binding(query, block, |_, variables| {
+            if found.len() < most {
+                let held = |expression| self.value_of(expression, variables);
+                let held = query.expressions.iter().map(held).collect();
+                found.push(Candidate { variables: variables.clone(), held });
+            }
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn value_of(
+        &self,
+        expression: &Expression,
+        variables: &HashMap<u32, Term>,
+    ) -> Option<bool> {
+        let mut symbols = TemporarySymbolTable::new(&self.symbols);
+        match expression.evaluate(variables, &mut symbols, functions()) {
+            Ok(Term::Bool(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    pub(super) fn each_match(
+        &self,
+        rule: &Rule,
+        block: usize,
+        mut see: impl FnMut(Origin, &HashMap<u32, Term>),
+    ) -> Result<(), EvaluationError> {
+        self.each_candidate(rule, block, |origin, variables, holds| {
+            if holds {
+                see(origin, variables);
+            }
+        })
+    }
+
+    /// Shows every match of a query's predicates, and whether its expressions hold for it.
+    pub(crate) fn each_candidate(
+        &self,
+        rule: &Rule,
+        block: usize,
+        mut see: impl FnMut(Origin, &HashMap<u32, Term>, bool),
+    ) -> Result<(), EvaluationError> {
+        let mut failed = false;
+        self.each_binding(rule, block, |origin, variables| {
+            match self.expressions_hold(rule, variables) {
+                Ok(holds) => see(origin, variables, holds),
+                Err(_) => failed = true,
+            }
+        })?;
+        if failed { Err(EvaluationError::Failed) } else { Ok(()) }
+    }
+
+    pub(super) fn each_binding(
+        &self,
+        rule: &Rule,
+        block: usize,
+        mut see: impl FnMut(Origin, &HashMap<u32, Term>),
+    ) -> Result<(), EvaluationError> {
+        let trusts = || {
+            let default = TrustedOrigins::default();
+            TrustedOrigins::from_scopes(&rule.scopes, &default, block, &self.base.signed_by)
+        };
+        match rule.body.as_slice() {
+            // Most queries ask for one fact, for which no combinations need to be made.
+            [predicate] => {
+                let (trusted, mut variables) = (OnceCell::new(), HashMap::new());
+                for (origin, fact) in (Metered { facts: self.all(), touched: &self.touched }) {
+                    if fact.predicate.name == predicate.name
+                        && trusted.get_or_init(&trusts).contains(origin)
+                        && bind(predicate, fact, &mut variables)
+                    {
+                        see(origin.clone(), &variables);
+                    }
+                }
+            }
+            body => {
+                let trusted = trusts();
+                let visible = self.all().filter(|(origin, _)| trusted.contains(origin));
+                let facts = Metered { facts: visible, touched: &self.touched };
+                let candidates = CombineIt::new(variables_of(rule), body, facts, &self.symbols);
+                candidates.for_each(|(origin, variables)| see(origin, &variables));
+            }
+        }
+        match self.touched.get() > FACT_BUDGET {
+            true => Err(EvaluationError::Exhausted),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn expressions_hold(
+        &self,
+        rule: &Rule,
+        variables: &HashMap<u32, Term>,
+    ) -> Result<bool, EvaluationError> {
+        let mut symbols = TemporarySymbolTable::new(&self.symbols);
+        for expression in &rule.expressions {
+            match expression.evaluate(variables, &mut symbols, functions()) {
+                Ok(Term::Bool(true)) => {}
+                Ok(Term::Bool(false)) => return Ok(false),
+                Ok(_) | Err(_) => return Err(EvaluationError::Failed),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the fact is one of the predicate; then what its variables stand for is in `variables`.
+pub(super) fn bind(predicate: &Predicate, fact: &Fact, variables: &mut HashMap<u32, Term>) -> bool {
+    let found = &fact.predicate.terms;
+    variables.clear();
+    predicate.terms.len() == found.len()
+        && predicate.terms.iter().zip(found).all(|(asked, found)| match (asked, found) {
+            // No fact that is accepted has variables.
+            (_, Term::Variable(_)) => false,
+            (Term::Variable(name), found) => match variables.get(name) {
+                Some(bound) => bound == found,
+                None => {
+                    variables.insert(*name, found.clone());
+                    true
+                }
+            },
+            (asked, found) => asked == found,
+        })
+}
+
+fn variables_of(rule: &Rule) -> MatchedVariables {
+    let terms = rule.body.iter().flat_map(|predicate| &predicate.terms);
+    let variables = terms.filter_map(|term| match term {
+        Term::Variable(name) => Some(*name),
+        _ => None,
+    });
+    MatchedVariables::new(variables.collect())
+}
+
+/// The fact that a rule derives. A variable that its body does not bind derives nothing.
+pub(super) fn head(rule: &Rule, variables: &HashMap<u32, Term>) -> Option<Fact> {
+    let terms = rule.head.terms.iter().map(|term| match term {
+        Term::Variable(name) => variables.get(name).cloned(),
+        term => Some(term.clone()),
+    });
+    let terms = terms.collect::<Option<Vec<_>>>()?;
+    Some(Fact::new(rule.head.name, &terms))
+}
+
+/// Counts every fact that a query touches, in each of its loops, and ends them all together when the
+/// budget is used up.
+#[derive(Clone)]
+struct Metered<'a, I> {
+    facts: I,
+    touched: &'a Cell<u64>,
+}
+
+impl<'a, I: Iterator<Item = (&'a Origin, &'a Fact)>> Iterator for Metered<'a, I> {
+    type Item = (&'a Origin, &'a Fact);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.touched.set(self.touched.get() + 1);
+        if self.touched.get() > FACT_BUDGET { None } else { self.facts.next() }
+    }
+}

@@ -9,9 +9,9 @@ mod weighed;
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock};
 
+use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
 #[cfg(feature = "http")]
-use crate::audit::Settlement;
-use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, LedgerUnavailable};
+use crate::audit::{LedgerUnavailable, Settlement};
 #[cfg(feature = "http")]
 use crate::authorize::is_quick;
 use crate::authorize::{AuthorizeError, authorize, rests_on};

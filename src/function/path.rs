@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::function::segment::{has_lone_percent, is_drive, is_name, is_solid, may_be};
+use crate::function::segment::{
+    has_lone_percent, is_drive, is_name, is_name_in_place, is_solid, may_be,
+};
 use crate::function::text::{
     decoded, has_needless_escapes, hides_separators, is_percent, is_plain,
 };
@@ -94,14 +96,14 @@ impl<'a> Root<'a> {
                 _ => return outside,
             }
         }
-        let mut depth: Vec<bool> = Vec::new();
+        let mut within: Vec<Cow<'_, str>> = Vec::new();
         for step in steps {
             match step {
-                Step::Into(name) => depth.push(is_solid(&name)),
-                Step::Up => match depth.pop() {
-                    Some(true) => {}
+                Step::Into(name) => within.push(name),
+                Step::Up => match within.pop() {
+                    Some(name) if is_solid(&name) => {}
                     // A reader that finds no name to take back takes back one of the folder's.
-                    Some(false) => return Err(Unjudgeable),
+                    Some(_) => return Err(Unjudgeable),
                     None => return outside,
                 },
             }
@@ -156,7 +158,7 @@ fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     segments
         .map(|segment| match segment {
             ".." => Some(Step::Up),
-            segment if !is_name(segment) || is_drive(segment) => None,
+            segment if !is_name_in_place(segment) => None,
             segment => Some(Step::Into(Cow::Borrowed(segment))),
         })
         .collect()

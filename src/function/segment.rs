@@ -23,10 +23,24 @@ pub(super) fn is_name(segment: &str) -> bool {
     if is_plain_word(segment) {
         return true;
     }
-    let Some(folded) = folded(segment) else { return false };
+    folded(segment).is_some_and(|folded| is_name_when(segment, &folded))
+}
+
+/// Whether it is a name, and none at which a reader that joins paths by parts starts anew.
+pub(super) fn is_name_in_place(segment: &str) -> bool {
+    if is_plain_word(segment) {
+        return true;
+    }
+    // Folded once for both questions: a long path has a thousand names.
+    folded(segment).is_some_and(|folded| {
+        is_name_when(segment, &folded) && !begins_anew(segment) && !begins_anew(&folded)
+    })
+}
+
+fn is_name_when(segment: &str, folded: &str) -> bool {
     let stem = folded.split(ENDS).next().unwrap_or_default();
     let parts_step = || folded.split(ENDS).any(|part| is_dots(bare(part)));
-    let steps = || is_step(&folded) || is_step(segment);
+    let steps = || is_step(folded) || is_step(segment);
     stem.chars().any(has_substance) && !steps() && !parts_step()
 }
 
@@ -88,12 +102,14 @@ pub(super) fn is_short_name(segment: &str) -> bool {
 /// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`. Python takes any character for
 /// a drive, and what is left of a name in which others are dropped may be one.
 pub(super) fn is_drive(segment: &str) -> bool {
-    let begins = |text: &str| {
-        let Some((drive, _)) = text.split_once(':') else { return false };
-        let kept = kept_by_most(drive).replace('.', "");
-        drive.chars().nth(1).is_none() || bare(&kept).len() <= 1
-    };
-    begins(segment) || (!segment.is_ascii() && folded(segment).is_some_and(|text| begins(&text)))
+    begins_anew(segment)
+        || (!segment.is_ascii() && folded(segment).is_some_and(|text| begins_anew(&text)))
+}
+
+fn begins_anew(text: &str) -> bool {
+    let Some((drive, _)) = text.split_once(':') else { return false };
+    let kept = kept_by_most(drive).replace('.', "");
+    drive.chars().nth(1).is_none() || bare(&kept).len() <= 1
 }
 
 /// Whether the name is still there for a reader that drops what is not ASCII, so that `..` takes this name back and no

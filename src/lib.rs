@@ -1,4 +1,63 @@
-#![doc = include_str!("../README.md")]
+//! Capability tokens for AI agents, built on [Biscuit](https://www.biscuitsec.org).
+//!
+//! A human grants a part of what they may do, agents pass on less and less, offline, each hop signed by its delegator. A
+//! tool server verifies the whole chain offline, decides by Datalog policies what the agent may do, and records the
+//! decision before it gives it. Revoking a parent stops every agent below it.
+//!
+//! ```
+//! use hardtack::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let now = Timestamp::from(std::time::SystemTime::now());
+//! let (orchestrator, researcher) = (PrivateKey::generate(), PrivateKey::generate());
+//!
+//! // The issuer grants; the grant is bound to the orchestrator's key.
+//! let issuer = Issuer::new(PrivateKey::generate());
+//! let grant = Grant::to("user:alice").scope("tools:call:*").holder(orchestrator.public());
+//! let capability = issuer.mint(grant, now)?;
+//!
+//! // The orchestrator passes on less, and the researcher presents it to one server, for minutes.
+//! let part = Delegation::to("agent.researcher").scope("tools:call:search");
+//! let part = part.reason("find the roadmap page").holder(researcher.public());
+//! let delegated = capability.delegate(part, &orchestrator, now)?;
+//! let presented = delegated.present(Presenting::to("notion.mcp"), &researcher, now)?;
+//!
+//! // The server knows the root's public key.
+//! let store = Store::in_memory()?;
+//! let verifier = Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", store.revocations())?;
+//! let guard = Guard::new(verifier, Policy::builtin(), store);
+//! assert!(guard.check(presented.bearer(), &Call::tool("search")?, now).is_ok());
+//! assert!(guard.check(presented.bearer(), &Call::tool("delete_page")?, now).is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to begin
+//!
+//! | you write | begin with | then |
+//! |---|---|---|
+//! | an issuer | [`Issuer::mint`](mint::Issuer::mint), [`Grant`] | [`Lifetimes`], [`PrivateKey`] |
+//! | an agent that starts others | [`Capability::delegate`], [`Delegation`] | [`Constraint`], [`Scope`] |
+//! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Prospect`] |
+//! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`], `http::GuardLayer` |
+//! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |
+//!
+//! A token, a clock's time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function but the doors' reads a clock: time
+//! is an argument. A guard waits for the disk of its store, which keeps each decision; verifying and authorizing alone wait for nothing.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `cli` (default) | the command `hardtack`, with all of the below. A library turns it off: `default-features = false` |
+//! | `http` | `http`: a tower layer with a guard in front of services of hyper and tonic |
+//! | `axum` | `http::Routes`: axum's path templates as a table of operations; permits as extractors |
+//! | `mcp` | `mcp`: the gateway in front of MCP servers, and the holder's end of it |
+//! | `trial` | `trial`: a set of policies put to its cases |
+//! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service |
+//!
+//! The package's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
+//! policies and constraints, the gateway, the store and the test vectors; `SECURITY.md` says what is defended and what is not.
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -50,24 +109,50 @@ pub mod http;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 
+#[doc(inline)]
 pub use audit::{AuditRecord, Decision, Ledger};
+#[doc(inline)]
 pub use authorize::{AuthorizeError, authorize};
+#[doc(inline)]
 pub use call::{Call, CallError};
+#[doc(inline)]
 pub use capability::Capability;
+#[doc(inline)]
 pub use chain::{Chain, RevocationId};
+#[doc(inline)]
 pub use constraint::Constraint;
+#[doc(inline)]
 pub use delegate::{DelegateError, Delegation};
+#[doc(inline)]
 pub use explain::Explanation;
+#[doc(inline)]
 pub use guard::{Denial, Guard, Permit};
+#[doc(inline)]
 pub use keys::{PrivateKey, PublicKey, RootKeys};
+#[doc(inline)]
 pub use mint::{Grant, Issuer, MintError};
+#[doc(inline)]
 pub use policy::{Policy, PolicyError};
+#[doc(inline)]
 pub use present::{PresentError, Presentation, Presenting};
+#[doc(inline)]
 pub use profile::Lifetimes;
+#[doc(inline)]
 pub use prospect::Prospect;
+#[doc(inline)]
 pub use revocation::{Revocation, Revocations, Revoking};
+#[doc(inline)]
 pub use revoke::RevocationRequest;
+#[doc(inline)]
 pub use scope::{Operation, Scope, ScopeError};
+#[doc(inline)]
 pub use store::{Store, StoreError, StoreReader};
+#[doc(inline)]
 pub use timestamp::Timestamp;
+#[doc(inline)]
 pub use verify::{Directory, VerifiedCapability, Verifier, VerifyError};
+
+// Its example is a test as well. It is no page of these docs, since its links lead to files beside it.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

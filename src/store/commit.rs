@@ -256,7 +256,7 @@ impl Inner {
 
     /// Commits as many jobs as fit into one frame.
     fn commit(&self, batch: &mut VecDeque<Waiting>, bulk: impl Fn(&Waiting) -> bool) {
-        let (mut core, short_of_room) = self.core_with_room();
+        let (mut core, short_of_room) = self.core_for_frame();
         let before = core.edge.clone();
         core.begin();
         let mut entries = Vec::new();
@@ -372,6 +372,22 @@ impl Inner {
                 core.unnote(&entries);
                 core.edge = before;
                 Err(problem)
+            }
+        }
+    }
+
+    /// The store's memory, with room for a frame of what waits unwritten and one more entry; or with the reason why there is only
+    /// room for revocations. Where more waits than half a frame, it is written first: a frame above its bound
+    /// would take of the reserve.
+    fn core_for_frame(&self) -> (MutexGuard<'_, Core>, Option<String>) {
+        loop {
+            let (mut core, short_of_room) = self.core_with_room();
+            if core.unwritten_bytes <= MAX_FRAME / 2 {
+                return (core, short_of_room);
+            }
+            let before = core.edge.clone();
+            if let Err(problem) = self.write_frame(&mut core, Vec::new(), before) {
+                return (core, Some(problem));
             }
         }
     }

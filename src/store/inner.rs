@@ -104,15 +104,18 @@ impl Inner {
         at_most: usize,
     ) -> Result<Settlement, StoreError> {
         self.engine.here()?;
-        let (mut core, short_of_room) = self.core_with_room();
-        if let Some(problem) = short_of_room {
-            return Err(StoreError::Engine(problem));
-        }
-        if self.is_full(&core, at_most) {
+        loop {
+            let (mut core, short_of_room) = self.core_with_room();
+            if let Some(problem) = short_of_room {
+                return Err(StoreError::Engine(problem));
+            }
+            // Nothing waits after it was written: then there is only the question whether there still is room.
+            if !self.is_full(&core, at_most) {
+                return self.buffer(core, settling);
+            }
             let before = core.edge.clone();
             self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
         }
-        self.buffer(core, settling)
     }
 
     fn buffer(

@@ -65,6 +65,47 @@ fn the_reserve_is_for_revocations_and_the_decisions_that_allow_them() {
     ));
 }
 
+/// Frames as large as they become, of two decisions each: were the reserve not counted, the last would leave room for some
+/// ten revocations.
+#[test]
+fn decisions_of_any_size_and_way_leave_the_reserve() {
+    let large = |number| {
+        let mut decision = decision(NOW, number);
+        decision.message = "m".repeat(125_000);
+        decision
+    };
+    let at_once = |store: &Store, number| {
+        let (told, answers) = std::sync::mpsc::channel();
+        for number in [number, number + 1] {
+            let told = told.clone();
+            let done = move |settled: Result<_, _>| told.send(settled.is_ok()).unwrap();
+            store.settle_later(large(number), None, None, Box::new(done));
+        }
+        let answers: Vec<bool> = answers.iter().take(2).collect();
+        answers.iter().all(|is_recorded| *is_recorded)
+    };
+    let in_turn = |store: &Store, number| {
+        [number, number + 1].iter().all(|number| store.settle(large(*number), None, None).is_ok())
+    };
+    for buffered in [false, true] {
+        for record_two in [&at_once as &dyn Fn(&Store, u64) -> bool, &in_turn] {
+            let disk = Disk::default();
+            let store = Store::start(opening::make(Arc::new(disk.clone())).unwrap()).unwrap();
+            let store = if buffered { store.losing_at_most(10) } else { store };
+            disk.set(Fault::FullButForJournal);
+            let recorded = (0..60).step_by(2).filter(|number| record_two(&store, *number)).count();
+            assert!((2..20).contains(&recorded), "{recorded}, {buffered}");
+            let pairs = (1000..2000)
+                .take_while(|number| {
+                    allow_revocation(&store, *number).is_some()
+                        && store.revoke(revoking(*number), NOW).is_ok()
+                })
+                .count();
+            assert!(pairs >= 30, "{pairs} after {recorded}, {buffered}");
+        }
+    }
+}
+
 /// Each copy of the disk is what a killed process leaves.
 #[test]
 fn a_store_opens_on_a_full_disk_after_every_kill_and_revokes() {

@@ -58,6 +58,7 @@
 //!
 //! The package's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
 //! policies and constraints, the gateway, the store and the test vectors; `SECURITY.md` says what is defended and what is not.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -195,6 +195,86 @@ fn a_store_whose_maker_was_killed_is_made_again() {
     assert_eq!(left, 3 * (times() + 3), "three files each, and nothing else");
 }
 
+/// Whoever restores or backs up is killed at moments that lie closer together than its steps. The lost store's journal
+/// alone knows of its last revocation: nobody may lose it on the way.
+#[allow(clippy::disallowed_methods, reason = "how long a restoration takes, not what time it is")]
+#[test]
+fn a_restoration_or_backup_that_was_killed_is_made_again_and_loses_nothing() {
+    const REVOKED: u64 = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let revoking =
+        |number| Revoking::new(Revocation::Id { id: id(number) }, "tests", "lost").unwrap();
+    let store = Store::create(at("store")).unwrap();
+    store.revoke_all((1..REVOKED).map(revoking).collect(), NOW).unwrap();
+    store.backup(at("backup")).unwrap();
+    std::fs::copy(at("store.checkpoint"), at("checkpoint")).unwrap();
+    store.revoke(revoking(REVOKED), NOW).unwrap();
+    std::fs::copy(at("store.journal"), at("journal")).unwrap();
+    drop(store);
+    let is_whole = |path: &std::path::Path, time: u64| {
+        let store = Store::open(path).unwrap_or_else(|error| panic!("kill {time}: {error}"));
+        assert!(store.revocations().contains(&id(REVOKED)), "kill {time}: the last is lost");
+        assert_eq!(store.reader().verify().unwrap().revocations, REVOKED, "kill {time}");
+    };
+    let hardtack = |arguments: &[&std::path::Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
+        command.arg("store").args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let killed = |command: &dyn Fn() -> Command, took: Duration, time: u64| {
+        let mut child = command().spawn().unwrap();
+        std::thread::sleep(took.mul_f64((time * 7919 % 1000) as f64 / 900.0));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    let timed = |command: &mut Command| {
+        let began = std::time::Instant::now();
+        assert!(command.status().unwrap().success());
+        began.elapsed()
+    };
+    let (mut took, mut unfinished) = ([Duration::ZERO; 2], 0);
+    // Each takes as long as four other kills.
+    let kills = (times() / 4).max(2);
+    for time in 0..kills {
+        let lost = at(&format!("lost-{time}"));
+        for part in ["journal", "checkpoint"] {
+            std::fs::copy(at(part), lost.with_extension(part)).unwrap();
+        }
+        let (backup, restore, to) = (at("backup"), "restore".as_ref(), "--to".as_ref());
+        let restore = || hardtack(&[restore, &backup, to, &lost]);
+        let copy = at(&format!("copy-{time}"));
+        let backup = || hardtack(&["backup".as_ref(), &at("store"), to, &copy]);
+        if time == 0 {
+            took = [timed(&mut restore()), timed(&mut backup())];
+            is_whole(&lost, time);
+            continue;
+        }
+        killed(&restore, took[0], time);
+        match Store::open(&lost) {
+            Ok(_) => {}
+            Err(StoreError::WithoutDatabase { .. } | StoreError::HalfRestored { .. }) => {
+                unfinished += 1;
+                assert!(restore().status().unwrap().success(), "kill {time}");
+            }
+            Err(error) => panic!("kill {time}: {error}"),
+        }
+        is_whole(&lost, time);
+
+        killed(&backup, took[1], time);
+        if !copy.exists() {
+            assert!(backup().status().unwrap().success(), "kill {time}");
+        }
+        let again = at(&format!("again-{time}"));
+        let mut restore = hardtack(&["restore".as_ref(), &copy, to, &again]);
+        restore.arg("--checkpoint").arg(at("store.checkpoint"));
+        assert!(restore.status().unwrap().success(), "kill {time}");
+        is_whole(&again, time);
+    }
+    println!("{unfinished} of {} restorations were killed before their end", kills - 1);
+    assert!(unfinished > 0, "some are killed in the middle");
+}
+
 /// Whether it is a whole word of ours: the last line of a killed process may be half a one.
 fn is_word(line: &str) -> bool {
     let word = line.strip_prefix("record ").or_else(|| line.strip_prefix("revoked "));

@@ -7,11 +7,13 @@ use redb::{Builder, Database, ReadTransaction, ReadableTable, TableDefinition};
 
 use crate::audit::Checkpoint;
 use crate::store::StoreError;
+use crate::store::opening::identity;
 use crate::store::reader::StoreReader;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, LOG, META, REVOCATIONS, SEEN, SEEN_BY_EXPIRY,
 };
 use crate::store::site::{Files, Site};
+use crate::store::staging::Staging;
 
 /// How many rows are copied in one transaction.
 const COPY_AT_ONCE: usize = 10_000;
@@ -20,12 +22,19 @@ const COPY_AT_ONCE: usize = 10_000;
 pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, StoreError> {
     let checkpoint = reader.current_checkpoint()?;
     let failed = |error| StoreError::file(Some(to), error);
-    let files = Files::at(to);
-    let _alone = files.make_alone()?;
-    if let Some(existing) = files.existing().first() {
+    let place = Files::at(to);
+    let _alone = place.make_alone()?;
+    let id = reader.read(|reading| Ok(identity(reading, to)?.id))?;
+    let staging = Staging::beside(to, &id);
+    if staging.is_half_moved() {
+        staging.move_in().map_err(failed)?;
+    }
+    if let Some(existing) = place.existing().first() {
         let there = std::io::ErrorKind::AlreadyExists.into();
         return Err(StoreError::file(Some(existing), there));
     }
+    staging.clear();
+    let files = staging.files();
     files.make_database().map_err(failed)?;
     let copied = reader.read(|reading| {
         let backend = files.database().map_err(failed)?;
@@ -44,10 +53,10 @@ pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, Stor
         Ok(())
     });
     let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
-    match kept {
+    match kept.and_then(|()| staging.move_in().map_err(failed)) {
         Ok(()) => Ok(checkpoint),
         Err(error) => {
-            files.unmake();
+            staging.clear();
             Err(error)
         }
     }

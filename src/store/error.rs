@@ -43,6 +43,14 @@ pub enum StoreError {
         /// The store.
         path: PathBuf,
     },
+    /// A restoration was cut off while the parts of the store were moved to their place.
+    #[error(
+        "store {} was being restored, and whoever did it was interrupted; give the same command (hardtack store restore) again, which finishes it", path.display()
+    )]
+    HalfRestored {
+        /// The store.
+        path: PathBuf,
+    },
     /// Of a store the database is missing, and other parts are there.
     #[error(
         "{} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away", left.display(), path.display()

@@ -3,6 +3,7 @@
 //! The only folder that names redb. Callers wait for a frame of the journal; the database follows
 //! within a second, and with it the signed head of the log. `docs/store.md` tells how it holds together.
 
+mod assembled;
 mod backup;
 mod clock;
 mod collect;
@@ -21,6 +22,7 @@ mod reader;
 mod restore;
 mod schema;
 mod site;
+mod staging;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use crate::store::schema::{
     read_revocations, read_state,
 };
 use crate::store::site::{Memory, Site};
+use crate::store::staging::Staging;
 
 /// What a file of redb begins with.
 const REDB: &[u8] = b"redb";
@@ -57,6 +58,9 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let Some(text) = text else { return Err(without_checkpoint(&*site)) };
     let engine = Engine::open(Arc::clone(&site))?;
     let Identity { id, key, state } = engine.read(|reading| identify(reading, path))?;
+    if let Some(path) = path.filter(|path| Staging::beside(path, &id).is_half_moved()) {
+        return Err(StoreError::HalfRestored { path: path.to_owned() });
+    }
     let signer = CheckpointSigner::new(&id, key)?;
     let checkpoint = Checkpoint::verify(&text, signer.key())
         .map_err(|error| StoreError::damaged(path, format!("of its checkpoint: {error}")))?;

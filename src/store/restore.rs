@@ -10,23 +10,24 @@ use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use crate::audit::{
-    AuditEvent, Checkpoint, CheckpointSigner, Edge, LeafHash, LogReader, Restoration,
-};
+use crate::audit::{AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration};
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{RevocationEntry, covered_until};
 use crate::store::StoreError;
+use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
 use crate::store::engine::Engine;
 use crate::store::fold::{apply, keep_state};
 use crate::store::journal::{Frame, Journal};
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, Entry, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, SeenBlock, begins_with_hash, decode, encode, json_of, revocation_row,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
+    SEEN_BY_EXPIRY, STATE, SeenBlock, begins_with_hash, decode, encode, json_of, read_revocations,
+    revocation_row,
 };
 use crate::store::site::{Files, Site};
+use crate::store::staging::Staging;
 use crate::timestamp::Timestamp;
 
 /// How many records are written in one transaction.
@@ -80,6 +81,11 @@ pub fn restore(
     let source = Source::open(from)?;
     let files = Files::at(to);
     let _alone = files.make_alone()?;
+    let staging = Staging::beside(to, &source.identity.id);
+    if staging.is_half_moved() {
+        staging.move_in().map_err(|error| StoreError::file(Some(to), error))?;
+        return restored(to);
+    }
     // Of the lost store, its checkpoint and its journal may be there, and are evidence.
     if let Some(existing) = files.existing().iter().find(|part| **part == to) {
         let there = std::io::ErrorKind::AlreadyExists.into();
@@ -116,15 +122,36 @@ pub fn restore(
     let epoch = epoch.ok_or_else(|| beyond_reading(from))?;
     let event = Restoration { epoch, from: records, replayed: records + replayed, accepted_loss };
     log.append(now, event)?;
-    files.put_journal_aside().map_err(|error| StoreError::file(Some(to), error))?;
-    files.make().map_err(|error| StoreError::file(Some(to), error))?;
-    let made = build(&source, &files, &log, now, epoch, accepted_loss, &signer);
+    staging.clear();
+    let failed = |error| StoreError::file(Some(to), error);
+    let made = staging.files().make().map_err(failed).and_then(|()| {
+        build(&source, staging.files(), &log, now, epoch, accepted_loss, &signer)?;
+        staging.move_in().map_err(failed)
+    });
     if let Err(error) = made {
-        files.unmake_but_checkpoint();
+        staging.clear();
         return Err(error);
     }
     let revocations = log.reader.in_force().len() as u64;
     Ok(Restored { records, replayed, revocations, unreadable, accepted_loss })
+}
+
+/// What came back when a restoration was finished that had been cut off: its last record says it.
+fn restored(to: &Path) -> Result<Restored, StoreError> {
+    let inner = super::opening::open(Arc::new(super::site::Untouched(Files::at(to))))?;
+    let last = inner.engine.read(|reading| {
+        let log = reading.open_table(LOG)?;
+        let last = log.last()?.ok_or_else(|| beyond_reading(to))?;
+        let json = json_of(last.1.value(), last.0.value())?;
+        serde_json::from_slice::<AuditRecord>(json).map_err(|_| beyond_reading(to))
+    })?;
+    let AuditEvent::Restoration(Restoration { from, replayed, accepted_loss, .. }) = last.event
+    else {
+        return Err(beyond_reading(to));
+    };
+    let revocations = inner.engine.read(read_revocations)?.len() as u64;
+    let (records, replayed) = (from, replayed - from.min(replayed));
+    Ok(Restored { records, replayed, revocations, unreadable: None, accepted_loss })
 }
 
 fn lossy(found: u64, signed: Option<u64>, unreadable: Option<&str>) -> StoreError {
@@ -270,125 +297,6 @@ const BEYOND_READING: &str = "the file is damaged beyond what can be read furthe
 /// it has verified the whole file, which cannot be had of a file that is known to be damaged.
 fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Option<Result<T, StoreError>> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).ok()
-}
-
-/// What is known of how much there was.
-struct Evidence {
-    last: Option<Checkpoint>,
-}
-
-impl Evidence {
-    fn epoch(&self) -> u64 {
-        self.last.as_ref().map_or(0, Checkpoint::epoch)
-    }
-}
-
-/// A log that is put together.
-struct Log {
-    reader: LogReader,
-    edge: Edge,
-    entries: Vec<Entry>,
-    forgotten_until: Option<Timestamp>,
-    latest: Timestamp,
-    /// How many records the last checkpoint signs.
-    signed: u64,
-    /// What comes now is from an export.
-    exported: bool,
-}
-
-impl Log {
-    fn new(evidence: &Evidence) -> Log {
-        let reader = evidence.last.as_ref().map_or(LogReader::default(), LogReader::expecting);
-        Log {
-            reader,
-            edge: Edge::default(),
-            entries: Vec::new(),
-            forgotten_until: None,
-            latest: Timestamp::default(),
-            signed: evidence.last.as_ref().map_or(0, Checkpoint::size),
-            exported: false,
-        }
-    }
-
-    fn push(&mut self, json: &[u8]) -> Result<(), StoreError> {
-        let sequence = self.reader.len() + 1;
-        // What lies beyond the last checkpoint nobody has signed: it may add, not take away.
-        if self.exported && sequence > self.signed && forgets(json) {
-            return Err(StoreError::Restoring(format!(
-                "record {sequence} of the export forgets revocations, and no checkpoint signs it; leave out the export's end from there, or give a later checkpoint (--checkpoint)"
-            )));
-        }
-        let record = self.reader.next(json);
-        let record = record.map_err(|error| StoreError::Restoring(error.to_string()))?;
-        let hashes = self.edge.push(LeafHash::of(json))?;
-        // A time in an export that nobody signed moves no clock.
-        let told = !(self.exported && sequence > self.signed);
-        match record.event {
-            // What is supposed to be decided at other times says nothing of the clock.
-            AuditEvent::Decision(_) => {}
-            AuditEvent::Collection(collection) => {
-                self.latest = self.latest.max(record.time);
-                self.forgotten_until = self.forgotten_until.max(collection.forgotten_until);
-            }
-            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) if told => {
-                self.latest = self.latest.max(record.time);
-            }
-            AuditEvent::Revocation(_) | AuditEvent::Restoration(_) => {}
-        }
-        self.entries.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
-        Ok(())
-    }
-
-    /// What the journal has, as far as it continues the log.
-    fn follow(&mut self, frames: &[Frame]) {
-        for entry in frames.iter().flat_map(|frame| &frame.entries) {
-            // What does not continue it may do so later, after an export.
-            // The store's own writer never puts what forgets into the journal.
-            if entry.sequence == self.reader.len() + 1 && !forgets(&entry.json) {
-                let _ = self.push(&entry.json);
-            }
-        }
-    }
-
-    /// A line of an export: what is known already must be the same, what follows is added.
-    fn replay(&mut self, line: &str) -> Result<(), StoreError> {
-        let line = line.trim_end();
-        if line.is_empty() {
-            return Ok(());
-        }
-        let sequence: Option<u64> = serde_json::from_str::<serde_json::Value>(line)
-            .ok()
-            .and_then(|record| record.get("sequence")?.as_u64());
-        match sequence {
-            Some(sequence) if sequence <= self.reader.len() => {
-                let place = sequence.checked_sub(1).and_then(|place| usize::try_from(place).ok());
-                let known = place.and_then(|place| self.entries.get(place));
-                match known.is_some_and(|entry| entry.json == line.as_bytes()) {
-                    true => Ok(()),
-                    false => Err(StoreError::Restoring(format!(
-                        "record {sequence} of the export is not that of the backup: they are of two stores, or one was changed"
-                    ))),
-                }
-            }
-            _ => self.push(line.as_bytes()),
-        }
-    }
-
-    fn append(&mut self, now: Timestamp, event: Restoration) -> Result<(), StoreError> {
-        let record = crate::audit::AuditRecord {
-            sequence: self.reader.len() + 1,
-            time: now,
-            previous: self.edge.last(),
-            event: AuditEvent::Restoration(event),
-        };
-        self.push(&encode(&record)?)
-    }
-}
-
-/// Whether a record is one that forgets.
-fn forgets(json: &[u8]) -> bool {
-    let record = serde_json::from_slice::<crate::audit::AuditRecord>(json);
-    record.is_ok_and(|record| matches!(record.event, AuditEvent::Collection(_)))
 }
 
 /// Writes the new store's three parts.

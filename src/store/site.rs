@@ -163,12 +163,16 @@ impl Files {
         }
     }
 
+    /// Database, journal and checkpoint.
+    pub(super) fn parts(&self) -> [&Path; 3] {
+        [&self.database, &self.journal, &self.checkpoint]
+    }
+
     /// The parts that are there, by name.
     pub(super) fn existing(&self) -> Vec<&Path> {
-        let parts = [&self.database, &self.journal, &self.checkpoint];
         // A link that leads nowhere is there, too.
         let is_there = |part: &&Path| part.symlink_metadata().is_ok();
-        parts.into_iter().map(PathBuf::as_path).filter(is_there).collect()
+        self.parts().into_iter().filter(is_there).collect()
     }
 
     /// Whether there is a journal.
@@ -265,26 +269,9 @@ impl Files {
         make(&self.database)
     }
 
-    /// Puts the journal of a lost store aside, so that a new one can be made.
-    pub(super) fn put_journal_aside(&self) -> io::Result<()> {
-        let mut aside = self.journal.as_os_str().to_owned();
-        aside.push(".old");
-        match std::fs::rename(&self.journal, aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes away what [`Files::make`] made, if a store does not come of it.
+    /// Takes away what was made, if a store does not come of it. What cannot be removed is named by the next attempt.
     pub(super) fn unmake(&self) {
-        self.unmake_but_checkpoint();
-        let _ = std::fs::remove_file(&self.checkpoint);
-    }
-
-    /// The same, where the checkpoint was there before.
-    pub(super) fn unmake_but_checkpoint(&self) {
-        for part in [&self.database, &self.journal] {
-            // What cannot be removed is named by the next attempt.
+        for part in self.parts() {
             let _ = std::fs::remove_file(part);
         }
     }
@@ -363,12 +350,12 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// A new name is on disk when its folder is.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod model;
 mod opening;
 mod outage;
 mod racing;
+mod staging;
 mod tampering;
 
 use crate::audit::{Decision, Ledger, Once, Settlement, Verdict};

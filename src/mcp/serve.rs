@@ -75,7 +75,7 @@ impl Drain {
 }
 
 /// Serves `router` over HTTP/1.1 until `stop` comes; then takes no more requests, lets those under way go
-/// on for `grace`, and ends the rest by `drain`.
+/// on for `grace`, ends what waits by `drain`, and after `grace` once more whatever is left.
 ///
 /// At most 4,096 connections are open, or fewer where the process may open fewer files. 64 more may ask for
 /// `/hardtack/revocations`, `/healthz`, `/readyz` and `/metrics` alone, and are told 503 otherwise; of these one that is idle
@@ -91,7 +91,8 @@ pub async fn serve(
     grace: Duration,
     drain: Drain,
 ) -> io::Result<()> {
-    serve_within(listener, router, stop, grace, drain, places()).await
+    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+    serve_within(listener, router, stop, grace, drain, places(files)).await
 }
 
 /// The most connections that ask how a server is: probes and scrapers, some at a time, and few of the files left for others.
@@ -124,6 +125,9 @@ async fn serve_within(
     (usual, reserved): (usize, usize),
 ) -> io::Result<()> {
     let connections = GracefulShutdown::new();
+    // What has not ended by itself ends with this.
+    let over = CancellationToken::new();
+    let _ends_all = over.clone().drop_guard();
     let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
     let router = bounded(router);
     let mut stop = std::pin::pin!(stop);
@@ -140,9 +144,13 @@ async fn serve_within(
             FromPeer { peer: Peer::at(address.ip()), reserved: None, router: router.clone() };
         if let Ok(place) = Arc::clone(&usual).try_acquire_owned() {
             let connection = connections.watch(connection(stream, HEAD_TIMEOUT, service));
+            let over = over.clone();
             tokio::spawn(async move {
-                // A connection that breaks is its client's affair.
-                let _ = connection.await;
+                tokio::select! {
+                    // A connection that breaks is its client's affair.
+                    _ = connection => {}
+                    () = over.cancelled() => {}
+                }
                 drop(place);
             });
             continue;
@@ -150,10 +158,12 @@ async fn serve_within(
         let place = reserve.place(service.peer).await;
         let service = FromPeer { reserved: Some(place.mark()), ..service };
         let connection = connections.watch(connection(stream, RESERVED_HEAD_TIMEOUT, service));
+        let over = over.clone();
         tokio::spawn(async move {
             tokio::select! {
                 _ = connection => {}
                 () = place.gives_way() => {}
+                () = over.cancelled() => {}
             }
         });
     }
@@ -167,12 +177,11 @@ async fn serve_within(
     Ok(())
 }
 
-/// How many usual connections there may be, and how many in the reserve.
+/// How many usual connections there may be, and how many in the reserve, where so many files may be open.
 ///
 /// A usual one may need another one to the server behind, one in the reserve needs none and takes a quarter of what is left at
 /// most. A store that can open no file writes nothing.
-fn places() -> (usize, usize) {
-    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+fn places(files: u64) -> (usize, usize) {
     let left = files.saturating_sub(FILES_FOR_OTHERS);
     let reserved = (left / 4).clamp(1, MAX_RESERVED);
     let usual = (left.saturating_sub(reserved) / 2).clamp(1, MAX_CONNECTIONS);
@@ -216,5 +225,90 @@ impl Service<Request<Incoming>> for FromPeer {
             request.extensions_mut().insert(reserved.clone());
         }
         self.router.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_places_as_files_and_4096_at_the_most() {
+        let cases = [
+            (1_000_000, (4096, 64)),
+            (128 + 64 + 2 * 4096, (4096, 64)),
+            (128 + 64 + 2 * 4095, (4095, 64)),
+            (1024, (416, 64)),
+            (256, (48, 32)),
+            (0, (1, 1)),
+        ];
+        for (files, expected) in cases {
+            assert_eq!(places(files), expected, "{files} files");
+        }
+        for files in 256..20_000 {
+            let (usual, reserved) = places(files);
+            let open = 2 * usual as u64 + reserved as u64 + FILES_FOR_OTHERS;
+            assert!(open <= files, "{files} files, {open} may be open");
+        }
+    }
+
+    /// A server whose answers begin after this long, told to stop when it has a request; what its client had, and how long it
+    /// took to end.
+    #[allow(clippy::disallowed_methods, reason = "how long an end takes, not what time it is")]
+    async fn stopped_with_a_request(
+        answers_after: Duration,
+        grace: Duration,
+    ) -> (String, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrived, stop) = tokio::sync::oneshot::channel();
+        let arrived = Arc::new(std::sync::Mutex::new(Some(arrived)));
+        let handler = move || {
+            let arrived = Arc::clone(&arrived);
+            async move {
+                let told = arrived.lock().unwrap().take().map(|arrived| arrived.send(()));
+                assert_eq!(told, Some(Ok(())));
+                tokio::time::sleep(answers_after).await;
+                "answered"
+            }
+        };
+        let router = Router::new().route("/", get(handler));
+        let stop = async move { stop.await.unwrap() };
+        let serving = tokio::spawn(async move {
+            let began = Instant::now();
+            serve_within(listener, router, stop, grace, Drain::default(), (4, 1)).await.unwrap();
+            began.elapsed()
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let took = serving.await.unwrap();
+        let mut had = String::new();
+        // A server that ends for good may reset what it did not answer.
+        let read = client.read_to_string(&mut had);
+        let _ =
+            tokio::time::timeout(Duration::from_secs(20), read).await.expect("its connection ends");
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        (had, took)
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_answer_has_not_begun_is_answered_before_the_end() {
+        let (had, _) =
+            stopped_with_a_request(Duration::from_millis(300), Duration::from_secs(20)).await;
+        assert!(had.starts_with("HTTP/1.1 200"), "{had}");
+        assert!(had.ends_with("answered"), "{had}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_does_not_hold_up_the_end() {
+        let grace = Duration::from_millis(200);
+        let (had, took) = stopped_with_a_request(Duration::from_secs(600), grace).await;
+        assert_eq!(had, "");
+        assert!(took >= grace && took < Duration::from_secs(20), "{took:?}");
     }
 }

@@ -1,15 +1,16 @@
 //! Glob: does a text have this pattern, whoever reads it?
 //!
 //! Patterns are for names of files and the like, and readers of these do not agree on what a text names. So a text is held
-//! against the pattern as it stands, as those read it who fold letters, and as those read it who cut names short
+//! against the pattern as it stands, and as those read it who fold letters, leave letters out or cut names short
 //! ([`loose`](crate::function::loose)). Where one finds the pattern and another does not, the text cannot be judged: neither an
 //! `allow` nor a `deny` is got around.
 
 use std::borrow::Cow;
 
-use crate::function::loose::{Signs, behind_drive, cut, folded};
+use crate::function::device::is_device;
+use crate::function::loose::{Asked, Meant, folded, letters};
 use crate::function::pattern::{Letter, Part, Pattern};
-use crate::function::segment::{has_lone_percent, is_short_name, may_step};
+use crate::function::segment::{has_lone_percent, is_dropped, is_short_name, may_step};
 use crate::function::text::{decoded, hides_separators, is_percent, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 use crate::names::is_printable;
@@ -54,46 +55,28 @@ impl<'a> Glob<'a> {
         if !is_plain(text) || text.contains('\\') || text.contains("//") || steps(text) {
             return Err(Unjudgeable);
         }
-        let found = Pattern::new(&self.parts).matches(text.chars().map(Letter::plain));
-        let mut agree = self.reads_alike(text, self.text, found);
+        let letters = text.chars().map(Letter::plain);
+        let found = Pattern::new(&self.parts).is_found_by_some(letters);
+        if self.is_settled(text) {
+            return Ok(found);
+        }
+        let mut agree = reads_alike(text, self.text, found);
         if text.contains(is_percent) && !has_lone_percent(text) {
             // Two readers at once: of escapes and of what they stand for.
             let read = decoded(text).filter(|read| !hides_separators(text) && !steps(read));
-            agree = agree && read.is_some_and(|read| self.reads_alike(&read, &self.read(), found));
+            agree = agree && read.is_some_and(|read| reads_alike(&read, &self.read(), found));
         }
         agree.then_some(found).ok_or(Unjudgeable)
     }
 
-    /// Whether those who fold letters, and those who cut names short, find the same as is `found` in the text.
-    fn reads_alike(&self, text: &str, pattern: &str, found: bool) -> bool {
-        let signs = Signs::of(pattern);
-        let short = || text.split('/').any(is_short_name) && !pattern.contains('~');
-        let Some(letters) = folded(text, pattern.is_ascii()).filter(|_| !short()) else {
-            return false;
-        };
-        let Some(parts) = folded_parts(pattern) else { return false };
-        let is_of_cut = |letters: &[Letter], signs: &Signs| {
-            self.is_of_cut(&parts, &cut(letters, signs)) == found
-                && behind_drive(letters, signs)
-                    .is_none_or(|rest| self.is_of_cut(&parts, &cut(rest, signs)) == found)
-        };
-        Pattern::new(&parts).matches(letters.iter().copied()) == found
-            && signs.sets(&letters).iter().all(|signs| is_of_cut(&letters, signs))
-    }
-
-    /// Whether the pattern is found in what is left of a text that was cut short, when the same is done to the pattern.
-    fn is_of_cut(&self, parts: &[Part], letters: &[Letter]) -> bool {
-        let parts = trimmed(parts);
-        let relative = letters.strip_prefix(&[Letter::SLASH]).unwrap_or(letters);
-        let pattern = Pattern::new(parts.strip_prefix(&[Part::One('/')]).unwrap_or(&parts));
-        match parts.first() {
-            // `**/x` is `x` at any depth.
-            Some(Part::AnyWithSlashes) => {
-                let rooted = std::iter::once(Letter::SLASH).chain(relative.iter().copied());
-                pattern.matches(rooted)
-            }
-            _ => pattern.matches(relative.iter().copied()),
-        }
+    /// Whether text and pattern are so plain that no reader finds anything else in them.
+    fn is_settled(&self, text: &str) -> bool {
+        let device = |name: &str| is_device(name.chars().take_while(|c| *c != '.'));
+        // `**/x` is `x` at any depth.
+        !self.text.starts_with("**")
+            && is_settled(self.text, b"*?")
+            && is_settled(text, b"")
+            && !text.split('/').any(device)
     }
 
     /// The pattern with its escapes read, if it has such and they stand for no signs of patterns.
@@ -105,6 +88,45 @@ impl<'a> Glob<'a> {
             None => Cow::Borrowed(self.text),
         }
     }
+}
+
+/// Whether those who take the text otherwise find the same as is `found` in it.
+fn reads_alike(text: &str, pattern: &str, found: bool) -> bool {
+    let short = || text.split('/').any(is_short_name) && !pattern.contains('~');
+    let Some(parts) = folded_parts(pattern).filter(|_| !short()) else { return false };
+    let meant = Meant::of(pattern, &parts);
+    match found {
+        true => letters(text, &meant, Asked::All).is_some_and(|letters| {
+            Pattern::new(&softened(parts)).is_found_by_all(letters.iter().copied())
+        }),
+        false => letters(text, &meant, Asked::Some).is_some_and(|letters| {
+            let is_found = |parts: &[Part]| {
+                let rooted = std::iter::once(Letter::ROOT).chain(letters.iter().copied());
+                Pattern::new(parts).is_found_by_some(rooted)
+            };
+            let trimmed = trimmed(&parts);
+            !is_found(&parts) && (trimmed == parts || !is_found(&trimmed))
+        }),
+    }
+}
+
+/// Whether the text has letters that nobody folds, and single dots and slashes between them only.
+fn is_settled(text: &str, more: &[u8]) -> bool {
+    let letter = |byte: &u8| {
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || b"-_".contains(byte)
+            || more.contains(byte)
+    };
+    let mut between = false;
+    let plain = text.bytes().all(|byte| match byte {
+        b'.' | b'/' => std::mem::take(&mut between),
+        byte => {
+            between = letter(&byte);
+            between
+        }
+    });
+    plain && between
 }
 
 /// What a pattern is made of.
@@ -127,13 +149,44 @@ fn folded_parts(pattern: &str) -> Option<Vec<Part>> {
     for part in parts(pattern) {
         match part {
             Part::One(c) => {
-                let letters = folded(c.encode_utf8(&mut [0; 4]), true)?;
+                let letters = folded(c.encode_utf8(&mut [0; 4]), c)?;
                 folded_parts.extend(letters.iter().map(|letter| Part::One(letter.c)));
             }
             part => folded_parts.push(part),
         }
     }
     Some(folded_parts)
+}
+
+/// The pattern in which is said what a reader leaves out of it who leaves it out of the text: quotes, what may not stand in a name
+/// on Windows, blanks at the ends of names, dots behind, and slashes in front and at the end.
+fn softened(mut parts: Vec<Part>) -> Vec<Part> {
+    let soften = |part: &mut Part| {
+        if let Part::One(c) = *part {
+            *part = Part::Soft(c);
+        }
+    };
+    let slash = |part: &Part| part.letter() == Some('/');
+    match parts.as_mut_slice() {
+        [first, ..] if slash(first) => soften(first),
+        // `**/x` is `x` at any depth.
+        [Part::AnyWithSlashes, second, ..] if slash(second) => soften(second),
+        _ => {}
+    }
+    if let Some(last) = parts.last_mut().filter(|last| slash(last)) {
+        soften(last);
+    }
+    for name in parts.split_mut(slash) {
+        let dropped = |part: &Part| part.letter().is_some_and(is_dropped);
+        let blank = |part: &Part| {
+            dropped(part) || part.letter().is_some_and(|c| c.is_whitespace() || c == '+')
+        };
+        name.iter_mut().filter(|part| dropped(part)).for_each(soften);
+        name.iter_mut().take_while(|part| blank(part)).for_each(soften);
+        let loose = |part: &Part| blank(part) || part.letter() == Some('.');
+        name.iter_mut().rev().take_while(|part| loose(part)).for_each(soften);
+    }
+    parts
 }
 
 /// The pattern without what trimming takes off names: blanks at their ends, dots behind them, a slash at the end.

@@ -7,6 +7,7 @@
 //! and refuse.
 
 mod address;
+mod device;
 mod glob;
 mod inside;
 mod loose;

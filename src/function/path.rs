@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::function::segment::{
-    has_lone_percent, is_drive, is_name, is_name_in_place, is_solid, may_be,
+    has_lone_percent, is_cut, is_drive, is_name, is_name_in_place, is_solid, may_be, names_device,
 };
 use crate::function::text::{
     decoded, has_needless_escapes, hides_separators, is_percent, is_plain,
@@ -108,7 +108,15 @@ impl<'a> Root<'a> {
                 },
             }
         }
-        Ok(true)
+        // Windows finds a device whatever folder stands before its name, which lies in none. A name that is not the last one is
+        // the last to whoever ends the path in it.
+        let last = within.len().saturating_sub(1);
+        let device =
+            |(at, name): (usize, &Cow<'_, str>)| (at == last || is_cut(name)) && names_device(name);
+        match within.iter().enumerate().any(device) {
+            true => Err(Unjudgeable),
+            false => Ok(true),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Pattern: do letters, one after the other, have this form?
 //!
 //! How many parts of the pattern may have been passed is kept as one bit each, so that a letter is held against sixty-four
-//! parts at once.
+//! parts at once. Readers leave different letters out; all of them are asked at once.
 
 /// One part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     One(char),
+    /// The same, where whoever leaves this letter out of the text leaves it out of the pattern, too.
+    Soft(char),
     /// One letter, and no slash.
     AnyOne,
     /// Any number of letters without slashes.
@@ -22,13 +24,19 @@ pub(super) struct Letter {
     pub(super) more: bool,
     /// Some readers leave it out.
     pub(super) drops: bool,
+    /// Those who leave it out have no letters but those of [`Meant`](super::loose::Meant): no name of another script is left
+    /// to them.
+    pub(super) foreign: bool,
+    /// Some readers leave it out, and what stands behind it up to the next slash.
+    pub(super) ends: bool,
 }
 
 impl Letter {
-    pub(super) const SLASH: Letter = Letter::plain('/');
+    /// What may stand in front of a text: some readers begin each at the root.
+    pub(super) const ROOT: Letter = Letter { drops: true, ..Letter::plain('/') };
 
     pub(super) const fn plain(c: char) -> Letter {
-        Letter { c, more: false, drops: false }
+        Letter { c, more: false, drops: false, foreign: false, ends: false }
     }
 }
 
@@ -38,6 +46,7 @@ pub(super) struct Pattern {
     length: usize,
     /// The parts that a letter must be equal to: for each such letter, in order, where it stands.
     letters: Vec<(char, Bits)>,
+    soft: Bits,
     any_one: Bits,
     any: Bits,
     any_with_slashes: Bits,
@@ -45,12 +54,22 @@ pub(super) struct Pattern {
 
 type Bits = Vec<u64>;
 
+/// Who must find the pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// One of them, whatever letters it leaves out.
+    Some,
+    /// Each of them: what may be left out stands where the pattern has a star, or the same letter that is left out there.
+    All,
+}
+
 impl Pattern {
     pub(super) fn new(parts: &[Part]) -> Pattern {
         let none = vec![0; parts.len() / 64 + 1];
         let mut pattern = Pattern {
             length: parts.len(),
             letters: Vec::new(),
+            soft: none.clone(),
             any_one: none.clone(),
             any: none.clone(),
             any_with_slashes: none.clone(),
@@ -60,50 +79,100 @@ impl Pattern {
         known.dedup();
         pattern.letters = known.into_iter().map(|c| (c, none.clone())).collect();
         for (at, part) in parts.iter().enumerate() {
+            let bit = 1 << (at % 64);
             let bits = match part {
-                Part::One(c) => match pattern.letters.binary_search_by_key(c, |(c, _)| *c) {
-                    Ok(found) => &mut pattern.letters[found].1,
-                    Err(_) => continue,
-                },
+                Part::One(c) | Part::Soft(c) => {
+                    if matches!(part, Part::Soft(_)) {
+                        pattern.soft[at / 64] |= bit;
+                    }
+                    match pattern.letters.binary_search_by_key(c, |(c, _)| *c) {
+                        Ok(found) => &mut pattern.letters[found].1,
+                        Err(_) => continue,
+                    }
+                }
                 Part::AnyOne => &mut pattern.any_one,
                 Part::Any => &mut pattern.any,
                 Part::AnyWithSlashes => &mut pattern.any_with_slashes,
             };
-            bits[at / 64] |= 1 << (at % 64);
+            bits[at / 64] |= bit;
         }
         pattern
     }
 
-    /// Whether all the letters have the pattern, some way or other.
-    pub(super) fn matches(&self, letters: impl Iterator<Item = Letter>) -> bool {
-        let mut reached: Bits = vec![0; self.any.len()];
-        reached[0] = 1;
-        self.pass_empty(&mut reached);
+    /// Whether some reader finds the pattern in the letters, some way or other.
+    pub(super) fn is_found_by_some(&self, letters: impl Iterator<Item = Letter>) -> bool {
+        let mut reached = self.start();
+        // What was reached where a name may have ended: it goes on behind the next slash.
+        let mut ended: Bits = vec![0; reached.len()];
         for letter in letters {
-            self.pass(&mut reached, letter);
+            if letter.c == '/' {
+                join(&mut reached, &ended);
+                ended.fill(0);
+            } else if letter.ends {
+                join(&mut ended, &reached);
+            }
+            self.pass(&mut reached, letter, Readers::Some);
+            if reached.iter().chain(&ended).all(|word| *word == 0) {
+                return false;
+            }
+        }
+        join(&mut reached, &ended);
+        self.is_passed(&reached)
+    }
+
+    /// Whether every reader finds the pattern in the letters, the same way.
+    pub(super) fn is_found_by_all(&self, letters: impl Iterator<Item = Letter>) -> bool {
+        let mut reached = self.start();
+        for letter in letters {
+            self.pass(&mut reached, letter, Readers::All);
             if reached.iter().all(|word| *word == 0) {
                 return false;
             }
         }
+        self.is_passed(&reached)
+    }
+
+    fn start(&self) -> Bits {
+        let mut reached: Bits = vec![0; self.any.len()];
+        reached[0] = 1;
+        self.pass_empty(&mut reached);
+        reached
+    }
+
+    fn is_passed(&self, reached: &[u64]) -> bool {
         reached[self.length / 64] >> (self.length % 64) & 1 == 1
     }
 
     /// Goes on by one letter.
-    fn pass(&self, reached: &mut [u64], letter: Letter) {
-        let found = self.letters.binary_search_by_key(&letter.c, |(c, _)| *c);
-        let equal = found.ok().map(|found| &self.letters[found].1);
-        let within = if letter.c == '/' { 0 } else { u64::MAX };
-        let goes_on = if letter.more { u64::MAX } else { 0 };
-        let drops = if letter.drops { u64::MAX } else { 0 };
+    fn pass(&self, reached: &mut [u64], letter: Letter, readers: Readers) {
+        let equal = self.equal(letter.c);
+        // Forms write a plus sign for a blank.
+        let blank =
+            (letter.c == '+' && readers == Readers::Some).then(|| self.equal(' ')).flatten();
+        let firm = letter.drops && readers == Readers::All;
+        let when = |holds: bool| if holds { u64::MAX } else { 0 };
+        let (within, goes_on) = (when(letter.c != '/'), when(letter.more));
+        let drops = when(letter.drops && !firm);
         let mut carried = 0;
         for (at, word) in reached.iter_mut().enumerate() {
-            let one = self.any_one[at] & within;
-            let passed = *word & (equal.map_or(0, |bits| bits[at]) | one);
+            let bits = |found: Option<&Bits>| found.map_or(0, |bits| bits[at]);
+            let literal = bits(equal) | bits(blank);
+            let (literal, one) = match firm {
+                true => (literal & self.soft[at], 0),
+                false => (literal, self.any_one[at] & within),
+            };
+            let passed = *word & (literal | one);
             let stays = self.any_with_slashes[at] | self.any[at] & within | one & goes_on | drops;
             *word = passed << 1 | carried | *word & stays;
             carried = passed >> 63;
         }
         self.pass_empty(reached);
+    }
+
+    /// Where the pattern has this letter.
+    fn equal(&self, c: char) -> Option<&Bits> {
+        let found = self.letters.binary_search_by_key(&c, |(c, _)| *c);
+        found.ok().map(|found| &self.letters[found].1)
     }
 
     /// Passes the stars that were reached, since they may stand for nothing. No two stand side by side.
@@ -118,10 +187,14 @@ impl Pattern {
     }
 }
 
+fn join(into: &mut [u64], more: &[u64]) {
+    into.iter_mut().zip(more).for_each(|(into, more)| *into |= more);
+}
+
 impl Part {
-    fn letter(&self) -> Option<char> {
+    pub(super) fn letter(&self) -> Option<char> {
         match self {
-            Part::One(c) => Some(*c),
+            Part::One(c) | Part::Soft(c) => Some(*c),
             _ => None,
         }
     }

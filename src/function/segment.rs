@@ -1,19 +1,21 @@
 //! Segment: do all readers take one part of a path for a name, and for the same one?
 //!
 //! Readers differ in what they do to a part before they look it up: they trim blanks, cut off what stands behind a sign,
-//! drop dots at the end, fold compatibility characters, drop what is not ASCII. What one of them would empty or turn
-//! into `.` or `..` is no name here.
+//! drop dots at the end, fold compatibility characters, drop what is not ASCII (a letter and the accents behind it are one
+//! character to some), read a plus sign for a blank. What one of them would empty or turn into `.` or `..` is no name here.
 
 use std::borrow::Cow;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
+use crate::function::device::is_device;
 use crate::function::text::{DOTS, is_percent, is_plain_char, joins};
 
 /// Where some reader ends a name: path parameters (`;` and `,`, RFC 3986, section 3.3), query and fragment, streams of
-/// a file on Windows (`:`). A NUL does not print and is refused before.
-const ENDS: [char; 5] = [';', ',', '?', '#', ':'];
+/// a file on Windows (`:`), fields of a query and commands of a shell (`&`, and there `|`, `<`, `>`). A NUL does not print and is
+/// refused before.
+const ENDS: [char; 9] = [';', ',', '?', '#', ':', '&', '|', '<', '>'];
 
 /// What has a meaning of its own in a path or URL, so that nothing may turn into it.
 const STRUCTURE: [char; 4] = ['/', '\\', '%', '.'];
@@ -39,7 +41,7 @@ pub(super) fn is_name_in_place(segment: &str) -> bool {
 
 fn is_name_when(segment: &str, folded: &str) -> bool {
     let stem = folded.split(ENDS).next().unwrap_or_default();
-    let parts_step = || folded.split(ENDS).any(|part| is_dots(bare(part)));
+    let parts_step = || folded.split(ENDS).any(is_step_alone);
     let steps = || is_step(folded) || is_step(segment);
     stem.chars().any(has_substance) && !steps() && !parts_step()
 }
@@ -57,16 +59,49 @@ pub(super) fn may_step(segment: &str) -> bool {
 }
 
 fn is_step(text: &str) -> bool {
-    let stem = bare(text.split(ENDS).next().unwrap_or_default());
-    // Some readers drop what is not ASCII, or may not stand in a name on Windows.
-    let kept = kept_by_most(stem);
-    let kept = bare(&kept);
-    is_dots(stem) || (is_dots(kept) && kept.len() > 1)
+    let stem = text.split(ENDS).next().unwrap_or_default();
+    let drive = begins_anew(text).then(|| text.split_once(':')).flatten();
+    is_step_alone(stem) || is_left_with_step(text) || drive.is_some_and(|(_, rest)| is_step(rest))
+}
+
+fn is_step_alone(part: &str) -> bool {
+    is_dots(bare(part)) || is_left_with_step(part)
+}
+
+/// Whether a reader who leaves some characters out is left with dots and blanks. One dot alone is what is left of many names.
+fn is_left_with_step(text: &str) -> bool {
+    Kept::ALL.into_iter().any(|how| {
+        let mut dots = 0;
+        kept(text, how).all(|c| {
+            dots += usize::from(c == '.');
+            c == '.' || is_blank(c)
+        }) && dots > 1
+    })
+}
+
+/// What a reader takes for one character who drops what is not ASCII.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Each as it is written (Unicode NFD, NFKD): of a letter and an accent, the letter is kept.
+    Letters,
+    /// A letter with its accents (Unicode NFC, NFKC): none of it is kept.
+    LettersWithoutMarks,
+}
+
+impl Kept {
+    const ALL: [Kept; 2] = [Kept::Letters, Kept::LettersWithoutMarks];
 }
 
 /// What is left where a reader drops what is not ASCII, and what [`is_dropped`].
-fn kept_by_most(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii() && !is_dropped(*c)).collect()
+fn kept(text: &str, how: Kept) -> impl Iterator<Item = char> {
+    let behind = text.chars().skip(1).map(Some).chain([None]);
+    let kept = move |(c, behind): &(char, Option<char>)| {
+        let marked = || {
+            how == Kept::LettersWithoutMarks && behind.is_some_and(|c| !c.is_ascii() && is_mark(c))
+        };
+        c.is_ascii() && !is_dropped(*c) && !marked()
+    };
+    text.chars().zip(behind).filter(kept).map(|(c, _)| c)
 }
 
 /// Whether readers that make a name fit leave the character out: quotes, what may not stand in a name on Windows, and a
@@ -81,8 +116,10 @@ pub(super) fn is_dropped(c: char) -> bool {
 pub(super) fn has_lone_percent(text: &str) -> bool {
     let Some((before, behind)) = text.split_once(is_percent) else { return false };
     let stem = before.rsplit('/').next().unwrap_or_default();
-    let escapes =
-        |behind: &str| kept_by_most(behind).starts_with(|c: char| c.is_ascii_alphanumeric());
+    let escapes = |behind: &str| {
+        let first = |how| kept(behind, how).next();
+        Kept::ALL.into_iter().filter_map(first).any(|c| c.is_ascii_alphanumeric())
+    };
     stem.bytes().any(|byte| byte.is_ascii_alphanumeric())
         && !behind.contains(|c| c == '/' || is_percent(c))
         && !escapes(behind)
@@ -92,11 +129,51 @@ pub(super) fn has_lone_percent(text: &str) -> bool {
 /// Whether the segment is such as Windows makes up as a second, short name of a file or folder: `REPORT~1.PDF`. Which one it
 /// names is not to be seen.
 pub(super) fn is_short_name(segment: &str) -> bool {
-    let (stem, ending) = segment.split_once('.').unwrap_or((segment, ""));
+    // The second turns into the first in compatibility form.
+    if !segment.contains(['~', '\u{ff5e}']) {
+        return false;
+    }
+    let Some(folded) = folded(segment) else { return true };
+    let texts = [segment, folded.as_ref()];
+    texts.into_iter().any(|text| {
+        let stem = text.split(ENDS).next().unwrap_or_default();
+        is_short(stem)
+            || Kept::ALL.into_iter().any(|how| {
+                is_short(&kept(stem, how).collect::<String>())
+                    || is_short(&kept(text, how).collect::<String>())
+            })
+    })
+}
+
+fn is_short(name: &str) -> bool {
+    let name = without_ends(name);
+    let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
     let numbered = stem.split_once('~').is_some_and(|(start, number)| {
         !start.is_empty() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     });
-    numbered && stem.len() <= 8 && ending.len() <= 3
+    numbered && stem.chars().count() <= 8 && ending.chars().count() <= 3
+}
+
+/// Whether Windows finds a device in the name, wherever it stands: `NUL`, `con.txt`.
+pub(super) fn names_device(name: &str) -> bool {
+    let Some(folded) = folded(name) else { return true };
+    let stem = |text: &str| {
+        let end = text.find(|c| c == '.' || ENDS.contains(&c)).unwrap_or(text.len());
+        is_device(text[..end].chars().map(|c| c.to_ascii_lowercase()))
+    };
+    [name, folded.as_ref()].into_iter().any(|text| {
+        stem(text)
+            || Kept::ALL.into_iter().any(|how| {
+                let cut = text.split(ENDS).next().unwrap_or_default();
+                stem(&kept(cut, how).collect::<String>())
+                    || stem(&kept(text, how).collect::<String>())
+            })
+    })
+}
+
+/// Whether some reader ends the name before its end.
+pub(super) fn is_cut(name: &str) -> bool {
+    folded(name).is_none_or(|folded| folded.contains(ENDS))
 }
 
 /// Whether a reader that joins paths by parts starts anew at the segment, as Windows does at `C:`. Python takes any character for
@@ -108,8 +185,8 @@ pub(super) fn is_drive(segment: &str) -> bool {
 
 fn begins_anew(text: &str) -> bool {
     let Some((drive, _)) = text.split_once(':') else { return false };
-    let kept = kept_by_most(drive).replace('.', "");
-    drive.chars().nth(1).is_none() || bare(&kept).len() <= 1
+    let letters = |how| kept(drive, how).filter(|c| *c != '.' && !is_blank(*c)).count();
+    drive.chars().nth(1).is_none() || Kept::ALL.into_iter().any(|how| letters(how) <= 1)
 }
 
 /// Whether the name is still there for a reader that drops what is not ASCII, so that `..` takes this name back and no
@@ -117,7 +194,8 @@ fn begins_anew(text: &str) -> bool {
 pub(super) fn is_solid(name: &str) -> bool {
     let solid = |name: &str| {
         let stem = name.split(ENDS).next().unwrap_or_default();
-        stem.bytes().any(|byte| byte.is_ascii_alphanumeric() || b"_-+=~@$&()!".contains(&byte))
+        kept(stem, Kept::LettersWithoutMarks)
+            .any(|c| c.is_ascii_alphanumeric() || "_-=~@$()!".contains(c))
     };
     solid(name) && folded(name).is_some_and(|name| solid(&name))
 }
@@ -126,8 +204,13 @@ pub(super) fn is_solid(name: &str) -> bool {
 pub(super) fn may_be(segment: &str, name: &str) -> bool {
     let (found, named) = (loosely(segment), loosely(name));
     let stem = segment.split(ENDS).next().unwrap_or_default();
-    let kept = kept_by_most(&named);
-    let may_keep = |text: &str| without_ends(&kept_by_most(text)) == kept;
+    let expected: String = kept(&named, Kept::Letters).collect();
+    let may_keep = |text: &str| {
+        Kept::ALL.into_iter().any(|how| {
+            let kept: String = kept(text, how).collect();
+            without_ends(&kept) == expected
+        })
+    };
     found == named
         || is_short_name(segment)
         || (named.is_ascii() && (may_keep(&found) || may_keep(stem) || may_keep(segment)))
@@ -141,7 +224,7 @@ fn loosely(segment: &str) -> String {
 
 /// Without the blanks at the ends and the dots behind.
 fn without_ends(text: &str) -> &str {
-    text.trim().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+    text.trim_matches(is_blank).trim_end_matches(|c| c == '.' || is_blank(c))
 }
 
 /// How many times as long a segment's compatibility form may be, so that folding costs no more than reading: a Hangul
@@ -182,7 +265,12 @@ pub(super) fn unfold(c: char, mut take: impl FnMut(char) -> bool) -> bool {
 
 /// Without the blanks and quotes around it.
 fn bare(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_quote(c))
+    text.trim_matches(|c| is_blank(c) || is_quote(c))
+}
+
+/// Whether it is a blank, also to those who read forms.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || c == '+'
 }
 
 fn is_quote(c: char) -> bool {
@@ -190,12 +278,12 @@ fn is_quote(c: char) -> bool {
 }
 
 fn is_dots(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte == b'.' || byte == b' ')
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'.' | b' ' | b'+'))
 }
 
 /// Whether a reader that trims, and drops accents, still finds the character.
 fn has_substance(c: char) -> bool {
-    !c.is_whitespace() && c != '.' && !is_quote(c) && (c.is_ascii() || !is_mark(c))
+    !is_blank(c) && c != '.' && !is_quote(c) && (c.is_ascii() || !is_mark(c))
 }
 
 /// Whether it only marks the character before it, as accents do.

@@ -3,37 +3,58 @@
 //! It does so whatever folder stands before the name and whatever ending behind it: `/srv/data/NUL`, `con.txt`, `COM1 .log`
 //! (Microsoft, Naming Files, Paths, and Namespaces).
 
-/// Devices by one name. The two of the console are no files' names either, since Python and Windows look for them, too.
-const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+use crate::function::pattern::{Ends, Letter};
 
-/// Devices that have a number from 1 to 9, also a raised one (`COM¹`), which is the same in compatibility form.
-const NUMBERED: [&str; 2] = ["com", "lpt"];
+/// Devices by name; `#` is a number from 1 to 9, also a raised one (`COM¹`), which is the same in compatibility form. Those of the
+/// console are here since Windows and Python look for them, too.
+const DEVICES: [&[u8]; 8] =
+    [b"con", b"prn", b"aux", b"nul", b"conin$", b"conout$", b"com#", b"lpt#"];
 
-/// The most letters that a device's name has.
-const MAX_LETTERS: usize = 7;
+/// Where a device's name ends in the name of a file: at a dot, at a sign at which some reader ends a name, or at its end. Letters
+/// that some reader leaves out may be left out, and so are blanks behind. `None` if there is no device.
+pub(super) fn end_of_device(name: &[Letter]) -> Option<usize> {
+    DEVICES.iter().find_map(|device| end_of(device, name))
+}
 
-/// Whether these letters, in small ones and up to the first dot or sign that ends a name, name a device. Blanks behind are none.
-pub(super) fn is_device(stem: impl Iterator<Item = char>) -> bool {
-    let mut name = String::with_capacity(MAX_LETTERS);
-    let mut blank = false;
-    for c in stem {
-        if c.is_whitespace() {
-            blank = true;
-            continue;
+fn end_of(device: &[u8], name: &[Letter]) -> Option<usize> {
+    // Which letters of the device may have been passed, one bit each.
+    let (mut reached, whole) = (1_u8, 1_u8 << device.len());
+    for (at, letter) in name.iter().enumerate() {
+        let is_end = letter.c == '.' || letter.ends != Ends::Nothing;
+        if is_end && reached & whole != 0 {
+            return Some(at);
         }
-        if blank || name.len() >= MAX_LETTERS {
-            return false;
+        let is_next = |expected: &u8| match expected {
+            b'#' => matches!(letter.c, '1'..='9'),
+            expected => char::from(*expected) == letter.c,
+        };
+        let equal = (0..).zip(device).filter(|(_, expected)| is_next(expected));
+        let equal = equal.fold(0, |bits, (at, _)| bits | 1 << at);
+        let stays = match letter.drops {
+            true => u8::MAX,
+            false if letter.c.is_whitespace() => whole,
+            false => 0,
+        };
+        reached = (reached & equal) << 1 | reached & stays;
+        if reached == 0 {
+            return None;
         }
-        name.push(c);
     }
-    let numbered =
-        |kind: &&str| matches!(name.strip_prefix(*kind).map(str::as_bytes), Some([b'1'..=b'9']));
-    DEVICES.contains(&name.as_str()) || NUMBERED.iter().any(|kind| numbered(&kind))
+    (reached & whole != 0).then_some(name.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn end(name: &str) -> Option<usize> {
+        let letter = |c| Letter {
+            drops: c == '\'',
+            ends: if c == ';' { Ends::Name } else { Ends::Nothing },
+            ..Letter::plain(c)
+        };
+        end_of_device(&name.chars().map(letter).collect::<Vec<_>>())
+    }
 
     #[test]
     fn windows_finds_a_device() {
@@ -50,14 +71,19 @@ mod tests {
             "lpt9",
             "nul ",
             "nul \u{a0}",
+            "n'u'l",
+            "com'1'",
         ] {
-            assert!(is_device(name.chars()), "{name:?}");
+            assert_eq!(end(name), Some(name.chars().count()), "{name:?}");
+            for behind in [".txt", ".", "..", ".a.b", ";x"] {
+                assert_eq!(end(&format!("{name}{behind}")), Some(name.chars().count()), "{name:?}");
+            }
         }
         for name in [
             "", " ", "co", "cons", "com", "com0", "com10", "lpt", "lpt0", "n ul", "conin",
-            "conin$x", "console", "null", "x",
+            "conin$x", "console", "null", "x", ".nul", "nul x", " nul", "nul'x",
         ] {
-            assert!(!is_device(name.chars()), "{name:?}");
+            assert_eq!(end(name), None, "{name:?}");
         }
     }
 }

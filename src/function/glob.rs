@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::function::device::is_device;
-use crate::function::loose::{Asked, Meant, folded, letters};
+use crate::function::loose::{Asked, Meant, folded, letters, names_device};
 use crate::function::pattern::{Letter, Part, Pattern};
 use crate::function::segment::{has_lone_percent, is_dropped, is_short_name, may_step};
 use crate::function::text::{decoded, hides_separators, is_percent, is_plain};
@@ -71,12 +70,11 @@ impl<'a> Glob<'a> {
 
     /// Whether text and pattern are so plain that no reader finds anything else in them.
     fn is_settled(&self, text: &str) -> bool {
-        let device = |name: &str| is_device(name.chars().take_while(|c| *c != '.'));
         // `**/x` is `x` at any depth.
         !self.text.starts_with("**")
             && is_settled(self.text, b"*?")
             && is_settled(text, b"")
-            && !text.split('/').any(device)
+            && !text.split('/').any(names_device)
     }
 
     /// The pattern with its escapes read, if it has such and they stand for no signs of patterns.

@@ -12,14 +12,17 @@
 
 use std::ops::Range;
 
-use crate::function::device::is_device;
-use crate::function::pattern::{Letter, Part};
+use crate::function::device::end_of_device;
+use crate::function::pattern::{Ends, Letter, Part};
 use crate::function::segment::{MAX_GROWTH, is_dropped, is_mark, unfold};
 use crate::function::text::joins;
 
 /// Where some reader ends a name. A comma is none: RFC 3986, section 3.3, speaks of it, but no reader of files is known to cut
 /// there, and many names have one.
-const ENDS: [char; 8] = [';', '?', '#', ':', '&', '|', '<', '>'];
+const ENDS: [char; 8] = [';', ':', '?', '#', '&', '|', '<', '>'];
+
+/// Those of them that end a name only. At the others some reader ends all of the text.
+const ENDS_OF_NAMES: [char; 2] = [';', ':'];
 
 /// Those of them that many names have: `AT&T.pdf`, `A > B.pdf`. A name that is of the pattern is cut there only if what stands
 /// before has an ending of its own, as in `x.exe&.pdf`.
@@ -47,6 +50,9 @@ impl Meant {
         let count = |end| parts.iter().filter(|part| part.letter() == Some(end)).count();
         Meant { last, signs: ENDS.map(count) }
     }
+
+    /// By no pattern: all that is ASCII.
+    const NOTHING: Meant = Meant { last: '\x7f', signs: [0; ENDS.len()] };
 }
 
 /// Whom the letters are for.
@@ -72,12 +78,28 @@ pub(super) fn letters(text: &str, meant: &Meant, asked: Asked) -> Option<Vec<Let
         }
         mark_ends_of_names(name);
         if asked == Asked::All {
-            let end = name.iter().position(|letter| letter.ends).unwrap_or(name.len());
+            let end = end_of(name);
             name[end..].iter_mut().for_each(|letter| letter.drops = true);
         }
     }
     mark_slashes(&mut letters, &names, asked);
+    if asked == Asked::All {
+        let end = letters.iter().position(|letter| letter.ends == Ends::Text);
+        let end = end.unwrap_or(letters.len());
+        letters[end..].iter_mut().for_each(|letter| letter.drops = true);
+    }
     Some(letters)
+}
+
+/// Whether Windows finds a device in the name, wherever it stands: `NUL`, `con.txt`. A name that cannot be folded may be one.
+pub(super) fn names_device(name: &str) -> bool {
+    letters(name, &Meant::NOTHING, Asked::Some)
+        .is_none_or(|letters| end_of_device(&letters).is_some())
+}
+
+/// Where the first reader ends the name.
+fn end_of(name: &[Letter]) -> usize {
+    name.iter().position(|letter| letter.ends != Ends::Nothing).unwrap_or(name.len())
 }
 
 /// The text in compatibility form (Unicode NFKD, UAX #15), without accents and other marks, and without capitals. `None` where
@@ -92,8 +114,9 @@ pub(super) fn folded(text: &str, last: char) -> Option<Vec<Letter>> {
     let mut begun = 0;
     for c in text.chars() {
         if c.is_ascii() {
-            begun = letters.len();
             let drops = is_dropped(c);
+            // Where it is left out, a mark behind it is on the letter before.
+            begun = if drops { begun } else { letters.len() };
             letters.push(Letter { drops, ..Letter::plain(c.to_ascii_lowercase()) });
             continue;
         }
@@ -108,7 +131,8 @@ pub(super) fn folded(text: &str, last: char) -> Option<Vec<Letter>> {
         unfold(c, |part| {
             grown += part.len_utf8();
             if !is_mark(part) {
-                let drops = is_dropped(part) || foreign;
+                let dropped = is_dropped(part) || part.is_whitespace();
+                let (drops, foreign) = (is_dropped(part) || foreign, foreign && !dropped);
                 letters.extend(without_capitals(part).map(|c| Letter {
                     more: true,
                     drops,
@@ -152,7 +176,11 @@ fn mark_ends(name: &mut [Letter], signs: &mut [usize; ENDS.len()], asked: Asked)
             let meant = signs[kind] > 0;
             signs[kind] = signs[kind].saturating_sub(1);
             let seen = asked == Asked::All && SEEN_IN_NAMES.contains(&letter.c);
-            letter.ends = !meant && (!seen || ending.is_one());
+            letter.ends = match meant || (seen && !ending.is_one()) {
+                true => Ends::Nothing,
+                false if ENDS_OF_NAMES.contains(&letter.c) => Ends::Name,
+                false => Ends::Text,
+            };
         }
         ending.go_on(letter);
     }
@@ -187,16 +215,12 @@ impl Ending {
     }
 }
 
-/// Marks the dot at which Windows ends the name of a device, also where letters are left out before.
+/// Marks the dot at which Windows ends the name of a device.
 fn mark_device(name: &mut [Letter]) {
-    for leaves_out in [false, true] {
-        let drops = |letter: &Letter| leaves_out && letter.drops;
-        let is_end = |letter: &Letter| letter.c == '.' || (letter.ends && !drops(letter));
-        let end = name.iter().position(is_end).unwrap_or(name.len());
-        let stem = name[..end].iter().filter(|letter| !drops(letter));
-        if is_device(stem.map(|letter| letter.c)) {
-            name[end..].iter_mut().take(1).for_each(|dot| dot.ends = true);
-        }
+    if let Some(end) = end_of_device(name).and_then(|end| name.get_mut(end))
+        && end.ends == Ends::Nothing
+    {
+        end.ends = Ends::Name;
     }
 }
 
@@ -204,7 +228,7 @@ fn mark_device(name: &mut [Letter]) {
 /// one. There is none where the pattern has a colon of its own.
 fn mark_drive(name: &mut [Letter]) {
     let colon = name.iter().position(|letter| letter.c == ':');
-    let Some(colon) = colon.filter(|colon| name[*colon].ends) else { return };
+    let Some(colon) = colon.filter(|at| name[*at].ends != Ends::Nothing) else { return };
     if name[..colon].iter().filter(|letter| !letter.drops).count() <= 1 {
         name[..=colon].iter_mut().for_each(|letter| letter.drops = true);
     }
@@ -218,7 +242,7 @@ fn mark_ends_of_names(name: &mut [Letter]) {
     for letter in name.iter_mut().rev() {
         let loose = blank(letter) || letter.c == '.';
         letter.drops |= behind && loose;
-        behind = letter.ends || (behind && loose);
+        behind = letter.ends != Ends::Nothing || (behind && loose);
     }
     name.iter_mut().take_while(|letter| blank(letter)).for_each(|letter| letter.drops = true);
 }
@@ -230,7 +254,8 @@ fn mark_ends_of_names(name: &mut [Letter]) {
 /// no file that is called 日本; but not in front, where leaving it out makes the text begin at the root.
 fn mark_slashes(letters: &mut [Letter], names: &[Range<usize>], asked: Asked) {
     let is_nothing = |(at, name): (usize, &Range<usize>)| {
-        let name = letters[name.clone()].split(|letter| letter.ends).next().unwrap_or_default();
+        let name = &letters[name.clone()];
+        let name = &name[..end_of(name)];
         let of_script =
             || asked == Asked::All && at > 0 && name.iter().any(|letter| letter.foreign);
         name.iter().all(|letter| letter.drops) && !of_script()
@@ -238,10 +263,12 @@ fn mark_slashes(letters: &mut [Letter], names: &[Range<usize>], asked: Asked) {
     let nothing: Vec<bool> = names.iter().enumerate().map(is_nothing).collect();
     let mut behind = true;
     for (at, name) in names.iter().enumerate().rev() {
+        let ends = letters[name.clone()].iter().any(|letter| letter.ends == Ends::Text);
         if let Some(slash) = letters.get_mut(name.end) {
             slash.drops |= nothing[at] || behind;
         }
-        behind &= nothing[at];
+        // Where the text ends in a name, this is the last one.
+        behind = nothing[at] && (behind || ends);
     }
 }
 
@@ -251,7 +278,11 @@ mod tests {
 
     fn ends_of(text: &str, asked: Asked) -> String {
         let letters = letters(text, &Meant::of("*", &[Part::Any]), asked).unwrap();
-        letters.iter().filter(|letter| letter.ends).map(|letter| letter.c).collect()
+        letters
+            .iter()
+            .filter(|letter| letter.ends != Ends::Nothing)
+            .map(|letter| letter.c)
+            .collect()
     }
 
     #[test]

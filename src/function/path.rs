@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
+use crate::function::loose::names_device;
 use crate::function::segment::{
-    has_lone_percent, is_cut, is_drive, is_name, is_name_in_place, is_solid, may_be, names_device,
+    has_lone_percent, is_cut, is_drive, is_name, is_name_in_place, is_solid, may_be,
 };
 use crate::function::text::{
     decoded, has_needless_escapes, hides_separators, is_percent, is_plain,

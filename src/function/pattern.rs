@@ -27,8 +27,18 @@ pub(super) struct Letter {
     /// Those who leave it out have no letters but those of [`Meant`](super::loose::Meant): no name of another script is left
     /// to them.
     pub(super) foreign: bool,
-    /// Some readers leave it out, and what stands behind it up to the next slash.
-    pub(super) ends: bool,
+    /// What some readers end here.
+    pub(super) ends: Ends,
+}
+
+/// What a reader ends at a letter, which it leaves out with all that stands behind it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Nothing,
+    /// One name: it reads on behind the next slash.
+    Name,
+    /// All of the text; or one name.
+    Text,
 }
 
 impl Letter {
@@ -36,7 +46,7 @@ impl Letter {
     pub(super) const ROOT: Letter = Letter { drops: true, ..Letter::plain('/') };
 
     pub(super) const fn plain(c: char) -> Letter {
-        Letter { c, more: false, drops: false, foreign: false, ends: false }
+        Letter { c, more: false, drops: false, foreign: false, ends: Ends::Nothing }
     }
 }
 
@@ -108,8 +118,11 @@ impl Pattern {
             if letter.c == '/' {
                 join(&mut reached, &ended);
                 ended.fill(0);
-            } else if letter.ends {
+            } else if letter.ends != Ends::Nothing {
                 join(&mut ended, &reached);
+                if letter.ends == Ends::Text && self.is_passed(&reached) {
+                    return true;
+                }
             }
             self.pass(&mut reached, letter, Readers::Some);
             if reached.iter().chain(&ended).all(|word| *word == 0) {

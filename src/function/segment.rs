@@ -6,10 +6,9 @@
 
 use std::borrow::Cow;
 
-use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-use crate::function::device::is_device;
 use crate::function::text::{DOTS, is_percent, is_plain_char, joins};
 
 /// Where some reader ends a name: path parameters (`;` and `,`, RFC 3986, section 3.3), query and fragment, streams of
@@ -94,14 +93,14 @@ impl Kept {
 
 /// What is left where a reader drops what is not ASCII, and what [`is_dropped`].
 fn kept(text: &str, how: Kept) -> impl Iterator<Item = char> {
-    let behind = text.chars().skip(1).map(Some).chain([None]);
-    let kept = move |(c, behind): &(char, Option<char>)| {
-        let marked = || {
-            how == Kept::LettersWithoutMarks && behind.is_some_and(|c| !c.is_ascii() && is_mark(c))
-        };
-        c.is_ascii() && !is_dropped(*c) && !marked()
-    };
-    text.chars().zip(behind).filter(kept).map(|(c, _)| c)
+    let is_kept = |c: &char| c.is_ascii() && !is_dropped(*c);
+    // What is left out between a letter and its accent may be left out first.
+    let composed = (how == Kept::LettersWithoutMarks && !text.is_ascii()).then(|| {
+        let seen = text.chars().filter(|c| !is_dropped(*c) && !joins(*c));
+        ComposingNormalizerBorrowed::new_nfc().normalize_iter(seen).filter(is_kept)
+    });
+    let letters = composed.is_none().then(|| text.chars().filter(is_kept));
+    composed.into_iter().flatten().chain(letters.into_iter().flatten())
 }
 
 /// Whether readers that make a name fit leave the character out: quotes, what may not stand in a name on Windows, and a
@@ -154,23 +153,6 @@ fn is_short(name: &str) -> bool {
     numbered && stem.chars().count() <= 8 && ending.chars().count() <= 3
 }
 
-/// Whether Windows finds a device in the name, wherever it stands: `NUL`, `con.txt`.
-pub(super) fn names_device(name: &str) -> bool {
-    let Some(folded) = folded(name) else { return true };
-    let stem = |text: &str| {
-        let end = text.find(|c| c == '.' || ENDS.contains(&c)).unwrap_or(text.len());
-        is_device(text[..end].chars().map(|c| c.to_ascii_lowercase()))
-    };
-    [name, folded.as_ref()].into_iter().any(|text| {
-        stem(text)
-            || Kept::ALL.into_iter().any(|how| {
-                let cut = text.split(ENDS).next().unwrap_or_default();
-                stem(&kept(cut, how).collect::<String>())
-                    || stem(&kept(text, how).collect::<String>())
-            })
-    })
-}
-
 /// Whether some reader ends the name before its end.
 pub(super) fn is_cut(name: &str) -> bool {
     folded(name).is_none_or(|folded| folded.contains(ENDS))
@@ -194,8 +176,8 @@ fn begins_anew(text: &str) -> bool {
 pub(super) fn is_solid(name: &str) -> bool {
     let solid = |name: &str| {
         let stem = name.split(ENDS).next().unwrap_or_default();
-        kept(stem, Kept::LettersWithoutMarks)
-            .any(|c| c.is_ascii_alphanumeric() || "_-=~@$()!".contains(c))
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || "_-=~@$()!".contains(c);
+        Kept::ALL.into_iter().all(|how| kept(stem, how).any(is_letter))
     };
     solid(name) && folded(name).is_some_and(|name| solid(&name))
 }

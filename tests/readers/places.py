@@ -17,14 +17,16 @@ import pathlib
 import posixpath
 import random
 import re
+import shlex
 import subprocess
 import sys
 import unicodedata
 import urllib.parse
 
+FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 PATHS, URLS, NAMES = 200_000, 60_000, 100_000
 FOLDER, SITE, HOST = "/srv/data", "https://api.example.com/v1", "api.example.com"
-PATTERNS = ["report-*.pdf", "**.exe", "docs/*/x?.txt", "secret*"]
+PATTERNS = ["report-*.pdf", "**.exe", "docs/*/x?.txt", "secret*", "*.pdf", "*/*/x1.txt", "docs/**", "Zo\xeb*.exe"]
 SEED = 20261129
 
 # What stands in names. `a` and the like stand often, or nothing would be accepted.
@@ -34,7 +36,8 @@ NASTY = ["..", ".", "...", " ", "\t", ";", ";x", ",", ":", ":x", "C:", "c:", "::
          "\\", "\0", "\n", "\x7f", "\xa0", "\u3000", "\u2003", "\u200b", "\u200c", "\u200d", "\ufe0f", "\xad", "\ufeff", "\u202e",
          "\uff0e", "\uff0f", "\uff3c", "\uff1a", "\uff1b", "\uff05", "\ufe6a", "\u2024", "\u2025", "\u2026", "\u3002", "\uff61",
          "\u2044", "\u2215", "\u2100", "\xbd", "\u2488", "\xa8", "\u0301", "\u20dd", "\xa5", "'", '"', "`", "~", "~1", "$", "&", "|",
-         "<", ">", "+", "-", "_", "\u212a", "\u017f", "\u0130", "\ufb01", "\u1f468"]
+         "<", ">", "+", "-", "_", "\u212a", "\u017f", "\u0130", "\ufb01", "\u1f468", "\u2460", "\xb9", "\U0001f600", "e\u0301", "=\u0338",
+         "\xe9", "\u0306", "&x", "&", "|x", "%26", "%2B", "%u0065", "%2565", "'x'", '"/', "\u65e5/", "NUL", "con.", "COM1", "aux", ".exe"]
 
 
 def piece(draw):
@@ -72,8 +75,8 @@ def urls(draw):
 
 
 def names(draw):
-    starts = ["report-", "report-", "b", "docs/", "secret", "a/", "", "/", "C:", "docs/a/x"]
-    ends = [".pdf", ".pdf", ".exe", ".txt", "", ".EXE", "1.txt"]
+    starts = ["report-", "report-", "b", "docs/", "secret", "a/", "", "/", "C:", "docs/a/x", "Zo\xeb", "Zoe\u0308", "NUL", "COM\xb9", "'", "\u65e5/"]
+    ends = [".pdf", ".pdf", ".exe", ".txt", "", ".EXE", "1.txt", "/a/x1.txt", ".exe&.pdf"]
     while True:
         middle = "".join(piece(draw) for _ in range(draw.choice([0, 1, 1, 2, 3])))
         behind = draw.choice(NASTY) if draw.random() < 0.3 else ""
@@ -84,8 +87,41 @@ def by_name(change):
     return lambda text: "/".join(change(part) for part in text.split("/"))
 
 
-def ascii_only(text):
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+def ascii_of(form):
+    return lambda text: unicodedata.normalize(form, text).encode("ascii", "ignore").decode()
+
+
+def latin_of(form):
+    return lambda text: unicodedata.normalize(form, text).encode("latin-1", "ignore").decode("latin-1")
+
+
+def as_word(text):
+    """The word that a shell makes of it, if it is one."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    return words[0] if len(words) == 1 else text
+
+
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[1-9\xb9\xb2\xb3]|lpt[1-9\xb9\xb2\xb3]) *(\..*|:.*)?", re.I | re.S)
+
+
+def device(part):
+    """What Windows finds of a name that is a device's."""
+    found = DEVICE.fullmatch(part)
+    return found[1] if found else part
+
+
+def devices(text):
+    """The same of the last name of a path: a device lies in no folder."""
+    found = DEVICE.fullmatch(text.rsplit("/", 1)[-1])
+    return "//./" + found[1] if found else text
+
+
+def without_emptied(text):
+    """Whoever leaves names out of which nothing is left."""
+    return re.sub("/+", "/", text)
 
 
 # What readers do to a text before they look it up, each alone and one after another.
@@ -97,8 +133,12 @@ CHANGES = {
     "without streams": by_name(lambda part: part.split(":")[0]),
     "without parameters": by_name(lambda part: part.split(";")[0]),
     "without query": lambda text: re.split("[?#]", text)[0],
+    "a field of a form": urllib.parse.unquote_plus,
+    "plus signs as blanks": lambda text: text.replace("+", " "),
     "NFKC": lambda text: unicodedata.normalize("NFKC", text),
-    "ASCII": ascii_only,
+    **{f"ASCII of {form}": ascii_of(form) for form in FORMS},
+    **{f"Latin of {form}": latin_of(form) for form in ("NFC", "NFKD")},
+    "a word of a shell": as_word,
     "without what is not seen": lambda text: "".join(c for c in text if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"),
     "without quotes": lambda text: text.translate({ord(c): None for c in "'\"`"}),
     "without what Windows refuses": lambda text: text.translate({ord(c): None for c in '<>:"|?*'}),
@@ -181,8 +221,44 @@ def disagree_on_url(text, inside):
                     yield f"urlsplit, {how}, {reader}", f"{url.netloc} {place}"
 
 
-# What makes one letter of several, or several of one.
-COUNTING = ["ASCII", "without", "NFKC", "case"]
+# A name that is of a pattern is cut there only behind an ending: AT&T.pdf.
+ENDING = re.compile(r"(.*?\.[0-9a-z]*[a-z][0-9a-z]*\s*)[&|<>]", re.I | re.S)
+
+
+def as_shells_end_it(inside):
+    def read(part):
+        if not inside:
+            return re.split("[&|<>]", part)[0]
+        found = ENDING.match(part)
+        return found[1] if found else part
+    return by_name(read)
+
+
+def changes_of_names(text, inside):
+    """What readers do to names besides."""
+    changes = {
+        "as shells and queries end it": as_shells_end_it(inside),
+        "devices": by_name(device),
+        "without a drive": lambda text: re.sub(r"^[^/:]:", "", text),
+        # With the trimming that comes with it, whoever empties names of other scripts leaves them out but in front.
+        "without emptied names": without_emptied,
+        "lower case": str.lower,
+        "case folded": str.casefold,
+        "normalised": os.path.normpath,
+        "normalised by Windows": lambda text: windows(ntpath.normpath(text)),
+    }
+    # A name that is left out in front leaves a text that begins at the root.
+    if inside:
+        changes["from here"] = lambda text: text.lstrip("/")
+    else:
+        changes["at the root"] = lambda text: "/" + text.lstrip("/")
+    return changes
+
+
+def is_foreign(text):
+    """Whether a name behind the first has nothing left of it for those who have few letters."""
+    return any(part and not part.encode("ascii", "ignore").strip(b" .'\"`<>|*?:%+") for part in
+               re.sub("[;:?#&|<>][^/]*", "", unicodedata.normalize("NFKC", text)).split("/")[1:])
 
 
 @functools.cache
@@ -192,16 +268,20 @@ def expression(pattern):
 
 
 def disagree_on_name(text, pattern, inside):
-    texts = seen_by_readers(text, 2)
-    for how, fold in (("lower case", str.lower), ("case folded", str.casefold), ("normalised", os.path.normpath),
-                      ("normalised by Windows", lambda text: windows(ntpath.normpath(text)))):
-        texts.setdefault(fold(text), how)
-    for seen, how in texts.items():
-        # Of whoever drops letters, `?` counts fewer.
-        if "?" in pattern and any(change in how for change in COUNTING):
-            continue
-        if bool(expression(pattern).fullmatch(seen)) != inside:
-            yield how, seen
+    found = expression(pattern)
+    few = inside and is_foreign(text)
+    besides = changes_of_names(text, inside)
+    for seen, how in seen_by_readers(text, 2).items():
+        for what, change in {"": str, **besides}.items():
+            # A name in a script that a reader has no letters for is still a name.
+            if few and what and ("ASCII" in how or "Latin" in how):
+                continue
+            place = change(seen)
+            # What has a letter of the pattern's that a reader has no room for is not found by it.
+            if not pattern.isascii() and ("ASCII" in how or "case" in what):
+                continue
+            if bool(found.fullmatch(place)) != inside:
+                yield f"{how}, {what}" if what else how, place
 
 
 def disagree(question):

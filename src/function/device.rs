@@ -4,6 +4,7 @@
 //! (Microsoft, Naming Files, Paths, and Namespaces).
 
 use crate::function::pattern::{Ends, Letter};
+use crate::function::segment::is_blank;
 
 /// Devices by name; `#` is a number from 1 to 9, also a raised one (`COM¹`), which is the same in compatibility form. Those of the
 /// console are here since Windows and Python look for them, too.
@@ -32,7 +33,7 @@ fn end_of(device: &[u8], name: &[Letter]) -> Option<usize> {
         let equal = equal.fold(0, |bits, (at, _)| bits | 1 << at);
         let stays = match letter.drops {
             true => u8::MAX,
-            false if letter.c.is_whitespace() => whole,
+            false if is_blank(letter.c) => whole,
             false => 0,
         };
         reached = (reached & equal) << 1 | reached & stays;
@@ -71,6 +72,7 @@ mod tests {
             "lpt9",
             "nul ",
             "nul \u{a0}",
+            "nul+",
             "n'u'l",
             "com'1'",
         ] {

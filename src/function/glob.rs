@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::function::loose::{Asked, Meant, folded, letters, names_device};
 use crate::function::pattern::{Letter, Part, Pattern};
-use crate::function::segment::{has_lone_percent, is_dropped, is_short_name, may_step};
+use crate::function::segment::{has_lone_percent, is_blank, is_dropped, is_short_name, may_step};
 use crate::function::text::{decoded, hides_separators, is_percent, is_plain};
 use crate::function::{OperandError, Unjudgeable};
 use crate::names::is_printable;
@@ -176,9 +176,7 @@ fn softened(mut parts: Vec<Part>) -> Vec<Part> {
     }
     for name in parts.split_mut(slash) {
         let dropped = |part: &Part| part.letter().is_some_and(is_dropped);
-        let blank = |part: &Part| {
-            dropped(part) || part.letter().is_some_and(|c| c.is_whitespace() || c == '+')
-        };
+        let blank = |part: &Part| dropped(part) || part.letter().is_some_and(is_blank);
         name.iter_mut().filter(|part| dropped(part)).for_each(soften);
         name.iter_mut().take_while(|part| blank(part)).for_each(soften);
         let loose = |part: &Part| blank(part) || part.letter() == Some('.');

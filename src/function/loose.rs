@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::function::device::end_of_device;
 use crate::function::pattern::{Ends, Letter, Part};
-use crate::function::segment::{MAX_GROWTH, is_dropped, is_mark, unfold};
+use crate::function::segment::{MAX_GROWTH, is_blank, is_dropped, is_mark, unfold};
 use crate::function::text::joins;
 
 /// Where some reader ends a name. A comma is none: RFC 3986, section 3.3, speaks of it, but no reader of files is known to cut
@@ -204,7 +204,7 @@ impl Ending {
     fn go_on(&mut self, letter: &Letter) {
         match letter.c {
             '.' => *self = Ending { dot: true, ..Ending::default() },
-            c if c.is_whitespace() => self.blank = true,
+            c if is_blank(c) => self.blank = true,
             c if c.is_alphanumeric() => {
                 // A blank that letters follow is none at the end.
                 self.other |= self.blank;
@@ -237,7 +237,7 @@ fn mark_drive(name: &mut [Letter]) {
 /// Marks what some readers leave off the ends of names, and of what is left of them: blanks, and dots behind. A plus sign is a
 /// blank to forms.
 fn mark_ends_of_names(name: &mut [Letter]) {
-    let blank = |letter: &Letter| letter.c.is_whitespace() || letter.c == '+' || letter.drops;
+    let blank = |letter: &Letter| is_blank(letter.c) || letter.drops;
     let mut behind = true;
     for letter in name.iter_mut().rev() {
         let loose = blank(letter) || letter.c == '.';

@@ -251,7 +251,7 @@ fn bare(text: &str) -> &str {
 }
 
 /// Whether it is a blank, also to those who read forms.
-fn is_blank(c: char) -> bool {
+pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '+'
 }
 

@@ -257,8 +257,8 @@ def changes_of_names(text, inside):
 
 def is_foreign(text):
     """Whether a name behind the first has nothing left of it for those who have few letters."""
-    return any(part and not part.encode("ascii", "ignore").strip(b" .'\"`<>|*?:%+") for part in
-               re.sub("[;:?#&|<>][^/]*", "", unicodedata.normalize("NFKC", text)).split("/")[1:])
+    stems = (re.sub("[;:?#&|<>][^/]*", "", unicodedata.normalize(form, text)) for form in FORMS)
+    return any(name and not name.encode("ascii", "ignore").strip(b" .'\"`<>|*?:%+") for stem in stems for name in stem.split("/")[1:])
 
 
 @functools.cache
@@ -269,7 +269,7 @@ def expression(pattern):
 
 def disagree_on_name(text, pattern, inside):
     found = expression(pattern)
-    few = inside and is_foreign(text)
+    few = inside and (is_foreign(text) or is_foreign(urllib.parse.unquote(text)))
     besides = changes_of_names(text, inside)
     for seen, how in seen_by_readers(text, 2).items():
         for what, change in {"": str, **besides}.items():

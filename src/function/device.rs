@@ -11,29 +11,53 @@ use crate::function::segment::is_blank;
 const DEVICES: [&[u8]; 8] =
     [b"con", b"prn", b"aux", b"nul", b"conin$", b"conout$", b"com#", b"lpt#"];
 
+/// The devices' letters one behind the other, each with its bit; and a bit behind each device, which says that it was passed.
+struct Table {
+    first: u64,
+    whole: u64,
+    letters: [u64; 128],
+}
+
+static TABLE: Table = table();
+
+const fn table() -> Table {
+    let mut table = Table { first: 0, whole: 0, letters: [0; 128] };
+    let (mut device, mut bit) = (0, 1_u64);
+    while device < DEVICES.len() {
+        table.first |= bit;
+        let mut at = 0;
+        while at < DEVICES[device].len() {
+            let (mut c, last) = match DEVICES[device][at] {
+                b'#' => (b'1', b'9'),
+                c => (c, c),
+            };
+            while c <= last {
+                table.letters[c as usize] |= bit;
+                c += 1;
+            }
+            bit <<= 1;
+            at += 1;
+        }
+        table.whole |= bit;
+        bit <<= 1;
+        device += 1;
+    }
+    table
+}
+
 /// Where a device's name ends in the name of a file: at a dot, at a sign at which some reader ends a name, or at its end. Letters
 /// that some reader leaves out may be left out, and so are blanks behind. `None` if there is no device.
 pub(super) fn end_of_device(name: &[Letter]) -> Option<usize> {
-    DEVICES.iter().find_map(|device| end_of(device, name))
-}
-
-fn end_of(device: &[u8], name: &[Letter]) -> Option<usize> {
-    // Which letters of the device may have been passed, one bit each.
-    let (mut reached, whole) = (1_u8, 1_u8 << device.len());
+    let mut reached = TABLE.first;
     for (at, letter) in name.iter().enumerate() {
         let is_end = letter.c == '.' || letter.ends != Ends::Nothing;
-        if is_end && reached & whole != 0 {
+        if is_end && reached & TABLE.whole != 0 {
             return Some(at);
         }
-        let is_next = |expected: &u8| match expected {
-            b'#' => matches!(letter.c, '1'..='9'),
-            expected => char::from(*expected) == letter.c,
-        };
-        let equal = (0..).zip(device).filter(|(_, expected)| is_next(expected));
-        let equal = equal.fold(0, |bits, (at, _)| bits | 1 << at);
+        let equal = TABLE.letters.get(letter.c as usize).copied().unwrap_or_default();
         let stays = match letter.drops {
-            true => u8::MAX,
-            false if is_blank(letter.c) => whole,
+            true => u64::MAX,
+            false if is_blank(letter.c) => TABLE.whole,
             false => 0,
         };
         reached = (reached & equal) << 1 | reached & stays;
@@ -41,7 +65,7 @@ fn end_of(device: &[u8], name: &[Letter]) -> Option<usize> {
             return None;
         }
     }
-    (reached & whole != 0).then_some(name.len())
+    (reached & TABLE.whole != 0).then_some(name.len())
 }
 
 #[cfg(test)]

@@ -40,9 +40,11 @@ pub(super) fn is_name_in_place(segment: &str) -> bool {
 
 fn is_name_when(segment: &str, folded: &str) -> bool {
     let stem = folded.split(ENDS).next().unwrap_or_default();
-    let parts_step = || folded.split(ENDS).any(is_step_alone);
+    let parts_step = || stem.len() < folded.len() && folded.split(ENDS).any(is_step_alone);
     let steps = || is_step(folded) || is_step(segment);
-    stem.chars().any(has_substance) && !steps() && !parts_step()
+    // There is no step without a dot, and most names have none before their ending.
+    let has_dot = folded.contains('.');
+    stem.chars().any(has_substance) && !(has_dot && (steps() || parts_step()))
 }
 
 /// A name in which no reader finds anything else: most are.
@@ -60,7 +62,9 @@ pub(super) fn may_step(segment: &str) -> bool {
 fn is_step(text: &str) -> bool {
     let stem = text.split(ENDS).next().unwrap_or_default();
     let drive = begins_anew(text).then(|| text.split_once(':')).flatten();
-    is_step_alone(stem) || is_left_with_step(text) || drive.is_some_and(|(_, rest)| is_step(rest))
+    is_step_alone(stem)
+        || (stem.len() < text.len() && is_left_with_step(text))
+        || drive.is_some_and(|(_, rest)| is_step(rest))
 }
 
 fn is_step_alone(part: &str) -> bool {
@@ -69,38 +73,45 @@ fn is_step_alone(part: &str) -> bool {
 
 /// Whether a reader who leaves some characters out is left with dots and blanks. One dot alone is what is left of many names.
 fn is_left_with_step(text: &str) -> bool {
-    Kept::ALL.into_iter().any(|how| {
-        let mut dots = 0;
-        kept(text, how).all(|c| {
-            dots += usize::from(c == '.');
-            c == '.' || is_blank(c)
-        }) && dots > 1
+    let mut dots = 0;
+    kept(text).all(|kept| {
+        dots += usize::from(kept.c == '.');
+        kept.drops || kept.c == '.' || is_blank(kept.c)
+    }) && dots > 1
+}
+
+/// What is left of a text where a reader drops what is not ASCII, and what [`is_dropped`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    c: char,
+    /// There is a mark on it: it is kept where they are two (Unicode NFD, NFKD), and dropped where they may be one (NFC, NFKC).
+    drops: bool,
+}
+
+fn kept(text: &str) -> impl Iterator<Item = Kept> {
+    // What stands between a letter and its mark may be left out first.
+    let seen = |c: &char| !is_dropped(*c) && !joins(*c);
+    let mut chars = text.chars().filter(seen).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let c = chars.next()?;
+            if c.is_ascii() {
+                let mark = chars.peek().is_some_and(|c| !c.is_ascii() && is_mark(*c));
+                return Some(Kept { c, drops: mark });
+            }
+        }
     })
 }
 
-/// What a reader takes for one character who drops what is not ASCII.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    /// Each as it is written (Unicode NFD, NFKD): of a letter and an accent, the letter is kept.
-    Letters,
-    /// A letter with its accents (Unicode NFC, NFKC): none of it is kept.
-    LettersWithoutMarks,
-}
-
-impl Kept {
-    const ALL: [Kept; 2] = [Kept::Letters, Kept::LettersWithoutMarks];
-}
-
-/// What is left where a reader drops what is not ASCII, and what [`is_dropped`].
-fn kept(text: &str, how: Kept) -> impl Iterator<Item = char> {
-    let is_kept = |c: &char| c.is_ascii() && !is_dropped(*c);
-    // What is left out between a letter and its accent may be left out first.
-    let composed = (how == Kept::LettersWithoutMarks && !text.is_ascii()).then(|| {
+/// The same as texts: of those who take a letter and its marks for two, and of those who take them for one.
+fn kept_texts(text: &str) -> impl Iterator<Item = String> {
+    let two = kept(text).map(|kept| kept.c).collect();
+    let one = (!text.is_ascii()).then(|| {
         let seen = text.chars().filter(|c| !is_dropped(*c) && !joins(*c));
-        ComposingNormalizerBorrowed::new_nfc().normalize_iter(seen).filter(is_kept)
+        let composed = ComposingNormalizerBorrowed::new_nfc().normalize_iter(seen);
+        composed.filter(|c| c.is_ascii() && !is_dropped(*c)).collect()
     });
-    let letters = composed.is_none().then(|| text.chars().filter(is_kept));
-    composed.into_iter().flatten().chain(letters.into_iter().flatten())
+    std::iter::once(two).chain(one)
 }
 
 /// Whether readers that make a name fit leave the character out: quotes, what may not stand in a name on Windows, and a
@@ -116,8 +127,8 @@ pub(super) fn has_lone_percent(text: &str) -> bool {
     let Some((before, behind)) = text.split_once(is_percent) else { return false };
     let stem = before.rsplit('/').next().unwrap_or_default();
     let escapes = |behind: &str| {
-        let first = |how| kept(behind, how).next();
-        Kept::ALL.into_iter().filter_map(first).any(|c| c.is_ascii_alphanumeric())
+        let first = kept(behind).find(|kept| !kept.drops || kept.c.is_ascii_alphanumeric());
+        first.is_some_and(|kept| kept.c.is_ascii_alphanumeric())
     };
     stem.bytes().any(|byte| byte.is_ascii_alphanumeric())
         && !behind.contains(|c| c == '/' || is_percent(c))
@@ -132,15 +143,14 @@ pub(super) fn is_short_name(segment: &str) -> bool {
     if !segment.contains(['~', '\u{ff5e}']) {
         return false;
     }
+    let stem = |text: &str| is_short(text.split(ENDS).next().unwrap_or_default());
+    if segment.chars().all(|c| c.is_ascii() && !is_dropped(c)) {
+        return stem(segment);
+    }
     let Some(folded) = folded(segment) else { return true };
-    let texts = [segment, folded.as_ref()];
-    texts.into_iter().any(|text| {
-        let stem = text.split(ENDS).next().unwrap_or_default();
-        is_short(stem)
-            || Kept::ALL.into_iter().any(|how| {
-                is_short(&kept(stem, how).collect::<String>())
-                    || is_short(&kept(text, how).collect::<String>())
-            })
+    [segment, folded.as_ref()].into_iter().any(|text| {
+        let before = text.split(ENDS).next().unwrap_or_default();
+        stem(text) || kept_texts(text).chain(kept_texts(before)).any(|text| stem(&text))
     })
 }
 
@@ -167,8 +177,8 @@ pub(super) fn is_drive(segment: &str) -> bool {
 
 fn begins_anew(text: &str) -> bool {
     let Some((drive, _)) = text.split_once(':') else { return false };
-    let letters = |how| kept(drive, how).filter(|c| *c != '.' && !is_blank(*c)).count();
-    drive.chars().nth(1).is_none() || Kept::ALL.into_iter().any(|how| letters(how) <= 1)
+    let letter = |kept: &Kept| !kept.drops && kept.c != '.' && !is_blank(kept.c);
+    drive.chars().nth(1).is_none() || kept(drive).filter(letter).nth(1).is_none()
 }
 
 /// Whether the name is still there for a reader that drops what is not ASCII, so that `..` takes this name back and no
@@ -176,8 +186,9 @@ fn begins_anew(text: &str) -> bool {
 pub(super) fn is_solid(name: &str) -> bool {
     let solid = |name: &str| {
         let stem = name.split(ENDS).next().unwrap_or_default();
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || "_-=~@$()!".contains(c);
-        Kept::ALL.into_iter().all(|how| kept(stem, how).any(is_letter))
+        kept(stem).any(|kept| {
+            !kept.drops && (kept.c.is_ascii_alphanumeric() || "_-=~@$()!".contains(kept.c))
+        })
     };
     solid(name) && folded(name).is_some_and(|name| solid(&name))
 }
@@ -186,13 +197,8 @@ pub(super) fn is_solid(name: &str) -> bool {
 pub(super) fn may_be(segment: &str, name: &str) -> bool {
     let (found, named) = (loosely(segment), loosely(name));
     let stem = segment.split(ENDS).next().unwrap_or_default();
-    let expected: String = kept(&named, Kept::Letters).collect();
-    let may_keep = |text: &str| {
-        Kept::ALL.into_iter().any(|how| {
-            let kept: String = kept(text, how).collect();
-            without_ends(&kept) == expected
-        })
-    };
+    let expected: String = kept(&named).map(|kept| kept.c).collect();
+    let may_keep = |text: &str| kept_texts(text).any(|kept| without_ends(&kept) == expected);
     found == named
         || is_short_name(segment)
         || (named.is_ascii() && (may_keep(&found) || may_keep(stem) || may_keep(segment)))

@@ -618,6 +618,31 @@ fn a_pattern_is_not_got_around_by_readers_who_fold_or_cut() {
             r#"{"a": "report-x.exe;.pdf"}"#,
             r#"{"a": "report-x.exe#.pdf"}"#,
             r#"{"a": "report-x.exe\uff1a.pdf"}"#,
+            r#"{"a": "report-x.exe&.pdf"}"#,
+            r#"{"a": "report-x.exe\uff06.pdf"}"#,
+        ],
+    );
+    // Nor by those who leave quotes out, or what is not ASCII.
+    refuses(
+        "a like \"*/*/passwd\"",
+        &[
+            r#"{"a": "\"/etc/passwd"}"#,
+            r#"{"a": "'/etc/passwd"}"#,
+            r#"{"a": "\u00e9/etc/passwd"}"#,
+            r#"{"a": "e\u0301/etc/passwd"}"#,
+        ],
+    );
+    allows("a like \"*/*/passwd\"", &[r#"{"a": "srv/etc/passwd"}"#]);
+    refuses("a like \"?.txt\"", &[r#"{"a": "\u00e9.txt"}"#]);
+    refuses("a like \"*.txt\"", &[r#"{"a": "NUL.txt"}"#, r#"{"a": "com\u00b9.txt"}"#]);
+    refuses(
+        "a within /srv/data",
+        &[
+            r#"{"a": "/srv/data/NUL"}"#,
+            r#"{"a": "/srv/data/..&/etc"}"#,
+            r#"{"a": "/srv/data/..+/etc"}"#,
+            r#"{"a": "/srv/data/..e\u0301/etc"}"#,
+            r#"{"a": "/srv/data/e\u0301/../../etc"}"#,
         ],
     );
     // Behind `!` it is not outside.
@@ -638,7 +663,36 @@ fn a_pattern_is_not_got_around_by_readers_who_fold_or_cut() {
     assert_eq!(cause("b.exe"), Some("check_failed"));
     for text in
         ["b.exe.", "b.exe ", "b.exe:x", "b.exe;x", "b.EXE", "b.\\uff45xe", "b.ex%65", "b.exe/"]
+            .into_iter()
+            .chain(["b.exe\\u2460", "b.exee\\u0301", "b.exe&x", "b.exe+", "b.ex%2565", "B~1.EXE:x"])
     {
         assert_eq!(cause(text), Some("not_evaluable"), "{text}");
     }
+}
+
+#[test]
+fn what_people_write_in_names_is_of_a_pattern() {
+    allows(
+        "a like \"*.pdf\"",
+        &[
+            r#"{"a": "report-2024.pdf"}"#,
+            r#"{"a": "Jahres\u00fcbersicht \u00e9 \u00fc \u00df.pdf"}"#,
+            r#"{"a": "AT&T.pdf"}"#,
+            r#"{"a": "C++ & 1+1.pdf"}"#,
+            r#"{"a": "O'Neil \"draft\".pdf"}"#,
+            r#"{"a": "100%.pdf"}"#,
+            r#"{"a": "\u65e5\u672c.pdf"}"#,
+            r#"{"a": "\u062a\u0642\u0631\u064a\u0631.pdf"}"#,
+            r#"{"a": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf"}"#,
+            r#"{"a": "\ud83d\udc68\u200d\ud83d\udc69.pdf"}"#,
+        ],
+    );
+    allows(
+        "a within /srv/data",
+        &[
+            r#"{"a": "/srv/data/AT&T/C++/100%.pdf"}"#,
+            r#"{"a": "/srv/data/O'Neil \"draft\".txt"}"#,
+            r#"{"a": "/srv/data/\u65e5\u672c/console.txt"}"#,
+        ],
+    );
 }

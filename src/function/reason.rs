@@ -5,6 +5,7 @@
 
 use url::Url;
 
+use crate::function::loose::names_device;
 use crate::function::segment::{has_lone_percent, is_drive, is_name, is_short_name, may_step};
 use crate::function::text::{decoded, first_odd, is_percent};
 use crate::function::{Function, MAX_JUDGED_BYTES};
@@ -29,8 +30,9 @@ pub(super) fn reason(function: Function, text: &str, operand: &str) -> String {
         Function::Network => "an address is written in its one normal form, such as 10.1.2.3".to_owned(),
         _ if url => of_url(text),
         _ => of_signs(text).or_else(|| of_names(function, text)).unwrap_or_else(|| match function {
-            Function::Glob => "some readers find the pattern in it and others do not: they fold capitals and accents, cut names at \
-                               : ; ? and #, leave blanks and dots off their ends, and read escapes"
+            Function::Glob => "some readers find the pattern in it and others do not: they fold capitals and accents, leave out \
+                               quotes and what is not ASCII, cut names at : ; ? # and &, leave blanks and dots off their ends, \
+                               find devices (NUL, COM1), and read escapes"
                 .to_owned(),
             _ if !text.starts_with('/') => "a path is absolute, such as /srv/data/a.txt".to_owned(),
             _ => "some readers find it in the folder and others do not; write the path without .. and as the folder is written"
@@ -68,6 +70,7 @@ fn of_name(name: &str) -> Option<String> {
             "begins with a drive for some readers; write two characters or more before the colon"
         }
         name if is_short_name(name) => "is such as Windows makes up as a second, short name",
+        name if names_device(name) => "is a device for Windows, in whichever folder it stands",
         _ => return None,
     };
     Some(format!("`{}` {what}", shown(name)))
@@ -128,6 +131,10 @@ mod tests {
             (Function::Path, "/srv", "/srv/..;/a", "`..;` is no name"),
             (Function::Path, "/srv", "/srv/../a", "without .."),
             (Function::Path, "/private", "/PRIVAT~1/a", "short name"),
+            (Function::Path, "/srv", "/srv/con.txt", "`con.txt` is a device"),
+            (Function::Path, "/srv", "/srv/..&/a", "`..&` is no name"),
+            (Function::Glob, "*.txt", "con.txt", "`con.txt` is a device"),
+            (Function::Glob, "*.exe", "b.exe\u{2460}", "what is not ASCII"),
             (Function::Path, "file:///srv", "file:///srv/..%20/a", "`.. ` is no name"),
             (Function::Url, "https://a.b/v1", "https://A.b/v1", "normal form"),
             (Function::Url, "https://a.b/v1", "https://u@a.b/v1", "user"),

@@ -5,8 +5,12 @@
 //! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
+mod following;
 mod matching;
+mod pattern;
 mod spelled;
+mod twin;
+mod words;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -17,9 +21,10 @@ use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, Term};
 
 use crate::datalog::matching::head;
-use crate::datalog::spelled::{Folding, Words};
+use crate::datalog::twin::{FoldedBase, Twin};
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
+pub(crate) use crate::datalog::following::Unfollowed;
 pub(crate) use crate::datalog::spelled::Names;
 
 /// How many facts may be touched in one decision: some ten milliseconds.
@@ -57,8 +62,10 @@ pub(crate) struct Base {
     signed_by: HashMap<usize, Vec<usize>>,
     /// Where the names of arguments go in what refuses.
     names: Names,
-    /// Checks of a token compare names, so that they are asked twice.
-    asks_twice: bool,
+    /// The same facts with these names folded, if that is asked.
+    folded: Option<Result<Arc<FoldedBase>, EvaluationError>>,
+    /// How often the checks of a token are to be reckoned.
+    times: u64,
 }
 
 /// Such facts, and more of one decision's own.
@@ -77,13 +84,6 @@ pub(crate) struct World {
     rules: Vec<Rule>,
     /// The same with all names folded, once a denial needs it.
     twin: RefCell<Option<Box<Twin>>>,
-}
-
-/// A world in which all names of arguments are folded.
-#[derive(Debug)]
-struct Twin {
-    world: World,
-    words: Words,
 }
 
 impl Base {
@@ -114,11 +114,6 @@ impl Base {
 
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.facts.iter().map(|(_, fact)| fact)
-    }
-
-    /// Says where the names of arguments go in what refuses, and whether a token's checks are among it.
-    pub(crate) fn compare(&mut self, names: Names, asks_twice: bool) {
-        (self.names, self.asks_twice) = (names, asks_twice);
     }
 }
 
@@ -166,9 +161,9 @@ impl World {
         self.twin.take();
     }
 
-    /// Whether a token's checks are asked twice, and so cost twice as much.
-    pub(crate) fn asks_twice(&self) -> bool {
-        self.base.asks_twice
+    /// How often a token's checks are to be reckoned: those that compare names are asked twice.
+    pub(crate) fn times(&self) -> u64 {
+        self.base.times.max(1)
     }
 
     /// Where begins what is asserted and derived from now on.
@@ -214,7 +209,7 @@ impl World {
         if rules.is_empty() {
             return Ok(());
         }
-        if !self.base.names.is_empty() {
+        if self.base.names.plan().is_some() {
             self.rules.extend_from_slice(rules);
             self.twin.take();
         }
@@ -272,61 +267,6 @@ impl World {
         Ok(found || folded()? == Some(true))
     }
 
-    /// The same as [`World::any`] when all names are folded: those of the call, and those with which they are compared.
-    /// `None` where no query compares names, or reads what rules derived by them.
-    fn any_folded(
-        &self,
-        queries: &[Rule],
-        block: usize,
-        holds: impl Fn(&Matches) -> bool,
-    ) -> Result<Option<bool>, EvaluationError> {
-        let names = &self.base.names;
-        if self.arguments.is_empty() || !queries.iter().any(|query| names.matter_to(query)) {
-            return Ok(None);
-        }
-        let mut twin = self.twin.borrow_mut();
-        let twin = match &mut *twin {
-            Some(twin) => twin,
-            none => none.insert(Box::new(self.folded_twin()?)),
-        };
-        let Twin { world, words } = &mut **twin;
-        let mut folding = Folding { names, words };
-        let queries: Vec<Rule> = queries.iter().map(|query| folding.rule(query)).collect();
-        if words.flush() {
-            world.symbols.clone_from(&words.symbols);
-        }
-        let bytes = words.bytes().ok_or(EvaluationError::Exhausted)?;
-        self.folded.set(self.folded.get().max(bytes));
-        // What is touched there is paid for here.
-        world.touched.set(self.touched.get());
-        let found = world.any(&queries, block, holds);
-        self.touched.set(world.touched.get());
-        found.map(Some)
-    }
-
-    fn folded_twin(&self) -> Result<Twin, EvaluationError> {
-        let mut words = Words::of(self.symbols.clone(), self.folded.get());
-        let mut folding = Folding { names: &self.base.names, words: &mut words };
-        let base =
-            self.base.facts.iter().map(|(origin, fact)| (origin.clone(), folding.fact(fact)));
-        let mut base = Base { facts: base.collect(), ..Base::default() };
-        base.known.extend(base.facts.iter().cloned());
-        base.signed_by.clone_from(&self.base.signed_by);
-        // What rules derived is derived anew.
-        let own = self.facts.iter().filter(|entry| !self.known.contains(*entry));
-        let own = own.map(|(origin, fact)| (origin.clone(), folding.fact(fact))).collect();
-        let rules: Vec<Rule> = self.rules.iter().map(|rule| folding.rule(rule)).collect();
-        words.flush();
-        words.bytes().ok_or(EvaluationError::Exhausted)?;
-        let symbols = words.symbols.clone();
-        let mut world = World { base: Arc::new(base), facts: own, symbols, ..World::default() };
-        world.touched.set(self.touched.get());
-        let derived = world.derive(&rules);
-        self.touched.set(world.touched.get());
-        derived?;
-        Ok(Twin { world, words })
-    }
-
     /// The queries with the names of arguments as the call spells them. No two arguments of a call have names that fold to
     /// one, so that each name stands for one argument at the most.
     fn as_spelled<'a>(&self, queries: &'a [Rule]) -> Result<Cow<'a, [Rule]>, EvaluationError> {
@@ -351,14 +291,19 @@ impl World {
         else {
             return Ok(None);
         };
-        let Some(written) = self.symbols.get_symbol(*asked) else { return Ok(None) };
-        if !written.is_ascii() {
-            self.folded.set(self.folded.get().saturating_add(written.len()));
-        }
-        if self.folded.get() > MAX_FOLDED_BYTES {
-            return Err(EvaluationError::Exhausted);
-        }
-        let found = self.arguments.get(&*fold(written));
+        let found = match self.base.names.asked(*asked) {
+            Some(folded) => self.arguments.get(folded),
+            None => {
+                let Some(written) = self.symbols.get_symbol(*asked) else { return Ok(None) };
+                if !written.is_ascii() {
+                    self.folded.set(self.folded.get().saturating_add(written.len()));
+                }
+                if self.folded.get() > MAX_FOLDED_BYTES {
+                    return Err(EvaluationError::Exhausted);
+                }
+                self.arguments.get(&*fold(written))
+            }
+        };
         Ok(found.filter(|found| *found != asked).map(|found| Term::Str(*found)))
     }
 

@@ -134,7 +134,7 @@ fn world(
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
-    base.compare(policy.names.clone(), false);
+    base.compare(policy.names.clone(), 1);
     Ok(World::over(&Arc::new(base)))
 }
 

@@ -17,6 +17,9 @@ pub(crate) const MAX_FOLDED_BYTES: usize = 8 * 1024;
 /// What the dotted capital I of Turkish becomes in lower case: an i, and a dot that says nothing more.
 const DOTTED_I: &str = "i\u{307}";
 
+/// What the Greek sigma becomes in lower case at the end of a word.
+const FINAL_SIGMA: char = '\u{3c2}';
+
 /// Whether every character of a name is to be seen, and no blank but a space: no control character at which some reader
 /// ends the name, nothing that another one drops.
 pub(crate) fn is_plain(name: &str) -> bool {
@@ -34,24 +37,36 @@ pub(crate) fn is_seen(c: char) -> bool {
 /// One text for all spellings of a name: without capitals (full case folding, and Turkish), in compatibility form (NFKC), and
 /// without spaces around it.
 pub(crate) fn fold(name: &str) -> Cow<'_, str> {
-    let name = name.trim_matches(' ');
+    fold_with(name.trim_matches(' '), |name| name.trim_matches(' '))
+}
+
+/// The same of a piece of a name: a space at its end is one within the name.
+pub(crate) fn fold_piece(piece: &str) -> Cow<'_, str> {
+    fold_with(piece, |piece| piece)
+}
+
+fn fold_with<'a>(name: &'a str, trim: impl Fn(&str) -> &str) -> Cow<'a, str> {
+    #[cfg(test)]
+    tests::FOLDED.with(|folded| folded.set(folded.get() + 1));
     match name.is_ascii() {
         true if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             Cow::Owned(name.to_ascii_lowercase())
         }
         true => Cow::Borrowed(name),
-        false => Cow::Owned(fold_all(name)),
+        false => Cow::Owned(fold_all(name, trim)),
     }
 }
 
-fn fold_all(name: &str) -> String {
+fn fold_all(name: &str, trim: impl Fn(&str) -> &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfkc();
     // The long s and the Kelvin sign are known only in upper case for what they are, the capital sharp s only in lower case.
     let without_capitals = |name: &str| name.to_lowercase().to_uppercase().to_lowercase();
     let fold = |name: &str| {
         let folded = without_capitals(&normalizer.normalize(name)).replace(DOTTED_I, "i");
+        // A beginning of a name must fold to a beginning, wherever a final sigma stands.
+        let folded = folded.replace(FINAL_SIGMA, "\u{3c3}");
         // Some compatibility forms begin with a space.
-        normalizer.normalize(&folded).trim_matches(' ').to_owned()
+        trim(&normalizer.normalize(&folded)).to_owned()
     };
     // What one step brings about, such as a capital in a compatibility form, is for the next.
     let (mut before, mut folded) = (String::new(), fold(name));
@@ -63,8 +78,28 @@ fn fold_all(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many names this thread folded.
+        pub(crate) static FOLDED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn a_piece_of_a_name_folds_to_a_piece_and_keeps_its_spaces() {
+        for (name, piece) in [
+            ("\u{3c3}\u{3b1}\u{3c3}\u{3b1}", "\u{3a3}\u{391}\u{3a3}"),
+            ("Force Now", "FORCE "),
+            ("\u{ff26}orce now", "\u{ff46}ORCE N"),
+            ("Stra\u{df}e", "STRAS"),
+        ] {
+            assert!(fold(name).starts_with(&*fold_piece(piece)), "{name} {piece}");
+        }
+        assert_eq!((fold_piece(" Now "), fold_piece(" \u{ff2e}ow")), (" now ".into(), " now".into()));
+    }
 
     #[test]
     fn spellings_that_some_reader_takes_for_one_are_folded_to_one() {

@@ -374,8 +374,7 @@ pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
 /// policies derived is among it, for agents choose the arguments from which they derive.
 pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
     let sizes = sizes_of(world.facts(), &world.symbols);
-    let times = if world.asks_twice() { 2 } else { 1 };
-    match cost::bound(blocks, &sizes).saturating_mul(times) {
+    match cost::bound(blocks, &sizes).saturating_mul(world.times()) {
         cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
         _ => Ok(()),
     }

@@ -131,13 +131,12 @@ pub(crate) fn prepare(
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
-    let (names, asks_twice) = names_of(policy, &checks, base.words());
-    base.compare(names, asks_twice);
+    let (names, times) = names_of(policy, &checks, base.symbols());
+    base.compare(names, times);
     let mut sizes = sizes_of(base.facts(), base.words());
     for (name, count, values, bytes) in ROOM {
         sizes.add_room(name, count, values, bytes);
     }
-    let times = if asks_twice { 2 } else { 1 };
     let cost = cost::bound(blocks, &sizes).saturating_mul(times);
     let policy = policy.digest().to_owned();
     let prepared = Arc::new(Prepared {
@@ -153,19 +152,17 @@ pub(crate) fn prepare(
     Ok(prepared)
 }
 
-/// Where the names of arguments go in what policies and checks of a token refuse, and whether they do so in the checks.
+/// Where the names of arguments go in what policies and checks of a token refuse, and how often the checks are to be reckoned.
+/// Those that Hardtack writes name their argument, and are not asked twice.
 fn names_of(
     policy: &Policy,
     checks: &[(usize, usize, Check)],
-    words: &SymbolTable,
-) -> (Names, bool) {
-    let refusing = checks.iter().filter(|(_, _, check)| check.kind != CheckKind::One);
-    let refusing: Vec<&Rule> = refusing.flat_map(|(_, _, check)| &check.queries).collect();
-    // Those that Hardtack writes name their argument, and are not asked twice.
-    if Names::of(&policy.rules, refusing.iter().copied(), words).is_empty() {
-        return (policy.names.clone(), false);
-    }
-    (Names::of(&policy.rules, policy.refusing().chain(refusing), words), true)
+    words: &mut SymbolTable,
+) -> (Names, u64) {
+    let of_token = checks.iter().filter(|(_, _, check)| check.kind != CheckKind::One);
+    let of_token: Vec<&Rule> = of_token.flat_map(|(_, _, check)| &check.queries).collect();
+    let refusing: Vec<&Rule> = policy.refusing().collect();
+    policy.names.with(&policy.rules, &refusing, &of_token, words)
 }
 
 pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &SymbolTable) -> Sizes {

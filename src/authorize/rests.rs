@@ -3,6 +3,8 @@
 //! For whoever is refused, and so no more than this is found: of a policy, which arguments of this call it names; of a
 //! delegator's condition, which the token says openly, all that it names.
 
+use std::collections::HashSet;
+
 use biscuit_auth::datalog::{Rule, SymbolTable, Term};
 
 use crate::authorize::facts::{ARGUMENT, ARGUMENT_PREDICATES, Asked};
@@ -10,7 +12,7 @@ use crate::authorize::unknown::Unknown;
 use crate::authorize::{AuthorizeError, prepare};
 use crate::call::Call;
 use crate::policy::Policy;
-use crate::spelling::fold;
+use crate::spelling::{MAX_FOLDED_BYTES, fold};
 use crate::verify::VerifiedCapability;
 
 /// The arguments on which the refusal of a call rests; `None` if it rests on nothing that another call could have otherwise.
@@ -49,27 +51,49 @@ pub(crate) fn rests_on(
     if !queries.iter().any(|queries| reads_call(queries)) {
         return None;
     }
-    let named = names(&queries, &symbols);
-    let is_named = |name: &str| named.iter().any(|other| fold(other) == fold(name));
-    Some(
-        call.argument_terms()
-            .map(|(name, _)| name.to_owned())
-            .filter(|name| is_named(name))
-            .collect(),
-    )
+    let named = folded_names(&queries, &symbols, policy);
+    let arguments = call.argument_terms().map(|(name, _)| name);
+    Some(arguments.filter(|name| named.contains(&*fold(name))).map(str::to_owned).collect())
+}
+
+/// What the names of arguments that stand in queries are folded to. Those that refuse were folded when the policies were
+/// loaded; of the others no more are than in a decision, and who is refused is told of fewer.
+fn folded_names(queries: &[&[Rule]], symbols: &SymbolTable, policy: &Policy) -> HashSet<String> {
+    let mut left = MAX_FOLDED_BYTES;
+    let mut folded = HashSet::new();
+    for (word, name) in numbered_names(queries, symbols) {
+        let cost = if name.is_ascii() { 0 } else { name.len() };
+        match policy.names.asked(word) {
+            Some(known) => drop(folded.insert(known.to_owned())),
+            None if cost <= left => {
+                left -= cost;
+                folded.insert(fold(name).into_owned());
+            }
+            None => {}
+        }
+    }
+    folded
 }
 
 /// The names of arguments that stand in queries.
 fn names(queries: &[&[Rule]], symbols: &SymbolTable) -> Vec<String> {
-    let predicates = queries.iter().copied().flatten().flat_map(|query| &query.body);
-    let names = predicates.filter_map(|one| match one.terms.first() {
-        Some(Term::Str(name)) if symbols.get_symbol(one.name) == Some(ARGUMENT) => {
-            symbols.get_symbol(*name).map(str::to_owned)
-        }
-        _ => None,
-    });
-    let mut names: Vec<String> = names.collect();
+    let mut names: Vec<String> =
+        numbered_names(queries, symbols).map(|(_, name)| name.to_owned()).collect();
     names.sort();
     names.dedup();
     names
+}
+
+/// The same with the numbers of these words.
+fn numbered_names<'a>(
+    queries: &'a [&[Rule]],
+    symbols: &'a SymbolTable,
+) -> impl Iterator<Item = (u64, &'a str)> {
+    let predicates = queries.iter().copied().flatten().flat_map(|query| &query.body);
+    predicates.filter_map(|one| match one.terms.first() {
+        Some(Term::Str(name)) if symbols.get_symbol(one.name) == Some(ARGUMENT) => {
+            Some((*name, symbols.get_symbol(*name)?))
+        }
+        _ => None,
+    })
 }

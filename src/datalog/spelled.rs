@@ -1,406 +1,478 @@
 //! Spelled: where do the names of arguments go in rules and denials, and how do these read with all names folded?
 //!
 //! `deny if arg("force", true)` names its argument. Others compare names: through a rule, a variable, a set, a beginning.
-//! They are asked a second time, of a call whose names are folded, with what they compare names with folded, too.
+//! They are asked a second time, of a call whose names are folded. Facts then have what they had, with names folded at each
+//! place to which one can come, and behind it whatever else is compared with a name, folded: so values that are compared
+//! with values stay as they are. What is written in policies is folded once, when they are loaded.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use biscuit_auth::datalog::{
-    Binary, Expression, Fact, MapKey, Op, Predicate, Rule, SymbolTable, Term, Unary,
-};
+use biscuit_auth::datalog::{Binary, Fact, Op, Predicate, Rule, SymbolTable, Term, Unary};
 
-use crate::function::Function;
+use crate::datalog::{ARGUMENT, VERIFIER};
+use crate::datalog::following::{Folded, Followed, Unfollowed};
+use crate::datalog::words::{Folds, Mode, Words};
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
-use super::ARGUMENT;
-
-/// The first number that stands for a word which is not one of Biscuit's own.
-const FIRST_NUMBER: u64 = 1024;
-
-/// As many words are looked for one by one; more are put into the table at once.
-const FEW_WORDS: usize = 16;
-
-/// The places of predicates at which names of arguments can stand, in rules and in queries that refuse. Empty where no
-/// name goes further than the argument that a query asks for.
+/// Where names of arguments go in rules and in queries that refuse.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
+    /// What the names for which queries ask are folded to.
+    asked: Arc<HashMap<u64, String>>,
+    /// How names are folded; none where no name goes further than the argument that a query asks for.
+    plan: Option<Arc<Plan>>,
+    /// Whether checks of the token compare names.
+    in_token: bool,
+}
+
+/// How names are folded.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// The places of predicates at which names can stand: these are folded.
     columns: HashSet<(u64, usize)>,
+    /// What else is wanted folded, behind a predicate's own terms.
+    wanted: BTreeMap<u64, BTreeSet<(usize, Mode)>>,
     /// The predicates that have such a place, or are derived from one that has.
     predicates: HashSet<u64>,
+    /// What is derived by rules that cannot be followed.
+    unfollowed: HashSet<u64>,
+    /// Rules and queries as they read for folded names.
+    folded: HashMap<Rule, Result<Rule, Unfollowed>>,
+    /// Facts that cannot be folded, by their number.
+    collided: Vec<usize>,
+    pub(super) known: Arc<Folds>,
+    wide: bool,
 }
 
 impl Names {
-    /// Of the queries that refuse, and of the rules from which these read.
-    pub(crate) fn of<'a>(
-        rules: &'a [Rule],
-        refusing: impl Iterator<Item = &'a Rule>,
-        symbols: &SymbolTable,
+    /// Of a set of policies: its queries that refuse, the rules from which these read, and its facts.
+    pub(crate) fn of(
+        rules: &[Rule],
+        facts: &[Fact],
+        refusing: &[&Rule],
+        symbols: &mut SymbolTable,
     ) -> Names {
-        let Some(argument) = symbols.get(ARGUMENT) else { return Names::default() };
-        let refusing: Vec<&Rule> = refusing.collect();
-        let rules = reached(rules, &refusing);
-        let goes_further = rules.iter().any(|rule| reads_by_name(rule, argument))
-            || rules.iter().chain(&refusing).any(|query| compares_names(query, argument));
-        if !goes_further {
-            return Names::default();
+        let asked = Arc::new(asked(refusing, symbols, None));
+        let names = Names { asked, ..Names::default() };
+        if !go_further(rules, refusing, symbols) {
+            return names;
         }
-        let mut columns = HashSet::from([(argument, 0)]);
-        let queries: Vec<_> =
-            rules.iter().chain(&refusing).map(|query| (*query, groups_of(query))).collect();
-        loop {
-            let before = columns.len();
-            for (query, groups) in &queries {
-                let names = variables_in(query, groups, &columns);
-                let is_name = |term: &Term| matches!(term, Term::Variable(v) if names.contains(v));
-                for predicate in query.body.iter().chain([&query.head]) {
-                    let places = predicate.terms.iter().enumerate();
-                    let found = places.filter(|(_, term)| is_name(term));
-                    columns.extend(found.map(|(place, _)| (predicate.name, place)));
-                }
-            }
-            if columns.len() == before {
-                break;
+        let mut words = Words::of_policies(std::mem::take(symbols));
+        let mut plan = Plan::of(rules, refusing, &mut words);
+        for (number, fact) in facts.iter().enumerate() {
+            plan.fact(fact, &mut words);
+            if words.took_collision() {
+                plan.collided.push(number);
             }
         }
-        let mut predicates: HashSet<u64> = columns.iter().map(|(name, _)| *name).collect();
-        loop {
-            let before = predicates.len();
-            let derived = rules.iter().filter(|rule| reads_any(rule, &predicates));
-            let heads: Vec<u64> = derived.map(|rule| rule.head.name).collect();
-            predicates.extend(heads);
-            if predicates.len() == before {
-                return Names { columns, predicates };
-            }
+        words.flush();
+        symbols.clone_from(&words.symbols);
+        plan.known = words.into_known();
+        Names { plan: Some(Arc::new(plan)), ..names }
+    }
+
+    /// The same with what a token refuses, and how often its checks are to be reckoned: for they are asked twice where they
+    /// compare names.
+    pub(crate) fn with(
+        &self,
+        rules: &[Rule],
+        refusing: &[&Rule],
+        of_token: &[&Rule],
+        symbols: &mut SymbolTable,
+    ) -> (Names, u64) {
+        let own = asked(of_token, symbols, Some(MAX_FOLDED_BYTES));
+        let mut names = self.clone();
+        if !own.is_empty() {
+            Arc::make_mut(&mut names.asked).extend(own);
         }
+        if !go_further(rules, of_token, symbols) {
+            return (names, 1);
+        }
+        let known = self.plan.as_ref().map(|plan| Arc::clone(&plan.known)).unwrap_or_default();
+        let mut words = Words::of(std::mem::take(symbols), &known, 0);
+        let all: Vec<&Rule> = refusing.iter().chain(of_token).copied().collect();
+        let mut plan = Plan::of(rules, &all, &mut words);
+        words.flush();
+        symbols.clone_from(&words.symbols);
+        if words.settled().is_err() {
+            // More of the token's own names than are folded: nothing of this is known.
+            plan.folded.values_mut().for_each(|rule| *rule = Err(Unfollowed::Compared));
+        }
+        let times = if plan.wide { 3 } else { 2 };
+        plan.known = words.into_known();
+        (Names { plan: Some(Arc::new(plan)), in_token: true, ..names }, times)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.columns.is_empty()
+    /// The rules, queries and facts that do with names what cannot be followed.
+    pub(crate) fn refused(&self, rule: &Rule) -> Option<Unfollowed> {
+        self.plan.as_ref()?.folded.get(rule)?.as_ref().err().copied()
     }
 
-    /// Whether the query reads a name, or what was derived by one.
-    pub(super) fn matter_to(&self, query: &Rule) -> bool {
-        reads_any(query, &self.predicates)
+    /// The same of facts, by their numbers.
+    pub(crate) fn refused_facts(&self) -> &[usize] {
+        self.plan.as_ref().map(|plan| plan.collided.as_slice()).unwrap_or_default()
     }
 
-    fn matter_at(&self, predicate: u64, place: usize) -> bool {
-        self.columns.contains(&(predicate, place))
+    pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plan.as_ref()
+    }
+
+    /// How names are folded for what a block, or the verifier, asks. Checks of a token that name their argument do not need
+    /// it.
+    pub(super) fn plan_of(&self, block: usize) -> Option<&Arc<Plan>> {
+        self.plan.as_ref().filter(|_| self.in_token || block == VERIFIER)
+    }
+
+    /// What a name for which a query asks is folded to, if that is known.
+    pub(crate) fn asked(&self, word: u64) -> Option<&str> {
+        self.asked.get(&word).map(String::as_str)
     }
 }
 
-/// The rules from which these queries read, through other rules, too.
-fn reached<'a>(rules: &'a [Rule], queries: &[&Rule]) -> Vec<&'a Rule> {
-    let asked = |query: &Rule| query.body.iter().map(|one| one.name).collect::<Vec<_>>();
-    let mut wanted: HashSet<u64> = queries.iter().flat_map(|query| asked(query)).collect();
-    loop {
-        let before = wanted.len();
-        let read = rules.iter().filter(|rule| wanted.contains(&rule.head.name));
-        let more: Vec<u64> = read.flat_map(asked).collect();
-        wanted.extend(more);
-        if wanted.len() == before {
-            return rules.iter().filter(|rule| wanted.contains(&rule.head.name)).collect();
+/// What the names are folded to for which queries ask, as far as there is a bound to it.
+fn asked(queries: &[&Rule], symbols: &SymbolTable, most: Option<usize>) -> HashMap<u64, String> {
+    let mut found = HashMap::new();
+    let Some(argument) = symbols.get(ARGUMENT) else { return found };
+    let mut left = most.unwrap_or(usize::MAX);
+    for predicate in queries.iter().flat_map(|query| &query.body) {
+        let (true, Some(Term::Str(word))) = (predicate.name == argument, predicate.terms.first())
+        else {
+            continue;
+        };
+        let Some(written) = symbols.get_symbol(*word).filter(|_| !found.contains_key(word)) else {
+            continue;
+        };
+        let cost = if written.is_ascii() { 0 } else { written.len() };
+        if cost <= left {
+            left -= cost;
+            found.insert(*word, fold(written).into_owned());
         }
     }
+    found
+}
+
+impl Plan {
+    fn of(rules: &[Rule], refusing: &[&Rule], words: &mut Words) -> Plan {
+        let rules = reached(rules, refusing);
+        let all: Vec<&Rule> = rules.iter().chain(refusing).copied().collect();
+        let mut plan = Plan::default();
+        let argument = words.symbols.get(ARGUMENT);
+        plan.columns.extend(argument.map(|argument| (argument, 0)));
+        grow(&mut plan.columns, |columns| {
+            let heads = rules.iter().flat_map(|rule| {
+                let names = names_in(rule, columns);
+                places(&rule.head).filter(move |(_, _, name)| names.contains(name))
+            });
+            heads.map(|(predicate, place, _)| (predicate, place)).collect()
+        });
+        plan.predicates = plan.columns.iter().map(|(predicate, _)| *predicate).collect();
+        grow(&mut plan.predicates, |predicates| derived(&rules, predicates));
+        let followed: Vec<_> = all.iter().map(|rule| plan.follow(rule, words)).collect();
+        plan.wide = followed.iter().flatten().any(|followed| followed.wide);
+        loop {
+            let before: usize = plan.wanted.values().map(BTreeSet::len).sum();
+            for (rule, followed) in all.iter().zip(&followed) {
+                let Ok(mut followed) = followed.clone() else { continue };
+                plan.follow_head(rule, &mut followed);
+                for (predicate, wanted) in plan.wants(rule, &followed.folded) {
+                    plan.wanted.entry(predicate).or_default().insert(wanted);
+                }
+            }
+            if plan.wanted.values().map(BTreeSet::len).sum::<usize>() == before {
+                break;
+            }
+        }
+        let unfollowed = rules.iter().zip(&followed).filter(|(_, followed)| followed.is_err());
+        plan.unfollowed = unfollowed.map(|(rule, _)| rule.head.name).collect();
+        grow(&mut plan.unfollowed, |predicates| derived(&rules, predicates));
+        plan.folded = all.iter().map(|rule| ((*rule).clone(), plan.fold(rule, words))).collect();
+        plan
+    }
+
+    /// Whether the query reads a name, or what was derived by one.
+    pub(super) fn matters_to(&self, query: &Rule) -> bool {
+        reads_any(query, &self.predicates)
+    }
+
+    /// Whether the rule is among those from which queries that refuse read.
+    pub(super) fn derives(&self, rule: &Rule) -> bool {
+        self.folded.contains_key(rule)
+    }
+
+    /// The rule or query for folded names.
+    pub(super) fn rule(&self, rule: &Rule, words: &mut Words) -> Result<Rule, Unfollowed> {
+        let folded = match self.folded.get(rule) {
+            Some(folded) => folded.clone(),
+            None => self.fold(rule, words),
+        };
+        match reads_any(rule, &self.unfollowed) {
+            true => folded.and(Err(Unfollowed::Rule)),
+            false => folded,
+        }
+    }
+
+    /// The fact with its names folded, and behind them whatever else is wanted so.
+    pub(super) fn fact(&self, fact: &Fact, words: &mut Words) -> Fact {
+        let Predicate { name, terms } = &fact.predicate;
+        let is_name = |place: usize| self.columns.contains(&(*name, place));
+        let own = terms.iter().enumerate().map(|(place, term)| match is_name(place) {
+            true => words.term(term, Mode::Whole),
+            false => term.clone(),
+        });
+        let mut folded: Vec<Term> = own.collect();
+        let wanted = self.wanted.get(name).into_iter().flatten();
+        folded.extend(wanted.map(|(place, mode)| match terms.get(*place) {
+            Some(term) => words.term(term, *mode),
+            None => Term::Null,
+        }));
+        Fact { predicate: Predicate { name: *name, terms: folded } }
+    }
+
+    fn is_name(&self, predicate: u64, place: usize) -> bool {
+        self.columns.contains(&(predicate, place))
+    }
+
+    fn follow(&self, rule: &Rule, words: &mut Words) -> Result<Followed, Unfollowed> {
+        let followed = Followed::of(rule, &names_in(rule, &self.columns), words);
+        // Two keys that are one were seen where they stand.
+        words.took_collision();
+        followed
+    }
+
+    /// What the head of a rule says folded must be there folded.
+    fn follow_head(&self, rule: &Rule, followed: &mut Followed) {
+        let names = names_in(rule, &self.columns);
+        let wanted = self.wanted.get(&rule.head.name).into_iter().flatten();
+        let places = (0..rule.head.terms.len())
+            .filter(|place| self.is_name(rule.head.name, *place))
+            .map(|place| (place, Mode::Whole));
+        for (place, mode) in places.chain(wanted.copied()) {
+            if let Some(Term::Variable(variable)) = rule.head.terms.get(place)
+                && !names.contains(variable)
+            {
+                followed.variable(*variable, mode);
+            }
+        }
+    }
+
+    /// What a rule wants folded of the predicates that it reads: names at places where others stand, too, and what these
+    /// variables are folded to.
+    fn wants(&self, rule: &Rule, folded: &Folded) -> Vec<(u64, (usize, Mode))> {
+        let names = names_in(rule, &self.columns);
+        let values = || {
+            let all = rule.body.iter().flat_map(places);
+            all.filter(|(predicate, place, _)| !self.is_name(*predicate, *place))
+        };
+        let joined = values().filter(|(_, _, variable)| names.contains(variable));
+        let joined = joined.map(|(predicate, place, _)| (predicate, (place, Mode::Whole)));
+        let wanted = folded.keys().filter_map(|(variable, mode)| {
+            let (predicate, place, _) = values().find(|(_, _, other)| other == variable)?;
+            Some((predicate, (place, *mode)))
+        });
+        joined.chain(wanted).collect()
+    }
+
+    fn fold(&self, rule: &Rule, words: &mut Words) -> Result<Rule, Unfollowed> {
+        let mut followed = self.follow(rule, words)?;
+        self.follow_head(rule, &mut followed);
+        let wants = self.wants(rule, &followed.folded);
+        let has = |(predicate, wanted): &(u64, (usize, Mode))| {
+            self.wanted.get(predicate).is_some_and(|all| all.contains(wanted))
+        };
+        if !wants.iter().all(has) {
+            return Err(Unfollowed::Compared);
+        }
+        let names = names_in(rule, &self.columns);
+        let mut others = Others { next: u32::MAX / 2, bound: HashSet::new() };
+        let body = rule.body.iter().map(|predicate| {
+            self.predicate(predicate, &names, &followed.folded, &mut others, words)
+        });
+        let body = body.collect();
+        Ok(Rule {
+            body,
+            head: self.head(&rule.head, &names, &followed.folded, words),
+            expressions: followed.expressions,
+            scopes: rule.scopes.clone(),
+        })
+    }
+
+    fn predicate(
+        &self,
+        predicate: &Predicate,
+        names: &HashSet<u32>,
+        folded: &Folded,
+        others: &mut Others,
+        words: &mut Words,
+    ) -> Predicate {
+        let Predicate { name, terms } = predicate;
+        let own = terms.iter().enumerate().map(|(place, term)| {
+            match (self.is_name(*name, place), term) {
+                // A name stands here as it is written, and behind as it is folded.
+                (false, Term::Variable(variable)) if names.contains(variable) => others.any(),
+                (false, term) | (true, term @ Term::Variable(_)) => term.clone(),
+                (true, term) => words.term(term, Mode::Whole),
+            }
+        });
+        let mut all: Vec<Term> = own.collect();
+        for (place, mode) in self.wanted.get(name).into_iter().flatten() {
+            all.push(match terms.get(*place) {
+                None => Term::Null,
+                Some(Term::Variable(variable)) if names.contains(variable) => match mode {
+                    Mode::Whole => Term::Variable(*variable),
+                    _ => others.any(),
+                },
+                Some(Term::Variable(variable)) => match folded.get(&(*variable, *mode)) {
+                    Some(folded) if others.bound.insert(*folded) => Term::Variable(*folded),
+                    _ => others.any(),
+                },
+                Some(_) => others.any(),
+            });
+        }
+        Predicate { name: *name, terms: all }
+    }
+
+    fn head(
+        &self,
+        head: &Predicate,
+        names: &HashSet<u32>,
+        folded: &Folded,
+        words: &mut Words,
+    ) -> Predicate {
+        let mut form = |term: &Term, mode: Mode| match term {
+            Term::Variable(variable) if names.contains(variable) => term.clone(),
+            Term::Variable(variable) => {
+                Term::Variable(folded.get(&(*variable, mode)).copied().unwrap_or(*variable))
+            }
+            term => words.term(term, mode),
+        };
+        let Predicate { name, terms } = head;
+        let own = terms.iter().enumerate().map(|(place, term)| match self.is_name(*name, place) {
+            true => form(term, Mode::Whole),
+            false => term.clone(),
+        });
+        let mut all: Vec<Term> = own.collect();
+        let wanted = self.wanted.get(name).into_iter().flatten();
+        all.extend(wanted.map(|(place, mode)| match terms.get(*place) {
+            Some(term) => form(term, *mode),
+            None => Term::Null,
+        }));
+        Predicate { name: *name, terms: all }
+    }
+}
+
+/// Variables for what a rule does not ask for.
+struct Others {
+    next: u32,
+    /// What is bound already: once is enough.
+    bound: HashSet<u32>,
+}
+
+impl Others {
+    fn any(&mut self) -> Term {
+        self.next += 1;
+        Term::Variable(self.next)
+    }
+}
+
+/// Adds what follows from what is there until nothing more does.
+fn grow<T: Eq + std::hash::Hash>(all: &mut HashSet<T>, more: impl Fn(&HashSet<T>) -> Vec<T>) {
+    loop {
+        let before = all.len();
+        let found = more(all);
+        all.extend(found);
+        if all.len() == before {
+            return;
+        }
+    }
+}
+
+/// The variables of a predicate and where they stand.
+fn places(predicate: &Predicate) -> impl Iterator<Item = (u64, usize, u32)> {
+    predicate.terms.iter().enumerate().filter_map(|(place, term)| match term {
+        Term::Variable(variable) => Some((predicate.name, place, *variable)),
+        _ => None,
+    })
+}
+
+/// The variables of a query that can stand for names.
+fn names_in(query: &Rule, columns: &HashSet<(u64, usize)>) -> HashSet<u32> {
+    let all = query.body.iter().flat_map(places);
+    let names = all.filter(|(predicate, place, _)| columns.contains(&(*predicate, *place)));
+    names.map(|(_, _, variable)| variable).collect()
+}
+
+fn derived(rules: &[&Rule], predicates: &HashSet<u64>) -> Vec<u64> {
+    let rules = rules.iter().filter(|rule| reads_any(rule, predicates));
+    rules.map(|rule| rule.head.name).collect()
 }
 
 fn reads_any(query: &Rule, predicates: &HashSet<u64>) -> bool {
     query.body.iter().any(|predicate| predicates.contains(&predicate.name))
 }
 
+/// The rules from which these queries read, through other rules, too.
+fn reached<'a>(rules: &'a [Rule], queries: &[&Rule]) -> Vec<&'a Rule> {
+    let asked = |query: &Rule| query.body.iter().map(|one| one.name).collect::<Vec<_>>();
+    let mut wanted: HashSet<u64> = queries.iter().flat_map(|query| asked(query)).collect();
+    grow(&mut wanted, |wanted| {
+        rules.iter().filter(|rule| wanted.contains(&rule.head.name)).flat_map(asked).collect()
+    });
+    rules.iter().filter(|rule| wanted.contains(&rule.head.name)).collect()
+}
+
+/// Whether names go further than the argument that a query asks for.
+fn go_further(rules: &[Rule], refusing: &[&Rule], symbols: &SymbolTable) -> bool {
+    let Some(argument) = symbols.get(ARGUMENT) else { return false };
+    let rules = reached(rules, refusing);
+    rules.iter().any(|rule| reads_by_name(rule, argument))
+        || rules.iter().chain(refusing).any(|query| compares_names(query, argument))
+}
+
 /// Whether a rule asks for an argument by its name.
 fn reads_by_name(rule: &Rule, argument: u64) -> bool {
-    rule.body
-        .iter()
-        .any(|one| one.name == argument && matches!(one.terms.first(), Some(Term::Str(_))))
+    let is_named = |one: &Predicate| matches!(one.terms.first(), Some(Term::Str(_)));
+    rule.body.iter().any(|one| one.name == argument && is_named(one))
 }
 
 /// Whether the name of an argument is compared with anything but names of arguments, of which no two fold to one.
 fn compares_names(query: &Rule, argument: u64) -> bool {
-    let (mut names, mut others) = (HashSet::new(), HashSet::new());
-    for predicate in query.body.iter().chain([&query.head]) {
-        for (place, term) in predicate.terms.iter().enumerate() {
-            let Term::Variable(variable) = term else { continue };
-            match (predicate.name, place) == (argument, 0) {
-                true => names.insert(*variable),
-                false => others.insert(*variable),
-            };
-        }
-    }
-    let goes_further = |group: &Group| {
-        let is_of_names = !group.variables.is_disjoint(&names);
-        is_of_names && !(group.constants.is_empty() && group.variables.is_subset(&names))
+    let names = names_in(query, &HashSet::from([(argument, 0)]));
+    let all = query.body.iter().chain([&query.head]).flat_map(places);
+    let mut others = all.filter(|(predicate, place, _)| (*predicate, *place) != (argument, 0));
+    others.any(|(_, _, variable)| names.contains(&variable))
+        || query.expressions.iter().any(|expression| goes_further(&expression.ops, &names))
+}
+
+/// Whether an expression does more with names than to ask whether two are the same.
+fn goes_further(ops: &[Op], names: &HashSet<u32>) -> bool {
+    let is_name = |op: &Op| matches!(op, Op::Value(Term::Variable(name)) if names.contains(name));
+    let compares = |op: &Op| {
+        matches!(
+            op,
+            Op::Binary(
+                Binary::Equal
+                    | Binary::NotEqual
+                    | Binary::HeterogeneousEqual
+                    | Binary::HeterogeneousNotEqual
+            )
+        )
     };
-    !names.is_disjoint(&others) || groups_of(query).iter().flatten().any(goes_further)
-}
-
-/// What an expression compares with each other: variables, and which of its constants, counted from its beginning.
-#[derive(Debug, Clone, Default)]
-struct Group {
-    variables: HashSet<u32>,
-    constants: HashSet<usize>,
-}
-
-impl Group {
-    fn and(mut self, other: Group) -> Group {
-        self.variables.extend(other.variables);
-        self.constants.extend(other.constants);
-        self
+    let bare = |op: &&Op| !matches!(op, Op::Unary(Unary::Parens | Unary::Negate));
+    let bare: Vec<&Op> = ops.iter().filter(bare).collect();
+    match bare.as_slice() {
+        [one, other, operator] if is_name(one) && is_name(other) => !compares(operator),
+        all => all.iter().any(|op| match op {
+            Op::Closure(_, inner) => mentions(inner, names),
+            op => is_name(op),
+        }),
     }
 }
 
-/// The groups of each expression of a query.
-fn groups_of(query: &Rule) -> Vec<Vec<Group>> {
-    let groups = query.expressions.iter().map(|expression| {
-        let (mut groups, mut constants) = (Vec::new(), 0);
-        read_ops(&expression.ops, &mut constants, &mut groups);
-        groups
-    });
-    groups.collect()
-}
-
-/// Follows an expression without its values. What `&&` and `||` join is not compared with each other.
-fn read_ops(ops: &[Op], constants: &mut usize, groups: &mut Vec<Group>) -> Group {
-    let mut stack: Vec<Group> = Vec::new();
-    for op in ops {
-        let found = match op {
-            Op::Value(Term::Variable(name)) => {
-                Group { variables: HashSet::from([*name]), ..Group::default() }
-            }
-            Op::Value(_) => {
-                *constants += 1;
-                Group { constants: HashSet::from([*constants]), ..Group::default() }
-            }
-            Op::Unary(Unary::Negate | Unary::Length | Unary::TypeOf) => {
-                stack.pop();
-                Group::default()
-            }
-            Op::Unary(_) => stack.pop().unwrap_or_default(),
-            Op::Closure(parameters, inner) => {
-                let found = read_ops(inner, constants, groups);
-                let parameters = parameters.iter().copied().collect();
-                found.and(Group { variables: parameters, ..Group::default() })
-            }
-            Op::Binary(operator) => {
-                let right = stack.pop().unwrap_or_default();
-                let left = stack.pop().unwrap_or_default();
-                match operator {
-                    Binary::And | Binary::Or | Binary::LazyAnd | Binary::LazyOr => Group::default(),
-                    _ => {
-                        let both = left.and(right);
-                        groups.push(both.clone());
-                        both
-                    }
-                }
-            }
-        };
-        stack.push(found);
-    }
-    stack.pop().unwrap_or_default()
-}
-
-/// The variables of a query that can stand for names.
-fn variables_in(
-    query: &Rule,
-    groups: &[Vec<Group>],
-    columns: &HashSet<(u64, usize)>,
-) -> HashSet<u32> {
-    let mut names = HashSet::new();
-    for predicate in query.body.iter().chain([&query.head]) {
-        for (place, term) in predicate.terms.iter().enumerate() {
-            if let Term::Variable(name) = term
-                && columns.contains(&(predicate.name, place))
-            {
-                names.insert(*name);
-            }
-        }
-    }
-    loop {
-        let before = names.len();
-        for group in groups.iter().flatten() {
-            if !group.variables.is_disjoint(&names) {
-                names.extend(&group.variables);
-            }
-        }
-        if names.len() == before {
-            return names;
-        }
-    }
-}
-
-/// The words of a world whose names are folded, and what was folded so far.
-#[derive(Debug)]
-pub(super) struct Words {
-    pub(super) symbols: SymbolTable,
-    /// The numbers of all words but Biscuit's own: the table looks for a word by going through all of them.
-    index: HashMap<String, u64>,
-    /// What is not in the table yet.
-    new: Vec<String>,
-    /// What each word is folded to, as far as that was asked.
-    folds: HashMap<u64, u64>,
-    /// How many bytes of words that are not ASCII were folded: a token chooses them.
-    bytes: usize,
-}
-
-impl Words {
-    pub(super) fn of(symbols: SymbolTable, bytes: usize) -> Words {
-        let index = symbols.strings().into_iter().zip(FIRST_NUMBER..).collect();
-        Words { symbols, index, new: Vec::new(), folds: HashMap::new(), bytes }
-    }
-
-    /// How many bytes that are not ASCII were folded, if no more than may be.
-    pub(super) fn bytes(&self) -> Option<usize> {
-        (self.bytes <= MAX_FOLDED_BYTES).then_some(self.bytes)
-    }
-
-    /// Puts new words into the table; says whether there were some.
-    pub(super) fn flush(&mut self) -> bool {
-        let new = std::mem::take(&mut self.new);
-        // They are new, and each stands there once.
-        let at_once = new.len() > FEW_WORDS
-            && SymbolTable::from(new.clone())
-                .is_ok_and(|table| self.symbols.extend(&table).is_ok());
-        if !at_once {
-            for word in &new {
-                self.symbols.insert(word);
-            }
-        }
-        !new.is_empty()
-    }
-
-    fn fold(&mut self, word: u64) -> u64 {
-        if let Some(folded) = self.folds.get(&word) {
-            return *folded;
-        }
-        let Some(written) = self.symbols.get_symbol(word) else { return word };
-        if !written.is_ascii() {
-            self.bytes = self.bytes.saturating_add(written.len());
-            // The decision is refused for this, and no more is folded.
-            if self.bytes > MAX_FOLDED_BYTES {
-                return word;
-            }
-        }
-        let text = fold(written);
-        let folded = if *text == *written { word } else { self.number(text.into_owned()) };
-        self.folds.insert(word, folded);
-        folded
-    }
-
-    fn number(&mut self, text: String) -> u64 {
-        if let Some(number) = self.index.get(&text) {
-            return *number;
-        }
-        // One of Biscuit's own, which stand before all others.
-        if let Some(number) = (0..FIRST_NUMBER)
-            .map_while(|n| Some((n, self.symbols.get_symbol(n)?)))
-            .find(|(_, own)| *own == text)
-        {
-            return number.0;
-        }
-        let number = FIRST_NUMBER + self.index.len() as u64;
-        self.index.insert(text.clone(), number);
-        self.new.push(text);
-        number
-    }
-}
-
-/// Folds names, wherever they stand.
-pub(super) struct Folding<'a> {
-    pub(super) names: &'a Names,
-    pub(super) words: &'a mut Words,
-}
-
-impl Folding<'_> {
-    pub(super) fn fact(&mut self, fact: &Fact) -> Fact {
-        Fact { predicate: self.predicate(&fact.predicate) }
-    }
-
-    pub(super) fn rule(&mut self, rule: &Rule) -> Rule {
-        let groups = groups_of(rule);
-        let names = variables_in(rule, &groups, &self.names.columns);
-        let expressions = rule.expressions.iter().zip(&groups).map(|(expression, groups)| {
-            let of_names = groups.iter().filter(|group| !group.variables.is_disjoint(&names));
-            let folded = of_names.flat_map(|group| group.constants.iter().copied()).collect();
-            Expression { ops: self.ops(&expression.ops, &folded, &mut 0) }
-        });
-        Rule {
-            expressions: expressions.collect(),
-            head: self.predicate(&rule.head),
-            body: rule.body.iter().map(|predicate| self.predicate(predicate)).collect(),
-            scopes: rule.scopes.clone(),
-        }
-    }
-
-    fn predicate(&mut self, predicate: &Predicate) -> Predicate {
-        let terms = predicate.terms.iter().enumerate();
-        let terms = terms.map(|(place, term)| match self.names.matter_at(predicate.name, place) {
-            true => self.term(term),
-            false => term.clone(),
-        });
-        Predicate { name: predicate.name, terms: terms.collect() }
-    }
-
-    /// The constants of these numbers folded.
-    fn ops(&mut self, ops: &[Op], folded: &HashSet<usize>, constants: &mut usize) -> Vec<Op> {
-        let mut found = Vec::with_capacity(ops.len());
-        for (at, op) in ops.iter().enumerate() {
-            found.push(match op {
-                Op::Value(Term::Variable(_)) => op.clone(),
-                Op::Value(term) => {
-                    *constants += 1;
-                    match folded.contains(constants) {
-                        true => Op::Value(self.operand(term, ops.get(at + 1))),
-                        false => op.clone(),
-                    }
-                }
-                Op::Closure(parameters, inner) => {
-                    Op::Closure(parameters.clone(), self.ops(inner, folded, constants))
-                }
-                op => op.clone(),
-            });
-        }
-        found
-    }
-
-    /// A constant, by what is done with it: a regular expression has letters that are no text, and of the functions only
-    /// a glob is a pattern of names.
-    fn operand(&mut self, term: &Term, next: Option<&Op>) -> Term {
-        match (term, next) {
-            (Term::Str(pattern), Some(Op::Binary(Binary::Regex))) => {
-                match self
-                    .words
-                    .symbols
-                    .get_symbol(*pattern)
-                    .map(|written| format!("(?i){written}"))
-                {
-                    Some(pattern) => Term::Str(self.words.number(pattern)),
-                    None => term.clone(),
-                }
-            }
-            (_, Some(Op::Binary(Binary::Ffi(name))))
-                if self.words.symbols.get_symbol(*name) != Some(Function::Glob.name()) =>
-            {
-                term.clone()
-            }
-            _ => self.term(term),
-        }
-    }
-
-    fn term(&mut self, term: &Term) -> Term {
-        match term {
-            Term::Str(word) => Term::Str(self.words.fold(*word)),
-            Term::Set(set) => Term::Set(set.iter().map(|term| self.term(term)).collect()),
-            Term::Array(array) => Term::Array(array.iter().map(|term| self.term(term)).collect()),
-            Term::Map(map) => {
-                let entries = map.iter().map(|(key, value)| {
-                    let key = match key {
-                        MapKey::Str(word) => MapKey::Str(self.words.fold(*word)),
-                        MapKey::Integer(key) => MapKey::Integer(*key),
-                    };
-                    (key, self.term(value))
-                });
-                Term::Map(entries.collect())
-            }
-            term => term.clone(),
-        }
-    }
+fn mentions(ops: &[Op], names: &HashSet<u32>) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Value(Term::Variable(name)) => names.contains(name),
+        Op::Closure(_, inner) => mentions(inner, names),
+        _ => false,
+    })
 }

@@ -18,9 +18,10 @@ use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
-use crate::datalog::Names;
+use crate::datalog::{Names, Unfollowed};
 use crate::file;
 use crate::names;
+use crate::policy::problem::Problem;
 
 pub use folder::{FolderWatch, left_out};
 pub use source::{Location, SourceError};
@@ -131,6 +132,19 @@ impl Policy {
     }
 
     pub(crate) fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+        let policy = Policy::assemble(files)?;
+        if policy.allows.is_empty() {
+            return Err(PolicyError::AllowsNothing);
+        }
+        if let Some((at, why)) = policy.unfollowed().next() {
+            let problem = Problem::Name { why }.to_string();
+            return Err(SourceError { at: at.clone(), problem }.into());
+        }
+        Ok(policy)
+    }
+
+    /// Reads a set, whether it allows anything, and whatever it does with the names of arguments.
+    fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
         let mut policy = Policy::empty();
         let mut digest = Sha256::new();
         for (name, text) in files {
@@ -140,12 +154,25 @@ impl Policy {
             }
             policy.add(name, text)?;
         }
-        if policy.allows.is_empty() {
-            return Err(PolicyError::AllowsNothing);
-        }
         policy.digest = hex::encode(digest.finalize());
-        policy.names = Names::of(&policy.rules, policy.refusing(), &policy.symbols);
+        let mut symbols = std::mem::take(&mut policy.symbols);
+        let refusing: Vec<&Rule> = policy.refusing().collect();
+        policy.names = Names::of(&policy.rules, &policy.facts, &refusing, &mut symbols);
+        policy.symbols = symbols;
         Ok(policy)
+    }
+
+    /// Where what refuses does with the name of an argument what would not find its other spellings.
+    fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
+        let facts = self.names.refused_facts().iter().filter_map(|at| self.places.facts.get(*at));
+        let facts = facts.map(|at| (at, Unfollowed::Keys));
+        let rules = self.places.rules.iter().zip(&self.rules);
+        let denies =
+            self.denies.iter().flat_map(|(at, queries)| queries.iter().map(move |one| (at, one)));
+        let checks = self.checks.iter();
+        let checks = checks.flat_map(|(at, check)| check.queries.iter().map(move |one| (at, one)));
+        let all = rules.chain(denies).chain(checks);
+        facts.chain(all.filter_map(|(at, one)| Some((at, self.names.refused(one)?))))
     }
 
     fn empty() -> Policy {

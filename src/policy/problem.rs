@@ -1,5 +1,6 @@
 //! Problem: for what a policy file is refused, in the words of the loader and the linter.
 
+use crate::datalog::Unfollowed;
 use crate::function::Function;
 
 /// Why a statement, or a whole file, is refused.
@@ -41,6 +42,8 @@ pub(crate) enum Problem {
     PatternNotWritten,
     #[error("`{}` is no regular expression", pattern.escape_debug())]
     NoRegex { pattern: String },
+    #[error("{why}; {}", why.mend())]
+    Name { why: Unfollowed },
     #[error("a {{parameter}} has no value here; write the value")]
     Parameter,
 }

@@ -50,6 +50,8 @@ pub enum Code {
     NoRegex,
     /// A pattern that is not written out.
     PatternNotWritten,
+    /// A denial that would find the name of an argument in some of its spellings only.
+    NameSpelling,
     /// A word that nothing asserts.
     UnknownPredicate,
     /// A word with another number of terms.
@@ -106,6 +108,7 @@ impl Code {
             Code::FunctionOperand => "function-operand",
             Code::NoRegex => "no-regex",
             Code::PatternNotWritten => "pattern-not-written",
+            Code::NameSpelling => "name-spelling",
             Code::UnknownPredicate => "unknown-predicate",
             Code::WrongArity => "wrong-arity",
             Code::WrongType => "wrong-type",

@@ -24,6 +24,7 @@ mod parse;
 mod parse_tests;
 mod refusals;
 mod set;
+mod spelling;
 mod split;
 mod subsume;
 mod tree;
@@ -191,6 +192,7 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     if !options.directory {
         names::check(&set, &mut findings);
     }
+    spelling::check(&set, &files, &mut findings);
     // Last, for what is wrong already makes nothing else useless.
     subsume::check(&set, now, &mut findings);
     Report { findings: findings.placed(&files), files, policies }

@@ -303,6 +303,7 @@ fn code(problem: &Problem) -> Code {
         Problem::PatternNotWritten => Code::PatternNotWritten,
         Problem::NoRegex { .. } => Code::NoRegex,
         Problem::Parameter => Code::Parameter,
+        Problem::Name { .. } => Code::NameSpelling,
     }
 }
 
@@ -322,6 +323,7 @@ fn word(problem: &Problem) -> String {
         Problem::TooDeep { .. }
         | Problem::TooLong { .. }
         | Problem::Empty
+        | Problem::Name { .. }
         | Problem::Unreadable { .. } => String::new(),
     }
 }

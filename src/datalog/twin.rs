@@ -1,0 +1,118 @@
+//! Twin: what holds in a world in which all names of arguments are folded?
+
+use std::sync::Arc;
+
+use biscuit_auth::datalog::{Origin, Rule};
+
+use crate::datalog::following::Unfollowed;
+use crate::datalog::spelled::Plan;
+use crate::datalog::words::{Folds, Words};
+use crate::datalog::{Base, EvaluationError, Matches, Names, World};
+
+/// What decisions have in common, with all names folded.
+#[derive(Debug)]
+pub(super) struct FoldedBase {
+    plan: Arc<Plan>,
+    base: Arc<Base>,
+    known: Arc<Folds>,
+    /// How many bytes that are not ASCII were folded.
+    bytes: usize,
+}
+
+/// A world in which all names of arguments are folded.
+#[derive(Debug)]
+pub(super) struct Twin {
+    world: World,
+    words: Words,
+}
+
+impl Base {
+    /// Says where the names of arguments go in what refuses, and how often a token's checks are to be reckoned. Folds the
+    /// facts of which that is asked: no more are added then.
+    pub(crate) fn compare(&mut self, names: Names, times: u64) {
+        self.times = times;
+        if let Some(plan) = names.plan().cloned() {
+            let mut words = Words::of(std::mem::take(&mut self.symbols), &plan.known, 0);
+            let facts = self.facts.iter();
+            let facts: Vec<_> =
+                facts.map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words))).collect();
+            words.flush();
+            self.symbols.clone_from(&words.symbols);
+            self.folded = Some(words.settled().map(|()| {
+                let known = facts.iter().cloned().collect();
+                let signed_by = self.signed_by.clone();
+                let base = Base { facts, known, signed_by, ..Base::default() };
+                let bytes = words.bytes();
+                Arc::new(FoldedBase { plan, base: Arc::new(base), known: words.into_known(), bytes })
+            }));
+        }
+        self.names = names;
+    }
+}
+
+impl World {
+    /// Whether the queries of a check or denial hold as `holds` has it, when all names are folded: those of the call, and
+    /// those with which they are compared. `None` where no query compares names, or reads what rules derived by them.
+    pub(super) fn any_folded(
+        &self,
+        queries: &[Rule],
+        block: usize,
+        holds: impl Fn(&Matches) -> bool,
+    ) -> Result<Option<bool>, EvaluationError> {
+        let Some(plan) = self.base.names.plan_of(block) else { return Ok(None) };
+        if self.arguments.is_empty() || !queries.iter().any(|query| plan.matters_to(query)) {
+            return Ok(None);
+        }
+        let folded = match &self.base.folded {
+            Some(Ok(folded)) => folded,
+            Some(Err(error)) => return Err(*error),
+            None => return Err(EvaluationError::Failed),
+        };
+        let mut twin = self.twin.borrow_mut();
+        let twin = match &mut *twin {
+            Some(twin) => twin,
+            none => none.insert(Box::new(self.folded_twin(folded)?)),
+        };
+        let Twin { world, words } = &mut **twin;
+        let queries: Vec<_> = queries.iter().map(|query| plan.rule(query, words)).collect();
+        if words.flush() {
+            world.symbols.clone_from(&words.symbols);
+        }
+        words.settled()?;
+        self.folded.set(self.folded.get().max(words.bytes()));
+        let followed: Vec<Rule> = queries.iter().flatten().cloned().collect();
+        // What is touched there is paid for here.
+        world.touched.set(self.touched.get());
+        let found = world.any(&followed, block, holds);
+        self.touched.set(world.touched.get());
+        match found? {
+            // What cannot be followed may hold.
+            false if followed.len() < queries.len() => Err(EvaluationError::Failed),
+            found => Ok(Some(found)),
+        }
+    }
+
+    fn folded_twin(&self, folded: &FoldedBase) -> Result<Twin, EvaluationError> {
+        let FoldedBase { plan, base, known, bytes } = folded;
+        let bytes = self.folded.get().saturating_add(*bytes);
+        let mut words = Words::of(self.symbols.clone(), known, bytes);
+        // What rules derived is derived anew.
+        let own = self.facts.iter().filter(|entry| !self.known.contains(*entry));
+        let own: Vec<(Origin, _)> =
+            own.map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words))).collect();
+        let rules = self.rules.iter().filter(|rule| plan.derives(rule));
+        // What those derive that cannot be followed, is not asked for.
+        let rules: Vec<Result<Rule, Unfollowed>> =
+            rules.map(|rule| plan.rule(rule, &mut words)).collect();
+        let rules: Vec<Rule> = rules.into_iter().flatten().collect();
+        words.flush();
+        words.settled()?;
+        let (base, symbols) = (Arc::clone(base), words.symbols.clone());
+        let mut world = World { base, facts: own, symbols, ..World::default() };
+        world.touched.set(self.touched.get());
+        let derived = world.derive(&rules);
+        self.touched.set(world.touched.get());
+        derived?;
+        Ok(Twin { world, words })
+    }
+}

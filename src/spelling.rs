@@ -98,7 +98,10 @@ pub(crate) mod tests {
         ] {
             assert!(fold(name).starts_with(&*fold_piece(piece)), "{name} {piece}");
         }
-        assert_eq!((fold_piece(" Now "), fold_piece(" \u{ff2e}ow")), (" now ".into(), " now".into()));
+        assert_eq!(
+            (fold_piece(" Now "), fold_piece(" \u{ff2e}ow")),
+            (" now ".into(), " now".into())
+        );
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn every_seeded_mistake_is_found_at_its_place_and_nothing_else_is() {
 }
 
 /// Every code but that of a folder without files.
-const CODES: [&str; 32] = [
+const CODES: [&str; 33] = [
     "allows-nothing",
     "always-holds",
     "catch-all-allow",
@@ -97,6 +97,7 @@ const CODES: [&str; 32] = [
     "no-regex",
     "parameter",
     "pattern-not-written",
+    "name-spelling",
     "reads-grant",
     "reserved-predicate",
     "rests-on-name",

@@ -26,7 +26,7 @@ const REFUSALS: [&str; 23] = [
     r#"deny if arg($n, true), $n.contains("orc");"#,
     r#"deny if arg($n, true), $n.matches("^For[c]e$");"#,
     r#"deny if arg($n, true), $n.extern::hardtack_glob("f*ce");"#,
-    r#"deny if arg($n, true), $n + "!" == "force!";"#,
+    r#"deny if arg($n, true), $n.length() == 5, $n.starts_with("f");"#,
     r#"check all arg($n, $v), $n != "force" || $v == false;"#,
     r#"known($v) <- arg("query", $v); known($v) <- arg("force", $v); check all known($v), $v != true;"#,
     r#"never("Force"); deny if arg($n, true), never($n);"#,

@@ -97,3 +97,54 @@ fn numbered_names<'a>(
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Location;
+    use crate::revocation::RevocationUnchecked;
+    use crate::spelling::tests::FOLDED;
+    use crate::{Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+
+    fn verified() -> VerifiedCapability {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let token = issuer.mint(grant, now).unwrap();
+        let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
+        let roots = RootKeys::of(issuer.public());
+        let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
+        verifier.verify(bearer.bearer(), now).unwrap()
+    }
+
+    /// Each name of the call is folded once, and of those in the policies none that was when they were loaded, and else no
+    /// more than a decision folds.
+    #[test]
+    fn what_names_are_folded_to_is_found_once_and_within_the_bound() {
+        let verified = verified();
+        let arguments: Vec<String> = (0..400).map(|n| format!("\"A{n}\": 1")).collect();
+        let arguments = format!("{{{}}}", arguments.join(","));
+        let call = Call::tool("search").unwrap().arguments(&arguments).unwrap();
+        let long = "\u{fdfa}".repeat(20);
+        let at = Location { file: "p".to_owned(), line: 2 };
+        let rests = |statement: &str, error: AuthorizeError| {
+            let named = (300..700).map(|n| match n < 400 {
+                true => statement.replace("NAME", &format!("a{n}")),
+                false => statement.replace("NAME", &format!("{long}{n}")),
+            });
+            let text = format!("allow if true;\n{}", named.collect::<String>());
+            let policy = Policy::parse("p", &text).unwrap();
+            prepare(&verified, &policy).unwrap();
+            let before = FOLDED.get();
+            let rests = rests_on(&error, &verified, &policy, &call).unwrap();
+            assert_eq!(rests.len(), 100, "{statement}");
+            FOLDED.get() - before
+        };
+        let denied = AuthorizeError::Denied { at: at.clone() };
+        assert_eq!(rests("deny if arg(\"NAME\", 1); ", denied), 400);
+        let failed = AuthorizeError::PolicyCheckFailed { at };
+        let folded = rests("check if arg(\"NAME\", 2); ", failed);
+        let most = MAX_FOLDED_BYTES / (20 * 3);
+        assert!((500..=500 + most as u64).contains(&folded), "{folded}");
+    }
+}

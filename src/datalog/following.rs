@@ -256,7 +256,9 @@ impl Follower<'_> {
                 let term = term.clone();
                 let forms: BTreeSet<Term> = uses
                     .iter()
-                    .map(|mode| mode.map_or_else(|| term.clone(), |mode| self.words.term(&term, mode)))
+                    .map(|mode| {
+                        mode.map_or_else(|| term.clone(), |mode| self.words.term(&term, mode))
+                    })
                     .collect();
                 match (forms.len(), forms.into_iter().next()) {
                     (1, Some(form)) => replace(list, form),

@@ -136,8 +136,20 @@ mod tests {
     #[test]
     fn a_pattern_that_tells_how_a_name_is_spelled_is_not_followed() {
         for followed in [
-            "^force$", "^For[c]e$", "^[a-z_]+$", "^[A-Za-z]", "[^a-z]", "(?i)^F", "^(a|B)+$", "\\d",
-            "^\\w{1,5}$", "[[:alpha:]]", "a.c", "\\x41", "^x-", "(?:a)",
+            "^force$",
+            "^For[c]e$",
+            "^[a-z_]+$",
+            "^[A-Za-z]",
+            "[^a-z]",
+            "(?i)^F",
+            "^(a|B)+$",
+            "\\d",
+            "^\\w{1,5}$",
+            "[[:alpha:]]",
+            "a.c",
+            "\\x41",
+            "^x-",
+            "(?:a)",
         ] {
             assert_eq!(regex_of_names(followed), Ok(format!("(?i){followed}")), "{followed}");
         }

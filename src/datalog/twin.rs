@@ -43,7 +43,12 @@ impl Base {
                 let signed_by = self.signed_by.clone();
                 let base = Base { facts, known, signed_by, ..Base::default() };
                 let bytes = words.bytes();
-                Arc::new(FoldedBase { plan, base: Arc::new(base), known: words.into_known(), bytes })
+                Arc::new(FoldedBase {
+                    plan,
+                    base: Arc::new(base),
+                    known: words.into_known(),
+                    bytes,
+                })
             }));
         }
         self.names = names;

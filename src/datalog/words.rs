@@ -73,16 +73,7 @@ impl Words {
         let index = symbols.strings().into_iter().zip(FIRST_NUMBER..).collect();
         let known = Arc::clone(known);
         let (new, folds) = (Vec::new(), Folds::new());
-        Words {
-            symbols,
-            index,
-            new,
-            known,
-            folds,
-            bytes,
-            most: MAX_FOLDED_BYTES,
-            collided: false,
-        }
+        Words { symbols, index, new, known, folds, bytes, most: MAX_FOLDED_BYTES, collided: false }
     }
 
     /// Words of those who write policies: what is folded while a set is loaded has no bound but the set's.
@@ -159,7 +150,8 @@ impl Words {
                 Term::Array(array.iter().map(|term| self.term(term, mode)).collect())
             }
             (Term::Map(map), _) => {
-                let entries = map.iter().map(|(key, value)| (self.key(key), self.term(value, mode)));
+                let entries =
+                    map.iter().map(|(key, value)| (self.key(key), self.term(value, mode)));
                 Term::Map(entries.collect())
             }
             (term, _) => term.clone(),

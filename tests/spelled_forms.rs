@@ -42,7 +42,7 @@ const FORCE: &[&str] = &[
 
 const OTHERS: &[&str] = &["forced", "enforce", "dry force", "for ce", "f", "query", "zo\u{eb}"];
 
-const FORMS: [Form; 38] = [
+const FORMS: [Form; 44] = [
     // Names that come from facts, as they are or in collections.
     (r#"bad("Force"); deny if arg($n, true), bad($m), $n == $m;"#, FORCE, OTHERS),
     (r#"bad("FORCE "); deny if arg($n, true), bad($n);"#, FORCE, OTHERS),
@@ -58,6 +58,24 @@ const FORMS: [Form; 38] = [
     ),
     (
         r#"list("Force", 2); bad($x, $i) <- list($x, $i), $i > 1; hit($m) <- arg($n, true), bad($m, $i), $m == $n; deny if hit("Force");"#,
+        FORCE,
+        OTHERS,
+    ),
+    (r#"bad("search", "Force"); deny if tool($t), bad($t, $n), arg($n, true);"#, FORCE, OTHERS),
+    (r#"bad("Force", "Force"); deny if bad($n, $n), arg($n, true);"#, FORCE, OTHERS),
+    (r#"bad("Force", "force"); deny if bad($n, $m), arg($n, true), arg($m, true);"#, FORCE, OTHERS),
+    (
+        r#"bad("Force"); worse($b, $n) <- bad($b), arg($n, true); deny if worse($b, $n), $b == $n;"#,
+        FORCE,
+        OTHERS,
+    ),
+    (
+        r#"bad("Force"); worse($b, $v) <- arg($n, $v), bad($b), $b == $n; deny if worse("Force", true);"#,
+        FORCE,
+        OTHERS,
+    ),
+    (
+        r#"one($n) <- arg($n, true); two($n) <- one($n); one($n) <- two($n); deny if two("Force");"#,
         FORCE,
         OTHERS,
     ),

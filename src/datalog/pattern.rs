@@ -19,8 +19,11 @@ use crate::spelling::fold_piece;
 /// [`Unfollowed`] if it is not ASCII, or tells capitals from small letters.
 pub(super) fn regex_of_names(pattern: &str) -> Result<String, Unfollowed> {
     let syntax = Parser::new().parse(pattern).map_err(|_| Unfollowed::Pattern)?;
-    is_followed(&syntax)?;
-    Ok(format!("(?i){pattern}"))
+    is_followed(&syntax, false)?;
+    let folded = format!("(?i){pattern}");
+    // It is larger than what was written, and one that is too large would match nothing.
+    regex::Regex::new(&folded).map_err(|_| Unfollowed::Pattern)?;
+    Ok(folded)
 }
 
 /// The pattern of `hardtack_glob` for folded names.
@@ -35,26 +38,32 @@ pub(super) fn glob_of_names(pattern: &str) -> Result<String, Unfollowed> {
     same.then_some(folded).ok_or(Unfollowed::Pattern)
 }
 
-fn is_followed(syntax: &Ast) -> Result<(), Unfollowed> {
+/// `alike`: where it stands, capitals and small letters are one for the pattern itself.
+fn is_followed(syntax: &Ast, mut alike: bool) -> Result<(), Unfollowed> {
     match syntax {
         Ast::Empty(_) | Ast::Dot(_) | Ast::Assertion(_) | Ast::ClassPerl(_) => Ok(()),
         Ast::Literal(literal) => ascii(literal.c),
-        Ast::Flags(set) => flags(&set.flags),
+        Ast::Flags(set) => flags(&set.flags).map(drop),
         Ast::ClassUnicode(_) => Err(Unfollowed::Pattern),
         Ast::ClassBracketed(class) => {
             let mut letters = Letters::default();
             letters.add_set(&class.kind)?;
-            letters.tell_no_capitals()
+            if alike { Ok(()) } else { letters.tell_no_capitals() }
         }
-        Ast::Repetition(repetition) => is_followed(&repetition.ast),
+        Ast::Repetition(repetition) => is_followed(&repetition.ast, alike),
         Ast::Group(group) => {
             if let GroupKind::NonCapturing(set) = &group.kind {
-                flags(set)?;
+                alike |= flags(set)?;
             }
-            is_followed(&group.ast)
+            is_followed(&group.ast, alike)
         }
-        Ast::Alternation(parts) => parts.asts.iter().try_for_each(is_followed),
-        Ast::Concat(parts) => parts.asts.iter().try_for_each(is_followed),
+        Ast::Alternation(parts) => parts.asts.iter().try_for_each(|one| is_followed(one, alike)),
+        Ast::Concat(parts) => parts.asts.iter().try_for_each(|one| {
+            if let Ast::Flags(set) = one {
+                alike |= flags(&set.flags)?;
+            }
+            is_followed(one, alike)
+        }),
     }
 }
 
@@ -62,16 +71,16 @@ fn ascii(c: char) -> Result<(), Unfollowed> {
     if c.is_ascii() { Ok(()) } else { Err(Unfollowed::Pattern) }
 }
 
-/// Flags that only make more of a text the same.
-fn flags(flags: &Flags) -> Result<(), Unfollowed> {
-    let is_wide = |kind: &FlagsItemKind| match kind {
-        FlagsItemKind::Flag(flag) => !matches!(flag, Flag::Unicode),
-        FlagsItemKind::Negation => false,
+/// Flags that only make more of a text the same; whether capitals and small letters are among that.
+fn flags(flags: &Flags) -> Result<bool, Unfollowed> {
+    let narrows = |kind: &FlagsItemKind| {
+        matches!(kind, FlagsItemKind::Negation | FlagsItemKind::Flag(Flag::Unicode))
     };
-    match flags.items.iter().all(|item| is_wide(&item.kind)) {
-        true => Ok(()),
-        false => Err(Unfollowed::Pattern),
+    if flags.items.iter().any(|item| narrows(&item.kind)) {
+        return Err(Unfollowed::Pattern);
     }
+    let alike = FlagsItemKind::Flag(Flag::CaseInsensitive);
+    Ok(flags.items.iter().any(|item| item.kind == alike))
 }
 
 /// Which letters stand in a class, whether what stands there is meant or left out.
@@ -150,6 +159,8 @@ mod tests {
             "\\x41",
             "^x-",
             "(?:a)",
+            "(?i)^[A-F]or",
+            "(?i:[A-F])or",
         ] {
             assert_eq!(regex_of_names(followed), Ok(format!("(?i){followed}")), "{followed}");
         }
@@ -159,6 +170,7 @@ mod tests {
             "\\x{ff26}orce",
             "[A-Z]",
             "[^A-Z]",
+            "(?i:a)[A-F]",
             "[FG]orce",
             "\\p{Lu}",
             "[[:upper:]]",
@@ -169,6 +181,7 @@ mod tests {
             "[a-z&&[^f]]",
             "[\u{e4}-\u{fc}]",
             "(",
+            "(?:abcdefghijklmnopqrstuvwxyz0123456789){3000}",
         ] {
             assert_eq!(regex_of_names(not), Err(Unfollowed::Pattern), "{not}");
         }

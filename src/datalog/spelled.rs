@@ -24,6 +24,8 @@ pub(crate) struct Names {
     plan: Option<Arc<Plan>>,
     /// Whether checks of the token compare names.
     in_token: bool,
+    /// How many bytes that are not ASCII were folded of what a token asks for.
+    pub(super) bytes: usize,
 }
 
 /// How names are folded.
@@ -53,8 +55,8 @@ impl Names {
         refusing: &[&Rule],
         symbols: &mut SymbolTable,
     ) -> Names {
-        let asked = Arc::new(asked(refusing, symbols, None));
-        let names = Names { asked, ..Names::default() };
+        let (asked, _) = asked(refusing, symbols, usize::MAX);
+        let names = Names { asked: Arc::new(asked), ..Names::default() };
         if !go_further(rules, refusing, symbols) {
             return names;
         }
@@ -81,8 +83,8 @@ impl Names {
         of_token: &[&Rule],
         symbols: &mut SymbolTable,
     ) -> (Names, u64) {
-        let own = asked(of_token, symbols, Some(MAX_FOLDED_BYTES));
-        let mut names = self.clone();
+        let (own, bytes) = asked(of_token, symbols, MAX_FOLDED_BYTES);
+        let mut names = Names { bytes, ..self.clone() };
         if !own.is_empty() {
             Arc::make_mut(&mut names.asked).extend(own);
         }
@@ -90,7 +92,7 @@ impl Names {
             return (names, 1);
         }
         let known = self.plan.as_ref().map(|plan| Arc::clone(&plan.known)).unwrap_or_default();
-        let mut words = Words::of(std::mem::take(symbols), &known, 0);
+        let mut words = Words::of(std::mem::take(symbols), &known, bytes);
         let all: Vec<&Rule> = refusing.iter().chain(of_token).copied().collect();
         let mut plan = Plan::of(rules, &all, &mut words);
         words.flush();
@@ -99,6 +101,7 @@ impl Names {
             // More of the token's own names than are folded: nothing of this is known.
             plan.folded.values_mut().for_each(|rule| *rule = Err(Unfollowed::Compared));
         }
+        names.bytes = words.bytes();
         let times = if plan.wide { 3 } else { 2 };
         plan.known = words.into_known();
         (Names { plan: Some(Arc::new(plan)), in_token: true, ..names }, times)
@@ -130,26 +133,25 @@ impl Names {
     }
 }
 
-/// What the names are folded to for which queries ask, as far as there is a bound to it.
-fn asked(queries: &[&Rule], symbols: &SymbolTable, most: Option<usize>) -> HashMap<u64, String> {
-    let mut found = HashMap::new();
-    let Some(argument) = symbols.get(ARGUMENT) else { return found };
-    let mut left = most.unwrap_or(usize::MAX);
-    for predicate in queries.iter().flat_map(|query| &query.body) {
-        let (true, Some(Term::Str(word))) = (predicate.name == argument, predicate.terms.first())
-        else {
-            continue;
-        };
-        let Some(written) = symbols.get_symbol(*word).filter(|_| !found.contains_key(word)) else {
-            continue;
-        };
-        let cost = if written.is_ascii() { 0 } else { written.len() };
-        if cost <= left {
-            left -= cost;
-            found.insert(*word, fold(written).into_owned());
-        }
+/// What the names are folded to for which queries ask, and how many bytes of them are not ASCII; nothing where these are more
+/// than may be.
+fn asked(queries: &[&Rule], symbols: &SymbolTable, most: usize) -> (HashMap<u64, String>, usize) {
+    let Some(argument) = symbols.get(ARGUMENT) else { return Default::default() };
+    let predicates = queries.iter().flat_map(|query| &query.body);
+    let names: HashMap<u64, &str> = predicates
+        .filter_map(|predicate| match predicate.terms.first() {
+            Some(Term::Str(word)) if predicate.name == argument => {
+                Some((*word, symbols.get_symbol(*word)?))
+            }
+            _ => None,
+        })
+        .collect();
+    let long = names.values().filter(|name| !name.is_ascii()).map(|name| name.len());
+    let bytes = long.sum::<usize>();
+    if bytes > most {
+        return Default::default();
     }
-    found
+    (names.iter().map(|(word, name)| (*word, fold(name).into_owned())).collect(), bytes)
 }
 
 impl Plan {

@@ -32,7 +32,8 @@ impl Base {
     pub(crate) fn compare(&mut self, names: Names, times: u64) {
         self.times = times;
         if let Some(plan) = names.plan().cloned() {
-            let mut words = Words::of(std::mem::take(&mut self.symbols), &plan.known, 0);
+            let symbols = std::mem::take(&mut self.symbols);
+            let mut words = Words::of(symbols, &plan.known, names.bytes);
             let facts = self.facts.iter();
             let facts: Vec<_> =
                 facts.map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words))).collect();

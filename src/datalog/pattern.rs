@@ -181,10 +181,16 @@ mod tests {
             "[a-z&&[^f]]",
             "[\u{e4}-\u{fc}]",
             "(",
-            "(?:abcdefghijklmnopqrstuvwxyz0123456789){3000}",
         ] {
             assert_eq!(regex_of_names(not), Err(Unfollowed::Pattern), "{not}");
         }
+    }
+
+    #[test]
+    fn a_pattern_that_is_too_large_without_capitals_is_not_followed() {
+        let pattern = "(?:k{1000}){80}";
+        assert!(regex::Regex::new(pattern).is_ok());
+        assert_eq!(regex_of_names(pattern), Err(Unfollowed::Pattern));
     }
 
     #[test]

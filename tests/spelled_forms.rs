@@ -42,7 +42,7 @@ const FORCE: &[&str] = &[
 
 const OTHERS: &[&str] = &["forced", "enforce", "dry force", "for ce", "f", "query", "zo\u{eb}"];
 
-const FORMS: [Form; 44] = [
+const FORMS: [Form; 48] = [
     // Names that come from facts, as they are or in collections.
     (r#"bad("Force"); deny if arg($n, true), bad($m), $n == $m;"#, FORCE, OTHERS),
     (r#"bad("FORCE "); deny if arg($n, true), bad($n);"#, FORCE, OTHERS),
@@ -78,6 +78,22 @@ const FORMS: [Form; 44] = [
         r#"one($n) <- arg($n, true); two($n) <- one($n); one($n) <- two($n); deny if two("Force");"#,
         FORCE,
         OTHERS,
+    ),
+    (
+        r#"bad("x"); bad("y", "Force"); deny if bad("y", $m), arg($n, true), $m == $n; deny if bad("z"), arg("f", true);"#,
+        FORCE,
+        OTHERS,
+    ),
+    (
+        r#"bad("x"); bad("y", "Force"); deny if bad("y", $m), arg($n, true), $m == "Force", $m == $n; deny if bad($a), arg($n, true), $a == "x", $n == "f";"#,
+        &["force", "FORCE", "F"],
+        &["forced"],
+    ),
+    (r#"bad("Force"); known("FORCE"); deny if bad($n), known($n), arg($n, true);"#, FORCE, OTHERS),
+    (
+        r#"bad("Search"); deny if tool($t), bad($n), arg($t, true), $t == $n;"#,
+        &["search", "SEARCH"],
+        &["force"],
     ),
     // Collections that are written out.
     (r#"deny if arg($n, true), {"Force": true}.get($n) == true;"#, FORCE, OTHERS),

@@ -12,7 +12,7 @@ use biscuit_auth::datalog::{Check, Rule};
 use crate::authorize::assert_all;
 use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
 use crate::authorize::unknown::Unknown;
-use crate::datalog::{Base, VERIFIER, World};
+use crate::datalog::{Base, Names, VERIFIER, World};
 use crate::policy::Policy;
 
 /// The operations of one token that are remembered. Agents use few tools; who goes through more has each found
@@ -77,7 +77,7 @@ impl Relevant {
         if world.derive(&known_rules).is_err() {
             return Relevant::all(policy);
         }
-        let view = View { world, unknown };
+        let view = View { world, unknown, names: &policy.names };
         let checks = policy.checks.iter().map(|(_, check)| view.check(check));
         let denies = policy.denies.iter().map(|(_, queries)| view.matches(queries));
         let allows = policy.allows.iter().map(|(_, queries)| view.matches(queries));
@@ -89,12 +89,13 @@ fn numbered(answers: impl Iterator<Item = Option<Answer>>) -> Vec<(usize, Answer
     answers.enumerate().filter_map(|(index, answer)| Some((index, answer?))).collect()
 }
 
-struct View {
+struct View<'a> {
     world: World,
     unknown: Unknown,
+    names: &'a Names,
 }
 
-impl View {
+impl View<'_> {
     /// What is known of a check; `None` if it holds, whatever the call.
     fn check(&self, check: &Check) -> Option<Answer> {
         let holds = |known: &Known| match (known, &check.kind) {
@@ -138,7 +139,7 @@ impl View {
             };
         }
         let beginning = self.unknown.known_beginning(query);
-        if beginning.body.is_empty() {
+        if beginning.body.is_empty() || self.names.matter_within(query, &beginning) {
             return Known::Open;
         }
         match self.world.matches(&beginning, VERIFIER) {

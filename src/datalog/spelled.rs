@@ -102,7 +102,7 @@ impl Names {
             plan.folded.values_mut().for_each(|rule| *rule = Err(Unfollowed::Compared));
         }
         names.bytes = words.bytes();
-        let times = if plan.wide { 3 } else { 2 };
+        let times = if plan.wide || !plan.wanted.is_empty() { 3 } else { 2 };
         plan.known = words.into_known();
         (Names { plan: Some(Arc::new(plan)), in_token: true, ..names }, times)
     }
@@ -115,6 +115,14 @@ impl Names {
     /// The same of facts, by their numbers.
     pub(crate) fn refused_facts(&self) -> &[usize] {
         self.plan.as_ref().map(|plan| plan.collided.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether a part of a query compares a name of the whole with something, so that it can match folded and not as it is.
+    pub(crate) fn matter_within(&self, query: &Rule, part: &Rule) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        let names = names_in(query, &plan.columns);
+        let places = part.body.iter().flat_map(places).filter(|(_, _, name)| names.contains(name));
+        places.count() > 1 || part.expressions.iter().any(|one| mentions(&one.ops, &names))
     }
 
     pub(super) fn plan(&self) -> Option<&Arc<Plan>> {
@@ -175,7 +183,9 @@ impl Plan {
         loop {
             let before: usize = plan.wanted.values().map(BTreeSet::len).sum();
             for (rule, followed) in all.iter().zip(&followed) {
-                let Ok(mut followed) = followed.clone() else { continue };
+                let Ok(followed) = followed else { continue };
+                let folded = followed.folded.clone();
+                let mut followed = Followed { folded, ..Followed::default() };
                 plan.follow_head(rule, &mut followed);
                 for (predicate, wanted) in plan.wants(rule, &followed.folded) {
                     plan.wanted.entry(predicate).or_default().insert(wanted);

@@ -122,3 +122,50 @@ impl World {
         Ok(Twin { world, words })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::authorize::{AuthorizeError, authorize};
+    use crate::revocation::RevocationUnchecked;
+    use crate::spelling::tests::FOLDED;
+    use crate::{
+        Call, Grant, Issuer, Policy, Presenting, PrivateKey, RootKeys, Timestamp, Verifier,
+    };
+
+    /// A decision folds the names of its call, and nothing that policies write.
+    #[test]
+    fn what_policies_write_is_folded_when_they_are_loaded() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let token = issuer.mint(grant, now).unwrap();
+        let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
+        let roots = RootKeys::of(issuer.public());
+        let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
+        let statement = |n: usize| {
+            format!(
+                "bad(\"\u{c9}{n}\"); deny if arg(\"A{n}\", 1); deny if arg($n, 1), $n == \"B{n}\";
+                 deny if arg($n, 1), [\"C{n}\"].contains($n) || $n.starts_with(\"D{n} \");\n"
+            )
+        };
+        let text: String = (0..50).map(statement).collect();
+        let text = format!("allow if true; deny if arg($n, 1), bad($n);\n{text}");
+        let policy = Policy::parse("p", &text).unwrap();
+        let arguments = r#"{"Q": 2, "r": 3, "\u00c9": 4}"#;
+        let call = Call::tool("search").unwrap().arguments(arguments).unwrap();
+        let verified = verifier.verify(bearer.bearer(), now).unwrap();
+        for _ in 0..3 {
+            let before = FOLDED.get();
+            assert!(authorize(&verified, &policy, &call).is_ok());
+            // Each to find it as it is asked for, and each where it stands among the facts.
+            let folded = FOLDED.get() - before;
+            assert!((3..=6).contains(&folded), "{folded}");
+        }
+        for name in ["\u{e9}7", "a7", "b7", "c7", "d7 x"] {
+            let arguments = format!("{{\"{name}\": 1}}");
+            let call = Call::tool("search").unwrap().arguments(&arguments).unwrap();
+            let refused = authorize(&verified, &policy, &call).unwrap_err();
+            assert!(matches!(refused, AuthorizeError::Denied { .. }), "{name} {refused}");
+        }
+    }
+}

@@ -369,3 +369,94 @@ fn what_policies_write_takes_nothing_of_what_a_call_may() {
         assert!(!refused(&policy, r#"{"other": true}"#));
     }
 }
+
+/// Conditions are drawn. Whatever one says of a name as it is written (which `allow if` asks), a denial by it says of all its
+/// spellings; and one that stands alone says no more.
+#[test]
+fn what_holds_for_a_name_is_denied_in_all_its_spellings() {
+    let cast = Cast::new();
+    let verified = cast.verifier().verify(cast.presented().bearer(), NOW).unwrap();
+    let mut state = 7_u64;
+    let mut draw = |most: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % most
+    };
+    const TEXTS: [&str; 8] = ["a", "B", "ab", "Ab", "AB", "bA", "\u{ff21}", "a\u{ff22}"];
+    let names: Vec<[&str; 4]> = vec![
+        ["a", "A", "\u{ff41}", "\u{ff21}"],
+        ["ab", "AB", "Ab", "aB"],
+        ["\u{ff41}b", "\u{ff21}B", "a\u{ff42}", "A\u{ff22}"],
+        ["ba", "bA", "BA", "B\u{ff21}"],
+        ["aba", "ABA", "AbA", "aBa"],
+    ];
+    let folded = |name: &str| {
+        let ascii = |c: char| match c {
+            '\u{ff21}' | '\u{ff41}' => 'a',
+            '\u{ff22}' | '\u{ff42}' => 'b',
+            c => c.to_ascii_lowercase(),
+        };
+        name.chars().map(ascii).collect::<String>()
+    };
+    for round in 0..150 {
+        let mut atom = || {
+            let (one, other) = (TEXTS[draw(8)], TEXTS[draw(8)]);
+            let other = if folded(one) == folded(other) { "x" } else { other };
+            match draw(12) {
+                0 => format!("$n == \"{one}\""),
+                1 => format!("\"{one}\" === $n"),
+                2 => format!("[\"{one}\", \"{other}\"].contains($n)"),
+                3 => format!("{{\"{one}\", \"{other}\"}}.contains($n)"),
+                4 => format!("{{\"{one}\": \"{one}\", \"{other}\": \"y\"}}.get($n) == \"{one}\""),
+                5 => format!("$n.starts_with(\"{one}\")"),
+                6 => format!("$n.ends_with(\"{one}\")"),
+                7 => format!("$n.contains(\"{one}\")"),
+                8 => format!("[\"{one}\", \"{other}\"].any($x -> $x == $n)"),
+                9 => format!("[\"{one}\", \"{other}\"].any($x -> $n.starts_with($x))"),
+                10 => "bad($m), $m == $n".to_owned(),
+                _ => "begins($m), $n.starts_with($m)".to_owned(),
+            }
+        };
+        let (first, second) = (atom(), atom());
+        let single = round % 3 == 0 || first.starts_with('b') || second.starts_with('b');
+        let condition = match round % 3 {
+            _ if single => first,
+            1 => format!("{first} && {second}"),
+            _ => format!("{first} || !({second}) && $n.length() < 1"),
+        };
+        let facts = format!("bad(\"{}\"); begins(\"{}\");", TEXTS[draw(8)], TEXTS[draw(8)]);
+        let as_written = Policy::parse("p", &format!("{facts} allow if arg($n, 1), {condition};"));
+        let as_written = as_written.unwrap_or_else(|error| panic!("{condition}: {error}"));
+        let denied =
+            Policy::parse("p", &format!("{facts} allow if true; deny if arg($n, 1), {condition};"));
+        let denied = denied.unwrap_or_else(|error| panic!("{condition}: {error}"));
+        for spellings in &names {
+            let call = |name: &str| search().arguments(&format!("{{\"{name}\": 1}}")).unwrap();
+            let all = (0..1 << folded(spellings[0]).len()).flat_map(|capitals: u32| {
+                [('a', 'A'), ('\u{ff41}', '\u{ff21}')].map(|(small, capital)| {
+                    let letter = |(at, c): (usize, char)| {
+                        let start = if capitals >> at & 1 == 1 { capital } else { small };
+                        char::from_u32(u32::from(start) + u32::from(c) - u32::from('a')).unwrap()
+                    };
+                    folded(spellings[0]).chars().enumerate().map(letter).collect::<String>()
+                })
+            });
+            // Mixed ones, too.
+            let all = all.chain(spellings.iter().map(|name| (*name).to_owned()));
+            let holds = all.map(|name| authorize(&verified, &as_written, &call(&name)).is_ok());
+            let holds = holds.fold(false, |some, holds| some || holds);
+            for name in spellings {
+                let refused = authorize(&verified, &denied, &call(name)).is_err();
+                assert!(refused || !holds, "{facts} {condition} does not find {name}");
+                if single && !TEXTS.iter().any(|text| !text.is_ascii() && condition.contains(text))
+                {
+                    let facts_are_ascii = facts.is_ascii() || condition.contains('"');
+                    assert!(
+                        holds || !refused || !facts_are_ascii,
+                        "{facts} {condition} finds {name}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -442,9 +442,8 @@ fn what_holds_for_a_name_is_denied_in_all_its_spellings() {
                 })
             });
             // Mixed ones, too.
-            let all = all.chain(spellings.iter().map(|name| (*name).to_owned()));
-            let holds = all.map(|name| authorize(&verified, &as_written, &call(&name)).is_ok());
-            let holds = holds.fold(false, |some, holds| some || holds);
+            let mut all = all.chain(spellings.iter().map(|name| (*name).to_owned()));
+            let holds = all.any(|name| authorize(&verified, &as_written, &call(&name)).is_ok());
             for name in spellings {
                 let refused = authorize(&verified, &denied, &call(name)).is_err();
                 assert!(refused || !holds, "{facts} {condition} does not find {name}");

@@ -25,6 +25,12 @@ pub(crate) const INTERNAL_ERROR: i64 = -32603;
 /// 2026-07-28, transports: headers that do not say what the body says.
 pub(crate) const HEADER_MISMATCH: i64 = -32020;
 
+/// 2026-07-28: the client does not say that it can what the request needs.
+const MISSING_CAPABILITY: i64 = -32021;
+
+/// The extension by which a client of 2026-07-28 says that it knows tasks.
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
 /// A refusal. Outside the range that JSON-RPC and MCP reserve, and what HTTP calls it.
 const FORBIDDEN: i64 = 403;
 
@@ -144,6 +150,14 @@ pub(crate) fn unknown_method(era: Era, id: Option<&Id>, method: &str) -> Respons
     };
     let method: String = method.chars().take(64).filter(|c| c.is_ascii_graphic()).collect();
     error(status, id, METHOD_NOT_FOUND, &format!("the method {method} is not known here"))
+}
+
+/// A client that asks for a task, and does not say that it knows tasks (SEP-2663, "Required capabilities").
+pub(crate) fn undeclared_tasks(id: Option<&Id>) -> Response {
+    let message = "the client does not declare the extension for tasks";
+    let mut body = error_body(id, MISSING_CAPABILITY, message);
+    body["error"]["data"] = json!({"requiredCapabilities": {"extensions": {TASKS_EXTENSION: {}}}});
+    respond(StatusCode::BAD_REQUEST, &body)
 }
 
 /// A bearer that does not hold, or a request that cannot be decided at all.

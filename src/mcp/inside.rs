@@ -8,11 +8,14 @@ use std::sync::Arc;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
+use serde_json::Value;
 
 use crate::audit::Verdict;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, bearer, decide, now, settle};
-use crate::mcp::answer::{self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle};
+use crate::mcp::answer::{
+    self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
+};
 use crate::mcp::budget::Payer;
 use crate::mcp::desks::Peer;
 use crate::mcp::filtering::{Filtering, Shows};
@@ -142,7 +145,7 @@ impl Side for Inside {
                 Ok(Passage { rewrite, ..self.passage(visitor, Begun::Call) })
             }
             Needs::OwnTask(calls) => {
-                self.refuse_strange_task(visitor, message, method).await?;
+                self.refuse_strange_task(visitor, message, method, era).await?;
                 self.decide(visitor, message, method, calls).await?;
                 // Listening is no call that comes to an end.
                 let waits = method.name == LISTEN;
@@ -266,13 +269,21 @@ impl Inside {
         visitor: &Bearer,
         message: &Message,
         method: &Method,
+        era: Era,
     ) -> Result<(), Response> {
         let ids = message.params().map_or(Ok(Vec::new()), methods::task_ids);
         let own = |id: &&str| self.tasks.is_of(id, &visitor.verified);
         if ids.is_ok_and(|ids| ids.iter().all(own)) {
             return Ok(());
         }
+        let is_about_one = method.name != LISTEN;
         match self.record(visitor, method, Denial::strange_task()).await {
+            // Whoever does not say that it knows tasks is told that, whosever the task is.
+            Denial::Forbidden(_)
+                if era == Era::Modern && is_about_one && !declares_tasks(message) =>
+            {
+                Err(answer::undeclared_tasks(message.id()))
+            }
             Denial::Forbidden(refusal) => {
                 Err(answer::error(StatusCode::OK, message.id(), INVALID_PARAMS, &refusal.message))
             }
@@ -341,10 +352,19 @@ impl Inside {
 /// 2026-07-28 the client says that it knows what tasks are.
 fn may_start_a_task(message: &Message) -> bool {
     let Some(params) = message.params() else { return false };
-    let capabilities =
-        params.get("_meta").and_then(|meta| meta.get("io.modelcontextprotocol/clientCapabilities"));
     params.contains_key("task")
-        || capabilities.is_some_and(|known| known.to_string().contains("tasks"))
+        || capabilities(message).is_some_and(|known| known.to_string().contains("tasks"))
+}
+
+/// Whether the client says that it knows the extension for tasks (SEP-2663).
+fn declares_tasks(message: &Message) -> bool {
+    let extensions = capabilities(message).and_then(|known| known.get("extensions"));
+    extensions.is_some_and(|known| known.get(TASKS_EXTENSION).is_some())
+}
+
+/// What the client can, as 2026-07-28 has it in each request.
+fn capabilities(message: &Message) -> Option<&Value> {
+    message.params()?.get("_meta")?.get("io.modelcontextprotocol/clientCapabilities")
 }
 
 impl fmt::Debug for Inside {

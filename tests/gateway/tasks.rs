@@ -62,6 +62,41 @@ async fn a_task_is_of_a_root_a_grant_and_a_key() {
     assert_eq!(renewed.json()["result"]["method"], "tasks/get");
 }
 
+/// A request of 2026-07-28 from a client that can this.
+fn from_client(method: &str, id: &str, can: &Value) -> (Vec<(&'static str, String)>, String) {
+    let (mut headers, body) = modern(method, json!({"taskId": id}));
+    headers.push(("mcp-name", id.to_owned()));
+    let mut body: Value = serde_json::from_str(&body).unwrap();
+    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = can.clone();
+    (headers, body.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_does_not_say_that_it_knows_tasks_is_told_that() {
+    let stage = Stage::set().await;
+    let agent = stage.agent(SCOPES);
+    let id = start(&stage, &stage.agent(SCOPES)).await;
+    let before = stage.behind.seen().len();
+    let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+        for can in [json!({}), json!({"extensions": {"other/tasks": {}}}), json!({"tasks": {}})] {
+            for id in [&*id, "task-of-nobody"] {
+                let (headers, body) = from_client(method, id, &can);
+                let told = stage.post_with(&agent.presents(), &borrowed(&headers), body).await;
+                let error = &told.json()["error"];
+                assert_eq!((told.status, &error["code"]), (400, &json!(-32021)), "{told:?}");
+                assert_eq!(error["data"]["requiredCapabilities"], tasks, "{method}");
+                assert_eq!(stage.causes().last().map(String::as_str), Some("strange_task"));
+            }
+        }
+        let (headers, body) = from_client(method, &id, &tasks);
+        let refused = stage.post_with(&agent.presents(), &borrowed(&headers), body).await;
+        let code = &refused.json()["error"]["code"];
+        assert_eq!((refused.status, code), (200, &json!(-32602)), "{method}");
+    }
+    assert_eq!(stage.behind.seen().len(), before, "another's task is asked for");
+}
+
 /// A server that gives every task this id, in this result.
 async fn giving_out(result: Value) -> Stage {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

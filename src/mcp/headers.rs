@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::Value;
 
 use crate::mcp::message::Message;
-use crate::mcp::methods;
+use crate::mcp::methods::{self, NameHeader};
 
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -162,12 +162,21 @@ pub(crate) fn check_against(request: &Parts, message: &Message) -> Result<Era, H
     if let Some(expected) = message.method() {
         agree(headers, &METHOD, expected, era)?;
     }
-    let named = message.method().and_then(methods::find).and_then(|method| method.name_from);
+    let (named, demanded) = match message.method().and_then(methods::find) {
+        Some(method) => match method.name_header {
+            NameHeader::Demanded(name) => (Some(name), true),
+            NameHeader::Allowed(name) => (Some(name), false),
+            NameHeader::Absent => (None, false),
+        },
+        None => (None, false),
+    };
     let name = named.and_then(|name| message.params()?.get(name)?.as_str());
     match name {
-        Some(expected) => agree(headers, &NAME, expected, era)?,
+        Some(expected) if demanded || headers.contains_key(&NAME) => {
+            agree(headers, &NAME, expected, era)?;
+        }
         None if headers.contains_key(&NAME) => agree(headers, &NAME, "", era)?,
-        None => {}
+        _ => {}
     }
     Ok(era)
 }

@@ -278,8 +278,8 @@ impl Inside {
     }
 
     /// The calls that a message means, if they are to be bound; none for what is no call.
-    fn calls_of(&self, message: &Message) -> Result<Vec<Call>, Response> {
-        let method = message.method().and_then(methods::find);
+    fn calls_of(&self, message: &Message, era: Era) -> Result<Vec<Call>, Response> {
+        let method = message.method().and_then(|name| methods::find_of(era, name));
         let (Binding::Call, Some(method), Some(params)) = (self.binding, method, message.params())
         else {
             return Ok(Vec::new());
@@ -313,8 +313,8 @@ impl Side for Inside {
         Payer::from_bytes([0; 32])
     }
 
-    async fn judge(&self, (): &(), message: &Message, _: Era) -> Result<Passage, Response> {
-        let calls = self.calls_of(message)?;
+    async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Passage, Response> {
+        let calls = self.calls_of(message, era)?;
         let presented = match calls.is_empty() {
             true => self.standing(now()).await,
             false => self.for_calls(calls, now()).await,

@@ -121,8 +121,8 @@ impl Side for Inside {
             return Ok(Passage { rewrite, ..self.passage(visitor, Begun::Connection) });
         };
         let farewell = message.id().map(|id| answer::farewell(id, name == "tools/call"));
-        let method =
-            methods::find(name).ok_or_else(|| answer::unknown_method(era, message.id(), name))?;
+        let method = methods::find_of(era, name)
+            .ok_or_else(|| answer::unknown_method(era, message.id(), name))?;
         let is_notification = matches!(message.content, Content::Notification { .. });
         if is_notification != method.name.starts_with("notifications/") {
             let problem = format!("{name} must be sent with an id if and only if it has an answer");

@@ -232,6 +232,9 @@ fn call_of(listing: Listing, entry: &RawValue) -> Option<Call> {
         Listing::Prompts => Call::new(&format!("prompts:get:{name}")),
         Listing::Resources => Call::new("resources:read")
             .and_then(|call| call.resource(&entry.uri.unwrap_or_default())),
+        Listing::Skills => {
+            Call::new("skills:get").and_then(|call| call.resource(&entry.uri.unwrap_or_default()))
+        }
         // Which resources a template stands for is not known.
         Listing::ResourceTemplates => Call::new("resources:read"),
         Listing::Tasks => return None,

@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::call::{Call, CallError};
 use crate::guard::Denial;
+use crate::mcp::headers::Era;
 use crate::scope::ScopeError;
+
+use NameHeader::{Absent, Allowed, Demanded};
 
 /// The most resources to which one request may subscribe: each is a decision.
 const MAX_SUBSCRIPTIONS: usize = 32;
@@ -77,7 +80,19 @@ pub(crate) enum Listing {
     Prompts,
     Resources,
     ResourceTemplates,
+    Skills,
     Tasks,
+}
+
+/// What the header `Mcp-Name` has to do with a method (2026-07-28).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NameHeader {
+    /// There is nothing that it could repeat.
+    Absent,
+    /// It repeats this parameter.
+    Demanded(&'static str),
+    /// It repeats this parameter where it stands: the protocol demands it of no client.
+    Allowed(&'static str),
 }
 
 /// A method's line in the table.
@@ -85,8 +100,16 @@ pub(crate) enum Listing {
 pub(crate) struct Method {
     pub(crate) name: &'static str,
     pub(crate) needs: Needs,
-    /// The parameter that the header `Mcp-Name` repeats (2026-07-28).
-    pub(crate) name_from: Option<&'static str>,
+    pub(crate) name_header: NameHeader,
+    /// Whether 2026-07-28 took it away.
+    is_gone: bool,
+}
+
+impl Method {
+    /// Whether this protocol has it.
+    pub(crate) fn is_of(&self, era: Era) -> bool {
+        era == Era::Legacy || !self.is_gone
+    }
 }
 
 /// The line of a method.
@@ -94,39 +117,60 @@ pub(crate) fn find(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
 }
 
-const fn method(name: &'static str, needs: Needs, name_from: Option<&'static str>) -> Method {
-    Method { name, needs, name_from }
+/// The line of a method that this protocol has.
+pub(crate) fn find_of(era: Era, name: &str) -> Option<&'static Method> {
+    find(name).filter(|method| method.is_of(era))
+}
+
+const fn method(name: &'static str, needs: Needs, name_header: NameHeader) -> Method {
+    Method { name, needs, name_header, is_gone: false }
+}
+
+/// One that the server would not answer any more, and that must not be answered as if it lacked a scope or a parameter.
+/// `initialize` and `ping` need none, so that the server says itself that they are gone.
+const fn gone(name: &'static str, needs: Needs, name_header: NameHeader) -> Method {
+    Method { name, needs, name_header, is_gone: true }
 }
 
 /// What clients may send. Servers' own requests (sampling, elicitation, roots) and notifications are not for
 /// clients to send.
-const METHODS: [Method; 26] = [
-    method("initialize", Needs::Token, None),
-    method("server/discover", Needs::Token, None),
-    method("ping", Needs::Token, None),
-    method("notifications/initialized", Needs::Token, None),
-    method("notifications/cancelled", Needs::Token, None),
-    method("notifications/progress", Needs::Token, None),
-    method("notifications/roots/list_changed", Needs::Token, None),
-    method("notifications/elicitation/response", Needs::Token, None),
-    method("tools/list", Needs::Listing, None),
-    method("tools/call", Needs::Calls(tool), Some("name")),
-    method("prompts/list", Needs::Listing, None),
-    method("prompts/get", Needs::Calls(prompt), Some("name")),
-    method("resources/list", Needs::Listing, None),
-    method("resources/templates/list", Needs::Listing, None),
-    method("resources/read", Needs::Calls(read), Some("uri")),
-    method("resources/directory/read", Needs::Calls(read_directory), Some("uri")),
-    method("resources/subscribe", Needs::Calls(subscribe), Some("uri")),
-    method("resources/unsubscribe", Needs::Calls(unsubscribe), Some("uri")),
-    method("subscriptions/listen", Needs::OwnTask(listen), None),
-    method("completion/complete", Needs::Calls(complete), None),
-    method("logging/setLevel", Needs::Calls(set_level), None),
-    method("tasks/list", Needs::Listing, None),
-    method("tasks/get", Needs::OwnTask(|params| task(params, "tasks:get")), Some("taskId")),
-    method("tasks/result", Needs::OwnTask(|params| task(params, "tasks:result")), Some("taskId")),
-    method("tasks/update", Needs::OwnTask(|params| task(params, "tasks:update")), Some("taskId")),
-    method("tasks/cancel", Needs::OwnTask(|params| task(params, "tasks:cancel")), Some("taskId")),
+const METHODS: [Method; 28] = [
+    method("initialize", Needs::Token, Absent),
+    method("server/discover", Needs::Token, Absent),
+    method("ping", Needs::Token, Absent),
+    method("notifications/initialized", Needs::Token, Absent),
+    method("notifications/cancelled", Needs::Token, Absent),
+    method("notifications/progress", Needs::Token, Absent),
+    method("notifications/roots/list_changed", Needs::Token, Absent),
+    method("notifications/elicitation/response", Needs::Token, Absent),
+    method("tools/list", Needs::Listing, Absent),
+    method("tools/call", Needs::Calls(tool), Demanded("name")),
+    method("prompts/list", Needs::Listing, Absent),
+    method("prompts/get", Needs::Calls(prompt), Demanded("name")),
+    method("resources/list", Needs::Listing, Absent),
+    method("resources/templates/list", Needs::Listing, Absent),
+    method("resources/read", Needs::Calls(read), Demanded("uri")),
+    method("resources/directory/read", Needs::Calls(read_directory), Allowed("uri")),
+    method("skills/list", Needs::Listing, Absent),
+    method("skills/get", Needs::Calls(get_skill), Allowed("uri")),
+    gone("resources/subscribe", Needs::Calls(subscribe), Allowed("uri")),
+    gone("resources/unsubscribe", Needs::Calls(unsubscribe), Allowed("uri")),
+    method("subscriptions/listen", Needs::OwnTask(listen), Absent),
+    method("completion/complete", Needs::Calls(complete), Absent),
+    gone("logging/setLevel", Needs::Calls(set_level), Absent),
+    gone("tasks/list", Needs::Listing, Absent),
+    method("tasks/get", Needs::OwnTask(|params| task(params, "tasks:get")), Demanded("taskId")),
+    gone("tasks/result", Needs::OwnTask(|params| task(params, "tasks:result")), Allowed("taskId")),
+    method(
+        "tasks/update",
+        Needs::OwnTask(|params| task(params, "tasks:update")),
+        Demanded("taskId"),
+    ),
+    method(
+        "tasks/cancel",
+        Needs::OwnTask(|params| task(params, "tasks:cancel")),
+        Demanded("taskId"),
+    ),
 ];
 
 /// The tool's name is an operation's last part, so that names with other characters cannot be granted.
@@ -155,6 +199,10 @@ fn read(params: &Params) -> Result<Vec<Call>, Unjudged> {
 
 fn read_directory(params: &Params) -> Result<Vec<Call>, Unjudged> {
     about("resources:readDirectory", params)
+}
+
+fn get_skill(params: &Params) -> Result<Vec<Call>, Unjudged> {
+    about("skills:get", params)
 }
 
 fn subscribe(params: &Params) -> Result<Vec<Call>, Unjudged> {
@@ -280,175 +328,20 @@ impl Listing {
             Listing::Prompts => "prompts",
             Listing::Resources => "resources",
             Listing::ResourceTemplates => "resourceTemplates",
+            Listing::Skills => "skills",
             Listing::Tasks => "tasks",
         }
     }
 
-    pub(crate) const ALL: [Listing; 5] = [
+    pub(crate) const ALL: [Listing; 6] = [
         Listing::Tools,
         Listing::Prompts,
         Listing::Resources,
         Listing::ResourceTemplates,
+        Listing::Skills,
         Listing::Tasks,
     ];
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn calls(name: &str, params: Value) -> Result<Vec<String>, Unjudged> {
-        let Value::Object(params) = params else { panic!("no object") };
-        let calls = match find(name).unwrap().needs {
-            Needs::Calls(calls) | Needs::OwnTask(calls) => calls(&params)?,
-            Needs::Token | Needs::Listing => Vec::new(),
-        };
-        Ok(calls
-            .iter()
-            .map(|call| {
-                let arguments = Value::Object(call.arguments_json().clone());
-                format!("{} {:?} {arguments}", call.operation(), call.resource_uri())
-            })
-            .collect())
-    }
-
-    #[test]
-    fn each_method_needs_what_the_table_says() {
-        for (name, params, expected) in [
-            (
-                "tools/call",
-                json!({"name": "search", "arguments": {"query": "a"}}),
-                r#"tools:call:search None {"query":"a"}"#,
-            ),
-            ("prompts/get", json!({"name": "brief"}), "prompts:get:brief None {}"),
-            (
-                "resources/read",
-                json!({"uri": "https://a.b/"}),
-                r#"resources:read Some("https://a.b/") {}"#,
-            ),
-            (
-                "subscriptions/listen",
-                json!({"notifications": {"resourceSubscriptions": ["https://a.b/"]}}),
-                r#"resources:subscribe Some("https://a.b/") {}"#,
-            ),
-            (
-                "completion/complete",
-                json!({"ref": {"type": "ref/prompt", "name": "brief"}, "argument": {"name": "a", "value": "b"}}),
-                r#"completion:complete None {"argument":{"name":"a","value":"b"},"prompt":"brief"}"#,
-            ),
-            (
-                "logging/setLevel",
-                json!({"level": "debug"}),
-                r#"logging:setLevel None {"level":"debug"}"#,
-            ),
-            ("tasks/get", json!({"taskId": "t1"}), r#"tasks:get None {"task":"t1"}"#),
-        ] {
-            assert_eq!(calls(name, params).unwrap(), [expected], "{name}");
-        }
-        assert_eq!(
-            calls("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})),
-            Ok(vec![])
-        );
-    }
-
-    #[test]
-    fn parameters_of_another_form_name_no_call() {
-        for (name, params) in [
-            ("tools/call", json!({})),
-            ("tools/call", json!({"name": ["search"]})),
-            ("tools/call", json!({"name": "search", "arguments": [1]})),
-            ("tools/call", json!({"name": "sea rch"})),
-            ("tools/call", json!({"name": "*"})),
-            ("resources/read", json!({"uri": "https://a.b/../c"})),
-            ("subscriptions/listen", json!({})),
-            ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": [1]}})),
-            ("subscriptions/listen", json!({"notifications": {"toolsListChanged": "yes"}})),
-            ("subscriptions/listen", json!({"notifications": {"everything": true}})),
-            (
-                "completion/complete",
-                json!({"ref": {"name": "a", "also": "b"}, "argument": {"name": "c", "value": "d"}}),
-            ),
-            ("completion/complete", json!({"argument": {}})),
-        ] {
-            assert!(calls(name, params.clone()).is_err(), "{name} {params}");
-        }
-    }
-
-    #[test]
-    fn what_servers_send_and_what_nobody_knows_is_unknown() {
-        for name in
-            ["sampling/createMessage", "elicitation/create", "roots/list", "tools/delete", ""]
-        {
-            assert!(find(name).is_none(), "{name}");
-        }
-    }
-
-    #[test]
-    fn no_method_stands_twice() {
-        for (index, method) in METHODS.iter().enumerate() {
-            assert!(METHODS[..index].iter().all(|other| other.name != method.name));
-        }
-    }
-
-    #[test]
-    fn a_request_subscribes_to_just_so_many() {
-        let listen = |resources: usize, tasks: usize| {
-            let uris: Vec<String> = (0..resources).map(|n| format!("https://a.b/{n}")).collect();
-            let ids: Vec<String> = (0..tasks).map(|n| format!("t{n}")).collect();
-            let filter = json!({"resourceSubscriptions": uris, "taskIds": ids});
-            calls("subscriptions/listen", json!({"notifications": filter})).map(|calls| calls.len())
-        };
-        assert_eq!(listen(MAX_SUBSCRIPTIONS, 0), Ok(MAX_SUBSCRIPTIONS));
-        assert_eq!(listen(MAX_SUBSCRIPTIONS - 1, 1), Ok(MAX_SUBSCRIPTIONS));
-        assert_eq!(listen(MAX_SUBSCRIPTIONS + 1, 0), Err(Unjudged::Parameters));
-        assert_eq!(listen(MAX_SUBSCRIPTIONS, 1), Err(Unjudged::Parameters));
-        assert_eq!(listen(0, MAX_SUBSCRIPTIONS + 1), Err(Unjudged::Parameters));
-    }
-
-    #[test]
-    fn tasks_are_their_owners_in_every_method_that_names_one() {
-        for name in ["tasks/get", "tasks/result", "tasks/update", "tasks/cancel"] {
-            let method = find(name).unwrap();
-            assert!(matches!(method.needs, Needs::OwnTask(_)), "{name} is for anybody");
-            let operation = name.replace('/', ":");
-            let expected = format!(r#"{operation} None {{"task":"t1"}}"#);
-            assert_eq!(calls(name, json!({"taskId": "t1"})), Ok(vec![expected]), "{name}");
-            assert!(calls(name, json!({"taskId": 1})).is_err() && calls(name, json!({})).is_err());
-        }
-        assert!(matches!(find("subscriptions/listen").unwrap().needs, Needs::OwnTask(_)));
-        let named = |params: Value| {
-            let ids = task_ids(params.as_object().unwrap());
-            ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>())
-        };
-        let both = json!({"notifications": {"taskIds": ["a", "b"]}, "taskId": "c"});
-        assert_eq!(named(both), Ok(["a", "b", "c"].map(str::to_owned).to_vec()));
-        for params in [
-            json!({"taskId": 1}),
-            json!({"notifications": {"taskIds": "a"}}),
-            json!({"notifications": {"taskIds": [1]}}),
-        ] {
-            assert!(named(params.clone()).is_err(), "{params}");
-        }
-    }
-
-    #[test]
-    fn what_completion_is_asked_for_has_no_other_members() {
-        let asked = |reference: Value, argument: Value| {
-            calls("completion/complete", json!({"ref": reference, "argument": argument}))
-        };
-        let (reference, argument) = (json!({"name": "a"}), json!({"name": "c", "value": "d"}));
-        assert!(asked(reference.clone(), argument.clone()).is_ok());
-        let other = json!({"name": "a", "also": "b"});
-        assert_eq!(asked(other, argument), Err(Unjudged::Parameters), "a reference");
-        let other = json!({"name": "c", "value": "d", "also": "e"});
-        assert_eq!(asked(reference, other), Err(Unjudged::Parameters), "an argument");
-    }
-
-    #[test]
-    fn arguments_that_are_null_are_none() {
-        let call = calls("tools/call", json!({"name": "search", "arguments": null}));
-        assert_eq!(call, Ok(vec!["tools:call:search None {}".to_owned()]));
-    }
-}
+mod tests;

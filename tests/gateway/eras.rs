@@ -99,6 +99,49 @@ async fn every_method_is_judged_or_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_newer_protocol_took_away_is_unknown_in_it_whoever_asks() {
+    let stage = Stage::set().await;
+    let (_, narrow) = stage.researcher();
+    let wide = stage.agent(&["resources:*", "logging:*", "tasks:*"]).presents();
+    let uri = json!({"uri": "https://notion.so/a"});
+    for (method, params) in [
+        ("resources/subscribe", uri.clone()),
+        ("resources/unsubscribe", uri),
+        ("resources/subscribe", json!({})),
+        ("logging/setLevel", json!({"level": "debug"})),
+        ("tasks/list", json!({})),
+        ("tasks/result", json!({"taskId": "t1"})),
+    ] {
+        for bearer in [&narrow, &wide] {
+            let (headers, body) = modern(method, params.clone());
+            let unknown = stage.post_with(bearer, &borrowed(&headers), body).await;
+            assert_eq!(unknown.status, 404, "{method}: {unknown:?}");
+            assert_eq!(unknown.json()["error"]["code"], -32601, "{method}");
+            assert_eq!(unknown.json()["id"], 7, "{method}");
+        }
+    }
+    assert!(stage.behind.seen().is_empty(), "it is not asked of the server");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_no_client_must_send_as_a_header_is_looked_at_where_it_stands() {
+    let stage = Stage::set().await;
+    let bearer = stage.agent(&["resources:*", "skills:*"]).presents();
+    for method in ["resources/directory/read", "skills/get"] {
+        let (mut headers, body) = modern(method, json!({"uri": "https://notion.so/a"}));
+        let with = stage.post_with(&bearer, &borrowed(&headers), body.clone()).await;
+        assert_eq!(with.json()["result"]["method"], method, "{with:?}");
+        headers[2].1 = "https://notion.so/b".to_owned();
+        let lies = stage.post_with(&bearer, &borrowed(&headers), body.clone()).await;
+        assert_eq!((lies.status, &lies.json()["error"]["code"]), (400, &json!(-32020)), "{method}");
+        headers.truncate(2);
+        let without = stage.post_with(&bearer, &borrowed(&headers), body).await;
+        assert_eq!(without.json()["result"]["method"], method, "{without:?}");
+    }
+    assert_eq!(stage.behind.seen().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn notifications_and_answers_of_the_client_pass() {
     let stage = Stage::set().await;
     let (_, bearer) = stage.researcher();

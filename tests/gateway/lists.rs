@@ -41,6 +41,33 @@ async fn a_list_shows_what_the_token_may_use_in_json_and_in_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn skills_are_shown_to_whoever_may_get_them() {
+    let stage = Stage::set().await;
+    let shown = async |bearer: &str| {
+        let (headers, body) = modern("skills/list", json!({}));
+        let listed = stage.post_with(bearer, &borrowed(&headers), body).await.json();
+        let entries = listed["result"]["skills"].as_array().unwrap_or_else(|| panic!("{listed}"));
+        let uris: Vec<String> =
+            entries.iter().map(|entry| entry["uri"].as_str().unwrap().to_owned()).collect();
+        uris
+    };
+    let (find, delete) = ("https://notion.so/find/SKILL.md", "https://notion.so/delete/SKILL.md");
+    let all = stage.agent(&["skills:get"]);
+    assert_eq!(shown(&all.presents()).await, [find, delete]);
+    let one = stage.alice.delegates_with("agent.finder", &["skills:*"], |part| {
+        part.check(format!(r#"check if resource("{find}")"#))
+    });
+    assert_eq!(shown(&one.presents()).await, [find]);
+    assert!(shown(&stage.agent(&["resources:*"]).presents()).await.is_empty());
+    for (uri, allowed) in [(find, true), (delete, false)] {
+        let (headers, body) = modern("skills/get", json!({"uri": uri}));
+        let got = stage.post_with(&one.presents(), &borrowed(&headers), body).await.json();
+        assert_eq!(got["result"]["method"] == "skills/get", allowed, "{got}");
+        assert_eq!(got["error"]["code"] == 403, !allowed, "{got}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn since_2026_a_list_is_always_private() {
     let stage = Stage::set().await;
     let (_, bearer) = stage.researcher();

@@ -146,6 +146,12 @@ async fn answer(State(behind): State<Behind>, request: Request<Body>) -> Respons
             {"uri": "https://notion.so/a", "name": "a"},
             {"uri": "memo://x", "name": "x"},
         ]}),
+        "skills/list" => json!({"skills": [
+            {"uri": "https://notion.so/find/SKILL.md", "frontmatter": {"name": "find"}, "resources": []},
+            {"uri": "https://notion.so/delete/SKILL.md", "frontmatter": {"name": "delete"}, "resources": []},
+            {"uri": "skill://find/SKILL.md", "frontmatter": {"name": "find"}, "resources": []},
+            {"frontmatter": {"name": "nameless"}},
+        ]}),
         "prompts/list" => json!({"prompts": [{"name": "brief"}, {"name": "secret"}]}),
         "tools/call" if tool == "stall" => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -227,7 +233,7 @@ pub struct Stage {
 }
 
 pub const ALL: &[&str] =
-    &["tools:*", "resources:*", "prompts:*", "completion:*", "logging:*", "tasks:*"];
+    &["tools:*", "resources:*", "prompts:*", "completion:*", "logging:*", "tasks:*", "skills:*"];
 
 impl Stage {
     pub async fn set() -> Stage {

@@ -172,22 +172,22 @@ impl Gateway {
         if let Some(revoker) = revoker {
             router = router.merge(revoking::router(revoker, state.relay.doorbell.clone()));
         }
-        let router = match origins.is_empty() {
-            true => router,
-            false => router.layer(for_pages(&origins)),
-        };
-        (router, admin)
+        (with_pages(router, &origins), admin)
     }
 }
 
-/// Tells browsers that pages of these origins may use it (WHATWG Fetch, "CORS protocol").
-fn for_pages(origins: &[String]) -> CorsLayer {
+/// Tells browsers that pages of these origins may use it (WHATWG Fetch, "CORS protocol"); nothing, if there are none.
+pub(crate) fn with_pages(router: Router, origins: &[String]) -> Router {
+    if origins.is_empty() {
+        return router;
+    }
     let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
-    CorsLayer::new()
+    let pages = CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
         .allow_methods([http::Method::GET, http::Method::POST, http::Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([SESSION_ID, PROTOCOL_VERSION, header::WWW_AUTHENTICATE])
+        .expose_headers([SESSION_ID, PROTOCOL_VERSION, header::WWW_AUTHENTICATE]);
+    router.layer(pages)
 }
 
 struct Entrance {

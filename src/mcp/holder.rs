@@ -25,6 +25,7 @@ use crate::keys::PrivateKey;
 use crate::mcp::answer;
 use crate::mcp::budget::Payer;
 use crate::mcp::echo::{Scrubber, Sent, TooMany};
+use crate::mcp::gateway::with_pages;
 use crate::mcp::headers::Era;
 use crate::mcp::message::{Id, Message};
 use crate::mcp::methods::{self, Needs};
@@ -133,6 +134,13 @@ impl Holder {
         self
     }
 
+    /// Is used from these pages (`Origin`), such as `https://app.example`. Otherwise from none: whatever sends as such a
+    /// page acts as the agent.
+    pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Holder {
+        self.relay.doorbell.origins.extend(origins);
+        self
+    }
+
     /// How it hears that it is to end; for [`serve`](crate::mcp::serve).
     pub fn drain(&self) -> Drain {
         self.relay.drain.clone()
@@ -140,14 +148,16 @@ impl Holder {
 
     /// The service: the endpoint at `/mcp` and `/`.
     pub fn router(self) -> Router {
+        let origins = self.relay.doorbell.origins.clone();
         let state = Arc::new((self.relay, Arc::new(self.inside)));
-        Router::new()
+        let router = Router::new()
             .route("/mcp", any(handle))
             .route("/", any(handle))
             .fallback(|| async {
                 answer::respond(StatusCode::NOT_FOUND, &json!({"error": "not_found"}))
             })
-            .with_state(state)
+            .with_state(state);
+        with_pages(router, &origins)
     }
 }
 

@@ -122,10 +122,12 @@ fn a_host_is_named_whole_and_no_setting_is_empty() {
         "notion.mcp",
         "--to",
         "http://127.0.0.1:9",
-        "--allow-host",
-        "*",
     ];
-    assert!(scene.fails(&agent, "").contains("DNS rebinding"));
+    let with = |option, value| scene.fails(&[&agent[..], &[option, value]].concat(), "");
+    assert!(with("--allow-host", "*").contains("DNS rebinding"));
+    for no_origin in ["*", "app.example", "https://app.example/", "null"] {
+        assert!(with("--allow-origin", no_origin).contains("is no origin"), "{no_origin}");
+    }
     // A list is one wherever it stands, with spaces or without.
     scene.write("gateway.toml", "allow-host = \"one.example, two.example\"\n");
     let file = scene.gateway(&finding(), &["--config", "gateway.toml", "--drain", "1s"]);

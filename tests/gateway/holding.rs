@@ -8,7 +8,9 @@ use hardtack::mcp::{Binding, CapabilitySource, Holder, Upstream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::stage::{AUDIENCE, Agent, Answer, Stage, call, client, request, start};
+use crate::stage::{
+    AUDIENCE, Agent, Answer, Stage, borrowed, call, client, modern, request, start,
+};
 
 async fn hold(
     stage: &Stage,
@@ -16,8 +18,19 @@ async fn hold(
     key: PrivateKey,
     binding: Binding,
 ) -> SocketAddr {
+    hold_for(stage, source, key, binding, &[]).await
+}
+
+async fn hold_for(
+    stage: &Stage,
+    source: CapabilitySource,
+    key: PrivateKey,
+    binding: Binding,
+    pages: &[&str],
+) -> SocketAddr {
     let upstream = Upstream::at(&stage.url()).unwrap();
     let holder = Holder::new(source, key, AUDIENCE, upstream).unwrap().binding(binding);
+    let holder = holder.origins(pages.iter().map(ToString::to_string));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let drain = holder.drain();
@@ -116,4 +129,48 @@ async fn a_page_in_a_browser_cannot_act_as_the_agent() {
         assert_eq!(post(address, &[(header, value)], &call("search")).await.status, 403);
     }
     assert!(stage.behind.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_named_can_act_as_the_agent_and_no_other_one() {
+    const PAGE: &str = "https://app.example";
+    let stage = Stage::set().await;
+    let (agent, _) = stage.researcher();
+    let address = hold_for(&stage, fixed(&agent), agent.key, Binding::Session, &[PAGE]).await;
+    let called = post(address, &[("origin", PAGE)], &call("search")).await;
+    assert_eq!((called.status, &*called.text()), (200, "did search"));
+    assert_eq!(called.headers["access-control-allow-origin"], PAGE);
+    let own = format!("http://{address}");
+    for other in ["https://app.example.evil.example", "http://app.example", "null", &own] {
+        let refused = post(address, &[("origin", other)], &call("search")).await;
+        assert_eq!(refused.status, 403, "{other}");
+        assert_ne!(
+            refused.headers.get("access-control-allow-origin").map(|page| &**page),
+            Some(other)
+        );
+    }
+    let rebound = [("origin", PAGE), ("host", "evil.example")];
+    assert_eq!(post(address, &rebound, &call("search")).await.status, 403);
+    assert_eq!(stage.behind.called(), ["search"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_newer_protocol_took_away_is_unknown_through_the_holders_end_too() {
+    for binding in [Binding::Session, Binding::Call] {
+        let stage = Stage::set().await;
+        let (agent, _) = stage.researcher();
+        let address = hold(&stage, fixed(&agent), agent.key, binding).await;
+        for (method, params) in [
+            ("resources/subscribe", json!({"uri": "https://notion.so/a"})),
+            ("resources/unsubscribe", json!({})),
+            ("tasks/result", json!({"taskId": "t1"})),
+        ] {
+            let (headers, body) = modern(method, params);
+            let message = serde_json::from_str(&body).unwrap();
+            let unknown = post(address, &borrowed(&headers), &message).await;
+            let code = &unknown.json()["error"]["code"];
+            assert_eq!((unknown.status, code), (404, &json!(-32601)), "{method}: {unknown:?}");
+        }
+        assert!(stage.behind.seen().is_empty());
+    }
 }

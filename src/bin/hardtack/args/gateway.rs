@@ -283,6 +283,10 @@ pub(crate) struct Agent {
     /// list with commas
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub(crate) allow_host: Vec<String>,
+    /// A page that may act as the agent (Origin), such as https://app.example; without it, none may. May be
+    /// repeated, or a list with commas
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) allow_origin: Vec<String>,
     /// How long requests under way may go on after SIGTERM
     #[arg(long, value_name = "TIME", value_parser = life, default_value = "10s")]
     pub(crate) drain: Duration,

@@ -26,6 +26,9 @@ pub(crate) fn run(arguments: Agent) -> Done {
     if let Some(problem) = arguments.allow_host.iter().find_map(|host| serving::no_host(host)) {
         return Err(format!("--allow-host: {problem}").into());
     }
+    if let Some(problem) = arguments.allow_origin.iter().find_map(|page| serving::no_origin(page)) {
+        return Err(format!("--allow-origin: {problem}").into());
+    }
     let upstream = Upstream::at(&serving::endpoint(&arguments.to))?;
     let upstream = match &arguments.allow_plain_http {
         Some(host) => upstream.accept_plain_http_to(host),
@@ -33,7 +36,8 @@ pub(crate) fn run(arguments: Agent) -> Done {
     };
     let holder = Holder::new(source, key, &arguments.audience, upstream)?
         .binding(if arguments.call_bound { Binding::Call } else { Binding::Session })
-        .hosts(arguments.allow_host.iter().cloned());
+        .hosts(arguments.allow_host.iter().cloned())
+        .origins(arguments.allow_origin.iter().cloned());
     serving::log(arguments.log_format)?;
     serving::carry_out(async {
         let listener = serving::listen("listen", listen).await?;

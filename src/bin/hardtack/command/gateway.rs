@@ -338,16 +338,8 @@ fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
             format!("{scheme} is no scheme; write it without ://, such as memo"),
         ));
     }
-    let is_origin = |origin: &String| {
-        url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == **origin)
-    };
-    if let Some(origin) = settings.allow_origin.iter().find(|origin| !is_origin(origin)) {
-        return Err(wrong(
-            "allow-origin",
-            format!(
-                "{origin} is no origin; write scheme and name alone, such as https://app.example"
-            ),
-        ));
+    if let Some(problem) = settings.allow_origin.iter().find_map(|page| serving::no_origin(page)) {
+        return Err(wrong("allow-origin", problem));
     }
     if let Some(problem) = settings.allow_host.iter().find_map(|host| serving::no_host(host)) {
         return Err(wrong("allow-host", problem));

@@ -118,6 +118,15 @@ pub(crate) fn no_host(host: &str) -> Option<String> {
     (!is_host).then(|| format!("{host} is no host; write the name alone, such as tools.example"))
 }
 
+/// Why a text is no page's origin, as browsers send it.
+pub(crate) fn no_origin(origin: &str) -> Option<String> {
+    let is_origin =
+        Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == origin);
+    (!is_origin).then(|| {
+        format!("{origin} is no origin; write scheme and name alone, such as https://app.example")
+    })
+}
+
 /// Comes back at SIGTERM or SIGINT. A second one ends the process at once; what was answered is on disk.
 pub(crate) fn stop() -> Result<impl Future<Output = ()>, Box<dyn Error>> {
     let (mut terminate, mut interrupt) =

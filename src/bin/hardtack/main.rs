@@ -12,12 +12,11 @@ mod output;
 mod reading;
 mod secrets;
 mod terminal;
+mod wrapping;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Arguments, Verb};
+use crate::args::Verb;
 
 /// A decision is many small allocations, on several threads at once.
 #[global_allocator]
@@ -37,8 +36,7 @@ fn run() -> ExitCode {
             return ExitCode::from(args::EXIT_FAILED);
         }
     };
-    let arguments =
-        Arguments::try_parse_from(typed).unwrap_or_else(|error| terminal::refuse_arguments(&error));
+    let arguments = args::parse(typed).unwrap_or_else(|error| terminal::refuse_arguments(&error));
     if arguments.accept_exposed_key {
         reading::accept_exposed_keys();
     }

@@ -73,6 +73,21 @@ pub(crate) fn err_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// How many columns standard output shows, if it is a terminal that says so.
+pub(crate) fn out_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into())
+}
+
+/// The same of standard error.
+pub(crate) fn err_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
+}
+
+/// How many columns there are for help, and for what is wrong with what was typed.
+pub(crate) fn help_columns() -> Option<usize> {
+    out_columns().or_else(err_columns)
+}
+
 /// Waits for a while. `true` as soon as whoever read standard output has gone.
 #[cfg(unix)]
 pub(crate) fn reader_leaves_within(wait: Duration) -> bool {

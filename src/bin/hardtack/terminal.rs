@@ -18,6 +18,7 @@ use hardtack::{Timestamp, file};
 use crate::output::{self, OutputError};
 use crate::reading::MAX_TOKEN_BYTES;
 use crate::secrets::{Secret, hidden};
+use crate::wrapping::{self, laid_out};
 
 pub(crate) const BOLD: Paint = Paint(Style::new().bold());
 pub(crate) const FAINT: Paint = Paint(Style::new().dimmed());
@@ -36,6 +37,22 @@ impl Display for Paint {
             true => f.write_str(&own(&self.0.render_reset().to_string())),
             false => f.write_str(&own(&self.0.render().to_string())),
         }
+    }
+}
+
+/// A mark for where a line may be broken.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(&'static str);
+
+/// Here the text of a line begins: where it is broken, it goes on below this place.
+pub(crate) const TEXT: Mark = Mark(wrapping::TEXT_BEGINS);
+
+/// A line with this is to be pasted, and is never broken.
+pub(crate) const WHOLE: Mark = Mark(wrapping::AS_IT_IS);
+
+impl Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&own(self.0))
     }
 }
 
@@ -110,14 +127,14 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
 
-/// A line on standard output.
+/// A line on standard output; several where a terminal is too narrow for it.
 pub(crate) fn say(text: impl Display) -> Result<(), Box<dyn Error>> {
-    print(&line(&text.to_string()))
+    print(&laid_out(&line(&text.to_string()), output::out_columns()))
 }
 
 /// Several lines on standard output, such as a drawing.
 pub(crate) fn say_lines(text: impl Display) -> Result<(), Box<dyn Error>> {
-    print(&lines(&text.to_string()))
+    print(&laid_out(&lines(&text.to_string()), output::out_columns()))
 }
 
 /// JSON on standard output.
@@ -164,7 +181,7 @@ pub(crate) fn having(
 /// An error with all its causes, on standard error.
 pub(crate) fn complain(error: &dyn Error) {
     let error = with_causes(error);
-    output::err(&line(&format!("{BAD}error:{BAD:#} {}", hidden(&error))));
+    note(&line(&format!("{BAD}error:{BAD:#} {}", hidden(&error))));
 }
 
 /// An error and all that led to it, on one line.
@@ -175,7 +192,12 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 
 /// Something to know, on standard error.
 pub(crate) fn warn(text: &str) {
-    output::err(&line(&format!("{WARN}note:{WARN:#} {}", hidden(text))));
+    note(&line(&format!("{WARN}note:{WARN:#} {}", hidden(text))));
+}
+
+/// Shown lines on standard error.
+fn note(shown: &str) {
+    output::err(&laid_out(shown, output::err_columns()));
 }
 
 /// What is wrong with what was typed, and the help that was asked for. A name that a shell put in the place of a star
@@ -186,12 +208,17 @@ pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
     let shown = hidden(&text);
     let is_plain = typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints);
     if is_plain && shown == text {
+        if error.use_stderr() {
+            // All escapes in it are clap's own.
+            note(error.render().ansi().to_string().trim_end());
+            std::process::exit(error.exit_code());
+        }
         error.exit();
     }
     match is_plain {
-        true => output::err(&lines(shown.trim_end())),
+        true => note(&lines(shown.trim_end())),
         // Which of its lines are whose is not known then.
-        false => output::err(&line(shown.trim_end())),
+        false => note(&line(shown.trim_end())),
     }
     std::process::exit(error.exit_code())
 }

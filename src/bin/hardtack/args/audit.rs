@@ -13,11 +13,14 @@ use crate::terminal::now;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
-  hardtack audit --store hardtack.store --verdict deny --agent agent.researcher
-  hardtack audit --store hardtack.store --json > records.jsonl
+  hardtack audit --store hardtack.store --verdict deny
+  hardtack audit --store hardtack.store --since 1h \\
+      --agent agent.researcher
   hardtack audit verify --store hardtack.store
-  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof
-  hardtack audit check-proof --key \"$(hardtack audit key --store hardtack.store)\" < 1.tlog-proof"
+  hardtack audit prove 1 --store hardtack.store \\
+      > 1.tlog-proof
+  hardtack audit check-proof < 1.tlog-proof \\
+      --key \"$(hardtack audit key --store hardtack.store)\""
 )]
 pub(crate) struct Audit {
     #[command(subcommand)]
@@ -65,12 +68,15 @@ pub(crate) enum AuditTask {
     /// Read every record and compare all of them with what was signed
     #[command(after_help = "Examples:
   hardtack audit verify --store hardtack.store
-  hardtack audit verify --records records.jsonl --checkpoint hardtack.store.checkpoint --key KEY")]
+  hardtack audit verify --records records.jsonl \\
+      --checkpoint hardtack.store.checkpoint --key KEY
+
+Such records are what `hardtack audit --json` printed.")]
     Verify(AuditVerify),
     /// Prove that a record is in the log, to somebody who has only the log's key
-    #[command(
-        after_help = "Example:\n  hardtack audit prove 1 --store hardtack.store > 1.tlog-proof"
-    )]
+    #[command(after_help = "Example:
+  hardtack audit prove 1 --store hardtack.store \\
+      > 1.tlog-proof")]
     Prove {
         /// The record's number
         #[arg(value_name = "N")]

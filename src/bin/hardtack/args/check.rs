@@ -10,9 +10,12 @@ use super::root;
 /// Decide one call as a tool server would: the bearer on stdin
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack check --root \"$(cat root.pub)\" --audience notion.mcp --operation tools:call:search \\
-      --arg 'query=\"roadmap\"' --store hardtack.store < bearer.token
-  hardtack check --root \"$(cat root.pub)\" --audience notion.mcp --operation tools:call:search \\
+  hardtack check --root @root.pub --audience notion.mcp \\
+      --operation tools:call:search \\
+      --arg 'query=\"roadmap\"' \\
+      --store hardtack.store < bearer.token
+  hardtack check --root @root.pub --audience notion.mcp \\
+      --operation tools:call:search \\
       --explain < bearer.token
 
 Exit codes: 0 allowed, 1 denied, 2 undecided or wrong usage.")]
@@ -39,12 +42,16 @@ pub(crate) struct Check {
 /// List what a token may do, under a set of policies: the bearer on stdin
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack can --root \"$(cat root.pub)\" --audience notion.mcp --policies policies/mcp-tools \\
+  hardtack can --root @root.pub --audience notion.mcp \\
+      --policies policies/mcp-tools \\
       --tools http://127.0.0.1:3000/mcp < bearer.token
-  hardtack can --root \"$(cat root.pub)\" --audience notion.mcp --operations operations.txt < bearer.token
+  hardtack can --root @root.pub --audience notion.mcp \\
+      --operations operations.txt < bearer.token
 
-A file of operations has lines such as tools:call:search or resources:read https://notion.so/page; lines that
-begin with # say nothing.
+A file of operations has one a line, such as:
+  tools:call:search
+  resources:read https://notion.so/page
+Lines that begin with # say nothing.
 
 Exit codes: 0 listed, 1 the token does not hold, 2 wrong usage or failed.")]
 pub(crate) struct Can {

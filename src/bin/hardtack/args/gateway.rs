@@ -12,13 +12,14 @@ use crate::args::life;
 /// Stand in front of an MCP server, and let through what tokens and policies allow
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack gateway --upstream http://127.0.0.1:9000/mcp --audience notion.mcp \\
-      --root \"$(cat root.pub)\" --store hardtack.store
+  hardtack gateway --audience notion.mcp \\
+      --upstream http://127.0.0.1:9000/mcp \\
+      --root @root.pub --store hardtack.store
   hardtack gateway --config gateway.toml
 
-Every option can stand in the environment (HARDTACK_UPSTREAM=…) or in the file (upstream = \"…\"). What is
-typed comes first, then the environment, then the file; none may be empty. Lists have commas between their entries:
-HARDTACK_ALLOW_HOST=tools.example,tools.internal.")]
+Every option can stand in the environment (HARDTACK_UPSTREAM=…) or in the file (upstream = \"…\"). \
+What is typed comes first, then the environment, then the file; none may be empty. Lists have commas \
+between their entries: HARDTACK_ALLOW_HOST=tools.example,tools.internal")]
 pub(crate) struct Gateway {
     /// A TOML file with any of these options
     #[arg(long, value_name = "FILE", env = "HARDTACK_CONFIG")]
@@ -247,11 +248,12 @@ impl Settings {
 /// Sign for an agent runtime that can only be given a URL: plain MCP in, a fresh presentation out
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  hardtack agent --key researcher.key --capability researcher.token --audience notion.mcp \\
+  hardtack agent --key researcher.key \\
+      --capability researcher.token --audience notion.mcp \\
       --to http://127.0.0.1:8080/mcp --listen 127.0.0.1:8081
 
-The runtime is then given http://127.0.0.1:8081/mcp and no token. Whoever can reach that address acts as the
-agent, so it is on loopback.")]
+The runtime is then given http://127.0.0.1:8081/mcp and no token. Whoever can reach that address acts as \
+the agent, so it is on loopback.")]
 pub(crate) struct Agent {
     /// The private key of the capability's holder: a regular file
     #[arg(long, value_name = "FILE")]

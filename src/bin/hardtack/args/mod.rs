@@ -4,6 +4,7 @@ mod audit;
 mod check;
 pub(crate) mod gateway;
 pub(crate) mod policy;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use hardtack::{PublicKey, RevocationId};
 
 pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
 pub(crate) use check::{Can, Check, Deciding};
+pub(crate) use usage::parse;
 
 use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 
@@ -39,8 +41,8 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "hardtack", version, styles = STYLES, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 141 whoever read the output
-went away before its end."
+    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 141 whoever read \
+the output went away before its end."
 )]
 pub(crate) struct Arguments {
     /// Take a private key from a file that others can read, too, such as a mounted secret of mode 0444
@@ -86,7 +88,11 @@ pub(crate) struct Demo {
 
 /// Make a key pair: the private key into a new file (mode 0600), the public key on stdout
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  hardtack keygen --out root.key > root.pub")]
+#[command(after_help = "Example:
+  hardtack keygen --out root.key \\
+      && hardtack pubkey root.key > root.pub
+
+A file that is there is not overwritten, and root.pub stays as it is then.")]
 pub(crate) struct Keygen {
     /// The new file for the private key
     #[arg(long, value_name = "FILE")]
@@ -110,10 +116,10 @@ pub(crate) struct Pubkey {
 
 /// Sign a grant: what a subject may do, for the holder of a key to pass on
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  hardtack keygen --out root.key > root.pub
-  hardtack mint --key root.key --subject user:alice --scope 'tools:call:*' \\
-      --audience notion.mcp --new-holder orchestrator.key > grant.token")]
+#[command(after_help = "Example, with two key pairs that `hardtack keygen` made:
+  hardtack mint --key root.key --subject user:alice \\
+      --scope 'tools:call:*' --audience notion.mcp \\
+      --holder @orchestrator.pub > grant.token")]
 pub(crate) struct Mint {
     /// The root's private key
     #[arg(long, value_name = "FILE")]
@@ -149,15 +155,24 @@ pub(crate) struct Mint {
 /// Pass on a part of a capability, offline: the token on stdin, the narrower one on stdout
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  hardtack delegate --key orchestrator.key --to agent.researcher --scope tools:call:search \\
-      --reason 'find the roadmap page' --new-holder researcher.key < grant.token > researcher.token
+  hardtack delegate --key orchestrator.key \\
+      --to agent.researcher --scope tools:call:search \\
+      --reason 'find the roadmap page' \\
+      --holder @researcher.pub \\
+      < grant.token > researcher.token
 
 What --allow takes (docs/policies.md has them all; text in double quotes, whole numbers):
-  'amount <= 100'  'amount between 1 and 100'  'currency in [\"EUR\", \"USD\"]'  'mode == read'
-  'path within /srv/data'  'the resource within file:///srv/data'  'webhook url https://*.example.com'  'ip network 10.0.0.0/8'
-  'file like \"report-*.pdf\"'  'name ends with \".pdf\"'  'title length <= 80'
-  'each tag in [a, b]'  'note? length <= 500' (may be absent)  'query required'  'force absent'
-  'only path, mode'  'no other arguments'  'amount <= 5 or approved == true'")]
+  'amount <= 100'          'amount between 1 and 100'
+  'mode == read'           'currency in [\"EUR\", \"USD\"]'
+  'path within /srv/data'  'title length <= 80'
+  'query required'         'force absent'
+  'each tag in [a, b]'     'file like \"report-*.pdf\"'
+  'only path, mode'        'name ends with \".pdf\"'
+  'no other arguments'     'ip network 10.0.0.0/8'
+  'webhook url https://*.example.com'
+  'the resource within file:///srv/data'
+  'note? length <= 500' (it may be absent)
+  'amount <= 5 or approved == true'")]
 pub(crate) struct Delegate {
     /// The private key of the token's holder; left out only where the token names none
     #[arg(long, value_name = "FILE")]
@@ -204,9 +219,13 @@ pub(crate) struct Holder {
 /// Make the bearer token for one audience: the capability on stdin, the bearer on stdout
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack present --key researcher.key --audience notion.mcp < researcher.token > bearer.token
-  hardtack present --key researcher.key --audience notion.mcp \\
-      --call '{\"operation\": \"tools:call:search\", \"arguments\": {\"query\": \"roadmap\"}}' \\
+  hardtack present --key researcher.key \\
+      --audience notion.mcp \\
+      < researcher.token > bearer.token
+  hardtack present --key researcher.key \\
+      --audience notion.mcp \\
+      --call '{\"operation\": \"tools:call:search\",
+               \"arguments\": {\"query\": \"roadmap\"}}' \\
       < researcher.token > once.token")]
 pub(crate) struct Present {
     /// The private key of the capability's holder; left out only where it names none
@@ -240,25 +259,29 @@ pub(crate) struct Inspect {
 /// Revoke a hop, a subject, an agent or a key, and everything below it
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack inspect --json < grant.token   # shows the ids
-  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'ran wild' --dry-run
-  hardtack revoke --store hardtack.store --agent agent.researcher --reason 'ran wild'
+  hardtack revoke --store hardtack.store --dry-run \\
+      --agent agent.researcher --reason 'ran wild'
+  hardtack revoke --store hardtack.store \\
+      --agent agent.researcher --reason 'ran wild'
 
-What to revoke:
-  a stolen device or key     --holder: the key, for good
-  one agent of one chain     --id: the hop that was made for it
-  a session of a subject     --id: its grant; other sessions go on
-  an account                 --subject: every grant issued up to now, of all sessions
-  what an agent has by now   --agent: every hop to the name under grants issued up to now
---subject and --agent cover a minute more, since clocks differ: a grant that is issued within that minute is refused,
-too, until it expires; one that is issued later is a new one.
+What to revoke (`hardtack inspect --json` shows ids):
+  a stolen device or key    --holder: the key, for good
+  one agent of one chain    --id: the hop made for it
+  a session of a subject    --id: its grant; others go on
+  an account                --subject: all grants up to now
+  what an agent has by now  --agent: all hops to the name,
+                            under grants issued up to now
+--subject and --agent cover a minute more, since clocks differ: a grant that is issued within that minute \
+is refused, too, until it expires; one that is issued later is a new one.
 
 While a gateway runs, it alone has the store, and revokes for whoever may:
-  hardtack revoke --at http://127.0.0.1:8080 --audience notion.mcp/hardtack \\
-      --key orchestrator.key --capability grant.token --proof researcher.token \\
+  hardtack revoke --at http://127.0.0.1:8080 \\
+      --audience notion.mcp/hardtack \\
+      --key orchestrator.key --capability grant.token \\
+      --proof researcher.token \\
       --id HEX --reason 'laptop stolen'
-The capability must be good for that audience: a grant or hop that names audiences names it, too. In whose name
-it is done is what the capability says.")]
+The capability must be good for that audience: a grant or hop that names audiences names it, too. In whose \
+name it is done is what the capability says.")]
 pub(crate) struct Revoke {
     /// The store (`hardtack store create` makes one)
     #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]
@@ -412,10 +435,11 @@ Refuses what is there already. What a making left that was interrupted is replac
     },
     /// Make a store from a backup and the records since
     #[command(after_help = "Example:
-  hardtack store restore backup.store --to hardtack.store --tail records.jsonl
+  hardtack store restore backup.store --to hardtack.store \\
+      --tail records.jsonl
 
-The checkpoint of the lost store (hardtack.store.checkpoint), beside the new one or given by
---checkpoint, says how far the records must go.")]
+The checkpoint of the lost store (hardtack.store.checkpoint), beside the new one or given by --checkpoint, \
+says how far the records must go.")]
     Restore(Restore),
     /// Make a store from what can be read of a damaged one; changes nothing in that
     #[command(after_help = "Example:\n  hardtack store recover damaged.store --to new.store")]

@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 #[command(after_help = "Examples:
   hardtack policy lint policies
   hardtack policy test policies
-  hardtack policy replay --policies new --records records.jsonl")]
+  hardtack policy replay --policies new \\
+      --records records.jsonl")]
 pub(crate) struct Policy {
     #[command(subcommand)]
     pub(crate) task: PolicyTask,
@@ -30,7 +31,7 @@ pub(crate) enum PolicyTask {
 
 The cases of a set are in its folder cases/; policies/README.md says how they are written.
 
-Exit codes: 0 all as expected, 1 a case got another verdict or something is not shown, 2 a set or a case
+Exit codes: 0 all as expected, 1 a case got another verdict or something is not shown, 2 a set or a case \
 cannot be read or built.")]
 pub(crate) struct Test {
     /// A folder with *.datalog files, or one whose folders are such sets: then all of them
@@ -50,7 +51,7 @@ pub(crate) struct Test {
   hardtack policy lint policies
   hardtack policy lint policies/mcp-tools --json
 
-Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such
+Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such \
 as `// fact: team(string, integer)`.
 
 Exit codes: 0 nothing found, 1 something found, 2 wrong usage or failed.")]
@@ -69,8 +70,10 @@ pub(crate) struct Lint {
 /// Decide again what was decided, and show which decisions would flip
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack policy replay --policies new --records records.jsonl
-  hardtack audit --store hardtack.store --since 2026-11-23T00:00:00Z --json \\
+  hardtack policy replay --policies new \\
+      --records records.jsonl
+  hardtack audit --store hardtack.store --json \\
+      --since 2026-11-23 \\
       | hardtack policy replay --policies new --records -
 
 Records that can be decided again are made by a gateway with --keep-requests.

@@ -16,7 +16,9 @@ use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
 use crate::command::look_into;
 use crate::output::{self, OutputError};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES};
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_exactly, say_json, short};
+use crate::terminal::{
+    BAD, Done, FAINT, GOOD, NAME, TEXT, WARN, say, say_exactly, say_json, short,
+};
 
 /// How often `--follow` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -122,15 +124,15 @@ fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
     };
     let signed = checkpoint.size();
     say(format_args!(
-        "{GOOD}unchanged{GOOD:#} {signed} records, each continues the one before, and their tree is what was signed"
+        "{GOOD}unchanged{GOOD:#} {TEXT}{signed} records, each continues the one before, and their tree is what was signed"
     ))?;
     if records > signed {
         say(format_args!(
-            "{WARN}unsigned{WARN:#} {} more records continue them, and no checkpoint signs those yet",
+            "{WARN}unsigned{WARN:#} {TEXT}{} more records continue them, and no checkpoint signs those yet",
             records - signed
         ))?;
     }
-    say(format_args!("{FAINT}root {}{FAINT:#}", hex::encode(checkpoint.root())))
+    say(format_args!("{FAINT}root {TEXT}{}{FAINT:#}", hex::encode(checkpoint.root())))
 }
 
 fn read_log(
@@ -157,7 +159,7 @@ fn check_proof(key: &str) -> Result<(), Box<dyn Error>> {
     let text = format!("{}\n", text.trim_end());
     let (record, checkpoint) = InclusionProof::verify(&text, &key.parse()?)?;
     say(format_args!(
-        "{GOOD}proven{GOOD:#} record {} is in the log {FAINT}({} records, epoch {}){FAINT:#}",
+        "{GOOD}proven{GOOD:#} {TEXT}record {} is in the log {FAINT}({} records, epoch {}){FAINT:#}",
         record.sequence,
         checkpoint.size(),
         checkpoint.epoch()
@@ -168,7 +170,7 @@ fn check_proof(key: &str) -> Result<(), Box<dyn Error>> {
 /// One record on two lines: what happened, and through or by whom.
 pub(crate) fn print(record: &AuditRecord) -> Result<(), Box<dyn Error>> {
     let AuditRecord { sequence, time, .. } = record;
-    let start = format!("{sequence:>4} {FAINT}{time}{FAINT:#}");
+    let start = format!("{sequence:>4} {TEXT}{FAINT}{time}{FAINT:#}");
     match &record.event {
         AuditEvent::Decision(decision) => print_decision(&start, decision),
         AuditEvent::Revocation(notice) => {

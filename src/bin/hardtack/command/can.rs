@@ -19,9 +19,10 @@ use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
 
 use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
+use crate::output::out_columns;
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
 use crate::terminal::{
-    BAD, BOLD, Done, FAINT, GOOD, WARN, now, read_token, say, say_json, warn, without_query,
+    BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, read_token, say, say_json, warn, without_query,
 };
 
 /// How long a server may take to list its tools.
@@ -32,6 +33,10 @@ const MAX_OPERATIONS: usize = 10_000;
 
 /// The most pages of a server's list of tools: as many as that takes with ten of them on each.
 const MAX_PAGES: usize = MAX_OPERATIONS / 10;
+
+/// The columns that a terminal keeps for what stands beside an operation: the answer, and some words of why. A name that
+/// leaves less is as wide as it is.
+const BESIDE_NAMES: usize = 36;
 
 /// What `--json` prints of each operation.
 #[derive(Serialize)]
@@ -59,8 +64,8 @@ pub(crate) fn run(arguments: &Can) -> Done {
     let verified = match guard.verifier().verify(&bearer, now) {
         Ok(verified) => verified,
         Err(error) => {
-            say(format_args!("{BAD}denied{BAD:#} {error} ({})", error.cause()))?;
-            warn("this token may do nothing here; hardtack check --explain says what would help");
+            say(format_args!("{BAD}denied{BAD:#} {TEXT}{error} ({})", error.cause()))?;
+            warn("this token may do nothing here; `hardtack check --explain` says what would help");
             return Ok(ExitCode::from(EXIT_DENIED));
         }
     };
@@ -146,9 +151,11 @@ fn table(rows: &[Row]) -> Result<(), Box<dyn Error>> {
         Some(resource) => format!("{} {resource}", row.operation),
         None => row.operation.clone(),
     };
-    let width = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or_default();
-    let heading = format!("{:<width$}  {:<8} ", "operation", "");
-    say(format_args!("{BOLD}{}{BOLD:#}", heading.trim_end()))?;
+    let room = out_columns().map_or(usize::MAX, |columns| columns.saturating_sub(BESIDE_NAMES));
+    let widths = rows.iter().map(|row| name(row).chars().count()).filter(|width| *width <= room);
+    let width = widths.max().unwrap_or_default().max("operation".len());
+    let heading = format!("{:<width$}  {:<8} ", "operation", "answer");
+    say(format_args!("{BOLD}{heading}{TEXT}why, or on what it depends{BOLD:#}"))?;
     for row in rows {
         let style = match row.prospect {
             "allowed" => GOOD,
@@ -156,9 +163,10 @@ fn table(rows: &[Row]) -> Result<(), Box<dyn Error>> {
             _ => WARN,
         };
         let word = row.prospect;
-        let line = format!("{:<width$}  {style}{word:<8}{style:#}", name(row));
+        let padding = if row.why.is_some() { 8 } else { 0 };
+        let line = format!("{:<width$}  {style}{word:<padding$}{style:#}", name(row));
         match &row.why {
-            Some(why) => say(format_args!("{line} {FAINT}{why}{FAINT:#}"))?,
+            Some(why) => say(format_args!("{line} {TEXT}{FAINT}{why}{FAINT:#}"))?,
             None => say(line)?,
         }
     }

@@ -11,7 +11,9 @@ use hardtack::{Call, Denial, StoreError};
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::deciding::guard;
 use crate::command::explained;
-use crate::terminal::{self, BAD, Done, GOOD, WARN, even_unread, now, read_token, say, say_json};
+use crate::terminal::{
+    self, BAD, Done, GOOD, TEXT, WARN, even_unread, now, read_token, say, say_json,
+};
 
 /// The cause when the store cannot be opened.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
@@ -114,5 +116,5 @@ fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> 
         Verdict::Undecided => (WARN, "undecided"),
     };
     let cause = answer.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    even_unread(say(format_args!("{style}{word}{style:#} {}{cause}", answer.message)))
+    even_unread(say(format_args!("{style}{word}{style:#} {TEXT}{}{cause}", answer.message)))
 }

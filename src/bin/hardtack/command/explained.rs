@@ -6,7 +6,7 @@ use hardtack::Explanation;
 use hardtack::audit::Verdict;
 use hardtack::explain::{Outcome, Stage, Step};
 
-use crate::terminal::{BAD, FAINT, GOOD, WARN, say, say_json};
+use crate::terminal::{BAD, FAINT, GOOD, TEXT, WARN, say, say_json};
 
 pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn Error>> {
     if json {
@@ -18,7 +18,8 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
         Verdict::Undecided => (WARN, "undecided"),
     };
     let cause = explanation.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    say(format_args!("{style}{word}{style:#} {}{cause}", explanation.message))?;
+    let message = explanation.message.trim_start_matches("allowed ");
+    say(format_args!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
     say("")?;
     let mut stage = None;
     for step in collapsed(&explanation.steps) {
@@ -27,6 +28,7 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
         stage = Some(step.stage);
         say(format_args!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)))?;
     }
+    say(format_args!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"))?;
     if explanation.remedies.is_empty() {
         return Ok(());
     }
@@ -39,13 +41,16 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
         let mark = if several { format!("{}.", number + 1) } else { "-".to_owned() };
         for (index, change) in remedy.changes.iter().enumerate() {
             match index {
-                0 => say(format_args!("  {mark} {}", change.text()))?,
-                _ => say(format_args!("     {FAINT}or{FAINT:#} {}", change.text()))?,
+                0 => say(format_args!("  {mark} {TEXT}{}", change.text()))?,
+                _ => say(format_args!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()))?,
             }
         }
     }
     Ok(())
 }
+
+/// What the signs before the steps mean.
+const SIGNS: &str = "+ holds, x refuses, . has no say, ? not reached";
 
 /// How the checks begin that every block carries.
 const OWN_CHECKS: [&str; 6] = [
@@ -90,9 +95,9 @@ fn line(step: &Step) -> String {
     };
     match step.outcome {
         Outcome::Silent | Outcome::NotReached => {
-            format!("{FAINT}{mark} {place}{}{FAINT:#}", step.text)
+            format!("{FAINT}{mark} {TEXT}{place}{}{FAINT:#}", step.text)
         }
-        _ => format!("{style}{mark}{style:#} {FAINT}{place}{FAINT:#}{}", step.text),
+        _ => format!("{style}{mark}{style:#} {TEXT}{FAINT}{place}{FAINT:#}{}", step.text),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::command::tending::tend;
 use crate::command::{close, open, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::secrets::Secret;
-use crate::terminal::{Done, now, warn, with_causes, without_query};
+use crate::terminal::{Done, TEXT, now, warn, with_causes, without_query};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
@@ -256,10 +256,10 @@ impl Plan {
         };
         serving::announce(format_args!(
             "the gateway listens on http://{bound}{ENDPOINT}
-  in front of  {behind}
-  audience     {audience}
-  policies     {}{shadow}
-{beside}  revocations  http://{bound}{} (audience {admin})",
+  in front of  {TEXT}{behind}
+  audience     {TEXT}{audience}
+  policies     {TEXT}{}{shadow}
+{beside}  revocations  {TEXT}http://{bound}{} (audience {admin})",
             guard.policy().digest(),
             hardtack::mcp::REVOCATIONS
         ));

@@ -6,7 +6,7 @@ use hardtack::store::{Lineage, SeenBlock, Standing};
 use hardtack::{Revocation, Timestamp};
 use serde_json::{Value, json};
 
-use crate::terminal::{BAD, FAINT, GOOD, NAME, WARN, short};
+use crate::terminal::{BAD, FAINT, GOOD, NAME, TEXT, WARN, short};
 
 /// How far to the right a chain is drawn: three columns a hop, and deeper than a token can be.
 const MAX_MARGIN: usize = 3 * 16;
@@ -40,7 +40,7 @@ pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timesta
             live.len()
         );
         for block in live {
-            let _ = writeln!(text, "  {BAD}✗{BAD:#} {}", described(block));
+            let _ = writeln!(text, "  {BAD}✗{BAD:#} {TEXT}{}", described(block));
         }
         if killed.is_empty() {
             let unseen = unseen(std::slice::from_ref(revocation), "this store", false);

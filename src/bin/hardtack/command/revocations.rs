@@ -6,7 +6,7 @@ use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
 use crate::command::{lineage, look_into};
-use crate::terminal::{Done, FAINT, now, say, say_json, say_lines};
+use crate::terminal::{Done, FAINT, TEXT, now, say, say_json, say_lines};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
     let store = look_into(&arguments.store)?;
@@ -36,6 +36,9 @@ fn print(entry: &RevocationEntry) -> Result<(), Box<dyn std::error::Error>> {
         Some(expires) => format!("kept until {expires}"),
         None => "kept for good".to_owned(),
     };
-    say(format_args!("{sequence:>4} {FAINT}{}{FAINT:#} {}", notice.revoked, notice.revocation))?;
+    say(format_args!(
+        "{sequence:>4} {TEXT}{FAINT}{}{FAINT:#} {}",
+        notice.revoked, notice.revocation
+    ))?;
     say(format_args!("     by {}: {} {FAINT}({kept}){FAINT:#}", notice.by, notice.reason))
 }

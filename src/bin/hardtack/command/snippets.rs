@@ -2,17 +2,19 @@
 
 use std::fmt::Write;
 
-use crate::terminal::{BOLD, FAINT};
+use crate::terminal::{BOLD, FAINT, WHOLE};
 
 /// A runtime, and the lines that connect it, with URL and token from the environment.
 const SNIPPETS: [(&str, &str); 9] = [
     (
         "Claude Code",
-        r#"claude mcp add --transport http pages "$HARDTACK_URL" --header "Authorization: Bearer $HARDTACK_TOKEN""#,
+        r#"claude mcp add --transport http pages "$HARDTACK_URL" \
+  --header "Authorization: Bearer $HARDTACK_TOKEN""#,
     ),
     (
         "Claude Agent SDK (Python)",
-        r#"ClaudeAgentOptions(mcp_servers={"pages": {"type": "http", "url": os.environ["HARDTACK_URL"],
+        r#"ClaudeAgentOptions(mcp_servers={"pages": {
+    "type": "http", "url": os.environ["HARDTACK_URL"],
     "headers": {"Authorization": f"Bearer {os.environ['HARDTACK_TOKEN']}"}}})"#,
     ),
     (
@@ -22,7 +24,8 @@ const SNIPPETS: [(&str, &str); 9] = [
     ),
     (
         "LangChain, LangGraph",
-        r#"MultiServerMCPClient({"pages": {"transport": "streamable_http", "url": os.environ["HARDTACK_URL"],
+        r#"MultiServerMCPClient({"pages": {
+    "transport": "streamable_http", "url": os.environ["HARDTACK_URL"],
     "headers": {"Authorization": f"Bearer {os.environ['HARDTACK_TOKEN']}"}}})"#,
     ),
     (
@@ -33,7 +36,8 @@ const SNIPPETS: [(&str, &str); 9] = [
     (
         "Mastra",
         r#"new MCPClient({ servers: { pages: { url: new URL(process.env.HARDTACK_URL),
-    requestInit: { headers: { Authorization: `Bearer ${process.env.HARDTACK_TOKEN}` } } } } })"#,
+    requestInit: { headers: {
+        Authorization: `Bearer ${process.env.HARDTACK_TOKEN}` } } } } })"#,
     ),
     (
         "Vercel AI SDK",
@@ -41,17 +45,22 @@ const SNIPPETS: [(&str, &str); 9] = [
     headers: { Authorization: `Bearer ${process.env.HARDTACK_TOKEN}` } } })"#,
     ),
     (
-        "Temporal (Python): inside the activity, so that the token is never in a workflow's history",
-        r#"httpx.AsyncClient(headers={"Authorization": f"Bearer {os.environ['HARDTACK_TOKEN']}"})"#,
+        "Temporal (Python), in the activity: no history keeps the token",
+        r#"httpx.AsyncClient(
+    headers={"Authorization": f"Bearer {os.environ['HARDTACK_TOKEN']}"})"#,
     ),
     (
         "Any loop",
-        r#"curl -s "$HARDTACK_URL" -H "Authorization: Bearer $HARDTACK_TOKEN" -H 'Content-Type: application/json' \
-  -H 'Accept: application/json, text/event-stream' -H 'MCP-Protocol-Version: 2026-07-28' \
-  -H 'Mcp-Method: tools/call' -H 'Mcp-Name: search' -d '{"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-  "params": {"name": "search", "arguments": {"query": "roadmap"}, "_meta": {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"}}}}'"#,
+        r#"curl -s "$HARDTACK_URL" -H "Authorization: Bearer $HARDTACK_TOKEN" \
+  -H 'Content-Type: application/json' \
+  -H 'Accept: application/json, text/event-stream' \
+  -H 'MCP-Protocol-Version: 2026-07-28' \
+  -H 'Mcp-Method: tools/call' -H 'Mcp-Name: search' \
+  -d '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+    "name": "search", "arguments": {"query": "roadmap"}, "_meta": {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientCapabilities": {},
+      "io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"}}}}'"#,
     ),
 ];
 
@@ -62,14 +71,17 @@ pub(crate) fn all(url: &str, token: &str, agent: &str) -> String {
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "\n{BOLD}With a URL and a token{BOLD:#}, good for ten minutes:\n\nexport HARDTACK_URL={url}\nexport HARDTACK_TOKEN={token}"
+        "\n{BOLD}With a URL and a token{BOLD:#}, good for ten minutes:\n\nexport HARDTACK_URL={url}\n{WHOLE}export HARDTACK_TOKEN={token}"
     );
     let _ = writeln!(
         text,
         "\n{BOLD}With a URL alone{BOLD:#}, for an hour: the agent's end signs what comes here, so leave the header out:\n\nexport HARDTACK_URL={agent}"
     );
     for (runtime, snippet) in SNIPPETS {
-        let _ = writeln!(text, "\n{FAINT}# {runtime}{FAINT:#}\n{snippet}");
+        let _ = writeln!(text, "\n{WHOLE}{FAINT}# {runtime}{FAINT:#}");
+        for line in snippet.lines() {
+            let _ = writeln!(text, "{WHOLE}{line}");
+        }
     }
     text
 }

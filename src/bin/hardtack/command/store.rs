@@ -11,7 +11,7 @@ use hardtack::{Store, StoreError};
 use crate::args::{Restore, Store as Arguments, StoreTask};
 use crate::command::{look_into, open};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES, MAX_TAIL_BYTES};
-use crate::terminal::{Done, FAINT, GOOD, even_unread, having, now, say, warn};
+use crate::terminal::{Done, FAINT, GOOD, TEXT, even_unread, having, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
     match arguments.task {
@@ -62,11 +62,11 @@ fn create(path: &Path) -> Result<(), Box<dyn Error>> {
 
 fn tell_made(path: &Path, log_key: impl std::fmt::Display) -> Result<(), Box<dyn Error>> {
     let name = path.display();
-    say(format_args!("{GOOD}made{GOOD:#} a new store; nothing is revoked in it yet"))?;
+    say(format_args!("{GOOD}made{GOOD:#} {TEXT}a new store; nothing is revoked in it yet"))?;
     say(format_args!("  {name}"))?;
     say(format_args!("  {name}.journal"))?;
     say(format_args!("  {name}.checkpoint"))?;
-    say(format_args!("  log key  {log_key}"))?;
+    say(format_args!("  log key  {TEXT}{log_key}"))?;
     say(format_args!("{FAINT}the three files belong together; keep the log key elsewhere{FAINT:#}"))
 }
 
@@ -74,16 +74,16 @@ fn check(path: &Path) -> Result<(), Box<dyn Error>> {
     let store = look_into(path)?;
     let verified = store.verify()?;
     let (records, checkpoint) = (verified.records, &verified.checkpoint);
-    say(format_args!("{GOOD}whole{GOOD:#} {}", path.display()))?;
-    say(format_args!("  records      {records}, each continues the one before"))?;
+    say(format_args!("{GOOD}whole{GOOD:#} {TEXT}{}", path.display()))?;
+    say(format_args!("  records      {TEXT}{records}, each continues the one before"))?;
     say(format_args!("  revocations  {} in force", verified.revocations))?;
     say(format_args!(
         "  checkpoint   signs {} records, epoch {}",
         checkpoint.size(),
         checkpoint.epoch()
     ))?;
-    say(format_args!("  root         {}", hex::encode(checkpoint.root())))?;
-    say(format_args!("  log key      {}", store.log_key()?))?;
+    say(format_args!("  root         {TEXT}{}", hex::encode(checkpoint.root())))?;
+    say(format_args!("  log key      {TEXT}{}", store.log_key()?))?;
     say(format_args!(
         "{FAINT}keep the log key elsewhere: who can change all files here can sign anew, but not with another key{FAINT:#}"
     ))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hardtack::chain::{GrantBlock, Hop, PresentationBlock};
 use hardtack::{Chain, PublicKey, Timestamp};
 
-use crate::terminal::{BAD, BOLD, FAINT, NAME, short};
+use crate::terminal::{BAD, BOLD, FAINT, NAME, TEXT, short};
 
 /// Draws who delegated what to whom, and why. Every line ends in a line break.
 ///
@@ -101,7 +101,7 @@ impl Drawing<'_> {
 
     fn line(&mut self, label: &str, value: &str) {
         let indent = "   ".repeat(self.depth);
-        let _ = writeln!(self.text, "{indent}{FAINT}{label:<7}{FAINT:#}{value}");
+        let _ = writeln!(self.text, "{indent}{FAINT}{label:<7}{FAINT:#}{TEXT}{value}");
     }
 
     fn until(&self, expires: Timestamp) -> String {

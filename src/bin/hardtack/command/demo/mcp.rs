@@ -18,9 +18,9 @@ use rmcp::{RoleClient, object};
 use tokio::net::TcpListener;
 
 use super::tools::Pages;
-use super::{AUDIENCE, refused, title};
+use super::{AUDIENCE, BLOCKS, CHAINS, refused, title};
 use crate::command::{audit, serving, snippets, tree};
-use crate::terminal::{BOLD, Done, FAINT, GOOD, NAME, now, say_lines};
+use crate::terminal::{BOLD, Done, FAINT, GOOD, NAME, TEXT, now, say_lines};
 
 /// The audience for requests to revoke.
 const REVOCATIONS: &str = "notion.mcp/hardtack";
@@ -108,7 +108,7 @@ impl Scene {
         let url = format!("http://{}/mcp", listener.local_addr()?);
         let (drain, grace) = (gateway.drain(), Duration::ZERO);
         tokio::spawn(serve(listener, gateway.router(), std::future::pending(), grace, drain));
-        say_lines(format_args!("  tools    {upstream}\n  gateway  {url}"))?;
+        say_lines(format_args!("  tools    {TEXT}{upstream}\n  gateway  {TEXT}{url}"))?;
         Ok(Scene { pages, store, orchestrators, researchers, researcher, url })
     }
 
@@ -117,6 +117,7 @@ impl Scene {
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
         say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], now()).trim_end()))?;
+        say_lines(format_args!("\n{BLOCKS}"))?;
         for (era, lifecycle) in [
             ("with a session, as up to 2025-11-25", ClientLifecycleMode::Initialize),
             (
@@ -148,12 +149,15 @@ impl Scene {
         let client = self.connect(bearer, lifecycle).await?;
         let tools = client.list_all_tools().await?;
         let names: Vec<&str> = tools.iter().map(|tool| &*tool.name).collect();
-        say_lines(format_args!("  {GOOD}listed{GOOD:#}  {BOLD}{}{BOLD:#}", names.join(", ")))?;
+        say_lines(format_args!(
+            "  {GOOD}listed{GOOD:#}  {TEXT}{BOLD}{}{BOLD:#}",
+            names.join(", ")
+        ))?;
         say_lines("          what the token may use; the tool server has delete_page, too")?;
         let query = object!({"query": "roadmap"});
         let found = call(&client, "search", query.clone()).await?;
         say_lines(format_args!(
-            "  {GOOD}allowed{GOOD:#} {BOLD}search{BOLD:#}\n          {}",
+            "  {GOOD}allowed{GOOD:#} {TEXT}{BOLD}search{BOLD:#}\n          {}",
             text(&found)
         ))?;
         let denied = call(&client, "delete_page", object!({"id": "roadmap"})).await?;
@@ -163,7 +167,7 @@ impl Scene {
         refused("delete_page, which the list did not show", &text(&denied))?;
         let found = call(&client, "search", query).await?;
         say_lines(format_args!(
-            "  {GOOD}allowed{GOOD:#} {BOLD}search again: the session has survived the refusal{BOLD:#}\n          {}",
+            "  {GOOD}allowed{GOOD:#} {TEXT}{BOLD}search again: the session has survived the refusal{BOLD:#}\n          {}",
             text(&found)
         ))?;
         client.cancel().await?;
@@ -192,7 +196,7 @@ impl Scene {
 
     async fn end(&self) -> Done {
         title("The records: each was on disk before its answer was given")?;
-        say_lines("")?;
+        say_lines(format_args!("\n{FAINT}{CHAINS}{FAINT:#}\n"))?;
         let mut said = Ok(());
         self.store.each_record(|record| {
             if said.is_ok() {
@@ -201,7 +205,7 @@ impl Scene {
         })?;
         said?;
         say_lines(format_args!(
-            "\n{FAINT}Next: hardtack demo --mcp --keep, for your own agent to try; hardtack gateway --help{FAINT:#}"
+            "\n{FAINT}Next: `hardtack demo --mcp --keep`, for your own agent to try; `hardtack gateway --help`{FAINT:#}"
         ))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -18,9 +18,15 @@ use hardtack::{
 
 use crate::args::Demo;
 use crate::command::{audit, lineage, tree};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, now, say_lines};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, TEXT, now, say_lines};
 
 const AUDIENCE: &str = "notion.mcp";
+
+/// What a refusal means by a block's number, for the chain that both demonstrations draw.
+const BLOCKS: &str = "Blocks are counted from the top: block 0 is the grant, block 1 the hop to agent.orchestrator, block 2 the hop to agent.researcher, and block 3 what is presented.";
+
+/// What the second line of a record means.
+const CHAINS: &str = "Each shows through whom the call came. Where it ends “(as the token says)”, the token was refused before all of it was verified: the names are its own claim.";
 
 pub(crate) fn run(arguments: &Demo) -> Done {
     if arguments.mcp {
@@ -34,7 +40,7 @@ pub(crate) fn run(arguments: &Demo) -> Done {
     scene.revoke()?;
     scene.show_records()?;
     say_lines(format_args!(
-        "\n{FAINT}The scratch folder with its keys and store is removed now. Next: hardtack --help{FAINT:#}"
+        "\n{FAINT}The scratch folder with its keys and store is removed now. Next: `hardtack --help`{FAINT:#}"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -119,10 +125,9 @@ impl Scene {
         let chain = Capability::parse(&bearer)?;
         say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], self.now).trim_end()))?;
         say_lines(format_args!(
-            "\nEach hop is a Biscuit block signed by the delegator's key, made offline. The bearer has {} characters.",
+            "\nEach hop is a Biscuit block signed by the delegator's key, made offline. {BLOCKS} The bearer, which is all four, has {} characters.",
             bearer.len()
-        ))?;
-        Ok(())
+        ))
     }
 
     fn call(&self) -> Result<(), Box<dyn Error>> {
@@ -168,7 +173,7 @@ impl Scene {
         let wider = forge::widen(&self.researchers, self.root, &self.researcher, soon)?;
         let wider = wider.present(Presenting::to(AUDIENCE), &self.researcher, self.now)?;
         self.expect_denied(
-            "… made with another Biscuit library",
+            "… made with another Biscuit library, as block 3",
             wider.bearer(),
             &Call::tool("delete_page")?,
             self.now,
@@ -201,7 +206,7 @@ impl Scene {
 
     fn show_records(&self) -> Result<(), Box<dyn Error>> {
         title("The records: each was on disk before its answer was given")?;
-        say_lines("")?;
+        say_lines(format_args!("\n{FAINT}{CHAINS}{FAINT:#}\n"))?;
         let mut said = Ok(());
         self.store.each_record(|record| {
             if said.is_ok() {
@@ -211,7 +216,7 @@ impl Scene {
         said?;
         let verified = self.store.reader().verify()?;
         say_lines(format_args!(
-            "\n{GOOD}unchanged{GOOD:#} {} records, each continues the one before; the root of their tree is signed:\n          {}",
+            "\n{GOOD}unchanged{GOOD:#} {TEXT}{} records, each continues the one before; the root of their tree is signed:\n          {}\n{FAINT}The root is one hash over all records. The store signs it with its log key, as a checkpoint: whoever changes, adds or takes away a record changes the root, which no longer fits the signature, and `hardtack audit verify` says so.{FAINT:#}",
             verified.records,
             hex::encode(verified.checkpoint.root())
         ))
@@ -225,7 +230,7 @@ impl Scene {
 
     fn expect_allowed(&self, what: &str, bearer: &str, call: &Call) -> Result<(), Box<dyn Error>> {
         let permit = self.guard.check(bearer, call, self.now)?;
-        say_lines(format_args!("  {GOOD}allowed{GOOD:#} {BOLD}{what}{BOLD:#}"))?;
+        say_lines(format_args!("  {GOOD}allowed{GOOD:#} {TEXT}{BOLD}{what}{BOLD:#}"))?;
         say_lines(format_args!("          {} for {}", call.operation(), permit.subject()))?;
         Ok(())
     }
@@ -254,6 +259,6 @@ fn title(text: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn refused(what: &str, why: &str) -> Result<(), Box<dyn Error>> {
-    say_lines(format_args!("  {BAD}denied{BAD:#}  {BOLD}{what}{BOLD:#}"))?;
+    say_lines(format_args!("  {BAD}denied{BAD:#}  {TEXT}{BOLD}{what}{BOLD:#}"))?;
     say_lines(format_args!("          {why}"))
 }

@@ -13,8 +13,9 @@ use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, se
 
 use crate::args::policy::Lint;
 use crate::command::warn_of_left_out;
+use crate::output::out_columns;
 use crate::secrets::hidden;
-use crate::terminal::{BAD, Done, GOOD, now, own, say, say_json, say_lines};
+use crate::terminal::{BAD, Done, GOOD, TEXT, WHOLE, now, own, say, say_json, say_lines};
 
 /// Something was found.
 const EXIT_FOUND: u8 = 1;
@@ -88,8 +89,27 @@ fn shown(report: &Report, finding: &Finding) -> String {
         .id(finding.code.name())
         .element(snippet)
         .element(Level::HELP.message(escaped(&finding.mend)));
-    own(&Renderer::styled().decor_style(DecorStyle::Ascii).render(&[group]))
+    let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
+    let renderer = match out_columns() {
+        // It cuts a line of a file around the place that it points at.
+        Some(columns) => renderer.term_width(columns),
+        None => renderer,
+    };
+    let rendered = own(&renderer.render(&[group]));
+    rendered.split('\n').enumerate().map(breakable).collect::<Vec<_>>().join("\n")
 }
+
+/// Marks where a line of what is rendered may be broken: what was found and its mend are text, the rest are columns.
+fn breakable((number, line): (usize, &str)) -> String {
+    match line.split_once(HELP) {
+        _ if number == 0 => line.to_owned(),
+        Some((before, mend)) => format!("{before}{HELP}{TEXT}{mend}"),
+        None => format!("{WHOLE}{line}"),
+    }
+}
+
+/// How the renderer begins a mend, behind the styles of it.
+const HELP: &str = "help: ";
 
 /// The line, escaped, its number, and the part of it to point at.
 fn excerpt(text: &str, finding: &Finding) -> (String, usize, std::ops::Range<usize>) {

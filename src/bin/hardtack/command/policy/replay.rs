@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::args::{EXIT_FAILED, policy};
 use crate::command::load_policy;
 use crate::reading;
-use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, WARN, say, say_json, warn};
+use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, TEXT, WARN, say, say_json, warn};
 
 /// What says that something flips.
 const EXIT_FLIPS: u8 = 1;
@@ -62,7 +62,7 @@ fn print(report: &ReplayReport) -> Result<(), Box<dyn Error>> {
     report.flips.iter().try_for_each(print_flips)?;
     let (style, word) = if report.flip == 0 { (GOOD, "stay") } else { (WARN, "flip") };
     say(format_args!(
-        "{style}{word}{style:#} {} of {} decisions by policies flip, {} stay",
+        "{style}{word}{style:#} {TEXT}{} of {} decisions by policies flip, {} stay",
         report.flip,
         report.flip + report.stay + report.not_kept + report.rest_on_arguments,
         report.stay
@@ -91,7 +91,7 @@ fn print_flips(flips: &Flips) -> Result<(), Box<dyn Error>> {
     for example in &flips.examples {
         let agent = example.agent.as_ref().map_or(String::new(), |agent| format!(" → {agent}"));
         say(format_args!(
-            "     {:>4} {FAINT}{}{FAINT:#} {}{agent}: {}",
+            "     {:>4} {TEXT}{FAINT}{}{FAINT:#} {}{agent}: {}",
             example.sequence, example.time, example.subject, example.message
         ))?;
     }

@@ -13,7 +13,7 @@ use crate::args::EXIT_DENIED;
 use crate::args::policy::Test;
 use crate::command::policy::junit;
 use crate::command::warn_of_left_out;
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, WARN, say, say_json, with_causes};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, say, say_json, with_causes};
 
 pub(crate) fn run(arguments: &Test) -> Done {
     let start = stopwatch();
@@ -52,21 +52,21 @@ fn sets(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 
 fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     for case in report.unexpected() {
-        say(format_args!("{BAD}failed{BAD:#} {BOLD}{}{BOLD:#}", case.name))?;
+        say(format_args!("{BAD}failed{BAD:#} {TEXT}{BOLD}{}{BOLD:#}", case.name))?;
         say(format_args!("  expected {}, found {}", case.expected, case.found))?;
         say(format_args!("  {}", case.found.message))?;
         let files = case.policies.join(", ");
         say(format_args!("  {FAINT}{}, by {}{FAINT:#}", place(report, case), files))?;
     }
     for fault in &report.faults {
-        say(format_args!("{BAD}not shown{BAD:#} {fault}"))?;
+        say(format_args!("{BAD}not shown{BAD:#} {TEXT}{fault}"))?;
         if let Some(statement) = policy_of(report, fault) {
             say(format_args!("  {FAINT}{}{FAINT:#}", statement.text))?;
         }
     }
     for statement in silent(report) {
         let what = format!("no case uses the {} at {}", statement.kind.as_str(), statement.at);
-        say(format_args!("{WARN}note{WARN:#} {what}"))?;
+        say(format_args!("{WARN}note{WARN:#} {TEXT}{what}"))?;
         say(format_args!("  {FAINT}{}{FAINT:#}", statement.text))?;
     }
     summarise(report)
@@ -83,7 +83,7 @@ fn summarise(report: &Report) -> Result<(), Box<dyn Error>> {
     let decided = policies.clone().filter(|statement| statement.decided).count();
     let took = report.cases.iter().map(|case| case.took).sum::<std::time::Duration>();
     say(format_args!(
-        "{style}{word}{style:#} {}: {cases} cases, {expected} as expected, {decided} of {} policies decided something, {} ms",
+        "{style}{word}{style:#} {TEXT}{}: {cases} cases, {expected} as expected, {decided} of {} policies decided something, {} ms",
         report.folder.display(),
         policies.count(),
         took.as_millis(),

@@ -615,6 +615,7 @@ fn the_helps_examples_work() {
     let folder = Path::new(env!("CARGO_BIN_EXE_hardtack")).parent().unwrap();
     let mut script = "set -euo pipefail\n".to_owned();
     for verb in [
+        "keygen",
         "mint",
         "delegate",
         "present",

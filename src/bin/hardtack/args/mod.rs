@@ -116,7 +116,9 @@ pub(crate) struct Pubkey {
 
 /// Sign a grant: what a subject may do, for the holder of a key to pass on
 #[derive(Debug, Args)]
-#[command(after_help = "Example, with two key pairs that `hardtack keygen` made:
+#[command(after_help = "Examples:
+  hardtack keygen --out orchestrator.key \\
+      && hardtack pubkey orchestrator.key > orchestrator.pub
   hardtack mint --key root.key --subject user:alice \\
       --scope 'tools:call:*' --audience notion.mcp \\
       --holder @orchestrator.pub > grant.token")]
@@ -154,7 +156,9 @@ pub(crate) struct Mint {
 
 /// Pass on a part of a capability, offline: the token on stdin, the narrower one on stdout
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  hardtack keygen --out researcher.key \\
+      && hardtack pubkey researcher.key > researcher.pub
   hardtack delegate --key orchestrator.key \\
       --to agent.researcher --scope tools:call:search \\
       --reason 'find the roadmap page' \\

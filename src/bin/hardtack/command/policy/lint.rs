@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use anstream::adapter::strip_str;
 use hardtack::file;
 use hardtack::names::escaped;
 use hardtack::policy::lint::{Finding, Options, Report, Severity, lint_folder, sets};
@@ -95,21 +96,18 @@ fn shown(report: &Report, finding: &Finding) -> String {
         Some(columns) => renderer.term_width(columns),
         None => renderer,
     };
-    let rendered = own(&renderer.render(&[group]));
-    rendered.split('\n').enumerate().map(breakable).collect::<Vec<_>>().join("\n")
+    renderer.render(&[group]).split('\n').enumerate().map(breakable).collect::<Vec<_>>().join("\n")
 }
 
 /// Marks where a line of what is rendered may be broken: what was found and its mend are text, the rest are columns.
 fn breakable((number, line): (usize, &str)) -> String {
-    match line.split_once(HELP) {
-        _ if number == 0 => line.to_owned(),
-        Some((before, mend)) => format!("{before}{HELP}{TEXT}{mend}"),
-        None => format!("{WHOLE}{line}"),
+    let is_mend = strip_str(line).to_string().trim_start().starts_with("= help: ");
+    match line.split_once(": ").filter(|_| is_mend) {
+        _ if number == 0 => own(line),
+        Some((before, mend)) => format!("{}: {TEXT}{}", own(before), own(mend)),
+        None => format!("{WHOLE}{}", own(line)),
     }
 }
-
-/// How the renderer begins a mend, behind the styles of it.
-const HELP: &str = "help: ";
 
 /// The line, escaped, its number, and the part of it to point at.
 fn excerpt(text: &str, finding: &Finding) -> (String, usize, std::ops::Range<usize>) {

@@ -403,7 +403,7 @@ fn a_revocation_shows_by_whom_and_whom_it_stopped() {
     used(&shell);
     let tree = shell.ok("revocations --store store --tree", "");
     assert!(tree.contains("user:alice") && tree.contains("live"), "{tree}");
-    assert!(tree.contains("revoked alice: lost (record 2)"), "{tree}");
+    assert!(tree.contains("revoked by alice: lost (record 2)"), "{tree}");
     let tree: Value =
         serde_json::from_str(&shell.ok("revocations --store store --tree --json", "")).unwrap();
     assert_eq!(tree[1]["standing"], "revoked");

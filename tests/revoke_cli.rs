@@ -194,7 +194,7 @@ fn whoever_logs_in_again_too_early_hears_until_when_to_wait() {
     assert_eq!((&answer["cause"], answer.get("retry_after")), (&"wrong_audience".into(), None));
     // How a session is ended is told apart from how an account is.
     let help = scene.ok("revoke --help", "");
-    assert!(help.contains("a session of a subject     --id"), "{help}");
+    assert!(help.contains("a session of a subject    --id"), "{help}");
 }
 
 #[test]

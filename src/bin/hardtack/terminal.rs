@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
+use clap::error::ErrorKind;
 use hardtack::names::escaped;
 use hardtack::{Timestamp, file};
 
@@ -195,6 +196,9 @@ pub(crate) fn warn(text: &str) {
     note(&line(&format!("{WARN}note:{WARN:#} {}", hidden(text))));
 }
 
+/// Help that is shown because too little was typed.
+const HELP_UNASKED: ErrorKind = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+
 /// Shown lines on standard error.
 fn note(shown: &str) {
     output::err(&laid_out(shown, output::err_columns()));
@@ -208,12 +212,13 @@ pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
     let shown = hidden(&text);
     let is_plain = typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints);
     if is_plain && shown == text {
-        if error.use_stderr() {
-            // All escapes in it are clap's own.
-            note(error.render().ansi().to_string().trim_end());
-            std::process::exit(error.exit_code());
+        // Help is broken already.
+        if !error.use_stderr() || error.kind() == HELP_UNASKED {
+            error.exit();
         }
-        error.exit();
+        let coloured = error.render().ansi().to_string();
+        note(&lines(&with_own_colours(coloured.trim_end())));
+        std::process::exit(error.exit_code());
     }
     match is_plain {
         true => note(&lines(shown.trim_end())),
@@ -247,7 +252,8 @@ impl Write for Log {
     }
 }
 
-/// The colours that the log writes between its fields. It escapes escapes in them itself.
+/// The colours that the log writes between its fields, and clap between its words. Both write out escapes in what they are
+/// given, or are given none.
 fn with_own_colours(text: &str) -> String {
     let mut parts = text.split(ESCAPE);
     let mut written = parts.next().unwrap_or_default().to_owned();

@@ -46,8 +46,9 @@ fn wrapped(line: &str, next: &str, columns: usize) -> String {
         return plain;
     }
     let (margin, whole) = plain.split_at(margin(line));
-    let (head, text, below) = match line.split_once(TEXT_BEGINS) {
-        Some((head, text)) if is_room_beside(head, text, columns) => (head, text, 0),
+    let marked = line.split_once(TEXT_BEGINS).map(|(head, text)| (head, without_marks(text)));
+    let (head, text, below) = match &marked {
+        Some((head, text)) if is_room_beside(head, text, columns) => (*head, text.as_str(), 0),
         Some(_) => (margin, whole, BELOW),
         None => (margin, whole, 0),
     };
@@ -289,7 +290,8 @@ mod tests {
 
     #[test]
     fn a_line_is_broken_between_words_and_goes_on_where_its_text_began() {
-        let line = format!("why    {TEXT_BEGINS}one two three four five six seven eight");
+        let line =
+            format!("why    {TEXT_BEGINS}one {TEXT_BEGINS}two three four five six seven eight");
         assert_eq!(at(40, &line), ["why    one two three four five six seven", "       eight"]);
         let indented = "  one two three four five six seven eight nine";
         assert_eq!(at(40, indented), ["  one two three four five six seven", "  eight nine"]);

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 pub(crate) mod gateway;
 pub(crate) mod policy;
+mod store;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use hardtack::{PublicKey, RevocationId};
 
 pub(crate) use audit::{Audit, AuditListing, AuditTask, AuditVerify};
 pub(crate) use check::{Can, Check, Deciding};
+pub(crate) use store::{Restore, Store, StoreTask};
 pub(crate) use usage::parse;
 
 use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
@@ -395,89 +397,6 @@ pub(crate) struct Revocations {
     /// As one JSON array
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Make, check, back up and bring back a store
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  hardtack store create hardtack.store
-  hardtack store check hardtack.store
-  hardtack store backup hardtack.store --to backup.store
-  hardtack store --help")]
-pub(crate) struct Store {
-    #[command(subcommand)]
-    pub(crate) task: StoreTask,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreTask {
-    /// Make a new store, in which nothing is revoked: three files that belong together
-    #[command(after_help = "Example:\n  hardtack store create hardtack.store
-
-Refuses what is there already. What a making left that was interrupted is replaced: nothing was ever recorded in it.")]
-    Create {
-        /// The new store
-        #[arg(value_name = "FILE")]
-        store: PathBuf,
-    },
-    /// Say whether a store is whole and how it stands; changes nothing
-    #[command(after_help = "Example:\n  hardtack store check hardtack.store")]
-    Check {
-        /// The store
-        #[arg(value_name = "FILE")]
-        store: PathBuf,
-    },
-    /// Copy a store, also while another process has it open
-    #[command(after_help = "Example:\n  hardtack store backup hardtack.store --to backup.store")]
-    Backup {
-        /// The store
-        #[arg(value_name = "FILE")]
-        store: PathBuf,
-        /// The new file
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
-    },
-    /// Make a store from a backup and the records since
-    #[command(after_help = "Example:
-  hardtack store restore backup.store --to hardtack.store \\
-      --tail records.jsonl
-
-The checkpoint of the lost store (hardtack.store.checkpoint), beside the new one or given by --checkpoint, \
-says how far the records must go.")]
-    Restore(Restore),
-    /// Make a store from what can be read of a damaged one; changes nothing in that
-    #[command(after_help = "Example:\n  hardtack store recover damaged.store --to new.store")]
-    Recover(Restore),
-    /// Forget revocations that no live token can hold any more
-    #[command(after_help = "Example:\n  hardtack store collect hardtack.store")]
-    Collect {
-        /// The store
-        #[arg(value_name = "FILE")]
-        store: PathBuf,
-        /// Do it although the clock has jumped: it was looked at, and is right
-        #[arg(long)]
-        trust_the_clock: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// The backup, or the damaged store
-    #[arg(value_name = "FILE")]
-    pub(crate) from: PathBuf,
-    /// The new store
-    #[arg(long, value_name = "FILE")]
-    pub(crate) to: PathBuf,
-    /// The records that follow, as `hardtack audit --json` exported them
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tail: Option<PathBuf>,
-    /// The last checkpoint of the lost store
-    #[arg(long, value_name = "FILE")]
-    pub(crate) checkpoint: Option<PathBuf>,
-    /// Go without what is missing: every grant issued so far is refused, and revocations of keys and
-    /// agents that are missing must be made again
-    #[arg(long)]
-    pub(crate) accept_loss: bool,
 }
 
 pub(crate) fn life(text: &str) -> Result<Duration, String> {

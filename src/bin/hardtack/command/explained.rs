@@ -89,6 +89,7 @@ fn line(step: &Step) -> String {
         Outcome::NotReached => (FAINT, "?"),
     };
     let place = match (step.block, &step.policy) {
+        (Some(block), _) if step.text.starts_with(&format!("block {block} ")) => String::new(),
         (Some(block), _) => format!("block {block}: "),
         (None, Some(policy)) => format!("{policy}: "),
         (None, None) => String::new(),

@@ -114,7 +114,7 @@ fn standing(lineage: &Lineage, block: &SeenBlock, now: Timestamp) -> String {
         Standing::Expired => format!("{FAINT}expired {}{FAINT:#}", block.expires),
         Standing::Revoked(entry) => {
             let (sequence, notice) = (entry.sequence, &entry.notice);
-            format!("{BAD}revoked{BAD:#} {}: {} (record {sequence})", notice.by, notice.reason)
+            format!("{BAD}revoked{BAD:#} by {}: {} (record {sequence})", notice.by, notice.reason)
         }
         Standing::Fallen(entry) => format!("{BAD}stopped{BAD:#} with record {}", entry.sequence),
     }

@@ -121,6 +121,8 @@ fn no_help_is_wider_than_the_terminal_and_examples_can_be_pasted() {
                 for line in shown.lines() {
                     let width = line.chars().count();
                     assert!(width <= columns.into(), "{verb:?} at {columns}: {line}\n{shown}");
+                    let is_whole = line.matches('`').count() % 2 == 0;
+                    assert!(is_whole, "{verb:?} at {columns} breaks a command: {line}");
                 }
                 // A usage is broken between what can be chosen, too.
                 let [is, should] = [&shown, &plain].map(|text| text.replace('|', "| "));

@@ -108,7 +108,7 @@ pub(crate) struct AuditVerify {
     /// The store
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
-    /// Exported records instead (`hardtack audit --json`), with --checkpoint and --key
+    /// What `hardtack audit --json` printed, instead; with --checkpoint and --key
     #[arg(long, value_name = "FILE", requires_all = ["checkpoint", "key"])]
     pub(crate) records: Option<PathBuf>,
     /// The checkpoint that signs them; for a store, one that was kept elsewhere

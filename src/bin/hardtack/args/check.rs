@@ -94,7 +94,7 @@ pub(crate) struct Deciding {
     /// The folder of policies; without it, what is granted is allowed
     #[arg(long, value_name = "DIR")]
     pub(crate) policies: Option<PathBuf>,
-    /// The store of revocations and records (`hardtack store create` makes one)
+    /// The store that `hardtack store create` made: revocations and records
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
     /// Accept hops that are bound to no holder, which anybody who had the token may have appended

@@ -50,7 +50,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "PUB", num_args = 1.., env = "HARDTACK_ROOT", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) root: Vec<String>,
-    /// The store of revocations and records (`hardtack store create` makes one)
+    /// The store that `hardtack store create` made: revocations and records
     #[arg(long, value_name = "FILE", env = "HARDTACK_STORE")]
     pub(crate) store: Option<PathBuf>,
     /// The folder of policies; without it, what is granted is allowed
@@ -60,8 +60,8 @@ pub(crate) struct Settings {
     /// metrics say where they would decide otherwise
     #[arg(long, value_name = "DIR", env = "HARDTACK_SHADOW")]
     pub(crate) shadow: Option<PathBuf>,
-    /// Keep in records what policies saw, so that other policies can decide it again (`hardtack policy
-    /// replay`): arguments, which can hold personal data, or their digests
+    /// For `hardtack policy replay`, which decides again by other policies: keep in records what policies saw, be it
+    /// arguments, which can hold personal data, or digests of them
     #[arg(long, value_name = "WHAT", env = "HARDTACK_KEEP_REQUESTS")]
     pub(crate) keep_requests: Option<KeepRequests>,
     /// A file with the Authorization that the server behind is sent, such as: Bearer …

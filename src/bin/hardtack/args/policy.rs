@@ -51,8 +51,8 @@ pub(crate) struct Test {
   hardtack policy lint policies
   hardtack policy lint policies/mcp-tools --json
 
-Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such \
-as `// fact: team(string, integer)`.
+Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such as:
+  // fact: team(string, integer)
 
 Exit codes: 0 nothing found, 1 something found, 2 wrong usage or failed.")]
 pub(crate) struct Lint {

@@ -75,7 +75,7 @@ pub(crate) struct Restore {
     /// The new store
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
-    /// The records that follow, as `hardtack audit --json` exported them
+    /// What `hardtack audit --json` printed of the records that follow
     #[arg(long, value_name = "FILE")]
     pub(crate) tail: Option<PathBuf>,
     /// The last checkpoint of the lost store

@@ -41,7 +41,8 @@ const SNIPPETS: [(&str, &str); 9] = [
     ),
     (
         "Vercel AI SDK",
-        r#"await createMCPClient({ transport: { type: "http", url: process.env.HARDTACK_URL,
+        r#"await createMCPClient({ transport: {
+    type: "http", url: process.env.HARDTACK_URL,
     headers: { Authorization: `Bearer ${process.env.HARDTACK_TOKEN}` } } })"#,
     ),
     (
@@ -60,7 +61,8 @@ const SNIPPETS: [(&str, &str); 9] = [
     "name": "search", "arguments": {"query": "roadmap"}, "_meta": {
       "io.modelcontextprotocol/protocolVersion": "2026-07-28",
       "io.modelcontextprotocol/clientCapabilities": {},
-      "io.modelcontextprotocol/clientInfo": {"name": "curl", "version": "1"}}}}'"#,
+      "io.modelcontextprotocol/clientInfo":
+        {"name": "curl", "version": "1"}}}}'"#,
     ),
 ];
 
@@ -84,4 +86,19 @@ pub(crate) fn all(url: &str, token: &str, agent: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As wide as the lines of examples may be.
+    const WIDEST: usize = 78;
+
+    #[test]
+    fn what_is_pasted_is_not_broken_by_a_terminal_of_usual_width() {
+        for line in SNIPPETS.iter().flat_map(|(_, snippet)| snippet.lines()) {
+            assert!(line.chars().count() <= WIDEST, "{line}");
+        }
+    }
 }

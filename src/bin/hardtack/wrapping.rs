@@ -396,4 +396,21 @@ mod tests {
             ]
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_word_is_lost_or_broken(
+            text in "([ │├└→`'\"<|a-h水é-]|hardtack |--to | store |\u{1b}H|\u{1b}\\[1m|\u{1b}\\[0m|\n){0,80}",
+            columns in LEAST_COLUMNS..90,
+        ) {
+            // Guides that go on are no words of the text.
+            let words = |text: &str| {
+                let text = unstyled(text).replace(['│', '├', '└'], " ");
+                text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+            };
+            let said = without_marks(&text);
+            proptest::prop_assert_eq!(words(&laid_out(&text, Some(columns))), words(&said));
+            proptest::prop_assert_eq!(laid_out(&text, None), said);
+        }
+    }
 }

@@ -171,16 +171,17 @@ impl Upstream {
     }
 }
 
-/// A URL without what may be a secret: whom it names before the host, its query and its fragment.
+/// A URL without what may be a secret: whom it names before the host, its query and its fragment. What stands before the
+/// last `@` may all be a password, with any sign in it.
 pub(crate) fn for_errors(url: &str) -> String {
-    let plain = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
-    let host = rest.split('/').next().unwrap_or_default();
-    let shown = match host.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://…@{host}"),
-        None => plain.to_owned(),
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (before, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => (format!("{scheme}://…@"), rest),
+        None => (url[..url.len() - rest.len()].to_owned(), rest),
     };
-    if plain.len() < url.len() { format!("{shown}…") } else { shown }
+    let plain = rest.split(['?', '#']).next().unwrap_or_default();
+    let cut = if plain.len() < rest.len() { "…" } else { "" };
+    format!("{before}{plain}{cut}")
 }
 
 /// What to do about a server that credentials would reach in the clear.

@@ -3,12 +3,15 @@
 //! Every process list shows what is typed, so no option takes a secret as text: files hold keys, standard input has
 //! tokens. What looks like one is refused wherever it stands, and never repeated.
 
+mod runs;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use hardtack::{Capability, PublicKey};
-use regex::{Captures, Regex};
+use regex::Regex;
 
 /// The fewest characters of a text that is taken for a token: half of what the shortest one has. Names and paths have
 /// fewer between their dots and slashes.
@@ -27,10 +30,11 @@ impl Secret {
         if PRIVATE_KEY.is_match(text) {
             return Some(Secret::PrivateKey);
         }
-        let whole = text.trim().trim_matches(['"', '\'']);
-        let whole = whole.strip_prefix("Bearer ").unwrap_or(whole);
         let is_token = |run: &str| Capability::parse(run).is_ok();
-        let is_one = RUN.find(whole).is_some_and(|run| run.len() == whole.len()) && is_mixed(whole);
+        let whole = joined(text);
+        // A path has slashes, too.
+        let is_path = whole.contains('/') && runs::like_keys(&whole) != [0..whole.len()];
+        let is_one = WHOLE.is_match(&whole) && is_mixed(&whole) && !is_path;
         (is_one || RUN.find_iter(text).any(|run| is_token(run.as_str()))).then_some(Secret::Token)
     }
 
@@ -54,7 +58,14 @@ static PRIVATE_KEY: LazyLock<Regex> =
 static RUN: LazyLock<Regex> =
     LazyLock::new(|| pattern(&format!("[A-Za-z0-9_-]{{{LEAST_TOKEN_CHARS},}}={{0,2}}")));
 
-/// What is not repeated: each kind of it a group of its own.
+/// The whole of a text without blanks that is a token, in base64 of either alphabet or in hexadecimal digits, or a JWT.
+static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(&format!(
+        r"^(?:[A-Za-z0-9+/_-]{{{LEAST_TOKEN_CHARS},}}={{0,2}}|eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]*)$"
+    ))
+});
+
+/// What is not repeated, by what stands around it: each kind of it a group of its own.
 static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         // To its end, or to the end of the text where that is missing.
@@ -62,13 +73,15 @@ static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<key>(?i:(?:ed25519|secp256r1)-private/)[0-9A-Za-z]*)",
         // PKCS #8 of an ed25519 key, in base64 (RFC 8410).
         r"(?P<der>[A-Za-z0-9+/]*BQYDK2VwBCIEI[A-Za-z0-9+/]*=*)",
-        r"(?P<public>ed25519/[0-9a-fA-F]{64}\b)",
-        r"(?P<seed>\b[0-9a-fA-F]{64}\b)",
-        r"(?P<jwt>\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*)",
-        r"(?P<bearer>\b(?i:bearer|basic) [A-Za-z0-9._~+/=-]{8,})",
-        r"(?P<user>://[^/\s'`@]+@)",
+        r"(?P<jwt>eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*)",
+        // As a header has it; in small letters, it is a word of ours.
+        r"(?P<header>(?i:authorization: ?)[^\s'`]+(?: [^\s'`]+)?|\b(?:Bearer|Basic|BEARER|BASIC)(?: |%20|\+)[A-Za-z0-9._~+/=%-]{4,})",
+        r"(?P<bearer>\b(?:bearer|basic) [A-Za-z0-9._~+/=-]*[0-9A-Z+/=][A-Za-z0-9._~+/=-]*)",
+        // To the last @: a password may have any sign in it, also those that end a host.
+        r"(?P<user>(?i:://|:\\/\\/|%3a%2f%2f)[^\s]*(?:@|%40))",
+        r"(?P<query>[?&;](?i:[a-z_-]*(?:password|passwd|secret|token|key|code|signature|sig))=[^\s&'`\x22]+)",
     ];
-    pattern(&format!("{}|(?P<run>{})", kinds.join("|"), RUN.as_str()))
+    pattern(&kinds.join("|"))
 });
 
 #[allow(clippy::expect_used, reason = "the patterns stand here, and a test compiles all of them")]
@@ -85,22 +98,71 @@ fn is_mixed(run: &str) -> bool {
 
 /// A text in which nothing is left that may be a secret.
 pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
-    HIDDEN.replace_all(text, |found: &Captures<'_>| {
-        let is = |kind| found.name(kind).is_some();
-        let whole = &found[0];
-        if is("public") || (is("run") && !is_mixed(whole)) {
-            return whole.to_owned();
+    let mut parts: Vec<(Range<usize>, &str)> = HIDDEN
+        .captures_iter(text)
+        .map(|found| {
+            let is = |kind| found.name(kind).is_some();
+            let what = match () {
+                () if is("pem") || is("key") || is("der") => "[a private key, not shown]",
+                () if is("jwt") => "[a JWT, not shown]",
+                () if is("header") || is("bearer") => "[a credential, not shown]",
+                () if is("query") => "[a part of the query, not shown]",
+                () => "://[a user or password, not shown]@",
+            };
+            (found.get_match().range(), what)
+        })
+        .collect();
+    for part in runs::like_keys(text) {
+        let is_hex = text[part.clone()].bytes().all(|b| b.is_ascii_hexdigit());
+        let what =
+            if is_hex { "[hexadecimal digits, not shown]" } else { "[a token or key, not shown]" };
+        parts.push((part, what));
+    }
+    if parts.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    // What is named by what stands around it comes first, and takes in what it overlaps.
+    parts.sort_by_key(|(part, _)| (part.start, std::cmp::Reverse(part.end)));
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for (part, what) in parts {
+        if part.start >= at {
+            shown.push_str(&text[at..part.start]);
+            shown.push_str(what);
         }
-        let what = match () {
-            () if is("pem") || is("key") || is("der") => "[a private key, not shown]",
-            () if is("seed") => "[64 hexadecimal digits, not shown]",
-            () if is("jwt") => "[a JWT, not shown]",
-            () if is("bearer") => "[a credential, not shown]",
-            () if is("user") => "://[a user or password, not shown]@",
-            () => "[a token, not shown]",
-        };
-        what.to_owned()
-    })
+        at = at.max(part.end);
+    }
+    shown.push_str(&text[at..]);
+    Cow::Owned(shown)
+}
+
+/// What was given as a URL or a host, without what may be a user and a password before the host.
+pub(crate) fn without_user(given: &str) -> String {
+    match given.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => given.to_owned(),
+    }
+}
+
+/// A text as it was before somebody quoted it, broke it over lines or encoded its signs for a URL. A text of several words is
+/// none that was broken.
+fn joined(text: &str) -> String {
+    let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+    let text = text
+        .get(.."Bearer ".len())
+        .filter(|start| start.eq_ignore_ascii_case("Bearer "))
+        .map_or(text, |start| &text[start.len()..]);
+    let is_broken = text.lines().all(|line| !line.trim().contains(' '));
+    let text: String = match is_broken {
+        true => text.chars().filter(|c| !c.is_whitespace() && *c != '>').collect(),
+        false => text.to_owned(),
+    };
+    match text.contains('%') {
+        true => ["%2B+", "%2b+", "%2F/", "%2f/", "%3D=", "%3d="]
+            .iter()
+            .fold(text, |text, pair| text.replace(&pair[..3], &pair[3..])),
+        false => text,
+    }
 }
 
 /// What was typed, as it is to be read: public keys in PEM, which look like options, in Biscuit's text form.
@@ -157,8 +219,9 @@ mod tests {
                 format!("invalid value 'ed25519-private/{seed}' for"),
                 "invalid value '[a private key, not shown]' for",
             ),
-            (format!("value '{seed}'"), "value '[64 hexadecimal digits, not shown]'"),
-            (format!("{token}: No such file"), "[a token, not shown]: No such file"),
+            (format!("value '{seed}'"), "value '[hexadecimal digits, not shown]'"),
+            (format!("value 'x{seed}{seed}.'"), "value 'x[hexadecimal digits, not shown].'"),
+            (format!("{token}: No such file"), "[a token or key, not shown]: No such file"),
             ("in MC4CAQAwBQYDK2VwBCIEIAbCd+/9=: x".to_owned(), "in [a private key, not shown]: x"),
             (
                 "'-----BEGIN PRIVATE KEY-----\nMC4\n-----END PRIVATE KEY-----' x".to_owned(),
@@ -168,6 +231,18 @@ mod tests {
             (
                 "http://user:word@a.example/ is no URL".to_owned(),
                 "http://[a user or password, not shown]@a.example/ is no URL",
+            ),
+            (
+                "http://user:pa/s@s?word'@a.example/ is no URL".to_owned(),
+                "http://[a user or password, not shown]@a.example/ is no URL",
+            ),
+            (
+                "http%3A%2F%2Fuser%3Aword%40a.example is no URL".to_owned(),
+                "http://[a user or password, not shown]@a.example is no URL",
+            ),
+            (
+                "https://a.example/mcp?n=1&api_key=abc is gone".to_owned(),
+                "https://a.example/mcp?n=1[a part of the query, not shown] is gone",
             ),
             (
                 "Bearer abcdefgh1: no such file".to_owned(),

@@ -21,6 +21,7 @@ use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
 use crate::output::out_columns;
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
+use crate::secrets::hidden;
 use crate::terminal::{
     BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, read_token, say, say_json, warn, without_query,
 };
@@ -64,7 +65,8 @@ pub(crate) fn run(arguments: &Can) -> Done {
     let verified = match guard.verifier().verify(&bearer, now) {
         Ok(verified) => verified,
         Err(error) => {
-            say(format_args!("{BAD}denied{BAD:#} {TEXT}{error} ({})", error.cause()))?;
+            let message = error.to_string();
+            say(format_args!("{BAD}denied{BAD:#} {TEXT}{} ({})", hidden(&message), error.cause()))?;
             warn("this token may do nothing here; `hardtack check --explain` says what would help");
             return Ok(ExitCode::from(EXIT_DENIED));
         }

@@ -11,6 +11,7 @@ use hardtack::{Call, Denial, StoreError};
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::deciding::guard;
 use crate::command::explained;
+use crate::secrets::hidden;
 use crate::terminal::{
     self, BAD, Done, GOOD, TEXT, WARN, even_unread, now, read_token, say, say_json,
 };
@@ -107,6 +108,8 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
 
 /// The exit code says it, too, also to whoever reads no more.
 fn answer(arguments: &Check, answer: &Answer<'_>) -> Result<(), Box<dyn Error>> {
+    // It may quote what was typed.
+    let answer = &Answer { message: &hidden(answer.message), ..*answer };
     if arguments.json {
         return even_unread(say_json(serde_json::to_string(answer)?));
     }

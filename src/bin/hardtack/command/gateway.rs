@@ -25,7 +25,7 @@ use crate::command::reloading::{self, Part, Reloading, load_checked};
 use crate::command::tending::tend;
 use crate::command::{close, open, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
-use crate::secrets::Secret;
+use crate::secrets::{Secret, hidden, without_user};
 use crate::terminal::{Done, TEXT, now, warn, with_causes, without_query};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -57,7 +57,8 @@ fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
         let line = text.lines().nth(number - 1).unwrap_or_default();
         let key =
             line.split_once('=').map_or(String::new(), |(key, _)| format!(" in {}", key.trim()));
-        let problem = error.message().replace('\n', ", ");
+        // What breaks a line in a secret is a part of it.
+        let problem = hidden(error.message()).replace('\n', ", ");
         format!("{}, line {number}{key}: {problem}", path.display()).into()
     })
 }
@@ -335,7 +336,7 @@ fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
     if let Some(scheme) = settings.resource_scheme.iter().find(|scheme| !is_scheme(scheme)) {
         return Err(wrong(
             "resource-scheme",
-            format!("{scheme} is no scheme; write it without ://, such as memo"),
+            format!("{} is no scheme; write it without ://, such as memo", without_user(scheme)),
         ));
     }
     if let Some(problem) = settings.allow_origin.iter().find_map(|page| serving::no_origin(page)) {
@@ -352,7 +353,7 @@ fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
     {
         let is_web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !is_web {
-            return Err(wrong(key, format!("{url} is no http:// or https:// URL")));
+            return Err(wrong(key, format!("{} is no http:// or https:// URL", without_user(url))));
         }
     }
     if settings.resource.is_some() && settings.authorization_server.is_empty() {

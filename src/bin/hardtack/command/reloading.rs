@@ -10,6 +10,7 @@ use hardtack::{Guard, Policy, trial};
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
+use crate::secrets::hidden;
 use crate::terminal::with_causes;
 
 /// How often folders are looked at. A change is taken at the second look that finds it, so that a file which
@@ -23,7 +24,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(60);
 /// A set of policies that may decide, or why not: each of its cases gets its verdict. Everything that a gateway
 /// takes from a folder comes from here.
 pub(crate) fn load_checked(folder: &Path) -> Result<Policy, String> {
-    trial::load(folder).map_err(|error| with_causes(&error))
+    trial::load(folder).map_err(|error| hidden(&with_causes(&error)).into_owned())
 }
 
 /// What a folder's policies are for.

@@ -175,7 +175,7 @@ fn find(store: &Path, beginning: &IdPrefix) -> Result<Revocation, Box<dyn Error>
         [id] => Ok(Revocation::Id { id: *id }),
         ids => {
             let many = if ids.len() == MAX_ALIKE { " or more" } else { "" };
-            let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            let listed: Vec<String> = ids.iter().map(|id| format!("id {id}")).collect();
             Err(format!(
                 "{}{many} ids that this store has seen begin with {beginning}; give more digits of one: {}",
                 ids.len(),

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::args::gateway::LogFormat;
 use crate::output;
+use crate::secrets::without_user;
 use crate::terminal::{Done, Log, say_lines, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
@@ -103,6 +104,7 @@ pub(crate) fn endpoint(written: &str) -> String {
 /// Why a name is none under which a server could be addressed.
 pub(crate) fn no_host(host: &str) -> Option<String> {
     if host.contains('*') {
+        let host = without_user(host);
         return Some(format!(
             "{host} stands for many names, and each must be named whole: a page in a browser can have a name of its own resolve to this server (DNS rebinding), and a pattern may let it in"
         ));
@@ -115,7 +117,9 @@ pub(crate) fn no_host(host: &str) -> Option<String> {
         let port = rest.strip_prefix(':').map(str::parse::<u16>);
         has_name && (rest.is_empty() || matches!(port, Some(Ok(_))))
     });
-    (!is_host).then(|| format!("{host} is no host; write the name alone, such as tools.example"))
+    (!is_host).then(|| {
+        format!("{} is no host; write the name alone, such as tools.example", without_user(host))
+    })
 }
 
 /// Why a text is no page's origin, as browsers send it.
@@ -123,6 +127,7 @@ pub(crate) fn no_origin(origin: &str) -> Option<String> {
     let is_origin =
         Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == origin);
     (!is_origin).then(|| {
+        let origin = without_user(origin);
         format!("{origin} is no origin; write scheme and name alone, such as https://app.example")
     })
 }

@@ -214,6 +214,61 @@ fn on_a_full_disk_agents_are_stopped_by_every_way_in() {
     assert!(found.records >= recorded as u64 + 85 + 11, "with the decisions that allowed them");
 }
 
+/// What only asks takes nothing of the room that is kept for what stops agents.
+#[test]
+fn on_a_full_disk_dry_runs_leave_the_room_for_revocations() {
+    let Some(folder) = on_a_small_disk("on_a_full_disk_dry_runs_leave_the_room_for_revocations")
+    else {
+        return;
+    };
+    let path = folder.join("store");
+    let scene = Scene::set(path.clone());
+    fill_all(&folder, &path);
+    let parts = || {
+        let part = |name: &str| fs::read(folder.join(name)).unwrap();
+        [part("store"), part("store.journal"), part("store.checkpoint")]
+    };
+    let before = parts();
+    let present = "present --key alice.key --audience notion.mcp";
+    let bearer = scene.ok(present, &scene.read("grant.token"));
+    for number in 0..3 {
+        scene.ok(
+            &format!("revoke --store STORE --agent agent.{number} --reason lost --dry-run"),
+            "",
+        );
+        scene.ok("revocations --store STORE", "");
+        scene.ok("audit --store STORE", "");
+        scene.ok("store check STORE", "");
+    }
+    assert!(before == parts(), "whoever only looks writes nothing");
+    // More than the room would hold, by every way to ask.
+    let gateway = scene.gateway();
+    let journal = fs::read(folder.join("store.journal")).unwrap();
+    let base = gateway.base.clone();
+    let ask = |agent: &str| {
+        format!(
+            "revoke --at {base} --audience notion.mcp/hardtack --key alice.key --capability grant.token --agent {agent} --reason lost --dry-run"
+        )
+    };
+    for number in 0..120 {
+        let output = scene.run(&ask(&format!("agent.{number}")), "");
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("503"), "{said}");
+    }
+    assert!(journal == fs::read(folder.join("store.journal")).unwrap(), "nothing was written");
+    scene.revoke_at(&gateway, "agent.stopped");
+    gateway.end("-TERM");
+    let check = "check --root ROOT --audience notion.mcp --operation hardtack:revoke --store STORE";
+    for _ in 0..60 {
+        let output = scene.run(check, &bearer);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    }
+    for number in 0..20 {
+        scene.ok(&format!("revoke --store STORE --agent agent.{number} --reason lost"), "");
+    }
+    assert_eq!(StoreReader::open(&path).unwrap().revocations().unwrap().len(), 21);
+}
+
 /// Two at the same moment: one opens the store, and the other one hears that it is in use.
 #[test]
 fn of_two_gateways_on_one_store_one_serves() {

@@ -154,6 +154,9 @@ pub struct Decision {
     /// What policies saw of the call, if that is kept and they were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<KeptRequest>>,
+    /// Whether a revocation follows it, so that it may take the room that is kept for those. No record says so.
+    #[serde(skip)]
+    pub(crate) precedes_revocation: bool,
 }
 
 /// What a set of policies that is tried beside the one in force would have decided. It decides nothing.
@@ -266,6 +269,7 @@ impl Decision {
             chain,
             policy: policy.digest().to_owned(),
             unrecorded: 0,
+            precedes_revocation: false,
             candidate: None,
             request: None,
         }

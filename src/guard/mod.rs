@@ -437,6 +437,7 @@ impl Guard {
         }
         match decided {
             Ok((at, revocation)) => {
+                decision.precedes_revocation = !request.is_dry_run();
                 let weighed = Weighed {
                     decision: Some(decision),
                     once: once(&verified),

@@ -306,8 +306,7 @@ impl Store {
         once: Option<Once>,
         verified: Option<&VerifiedCapability>,
     ) -> Settling {
-        let allows_revocation =
-            decision.verdict == Verdict::Allow && decision.operation == crate::revoke::REVOKE;
+        let allows_revocation = decision.verdict == Verdict::Allow && decision.precedes_revocation;
         let verified = verified.cloned();
         Settling { decision, once, verified, source: self.times, allows_revocation }
     }

@@ -52,6 +52,7 @@ fn decision(time: Timestamp, number: u64) -> Decision {
         chain: None,
         policy: "none".to_owned(),
         unrecorded: 0,
+        precedes_revocation: false,
         candidate: None,
         request: None,
     }

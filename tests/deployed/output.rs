@@ -1,7 +1,7 @@
 //! Output that cannot be written: full disks, pipes whose reader has gone, and pipes that nobody reads.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -114,6 +114,79 @@ fn a_gateway_serves_although_nobody_can_read_where() {
     std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     let status = ended(&mut child);
     assert!(ready && status.is_some_and(|status| status.success()), "{status:?}");
+}
+
+/// A pipe that is full, and its reader, who does not read.
+fn asleep() -> (std::io::PipeReader, Stdio) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    // It waits for ever once the pipe is full, and ends with its reader.
+    let filling = std::thread::spawn(move || while filler.write_all(&[b'.'; 4096]).is_ok() {});
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!filling.is_finished(), "the pipe is full");
+    (reader, writer.into())
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+fn whoever_does_not_read_holds_up_neither_serving_nor_ending() {
+    let scene = Scene::set();
+    let root = scene.read("root.pub");
+    let upstream = finding();
+    let free = || {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    };
+    for silent in ["stdout", "stderr", "both"] {
+        let (behind, before) = (free(), free());
+        // A note is said before it serves, and a root key that is trusted for its id alone is worth one.
+        let only = format!("1={root}");
+        let gateway = [
+            &["gateway", "--listen", &behind, "--upstream", &upstream, "--audience", "notion.mcp"]
+                [..],
+            &["--root", &only, "--store", "hardtack.store", "--drain", "1s"],
+        ]
+        .concat();
+        let to = format!("http://{behind}/mcp");
+        let agent = [
+            &["agent", "--listen", &before, "--to", &to, "--audience", "notion.mcp"][..],
+            &["--key", "agent.key", "--capability", "agent.token", "--drain", "1s"],
+        ]
+        .concat();
+        for (arguments, address) in [(gateway, &behind), (agent, &before)] {
+            let mut command = scene.command(&arguments);
+            command.env("RUST_LOG", "trace").stdout(Stdio::null()).stderr(Stdio::null());
+            let mut readers = Vec::new();
+            if silent != "stderr" {
+                let (reader, writer) = asleep();
+                command.stdout(writer);
+                readers.push(reader);
+            }
+            if silent != "stdout" {
+                let (reader, writer) = asleep();
+                command.stderr(writer);
+                readers.push(reader);
+            }
+            let mut child = command.spawn().unwrap();
+            let serves = comes_true(|| std::net::TcpStream::connect(address).is_ok());
+            let began = std::time::Instant::now();
+            let pid = child.id().to_string();
+            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+            let status = ended(&mut child);
+            let took = began.elapsed();
+            assert!(serves, "{arguments:?}, {silent}");
+            assert!(status.is_some_and(|status| status.success()), "{silent}: {status:?}");
+            // Its drain, and the waits for the last lines.
+            assert!(took < Duration::from_secs(8), "{silent}: {took:?}");
+            drop(readers);
+        }
+    }
+    // What is wrong from the beginning ends it, too.
+    let (reader, writer) = asleep();
+    let mut command = scene.command(&["gateway", "--listen", "nowhere"]);
+    let mut child = command.stderr(writer).spawn().unwrap();
+    assert_eq!(ended(&mut child).and_then(|status| status.code()), Some(2));
+    drop(reader);
 }
 
 #[test]

@@ -112,55 +112,95 @@ pub(crate) fn reader_leaves_within(wait: Duration) -> bool {
 }
 
 enum Job {
-    Line(Vec<u8>),
+    Lines(Vec<u8>),
     /// Says when all lines before it are written.
     Tell(SyncSender<()>),
 }
 
-/// Standard error of a verb that stays up, written by a thread of its own: a pipe that nobody reads keeps that thread
+/// One of the two outputs of a verb that stays up, written by a thread of its own: a pipe that nobody reads keeps that thread
 /// and no other.
 struct Queue {
     jobs: SyncSender<Job>,
     lost: Arc<AtomicU64>,
 }
 
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static OUT: OnceLock<Queue> = OnceLock::new();
+static ERR: OnceLock<Queue> = OnceLock::new();
 
-/// From now on, standard error is written by a thread of its own. Lines for which there is no room any more are counted
-/// by `lost_lines`, which makes a line of their number.
-pub(crate) fn queue_err(lost_lines: fn(u64) -> String) -> io::Result<()> {
-    let (jobs, taken) = sync_channel(MAX_WAITING_LINES);
-    let lost = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&lost);
-    let thread = std::thread::Builder::new().name("log".to_owned());
-    thread.spawn(move || write_queued(&taken, &counter, lost_lines))?;
-    // Whoever asks twice keeps the first one.
-    let _ = QUEUE.set(Queue { jobs, lost });
-    Ok(())
-}
-
-fn write_queued(jobs: &Receiver<Job>, lost: &AtomicU64, lost_lines: fn(u64) -> String) {
-    for job in jobs {
-        match job {
-            Job::Line(line) => write_now(&line),
-            // Whoever asked may have gone.
-            Job::Tell(done) => drop(done.try_send(())),
-        }
+/// From now on, standard error and what is announced on standard output are written by threads of their own. Lines of standard
+/// error for which there is no room any more are counted by `lost_lines`, which makes a line of their number; `unwritten` hears
+/// why an announcement could not be written.
+pub(crate) fn queue(lost_lines: fn(u64) -> String, unwritten: fn(&OutputError)) -> io::Result<()> {
+    Queue::start(&ERR, "log", move |lines, lost| {
+        write_now(lines);
         match lost.swap(0, Ordering::Relaxed) {
             0 => {}
             number => write_now(lost_lines(number).as_bytes()),
         }
+    })?;
+    Queue::start(&OUT, "announcements", move |lines, _| {
+        if let Err(error) = out(&String::from_utf8_lossy(lines)) {
+            unwritten(&error);
+        }
+    })
+}
+
+impl Queue {
+    fn start(
+        place: &OnceLock<Queue>,
+        name: &str,
+        write: impl Fn(&[u8], &AtomicU64) + Send + 'static,
+    ) -> io::Result<()> {
+        let (jobs, taken) = sync_channel(MAX_WAITING_LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&lost);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            for job in taken {
+                match job {
+                    Job::Lines(lines) => write(&lines, &counter),
+                    // Whoever asked may have gone.
+                    Job::Tell(done) => drop(done.try_send(())),
+                }
+            }
+        })?;
+        // Whoever asks twice keeps the first one.
+        let _ = place.set(Queue { jobs, lost });
+        Ok(())
+    }
+
+    /// Hands over lines; gives them back if there is nobody to write them.
+    fn take(&self, lines: Vec<u8>) -> Option<Vec<u8>> {
+        match self.jobs.try_send(Job::Lines(lines)) {
+            Err(TrySendError::Disconnected(Job::Lines(lines))) => return Some(lines),
+            Err(TrySendError::Full(_)) => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        None
+    }
+
+    /// Hears when all that was handed over is written, if there is room for the question.
+    fn ask(&self) -> Option<Receiver<()>> {
+        let (done, told) = sync_channel(1);
+        self.jobs.try_send(Job::Tell(done)).ok().map(|()| told)
+    }
+}
+
+/// Writes a text and the end of its line to standard output, in its turn: whoever does not read it holds up nothing.
+pub(crate) fn announce(text: &str) -> Result<(), OutputError> {
+    match OUT.get().map(|queue| queue.take(text.as_bytes().to_vec())) {
+        Some(None) => Ok(()),
+        Some(Some(_)) | None => out(text),
     }
 }
 
 /// Writes whole lines to standard error, now or in their turn.
 pub(crate) fn write_err(lines: Vec<u8>) {
-    let Some(queue) = QUEUE.get() else { return write_now(&lines) };
-    match queue.jobs.try_send(Job::Line(lines)) {
-        Ok(()) => {}
-        Err(TrySendError::Full(_)) => drop(queue.lost.fetch_add(1, Ordering::Relaxed)),
-        Err(TrySendError::Disconnected(Job::Line(lines))) => write_now(&lines),
-        Err(TrySendError::Disconnected(_)) => {}
+    let unwritten = match ERR.get() {
+        Some(queue) => queue.take(lines),
+        None => Some(lines),
+    };
+    if let Some(lines) = unwritten {
+        write_now(&lines);
     }
 }
 
@@ -171,9 +211,10 @@ fn write_now(lines: &[u8]) {
 
 /// Waits until what was said is written; not for long, since perhaps nobody reads it.
 pub(crate) fn finish() {
-    let Some(queue) = QUEUE.get() else { return };
-    let (done, told) = sync_channel(1);
-    if queue.jobs.try_send(Job::Tell(done)).is_ok() {
-        let _ = told.recv_timeout(LAST_LINES_WAIT);
+    // An announcement that cannot be written is told on standard error.
+    for queue in [&OUT, &ERR] {
+        if let Some(told) = queue.get().and_then(Queue::ask) {
+            let _ = told.recv_timeout(LAST_LINES_WAIT);
+        }
     }
 }

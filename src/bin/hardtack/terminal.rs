@@ -76,7 +76,7 @@ fn line(text: &str) -> String {
 }
 
 /// What a terminal may see of several lines.
-fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -11,6 +11,7 @@ use crate::reading;
 use crate::terminal::{Done, warn, without_query};
 
 pub(crate) fn run(arguments: Agent) -> Done {
+    serving::hold_up_nothing(arguments.log_format)?;
     let listen: SocketAddr = arguments
         .listen
         .parse()

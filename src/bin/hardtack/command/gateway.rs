@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
         Some(path) => arguments.settings.or(read(path)?),
         None => arguments.settings,
     };
+    serving::hold_up_nothing(settings.log_format.unwrap_or_default())?;
     let plan = Plan::from(settings)?;
     serving::log(plan.settings.log_format.unwrap_or_default())?;
     serving::carry_out(plan.carry_out())

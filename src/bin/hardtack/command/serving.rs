@@ -14,9 +14,9 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::args::gateway::LogFormat;
-use crate::output;
-use crate::secrets::without_user;
-use crate::terminal::{Done, Log, say_lines, warn};
+use crate::output::{self, OutputError};
+use crate::secrets::{hidden, without_user};
+use crate::terminal::{Done, Log, lines, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
 const DEFAULT_LOG: &str = "hardtack=info,warn";
@@ -42,6 +42,19 @@ pub(crate) fn runtime() -> Result<Runtime, Box<dyn Error>> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
 }
 
+/// From now on, whoever does not read what is said holds up nothing: to be called before anything is.
+pub(crate) fn hold_up_nothing(format: LogFormat) -> Result<(), Box<dyn Error>> {
+    let is_json = matches!(format, LogFormat::Json);
+    let unwritten = |error: &OutputError| warn(&error.to_string());
+    output::queue(if is_json { lost_as_json } else { lost_as_text }, unwritten)?;
+    // A panic is written by whoever panics, and would wait.
+    std::panic::set_hook(Box::new(|panic| {
+        let panic = panic.to_string();
+        tracing::error!(panic = %hidden(&panic), "a part of the work broke off");
+    }));
+    Ok(())
+}
+
 /// The log goes to standard error: standard output says where the server is. What cannot be written is lost, and changes
 /// nothing else.
 pub(crate) fn log(format: LogFormat) -> Result<(), Box<dyn Error>> {
@@ -55,7 +68,6 @@ pub(crate) fn log(format: LogFormat) -> Result<(), Box<dyn Error>> {
     };
     let has_colours = output::err_is_terminal();
     let is_json = matches!(format, LogFormat::Json);
-    output::queue_err(if is_json { lost_as_json } else { lost_as_text })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .log_internal_errors(false)
@@ -79,7 +91,7 @@ fn lost_as_json(number: u64) -> String {
 
 /// Says on standard output where the server is. It serves all the same if nobody can read that.
 pub(crate) fn announce(text: impl Display) {
-    if let Err(error) = say_lines(text) {
+    if let Err(error) = output::announce(&lines(&text.to_string())) {
         warn(&error.to_string());
     }
 }

@@ -3,6 +3,8 @@
 //! Parsing answers whether the token is of the profile's shape; whether it is authentic is for
 //! [`verify`](crate::verify) to say, at the tool server.
 
+mod mistake;
+
 use std::fmt;
 
 use base64::Engine;
@@ -19,6 +21,7 @@ use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
 use crate::signing::{self, BadSignature};
 
 pub use crate::signing::SigningError;
+pub use mistake::TokenMistake;
 
 /// URL-safe base64 (RFC 4648, section 5), as Biscuit writes it: with padding. Read with or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -123,13 +126,22 @@ impl Capability {
     pub fn parse(text: &str) -> Result<Capability, ShapeError> {
         // A third more text than bytes, and padding.
         if text.len() > MAX_TOKEN_BYTES.div_ceil(3) * 4 {
-            return Err(ShapeError::TooLarge);
+            return Err(match TokenMistake::around(text) {
+                Some(mistake) => ShapeError::NotAToken { mistake },
+                None => ShapeError::TooLarge,
+            });
         }
+        let no_token = || ShapeError::NotAToken { mistake: TokenMistake::of(text) };
         // Otherwise one of two padding characters could be left out, which makes a third text of the same.
         if text.ends_with('=') && !text.len().is_multiple_of(4) {
-            return Err(ShapeError::NotBase64);
+            return Err(no_token());
         }
-        Capability::from_bytes(&BASE64.decode(text).map_err(|_| ShapeError::NotBase64)?)
+        let bytes = BASE64.decode(text).map_err(|_| no_token())?;
+        Capability::from_bytes(&bytes).map_err(|error| match error {
+            // Of a Biscuit in another encoding, that is what there is to say.
+            ShapeError::NotABiscuit if !mistake::is_whole(&bytes) => no_token(),
+            error => error,
+        })
     }
 
     /// Reads a token's bytes. Like [`Capability::parse`].
@@ -188,6 +200,12 @@ impl Capability {
     /// The unsigned hint which root key signed it.
     pub fn root_key_id(&self) -> Option<u32> {
         self.shaped.biscuit.root_key_id
+    }
+
+    /// The first block after the grant whose signature does not hold: the token was changed, by accident or not. Of the
+    /// grant's own, a root's public key tells ([`Verifier`](crate::Verifier)).
+    pub fn first_damaged_block(&self) -> Option<usize> {
+        signing::verify_after_grant(&self.shaped).err().map(|BadSignature { block }| block)
     }
 
     pub(crate) fn shaped(&self) -> &Shaped {

@@ -85,7 +85,7 @@ fn remedies(
     let new_token = |text: &str| one(Change::Token { text: text.to_owned() });
     let Some(chain) = chain else {
         return new_token(match error {
-            VerifyError::Shape(ShapeError::NotBase64 | ShapeError::NotABiscuit) => {
+            VerifyError::Shape(ShapeError::NotAToken { .. } | ShapeError::NotABiscuit) => {
                 "give the whole token, one line as hardtack present wrote it"
             }
             _ => "ask whoever gave it to you for a token of Hardtack's profile (docs/profile.md)",

@@ -10,6 +10,7 @@ use biscuit_auth::format::convert::proto_block_to_token_block;
 use biscuit_auth::format::schema;
 use prost::Message;
 
+use crate::capability::TokenMistake;
 use crate::keys::PublicKey;
 use crate::profile::terms::Terms;
 use crate::profile::*;
@@ -42,9 +43,12 @@ pub(crate) struct ShapedBlock {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// Not base64 (RFC 4648, section 5).
-    #[error("this is no token: a token is one line of URL-safe base64")]
-    NotBase64,
+    /// A text that is no Biscuit in URL-safe base64 (RFC 4648, section 5).
+    #[error("this is no token: {mistake}")]
+    NotAToken {
+        /// What it looks like.
+        mistake: TokenMistake,
+    },
     /// Not a Biscuit, or one with parts that are left out or said twice.
     #[error("this is no Biscuit token, or not the one encoding of it")]
     NotABiscuit,
@@ -166,7 +170,7 @@ impl ShapeError {
     /// The stable name of the cause, as records and `--json` have it.
     pub fn cause(&self) -> &'static str {
         match self {
-            ShapeError::NotBase64 | ShapeError::NotABiscuit => "not_a_token",
+            ShapeError::NotAToken { .. } | ShapeError::NotABiscuit => "not_a_token",
             ShapeError::TooLarge => "too_large",
             ShapeError::OverLimit { .. } => "over_limit",
             ShapeError::TooCostly { .. } => "too_costly",
@@ -198,7 +202,7 @@ impl ShapeError {
     /// The block at which it was seen.
     pub fn block(&self) -> Option<usize> {
         match self {
-            ShapeError::NotBase64
+            ShapeError::NotAToken { .. }
             | ShapeError::NotABiscuit
             | ShapeError::TooLarge
             | ShapeError::TooCostly { .. } => None,

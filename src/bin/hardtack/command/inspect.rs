@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use hardtack::Chain;
 use hardtack::explain::demands;
-use hardtack::{Capability, Chain};
 
 use crate::args::Inspect;
-use crate::command::{read_capability, tree};
-use crate::reading::{self, MAX_TOKEN_BYTES};
-use crate::terminal::{Done, FAINT, now, say, say_json, say_lines};
+use crate::command::{capability_in, read_capability, tree};
+use crate::terminal::{Done, FAINT, now, say, say_json, say_lines, warn};
 
 /// The chain as JSON, with the word that nothing of it is verified.
 #[derive(Serialize)]
@@ -31,13 +30,14 @@ struct Demand {
 
 pub(crate) fn run(arguments: &Inspect) -> Done {
     let capability = match &arguments.file {
-        Some(path) => {
-            let text = reading::once(path, MAX_TOKEN_BYTES)?;
-            Capability::parse(text.trim())
-                .map_err(|error| format!("{}: {error}", path.display()))?
-        }
+        Some(path) => capability_in(path)?,
         None => read_capability()?,
     };
+    if let Some(block) = capability.first_damaged_block() {
+        warn(&format!(
+            "the signature of block {block} does not hold: the token was changed, on the way or by somebody, and no server takes it; copy it again, or ask for a new one"
+        ));
+    }
     let chain = capability.chain();
     let demands = demands(&capability);
     if arguments.json {

@@ -30,13 +30,34 @@ use std::path::Path;
 use std::time::Duration;
 
 use hardtack::policy as policies;
+use hardtack::profile::ShapeError;
 use hardtack::{Capability, Policy, PolicyError, PrivateKey, Store, StoreError, StoreReader};
 
+use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{having, read_token, say, warn};
 
 /// The capability on standard input.
 fn read_capability() -> Result<Capability, Box<dyn Error>> {
-    Ok(Capability::parse(&read_token()?)?)
+    Ok(parsed(&read_token()?)?)
+}
+
+/// The capability in a file, or in a pipe: for verbs that end soon.
+fn capability_in(path: &Path) -> Result<Capability, Box<dyn Error>> {
+    let text = reading::once(path, MAX_TOKEN_BYTES)?;
+    Ok(parsed(text.trim()).map_err(|problem| format!("{}: {problem}", path.display()))?)
+}
+
+/// A capability; or what the text is instead, and what to do about it.
+fn parsed(text: &str) -> Result<Capability, String> {
+    Capability::parse(text).map_err(|error| match error {
+        ShapeError::NotAToken { .. }
+        | ShapeError::TooLarge
+        | ShapeError::TooCostly { .. }
+        | ShapeError::OverLimit { .. } => error.to_string(),
+        _ => format!(
+            "{error}; perhaps some of it was changed on the way: copy it again, or ask whoever gave it for a new one"
+        ),
+    })
 }
 
 /// How often a store that is in use is tried again, a tenth of a second apart: somebody who only looks has it

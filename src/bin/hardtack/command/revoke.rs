@@ -10,8 +10,8 @@ use hardtack::store::{MAX_ALIKE, Receipt, Stops};
 use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking, StoreError};
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
-use crate::command::{close, lineage, look_into, open, serving};
-use crate::reading::{self, MAX_TOKEN_BYTES};
+use crate::command::{capability_in, close, lineage, look_into, open, serving};
+use crate::reading;
 use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines};
 
 /// The most ids that are revoked at once: what is written of them must fit into memory.
@@ -199,14 +199,9 @@ fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer,
     else {
         return Err("--at needs --audience, --key and --capability".into());
     };
-    let read = |path: &Path| -> Result<Capability, Box<dyn Error>> {
-        let text = reading::once(path, MAX_TOKEN_BYTES)?;
-        let read = Capability::parse(text.trim());
-        Ok(read.map_err(|error| format!("{}: {error}", path.display()))?)
-    };
     let key = reading::key(key)?;
-    let capability = read(capability)?;
-    let proof = remote.proof.as_deref().map(read).transpose()?;
+    let capability = capability_in(capability)?;
+    let proof = remote.proof.as_deref().map(capability_in).transpose()?;
     let mut request = request(given, &arguments.reason, proof.as_ref())?;
     if arguments.dry_run {
         request = request.dry_run()?;

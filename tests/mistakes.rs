@@ -1,0 +1,144 @@
+//! Mistakes at the command line: each is named, and what to do about it.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// Keys and tokens in a folder of the test's own.
+struct Scene(tempfile::TempDir);
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Scene {
+    fn set() -> Scene {
+        let scene = Scene(tempfile::tempdir().unwrap());
+        let root = scene.ok("keygen --out root.key", "");
+        scene.write("root.pub", &root);
+        let grant = scene.ok(
+            "mint --key root.key --subject user:alice --scope tools:call:* --new-holder alice.key",
+            "",
+        );
+        scene.write("grant.token", &grant);
+        let delegate = "delegate --key alice.key --to agent.a --scope tools:call:search --reason errands --new-holder agent.key";
+        scene.write("agent.token", &scene.ok(delegate, &grant));
+        scene.ok("store create store", "");
+        scene
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text.trim()).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap()
+    }
+
+    /// Runs the command with arguments split at spaces; `'…'` keeps spaces.
+    fn run(&self, line: &str, input: &str) -> Output {
+        let words = line.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hardtack"))
+            .args(words)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails before it reads leaves a closed pipe.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn ok(&self, line: &str, input: &str) -> String {
+        let output = self.run(line, input);
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    }
+
+    /// What is said of something that is refused.
+    fn refused(&self, line: &str, input: &str) -> String {
+        let output = self.run(line, input);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{line}");
+        text(&output.stdout) + &text(&output.stderr)
+    }
+}
+
+#[test]
+fn whatever_is_given_for_a_token_is_named_by_every_verb() {
+    let scene = Scene::set();
+    let (token, root) = (scene.read("agent.token"), scene.read("root.pub"));
+    let standard = token.replace('-', "+").replace('_', "/");
+    let lines = |end: &str| {
+        let lines = token.as_bytes().chunks(72).map(|line| std::str::from_utf8(line).unwrap());
+        lines.collect::<Vec<_>>().join(end)
+    };
+    let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let changed = format!("{}!{}", &token[..300], &token[301..]);
+    let jwt =
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSIsInNjb3BlIjoiYWxsIn0.c2lnbmF0dXJlc2lnbmF0dXJl";
+    fs::write(scene.0.path().join("operations"), "tools:call:search").unwrap();
+    for (given, said) in [
+        (format!("\"{token}\""), "it stands in quotation marks"),
+        (format!("'{token}'"), "it stands in quotation marks"),
+        (format!("Bearer {token}"), "it begins as a header does"),
+        (format!("Authorization: Bearer {token}"), "it begins as a header does"),
+        (lines("\n"), "it has line breaks or blanks"),
+        (lines(" "), "it has line breaks or blanks"),
+        (jwt.to_owned(), "it is a JWT"),
+        (standard.replace('+', "%2B").replace('/', "%2F") + "%3D", "it is written for a URL"),
+        (standard, "it is in standard base64"),
+        (hex, "it is made of hexadecimal digits"),
+        (token[..200].to_owned(), "its end is missing"),
+        (token[..token.len() - 5].to_owned(), "its end is missing"),
+        (changed, "some of it was changed on the way"),
+        (root.clone(), "it is a public key"),
+        (scene.read("root.key"), "private key"),
+        ("<html><body>log in</body></html>".to_owned(), "it is a page in HTML"),
+        (format!("{{\"access_token\": \"{token}\"}}"), "it is JSON"),
+        ("nothing of the kind".to_owned(), "this is no token"),
+    ] {
+        scene.write("given", &given);
+        let deciding = format!("--root {} --audience notion.mcp", root.trim());
+        let presented = "--audience a --key agent.key --agent a --reason a --at http://127.0.0.1:9";
+        for line in [
+            "inspect".to_owned(),
+            "inspect given".to_owned(),
+            "delegate --key agent.key --to a --scope tools:call:search --reason a --new-holder n".to_owned(),
+            "present --key agent.key --audience notion.mcp".to_owned(),
+            format!("check {deciding} --operation tools:call:search"),
+            format!("can {deciding} --operations operations"),
+            format!("revoke {presented} --capability given"),
+            format!("revoke {presented} --capability agent.token --proof given"),
+            "agent --key agent.key --capability given --audience a --to http://127.0.0.1:9/mcp --listen 127.0.0.1:0".to_owned(),
+        ] {
+            let heard = scene.refused(&line, &given);
+            assert!(heard.contains(said), "{line}, {said}: {heard}");
+            let parts = given.as_bytes().chunks_exact(24).map(|part| std::str::from_utf8(part).unwrap());
+            for part in parts.filter(|part| !part.contains([' ', '<', '-'])) {
+                assert!(!heard.contains(part), "{line}: {heard}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_changed_in_a_signature_is_said_before_a_server_refuses_it() {
+    let scene = Scene::set();
+    let token = scene.read("agent.token");
+    let found = (token.len() / 2..token.len() - 8).find_map(|place| {
+        let other = if &token[place..=place] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &token[..place], &token[place + 1..]);
+        let output = scene.run("inspect", &changed);
+        let said = text(&output.stderr);
+        (output.status.success() && said.contains("does not hold")).then_some((changed, said))
+    });
+    let (changed, said) = found.expect("a signature is there");
+    assert!(said.contains("the signature of block 1 does not hold"), "{said}");
+    let said = scene.refused("present --key agent.key --audience a", &changed);
+    assert!(said.contains("damaged or was tampered with"), "{said}");
+}

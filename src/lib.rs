@@ -79,6 +79,7 @@ pub mod call;
 pub mod constraint;
 pub mod function;
 pub mod scope;
+pub mod flaw;
 pub mod names;
 pub mod keys;
 pub mod profile;

@@ -7,6 +7,8 @@ use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
+use crate::flaw::{Flaw, FlawKind};
+
 /// The most bytes in the name of a subject or an agent.
 pub const MAX_NAME_BYTES: usize = 128;
 
@@ -17,69 +19,79 @@ pub const MAX_AUDIENCE_BYTES: usize = 256;
 pub const MAX_REASON_BYTES: usize = 256;
 
 /// A name that cannot be used, and the form it must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
     /// Not `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
     #[error(
-        "a subject is 1 to {MAX_NAME_BYTES} letters, digits or `_.:@/-` with at least one `:`, such as user:alice"
+        "{0}; a subject is 1 to {MAX_NAME_BYTES} letters, digits or `_.:@/-` with at least one `:`, such as user:alice"
     )]
-    Subject,
+    Subject(Flaw),
     /// Not `[A-Za-z0-9_.@/-]{1,128}`.
     #[error(
-        "an agent's name is 1 to {MAX_NAME_BYTES} letters, digits or `_.@/-`, without `:`, such as agent.researcher"
+        "{0}; an agent's name is 1 to {MAX_NAME_BYTES} letters, digits or `_.@/-`, without `:`, such as agent.researcher"
     )]
-    Agent,
+    Agent(Flaw),
     /// Not 1 to 256 printable ASCII bytes without spaces.
     #[error(
-        "an audience is 1 to {MAX_AUDIENCE_BYTES} printable ASCII characters without spaces, such as notion.mcp"
+        "{0}; an audience is 1 to {MAX_AUDIENCE_BYTES} printable ASCII characters without spaces, such as notion.mcp"
     )]
-    Audience,
+    Audience(Flaw),
     /// Empty, blank, too long, or with characters that do not print.
     #[error(
-        "a reason is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, and says why"
+        "{0}; a reason is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, and says why"
     )]
-    Reason,
+    Reason(Flaw),
     /// In whose name something is revoked: empty, blank, too long, or with characters that do not print.
     #[error(
-        "in whose name something is revoked (by) is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, such as alice"
+        "{0}; in whose name something is revoked (by) is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, such as alice"
     )]
-    By,
+    By(Flaw),
 }
 
 /// `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
 pub(crate) fn check_subject(name: &str) -> Result<(), NameError> {
-    let held = is_name(name, b"_.:@/-") && name.contains(':');
-    held.then_some(()).ok_or(NameError::Subject)
+    let no_colon = || (!name.contains(':')).then(|| Flaw::of(name, FlawKind::NoColon));
+    refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.:@/-")).or_else(no_colon), NameError::Subject)
 }
 
 /// `[A-Za-z0-9_.@/-]{1,128}`: no `:`, so that no agent can be called what a subject is called.
 pub(crate) fn check_agent(name: &str) -> Result<(), NameError> {
-    is_name(name, b"_.@/-").then_some(()).ok_or(NameError::Agent)
+    refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.@/-")), NameError::Agent)
 }
 
 /// 1 to 256 printable ASCII bytes without spaces.
 pub(crate) fn check_audience(name: &str) -> Result<(), NameError> {
-    let held = (1..=MAX_AUDIENCE_BYTES).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_graphic());
-    held.then_some(()).ok_or(NameError::Audience)
+    refuse(flaw(name, MAX_AUDIENCE_BYTES, |c| c.is_ascii_graphic()), NameError::Audience)
 }
 
 /// 1 to 256 bytes, every character printable, not blank.
 pub(crate) fn check_reason(text: &str) -> Result<(), NameError> {
-    let held =
-        text.len() <= MAX_REASON_BYTES && !text.trim().is_empty() && text.chars().all(is_printable);
-    held.then_some(()).ok_or(NameError::Reason)
+    refuse(flaw(text, MAX_REASON_BYTES, is_printable), NameError::Reason)
 }
 
 /// In whose name something is revoked: of the form of a reason.
 pub(crate) fn check_by(text: &str) -> Result<(), NameError> {
-    check_reason(text).map_err(|_| NameError::By)
+    refuse(flaw(text, MAX_REASON_BYTES, is_printable), NameError::By)
 }
 
-fn is_name(name: &str, marks: &[u8]) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
+fn refuse(flaw: Option<Flaw>, error: fn(Flaw) -> NameError) -> Result<(), NameError> {
+    flaw.map_or(Ok(()), |flaw| Err(error(flaw)))
+}
+
+/// What is wrong with a text, if anything is.
+fn flaw(text: &str, at_most: usize, may_have: impl Fn(char) -> bool) -> Option<Flaw> {
+    if text.trim().is_empty() {
+        return Some(Flaw::of(text, FlawKind::Empty));
+    }
+    if text.len() > at_most {
+        return Some(Flaw::of(text, FlawKind::TooLong { bytes: text.len() }));
+    }
+    Flaw::character(text, may_have)
+}
+
+fn is_in_name(marks: &[u8]) -> impl Fn(char) -> bool {
+    |c| c.is_ascii_alphanumeric() || u8::try_from(c).is_ok_and(|byte| marks.contains(&byte))
 }
 
 /// The blank of Braille: it prints nothing, and no property of Unicode says so.
@@ -119,20 +131,20 @@ mod tests {
     #[test]
     fn no_agent_can_be_called_what_a_subject_is_called() {
         assert_eq!(check_subject("user:alice"), Ok(()));
-        assert_eq!(check_agent("user:alice"), Err(NameError::Agent));
+        assert!(matches!(check_agent("user:alice"), Err(NameError::Agent(_))));
         assert_eq!(check_agent("agent.researcher"), Ok(()));
-        assert_eq!(check_subject("agent.researcher"), Err(NameError::Subject));
+        assert!(matches!(check_subject("agent.researcher"), Err(NameError::Subject(_))));
     }
 
     #[test]
     fn names_have_bounds() {
-        assert_eq!(check_agent(""), Err(NameError::Agent));
+        assert!(matches!(check_agent(""), Err(NameError::Agent(_))));
         assert_eq!(check_agent(&"a".repeat(128)), Ok(()));
-        assert_eq!(check_agent(&"a".repeat(129)), Err(NameError::Agent));
+        assert!(matches!(check_agent(&"a".repeat(129)), Err(NameError::Agent(_))));
         assert_eq!(check_audience(&"a".repeat(256)), Ok(()));
-        assert_eq!(check_audience(&"a".repeat(257)), Err(NameError::Audience));
-        assert_eq!(check_audience("notion mcp"), Err(NameError::Audience));
-        assert_eq!(check_audience("nötion"), Err(NameError::Audience));
+        assert!(matches!(check_audience(&"a".repeat(257)), Err(NameError::Audience(_))));
+        assert!(matches!(check_audience("notion mcp"), Err(NameError::Audience(_))));
+        assert!(matches!(check_audience("nötion"), Err(NameError::Audience(_))));
     }
 
     #[test]
@@ -152,8 +164,8 @@ mod tests {
             "\u{2800}",
             "a\u{fe0f}",
         ] {
-            assert_eq!(check_reason(text), Err(NameError::Reason), "{text:?}");
+            assert!(matches!(check_reason(text), Err(NameError::Reason(_))), "{text:?}");
         }
-        assert_eq!(check_reason(&"a".repeat(257)), Err(NameError::Reason));
+        assert!(matches!(check_reason(&"a".repeat(257)), Err(NameError::Reason(_))));
     }
 }

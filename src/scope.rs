@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::flaw::{Flaw, FlawKind};
+
 /// The most segments that a scope or an operation has. Real names have three or four; the cap
 /// keeps matching and messages short.
 pub const MAX_SCOPE_SEGMENTS: usize = 8;
@@ -101,8 +103,41 @@ fn first_segment(text: &str) -> &str {
 }
 
 fn is_segment(segment: &str) -> bool {
-    (1..=MAX_SEGMENT_BYTES).contains(&segment.len())
-        && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    (1..=MAX_SEGMENT_BYTES).contains(&segment.len()) && segment.chars().all(is_in_segment)
+}
+
+fn is_in_segment(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+/// The first thing that keeps a text from being a scope, or an operation.
+fn flaw(text: &str) -> Flaw {
+    if text.is_empty() {
+        return Flaw::of(text, FlawKind::Empty);
+    }
+    let mut place = 1;
+    for segment in text.split(':') {
+        let kind = match segment.chars().position(|c| !is_in_segment(c)) {
+            _ if segment.is_empty() => FlawKind::EmptySegment { place },
+            Some(index) => {
+                let place = place + index;
+                match segment.chars().nth(index) {
+                    Some('*') | None => FlawKind::Star { place },
+                    Some(character) => FlawKind::Character { character, place },
+                }
+            }
+            None if segment.len() > MAX_SEGMENT_BYTES => {
+                FlawKind::LongSegment { place, bytes: segment.len() }
+            }
+            None => {
+                place += segment.chars().count() + 1;
+                continue;
+            }
+        };
+        return Flaw::of(text, kind);
+    }
+    // Not reached: a text without any of these is a scope.
+    Flaw::of(text, FlawKind::Empty)
 }
 
 impl FromStr for Scope {
@@ -118,7 +153,7 @@ impl FromStr for Scope {
         }
         match segments.iter().all(|segment| is_segment(segment)) {
             true => Ok(Scope(text.to_owned())),
-            false => Err(ScopeError::Malformed),
+            false => Err(ScopeError::Malformed(flaw(text))),
         }
     }
 }
@@ -135,7 +170,7 @@ impl FromStr for Operation {
         }
         match text.split(':').all(is_segment) {
             true => Ok(Operation(text.to_owned())),
-            false => Err(ScopeError::Malformed),
+            false => Err(ScopeError::Malformed(flaw(text))),
         }
     }
 }
@@ -171,14 +206,14 @@ impl fmt::Debug for Operation {
 }
 
 /// The text is no scope, or no operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {
     /// A segment is empty, too long, or has a character outside `[A-Za-z0-9_.-]`.
     #[error(
-        "a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
+        "{0}; a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
     )]
-    Malformed,
+    Malformed(Flaw),
     /// More than [`MAX_SCOPE_SEGMENTS`] segments.
     #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
     TooManySegments,
@@ -229,7 +264,7 @@ mod tests {
             "", ":", "a:", ":a", "a::b", "*:a", "a*", "a:*b", "a:b*", "**", "a:*:*", "a b", "a:é",
             "a\0", &long,
         ] {
-            assert_eq!(text.parse::<Scope>(), Err(ScopeError::Malformed), "{text:?}");
+            assert!(matches!(text.parse::<Scope>(), Err(ScopeError::Malformed(_))), "{text:?}");
         }
         assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Scope>(), Err(ScopeError::TooManySegments));
         assert_eq!("a:b:c:d:e:f:g:h:i".parse::<Operation>(), Err(ScopeError::TooManySegments));

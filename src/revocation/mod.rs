@@ -402,8 +402,8 @@ mod tests {
         let long = "a".repeat(257);
         for wrong in ["", " ", "a\nb", &long] {
             let refused = |by, reason| Revoking::new(agent("agent.a"), by, reason).unwrap_err();
-            assert_eq!(refused(wrong, "lost"), NameError::By, "{wrong:?}");
-            assert_eq!(refused("tests", wrong), NameError::Reason, "{wrong:?}");
+            assert!(matches!(refused(wrong, "lost"), NameError::By(_)), "{wrong:?}");
+            assert!(matches!(refused("tests", wrong), NameError::Reason(_)), "{wrong:?}");
         }
         assert_eq!(RevokedBy::Holder.to_string(), "its holder's key");
     }

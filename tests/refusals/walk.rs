@@ -198,6 +198,7 @@ fn a_root_key_as_holder_of_the_grant() {
 fn a_verifier_has_a_name_that_a_token_can_name() {
     for audience in ["", "no tion.mcp", "nötion.mcp", &"a".repeat(257)] {
         let verifier = Verifier::new(Cast::new().roots(), audience, RevocationUnchecked);
-        assert_eq!(verifier.err(), Some(hardtack::names::NameError::Audience), "{audience:?}");
+        let refused = matches!(verifier, Err(hardtack::names::NameError::Audience(_)));
+        assert!(refused, "{audience:?}");
     }
 }

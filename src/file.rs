@@ -106,6 +106,30 @@ pub(crate) fn too_large(at_most: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {at_most} bytes"))
 }
 
+/// What an error of the operating system means for whoever named the path, to stand before it.
+pub(crate) fn meaning(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            " is not there, or the folder in which it should be; look at the path"
+        }
+        io::ErrorKind::AlreadyExists => {
+            " is there already, and nothing is replaced; choose a name that is free"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " may not be read or written by this user; look at its rights and those of its folder"
+        }
+        io::ErrorKind::NotADirectory => {
+            " is no folder, or leads through what is none; look at the path"
+        }
+        io::ErrorKind::IsADirectory => " is a folder, where a file belongs; look at the path",
+        io::ErrorKind::ReadOnlyFilesystem => " is on a disk that can only be read",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            " is on a disk that is full; free some space"
+        }
+        _ => "",
+    }
+}
+
 /// The text in UTF-8 that bytes are, without the byte order mark with which some systems begin one.
 ///
 /// # Errors

@@ -197,9 +197,12 @@ impl PrivateKey {
     ) -> Result<PrivateKey, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
         let file = file::open(path).map_err(failed)?;
-        check(path, &file.metadata().map_err(failed)?)?;
+        let metadata = file.metadata().map_err(failed)?;
         let bytes = file::read_all(file, MAX_KEY_FILE_BYTES).map_err(failed)?;
-        Zeroizing::new(file::text(bytes).map_err(failed)?).parse()
+        // First what it is: the mode of what is no key is nobody's trouble.
+        let key = Zeroizing::new(file::text(bytes).map_err(failed)?).parse()?;
+        check(path, &metadata)?;
+        Ok(key)
     }
 
     /// Like [`PrivateKey::load`], from a pipe, too, which is read to its end: for a person who hands it over once, as

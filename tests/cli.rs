@@ -388,7 +388,7 @@ fn used(shell: &Shell) -> String {
     shell.ok("store create store", "");
     assert_eq!(shell.check(&root, "--store store", &bearer).0, 0);
     let dry = shell.ok("revoke --store store --agent agent.researcher --reason lost --dry-run", "");
-    assert!(dry.contains("would stop 1 blocks of chains seen here, 1 of them live"), "{dry}");
+    assert!(dry.contains("would stop 1 block of chains seen here, 1 live"), "{dry}");
     assert_eq!(shell.ok("revocations --store store", ""), "nothing is revoked");
     let revoke = "revoke --store store --agent agent.researcher --for-good";
     shell.ok(&format!("{revoke} --by alice --reason lost"), "");

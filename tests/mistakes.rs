@@ -142,3 +142,89 @@ fn what_was_changed_in_a_signature_is_said_before_a_server_refuses_it() {
     let said = scene.refused("present --key agent.key --audience a", &changed);
     assert!(said.contains("damaged or was tampered with"), "{said}");
 }
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let scene = Scene::set();
+    let root = scene.read("root.pub");
+    let deciding = format!("--root {} --audience notion.mcp", root.trim());
+    let bearer =
+        scene.ok("present --key agent.key --audience notion.mcp", &scene.read("agent.token"));
+    fs::write(scene.0.path().join("no.key"), "hello").unwrap();
+    fs::write(scene.0.path().join("g.toml"), "lisen = \"a\"").unwrap();
+    fs::create_dir_all(scene.0.path().join("set/cases")).unwrap();
+    fs::write(scene.0.path().join("set/p.datalog"), "allow if granted($op);").unwrap();
+    let case = "[[case]]\nname = \"a\"\nscopes = [\"*\"]\noperation = \"a:b\"\nexpect = \"deny\"\n";
+    fs::write(scene.0.path().join("set/cases/a.toml"), case).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let serve = format!("{deciding} --upstream http://127.0.0.1:9/mcp --store store");
+    for (line, said) in [
+        (
+            "mint --key root.key --subject user:a --scope 'tools:cal l:search' --new-holder n"
+                .to_owned(),
+            "\"tools:cal l:search\" has a blank at place 10; a scope",
+        ),
+        (
+            "mint --key root.key --subject alice --scope a:b --new-holder n".to_owned(),
+            "\"alice\" has no `:`; a subject",
+        ),
+        (
+            "present --key agent.key --audience a --call tools:call:fetch".to_owned(),
+            "'{\"operation\": \"tools:call:fetch\"}'",
+        ),
+        ("store restore nothing --to new".to_owned(), "look at the path"),
+        ("store backup store --to store".to_owned(), "is there already, and nothing is replaced"),
+        (
+            format!("check {deciding} --operation a:b --policies nowhere"),
+            "policy nowhere is not there",
+        ),
+        (
+            format!("check {deciding} --operation search --explain"),
+            "ask about the call of the tool search: tools:call:search",
+        ),
+        (
+            format!("can {deciding} --tools http://127.0.0.1:9/mcp"),
+            "it does not answer; is the URL right",
+        ),
+        (
+            format!("can {deciding}"),
+            "--operations FILE, which has one operation a line, or --tools URL",
+        ),
+        (format!("gateway --listen {taken} {serve}"), "another process listens there already"),
+        ("gateway --config g.toml".to_owned(), "there is no setting lisen"),
+        (
+            "mint --key no.key --subject user:a --scope a:b --new-holder n".to_owned(),
+            "no.key is no private key: a private key is written ed25519-private/<64",
+        ),
+        (
+            "mint --key root.pub --subject user:a --scope a:b --new-holder n".to_owned(),
+            "this is a public key where a private key belongs",
+        ),
+        ("inspect root.key".to_owned(), "it is a private key, and a token belongs here"),
+        ("verfy".to_owned(), "'hardtack check' or 'hardtack audit verify'"),
+        ("list".to_owned(), "'hardtack revocations'"),
+        (
+            "policy test set".to_owned(),
+            "expect = \"deny\" is no verdict of a case: write \"allow\"",
+        ),
+    ] {
+        let heard = scene.refused(&line, if line.starts_with("present") { "" } else { &bearer });
+        assert!(heard.contains(said), "{line}: {heard}");
+        assert!(!heard.contains("rmcp") && !heard.contains("usize"), "{heard}");
+    }
+    let explained =
+        scene.ok(&format!("check {deciding} --operation tools:call:search --explain"), &bearer);
+    assert!(explained.contains("revocation ? not looked at"), "{explained}");
+    let recorded = scene.ok(
+        &format!("check {deciding} --operation tools:call:search --explain --store store"),
+        &bearer,
+    );
+    assert!(
+        recorded.contains("revocation + nothing of the chain is known to be revoked"),
+        "{recorded}"
+    );
+    let _open = hardtack::Store::open(scene.0.path().join("store")).unwrap();
+    let heard = scene.refused(&format!("check {deciding} --operation a:b --store store"), &bearer);
+    assert!(heard.contains("in use") && heard.contains("revoke --at URL"), "{heard}");
+}

@@ -113,6 +113,13 @@ pub enum Change {
         /// In words.
         text: String,
     },
+    /// Another operation is meant.
+    Operation {
+        /// Which.
+        operation: String,
+        /// The change in words.
+        text: String,
+    },
     /// Call it for another resource.
     Resource {
         /// What it must satisfy.
@@ -160,6 +167,7 @@ impl Change {
             | Change::Fact { text, .. }
             | Change::Present { text, .. }
             | Change::Resource { text, .. }
+            | Change::Operation { text, .. }
             | Change::Otherwise { text, .. }
             | Change::Policy { text, .. }
             | Change::Server { text }

@@ -11,7 +11,7 @@ use crate::names::escaped;
 use crate::profile::MAX_DEPTH;
 use crate::profile::shape::ShapeError;
 use crate::revocation::RevokedBy;
-use crate::scope::Scope;
+use crate::scope::{Operation, Scope};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability, Verifier, VerifyError};
 
@@ -22,6 +22,9 @@ const STAGES: [(Stage, &str); 4] = [
     (Stage::Revocation, "nothing of the chain is known to be revoked here"),
     (Stage::Walk, "every hop is signed by the holder before it and only narrows"),
 ];
+
+/// What is said of revocation where nobody is asked.
+const NOT_LOOKED_AT: &str = "not looked at: without a store, nobody is asked what is revoked";
 
 /// Explains a token that does not hold.
 pub(super) fn rejected(
@@ -42,7 +45,7 @@ pub(super) fn rejected(
     let mut steps = Vec::new();
     for (stage, text) in STAGES {
         match stage.cmp(&failed) {
-            std::cmp::Ordering::Less => steps.push(Step::held(stage, text)),
+            std::cmp::Ordering::Less => steps.push(passed(verifier, stage, text)),
             std::cmp::Ordering::Equal => {
                 steps.push(Step::failed(stage, &message).at_block(error.block()));
             }
@@ -60,6 +63,14 @@ pub(super) fn rejected(
     let decision = Denial::from(error).verdict();
     debug_assert_ne!(decision, Verdict::Allow);
     Explanation { decision, cause: Some(cause), hop, message, steps, remedies }
+}
+
+/// A stage that refused nothing: it held, or it was not looked at.
+fn passed(verifier: &Verifier, stage: Stage, text: &str) -> Step {
+    match stage == Stage::Revocation && !verifier.looks_at_revocations() {
+        true => Step::new(stage, Outcome::NotReached, NOT_LOOKED_AT),
+        false => Step::held(stage, text),
+    }
 }
 
 fn stage_of(error: &VerifyError) -> Stage {
@@ -298,7 +309,7 @@ pub(super) fn held(verifier: &Verifier, verified: &VerifiedCapability) -> Vec<St
                     escaped(&verified.issuer())
                 ),
             ),
-            _ => Step::held(*stage, *text),
+            _ => passed(verifier, *stage, text),
         })
         .collect();
     let may = |scopes: &[Scope]| scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(", ");
@@ -349,6 +360,16 @@ pub(super) fn uncovered(
     let block = error.block();
     steps.push(Step::failed(Stage::Call, error.to_string()).at_block(block));
     match error {
+        AuthorizeError::NotGranted { .. } if is_bare_name(operation) => {
+            let meant = format!("tools:call:{operation}");
+            remedies.push(Remedy::new(
+                format!("{operation} names no kind of operation"),
+                vec![Change::Operation {
+                    text: format!("ask about the call of the tool {operation}: {meant}"),
+                    operation: meant,
+                }],
+            ));
+        }
         AuthorizeError::NotGranted { .. } => {
             for block in uncovering(chain, call.operation()) {
                 let (by, whose) = maker(chain, block);
@@ -410,4 +431,9 @@ pub(super) fn present_anew(verified: &VerifiedCapability, remedies: &mut Vec<Rem
             }],
         ));
     }
+}
+
+/// Whether it is a tool's name alone: what servers ask about has its kind in front.
+fn is_bare_name(operation: &Operation) -> bool {
+    !operation.as_str().contains(':') && !operation.is_about_resources() && !operation.is_reserved()
 }

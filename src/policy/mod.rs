@@ -298,7 +298,7 @@ pub enum PolicyError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A file or folder that cannot be read.
-    #[error("policy {}", path.display())]
+    #[error("policy {}{}", path.display(), crate::file::meaning(source))]
     Read {
         /// The file or folder.
         path: PathBuf,

@@ -26,7 +26,7 @@ pub(crate) enum Problem {
         "`trusting` has no use in a policy: the facts of hops are not there to be read; use delegated($k, $by, $to) or agent($name)"
     )]
     Trusting,
-    #[error("${name} is compared but no predicate gives it a value")]
+    #[error("${name} is compared, but no predicate gives it a value")]
     Unbound { name: String },
     #[error("there is no external function `{name}`; there are {}, each with one text", Function::ALL.map(Function::name).join(", "))]
     External { name: String },

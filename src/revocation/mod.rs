@@ -273,6 +273,8 @@ pub enum Knowledge {
     Live,
     /// It is a copy, made at this moment.
     AsOf(Timestamp),
+    /// There is none: nothing is looked at.
+    Unchecked,
 }
 
 /// Answers whether anything of a chain is revoked.
@@ -327,7 +329,7 @@ impl RevocationSource for RevocationUnchecked {
     }
 
     fn knowledge(&self) -> Knowledge {
-        Knowledge::Live
+        Knowledge::Unchecked
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::clock::ClockDoubt;
 #[non_exhaustive]
 pub enum StoreError {
     /// A file cannot be opened, made, read or written.
-    #[error("store {}", path.display())]
+    #[error("store {}{}", path.display(), crate::file::meaning(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,9 @@ pub enum StoreError {
         left: PathBuf,
     },
     /// Another process has it open for writing.
-    #[error("store {} is in use by another process; one process at a time can write to it", path.display())]
+    #[error(
+        "store {} is in use by another process, and one at a time can write to it. If that is a gateway, ask it (hardtack revoke --at URL revokes there, and it decides the calls that are sent to it), or stop it first; hardtack audit, revocations, store check and store backup look into the store meanwhile", path.display()
+    )]
     InUse {
         /// The file.
         path: PathBuf,

@@ -184,8 +184,33 @@ fn case(index: usize, at: Location, mut table: Table) -> Result<Case, TrialError
             Err(problem) => return Err(wrong(problem)),
         }
     }
+    let expected =
+        ["expect", "expect_also"].into_iter().filter_map(|key| Some((key, table.get(key)?)));
+    let verdicts = expected.filter_map(|(key, value)| Some((key, value.as_str()?)));
+    if let Some((key, word)) = verdicts.into_iter().find(|(_, word)| NO_CAUSES.contains(word)) {
+        return Err(wrong(&format!("{key} = \"{word}\" is no verdict of a case: {EXPECTED}")));
+    }
     Case::deserialize(table).map_err(|error| wrong(error.message()))
 }
+
+/// What people write for a verdict, and is none: a case says why a call is refused.
+const NO_CAUSES: [&str; 12] = [
+    "deny",
+    "denied",
+    "refuse",
+    "refused",
+    "reject",
+    "rejected",
+    "forbid",
+    "forbidden",
+    "block",
+    "allowed",
+    "permit",
+    "ok",
+];
+
+/// The words that a case takes.
+const EXPECTED: &str = "write \"allow\", or the cause of the refusal: \"policy_denied\" (by a `deny if`), \"nothing_allows\" (no `allow if` matches), \"not_granted\" (no scope covers it), \"policy_check_failed\" (a check of a policy), \"check_failed\" (a check of the token), or another one that docs/profile.md lists";
 
 /// As policies see keys: lower case, without the name of the algorithm.
 fn is_key(digits: &str) -> bool {

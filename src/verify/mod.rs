@@ -316,6 +316,11 @@ impl Verifier {
         Ok(token)
     }
 
+    /// Whether anybody is asked what is revoked.
+    pub(crate) fn looks_at_revocations(&self) -> bool {
+        self.revocations.knowledge() != Knowledge::Unchecked
+    }
+
     fn recall(&self, digest: &[u8; 32]) -> Option<Arc<Authentic>> {
         self.authentic.as_ref()?.get(digest)
     }

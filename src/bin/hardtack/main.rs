@@ -8,6 +8,7 @@
 
 mod args;
 mod command;
+mod near;
 mod output;
 mod reading;
 mod secrets;

@@ -50,8 +50,8 @@ pub(crate) fn accept_exposed_keys() {
 }
 
 /// A private key of a file, or of a pipe: for verbs that end soon.
-pub(crate) fn key(path: &Path) -> Result<PrivateKey, KeyError> {
-    match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+pub(crate) fn key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
+    let loaded = match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
         false => PrivateKey::load_or_read_pipe(path),
         // Of a pipe there is no mode.
         true => PrivateKey::load_exposed(path).or_else(|error| match error {
@@ -60,14 +60,24 @@ pub(crate) fn key(path: &Path) -> Result<PrivateKey, KeyError> {
             }
             error => Err(error),
         }),
-    }
+    };
+    loaded.map_err(|error| no_key(path, error))
 }
 
 /// A private key of a regular file: for verbs that stay up.
-pub(crate) fn regular_key(path: &Path) -> Result<PrivateKey, KeyError> {
-    match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+pub(crate) fn regular_key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
+    let loaded = match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
         true => PrivateKey::load_exposed(path),
         false => PrivateKey::load(path),
+    };
+    loaded.map_err(|error| no_key(path, error))
+}
+
+/// Why a file is no key, with its name.
+fn no_key(path: &Path, error: KeyError) -> Box<dyn Error> {
+    match error {
+        error @ (KeyError::File { .. } | KeyError::Exposed { .. }) => error.into(),
+        error => format!("{} is no private key: {error}", path.display()).into(),
     }
 }
 

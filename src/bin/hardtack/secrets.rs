@@ -70,7 +70,7 @@ static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         // To its end, or to the end of the text where that is missing.
         r"(?P<pem>-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z))",
-        r"(?P<key>(?i:(?:ed25519|secp256r1)-private/)[0-9A-Za-z]*)",
+        r"(?P<key>(?i:(?:ed25519|secp256r1)-private/)[0-9A-Za-z]+)",
         // PKCS #8 of an ed25519 key, in base64 (RFC 8410).
         r"(?P<der>[A-Za-z0-9+/]*BQYDK2VwBCIEI[A-Za-z0-9+/]*=*)",
         r"(?P<jwt>eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*)",

@@ -12,10 +12,11 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hardtack::names::escaped;
 use hardtack::{Timestamp, file};
 
+use crate::near;
 use crate::output::{self, OutputError};
 use crate::reading::MAX_TOKEN_BYTES;
 use crate::secrets::{Secret, hidden};
@@ -208,10 +209,10 @@ fn note(shown: &str) {
 /// is typed, too.
 pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
     let typed = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-    let (text, prints) = (error.render().to_string(), |text: &str| escaped(&text) == text);
+    let (text, prints) = (with_tip(error), |text: &str| escaped(&text) == text);
     let shown = hidden(&text);
     let is_plain = typed.into_iter().all(|argument| prints(&argument)) && text.lines().all(prints);
-    if is_plain && shown == text {
+    if is_plain && shown == text && text == error.render().to_string() {
         // Help is broken already.
         if !error.use_stderr() || error.kind() == HELP_UNASKED {
             error.exit();
@@ -226,6 +227,24 @@ pub(crate) fn refuse_arguments(error: &clap::Error) -> ! {
         false => note(&line(shown.trim_end())),
     }
     std::process::exit(error.exit_code())
+}
+
+/// What is wrong with what was typed; of a word that is no verb, with those that may be meant.
+fn with_tip(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let word = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => word,
+        _ => return text,
+    };
+    let parent = std::env::args().nth(1).filter(|first| first != word);
+    let near = near::verbs(word, parent.as_deref());
+    if near.is_empty() {
+        return text;
+    }
+    let near: Vec<String> = near.iter().map(|verb| format!("'hardtack {verb}'")).collect();
+    let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let usage = rest.find("Usage:").map_or(rest, |at| &rest[at..]);
+    format!("{first}\n\n  tip: perhaps you mean {}\n\n{usage}", near.join(" or "))
 }
 
 /// The log, on standard error: what an event says is one line.

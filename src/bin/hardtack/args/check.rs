@@ -58,7 +58,7 @@ pub(crate) struct Can {
     #[command(flatten)]
     pub(crate) deciding: Deciding,
     /// The operations to ask about, one a line
-    #[arg(long, value_name = "FILE", required_unless_present = "tools")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) operations: Option<PathBuf>,
     /// Ask about the tools that this MCP server lists
     #[arg(long, value_name = "URL", conflicts_with = "operations")]

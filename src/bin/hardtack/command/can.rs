@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Can) -> Done {
             read(&reading::once(file, MAX_OPERATIONS_BYTES).map_err(failed)?)?
         }
         (None, Some(url)) => tools(url, authorization(arguments, url)?)?,
-        (None, None) => return Err("name --operations FILE or --tools URL".into()),
+        (None, None) => return Err("say what to ask about: --operations FILE, which has one operation a line, or --tools URL, of an MCP server that lists its tools".into()),
     };
     // Whoever lists a resource here means its scheme to be judged.
     let resource = calls.iter().find_map(Call::resource_uri);
@@ -254,12 +254,12 @@ async fn list(url: &str, authorization: Option<String>) -> Result<Vec<Tool>, Str
     }
     // It follows ten redirects at most, all at the same origin, and reads answers of bounded size.
     let transport = StreamableHttpClientTransport::from_config(config);
-    let client = ().serve(transport).await.map_err(|error| error.to_string())?;
+    let client = ().serve(transport).await.map_err(|error| unlisted(&error))?;
     let (mut tools, mut cursors) = (Vec::new(), BTreeSet::new());
     let mut cursor = None;
     for _ in 0..MAX_PAGES {
         let asked = PaginatedRequestParams::default().with_cursor(cursor.take());
-        let page = client.list_tools(Some(asked)).await.map_err(|error| error.to_string())?;
+        let page = client.list_tools(Some(asked)).await.map_err(|error| unlisted(&error))?;
         tools.extend(page.tools);
         if tools.len() > MAX_OPERATIONS {
             return Err(format!("it lists more than {MAX_OPERATIONS}"));
@@ -276,4 +276,27 @@ async fn list(url: &str, authorization: Option<String>) -> Result<Vec<Tool>, Str
         cursor = Some(next);
     }
     Err(format!("its list has more than {MAX_PAGES} pages"))
+}
+
+/// Why nothing is listed, in our words: the client's are for whoever writes clients.
+fn unlisted(error: &dyn Error) -> String {
+    let text = crate::terminal::with_causes(error);
+    let status = text.split("HTTP ").nth(1).and_then(|rest| rest.get(..3));
+    let status = status.filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
+    match status {
+        Some("401" | "403") => {
+            "it wants an Authorization, or another one: --authorization-file FILE".to_owned()
+        }
+        Some(status) => format!(
+            "it answers HTTP {status}, as no MCP endpoint does; is the path right, which often is /mcp?"
+        ),
+        None if text.contains("Auth required") || text.contains("Auth error") => {
+            "it wants an Authorization, or another one: --authorization-file FILE".to_owned()
+        }
+        None if text.contains("error sending request") => {
+            "it does not answer; is the URL right, and does the server run?".to_owned()
+        }
+        None => "what answers there does not speak MCP as this client does; is the URL right?"
+            .to_owned(),
+    }
 }

@@ -60,6 +60,21 @@ fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
             line.split_once('=').map_or(String::new(), |(key, _)| format!(" in {}", key.trim()));
         // What breaks a line in a secret is a part of it.
         let problem = hidden(error.message()).replace('\n', ", ");
+        let problem = match problem.split('`').nth(1) {
+            Some(unknown) if problem.starts_with("unknown field") => format!(
+                "there is no setting {unknown}; hardtack gateway --help lists them, without the dashes in front"
+            ),
+            _ if problem.ends_with("expected usize") => {
+                "a whole number belongs here, without quotation marks".to_owned()
+            }
+            _ if problem.starts_with("string values must be quoted") => {
+                "a text belongs in quotation marks, such as \"127.0.0.1:8080\"".to_owned()
+            }
+            _ if problem.starts_with("key with no value") => {
+                "a setting is written as in listen = \"127.0.0.1:8080\"".to_owned()
+            }
+            _ => problem,
+        };
         format!("{}, line {number}{key}: {problem}", path.display()).into()
     })
 }

@@ -35,8 +35,8 @@ pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timesta
             killed.iter().filter(|block| lineage.standing(block, now) == Standing::Live).collect();
         let _ = writeln!(
             text,
-            "{revocation}\n  would stop {} blocks of chains seen here, {} of them live",
-            killed.len(),
+            "{revocation}\n  would stop {} of chains seen here, {} live",
+            blocks(killed.len() as u64),
             live.len()
         );
         for block in live {
@@ -50,6 +50,14 @@ pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timesta
     let _ = writeln!(text, "{FAINT}nothing was revoked{FAINT:#}");
     note_unseen(&mut text, lineage);
     text
+}
+
+/// So many blocks.
+pub(crate) fn blocks(number: u64) -> String {
+    match number {
+        1 => "1 block".to_owned(),
+        number => format!("{number} blocks"),
+    }
 }
 
 /// That nothing which `store` has seen is what revocations name.

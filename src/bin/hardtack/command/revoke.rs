@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use hardtack::chain::IdPrefix;
 use hardtack::mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use hardtack::store::{MAX_ALIKE, Receipt, Stops};
-use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking, StoreError};
+use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking};
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
 use crate::command::{capability_in, close, lineage, look_into, open, serving};
@@ -48,12 +48,7 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
         .iter()
         .map(|revocation| Revoking::new(revocation.clone(), by.clone(), arguments.reason.clone()));
     let revoking = revoking.collect::<Result<Vec<_>, _>>()?;
-    let store = open(store).map_err(|error| match error {
-        StoreError::InUse { .. } => {
-            format!("{error}; if a gateway has it, ask that to revoke: --at URL").into()
-        }
-        error => Box::<dyn Error>::from(error),
-    })?;
+    let store = open(store)?;
     let receipts = store.revoke_all(revoking, now());
     // It is revoked by now, whatever comes of the count.
     let stops = receipts.as_ref().ok().and_then(|receipts| {
@@ -147,7 +142,8 @@ fn tell_what_stops(
             say(format_args!("  {}", lineage::unseen(revocations, store, tense == Tense::Now)))
         }
         Some(Stops { blocks, live }) => say(format_args!(
-            "  {verb} {blocks} blocks of chains that {store} has seen, {live} of them live"
+            "  {verb} {} of chains that {store} has seen, {live} live",
+            lineage::blocks(blocks)
         )),
     }
 }

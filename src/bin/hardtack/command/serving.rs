@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -98,7 +99,21 @@ pub(crate) fn announce(text: impl Display) {
 
 pub(crate) async fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("{key}: {address}: {error}").into())
+    bound.map_err(|error| {
+        let mend = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "another process listens there already; stop that one, or choose another port"
+            }
+            ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; choose one of its own, such as 127.0.0.1"
+            }
+            ErrorKind::PermissionDenied => {
+                "this user may not listen there; choose a port from 1024 on"
+            }
+            _ => "nobody can listen there",
+        };
+        format!("{key}: {address}: {mend} ({error})").into()
+    })
 }
 
 /// An MCP server's URL: without any path, its endpoint is at `/mcp`. What is no URL stays as it is, for whoever says so.

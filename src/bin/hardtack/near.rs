@@ -1,0 +1,86 @@
+//! Near: which verb may be meant by a word that is none?
+
+/// All verbs, with those below others. The first words are what each is also called.
+const VERBS: [(&str, &[&str]); 24] = [
+    ("keygen", &["genkey", "newkey", "key", "keys"]),
+    ("pubkey", &["public", "publickey"]),
+    ("mint", &["issue", "grant", "create", "new", "sign"]),
+    ("delegate", &["narrow", "attenuate", "restrict"]),
+    ("present", &["bearer", "token"]),
+    ("inspect", &["show", "decode", "print", "view", "cat"]),
+    ("check", &["verify", "decide", "test", "authorize"]),
+    ("can", &["may", "tools", "permissions"]),
+    ("revoke", &["ban", "stop", "kill"]),
+    ("revocations", &["list", "revoked", "tree"]),
+    ("audit", &["log", "logs", "records", "list", "history"]),
+    ("audit verify", &["verify"]),
+    ("audit prove", &["prove", "proof"]),
+    ("audit key", &[]),
+    ("policy test", &["test", "verify", "check"]),
+    ("policy lint", &["lint", "validate"]),
+    ("policy replay", &["replay"]),
+    ("store create", &["init", "create", "new", "make"]),
+    ("store check", &["verify", "list", "show"]),
+    ("store backup", &["backup", "copy", "export"]),
+    ("store restore", &["restore", "import"]),
+    ("store collect", &["collect", "gc", "clean"]),
+    ("gateway", &["serve", "server", "proxy", "run", "start"]),
+    ("agent", &["client", "sidecar", "holder"]),
+];
+
+/// How many letters of a word may be others, missing or too many.
+const MAX_SLIPS: usize = 2;
+
+/// The most verbs that are named.
+const MAX_NAMED: usize = 3;
+
+/// What may be meant, as it is typed: below `parent`, if that was typed first.
+pub(crate) fn verbs(word: &str, parent: Option<&str>) -> Vec<&'static str> {
+    let distance = |verb: &str, names: &[&str]| {
+        let last = verb.rsplit(' ').next().unwrap_or(verb);
+        let all = names.iter().copied().chain([last, verb]);
+        all.map(|name| slips(word, name)).min().unwrap_or(usize::MAX)
+    };
+    let among = VERBS.iter().filter(|(verb, _)| match parent {
+        Some(parent) => verb.split_once(' ').is_some_and(|(first, _)| first == parent),
+        None => true,
+    });
+    let mut near: Vec<(usize, &str)> = among
+        .map(|(verb, names)| (distance(verb, names), *verb))
+        .filter(|(slips, _)| *slips <= MAX_SLIPS.min(word.len() / 3))
+        .collect();
+    near.sort_by_key(|(slips, _)| *slips);
+    near.into_iter().map(|(_, verb)| verb).take(MAX_NAMED).collect()
+}
+
+/// How many letters must be changed, put in or left out to make one word of another.
+fn slips(word: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, c) in word.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = index + 1;
+        for (place, letter) in other.iter().enumerate() {
+            let changed = before + usize::from(c != *letter);
+            before = row[place + 1];
+            row[place + 1] = changed.min(before + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_verb_leads_to_those_that_may_be_meant() {
+        assert_eq!(verbs("verfy", None), ["check", "audit verify", "policy test"]);
+        assert_eq!(verbs("list", None), ["revocations", "audit", "store check"]);
+        assert_eq!(verbs("chekc", None).first(), Some(&"check"));
+        assert_eq!(verbs("inspekt", None), ["inspect"]);
+        assert_eq!(verbs("verify", Some("policy")), ["policy test"]);
+        assert_eq!(verbs("xyzzy", None), Vec::<&str>::new());
+        assert_eq!(verbs("", None), Vec::<&str>::new());
+    }
+}

@@ -26,6 +26,7 @@ fn filled() -> (Disk, Store, u64) {
 fn allow_revocation(store: &Store, number: u64) -> Option<u64> {
     let mut decision = decision(NOW, number);
     decision.operation = crate::revoke::REVOKE.to_owned();
+    decision.precedes_revocation = true;
     match store.settle(decision, Some(once(number, NOW)), None) {
         Ok(Settlement::Recorded { sequence }) => Some(sequence),
         _ => None,
@@ -38,8 +39,14 @@ fn the_reserve_is_for_revocations_and_the_decisions_that_allow_them() {
     assert!(recorded > 100, "{recorded}");
     let mut refused = decision(NOW, 1);
     refused.operation = crate::revoke::REVOKE.to_owned();
+    let asking = refused.clone();
+    assert!(
+        store.settle(asking, None, None).is_err(),
+        "what no revocation follows has no room there"
+    );
+    refused.precedes_revocation = true;
     refused.verdict = crate::audit::Verdict::Deny;
-    assert!(store.settle(refused, None, None).is_err(), "what allows nothing has no room there");
+    assert!(store.settle(refused, None, None).is_err(), "what allows nothing has none either");
     let pairs = (10..100_000)
         .take_while(|number| {
             allow_revocation(&store, *number).is_some()

@@ -33,7 +33,8 @@ impl Secret {
         let is_token = |run: &str| Capability::parse(run).is_ok();
         let whole = joined(text);
         // A path has slashes, too.
-        let is_path = whole.contains('/') && runs::like_keys(&whole) != [0..whole.len()];
+        let is_key = |part: &Range<usize>| part.len() == whole.len();
+        let is_path = whole.contains('/') && !runs::like_keys(&whole).iter().any(is_key);
         let is_one = WHOLE.is_match(&whole) && is_mixed(&whole) && !is_path;
         (is_one || RUN.find_iter(text).any(|run| is_token(run.as_str()))).then_some(Secret::Token)
     }

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::function::device::end_of_device;
 use crate::function::pattern::{Ends, Letter, Part};
-use crate::function::segment::{MAX_GROWTH, is_blank, is_dropped, is_mark, unfold};
+use crate::function::segment::{MAX_GROWTH, is_blank, is_dropped, is_mark, is_of_hangul, unfold};
 use crate::function::text::joins;
 
 /// Where some reader ends a name. A comma is none: RFC 3986, section 3.3, speaks of it, but no reader of files is known to cut
@@ -130,7 +130,9 @@ pub(super) fn folded(text: &str, last: char) -> Option<Vec<Letter>> {
         let first = letters.len();
         unfold(c, |part| {
             grown += part.len_utf8();
-            if !is_mark(part) {
+            if is_of_hangul(part) {
+                letters.push(Letter { more: true, drops: foreign, foreign, ..Letter::plain(part) });
+            } else if !is_mark(part) {
                 let dropped = is_dropped(part) || part.is_whitespace();
                 let (drops, foreign) = (is_dropped(part) || foreign, foreign && !dropped);
                 letters.extend(without_capitals(part).map(|c| Letter {

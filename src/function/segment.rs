@@ -239,6 +239,9 @@ fn folded(segment: &str) -> Option<Cow<'_, str>> {
 /// Shows the parts of a character in its compatibility form, in which dots are dots, until one is not taken. `false` then, and
 /// where a part shows structure that is not to be seen, or does not print plainly.
 pub(super) fn unfold(c: char, mut take: impl FnMut(char) -> bool) -> bool {
+    if let Some(parts) = parts_of_hangul(c) {
+        return parts.into_iter().flatten().all(take);
+    }
     let seen = (!joins(c)).then_some(c);
     let parts = DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(seen.into_iter());
     let dot = DOTS.contains(&c);
@@ -249,6 +252,20 @@ pub(super) fn unfold(c: char, mut take: impl FnMut(char) -> bool) -> bool {
     };
     let mut parts = parts.map(|part| if dot && DOTS.contains(&part) { '.' } else { part });
     parts.all(|part| meant(part) && take(part))
+}
+
+/// The letters of a Hangul syllable (Unicode, section 3.12), which are none of structure. Reckoned, since looking them up takes ten
+/// times as long as any other script does.
+fn parts_of_hangul(c: char) -> Option<[Option<char>; 3]> {
+    let at = u32::from(c).checked_sub(0xac00).filter(|at| *at < 19 * 21 * 28)?;
+    let behind = (at % 28 > 0).then(|| 0x11a7 + at % 28);
+    let parts = [Some(0x1100 + at / (21 * 28)), Some(0x1161 + at / 28 % 21), behind];
+    Some(parts.map(|part| part.and_then(char::from_u32)))
+}
+
+/// Whether it is one of these letters: no mark, and without capitals.
+pub(super) fn is_of_hangul(c: char) -> bool {
+    matches!(c, '\u{1100}'..='\u{11ff}')
 }
 
 /// Without the blanks and quotes around it.

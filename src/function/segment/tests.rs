@@ -235,3 +235,15 @@ fn a_drive_is_a_letter_and_a_colon() {
         assert!(!is_drive(segment), "{segment}");
     }
 }
+
+#[test]
+fn a_syllable_is_taken_apart_as_unicode_has_it() {
+    let normal = DecomposingNormalizerBorrowed::new_nfd();
+    for c in '\u{ac00}'..='\u{d7a3}' {
+        let parts: String = parts_of_hangul(c).unwrap().into_iter().flatten().collect();
+        assert_eq!(parts, normal.normalize(c.encode_utf8(&mut [0; 4])), "{c}");
+        assert!(parts.chars().all(|part| is_of_hangul(part) && !is_mark(part)), "{c}");
+    }
+    assert_eq!(parts_of_hangul('\u{abff}'), None);
+    assert_eq!(parts_of_hangul('\u{d7a4}'), None);
+}

@@ -358,6 +358,9 @@ fn what_readers_take_differently_cannot_be_judged() {
         "..&/x",
         "..e\u{301}/x",
         "a;..|x",
+        "/a/?../x",
+        "/a/\"?..\"/x",
+        "/a/C:../x",
     ] {
         assert_eq!(is("**?", text), None, "{text:?}");
     }

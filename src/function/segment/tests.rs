@@ -247,3 +247,13 @@ fn a_syllable_is_taken_apart_as_unicode_has_it() {
     assert_eq!(parts_of_hangul('\u{abff}'), None);
     assert_eq!(parts_of_hangul('\u{d7a4}'), None);
 }
+
+#[test]
+fn a_step_is_found_behind_what_windows_refuses_and_behind_a_drive() {
+    for segment in ["?..", "\"?..\"", "|..", "C:..", "C:..;x", "..e\u{301}", ".+."] {
+        assert!(may_step(segment), "{segment:?}");
+    }
+    for segment in ["?.a", "CC:..a", ".e\u{301}", "AT&T", "C++"] {
+        assert!(!may_step(segment), "{segment:?}");
+    }
+}

@@ -40,14 +40,14 @@ pub(crate) fn fold(name: &str) -> Cow<'_, str> {
     fold_with(name.trim_matches(' '), |name| name.trim_matches(' '))
 }
 
-/// The same of a piece of a name: a space at its end is one within the name.
+/// One text for all spellings of a piece of a name: a space at its end is one within the name.
 pub(crate) fn fold_piece(piece: &str) -> Cow<'_, str> {
     fold_with(piece, |piece| piece)
 }
 
 fn fold_with<'a>(name: &'a str, trim: impl Fn(&str) -> &str) -> Cow<'a, str> {
     #[cfg(test)]
-    tests::FOLDED.with(|folded| folded.set(folded.get() + 1));
+    FOLDED.with(|folded| folded.set(folded.get() + 1));
     match name.is_ascii() {
         true if name.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             Cow::Owned(name.to_ascii_lowercase())
@@ -55,6 +55,12 @@ fn fold_with<'a>(name: &'a str, trim: impl Fn(&str) -> &str) -> Cow<'a, str> {
         true => Cow::Borrowed(name),
         false => Cow::Owned(fold_all(name, trim)),
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many names this thread has folded, for tests of how much work a reader of names does.
+    pub(crate) static FOLDED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 fn fold_all(name: &str, trim: impl Fn(&str) -> &str) -> String {
@@ -78,15 +84,8 @@ fn fold_all(name: &str, trim: impl Fn(&str) -> &str) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::Cell;
-
+mod tests {
     use super::*;
-
-    thread_local! {
-        /// How many names this thread folded.
-        pub(crate) static FOLDED: Cell<u64> = const { Cell::new(0) };
-    }
 
     #[test]
     fn a_piece_of_a_name_folds_to_a_piece_and_keeps_its_spaces() {

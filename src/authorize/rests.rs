@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::policy::Location;
     use crate::revocation::RevocationUnchecked;
-    use crate::spelling::tests::FOLDED;
+    use crate::spelling::FOLDED;
     use crate::{Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
 
     fn verified() -> VerifiedCapability {
@@ -145,6 +145,6 @@ mod tests {
         let failed = AuthorizeError::PolicyCheckFailed { at };
         let folded = rests("check if arg(\"NAME\", 2); ", failed);
         let most = MAX_FOLDED_BYTES / (20 * 3);
-        assert!((500..=500 + most as u64).contains(&folded), "{folded}");
+        assert!((500..=500 + most).contains(&folded), "{folded}");
     }
 }

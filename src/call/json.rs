@@ -210,7 +210,7 @@ impl<'de> Visitor<'de> for StrictSeed<'_> {
 }
 
 /// Whether no reader takes two of these names for one.
-pub(super) fn are_told_apart<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> bool {
+fn are_told_apart<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> bool {
     let mut seen = HashSet::with_capacity(names.len());
     names.map(|name| fold(name)).all(|name| seen.insert(name))
 }
@@ -259,10 +259,14 @@ pub(super) fn canonical_length(value: &Value) -> usize {
 
 /// The same of an object.
 pub(super) fn members_length(members: &Map<String, Value>) -> usize {
-    let lengths =
-        members.iter().map(|(name, value)| text_length(name) + canonical_length(value) + 2);
+    let lengths = members.iter().map(|(name, value)| member_length(name, value));
     // A comma behind each but the last, and two braces.
     lengths.sum::<usize>().max(1) + 1
+}
+
+/// And of one member, with the colon and a comma behind it.
+pub(super) fn member_length(name: &str, value: &Value) -> usize {
+    text_length(name) + canonical_length(value) + 2
 }
 
 fn text_length(text: &str) -> usize {

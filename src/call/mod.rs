@@ -4,6 +4,7 @@
 
 mod argument;
 mod json;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -17,11 +18,9 @@ use url::Url;
 
 #[cfg(feature = "mcp")]
 pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{
-    are_told_apart, canonical, members_length, parse_object, parse_value, written,
-};
+use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
+use crate::call::tally::{Counted, Tally};
 use crate::scope::{Operation, ScopeError};
-use crate::spelling::is_plain;
 
 pub use argument::IntoArgument;
 pub use json::ArgumentProblem;
@@ -61,6 +60,7 @@ pub struct Call {
     arguments: Map<String, Value>,
     params: Map<String, Value>,
     digest: Known,
+    counted: Counted,
 }
 
 /// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once. What is equal but
@@ -84,6 +84,7 @@ impl Call {
             arguments: Map::new(),
             params: Map::new(),
             digest: Known::default(),
+            counted: Counted::default(),
         })
     }
 
@@ -155,10 +156,13 @@ impl Call {
     /// [`CallError::Arguments`] for a name that is there already, and for what [`Call::arguments`] refuses.
     pub fn argument_json(mut self, name: &str, json: &str) -> Result<Call, CallError> {
         let value = parse_value(json)?;
-        if self.arguments.insert(name.to_owned(), value).is_some() {
+        if self.arguments.contains_key(name) {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
-        self.checked()
+        self.counted.add(&self.arguments, name, &value)?;
+        self.arguments.insert(name.to_owned(), value);
+        self.digest = Known::default();
+        Ok(self)
     }
 
     /// What else the request says that a server may act on: of a request to an MCP server all members of `params` that are
@@ -280,29 +284,9 @@ impl Call {
 
     /// The call with other arguments than before, if they are such as can be judged.
     fn checked(mut self) -> Result<Call, CallError> {
-        self.digest = Known::default();
-        self.check()?;
+        Tally::of(&self.arguments)?;
+        (self.digest, self.counted) = (Known::default(), Counted::default());
         Ok(self)
-    }
-
-    /// Few enough to be judged, and each argument with a name of its own for every reader: to those that do not look at
-    /// capitals, as many libraries for JSON do, `Amount` beside `amount` would be the one that counts. What was read as one
-    /// text is known to be so at all depths; arguments that were added one by one are not.
-    fn check(&self) -> Result<(), CallError> {
-        if !self.arguments.keys().all(|name| is_plain(name)) {
-            return Err(CallError::Arguments(ArgumentProblem::Name));
-        }
-        if !are_told_apart(self.arguments.keys()) {
-            return Err(CallError::Arguments(ArgumentProblem::Alike));
-        }
-        let mut values = 0;
-        for value in self.arguments.values() {
-            count(value, 1, &mut values)?;
-        }
-        match self.argument_bytes() > MAX_ARGUMENT_BYTES {
-            true => Err(CallError::Arguments(ArgumentProblem::TooLarge)),
-            false => Ok(()),
-        }
     }
 }
 
@@ -399,22 +383,6 @@ impl CallError {
     /// Whether the call is larger than one that is judged, and no less exact.
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, CallError::LongResource | CallError::Arguments(ArgumentProblem::TooLarge))
-    }
-}
-
-fn count(value: &Value, depth: usize, values: &mut usize) -> Result<(), CallError> {
-    *values += 1;
-    if depth > MAX_ARGUMENT_DEPTH || *values > MAX_ARGUMENT_VALUES {
-        return Err(CallError::Arguments(ArgumentProblem::TooLarge));
-    }
-    match value {
-        Value::Array(elements) => {
-            elements.iter().try_for_each(|value| count(value, depth + 1, values))
-        }
-        Value::Object(members) => {
-            members.values().try_for_each(|value| count(value, depth + 1, values))
-        }
-        _ => Ok(()),
     }
 }
 

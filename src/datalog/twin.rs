@@ -127,7 +127,7 @@ impl World {
 mod tests {
     use crate::authorize::{AuthorizeError, authorize};
     use crate::revocation::RevocationUnchecked;
-    use crate::spelling::tests::FOLDED;
+    use crate::spelling::FOLDED;
     use crate::{
         Call, Grant, Issuer, Policy, Presenting, PrivateKey, RootKeys, Timestamp, Verifier,
     };

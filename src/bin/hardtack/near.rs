@@ -28,7 +28,7 @@ const VERBS: [(&str, &[&str]); 24] = [
     ("agent", &["client", "sidecar", "holder"]),
 ];
 
-/// How many letters of a word may be others, missing or too many.
+/// How many letters of a word may be others, missing, too many or in each other's place (optimal string alignment).
 const MAX_SLIPS: usize = 2;
 
 /// The most verbs that are named.
@@ -39,7 +39,7 @@ pub(crate) fn verbs(word: &str, parent: Option<&str>) -> Vec<&'static str> {
     let distance = |verb: &str, names: &[&str]| {
         let last = verb.rsplit(' ').next().unwrap_or(verb);
         let all = names.iter().copied().chain([last, verb]);
-        all.map(|name| slips(word, name)).min().unwrap_or(usize::MAX)
+        all.map(|name| strsim::osa_distance(word, name)).min().unwrap_or(usize::MAX)
     };
     let among = VERBS.iter().filter(|(verb, _)| match parent {
         Some(parent) => verb.split_once(' ').is_some_and(|(first, _)| first == parent),
@@ -51,22 +51,6 @@ pub(crate) fn verbs(word: &str, parent: Option<&str>) -> Vec<&'static str> {
         .collect();
     near.sort_by_key(|(slips, _)| *slips);
     near.into_iter().map(|(_, verb)| verb).take(MAX_NAMED).collect()
-}
-
-/// How many letters must be changed, put in or left out to make one word of another.
-fn slips(word: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, c) in word.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = index + 1;
-        for (place, letter) in other.iter().enumerate() {
-            let changed = before + usize::from(c != *letter);
-            before = row[place + 1];
-            row[place + 1] = changed.min(before + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -336,3 +336,120 @@ async fn a_refusal_says_what_helps_and_nothing_of_the_policies() {
         }
     }
 }
+
+/// Of what was decided so far: the cause, the operation, the resource, and whether it is known who asked.
+fn recorded(store: &Store) -> Vec<(Option<String>, String, Option<String>, bool)> {
+    let mut found = Vec::new();
+    let note = |record: hardtack::AuditRecord| {
+        found.extend(record.decision().map(|decision| {
+            let (cause, known) = (decision.cause.clone(), decision.chain.is_some());
+            (cause, decision.operation.clone(), decision.resource.clone(), known)
+        }));
+    };
+    store.each_record(note).unwrap();
+    found
+}
+
+/// A search of the log by operation or agent finds what a revoked agent asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refused_bearer_asked_for_is_recorded_and_what_a_stranger_asks_for_is_not() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let described = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&described);
+    let head = move |request: &Parts| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tool(request)?.resource("https://notion.so/roadmap")
+    };
+    let guard = Arc::new(cast.guard(&store));
+    let layer = GuardLayer::from_fn(Arc::clone(&guard), head).clock(|| NOW);
+    let reading = Reading::up_to(1000, tool_with_arguments);
+    let reading = GuardLayer::new(Arc::clone(&guard), reading).clock(|| NOW);
+    let by_head = Router::new().route("/{tool}", get(whose)).layer(layer);
+    let by_body = Router::new().route("/{tool}", post(whose)).layer(reading);
+    let presented = cast.presented();
+    let mut forged = presented.bearer().as_bytes().to_vec();
+    forged[100] ^= 1;
+    let forged = String::from_utf8(forged).unwrap();
+    let send = |token: &str, body: Body| {
+        let request = Request::post("/search").header("authorization", format!("Bearer {token}"));
+        answer(&by_body, request.body(body).unwrap())
+    };
+    for bad in ["stranger", &forged] {
+        let headers = [("authorization", format!("Bearer {bad}"))];
+        assert_eq!(ask(&by_head, "/search", &headers).await.0, 401);
+        assert_eq!(send(bad, Body::from("{}")).await.0, 401);
+    }
+    assert_eq!(described.load(std::sync::atomic::Ordering::Relaxed), 0, "strangers have it work");
+    let strangers = recorded(&store);
+    assert_eq!(strangers.len(), 4);
+    assert!(strangers.iter().all(|(_, operation, resource, known)| {
+        (operation.as_str(), resource, *known) == ("admission", &None, false)
+    }));
+
+    revoke(&store, Revocation::Agent { agent: "agent.researcher".to_owned() });
+    assert_eq!(ask(&by_head, "/search", &[bearer(&presented)]).await.0, 401);
+    assert_eq!(ask(&by_head, "/sea%20rch", &[bearer(&presented)]).await.0, 401, "no tool");
+    assert_eq!(send(presented.bearer(), Body::from("{}")).await.0, 401);
+    assert_eq!(send(presented.bearer(), Body::from("x".repeat(2000))).await.0, 401);
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    assert_eq!(send(presented.bearer(), never).await.0, 401, "a body that does not come");
+    let revoked = |operation: &str, resource: Option<&str>| {
+        (Some("revoked".to_owned()), operation.to_owned(), resource.map(str::to_owned), true)
+    };
+    assert_eq!(
+        recorded(&store)[4..],
+        [
+            revoked("tools:call:search", Some("https://notion.so/roadmap")),
+            revoked("admission", None),
+            revoked("tools:call:search", None),
+            revoked("admission", None),
+            revoked("admission", None),
+        ]
+    );
+    let filter = hardtack::audit::Filter {
+        agent: Some("agent.researcher".to_owned()),
+        operation: Some("tools:call:*".parse().unwrap()),
+        ..Default::default()
+    };
+    let mut passed = 0;
+    store.each_record(|record| passed += usize::from(filter.passes(&record))).unwrap();
+    assert_eq!(passed, 2);
+}
+
+/// A bound of its own for an operation counts although it is not known yet when the bearer is verified.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_may_rest_on_older_knowledge_is_not_refused_before_it_is_known() {
+    use std::time::Duration;
+
+    use hardtack::PublicKey;
+    use hardtack::revocation::{Knowledge, RevocationSource, RevocationsUnavailable, Revoked};
+
+    /// Of an hour ago but a minute.
+    struct Old;
+    impl RevocationSource for Old {
+        fn revoked(
+            &self,
+            _: &Chain,
+            _: &PublicKey,
+        ) -> Result<Option<Revoked>, RevocationsUnavailable> {
+            Ok(None)
+        }
+
+        fn knowledge(&self) -> Knowledge {
+            Knowledge::AsOf(hardtack::Timestamp::from_unix_seconds(NOW.unix_seconds() - 3540))
+        }
+    }
+    let cast = Cast::new();
+    let verifier = hardtack::Verifier::new(cast.roots(), AUDIENCE, Old).unwrap();
+    let verifier =
+        verifier.max_staleness_of("tools:call:search".parse().unwrap(), Duration::from_secs(3600));
+    let guard = hardtack::Guard::unrecorded(verifier, hardtack::Policy::builtin());
+    let service = Router::new()
+        .route("/{tool}", get(whose))
+        .layer(GuardLayer::from_fn(guard, tool).clock(|| NOW));
+    let presented = cast.presented();
+    for _ in 0..2 {
+        assert_eq!(ask(&service, "/search", &[bearer(&presented)]).await.0, 200);
+        assert_eq!(ask(&service, "/read", &[bearer(&presented)]).await.0, 503);
+    }
+}

@@ -235,6 +235,50 @@ async fn a_handler_takes_its_permit_and_hears_where_no_guard_stands() {
     assert!(said.contains("GuardLayer"), "{said}");
 }
 
+/// Nothing of a request is read for whoever may not ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bearer_that_does_not_hold_is_refused_before_the_query_and_recorded_with_its_operation() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = std::sync::Arc::new(cast.guard(&store));
+    let layer = |table| GuardLayer::new(guard.clone(), table).clock(|| NOW);
+    let by_head = router().route_layer(layer(table()));
+    let by_body = router()
+        .route_layer(GuardLayer::new(guard.clone(), table().reading_json(64)).clock(|| NOW));
+    let presented = presented(&cast);
+    let twice = "/pages/roadmap?page=a&Page=b";
+    assert_eq!(ask(&by_head, presented.bearer(), "GET", twice).await.0, 400);
+    let grant = cast.grant_of(&["*"]);
+    let stranger = Cast { root: hardtack::PrivateKey::generate(), ..Cast::new() };
+    let foreign = hardtack::Issuer::new(stranger.root).mint(grant, NOW).unwrap();
+    let foreign = foreign.present(Presenting::to(AUDIENCE), &cast.orchestrator, NOW).unwrap();
+    for service in [&by_head, &by_body] {
+        for bad in ["stranger", foreign.bearer()] {
+            assert_eq!(ask(service, bad, "GET", twice).await.0, 401);
+            assert_eq!(ask(service, bad, "GET", "/other/roadmap").await.0, 401);
+        }
+        let without = service.clone().oneshot(request("GET", twice, "")).await.unwrap();
+        assert_eq!(without.status(), 401);
+    }
+    common::revoke(&store, hardtack::Revocation::Agent { agent: "agent.assistant".to_owned() });
+    for service in [&by_head, &by_body] {
+        for (method, uri) in [("GET", twice), ("PUT", twice), ("GET", "/other/roadmap")] {
+            assert_eq!(
+                ask(service, presented.bearer(), method, uri).await.0,
+                401,
+                "{method} {uri}"
+            );
+        }
+    }
+    let mut operations = Vec::new();
+    let note = |record: hardtack::AuditRecord| {
+        let decision = record.decision().map(|decision| decision.operation.clone());
+        operations.extend(decision);
+    };
+    store.each_record(note).unwrap();
+    assert_eq!(operations[..8], ["admission"; 8]);
+    assert_eq!(operations[8..], ["pages:read", "pages:write", "admission"].repeat(2));
+}
+
 #[test]
 fn a_row_that_cannot_be_is_refused_when_the_table_is_made() {
     let row = |path, operation| Routes::new().route(Method::GET, path, operation).map(drop);

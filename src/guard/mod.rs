@@ -291,6 +291,10 @@ impl Guard {
         };
         let mut decision = Decision::allowed(chain, call, &self.policy(), now);
         decision.unrecorded = unrecorded;
+        if decision.chain.is_none() {
+            // A stranger writes no URI of some kilobytes, a hundred times a second.
+            decision.resource = None;
+        }
         Weighed::refused(decision, None, error.into())
     }
 
@@ -335,7 +339,17 @@ impl Guard {
         self.verify(bearer, &Call::new(ADMISSION)?, now)
     }
 
-    /// The same before it is recorded: what is to be said of a bearer that is refused.
+    /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
+    /// [tell](Weighed::tell).
+    #[cfg(feature = "http")]
+    pub(crate) fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
+        match Call::new(ADMISSION) {
+            Ok(admission) => self.weigh_rejected(rejection, &admission, now),
+            Err(error) => Weighed::unrecorded(error.into()),
+        }
+    }
+
+    /// [`Guard::admit`] before it is recorded.
     #[cfg(feature = "mcp")]
     pub(crate) fn weigh_admission(
         &self,
@@ -358,7 +372,7 @@ impl Guard {
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Weighed>>> {
         let admission = Call::new(ADMISSION).ok()?;
-        let recognized = self.verifier.recognize(bearer, admission.operation(), now)?;
+        let recognized = self.verifier.recognize(bearer, Some(admission.operation()), now)?;
         Some(
             recognized
                 .map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now))),

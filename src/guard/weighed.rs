@@ -1,6 +1,8 @@
 //! Weighed: a decision before it is recorded.
 
 use crate::audit::{Decision, LedgerUnavailable, Once, Settlement};
+#[cfg(feature = "http")]
+use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::guard::{Denial, Permit};
 use crate::policy::Location;
@@ -17,8 +19,8 @@ pub(crate) struct Weighed {
 }
 
 impl Weighed {
-    #[cfg(feature = "mcp")]
-    pub(super) fn unrecorded(denial: Denial) -> Weighed {
+    #[cfg(feature = "http")]
+    pub(crate) fn unrecorded(denial: Denial) -> Weighed {
         Weighed { decision: None, once: None, verified: None, outcome: Err(denial) }
     }
 
@@ -31,6 +33,30 @@ impl Weighed {
         let decision =
             decision.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
         Weighed { decision: Some(decision), once: None, verified, outcome: Err(denial) }
+    }
+
+    /// Whether the record of a refused bearer may say what was asked for: it is written at all, and the signatures hold. What a
+    /// stranger asks for is not written down, so that nobody can fill records with what he likes.
+    #[cfg(feature = "http")]
+    pub(crate) fn may_tell(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.chain.is_some())
+    }
+
+    /// Says in the record what was asked for.
+    #[cfg(feature = "http")]
+    pub(crate) fn tell(&mut self, call: &Call) {
+        if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
+            decision.operation = call.operation().to_string();
+            decision.resource = call.resource_uri().map(str::to_owned);
+        }
+    }
+
+    /// The same of a request that means no call which could be judged: its method.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn tell_method(&mut self, method: &'static str) {
+        if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
+            decision.operation = method.to_owned();
+        }
     }
 
     pub(super) fn conclude(

@@ -14,22 +14,37 @@ use crate::call::{Call, CallError};
 
 /// How long a body may take to arrive. It is read after its bearer was verified, and a thousand slow ones
 /// must not hold a server's memory for ever.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a body is read for the record of a bearer that is refused: what comes with a head in one or two packets, as of
+/// most calls. A hundred a second are recorded, so that some megabytes are held for it.
+pub(crate) const MAX_REFUSED_BODY_BYTES: usize = 64 * 1024;
+
+/// And for how long: whoever is refused is not waited for.
+pub(crate) const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Says which operation, resource and arguments a request means.
 ///
 /// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one:
 /// `|request: &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments
 /// stand in the body, [`Reading`] is one. What it says is judged, so it must read a request as the service does.
+///
+/// It is asked only about requests whose bearer holds, so that it may do its work.
 pub trait Describe<B>: Clone + Send + Sync + 'static {
-    /// Whether the body is looked at, so that the bearer is verified before it arrives.
-    const READS_BODY: bool;
-
     /// The call, and the request for the service.
     fn describe(
         &self,
         request: Request<B>,
     ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send;
+
+    /// What was asked for, as far as that can be said for little: what the record of a refused bearer says. It is asked only if
+    /// the bearer's signatures hold and the refusal is recorded ([`MAX_REJECTIONS_RECORDED`](crate::MAX_REJECTIONS_RECORDED) a
+    /// second at the most). Of what comes of it, operation and resource are recorded. `None`, as by default, has it recorded as
+    /// `admission`.
+    fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
+        drop(request);
+        ready(None)
+    }
 }
 
 /// A request that means no call.
@@ -64,8 +79,6 @@ where
     F: Fn(&Parts) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
     B: Send,
 {
-    const READS_BODY: bool = false;
-
     fn describe(
         &self,
         request: Request<B>,
@@ -76,6 +89,10 @@ where
             Ok(call) => Ok((call, Request::from_parts(parts, body))),
             Err(error) => Err(error.into()),
         })
+    }
+
+    fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
+        ready(self(&request.into_parts().0).ok())
     }
 }
 
@@ -102,23 +119,32 @@ where
     F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Send,
 {
-    const READS_BODY: bool = true;
-
     async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
         let (parts, body) = request.into_parts();
-        let body = read_body(body, self.most).await?;
+        let body = read_body(body, self.most, BODY_TIMEOUT).await?;
         let call = (self.describe)(&parts, &body)?;
         Ok((call, Request::from_parts(parts, B::from(body))))
     }
+
+    async fn asked(&self, request: Request<B>) -> Option<Call> {
+        let (parts, body) = request.into_parts();
+        let most = self.most.min(MAX_REFUSED_BODY_BYTES);
+        let body = read_body(body, most, REFUSED_BODY_TIMEOUT).await.ok()?;
+        (self.describe)(&parts, &body).ok()
+    }
 }
 
-/// A whole body of at most `most` bytes.
-pub(super) async fn read_body<B>(body: B, most: usize) -> Result<Bytes, Undescribed>
+/// A whole body of at most `most` bytes, if it arrives within `patience`.
+pub(super) async fn read_body<B>(
+    body: B,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, Undescribed>
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     let read = Limited::new(body, most).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+    match tokio::time::timeout(patience, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Undescribed::TooLarge(most)),
         Ok(Err(_)) | Err(_) => Err(Undescribed::Incomplete),

@@ -18,7 +18,7 @@ use crate::call::{Call, CallError};
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::http::{Describe, Realm, Refused, bearer, now};
 use crate::timestamp::Timestamp;
-use crate::verify::VerifiedCapability;
+use crate::verify::{Rejection, VerifiedCapability};
 
 /// The body of an answer: the service's own, or a refusal's.
 pub type Answered<B> = Either<Full<Bytes>, B>;
@@ -143,18 +143,21 @@ impl<D> GuardLayer<D> {
         let (mut parts, body) = request.into_parts();
         let token: Arc<str> = bearer(&parts)?.into();
         parts.headers.remove(header::AUTHORIZATION);
-        if D::READS_BODY {
-            let (token, now) = (Arc::clone(&token), (self.clock)());
-            let admitted = self.blocking(move |guard| guard.admit(&token, now).map(drop)).await;
-            admitted.map_err(|denial| Refused::of(&denial, "the request"))?;
-        }
         let request = Request::from_parts(parts, body);
+        // What a stranger sends is not read: neither its query nor its body.
+        let admitted = match self.examine(&token).await {
+            Ok(verified) => Some(verified),
+            // Another bound may be set for what is asked for.
+            Err(Turned::Away(rejection)) if rejection.is_stale() => None,
+            Err(Turned::Away(rejection)) => return Err(self.turn_away(*rejection, request).await),
+            Err(Turned::Unexamined(denial)) => return Err(Refused::of(&denial, "the request")),
+        };
         let (call, mut request) = self.describe.describe(request).await?;
         let operation = call.operation().to_string();
         let now = (self.clock)();
-        let permit = match self.guard.verifier().verify_remembered(&token, now) {
+        let permit = match admitted {
             Some(verified) => decide(&self.guard, &verified, call, now).await,
-            None => self.blocking(move |guard| guard.check(&token, &call, now)).await,
+            None => blocking(&self.guard, move |guard| guard.check(&token, &call, now)).await,
         };
         let permit: Permit = permit.map_err(|denial| Refused::of(&denial, &operation))?;
         let extensions = request.extensions_mut();
@@ -163,12 +166,44 @@ impl<D> GuardLayer<D> {
         Ok(request)
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        decide: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
-    ) -> Result<T, Denial> {
-        blocking(&self.guard, decide).await
+    /// Whether the bearer holds: here, if its signatures are remembered; else on a thread that may take its time.
+    async fn examine(&self, token: &Arc<str>) -> Result<VerifiedCapability, Turned> {
+        let now = (self.clock)();
+        if let Some(recognized) = self.guard.verifier().recognize(token, None, now) {
+            return recognized.map_err(Turned::Away);
+        }
+        let token = Arc::clone(token);
+        let examined =
+            blocking(&self.guard, move |guard| Ok(guard.verifier().examine(&token, None, now)));
+        examined.await.map_err(Turned::Unexamined)?.map_err(Turned::Away)
     }
+
+    /// Records that a bearer is refused, with what it asked for.
+    async fn turn_away<B>(&self, rejection: Rejection, request: Request<B>) -> Refused
+    where
+        D: Describe<B>,
+    {
+        let mut weighed = self.guard.weigh_rejection(rejection, (self.clock)());
+        if weighed.may_tell()
+            && let Some(call) = self.describe.asked(request).await
+        {
+            weighed.tell(&call);
+        }
+        let denial = match settle(&self.guard, weighed).await {
+            Err(denial) => denial,
+            // Not reached: what was weighed is a refusal.
+            Ok(_) => Denial::unfinished("a refusal was lost"),
+        };
+        Refused::of(&denial, "the request")
+    }
+}
+
+/// A bearer that is not let in.
+enum Turned {
+    /// It does not hold.
+    Away(Box<Rejection>),
+    /// Whether it does was not found out.
+    Unexamined(Denial),
 }
 
 /// Decides a call of a capability that was verified before: here, if that is quick and its record can be waited

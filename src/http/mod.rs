@@ -21,6 +21,8 @@ use crate::timestamp::Timestamp;
 
 pub use bearer::{BearerError, MAX_BEARER_BYTES, bearer};
 pub use describe::{Describe, Reading, Undescribed};
+#[cfg(feature = "mcp")]
+pub(crate) use describe::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT};
 pub use layer::{Answered, GuardLayer, Guarded};
 #[cfg(feature = "mcp")]
 pub(crate) use layer::{decide, settle};

@@ -14,14 +14,16 @@ use url::form_urlencoded;
 
 use crate::call::Call;
 use crate::http::Describe;
-use crate::http::describe::{Undescribed, read_body};
+use crate::http::describe::{BODY_TIMEOUT, Undescribed, read_body};
 use crate::scope::{Operation, ScopeError};
 
 /// A table from axum's path templates and methods to operations, for [`GuardLayer`](crate::http::GuardLayer).
 ///
 /// The arguments of a call are the parameters of the path and those of the query, decoded as axum's `Path` and `Query`
 /// do, all of them texts; with [`reading_json`](Routes::reading_json) the members of the body's object, too. A request is refused whose
-/// template or method is not in the table, that has a parameter twice, or one that is in the path and in the query or body.
+/// template or method is not in the table, that has a parameter twice, or one that is in the path and in the query or body. Parameters
+/// are as many and as long as arguments may be ([`MAX_ARGUMENT_VALUES`](crate::call::MAX_ARGUMENT_VALUES),
+/// [`MAX_ARGUMENT_BYTES`](crate::call::MAX_ARGUMENT_BYTES)). They are looked at once the bearer is known to hold.
 ///
 /// It goes onto a [`Router`](axum::Router) as a layer, so that the route is known when it is asked. `route_layer` covers the routes that
 /// are there and leaves other paths to the router's 404; `layer` covers the fallback, too, which no template stands for, so that it is
@@ -91,8 +93,8 @@ impl Routes {
         JsonRoutes { routes: self, most }
     }
 
-    /// The call that the head of a request means.
-    async fn call(&self, parts: &mut Parts) -> Result<Call, Undescribed> {
+    /// The operation that the head of a request means.
+    fn operation(&self, parts: &Parts) -> Result<&Operation, Undescribed> {
         let Some(path) = parts.extensions.get::<MatchedPath>() else {
             return Err(Undescribed::NoRoute);
         };
@@ -104,7 +106,16 @@ impl Routes {
             Method::HEAD => operation(&Method::HEAD).or_else(|| operation(&Method::GET)),
             _ => operation(&parts.method),
         };
-        let mut call = Call::new(operation.ok_or(Undescribed::NoOperation)?.as_str())?;
+        operation.ok_or(Undescribed::NoOperation)
+    }
+
+    fn asked(&self, parts: &Parts) -> Option<Call> {
+        Call::new(self.operation(parts).ok()?.as_str()).ok()
+    }
+
+    /// The call that the head of a request means. Whatever is one too many is refused before the next is looked at.
+    async fn call(&self, parts: &mut Parts) -> Result<Call, Undescribed> {
+        let mut call = Call::new(self.operation(parts)?.as_str())?;
         let parameters = RawPathParams::from_request_parts(parts, &()).await;
         for (name, value) in &parameters.map_err(|_| Undescribed::NoText)? {
             call = call.argument(name, value.to_owned())?;
@@ -118,12 +129,14 @@ impl Routes {
 }
 
 impl<B: Send> Describe<B> for Routes {
-    const READS_BODY: bool = false;
-
     async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
         let (mut parts, body) = request.into_parts();
         let call = self.call(&mut parts).await?;
         Ok((call, Request::from_parts(parts, body)))
+    }
+
+    async fn asked(&self, request: Request<B>) -> Option<Call> {
+        Routes::asked(self, &request.into_parts().0)
     }
 }
 
@@ -138,17 +151,19 @@ impl<B> Describe<B> for JsonRoutes
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Send,
 {
-    const READS_BODY: bool = true;
-
     async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
         let (mut parts, body) = request.into_parts();
         let call = self.routes.call(&mut parts).await?;
-        let body = read_body(body, self.most).await?;
+        let body = read_body(body, self.most, BODY_TIMEOUT).await?;
         let call = match body.is_empty() {
             true => call,
             false => with_members(call, &body)?,
         };
         Ok((call, Request::from_parts(parts, B::from(body))))
+    }
+
+    async fn asked(&self, request: Request<B>) -> Option<Call> {
+        self.routes.asked(&request.into_parts().0)
     }
 }
 
@@ -177,4 +192,76 @@ pub enum RouteError {
     /// A method and template that are there already.
     #[error("{0} stands in the table twice")]
     Repeated(String),
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::http::GuardLayer;
+    use crate::spelling::FOLDED;
+    use crate::testing::Scene;
+
+    /// How a request with this query is answered, and how many names were folded for it.
+    async fn asked(scene: &Scene, bearer: Option<&str>, query: &str) -> (u16, usize) {
+        let routes = Routes::new().route(Method::GET, "/pages/{page}", "pages:read").unwrap();
+        let layer = GuardLayer::new(scene.guard(), routes.reading_json(1024)).clock(scene.clock());
+        let router = Router::new().route("/pages/{page}", get(async || ())).route_layer(layer);
+        let request = Request::get(format!("/pages/roadmap?{query}"));
+        let request = match bearer {
+            Some(bearer) => request.header("authorization", format!("Bearer {bearer}")),
+            None => request,
+        };
+        let before = FOLDED.get();
+        let answer = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        (answer.status().as_u16(), FOLDED.get() - before)
+    }
+
+    fn query(names: usize, name: &str) -> String {
+        let names: Vec<String> = (0..names).map(|number| format!("{name}{number}=1")).collect();
+        names.join("&")
+    }
+
+    #[tokio::test]
+    async fn the_query_of_a_stranger_is_not_looked_at() {
+        let (scene, other) = (Scene::new(), Scene::new());
+        let [good, foreign, expired] =
+            [&scene, &other, &scene].map(|scene| scene.bearer(&["pages:*"]));
+        let [many, costly] = [query(3000, "a"), query(3000, "%c3%ab")];
+        for query in ["page=1&Page=2", &many, &costly] {
+            assert_eq!(asked(&scene, None, query).await, (401, 0));
+            for bad in ["stranger", &foreign] {
+                assert_eq!(asked(&scene, Some(bad), query).await, (401, 0), "{bad}");
+            }
+            let (status, _) = asked(&scene, Some(&good), query).await;
+            assert_eq!(status, 400, "the same query of somebody who may ask");
+        }
+        scene.advance(std::time::Duration::from_secs(3600));
+        assert_eq!(asked(&scene, Some(&expired), &costly).await, (401, 0));
+    }
+
+    #[tokio::test]
+    async fn many_names_take_as_much_work_as_they_are() {
+        let scene = Scene::new();
+        let bearer = scene.bearer(&["pages:*"]);
+        let room = crate::call::MAX_ARGUMENT_VALUES;
+        let foldable = crate::spelling::MAX_FOLDED_BYTES / 50;
+        for (query, status, most) in [
+            // What is let through is folded when it is read and when it is judged.
+            (query(500, "a"), 200, 3 * 501),
+            (query(500, "%c3%ab"), 200, 3 * 501),
+            // Of what is refused, no more than what has room.
+            (query(8000, "a"), 400, room),
+            (query(4000, "%c3%ab"), 400, room),
+            (query(250, &"%c3%ab".repeat(25)), 400, 1 + foldable),
+        ] {
+            let (found, folded) = asked(&scene, Some(&bearer), &query).await;
+            assert_eq!(found, status, "of {folded} names");
+            assert!(folded <= most, "{folded} names were folded, and {most} are enough");
+        }
+    }
 }

@@ -187,14 +187,14 @@ impl Verifier {
     }
 
     /// The same, if it is remembered whether the signatures hold: costs microseconds. `None` if it is not.
-    #[cfg(feature = "mcp")]
+    #[cfg(feature = "http")]
     pub(crate) fn recognize(
         &self,
         bearer: &str,
-        operation: &Operation,
+        operation: Option<&Operation>,
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
-        self.recognize_by(&Sha256::digest(bearer).into(), Some(operation), now)
+        self.recognize_by(&Sha256::digest(bearer).into(), operation, now)
     }
 
     fn recognize_by(
@@ -389,6 +389,15 @@ impl Verifier {
             Some(block) => Err(VerifyError::Signature { block }),
             None => Err(VerifyError::UnknownRoot),
         }
+    }
+}
+
+impl Rejection {
+    /// Whether the token is refused only because what is known of revocations is too old, for which operations have bounds of
+    /// their own.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self.error, VerifyError::RevocationsStale { .. })
     }
 }
 

@@ -311,7 +311,7 @@ fn is_tool_call(message: &Message) -> bool {
 impl Side for Inside {
     type Visitor = ();
 
-    async fn admit(&self, _: &Parts) -> Result<(), Response> {
+    async fn admit(&self, _: &Parts, _: &mut Body) -> Result<(), Response> {
         Ok(())
     }
 

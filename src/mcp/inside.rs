@@ -5,14 +5,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
+use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use crate::audit::Verdict;
+use crate::call::Call;
 use crate::guard::{Denial, Guard};
-use crate::http::{Realm, Refused, bearer, decide, now, settle};
+use crate::http::{
+    MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, decide, now, settle,
+};
 use crate::mcp::answer::{
     self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
 };
@@ -28,7 +33,7 @@ use crate::mcp::metrics::Metrics;
 use crate::mcp::outward::bad_gateway;
 use crate::mcp::relay::{Passage, Side};
 use crate::mcp::session::{Owner, Sessions};
-use crate::mcp::strangers::{Strangers, Threads};
+use crate::mcp::strangers::{Strangers, Threads, refused};
 use crate::mcp::tasks::Tasks;
 use crate::verify::VerifiedCapability;
 
@@ -86,20 +91,31 @@ pub(crate) struct Bearer {
 impl Side for Inside {
     type Visitor = Bearer;
 
-    async fn admit(&self, request: &Parts) -> Result<Bearer, Response> {
+    async fn admit(&self, request: &Parts, body: &mut Body) -> Result<Bearer, Response> {
         let token = bearer(request).map_err(|error| self.refused(&error.into()))?;
         let peer = Peer::of(&request.extensions);
-        let verified = self.strangers.admit(&self.guard, token, peer).await.map_err(|denial| {
-            self.count(&denial);
-            tracing::debug!(
-                hardtack.verdict = %denial.verdict(),
-                hardtack.cause = denial.refusal().cause,
-                "a bearer is not admitted"
-            );
-            self.refused(&Refused::of(&denial, "the request"))
-        })?;
-        let owner = Owner::of(&verified);
-        Ok(Bearer { token: token.into(), verified, owner })
+        let mut weighed = match self.strangers.admit(&self.guard, token, peer).await {
+            Ok(verified) => {
+                let owner = Owner::of(&verified);
+                return Ok(Bearer { token: token.into(), verified, owner });
+            }
+            Err(weighed) => weighed,
+        };
+        if weighed.may_tell() && request.method == http::Method::POST {
+            match asked(body, token).await {
+                Some(Asked::Call(call)) => weighed.tell(&call),
+                Some(Asked::Method(method)) => weighed.tell_method(method),
+                None => {}
+            }
+        }
+        let denial = refused(&self.guard, *weighed).await;
+        self.count(&denial);
+        tracing::debug!(
+            hardtack.verdict = %denial.verdict(),
+            hardtack.cause = denial.refusal().cause,
+            "a bearer is not admitted"
+        );
+        Err(self.refused(&Refused::of(&denial, "the request")))
     }
 
     fn bearer<'a>(&self, visitor: &'a Bearer) -> Option<&'a str> {
@@ -345,6 +361,30 @@ impl Inside {
         let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
         let (verified, metrics) = (visitor.verified.clone(), self.metrics.clone());
         Filtering::new(guard, tasks, metrics, verified, what, begun, place)
+    }
+}
+
+/// What a bearer that is refused asked for.
+enum Asked {
+    /// Of several calls the first, as with those that are decided.
+    Call(Box<Call>),
+    /// A list, or what means no call that could be judged.
+    Method(&'static str),
+}
+
+/// What a message asks for, for the record of a bearer that is refused. `None` of what asks for nothing, and of what has not come
+/// by now.
+async fn asked(body: &mut Body, token: &str) -> Option<Asked> {
+    let read = Limited::new(body, MAX_REFUSED_BODY_BYTES).collect();
+    let read = tokio::time::timeout(REFUSED_BODY_TIMEOUT, read).await.ok()?.ok()?;
+    let message = Message::read(read.to_bytes(), Some(token)).ok()?;
+    let method = methods::find(message.method()?)?;
+    let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else {
+        return matches!(method.needs, Needs::Listing).then_some(Asked::Method(method.name));
+    };
+    match calls(message.params()?) {
+        Ok(calls) => calls.into_iter().next().map(|call| Asked::Call(Box::new(call))),
+        Err(_) => Some(Asked::Method(method.name)),
     }
 }
 

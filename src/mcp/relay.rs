@@ -35,10 +35,11 @@ pub(crate) trait Side: Send + Sync + 'static {
     /// Whoever sent a request.
     type Visitor: Send + Sync;
 
-    /// Who sends this? Asked before the body is read.
+    /// Who sends this? Asked before the body is read; of whoever is refused, it may look what was asked for.
     fn admit(
         &self,
         request: &Parts,
+        body: &mut Body,
     ) -> impl Future<Output = Result<Self::Visitor, Response>> + Send;
 
     /// The secret that must stand nowhere but in `Authorization`.
@@ -168,8 +169,8 @@ impl Relay {
         request: Request<Body>,
         method: &mut Option<&'static str>,
     ) -> Result<Response, Response> {
-        let (parts, body) = request.into_parts();
-        let (visitor, headers) = match self.enter(side, &parts).await {
+        let (parts, mut body) = request.into_parts();
+        let (visitor, headers) = match self.enter(side, &parts, &mut body).await {
             Ok(entered) => entered,
             Err(refused) => return Err(with_the_rest_of(body, refused)),
         };
@@ -212,6 +213,7 @@ impl Relay {
         &self,
         side: &S,
         parts: &Parts,
+        body: &mut Body,
     ) -> Result<(S::Visitor, HeaderMap), Response> {
         if !self.doorbell.admits(parts) {
             let header = |name| {
@@ -238,7 +240,7 @@ impl Relay {
             response.headers_mut().insert(header::ALLOW, allow);
             return Err(response);
         }
-        let visitor = side.admit(parts).await?;
+        let visitor = side.admit(parts, body).await?;
         headers::check(parts, side.bearer(&visitor)).map_err(refuse_headers)?;
         let headers = self.inwards(side, &visitor, parts)?;
         Ok((visitor, headers))

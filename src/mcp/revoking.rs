@@ -21,7 +21,7 @@ use crate::mcp::body::with_the_rest_of;
 use crate::mcp::desks::{Desks, Peer};
 use crate::mcp::gateway::ENDPOINT;
 use crate::mcp::headers::Doorbell;
-use crate::mcp::strangers::{Strangers, Threads, on_own_thread};
+use crate::mcp::strangers::{Strangers, Threads, on_own_thread, refused};
 use crate::mcp::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use crate::revocation::Revocation;
 use crate::revoke::{READ, REVOKE, RevocationRequest};
@@ -346,10 +346,15 @@ impl Entrance {
         body: Body,
         operation: &str,
     ) -> Result<(VerifiedCapability, Body), Response> {
-        match self.strangers.admit(&self.revoker.guard, token, peer).await {
-            Ok(verified) => Ok((verified, body)),
-            Err(denial) => Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation))),
+        let mut weighed = match self.strangers.admit(&self.revoker.guard, token, peer).await {
+            Ok(verified) => return Ok((verified, body)),
+            Err(weighed) => weighed,
+        };
+        if let Ok(call) = Call::new(operation) {
+            weighed.tell(&call);
         }
+        let denial = refused(&self.revoker.guard, *weighed).await;
+        Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation)))
     }
 
     fn presented(&self, request: Request<Body>) -> Result<Presented, Response> {

@@ -35,26 +35,20 @@ impl Strangers {
         Strangers { desks: Desks::new((cores / 2).max(1), MAX_WAITING), threads }
     }
 
-    /// Who sends this bearer, if it holds. One of which it is remembered whether its signatures hold does not wait.
+    /// Who sends this bearer, if it holds; or what is to be [recorded](refused) of it. One of which it is remembered whether its
+    /// signatures hold does not wait.
     pub(crate) async fn admit(
         &self,
         guard: &Arc<Guard>,
         bearer: &str,
         peer: Peer,
-    ) -> Result<VerifiedCapability, Denial> {
-        let examined = match guard.recognize(bearer, now()) {
-            Some(recognized) => recognized,
-            None => self.examine(guard, bearer, peer).await?,
-        };
-        // The desk is free while the refusal is written.
-        match examined {
-            Ok(verified) => Ok(verified),
-            Err(weighed) => match settle(guard, *weighed).await {
-                Err(denial) => Err(denial),
-                // Not reached: what was weighed is a refusal.
-                Ok(_) => Err(Denial::unfinished("a refusal was lost")),
-            },
+    ) -> Result<VerifiedCapability, Box<Weighed>> {
+        if let Some(recognized) = guard.recognize(bearer, now()) {
+            return recognized;
         }
+        let examined = self.examine(guard, bearer, peer).await;
+        // The desk is free while what was asked for is read and the refusal is written.
+        examined.unwrap_or_else(|denial| Err(Box::new(Weighed::unrecorded(denial))))
     }
 
     async fn examine(
@@ -77,6 +71,15 @@ impl Strangers {
             Threads::Own => on_own_thread(examine).await,
         };
         examined.ok_or_else(|| Denial::unfinished("nothing came of it"))
+    }
+}
+
+/// Records that a bearer is refused, and returns why.
+pub(crate) async fn refused(guard: &Arc<Guard>, weighed: Weighed) -> Denial {
+    match settle(guard, weighed).await {
+        Err(denial) => denial,
+        // Not reached: what was weighed is a refusal.
+        Ok(_) => Denial::unfinished("a refusal was lost"),
     }
 }
 
@@ -124,6 +127,17 @@ mod tests {
         Peer::at([127, 0, 0, 1].into())
     }
 
+    async fn admit(
+        strangers: &Strangers,
+        guard: &Arc<Guard>,
+        bearer: &str,
+    ) -> Result<VerifiedCapability, Denial> {
+        match strangers.admit(guard, bearer, peer()).await {
+            Ok(verified) => Ok(verified),
+            Err(weighed) => Err(refused(guard, *weighed).await),
+        }
+    }
+
     /// Whether it is answered although somebody is at every desk.
     async fn is_answered(strangers: &Strangers, guard: &Arc<Guard>, bearer: &str) -> bool {
         let mut taken = Vec::new();
@@ -143,12 +157,12 @@ mod tests {
         let alice = granted(&issuer);
         let [good, other] = [presents(&alice), presents(&alice)];
         let foreign = presents(&granted(&Issuer::new(PrivateKey::generate())));
-        strangers.admit(&guard, &good, peer()).await.unwrap();
+        admit(&strangers, &guard, &good).await.unwrap();
         for bad in [foreign.as_str(), "no token"] {
             assert!(!is_answered(&strangers, &guard, bad).await, "{bad} is new");
-            let denial = strangers.admit(&guard, bad, peer()).await.unwrap_err();
+            let denial = admit(&strangers, &guard, bad).await.unwrap_err();
             assert!(is_answered(&strangers, &guard, bad).await, "{bad} is known");
-            let again = strangers.admit(&guard, bad, peer()).await.unwrap_err();
+            let again = admit(&strangers, &guard, bad).await.unwrap_err();
             assert_eq!(again, denial);
         }
         assert!(!is_answered(&strangers, &guard, &other).await);
@@ -156,15 +170,15 @@ mod tests {
         let revoking = Revoking::new(Revocation::Id { id }, "test", "lost").unwrap();
         store.revoke(revoking, now()).unwrap();
         assert!(is_answered(&strangers, &guard, &good).await);
-        let denial = strangers.admit(&guard, &good, peer()).await.unwrap_err();
+        let denial = admit(&strangers, &guard, &good).await.unwrap_err();
         assert_eq!(denial.refusal().cause, "revoked");
         // What another root trusts is not refused from memory by its guard.
         let trusts = Strangers::on(Threads::Own);
         let other_root = Issuer::new(PrivateKey::generate());
         let accepts = super::tests::guard(&store, &other_root);
         let theirs = presents(&granted(&other_root));
-        strangers.admit(&guard, &theirs, peer()).await.unwrap_err();
-        trusts.admit(&accepts, &theirs, peer()).await.unwrap();
+        admit(&strangers, &guard, &theirs).await.unwrap_err();
+        admit(&trusts, &accepts, &theirs).await.unwrap();
     }
 
     #[tokio::test]
@@ -176,7 +190,7 @@ mod tests {
         let most = crate::guard::MAX_REJECTIONS_RECORDED as usize;
         let began = now();
         for _ in 0..3 * most {
-            strangers.admit(&guard, &bad, peer()).await.unwrap_err();
+            admit(&strangers, &guard, &bad).await.unwrap_err();
         }
         let seconds = now().since(began).as_secs() as usize + 1;
         let recorded = || {
@@ -192,7 +206,7 @@ mod tests {
         };
         assert!(recorded().0 <= seconds * most, "{:?}", recorded());
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        strangers.admit(&guard, &bad, peer()).await.unwrap_err();
+        admit(&strangers, &guard, &bad).await.unwrap_err();
         let (records, unrecorded) = recorded();
         assert_eq!(records + unrecorded, 3 * most + 1);
     }

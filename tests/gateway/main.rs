@@ -20,4 +20,5 @@ mod spelling;
 mod stage;
 mod streams;
 mod tasks;
+mod turned_away;
 mod unread;

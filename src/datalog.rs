@@ -39,6 +39,9 @@ const MAX_ITERATIONS: usize = 100;
 /// The block number under which Biscuit files what the verifier and its policies say.
 pub(crate) const VERIFIER: usize = usize::MAX;
 
+/// The number under which is filed what the server states of its own. Policies see it; no block does, whatever it trusts.
+pub(crate) const SERVER: usize = usize::MAX - 1;
+
 /// The predicate of one argument, by its name and value.
 const ARGUMENT: &str = "arg";
 
@@ -158,6 +161,12 @@ impl World {
             self.arguments.insert(fold(written).into_owned(), *name);
         }
         self.facts.push((origin_of(VERIFIER), fact));
+        self.twin.take();
+    }
+
+    /// Adds what the server states of its own, for policies to see.
+    pub(crate) fn state(&mut self, fact: Fact) {
+        self.facts.push((origin_of(SERVER), fact));
         self.twin.take();
     }
 

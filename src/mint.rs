@@ -236,6 +236,12 @@ impl Grant {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FactTerm(Term);
 
+impl FactTerm {
+    pub(crate) fn as_term(&self) -> &Term {
+        &self.0
+    }
+}
+
 impl From<&str> for FactTerm {
     fn from(text: &str) -> FactTerm {
         FactTerm(Term::Str(text.to_owned()))

@@ -14,7 +14,7 @@ use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest
 use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
 use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, assert_all, decide, derive};
 use crate::call::Call;
-use crate::datalog::{Base, VERIFIER, World};
+use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::guard::Denial;
 use crate::policy::Policy;
 use crate::prospect::{Foreseen, foresee};
@@ -131,6 +131,11 @@ fn world(
         let fact = fact.convert(base.symbols());
         base.add(GRANT, fact);
     }
+    for kept in &request.stated {
+        let fact = kept.fact().ok_or("a fact of the server")?;
+        let fact = fact.convert(base.symbols());
+        base.add(SERVER, fact);
+    }
     for fact in &policy.facts {
         base.add(VERIFIER, fact.clone());
     }
@@ -161,8 +166,12 @@ fn decide_in(
     policy: &Policy,
 ) -> Result<Replayed, &'static str> {
     let operation = decision.operation.parse().map_err(|_| "the operation")?;
-    let asked =
-        Asked { time: record.time, operation: &operation, resource: decision.resource.as_deref() };
+    let asked = Asked {
+        time: record.time,
+        operation: &operation,
+        resource: decision.resource.as_deref(),
+        stated: &[],
+    };
     assert_all(&mut world, &asked.facts());
     match &request.arguments {
         KeptArguments::Arguments(arguments) => {

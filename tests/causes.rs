@@ -24,6 +24,8 @@ fn the_page_lists_every_cause() {
         "inexact_call",
         "call_too_large",
         "strange_task",
+        "facts_unavailable",
+        "facts_unusable",
     ];
     let lists = ["list_busy", "list_too_long", "list_too_costly"];
     let mut causes: BTreeSet<String> = guards.into_iter().chain(lists).map(str::to_owned).collect();

@@ -453,3 +453,37 @@ async fn an_operation_that_may_rest_on_older_knowledge_is_not_refused_before_it_
         assert_eq!(ask(&service, "/read", &[bearer(&presented)]).await.0, 503);
     }
 }
+
+/// What the server knows counts, and that it knows something is its own affair.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_of_facts_is_asked_for_each_request_and_its_errors_stay_inside() {
+    use hardtack::guard::Fact;
+    use hardtack::{Timestamp, VerifiedCapability};
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let policy = r#"allow if granted($op), db_role("editor");"#;
+    let policy = hardtack::Policy::parse("p.datalog", policy).unwrap();
+    let guard = hardtack::Guard::new(cast.verifier(), policy, store.clone());
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let source = move |_: &VerifiedCapability, _: &Call, _: Timestamp| {
+        // A source may wait.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 {
+            0 => Ok(vec![Fact::new("db_role", ["editor"])]),
+            1 => Ok(vec![Fact::new("db_role", ["viewer"])]),
+            _ => Err("the database at db.internal is down".into()),
+        }
+    };
+    let guard = guard.facts_from(["db_role"], source).unwrap();
+    let layer = GuardLayer::new(guard, tool).clock(|| NOW);
+    let service = Router::new().route("/{tool}", get(whose)).layer(layer);
+    let presented = cast.presented();
+    for _ in 0..2 {
+        assert_eq!(ask(&service, "/search", &[bearer(&presented)]).await.0, 200);
+        assert_eq!(ask(&service, "/search", &[bearer(&presented)]).await.0, 403);
+        let (status, challenge, body) = ask(&service, "/search", &[bearer(&presented)]).await;
+        assert_eq!(status, 503);
+        for unsaid in ["fact", "source", "db", "role"] {
+            assert!(!body.contains(unsaid) && !challenge.contains(unsaid), "{unsaid}: {body}");
+        }
+    }
+}

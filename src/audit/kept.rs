@@ -41,6 +41,9 @@ pub struct KeptRequest {
     /// What the issuer says of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<KeptFact>,
+    /// What the server stated itself ([`FactSource`](crate::guard::FactSource)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stated: Vec<KeptFact>,
     /// The keys of the record's hops, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hops: Vec<KeptHop>,
@@ -52,7 +55,7 @@ pub struct KeptRequest {
     pub arguments: KeptArguments,
 }
 
-/// A fact of the grant, such as `role("editor")`.
+/// A fact of the grant or of the server, such as `role("editor")`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeptFact {
@@ -106,6 +109,7 @@ impl KeptRequest {
         KeptRequest {
             issued: chain.grant.issued,
             facts: facts.filter_map(KeptFact::of).collect(),
+            stated: verified.stated().facts().iter().filter_map(KeptFact::of).collect(),
             hops: hops.collect(),
             unbound_presentation: unbound.map(|last| last.index),
             arguments,
@@ -114,7 +118,7 @@ impl KeptRequest {
 }
 
 impl KeptFact {
-    /// A fact that the issuer says in words of its own.
+    /// A fact that the issuer or the server says in words of its own.
     fn of(fact: &Fact) -> Option<KeptFact> {
         let predicate = &fact.predicate;
         if is_reserved(&predicate.name) {
@@ -124,7 +128,7 @@ impl KeptFact {
         Some(KeptFact { name: predicate.name.clone(), terms })
     }
 
-    /// The fact again; nothing, if it is none that a grant can state.
+    /// The fact again; nothing, if it is none that a grant or a server can state.
     pub(crate) fn fact(&self) -> Option<Fact> {
         if !is_predicate_name(&self.name) || is_reserved(&self.name) {
             return None;

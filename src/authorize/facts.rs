@@ -1,7 +1,8 @@
 //! Facts: what the verifier asserts to policies and checks, of a call that is decided now or of one that a
 //! record kept.
 //!
-//! This is the one place where a predicate that policies may use is asserted; `policies/README.md` lists them.
+//! This is the one place where a predicate that policies may use is asserted; `policies/README.md` lists them. What a server
+//! [states](crate::guard::FactSource) has names of its own.
 
 use biscuit_auth::builder::{Fact, Term, fact, string};
 
@@ -47,6 +48,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) time: Timestamp,
     pub(crate) operation: &'a Operation,
     pub(crate) resource: Option<&'a str>,
+    /// The names of what the server may state beside it.
+    pub(crate) stated: &'a [String],
 }
 
 impl<'a> Presented<'a> {
@@ -103,11 +106,12 @@ impl Delegated<'_> {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(verified: &VerifiedCapability, call: &'a Call) -> Asked<'a> {
+    pub(crate) fn of(verified: &'a VerifiedCapability, call: &'a Call) -> Asked<'a> {
         Asked {
             time: verified.verified_at(),
             operation: call.operation(),
             resource: call.resource_uri(),
+            stated: verified.stated().names(),
         }
     }
 

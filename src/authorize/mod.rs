@@ -6,6 +6,7 @@ pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
 mod rests;
+mod stated;
 pub(crate) mod unknown;
 mod words;
 
@@ -28,6 +29,7 @@ use crate::verify::VerifiedCapability;
 pub(crate) use prepared::is_quick;
 pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
 pub(crate) use rests::rests_on;
+pub(crate) use stated::Stated;
 
 /// Decides one call.
 ///
@@ -78,13 +80,15 @@ fn judge(
     let mut facts = asked.facts();
     facts.extend(argument_facts(call));
     assert_all(&mut world, &facts);
+    let stated = verified.stated().facts();
+    state_all(&mut world, stated);
     derive(&mut world, policy)?;
     let relevant = prepared.relevant(policy, &asked);
     if checks == TokenChecks::Held {
         return decide_among(&world, policy, &relevant);
     }
     let blocks = &verified.capability().shaped().blocks;
-    if !(policy.rules.is_empty() && prepared.has_room_for(&facts)) {
+    if !(policy.rules.is_empty() && stated.is_empty() && prepared.has_room_for(&facts)) {
         refuse_costly(blocks, &world)?;
     }
     for (block, number, check) in &prepared.checks {
@@ -101,6 +105,13 @@ fn judge(
 pub(crate) fn assert_all(world: &mut World, facts: &[builder::Fact]) {
     for fact in words::convert(facts, &mut world.symbols) {
         world.assert(fact);
+    }
+}
+
+/// Adds what the server states itself.
+pub(crate) fn state_all(world: &mut World, facts: &[builder::Fact]) {
+    for fact in words::convert(facts, &mut world.symbols) {
+        world.state(fact);
     }
 }
 
@@ -370,7 +381,7 @@ pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
     hop.or(last)
 }
 
-/// Before a check is evaluated: the bound of the work, over all that it can see. What the rules of the
+/// Before a check is evaluated: the bound of the work, over all that it can see or passes over. What the rules of the
 /// policies derived is among it, for agents choose the arguments from which they derive.
 pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
     let sizes = sizes_of(world.facts(), &world.symbols);

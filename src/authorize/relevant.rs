@@ -3,6 +3,7 @@
 //! Of two hundred policies, most are about another tool or another role. Which those are is found out once for
 //! each token and operation; a decision then asks the others.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
@@ -70,7 +71,8 @@ impl Relevant {
         let mut world = World::over(base);
         // Moment and resource are asserted, too, and no query that reads them is taken for known.
         assert_all(&mut world, &call.facts());
-        let names = ARGUMENT_PREDICATES.into_iter().chain(OF_THE_CALL);
+        let stated = call.stated.iter().map(String::as_str);
+        let names = ARGUMENT_PREDICATES.into_iter().chain(OF_THE_CALL).chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
         let known_rules: Vec<Rule> =
             policy.rules.iter().filter(|rule| !unknown.touches(rule)).cloned().collect();
@@ -149,15 +151,23 @@ impl View<'_> {
     }
 }
 
+/// The operation, and what is not known at this server: a token can be decided by several.
+fn key_of<'a>(call: &Asked<'a>) -> Cow<'a, str> {
+    match call.stated {
+        [] => Cow::Borrowed(call.operation.as_str()),
+        stated => Cow::Owned(format!("{} {}", call.operation, stated.join(" "))),
+    }
+}
+
 /// What is known for the operations of one token.
 #[derive(Debug, Default)]
 pub(super) struct RelevantByOperation(RwLock<HashMap<String, Arc<Relevant>>>);
 
 impl RelevantByOperation {
     pub(super) fn to(&self, base: &Arc<Base>, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
-        let operation = call.operation.as_str();
+        let operation = key_of(call);
         let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(relevant) = known.get(operation) {
+        if let Some(relevant) = known.get(&*operation) {
             return Arc::clone(relevant);
         }
         drop(known);
@@ -166,7 +176,7 @@ impl RelevantByOperation {
         if known.len() >= MAX_OPERATIONS {
             known.clear();
         }
-        known.insert(operation.to_owned(), Arc::clone(&relevant));
+        known.insert(operation.into_owned(), Arc::clone(&relevant));
         relevant
     }
 }

@@ -22,7 +22,7 @@ use crate::capability::Capability;
 use crate::guard::Denial;
 use crate::policy::Policy;
 use crate::timestamp::Timestamp;
-use crate::verify::Verifier;
+use crate::verify::{Rejection, VerifiedCapability, Verifier};
 
 pub use change::{Change, Remedy};
 
@@ -149,31 +149,58 @@ pub fn demands(capability: &Capability) -> Vec<(usize, String)> {
     demands
 }
 
-/// Explains the decision of one call, as of `now`. What decided is asked again, and more besides: whatever
+/// Explains why a bearer does not hold, as of `now`.
+pub(crate) fn rejected(
+    verifier: &Verifier,
+    bearer: &str,
+    rejection: &Rejection,
+    now: Timestamp,
+) -> Explanation {
+    token::rejected(verifier, bearer, rejection, now)
+}
+
+/// Explains that a call is not decided, since the server cannot say what it knows.
+pub(crate) fn unstated(
+    verifier: &Verifier,
+    verified: &VerifiedCapability,
+    call: &Call,
+    denial: &Denial,
+) -> Explanation {
+    let mut steps = token::held(verifier, verified);
+    steps.push(token::covered(verified, call));
+    let refusal = denial.refusal();
+    let not_reached = |stage| Step::new(stage, Outcome::NotReached, "not asked");
+    steps.extend([not_reached(Stage::Checks), Step::failed(Stage::Policies, &refusal.message)]);
+    Explanation {
+        decision: denial.verdict(),
+        cause: Some(refusal.cause),
+        hop: refusal.hop,
+        message: refusal.message.clone(),
+        steps,
+        remedies: Vec::new(),
+    }
+}
+
+/// Explains the decision of one call by a token that holds. What decided is asked again, and more besides: whatever
 /// else would stand in the way.
 pub(crate) fn explain(
     verifier: &Verifier,
     policy: &Policy,
-    bearer: &str,
+    verified: &VerifiedCapability,
     call: &Call,
-    now: Timestamp,
 ) -> Explanation {
-    let verified = match verifier.examine(bearer, Some(call.operation()), now) {
-        Ok(verified) => verified,
-        Err(rejection) => return token::rejected(verifier, bearer, *rejection, now),
-    };
-    let mut steps = token::held(verifier, &verified);
+    let mut steps = token::held(verifier, verified);
     let mut remedies = Vec::new();
-    let refused = [refuse_uncovered(&verified, call), refuse_other_call(&verified, call)];
+    let refused = [refuse_uncovered(verified, call), refuse_other_call(verified, call)];
     let errors: Vec<_> = refused.into_iter().filter_map(Result::err).collect();
     if errors.is_empty() {
-        steps.push(token::covered(&verified, call));
+        steps.push(token::covered(verified, call));
     }
     for error in &errors {
-        token::uncovered(&verified, call, error, &mut steps, &mut remedies);
+        token::uncovered(verified, call, error, &mut steps, &mut remedies);
     }
-    policies::explain(&verified, policy, call, &mut steps, &mut remedies);
-    let decided = authorize(&verified, policy, call);
+    policies::explain(verified, policy, call, &mut steps, &mut remedies);
+    let decided = authorize(verified, policy, call);
     let (decision, cause, hop, message) = match decided {
         Ok(allowed) => (Verdict::Allow, None, None, format!("allowed by {}", allowed.at)),
         Err(error) => {
@@ -186,8 +213,8 @@ pub(crate) fn explain(
     match cause {
         None => remedies.clear(),
         Some(_) => {
-            agree::agree(&verified, policy, call, &mut remedies);
-            token::present_anew(&verified, &mut remedies);
+            agree::agree(verified, policy, call, &mut remedies);
+            token::present_anew(verified, &mut remedies);
         }
     }
     Explanation { decision, cause, hop, message, steps, remedies }

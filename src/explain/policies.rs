@@ -4,7 +4,7 @@ use biscuit_auth::builder::{Check, CheckKind, Convert};
 use biscuit_auth::datalog;
 
 use crate::authorize::facts::{Asked as AskedFacts, argument_facts};
-use crate::authorize::{assert_all, derive, prepare, refuse_costly, uncovering};
+use crate::authorize::{assert_all, derive, prepare, refuse_costly, state_all, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -88,6 +88,7 @@ fn world_of(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Opti
     let mut world = World::over(&prepared.base);
     let facts = [AskedFacts::of(verified, call).facts(), argument_facts(call)].concat();
     assert_all(&mut world, &facts);
+    state_all(&mut world, verified.stated().facts());
     derive(&mut world, policy).ok()?;
     refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
     Some(world)

@@ -30,17 +30,17 @@ const NOT_LOOKED_AT: &str = "not looked at: without a store, nobody is asked wha
 pub(super) fn rejected(
     verifier: &Verifier,
     bearer: &str,
-    rejection: Rejection,
+    rejection: &Rejection,
     now: Timestamp,
 ) -> Explanation {
     let Rejection { error, authentic } = rejection;
     // Of a token whose signatures do not hold, names are what somebody wrote there. They still say whom to ask.
-    let parsed = match &authentic {
+    let parsed = match authentic {
         Some(token) => Some(token.capability.clone()),
         None => Capability::parse(bearer).ok(),
     };
     let chain = parsed.as_ref().map(Capability::chain);
-    let failed = stage_of(&error);
+    let failed = stage_of(error);
     let message = error.to_string();
     let mut steps = Vec::new();
     for (stage, text) in STAGES {
@@ -57,10 +57,10 @@ pub(super) fn rejected(
     for stage in [Stage::Call, Stage::Checks, Stage::Policies] {
         steps.push(Step::new(stage, Outcome::NotReached, "not reached"));
     }
-    let remedies = remedies(verifier, chain, &error, now);
+    let remedies = remedies(verifier, chain, error, now);
     let cause = error.cause();
     let hop = error.block();
-    let decision = Denial::from(error).verdict();
+    let decision = Denial::from(error.clone()).verdict();
     debug_assert_ne!(decision, Verdict::Allow);
     Explanation { decision, cause: Some(cause), hop, message, steps, remedies }
 }

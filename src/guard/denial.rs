@@ -85,6 +85,8 @@ impl Helps {
             | "not_evaluable" | "exhausted" => Helps::AnotherCall,
             "ledger_unavailable"
             | "overloaded"
+            | "facts_unavailable"
+            | "facts_unusable"
             | "list_busy"
             | "revocations_unavailable"
             | "revocations_stale" => Helps::Later,

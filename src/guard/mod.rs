@@ -1,8 +1,11 @@
 //! Guard: verify, authorize and audit in one call, whole or not at all.
 
+mod admission;
 mod denial;
+mod facts;
 mod permit;
 mod rejections;
+mod revoking;
 mod shadow;
 mod weighed;
 
@@ -14,29 +17,28 @@ use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
 use crate::audit::{LedgerUnavailable, Settlement};
 #[cfg(feature = "http")]
 use crate::authorize::is_quick;
-use crate::authorize::{AuthorizeError, authorize, rests_on};
+use crate::authorize::{AuthorizeError, authorize, refuse_other_call, refuse_uncovered, rests_on};
 use crate::call::Call;
-use crate::chain::{IdPrefix, RevocationId};
 use crate::explain::{self, Explanation};
 use crate::policy::Policy;
 use crate::prospect::{self, Prospect};
-use crate::revocation::Revoking;
-use crate::revoke::{self, RevocationRequest, RevokeError};
 use crate::timestamp::Timestamp;
-use crate::verify::{Rejection, VerifiedCapability, Verifier};
+use crate::verify::{VerifiedCapability, Verifier};
 
 pub(crate) use weighed::Weighed;
 use weighed::once;
 
 pub use denial::{Denial, Helps, Refusal};
+use facts::Facts;
+pub use facts::{
+    Fact, FactNameError, FactSource, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES,
+    MAX_FACT_TERMS, MAX_FACTS,
+};
 pub use permit::Permit;
 pub use rejections::MAX_REJECTIONS_RECORDED;
 use rejections::Rejections;
 use shadow::Shadow;
 pub use shadow::ShadowCounts;
-
-/// What records call a bearer's admission ([`Guard::admit`]).
-const ADMISSION: &str = "admission";
 
 /// What a tool server asks before each call.
 ///
@@ -62,10 +64,14 @@ pub struct Guard {
     sets: RwLock<Sets>,
     shadow: Shadow,
     kept: Option<Kept>,
+    facts: Option<Facts>,
     ledger: Option<Box<dyn Ledger>>,
     /// Of bearers without a valid signature, and of the others.
     rejections: [Mutex<Rejections>; 2],
 }
+
+/// A token beside what the server states for one decision, or why it cannot say that.
+type Asked = Result<VerifiedCapability, Box<(VerifiedCapability, Denial)>>;
 
 /// The policies of one moment.
 #[derive(Debug, Clone)]
@@ -93,6 +99,7 @@ impl Guard {
             sets: RwLock::new(Sets { live: policy.into(), candidate: None }),
             shadow: Shadow::default(),
             kept: None,
+            facts: None,
             ledger: None,
             rejections: Default::default(),
         }
@@ -110,6 +117,53 @@ impl Guard {
     pub fn keep_requests(mut self, kept: Kept) -> Guard {
         self.kept = Some(kept);
         self
+    }
+
+    /// Has policies see what `source` knows of whoever asks, at the moment of each decision: facts with these names.
+    ///
+    /// ```
+    /// use hardtack::guard::{Fact, FactsUnavailable};
+    /// use hardtack::*;
+    /// # let now = Timestamp::from_unix_seconds(1_795_428_000);
+    /// # let root = PrivateKey::generate();
+    /// # let roots = RootKeys::of(root.public());
+    /// # let (grant, alice) = Grant::to("user:alice").scope("pages:*").new_holder();
+    /// # let capability = Issuer::new(root).mint(grant, now)?;
+    /// # let bearer = capability.present(Presenting::to("pages.example"), &alice, now)?;
+    /// /// Asks the server's own database.
+    /// fn roles(subject: &str) -> Result<Vec<&'static str>, FactsUnavailable> {
+    ///     Ok(if subject == "user:alice" { vec!["editor"] } else { vec![] })
+    /// }
+    ///
+    /// let policy = r#"allow if operation("pages:write"), db_role("editor");"#;
+    /// let verifier = Verifier::new(roots, "pages.example", Store::in_memory()?.revocations())?;
+    /// let guard = Guard::new(verifier, Policy::parse("pages.datalog", policy)?, Store::in_memory()?)
+    ///     .facts_from(["db_role"], |verified: &VerifiedCapability, _: &Call, _: Timestamp| {
+    ///         let roles = roles(verified.subject())?;
+    ///         Ok(roles.into_iter().map(|role| Fact::new("db_role", [role])).collect())
+    ///     })?;
+    /// guard.check(bearer.bearer(), &Call::new("pages:write")?, now)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A grant can state a fact of the same name, which policies see as well: give the server's own names that no issuer uses, as
+    /// `db_role` here. The token's checks never see what the source states, so that a condition of a delegator means the same at
+    /// every server. The source is asked once a decision, of calls that the chain covers; with [`Guard::keep_requests`], records
+    /// keep what it said, and [`replay`](crate::replay) decides by it. A list ([`Guard::prospect`]) takes it for unknown. An error of
+    /// the source leaves the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than
+    /// [`MAX_FACTS`], [`MAX_FACT_TERMS`] and [`MAX_FACT_BYTES`] (`facts_unusable`).
+    ///
+    /// # Errors
+    ///
+    /// [`FactNameError`] for a name that Hardtack gives a meaning (`policies/README.md`), for what is no name of a fact, and for more
+    /// than [`MAX_FACT_NAMES`].
+    pub fn facts_from<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+        source: impl FactSource + 'static,
+    ) -> Result<Guard, FactNameError> {
+        self.facts = Some(Facts::of(names.into_iter().map(Into::into), source)?);
+        Ok(self)
     }
 
     /// What it verifies with.
@@ -169,10 +223,21 @@ impl Guard {
         call: &Call,
         now: Timestamp,
     ) -> (Result<Permit, Denial>, Explanation) {
-        // Decision and explanation take the policies of one moment.
+        // Decision and explanation take the policies of one moment, and what the server knows then.
         let sets = self.sets();
-        let explanation = explain::explain(&self.verifier, &sets.live, bearer, call, now);
-        match self.settle(self.weigh(&sets, bearer, call, now)) {
+        let (explanation, weighed) =
+            match self.verifier.examine(bearer, Some(call.operation()), now) {
+                Err(rejection) => {
+                    let explanation = explain::rejected(&self.verifier, bearer, &rejection, now);
+                    (explanation, self.weigh_rejected(*rejection, call, now))
+                }
+                Ok(verified) => {
+                    let asked = self.ask(verified, call, now);
+                    let explanation = self.explain_asked(&sets.live, &asked, call);
+                    (explanation, self.weigh_asked(&sets, asked, call, now))
+                }
+            };
+        match self.settle(weighed) {
             Ok(permit) => (Ok(permit), explanation),
             Err(denial) => {
                 let explanation = explanation.concluded(&denial);
@@ -183,7 +248,22 @@ impl Guard {
 
     /// Why [`Guard::check`] would decide as it would, as of `now`. Nothing is recorded and no presentation is used up.
     pub fn explain(&self, bearer: &str, call: &Call, now: Timestamp) -> Explanation {
-        explain::explain(&self.verifier, &self.policy(), bearer, call, now)
+        match self.verifier.examine(bearer, Some(call.operation()), now) {
+            Err(rejection) => explain::rejected(&self.verifier, bearer, &rejection, now),
+            Ok(verified) => {
+                self.explain_asked(&self.policy(), &self.ask(verified, call, now), call)
+            }
+        }
+    }
+
+    fn explain_asked(&self, policy: &Policy, asked: &Asked, call: &Call) -> Explanation {
+        match asked {
+            Ok(verified) => explain::explain(&self.verifier, policy, verified, call),
+            Err(unstated) => {
+                let (verified, denial) = &**unstated;
+                explain::unstated(&self.verifier, verified, call, denial)
+            }
+        }
     }
 
     /// Like [`Guard::check`], of a capability that was verified before: all that can have changed since is
@@ -204,7 +284,16 @@ impl Guard {
         // Should the policies be exchanged before it is weighed, one decision takes a little longer there.
         let sets = self.sets();
         let quick = |policy: &Arc<Policy>| is_quick(verified, policy, call);
-        self.settles_later() && quick(&sets.live) && sets.candidate.as_ref().is_none_or(quick)
+        !self.asks_elsewhere()
+            && self.settles_later()
+            && quick(&sets.live)
+            && sets.candidate.as_ref().is_none_or(quick)
+    }
+
+    /// Whether a decision waits for a source of facts.
+    #[cfg(feature = "http")]
+    pub(crate) fn asks_elsewhere(&self) -> bool {
+        self.facts.is_some()
     }
 
     /// Whether recording comes back at once.
@@ -239,8 +328,34 @@ impl Guard {
         call: &Call,
         now: Timestamp,
     ) -> Weighed {
-        let mut decision =
-            Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
+        self.weigh_asked(sets, self.ask(verified, call, now), call, now)
+    }
+
+    /// The token beside what the server states for this decision. Of a call that is refused whatever that is, it is not asked.
+    fn ask(&self, verified: VerifiedCapability, call: &Call, now: Timestamp) -> Asked {
+        let Some(facts) = &self.facts else { return Ok(verified) };
+        if refuse_uncovered(&verified, call).is_err() || refuse_other_call(&verified, call).is_err()
+        {
+            return Ok(verified);
+        }
+        match facts.ask(&verified, call, now) {
+            Ok(stated) => Ok(verified.beside(stated)),
+            Err(denial) => Err(Box::new((verified, denial))),
+        }
+    }
+
+    fn weigh_asked(&self, sets: &Sets, asked: Asked, call: &Call, now: Timestamp) -> Weighed {
+        let decision = |verified: &VerifiedCapability| {
+            Decision::allowed(Some(AuditChain::from(verified)), call, &sets.live, now)
+        };
+        let verified = match asked {
+            Ok(verified) => verified,
+            Err(unstated) => {
+                let (verified, denial) = *unstated;
+                return Weighed::refused(decision(&verified), Some(verified), denial);
+            }
+        };
+        let mut decision = decision(&verified);
         let decided = authorize(&verified, &sets.live, call);
         if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
             self.note(&mut decision, sets, &verified, call, decided.as_ref().err());
@@ -271,31 +386,6 @@ impl Guard {
         decision.candidate = self.shadow.compare(sets, verified, call, live);
         let kept = self.kept.map(|kept| Box::new(KeptRequest::of(verified, call, kept)));
         decision.request = kept;
-    }
-
-    /// What is recorded of a bearer that does not hold.
-    fn weigh_rejected(&self, rejection: Rejection, call: &Call, now: Timestamp) -> Weighed {
-        let Rejection { error, authentic } = rejection;
-        let chain =
-            authentic.map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
-        let [forged, others] = &self.rejections;
-        let rejections = if chain.is_none() { forged } else { others };
-        let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);
-        let Some(unrecorded) = counted else {
-            return Weighed {
-                decision: None,
-                once: None,
-                verified: None,
-                outcome: Err(error.into()),
-            };
-        };
-        let mut decision = Decision::allowed(chain, call, &self.policy(), now);
-        decision.unrecorded = unrecorded;
-        if decision.chain.is_none() {
-            // A stranger writes no URI of some kilobytes, a hundred times a second.
-            decision.resource = None;
-        }
-        Weighed::refused(decision, None, error.into())
     }
 
     /// Records what was weighed, and answers. What cannot be recorded is undecided.
@@ -329,164 +419,24 @@ impl Guard {
         }
     }
 
-    /// Verifies a bearer for what any valid one may do: open a connection, keep it alive, list what it may
-    /// use. Only a refusal is recorded, under the operation `admission`.
-    ///
-    /// # Errors
-    ///
-    /// [`Denial::Unauthenticated`] or [`Denial::Undecided`].
-    pub fn admit(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, Denial> {
-        self.verify(bearer, &Call::new(ADMISSION)?, now)
-    }
-
-    /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
-    /// [tell](Weighed::tell).
-    #[cfg(feature = "http")]
-    pub(crate) fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
-        match Call::new(ADMISSION) {
-            Ok(admission) => self.weigh_rejected(rejection, &admission, now),
-            Err(error) => Weighed::unrecorded(error.into()),
-        }
-    }
-
-    /// [`Guard::admit`] before it is recorded.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_admission(
-        &self,
-        bearer: &str,
-        now: Timestamp,
-    ) -> Result<VerifiedCapability, Box<Weighed>> {
-        let admission = match Call::new(ADMISSION) {
-            Ok(admission) => admission,
-            Err(error) => return Err(Box::new(Weighed::unrecorded(error.into()))),
-        };
-        let examined = self.verifier.examine(bearer, Some(admission.operation()), now);
-        examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
-    }
-
-    /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn recognize(
-        &self,
-        bearer: &str,
-        now: Timestamp,
-    ) -> Option<Result<VerifiedCapability, Box<Weighed>>> {
-        let admission = Call::new(ADMISSION).ok()?;
-        let recognized = self.verifier.recognize(bearer, Some(admission.operation()), now)?;
-        Some(
-            recognized
-                .map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now))),
-        )
-    }
-
-    /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_refusal(
-        &self,
-        verified: &VerifiedCapability,
-        what: &str,
-        denial: Denial,
-        now: Timestamp,
-    ) -> Weighed {
-        let admission = match Call::new(ADMISSION) {
-            Ok(admission) => admission,
-            Err(error) => return Weighed::unrecorded(error.into()),
-        };
-        let chain = Some(AuditChain::from(verified));
-        let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
-        decision.operation = what.to_owned();
-        Weighed::refused(decision, Some(verified.clone()), denial)
-    }
-
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
     /// recorded; the call is to be checked all the same.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
-        prospect::prospect(verified, &self.policy(), call)
+        prospect::prospect(&self.foreseeing(verified.clone()), &self.policy(), call)
     }
 
-    /// Decides whether the bearer may revoke what it asks for, as of `now`: anything with the scope
-    /// `hardtack:revoke`; without it, hops that its own key delegated (`docs/profile.md`). The presentation
-    /// must be bound to this call, and is used up.
-    ///
-    /// # Errors
-    ///
-    /// [`Denial`], as of [`Guard::check`]. What is returned is to be handed to the store.
-    pub fn check_revocation(
-        &self,
-        bearer: &str,
-        request: &RevocationRequest,
-        now: Timestamp,
-    ) -> Result<Revoking, Denial> {
-        self.check_revocation_among(bearer, request, |_| Vec::new(), now)
+    /// The token beside what is not known before a call is decided.
+    pub(crate) fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
+        verified.beside(self.facts.as_ref().map(Facts::unknown).unwrap_or_default())
     }
 
-    /// The same; `seen` finds the ids of grants and hops that begin in some way
-    /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)), where the request gives the beginning of
-    /// one. It is asked only for whoever may revoke anything.
-    ///
-    /// # Errors
-    ///
-    /// [`Denial`], as of [`Guard::check_revocation`].
-    pub fn check_revocation_among(
-        &self,
-        bearer: &str,
-        request: &RevocationRequest,
-        seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
-        now: Timestamp,
-    ) -> Result<Revoking, Denial> {
-        let call = request.call();
-        let verified = self.verify(bearer, call, now)?;
-        let sets = self.sets();
-        let mut decision =
-            Decision::allowed(Some(AuditChain::from(&verified)), call, &sets.live, now);
-        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request, seen);
-        match &decided {
-            Ok((at, _)) if !revoke::is_delegators_rule(at) => {
-                self.note(&mut decision, &sets, &verified, call, None);
-            }
-            Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
-                self.note(&mut decision, &sets, &verified, call, Some(error));
-            }
-            _ => {}
+    /// Records a refusal, and returns it, or that it cannot be recorded.
+    fn settle_refused(&self, weighed: Weighed) -> Denial {
+        match self.settle(weighed) {
+            Err(denial) => denial,
+            // Not reached: what was weighed is a refusal.
+            Ok(_) => Denial::unfinished("a refusal was lost"),
         }
-        match decided {
-            Ok((at, revocation)) => {
-                decision.precedes_revocation = !request.is_dry_run();
-                let weighed = Weighed {
-                    decision: Some(decision),
-                    once: once(&verified),
-                    outcome: Ok(at),
-                    verified: Some(verified.clone()),
-                };
-                self.settle(weighed).map(|_| request.revoking(revocation, &verified))
-            }
-            Err(error) => {
-                let denial: Denial = error.into();
-                let weighed = Weighed::refused(decision, Some(verified), denial.clone());
-                match self.settle(weighed) {
-                    Err(denial) => Err(denial),
-                    // Not reached: what was refused is.
-                    Ok(_) => Err(denial),
-                }
-            }
-        }
-    }
-
-    /// Verifies; records only a refusal.
-    fn verify(
-        &self,
-        bearer: &str,
-        call: &Call,
-        now: Timestamp,
-    ) -> Result<VerifiedCapability, Denial> {
-        self.verifier.examine(bearer, Some(call.operation()), now).map_err(|rejection| {
-            let weighed = self.weigh_rejected(*rejection, call, now);
-            match self.settle(weighed) {
-                Err(denial) => denial,
-                // Not reached: what was rejected is refused.
-                Ok(_) => Denial::unfinished("a refusal was lost"),
-            }
-        })
     }
 }
 

@@ -217,11 +217,12 @@ pub(crate) async fn decide(
     if guard.is_quick(verified, &call) {
         return settle(guard, guard.weigh_again(verified, &call, now)).await;
     }
-    let Ok(core) = WEIGHING.acquire().await else { return Err(unfinished()) };
+    let places = if guard.asks_elsewhere() { &ASKING } else { &WEIGHING };
+    let Ok(place) = places.acquire().await else { return Err(unfinished()) };
     let verified = verified.clone();
     let weighed = blocking(guard, move |guard| {
         // Held until the work ends, whoever still waits for it.
-        let _core = core;
+        let _place = place;
         Ok(guard.weigh_again(&verified, &call, now))
     });
     settle(guard, weighed.await?).await
@@ -231,6 +232,10 @@ pub(crate) async fn decide(
 /// of the runtime that may wait are for others, too.
 static WEIGHING: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
+/// The same of guards that ask a source of facts, which waits for others more than it works: an eighth of the threads that the
+/// runtime has for what waits.
+static ASKING: Semaphore = Semaphore::const_new(64);
 
 /// Records what was weighed, without a thread that waits for it where the ledger can do without.
 pub(crate) async fn settle(guard: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {

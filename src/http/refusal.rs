@@ -71,7 +71,11 @@ impl Refused {
         let refusal = denial.refusal();
         let (status, error) = class(denial);
         let scope = (error == "insufficient_scope").then(|| operation.to_owned());
-        let told = !matches!(denial, Denial::Unauthenticated(_)) || is_told(refusal.cause);
+        // That a server knows something besides what it is shown is its own affair.
+        let told = match denial {
+            Denial::Unauthenticated(_) => is_told(refusal.cause),
+            Denial::Forbidden(_) | Denial::Undecided(_) => !refusal.cause.starts_with("facts_"),
+        };
         let advice = advice(denial);
         Refused {
             status,

@@ -211,7 +211,8 @@ impl Common {
         let mut world = World::over(&prepared.base);
         assert_all(&mut world, &[moment_fact(verified.verified_at())]);
         let resource = any_resource.then_some("resource");
-        let names = ARGUMENT_PREDICATES.into_iter().chain(resource);
+        let stated = verified.stated().names().iter().map(String::as_str);
+        let names = ARGUMENT_PREDICATES.into_iter().chain(resource).chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
         let own = CALL_PREDICATES.into_iter().filter(|name| Some(*name) != resource);
         let own = Unknown::of(own, &policy.rules, &mut world.symbols);

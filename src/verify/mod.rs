@@ -14,7 +14,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::authorize::PreparedSets;
+use crate::authorize::{PreparedSets, Stated};
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
@@ -337,7 +337,13 @@ impl Verifier {
         self.refuse_revoked(chain, &token.root, operation, now)?;
         let presentation = Walk { verifier: self, chain, now }.walk()?.clone();
         let resource_schemes = self.resource_schemes.clone();
-        Ok(VerifiedCapability { presentation, at: now, resource_schemes, token: Arc::clone(token) })
+        Ok(VerifiedCapability {
+            presentation,
+            at: now,
+            resource_schemes,
+            token: Arc::clone(token),
+            stated: Stated::default(),
+        })
     }
 
     /// What is revoked is refused however old the knowledge is; what is not, only on fresh knowledge.
@@ -419,6 +425,8 @@ pub struct VerifiedCapability {
     presentation: PresentationBlock,
     at: Timestamp,
     resource_schemes: Arc<[String]>,
+    /// What the server says beside it, for the decision at hand. Nothing of it is the token's.
+    stated: Stated,
 }
 
 impl VerifiedCapability {
@@ -455,6 +463,15 @@ impl VerifiedCapability {
     /// The presentation at the chain's end.
     pub fn presentation(&self) -> &PresentationBlock {
         &self.presentation
+    }
+
+    /// The same for one decision, beside which the server states this.
+    pub(crate) fn beside(self, stated: Stated) -> VerifiedCapability {
+        VerifiedCapability { stated, ..self }
+    }
+
+    pub(crate) fn stated(&self) -> &Stated {
+        &self.stated
     }
 
     pub(crate) fn capability(&self) -> &Capability {

@@ -108,3 +108,25 @@ async fn every_record_names_the_policies_that_gave_its_verdict() {
         assert_eq!(decision.verdict == Verdict::Allow, allows, "{decision:?}");
     }
 }
+
+/// What a server knows of its own is not known to a list, and decides the call.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_knows_decides_calls_and_keeps_nothing_out_of_lists() {
+    use hardtack::guard::Fact;
+    use hardtack::{Call, Timestamp, VerifiedCapability};
+    let source = |_: &VerifiedCapability, call: &Call, _: Timestamp| {
+        let may = call.operation().as_str() == "tools:call:search";
+        Ok(if may { vec![Fact::new("db_role", ["reader"])] } else { vec![] })
+    };
+    let stage = Stage::set_guarded(|guard| guard.facts_from(["db_role"], source).unwrap()).await;
+    let text = r#"allow if granted($op), db_role("reader"); deny if tool("stall");"#;
+    stage.guard.replace_policy(hardtack::Policy::parse("p.datalog", text).unwrap());
+    let bearer = stage.agent(&["tools:call:*"]).presents();
+    let listed = stage.post(&bearer, &request("tools/list", json!({}))).await.json();
+    let names = listed["result"]["tools"].as_array().unwrap().iter();
+    let names: Vec<&str> = names.map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["search", "delete_page", "pay", "stream", "break_off"]);
+    assert_eq!(stage.post(&bearer, &call("search")).await.text(), "did search");
+    assert!(stage.post(&bearer, &call("pay")).await.is_refused_tool());
+    assert_eq!(stage.causes(), ["nothing_allows"]);
+}

@@ -256,10 +256,26 @@ impl Stage {
         Stage::build(behind, ALL, answer_timeout, |gateway| gateway).await
     }
 
+    /// With a guard that has more to it.
+    pub async fn set_guarded(guarded: impl FnOnce(Guard) -> Guard) -> Stage {
+        let behind = Behind::start(Answers::Json).await;
+        Stage::build_guarded(behind, ALL, PATIENCE, guarded, |gateway| gateway).await
+    }
+
     async fn build(
         behind: Behind,
         scopes: &[&str],
         answer_timeout: Duration,
+        more: impl FnOnce(Gateway) -> Gateway,
+    ) -> Stage {
+        Stage::build_guarded(behind, scopes, answer_timeout, |guard| guard, more).await
+    }
+
+    async fn build_guarded(
+        behind: Behind,
+        scopes: &[&str],
+        answer_timeout: Duration,
+        guarded: impl FnOnce(Guard) -> Guard,
         more: impl FnOnce(Gateway) -> Gateway,
     ) -> Stage {
         let issuer = Issuer::new(PrivateKey::generate());
@@ -280,7 +296,7 @@ impl Stage {
         let upstream =
             Upstream::at(&behind.url).unwrap().credential("Bearer the-gateways-own").unwrap();
         let upstream = upstream.answer_timeout(answer_timeout);
-        let tools = Arc::new(guard(AUDIENCE));
+        let tools = Arc::new(guarded(guard(AUDIENCE)));
         let gateway = Gateway::new(Arc::clone(&tools), upstream)
             .ready_while(store.clone())
             .revocations(guard(REVOCATIONS), store.clone());

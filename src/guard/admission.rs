@@ -1,0 +1,123 @@
+//! Admission: what is said and recorded of a bearer, before and besides any decision of a call?
+
+use crate::audit::{AuditChain, Decision};
+use crate::call::Call;
+use crate::guard::{Denial, Guard, Weighed};
+use crate::timestamp::Timestamp;
+use crate::verify::{Rejection, VerifiedCapability};
+
+/// What records call a bearer's admission ([`Guard::admit`]).
+const ADMISSION: &str = "admission";
+
+impl Guard {
+    /// Verifies a bearer for what any valid one may do: open a connection, keep it alive, list what it may
+    /// use. Only a refusal is recorded, under the operation `admission`.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::Unauthenticated`] or [`Denial::Undecided`].
+    pub fn admit(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, Denial> {
+        self.verify(bearer, &Call::new(ADMISSION)?, now)
+    }
+
+    /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
+    /// [tell](Weighed::tell).
+    #[cfg(feature = "http")]
+    pub(crate) fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
+        match Call::new(ADMISSION) {
+            Ok(admission) => self.weigh_rejected(rejection, &admission, now),
+            Err(error) => Weighed::unrecorded(error.into()),
+        }
+    }
+
+    /// [`Guard::admit`] before it is recorded.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn weigh_admission(
+        &self,
+        bearer: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Weighed>> {
+        let admission = match Call::new(ADMISSION) {
+            Ok(admission) => admission,
+            Err(error) => return Err(Box::new(Weighed::unrecorded(error.into()))),
+        };
+        let examined = self.verifier.examine(bearer, Some(admission.operation()), now);
+        examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
+    }
+
+    /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn recognize(
+        &self,
+        bearer: &str,
+        now: Timestamp,
+    ) -> Option<Result<VerifiedCapability, Box<Weighed>>> {
+        let admission = Call::new(ADMISSION).ok()?;
+        let recognized = self.verifier.recognize(bearer, Some(admission.operation()), now)?;
+        Some(
+            recognized
+                .map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now))),
+        )
+    }
+
+    /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn weigh_refusal(
+        &self,
+        verified: &VerifiedCapability,
+        what: &str,
+        denial: Denial,
+        now: Timestamp,
+    ) -> Weighed {
+        let admission = match Call::new(ADMISSION) {
+            Ok(admission) => admission,
+            Err(error) => return Weighed::unrecorded(error.into()),
+        };
+        let chain = Some(AuditChain::from(verified));
+        let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
+        decision.operation = what.to_owned();
+        Weighed::refused(decision, Some(verified.clone()), denial)
+    }
+
+    /// What is recorded of a bearer that does not hold.
+    pub(super) fn weigh_rejected(
+        &self,
+        rejection: Rejection,
+        call: &Call,
+        now: Timestamp,
+    ) -> Weighed {
+        let Rejection { error, authentic } = rejection;
+        let chain =
+            authentic.map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
+        let [forged, others] = &self.rejections;
+        let rejections = if chain.is_none() { forged } else { others };
+        let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);
+        let Some(unrecorded) = counted else {
+            return Weighed {
+                decision: None,
+                once: None,
+                verified: None,
+                outcome: Err(error.into()),
+            };
+        };
+        let mut decision = Decision::allowed(chain, call, &self.policy(), now);
+        decision.unrecorded = unrecorded;
+        if decision.chain.is_none() {
+            // A stranger writes no URI of some kilobytes, a hundred times a second.
+            decision.resource = None;
+        }
+        Weighed::refused(decision, None, error.into())
+    }
+
+    /// Verifies; records only a refusal.
+    pub(super) fn verify(
+        &self,
+        bearer: &str,
+        call: &Call,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Denial> {
+        self.verifier
+            .examine(bearer, Some(call.operation()), now)
+            .map_err(|rejection| self.settle_refused(self.weigh_rejected(*rejection, call, now)))
+    }
+}

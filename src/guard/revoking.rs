@@ -1,0 +1,88 @@
+//! Revoking: may the bearer revoke what it asks for?
+
+use crate::audit::{AuditChain, Decision};
+use crate::chain::{IdPrefix, RevocationId};
+use crate::guard::{Denial, Guard, Weighed, once};
+use crate::revocation::Revoking;
+use crate::revoke::{self, RevocationRequest, RevokeError};
+use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
+
+impl Guard {
+    /// Decides whether the bearer may revoke what it asks for, as of `now`: anything with the scope
+    /// `hardtack:revoke`; without it, hops that its own key delegated (`docs/profile.md`). The presentation
+    /// must be bound to this call, and is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`], as of [`Guard::check`]. What is returned is to be handed to the store.
+    pub fn check_revocation(
+        &self,
+        bearer: &str,
+        request: &RevocationRequest,
+        now: Timestamp,
+    ) -> Result<Revoking, Denial> {
+        self.check_revocation_among(bearer, request, |_| Vec::new(), now)
+    }
+
+    /// The same; `seen` finds the ids of grants and hops that begin in some way
+    /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)), where the request gives the beginning of
+    /// one. It is asked only for whoever may revoke anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial`], as of [`Guard::check_revocation`].
+    pub fn check_revocation_among(
+        &self,
+        bearer: &str,
+        request: &RevocationRequest,
+        seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
+        now: Timestamp,
+    ) -> Result<Revoking, Denial> {
+        let call = request.call();
+        let verified = self.verify(bearer, call, now)?;
+        let sets = self.sets();
+        let decision = |verified: &VerifiedCapability| {
+            Decision::allowed(Some(AuditChain::from(verified)), call, &sets.live, now)
+        };
+        let verified = match self.ask(verified, call, now) {
+            Ok(verified) => verified,
+            Err(unstated) => {
+                let (verified, denial) = *unstated;
+                let decision = decision(&verified);
+                return Err(self.settle_refused(Weighed::refused(
+                    decision,
+                    Some(verified),
+                    denial,
+                )));
+            }
+        };
+        let mut decision = decision(&verified);
+        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request, seen);
+        match &decided {
+            Ok((at, _)) if !revoke::is_delegators_rule(at) => {
+                self.note(&mut decision, &sets, &verified, call, None);
+            }
+            Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
+                self.note(&mut decision, &sets, &verified, call, Some(error));
+            }
+            _ => {}
+        }
+        match decided {
+            Ok((at, revocation)) => {
+                decision.precedes_revocation = !request.is_dry_run();
+                let weighed = Weighed {
+                    decision: Some(decision),
+                    once: once(&verified),
+                    outcome: Ok(at),
+                    verified: Some(verified.clone()),
+                };
+                self.settle(weighed).map(|_| request.revoking(revocation, &verified))
+            }
+            Err(error) => {
+                let weighed = Weighed::refused(decision, Some(verified), error.into());
+                Err(self.settle_refused(weighed))
+            }
+        }
+    }
+}

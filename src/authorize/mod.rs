@@ -25,7 +25,7 @@ use crate::profile::shape::ShapedBlock;
 use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 pub(crate) use prepared::is_quick;
 pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
 pub(crate) use rests::rests_on;

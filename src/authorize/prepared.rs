@@ -12,7 +12,7 @@ use crate::authorize::AuthorizeError;
 use crate::authorize::facts::{Asked, Presented};
 use crate::authorize::relevant::{Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 use crate::call::Call;
 use crate::datalog::{Base, Names, VERIFIER};
 use crate::policy::Policy;
@@ -30,19 +30,19 @@ pub(crate) struct Prepared {
     /// Which policies can matter to which operation.
     relevant: RelevantByOperation,
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     evaluation: u64,
     /// That of the whole decision.
     cost: u64,
 }
 
 /// How much work may be done on a thread for which others wait: some 0.2 milliseconds.
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 const QUICK: u64 = 5000;
 
 /// Whether a call by this token is decided quickly: it has been prepared, its checks are cheap, the call
 /// is small, and the policies are few and derive nothing.
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 pub(crate) fn is_quick(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> bool {
     let cheap = |prepared: Arc<Prepared>| prepared.evaluation <= QUICK;
     policy.is_quick()
@@ -144,7 +144,7 @@ pub(crate) fn prepare(
         base: Arc::new(base),
         checks,
         relevant: RelevantByOperation::default(),
-        #[cfg(feature = "http")]
+        #[cfg(feature = "tokio")]
         evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
         cost,
     });

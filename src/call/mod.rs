@@ -247,7 +247,7 @@ impl Call {
     }
 
     /// Whether its arguments, and what else it says, are as few and short as most are.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_small(&self) -> bool {
         let short = |value: &Value| match value {
             Value::String(text) => text.len() <= 1024,

@@ -7,15 +7,17 @@ mod permit;
 mod rejections;
 mod revoking;
 mod shadow;
+#[cfg(feature = "tokio")]
+mod waiting;
 mod weighed;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 use crate::audit::{LedgerUnavailable, Settlement};
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 use crate::authorize::is_quick;
 use crate::authorize::{AuthorizeError, authorize, refuse_other_call, refuse_uncovered, rests_on};
 use crate::call::Call;
@@ -279,7 +281,7 @@ impl Guard {
 
     /// Whether [`Guard::weigh_again`] and recording what it comes to take so little that they may be done on
     /// a thread which others wait for.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_quick(&self, verified: &VerifiedCapability, call: &Call) -> bool {
         // Should the policies be exchanged before it is weighed, one decision takes a little longer there.
         let sets = self.sets();
@@ -291,13 +293,13 @@ impl Guard {
     }
 
     /// Whether a decision waits for a source of facts.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn asks_elsewhere(&self) -> bool {
         self.facts.is_some()
     }
 
     /// Whether recording comes back at once.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn settles_later(&self) -> bool {
         self.ledger.as_ref().is_none_or(|ledger| ledger.settles_later())
     }
@@ -401,7 +403,7 @@ impl Guard {
     }
 
     /// The same without waiting: `done` hears the answer, from whatever thread.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn settle_later(
         &self,
         mut weighed: Weighed,

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, header};
 use http_body_util::{Either, Full};
-use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::call::{Call, CallError};
-use crate::guard::{Denial, Guard, Permit, Weighed};
+use crate::guard::{Denial, Guard, Permit};
 use crate::http::{Describe, Realm, Refused, bearer, now};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability};
@@ -156,8 +155,8 @@ impl<D> GuardLayer<D> {
         let operation = call.operation().to_string();
         let now = (self.clock)();
         let permit = match admitted {
-            Some(verified) => decide(&self.guard, &verified, call, now).await,
-            None => blocking(&self.guard, move |guard| guard.check(&token, &call, now)).await,
+            Some(verified) => self.guard.check_again_async(&verified, &call, now).await,
+            None => self.guard.check_async(&token, &call, now).await,
         };
         let permit: Permit = permit.map_err(|denial| Refused::of(&denial, &operation))?;
         let extensions = request.extensions_mut();
@@ -174,7 +173,7 @@ impl<D> GuardLayer<D> {
         }
         let token = Arc::clone(token);
         let examined =
-            blocking(&self.guard, move |guard| Ok(guard.verifier().examine(&token, None, now)));
+            self.guard.blocking(move |guard| Ok(guard.verifier().examine(&token, None, now)));
         examined.await.map_err(Turned::Unexamined)?.map_err(Turned::Away)
     }
 
@@ -189,7 +188,7 @@ impl<D> GuardLayer<D> {
         {
             weighed.tell(&call);
         }
-        let denial = match settle(&self.guard, weighed).await {
+        let denial = match self.guard.settle_async(weighed).await {
             Err(denial) => denial,
             // Not reached: what was weighed is a refusal.
             Ok(_) => Denial::unfinished("a refusal was lost"),
@@ -204,64 +203,6 @@ enum Turned {
     Away(Box<Rejection>),
     /// Whether it does was not found out.
     Unexamined(Denial),
-}
-
-/// Decides a call of a capability that was verified before: here, if that is quick and its record can be waited
-/// for without a thread; else on a thread that may wait.
-pub(crate) async fn decide(
-    guard: &Arc<Guard>,
-    verified: &VerifiedCapability,
-    call: Call,
-    now: Timestamp,
-) -> Result<Permit, Denial> {
-    if guard.is_quick(verified, &call) {
-        return settle(guard, guard.weigh_again(verified, &call, now)).await;
-    }
-    let places = if guard.asks_elsewhere() { &ASKING } else { &WEIGHING };
-    let Ok(place) = places.acquire().await else { return Err(unfinished()) };
-    let verified = verified.clone();
-    let weighed = blocking(guard, move |guard| {
-        // Held until the work ends, whoever still waits for it.
-        let _place = place;
-        Ok(guard.weigh_again(&verified, &call, now))
-    });
-    settle(guard, weighed.await?).await
-}
-
-/// How many decisions that take their time are weighed at once: more do not come to an end sooner, and the threads
-/// of the runtime that may wait are for others, too.
-static WEIGHING: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-
-/// The same of guards that ask a source of facts, which waits for others more than it works: an eighth of the threads that the
-/// runtime has for what waits.
-static ASKING: Semaphore = Semaphore::const_new(64);
-
-/// Records what was weighed, without a thread that waits for it where the ledger can do without.
-pub(crate) async fn settle(guard: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
-    if !guard.settles_later() {
-        return blocking(guard, move |guard| guard.settle(weighed)).await;
-    }
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    guard.settle_later(weighed, |decided| {
-        // Whoever asked may have gone away.
-        let _ = answer.send(decided);
-    });
-    answered.await.unwrap_or_else(|_| Err(unfinished()))
-}
-
-fn unfinished() -> Denial {
-    Denial::unfinished("the decision was not brought to an end")
-}
-
-/// Decides on a thread that may wait for the disk. Where it does not come back, nothing is decided.
-pub(crate) async fn blocking<T: Send + 'static>(
-    guard: &Arc<Guard>,
-    decide: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
-) -> Result<T, Denial> {
-    let guard = Arc::clone(guard);
-    let decided = tokio::task::spawn_blocking(move || decide(&guard)).await;
-    decided.unwrap_or_else(|_| Err(unfinished()))
 }
 
 impl<D> fmt::Debug for GuardLayer<D> {

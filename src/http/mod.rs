@@ -24,8 +24,6 @@ pub use describe::{Describe, Reading, Undescribed};
 #[cfg(feature = "mcp")]
 pub(crate) use describe::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT};
 pub use layer::{Answered, GuardLayer, Guarded};
-#[cfg(feature = "mcp")]
-pub(crate) use layer::{decide, settle};
 #[cfg(feature = "axum")]
 pub use permit::NoPermit;
 pub use refusal::{Realm, Refused};

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::{Denial, Guard};
-use crate::http::{now, settle};
+use crate::http::now;
 use crate::mcp::flow::{Begun, Rewrite, Watch};
 use crate::mcp::lanes::Place;
 use crate::mcp::listing::{Filter, Left};
@@ -145,7 +145,7 @@ impl Filtering {
             "a list is refused"
         );
         let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
-        let _ = settle(&self.guard, weighed).await;
+        let _ = self.guard.settle_async(weighed).await;
     }
 }
 

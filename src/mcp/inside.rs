@@ -15,9 +15,7 @@ use serde_json::Value;
 use crate::audit::Verdict;
 use crate::call::Call;
 use crate::guard::{Denial, Guard};
-use crate::http::{
-    MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, decide, now, settle,
-};
+use crate::http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 use crate::mcp::answer::{
     self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
 };
@@ -228,7 +226,8 @@ impl Inside {
         };
         for call in calls {
             let operation = call.operation().to_string();
-            if let Err(denial) = decide(&self.guard, &visitor.verified, call, now()).await {
+            let decided = self.guard.check_again_async(&visitor.verified, &call, now());
+            if let Err(denial) = decided.await {
                 return Err(self.refuse(message, method, &denial, &operation));
             }
             self.metrics.decision(Verdict::Allow, "");
@@ -311,7 +310,7 @@ impl Inside {
     async fn record(&self, visitor: &Bearer, method: &Method, denial: Denial) -> Denial {
         let weighed =
             self.guard.weigh_refusal(&visitor.verified, method.name, denial.clone(), now());
-        settle(&self.guard, weighed).await.err().unwrap_or(denial)
+        self.guard.settle_async(weighed).await.err().unwrap_or(denial)
     }
 
     /// A place for one list; refused, as undecided, if too many are under way.

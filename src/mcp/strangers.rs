@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::guard::{Denial, Guard, Weighed};
-use crate::http::{now, settle};
+use crate::http::now;
 use crate::mcp::desks::{Desks, Peer};
 use crate::verify::VerifiedCapability;
 
@@ -76,7 +76,7 @@ impl Strangers {
 
 /// Records that a bearer is refused, and returns why.
 pub(crate) async fn refused(guard: &Arc<Guard>, weighed: Weighed) -> Denial {
-    match settle(guard, weighed).await {
+    match guard.settle_async(weighed).await {
         Err(denial) => denial,
         // Not reached: what was weighed is a refusal.
         Ok(_) => Denial::unfinished("a refusal was lost"),

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use biscuit_auth::builder::{CheckKind, Convert, PolicyKind};
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
@@ -33,9 +33,9 @@ const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How many queries are evaluated in some tens of microseconds, and of how many predicates each.
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 const QUICK_QUERIES: usize = 64;
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 const QUICK_JOIN: usize = 4;
 
 /// The ending of policy files; others in the folder are left alone.
@@ -119,7 +119,7 @@ impl Policy {
     }
 
     /// Whether evaluating it takes little, whatever the call: few queries, none a large join, nothing derived.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "tokio")]
     pub(crate) fn is_quick(&self) -> bool {
         let policies = self.denies.iter().chain(&self.allows).flat_map(|(_, queries)| queries);
         let checks = self.checks.iter().flat_map(|(_, check)| &check.queries);
@@ -261,7 +261,7 @@ fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 }
 
 /// Whether evaluating it may go over a long text, or over many values.
-#[cfg(feature = "http")]
+#[cfg(feature = "tokio")]
 fn looks_long(ops: &[Op]) -> bool {
     ops.iter().any(|op| match op {
         Op::Binary(Binary::Ffi(_) | Binary::Regex) => true,

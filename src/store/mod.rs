@@ -23,6 +23,8 @@ mod restore;
 mod schema;
 mod site;
 mod staging;
+#[cfg(feature = "tokio")]
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ const ADMISSION: &str = "admission";
 
 impl Guard {
     /// Verifies a bearer for what any valid one may do: open a connection, keep it alive, list what it may
-    /// use. Only a refusal is recorded, under the operation `admission`.
+    /// use. Only a refusal is recorded, under the operation `admission`, and waits for the ledger (`admit_async`, feature `tokio`).
     ///
     /// # Errors
     ///

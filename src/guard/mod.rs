@@ -85,7 +85,7 @@ struct Sets {
 }
 
 impl Guard {
-    /// A guard that records every decision in `ledger` before it answers.
+    /// A guard that records every decision in `ledger` before it answers. Waits for no disk.
     pub fn new(
         verifier: Verifier,
         policy: impl Into<Arc<Policy>>,
@@ -94,7 +94,8 @@ impl Guard {
         Guard { ledger: Some(Box::new(ledger)), ..Guard::unrecorded(verifier, policy) }
     }
 
-    /// A guard that records nothing and accepts a call-bound presentation as often as it comes.
+    /// A guard that records nothing and accepts a call-bound presentation as often as it comes. Neither this nor its decisions wait
+    /// for a disk.
     pub fn unrecorded(verifier: Verifier, policy: impl Into<Arc<Policy>>) -> Guard {
         Guard {
             verifier,
@@ -108,20 +109,21 @@ impl Guard {
     }
 
     /// Tries a candidate set of policies: whatever reaches the policies is decided by both, the one in force
-    /// answers, and where the candidate would decide otherwise the record says so.
+    /// answers, and where the candidate would decide otherwise the record says so. Waits for no disk.
     pub fn shadowed_by(self, candidate: impl Into<Arc<Policy>>) -> Guard {
         self.replace_candidate(Some(candidate.into()));
         self
     }
 
     /// Has records keep what policies saw of each call that reached them, so that other policies can decide
-    /// it again ([`replay`](crate::replay)). Arguments can hold personal data.
+    /// it again ([`replay`](crate::replay)). Arguments can hold personal data. Waits for no disk.
     pub fn keep_requests(mut self, kept: Kept) -> Guard {
         self.kept = Some(kept);
         self
     }
 
-    /// Has policies see what `source` knows of whoever asks, at the moment of each decision: facts with these names.
+    /// Has policies see what `source` knows of whoever asks, at the moment of each decision: facts with these names. Waits for no
+    /// disk; decisions wait for the source.
     ///
     /// ```
     /// use hardtack::guard::{Fact, FactsUnavailable};
@@ -168,36 +170,36 @@ impl Guard {
         Ok(self)
     }
 
-    /// What it verifies with.
+    /// What it verifies with. Waits for no disk.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// What it decides by now.
+    /// What it decides by now. Waits for no disk.
     pub fn policy(&self) -> Arc<Policy> {
         self.sets().live
     }
 
     /// Decides by other policies from now on; returns the ones before. A decision that has begun ends by
-    /// those with which it began, and every record says which they were.
+    /// those with which it began, and every record says which they were. Waits for no disk.
     pub fn replace_policy(&self, policy: impl Into<Arc<Policy>>) -> Arc<Policy> {
         let policy = policy.into();
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         std::mem::replace(&mut sets.live, policy)
     }
 
-    /// The candidate that is tried beside them.
+    /// The candidate that is tried beside them. Waits for no disk.
     pub fn candidate(&self) -> Option<Arc<Policy>> {
         self.sets().candidate
     }
 
-    /// Tries another candidate from now on, or none; returns the one before.
+    /// Tries another candidate from now on, or none; returns the one before. Waits for no disk.
     pub fn replace_candidate(&self, candidate: Option<Arc<Policy>>) -> Option<Arc<Policy>> {
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         std::mem::replace(&mut sets.candidate, candidate)
     }
 
-    /// What came of the candidates so far.
+    /// What came of the candidates so far. Waits for no disk.
     pub fn shadow_counts(&self) -> ShadowCounts {
         self.shadow.counts()
     }
@@ -207,7 +209,8 @@ impl Guard {
         self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Decides whether the bearer may do `call`, as of `now`.
+    /// Decides whether the bearer may do `call`, as of `now`. Waits until the ledger has recorded it, with a store for the disk;
+    /// asynchronous programs ask `check_async` (feature `tokio`).
     ///
     /// # Errors
     ///
@@ -218,7 +221,7 @@ impl Guard {
     }
 
     /// Like [`Guard::check`], and explains the decision to the people who run the server. The explanation names
-    /// policies and shows arguments: it is not for the caller.
+    /// policies and shows arguments: it is not for the caller. Waits as [`Guard::check`] does.
     pub fn check_explained(
         &self,
         bearer: &str,
@@ -248,7 +251,8 @@ impl Guard {
         }
     }
 
-    /// Why [`Guard::check`] would decide as it would, as of `now`. Nothing is recorded and no presentation is used up.
+    /// Why [`Guard::check`] would decide as it would, as of `now`. Nothing is recorded and no presentation is used up. Waits for no
+    /// disk.
     pub fn explain(&self, bearer: &str, call: &Call, now: Timestamp) -> Explanation {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
             Err(rejection) => explain::rejected(&self.verifier, bearer, &rejection, now),
@@ -269,7 +273,7 @@ impl Guard {
     }
 
     /// Like [`Guard::check`], of a capability that was verified before: all that can have changed since is
-    /// looked at again.
+    /// looked at again. Waits as [`Guard::check`] does (`check_again_async`).
     pub fn check_again(
         &self,
         verified: &VerifiedCapability,
@@ -422,7 +426,7 @@ impl Guard {
     }
 
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
-    /// recorded; the call is to be checked all the same.
+    /// recorded; the call is to be checked all the same. Waits for no disk.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
         prospect::prospect(&self.foreseeing(verified.clone()), &self.policy(), call)
     }

@@ -11,7 +11,8 @@ use crate::verify::VerifiedCapability;
 impl Guard {
     /// Decides whether the bearer may revoke what it asks for, as of `now`: anything with the scope
     /// `hardtack:revoke`; without it, hops that its own key delegated (`docs/profile.md`). The presentation
-    /// must be bound to this call, and is used up.
+    /// must be bound to this call, and is used up. Waits until the ledger has recorded it, with a store for the disk
+    /// (`check_revocation_async`, feature `tokio`).
     ///
     /// # Errors
     ///
@@ -27,7 +28,7 @@ impl Guard {
 
     /// The same; `seen` finds the ids of grants and hops that begin in some way
     /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)), where the request gives the beginning of
-    /// one. It is asked only for whoever may revoke anything.
+    /// one. It is asked only for whoever may revoke anything. Waits as [`Guard::check_revocation`] does, and for `seen`.
     ///
     /// # Errors
     ///

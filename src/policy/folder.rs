@@ -51,7 +51,7 @@ pub struct FolderWatch {
 type Print = [u8; 32];
 
 impl FolderWatch {
-    /// Watches a folder whose policies are loaded next.
+    /// Watches a folder whose policies are loaded next. Waits for the disk, and so does every look.
     pub fn of(folder: impl Into<PathBuf>) -> FolderWatch {
         let folder = folder.into();
         let print = print(&folder);
@@ -97,7 +97,7 @@ impl FolderWatch {
 const MAX_FILES: usize = 1000;
 
 /// The hidden files of a set that have the ending of a policy or of cases, and are none of either: for whoever should know
-/// that they are left out. Where a folder cannot be read there are none.
+/// that they are left out. Where a folder cannot be read there are none. Waits for the disk.
 pub fn left_out(set: impl AsRef<Path>) -> Vec<PathBuf> {
     let set = set.as_ref();
     let folders = [(set.to_owned(), EXTENSION), (set.join(CASES), CASE_EXTENSION)];

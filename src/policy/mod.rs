@@ -77,14 +77,15 @@ pub(crate) struct Places {
 }
 
 impl Policy {
-    /// What the chain grants is allowed, and nothing else.
+    /// What the chain grants is allowed, and nothing else. Waits for no disk.
     pub fn builtin() -> Policy {
         // The text is part of this crate, and a test parses it; were it broken, nothing is allowed.
         Policy::from_files(&[("default.datalog".to_owned(), BUILTIN.to_owned())])
             .unwrap_or_else(|_| Policy::empty())
     }
 
-    /// Reads every `*.datalog` file of a folder as one set, but hidden ones ([`left_out`]).
+    /// Reads every `*.datalog` file of a folder as one set, but hidden ones ([`left_out`]). Waits for the disk; asynchronous programs
+    /// load on a thread that may wait (`spawn_blocking`).
     ///
     /// # Errors
     ///
@@ -94,13 +95,13 @@ impl Policy {
         Policy::from_files(&read_folder(folder.as_ref())?)
     }
 
-    /// Reads one policy text; `name` stands in messages.
+    /// Reads one policy text; `name` stands in messages. Waits for no disk.
     pub fn parse(name: &str, text: &str) -> Result<Policy, PolicyError> {
         Policy::from_files(&[(name.to_owned(), text.to_owned())])
     }
 
     /// What identifies this set in records: SHA-256 over names and texts of its files, as 64
-    /// hexadecimal digits.
+    /// hexadecimal digits. Waits for no disk.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -215,7 +216,7 @@ impl Policy {
 }
 
 /// The sets of policies at `folder`: itself if it has policy files, and otherwise the folders in it that have
-/// some, in the order of their names.
+/// some, in the order of their names. Waits for the disk.
 ///
 /// # Errors
 ///

@@ -105,7 +105,7 @@ impl Revocations {
         Revocations(Arc::new(Shared { set, longest_life, longest_call, kept_by }))
     }
 
-    /// A set that knows what a list knows: a copy of another server's, say.
+    /// A set that knows what a list knows: a copy of another server's, say. Waits for no disk.
     pub fn copied(list: &RevocationList) -> Revocations {
         let revocations = Revocations::kept_by(None);
         let mut set = revocations.write();
@@ -115,7 +115,7 @@ impl Revocations {
         revocations
     }
 
-    /// Adds what another copy of the list knows. What is known already stays known.
+    /// Adds what another copy of the list knows. What is known already stays known. Waits for no disk.
     ///
     /// # Errors
     ///
@@ -173,13 +173,13 @@ impl Revocations {
     }
 
     /// Whether one of these ids is revoked. For lookups outside a verifier; it says nothing of subjects,
-    /// holders and agents.
+    /// holders and agents. Waits for no disk.
     pub fn contains_any<'a>(&self, ids: impl IntoIterator<Item = &'a RevocationId>) -> bool {
         let set = self.read();
         ids.into_iter().any(|id| set.ids.contains_key(&short(id)))
     }
 
-    /// Whether this id is revoked.
+    /// Whether this id is revoked. Waits for no disk.
     pub fn contains(&self, id: &RevocationId) -> bool {
         self.contains_any([id])
     }

@@ -89,7 +89,7 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens a store that exists.
+    /// Opens a store that exists. Waits for the disk (`open_async`, feature `tokio`).
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Store {
 
     /// Makes a new store, readable by its owner only: the file, and beside it `….journal` and
     /// `….checkpoint`, which belong to it. What is left of a making that was interrupted, by a kill or a loss of
-    /// power, is replaced; nothing was ever recorded in that.
+    /// power, is replaced; nothing was ever recorded in that. Waits for the disk (`create_async`).
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Store {
 
     /// Opens the store, or makes a new one if there is none, for programs that mean it: with a mistyped path
     /// they begin with an empty store, in which nothing is revoked. Of several that do this at the same moment,
-    /// one makes the store, and the others open it, as soon as the one has closed it.
+    /// one makes the store, and the others open it, as soon as the one has closed it. Waits for the disk (`open_or_create_async`).
     ///
     /// # Errors
     ///
@@ -165,13 +165,15 @@ impl Store {
         }
     }
 
-    /// A store in memory: the same engine, for tests and for trying things out.
+    /// A store in memory: the same engine, for tests and for trying things out. Neither this nor what is done with it waits for a
+    /// disk.
     pub fn in_memory() -> Result<Store, StoreError> {
         Store::start(opening::make(Arc::new(Memory::default()))?)
     }
 
     /// Revokes, as of `now`. When this returns, the revocation is on disk and every verifier that asks
-    /// [`Store::revocations`] knows it. To revoke again what is revoked changes nothing.
+    /// [`Store::revocations`] knows it. To revoke again what is revoked changes nothing. Waits for the disk (`revoke_async`, feature
+    /// `tokio`).
     ///
     /// # Errors
     ///
@@ -181,7 +183,8 @@ impl Store {
         receipts.into_iter().next().ok_or_else(|| StoreError::Stopped.not_revoked())
     }
 
-    /// Revokes all of these in one step, or none. Returns a receipt for each, in their order.
+    /// Revokes all of these in one step, or none. Returns a receipt for each, in their order. Waits for the disk
+    /// (`revoke_all_async`).
     pub fn revoke_all(
         &self,
         revoking: Vec<Revoking>,
@@ -194,29 +197,29 @@ impl Store {
         }
     }
 
-    /// The set that verifiers ask, which this store keeps up to date.
+    /// The set that verifiers ask, which this store keeps up to date. It is in memory: nobody who asks it waits for a disk.
     pub fn revocations(&self) -> Revocations {
         self.inner().revocations.clone()
     }
 
-    /// The store, to look into.
+    /// The store, to look into. Waits for no disk; what it is asked does.
     pub fn reader(&self) -> StoreReader {
         StoreReader::of(Arc::clone(self.inner()))
     }
 
-    /// Every revocation in force, in the order in which they were made.
+    /// Every revocation in force, in the order in which they were made. Waits for the disk.
     pub fn list_revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
         self.reader().revocations()
     }
 
-    /// Hands every record to `see`, in order.
+    /// Hands every record to `see`, in order. Waits for the disk, longer the more there are.
     pub fn each_record(&self, mut see: impl FnMut(AuditRecord)) -> Result<(), StoreError> {
         self.reader().records(1).try_for_each(|line| line?.record().map(&mut see))
     }
 
     /// A handle to the same store that answers decisions before they are on disk: a crash of the process
     /// or the machine loses the last `at_most` of them, or those of the last tenth of a second,
-    /// whichever are fewer. Revocations and call-bound presentations are on disk first all the same.
+    /// whichever are fewer. Revocations and call-bound presentations are on disk first all the same. Waits for no disk.
     pub fn losing_at_most(mut self, at_most: usize) -> Store {
         self.recording = match at_most {
             0 => Recording::Durable,
@@ -226,14 +229,14 @@ impl Store {
     }
 
     /// A handle to the same store for decisions as of supposed moments: what would be decided then? They
-    /// are recorded like others; what the store thinks of the clock is not touched by them.
+    /// are recorded like others; what the store thinks of the clock is not touched by them. Waits for no disk.
     pub fn for_supposed_times(mut self) -> Store {
         self.times = TimeSource::Supposed;
         self
     }
 
     /// Forgets what no live token can hold any more: revocations of ids and subjects, and blocks of
-    /// chains that were seen. To be called now and then, say once a minute, by whoever keeps a store open.
+    /// chains that were seen. To be called now and then, say once a minute, by whoever keeps a store open. Waits for the disk.
     ///
     /// # Errors
     ///
@@ -243,23 +246,23 @@ impl Store {
     }
 
     /// The same, on the word of somebody who has looked at the clock. If it is wrong nevertheless, no
-    /// revoked token is let in: tokens are refused that are not revoked.
+    /// revoked token is let in: tokens are refused that are not revoked. Waits for the disk.
     pub fn collect_trusting_the_clock(&self, now: Timestamp) -> Result<Collected, StoreError> {
         self.inner().collect(now, Trust::Vouched)
     }
 
     /// Signs the head of the log now, and returns it. Otherwise that is done every second or thousand
-    /// records, and when the store is closed.
+    /// records, and when the store is closed. Waits for the disk.
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         self.inner().fold()
     }
 
-    /// Copies the store as it is now into a new file ([`StoreReader::backup`]).
+    /// Copies the store as it is now into a new file ([`StoreReader::backup`]). Waits for the disk.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
         self.reader().backup(to)
     }
 
-    /// Whether everything can be written.
+    /// Whether everything can be written, as far as that is known. Waits for no disk.
     ///
     /// # Errors
     ///
@@ -297,7 +300,7 @@ impl Store {
         self.shared.close()
     }
 
-    /// Where it is kept; `None` in memory.
+    /// Where it is kept; `None` in memory. Waits for no disk.
     pub fn path(&self) -> Option<&Path> {
         self.inner().engine.site().path()
     }

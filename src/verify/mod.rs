@@ -5,6 +5,7 @@
 mod directory;
 mod error;
 mod refused;
+mod rejection;
 mod walk;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use crate::verify::walk::Walk;
 
 pub use directory::Directory;
 pub use error::VerifyError;
+pub(crate) use rejection::Rejection;
 
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
 /// is refused, since its URIs may have a normal form that is not known here.
@@ -398,15 +400,6 @@ impl Verifier {
     }
 }
 
-impl Rejection {
-    /// Whether the token is refused only because what is known of revocations is too old, for which operations have bounds of
-    /// their own.
-    #[cfg(feature = "http")]
-    pub(crate) fn is_stale(&self) -> bool {
-        matches!(self.error, VerifyError::RevocationsStale { .. })
-    }
-}
-
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
@@ -485,13 +478,6 @@ impl VerifiedCapability {
     pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
         self.resource_schemes.iter().any(|listed| listed == scheme)
     }
-}
-
-/// Why a token does not hold, and what it says if its signatures do.
-#[derive(Debug)]
-pub(crate) struct Rejection {
-    pub(crate) error: VerifyError,
-    pub(crate) authentic: Option<Arc<Authentic>>,
 }
 
 /// A token whose signatures hold, the root that made it and the verifier's name for that.

@@ -140,8 +140,9 @@ impl Guard {
     /// }
     ///
     /// let policy = r#"allow if operation("pages:write"), db_role("editor");"#;
-    /// let verifier = Verifier::new(roots, "pages.example", Store::in_memory()?.revocations())?;
-    /// let guard = Guard::new(verifier, Policy::parse("pages.datalog", policy)?, Store::in_memory()?)
+    /// let store = Store::in_memory()?;
+    /// let verifier = Verifier::new(roots, "pages.example", store.revocations())?;
+    /// let guard = Guard::new(verifier, Policy::parse("pages.datalog", policy)?, store)
     ///     .facts_from(["db_role"], |verified: &VerifiedCapability, _: &Call, _: Timestamp| {
     ///         let roles = roles(verified.subject())?;
     ///         Ok(roles.into_iter().map(|role| Fact::new("db_role", [role])).collect())

@@ -39,9 +39,9 @@ const JUDGED_PER_UNIT: u64 = 2;
 /// Bytes of a URL that are read in one unit: it is parsed, written anew, and its path is read with and without escapes.
 const URL_PER_UNIT: u64 = 1;
 
-/// Bytes of a pattern and its text that are read in one unit: the text is folded, cut in several ways, and each is held against
-/// the pattern.
-const PATTERN_PER_UNIT: u64 = 1;
+/// Units that reading a byte of a pattern or its text takes: the text is folded, its letters are left out and cut in several
+/// ways, and each is held against the pattern.
+const UNITS_PER_PATTERN_BYTE: u64 = 4;
 
 /// Steps of matching a pattern in one unit: each character of the text may be held against each of the pattern.
 const STEPS_PER_UNIT: u64 = 8;
@@ -379,12 +379,12 @@ impl Query<'_> {
             Some(Function::Glob) => text.saturating_mul(operand) / STEPS_PER_UNIT,
             _ => 0,
         };
-        let per_unit = match function {
-            Some(Function::Url) => URL_PER_UNIT,
-            Some(Function::Glob) => PATTERN_PER_UNIT,
-            _ => JUDGED_PER_UNIT,
+        let bytes = text.saturating_add(operand);
+        let read = match function {
+            Some(Function::Url) => bytes / URL_PER_UNIT,
+            Some(Function::Glob) => bytes.saturating_mul(UNITS_PER_PATTERN_BYTE),
+            _ => bytes / JUDGED_PER_UNIT,
         };
-        let read = text.saturating_add(operand) / per_unit;
         UNITS_PER_CALL.saturating_add(read).saturating_add(steps)
     }
 

@@ -83,7 +83,7 @@ fn costly_checks() -> Vec<Case> {
         ("a path that goes up", r#"check all arg("x", $x), $x.extern::hardtack_path("/a") || true;"#.to_owned(), text("/a", "/\u{d55c}a/..", 4096)),
         ("a URL of names in another script", r#"check all arg("x", $x), $x.extern::hardtack_url("https://a.b/") || true;"#.to_owned(), text("https://a.b/", "%ED%95%9Ca/", 4096)),
         ("a pattern in another script", format!(r#"check all arg("x", $x), $x.extern::hardtack_glob("**{}") || true;"#, '\u{d55c}'), text("", "\u{d55c}", 4096)),
-        ("a pattern of letters over another script", r#"check all arg("x", $x), $x.extern::hardtack_glob("**a*") || true;"#.to_owned(), text("a", "\u{d55c}/", 4096)),
+        ("a pattern of letters over another script", r#"check all arg("x", $x), $x.extern::hardtack_glob("**a*") || true;"#.to_owned(), text("a", "/a\u{d55c}", 4096)),
         ("a URL in another script", r#"check all arg("x", $x), $x.extern::hardtack_url("https://a.b") || true;"#.to_owned(), text("https://a", ".xn--bcher-kva", 248)),
         ("a pattern of stars", format!(r#"check all arg("x", $x), $x.extern::hardtack_glob("{}");"#, "*a".repeat(32)), text("", "a", 1500)),
         ("addresses", r#"check all arg($n, $x), $x.extern::hardtack_network("2001:db8::/32");"#.to_owned(), members(100, &|at| format!("\"2001:db8::{:x}\"", at + 1))),

@@ -53,6 +53,7 @@
 //! | `http` | `http`: a tower layer with a guard in front of services of hyper and tonic |
 //! | `axum` | `http::Routes`: axum's path templates as a table of operations; permits as extractors |
 //! | `mcp` | `mcp`: the gateway in front of MCP servers, and the holder's end of it |
+//! | `tokio` | `…_async` forms of what waits for a disk: deciding, revoking, opening |
 //! | `trial` | `trial`: a set of policies put to its cases |
 //! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service |
 //!

@@ -26,7 +26,7 @@ use crate::scope::{Operation, Scope};
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
 use crate::verify::refused::RefusedBearers;
-use crate::verify::walk::Walk;
+use crate::verify::walk::{Walk, refuse_expired};
 
 pub use directory::Directory;
 pub use error::VerifyError;
@@ -488,14 +488,6 @@ pub(crate) struct Authentic {
     pub(crate) root: PublicKey,
     /// What decisions about it have in common.
     prepared: PreparedSets,
-}
-
-/// An expired token costs no signature check.
-fn refuse_expired(chain: &Chain, now: Timestamp) -> Result<(), VerifyError> {
-    match chain.expiries().find(|(_, expires)| *expires <= now) {
-        Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,14 @@ use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::verify::{UnboundHops, Verifier, VerifyError};
 
+/// Refuses a token of which any block is over. It comes before signatures, so that an expired one costs none.
+pub(super) fn refuse_expired(chain: &Chain, now: Timestamp) -> Result<(), VerifyError> {
+    match chain.expiries().find(|(_, expires)| *expires <= now) {
+        Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
+        None => Ok(()),
+    }
+}
+
 /// The walk from the grant to the presentation: each link signed by the holder before it, none wider
 /// than its parent.
 pub(super) struct Walk<'a> {

@@ -35,11 +35,13 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 10] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 12] = [
     ("revocation_id_ambiguous", "a server has seen several ids that begin so"),
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),
     ("ledger_unavailable", "the verifier cannot record its decision"),
     ("unfinished", "a decision broke off"),
+    ("facts_unavailable", "what the server itself knows cannot be had"),
+    ("facts_unusable", "what the server itself states may not be stated"),
     ("overloaded", "more is asked of a gateway at once than it looks at"),
     ("strange_task", "a gateway knows no such task of this token's"),
     ("list_busy", "too many lists are asked of a gateway at once"),

@@ -5,6 +5,7 @@
 //! at its limits only between queries. Here all matches of a query are looked at, an error for one is an error,
 //! and every fact that is touched is paid for from a budget.
 
+mod compiling;
 mod following;
 mod matching;
 mod pattern;

@@ -8,6 +8,7 @@ use biscuit_auth::datalog::{
     Term, TrustedOrigins,
 };
 
+use crate::datalog::compiling::{has_pattern, price};
 use crate::datalog::{Candidate, EvaluationError, FACT_BUDGET, SERVER, VERIFIER, World};
 use crate::function::functions;
 
@@ -35,6 +36,8 @@ impl World {
         expression: &Expression,
         variables: &HashMap<u32, Term>,
     ) -> Option<bool> {
+        // Whoever is short of it hears that when the next fact is touched.
+        let _ = self.pay_for_patterns(expression, variables);
         let mut symbols = TemporarySymbolTable::new(&self.symbols);
         match expression.evaluate(variables, &mut symbols, functions()) {
             Ok(Term::Bool(held)) => Some(held),
@@ -119,6 +122,7 @@ impl World {
     ) -> Result<bool, EvaluationError> {
         let mut symbols = TemporarySymbolTable::new(&self.symbols);
         for expression in &rule.expressions {
+            self.pay_for_patterns(expression, variables)?;
             match expression.evaluate(variables, &mut symbols, functions()) {
                 Ok(Term::Bool(true)) => {}
                 Ok(Term::Bool(false)) => return Ok(false),
@@ -126,6 +130,36 @@ impl World {
             }
         }
         Ok(true)
+    }
+}
+
+impl World {
+    /// Pays for the patterns that are compiled when an expression is asked.
+    fn pay_for_patterns(
+        &self,
+        expression: &Expression,
+        variables: &HashMap<u32, Term>,
+    ) -> Result<(), EvaluationError> {
+        let elements = || variables.values().map(elements).max().unwrap_or(0).max(1);
+        let price = match has_pattern(&expression.ops) {
+            true => price(&expression.ops, &self.symbols, elements()),
+            false => return Ok(()),
+        };
+        self.touched.set(self.touched.get().saturating_add(price));
+        match self.touched.get() > FACT_BUDGET {
+            true => Err(EvaluationError::Exhausted),
+            false => Ok(()),
+        }
+    }
+}
+
+/// For how many elements a closure over a term is asked.
+fn elements(term: &Term) -> u64 {
+    match term {
+        Term::Set(set) => set.len() as u64,
+        Term::Array(array) => array.len() as u64,
+        Term::Map(map) => map.len() as u64,
+        _ => 1,
     }
 }
 

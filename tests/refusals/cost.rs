@@ -88,3 +88,28 @@ fn names_that_take_long_to_compare_are_asked_for_up_to_a_bound() {
     assert_eq!(authorized(&many.bearer(), policy, &call), Err("exhausted"));
     assert_eq!(authorized(&many.bearer(), policy, &search()), Ok(()), "no argument");
 }
+
+/// Biscuit compiles a pattern each time it is asked: 900 arguments took eight seconds.
+#[test]
+fn patterns_that_take_long_to_compile_are_asked_up_to_a_bound() {
+    let token = with_hop("check if time($t);");
+    let call = |count: usize| {
+        let all = (0..count).map(|n| format!("\"A{n}\":1")).collect::<Vec<_>>().join(",");
+        search().arguments(&format!("{{{all}}}")).unwrap()
+    };
+    let denial =
+        |condition: &str| format!("allow if granted($op); deny if arg($n, $v), {condition};");
+    for condition in [
+        r#"$n.matches("^\\w{1,30}$"), $v == 5"#,
+        r#"$n.matches("(?i)secret|password|token")"#,
+        r#"["a", "b"].any($x -> $n.matches("^\\w{1,9}$") && $v == 5)"#,
+    ] {
+        let policy = denial(condition);
+        assert_eq!(authorized(&token.bearer(), &policy, &call(1)), Ok(()), "{condition}");
+        let many = authorized(&token.bearer(), &policy, &call(900));
+        assert_eq!(many, Err("exhausted"), "{condition}");
+    }
+    // A pattern that nobody matches is not paid for: its facts are none of the call's.
+    let policy = r#"allow if granted($op); deny if resource($n), $n.matches("^\\w{1,30}$");"#;
+    assert_eq!(authorized(&token.bearer(), policy, &call(900)), Ok(()));
+}

@@ -82,6 +82,13 @@ pub fn restore(
     let files = Files::at(to);
     let _alone = files.make_alone()?;
     let staging = Staging::beside(to, &source.identity.id);
+    if staging.is_made_at(from) {
+        return Err(StoreError::Restoring(format!(
+            "{} is what an interrupted restoration made for {}; restore from what that was restored from",
+            from.display(),
+            to.display()
+        )));
+    }
     if staging.is_half_moved() {
         staging.move_in().map_err(|error| StoreError::file(Some(to), error))?;
         return restored(to);

@@ -268,13 +268,6 @@ impl Files {
     pub(super) fn make_database(&self) -> io::Result<()> {
         make(&self.database)
     }
-
-    /// Takes away what was made, if a store does not come of it. What cannot be removed is named by the next attempt.
-    pub(super) fn unmake(&self) {
-        for part in self.parts() {
-            let _ = std::fs::remove_file(part);
-        }
-    }
 }
 
 impl Site for Files {

@@ -31,16 +31,30 @@ impl Staging {
         &self.staged
     }
 
+    /// Whether this file is one of the parts that are made.
+    pub(super) fn is_made_at(&self, path: &Path) -> bool {
+        let found = path.canonicalize().ok();
+        let made = self.staged.parts().map(|part| part.canonicalize().ok());
+        found.is_some_and(|found| made.contains(&Some(found)))
+    }
+
     /// Whether the database was moved and not the checkpoint: whoever did it was killed.
     pub(super) fn is_half_moved(&self) -> bool {
         let [database, _, checkpoint] = self.staged.parts();
         is_there(self.place.parts()[0]) && is_there(checkpoint) && !is_there(database)
     }
 
-    /// Takes away what a killed process made and did not begin to move.
+    /// Takes away what a killed process made and did not begin to move. The checkpoint goes first: whoever is killed then leaves
+    /// nothing that looks like a move.
     pub(super) fn clear(&self) {
-        if !self.is_half_moved() {
-            self.staged.unmake();
+        if self.is_half_moved() {
+            return;
+        }
+        for part in self.staged.parts().into_iter().rev() {
+            // What cannot be removed is named by the next attempt.
+            if std::fs::remove_file(part).is_ok() {
+                let _ = sync_folder(part);
+            }
         }
     }
 
@@ -56,11 +70,12 @@ impl Staging {
     /// Moves the first of the parts only, as whoever is killed then.
     pub(super) fn move_first(&self, parts: usize) -> io::Result<()> {
         let [database, journal, _] = self.place.parts();
-        if is_there(self.staged.parts()[0]) {
-            if is_there(database) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            // Under its name it stays until the new one comes: it says how much the lost store had.
+        let [staged_database, staged_journal, _] = self.staged.parts();
+        if is_there(staged_database) && is_there(database) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        // Under its name it stays until the new one comes: it says how much the lost store had.
+        if is_there(staged_journal) {
             keep(journal)?;
         }
         for (from, to) in self.staged.parts().into_iter().zip(self.place.parts()).take(parts) {

@@ -154,3 +154,43 @@ fn a_backup_that_is_cut_off_has_no_name_and_is_made_again() {
     );
     assert_eq!(restored.unwrap().revocations, 2);
 }
+
+/// Whoever finds such parts by other ways than a kill loses nothing, either.
+#[test]
+fn a_journal_is_kept_before_another_one_takes_its_place() {
+    let lost = Lost::new();
+    lost.stage();
+    lost.staging().move_first(1).unwrap();
+    let journal = std::fs::read(lost.at("back.journal")).unwrap();
+    std::fs::remove_file(lost.at("back.journal.old")).unwrap();
+    lost.staging().move_in().unwrap();
+    assert_eq!(std::fs::read(lost.at("back.journal.old")).unwrap(), journal);
+}
+
+/// Of what is taken away the checkpoint goes first: a checkpoint alone would look like a move.
+#[test]
+fn what_is_left_of_a_clearing_is_no_move() {
+    let lost = Lost::new();
+    lost.stage();
+    let database = lost.staging().files().parts()[0].to_owned();
+    // It cannot be removed, as if the process had been killed before.
+    std::fs::remove_file(&database).unwrap();
+    std::fs::create_dir(&database).unwrap();
+    lost.staging().clear();
+    for part in &lost.staging().files().parts()[1..] {
+        assert!(!part.exists(), "{part:?}");
+    }
+    std::fs::remove_dir(&database).unwrap();
+    assert!(!lost.staging().is_half_moved());
+}
+
+#[test]
+fn nothing_is_restored_from_what_an_interrupted_restoration_made() {
+    let lost = Lost::new();
+    lost.stage();
+    let from = lost.staging().files().parts()[0].to_owned();
+    let error = restore(&from, lost.at("back"), Vec::new(), None, Loss::Accepted, NOW).unwrap_err();
+    assert!(error.to_string().contains("interrupted restoration"), "{error}");
+    assert!(from.exists());
+    lost.is_whole(&lost.restore().unwrap());
+}

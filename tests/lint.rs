@@ -300,6 +300,33 @@ mod command {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
+    /// What looks like a secret is hidden in each text, and JSON's own signs stay.
+    #[test]
+    fn findings_in_json_can_be_read_whatever_a_policy_looks_for() {
+        for (wanted, hides) in [
+            ("Authorization: Basic", true),
+            ("-----BEGIN PRIVATE KEY-----", true),
+            ("http://a:b@c/?token=abc", true),
+            ("plain", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("set")).unwrap();
+            let policy = format!(
+                "allow if granted($o);\nallow if arg(\"h\", $t), $t.matches(\"{wanted}\");\n"
+            );
+            fs::write(folder.path().join("set/a.datalog"), policy).unwrap();
+            let output = hardtack(folder.path(), &["set", "--json"]);
+            let shown = text(&output.stdout);
+            let findings: serde_json::Value =
+                serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+            let findings = findings.as_array().unwrap();
+            assert!(findings.iter().all(|finding| finding["file"] == "set/a.datalog"), "{shown}");
+            let mends: Vec<_> = findings.iter().map(|finding| finding["mend"].as_str()).collect();
+            assert!(!mends.is_empty() && mends.iter().all(Option::is_some), "{shown}");
+            assert_eq!(shown.contains("not shown"), hides, "{shown}");
+        }
+    }
+
     #[test]
     fn the_command_shows_the_line_and_ends_with_one() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Near: which verb may be meant by a word that is none?
 
 /// All verbs, with those below others. The first words are what each is also called.
-const VERBS: [(&str, &[&str]); 24] = [
+const VERBS: [(&str, &[&str]); 26] = [
     ("keygen", &["genkey", "newkey", "key", "keys"]),
     ("pubkey", &["public", "publickey"]),
     ("mint", &["issue", "grant", "create", "new", "sign"]),
@@ -15,6 +15,7 @@ const VERBS: [(&str, &[&str]); 24] = [
     ("audit", &["log", "logs", "records", "list", "history"]),
     ("audit verify", &["verify"]),
     ("audit prove", &["prove", "proof"]),
+    ("audit check-proof", &["proof"]),
     ("audit key", &[]),
     ("policy test", &["test", "verify", "check"]),
     ("policy lint", &["lint", "validate"]),
@@ -23,6 +24,7 @@ const VERBS: [(&str, &[&str]); 24] = [
     ("store check", &["verify", "list", "show"]),
     ("store backup", &["backup", "copy", "export"]),
     ("store restore", &["restore", "import"]),
+    ("store recover", &["recover", "repair", "salvage"]),
     ("store collect", &["collect", "gc", "clean"]),
     ("gateway", &["serve", "server", "proxy", "run", "start"]),
     ("agent", &["client", "sidecar", "holder"]),

@@ -80,7 +80,7 @@ static HIDDEN: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<bearer>\b(?:bearer|basic) [A-Za-z0-9._~+/=-]*[0-9A-Z+/=][A-Za-z0-9._~+/=-]*)",
         // To the last @: a password may have any sign in it, also those that end a host.
         r"(?P<user>(?i:://|:\\/\\/|%3a%2f%2f)[^\s]*(?:@|%40))",
-        r"(?P<query>[?&;](?i:[a-z_-]*(?:password|passwd|secret|token|key|code|signature|sig))=[^\s&'`\x22]+)",
+        r"(?P<query>[?&;#](?i:[a-z_-]*(?:password|passwd|pwd|secret|token|jwt|key|code|auth|session|sid|signature|sig))=[^\s&'`\x22]+)",
     ];
     pattern(&kinds.join("|"))
 });

@@ -37,13 +37,27 @@ pub(crate) fn run(arguments: &Lint) -> Done {
     }
     let findings: Vec<&Finding> = reports.iter().flat_map(|report| &report.findings).collect();
     match arguments.json {
-        true => say_json(hidden(&serde_json::to_string_pretty(&findings)?))?,
+        true => {
+            let findings: Vec<Finding> =
+                findings.iter().map(|finding| without_secrets(finding)).collect();
+            say_json(serde_json::to_string_pretty(&findings)?)?;
+        }
         false => print(&reports, findings.len())?,
     }
     match findings.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::from(EXIT_FOUND)),
     }
+}
+
+/// A finding with each text as it may be shown. JSON's own signs are put around it afterwards.
+fn without_secrets(finding: &Finding) -> Finding {
+    let mut finding = finding.clone();
+    for text in [&mut finding.file, &mut finding.message, &mut finding.mend] {
+        let hides = hidden(text).into_owned();
+        *text = hides;
+    }
+    finding
 }
 
 fn print(reports: &[Report], findings: usize) -> Result<(), Box<dyn Error>> {

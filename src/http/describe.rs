@@ -38,8 +38,8 @@ pub trait Describe<B>: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send;
 
     /// What was asked for, as far as that can be said for little: what the record of a refused bearer says. It is asked only if
-    /// the bearer's signatures hold and the refusal is recorded ([`MAX_REJECTIONS_RECORDED`](crate::MAX_REJECTIONS_RECORDED) a
-    /// second at the most). Of what comes of it, operation and resource are recorded. `None`, as by default, has it recorded as
+    /// the bearer's signatures hold and the refusal is recorded (100 a second
+    /// at the most). Of what comes of it, operation and resource are recorded. `None`, as by default, has it recorded as
     /// `admission`.
     fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
         drop(request);

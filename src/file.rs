@@ -58,6 +58,10 @@ pub fn read_text_or_pipe(path: impl AsRef<Path>, at_most: u64) -> io::Result<Str
 /// As [`open`].
 pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
     let path = path.as_ref();
+    // Opened and closed again, a pipe would be broken for whoever writes into it, and then wait for another one.
+    if is_pipe(&std::fs::metadata(path)?) {
+        return pipe(path);
+    }
     match open(path) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => pipe(path),
         opened => opened,
@@ -161,14 +165,12 @@ fn regular(file: File) -> io::Result<File> {
 /// A pipe, and nothing else that is no regular file.
 #[cfg(unix)]
 fn pipe(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::FileTypeExt;
-    let is_pipe = |file: std::fs::Metadata| file.file_type().is_fifo();
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file and no pipe");
-    if !is_pipe(std::fs::metadata(path)?) {
+    if !is_pipe(&std::fs::metadata(path)?) {
         return Err(wrong());
     }
     let file = File::open(path)?;
-    match is_pipe(file.metadata()?) {
+    match is_pipe(&file.metadata()?) {
         true => Ok(file),
         false => regular(file),
     }
@@ -177,6 +179,16 @@ fn pipe(path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 fn pipe(path: &Path) -> io::Result<File> {
     regular(File::open(path)?)
+}
+
+#[cfg(unix)]
+fn is_pipe(file: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&file.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Neither waits for the other end of a pipe, nor makes a terminal this process's own.
@@ -297,6 +309,31 @@ mod tests {
             let read = read_text_or_pipe(&pipe, 10);
             let _ = writer.join().unwrap();
             assert_eq!(read.as_deref().map_err(io::Error::kind), expected);
+        }
+    }
+
+    /// Whoever writes into the pipe already waits for its reader when it is looked at.
+    #[test]
+    fn a_pipe_is_opened_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        fifo(&pipe);
+        for round in 0..200 {
+            let writer = std::thread::spawn({
+                let pipe = pipe.clone();
+                move || fs::write(pipe, "secret")
+            });
+            if round % 2 == 0 {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            let (told, read) = std::sync::mpsc::channel();
+            std::thread::spawn({
+                let pipe = pipe.clone();
+                move || told.send(read_text_or_pipe(pipe, 10))
+            });
+            let read = read.recv_timeout(std::time::Duration::from_secs(20));
+            assert_eq!(read.expect("it ends").unwrap(), "secret", "round {round}");
+            writer.join().unwrap().unwrap();
         }
     }
 

@@ -85,8 +85,8 @@ fn whatever_is_given_for_a_token_is_named_by_every_verb() {
     for (given, said) in [
         (format!("\"{token}\""), "it stands in quotation marks"),
         (format!("'{token}'"), "it stands in quotation marks"),
-        (format!("Bearer {token}"), "it begins as a header does"),
-        (format!("Authorization: Bearer {token}"), "it begins as a header does"),
+        (format!("Bearer {token}"), "stands before it; leave out"),
+        (format!("Authorization: Bearer {token}"), "stands before it; leave out"),
         (lines("\n"), "it has line breaks or blanks"),
         (lines(" "), "it has line breaks or blanks"),
         (jwt.to_owned(), "it is a JWT"),

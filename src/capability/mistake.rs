@@ -43,7 +43,7 @@ pub enum TokenMistake {
     Json,
     /// `Bearer` or `Authorization:` stands before it.
     #[error(
-        "it begins as a header does (Authorization: Bearer …); leave out all that stands before the token"
+        "the word Bearer or the name of a header stands before it; leave out all that stands before the token"
     )]
     Header,
     /// It stands in quotation marks.

@@ -350,7 +350,7 @@ impl Side for Inside {
 
     /// The runtime has no credential, and there is none that it could get anywhere.
     fn unaccepted(&self, id: Option<&Id>, is_tool_call: bool) -> Response {
-        const TEXT: &str = "the server does not accept the agent's capability: it may be revoked, or be for another server. Trying again will not help; whoever delegated to this agent must delegate anew.";
+        const TEXT: &str = "the server does not accept the agent's capability: it may be revoked, or `--audience` may name another server. Trying again will not help; whoever delegated to this agent can delegate anew.";
         answer::unforwarded(id, is_tool_call, TEXT)
     }
 

@@ -313,7 +313,10 @@ impl Relay {
         if is_unaccepted(&response) {
             self.metrics.upstream_failure();
             let status = response.status().as_u16();
-            tracing::warn!(status, "the server behind accepts no credential");
+            tracing::warn!(
+                status,
+                "the server does not accept the presentation or credential that it was sent"
+            );
             return Err(side.unaccepted(id, passage.is_tool_call));
         }
         let response = side.received(response);

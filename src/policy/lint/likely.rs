@@ -108,7 +108,10 @@ pub(super) fn likely(part: &str, rest: &str, word: &str) -> (Option<String>, Str
         };
         let mend = match meant {
             Some(meant) => format!("write .{meant}()"),
-            None => format!("the methods are {}", methods().collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "put a comma before it if it is a condition of its own; the methods are {}",
+                methods().collect::<Vec<_>>().join(", ")
+            ),
         };
         return (Some(format!("there is no method `{}`", names::escaped(&name))), mend);
     }

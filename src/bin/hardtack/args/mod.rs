@@ -407,7 +407,12 @@ pub(crate) fn life(text: &str) -> Result<Duration, String> {
 /// A public key, or `@` and the name of the file that holds one.
 pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
     let Some(path) = text.strip_prefix('@') else {
-        return text.parse::<PublicKey>().map_err(|error| error.to_string());
+        return text.parse::<PublicKey>().map_err(|error| match error {
+            KeyError::PublicText => {
+                format!("{error}; a file with it is named behind @, as in @root.pub")
+            }
+            error => error.to_string(),
+        });
     };
     let text = reading::once(Path::new(path), MAX_PUBLIC_KEY_BYTES);
     let text = text.map_err(|error| error.to_string())?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use hardtack::audit::Verdict;
+use hardtack::call::{ArgumentProblem, CallError};
 use hardtack::{Call, Denial, StoreError};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
@@ -101,7 +102,12 @@ fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
         let (name, json) = argument
             .split_once('=')
             .ok_or("an argument is written NAME=JSON, such as amount=20 or query='\"roadmap\"'")?;
-        call = call.argument_json(name, json)?;
+        call = call.argument_json(name, json).map_err(|error| match error {
+            CallError::Arguments(ArgumentProblem::NotJson) => format!(
+                "{name} is no JSON: a text needs quotes that the shell leaves, as in --arg '{name}=\"roadmap\"'"
+            ),
+            error => error.to_string(),
+        })?;
     }
     Ok(call)
 }

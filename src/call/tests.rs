@@ -254,3 +254,31 @@ fn names_that_take_long_to_compare_are_bounded_in_all_objects_together() {
     assert_eq!(refused, Err(CallError::Arguments(ArgumentProblem::TooLarge)));
     assert_eq!(call(&["a".repeat(2 * MAX_FOLDED_BYTES)]), Ok(()), "letters of ASCII cost nothing");
 }
+
+#[test]
+fn typed_values_are_arguments_as_they_are() {
+    let call = Call::tool("t").unwrap();
+    let call = call.argument("number", 1.5).unwrap().argument("list", vec![1, 2]).unwrap();
+    let call = call.argument("array", [true, false]).unwrap();
+    let call = call.argument("texts", vec!["a", "b"]).unwrap();
+    let call = call.argument("words", ["c", "d"]).unwrap();
+    for (name, expected) in [
+        ("number", serde_json::json!(1.5)),
+        ("list", serde_json::json!([1, 2])),
+        ("array", serde_json::json!([true, false])),
+        ("texts", serde_json::json!(["a", "b"])),
+        ("words", serde_json::json!(["c", "d"])),
+    ] {
+        assert_eq!(call.arguments_json()[name], expected, "{name}");
+    }
+    assert!(Call::tool("t").unwrap().argument("none", f64::NAN).is_err());
+}
+
+#[test]
+fn a_resource_has_its_bound_and_no_byte_more() {
+    let uri = |bytes: usize| format!("https://a.example/{}", "a".repeat(bytes - 18));
+    let with = |bytes| Call::tool("t").unwrap().resource(&uri(bytes)).map(drop);
+    assert_eq!(uri(MAX_RESOURCE_BYTES).len(), MAX_RESOURCE_BYTES);
+    assert_eq!(with(MAX_RESOURCE_BYTES), Ok(()));
+    assert_eq!(with(MAX_RESOURCE_BYTES + 1), Err(CallError::LongResource));
+}

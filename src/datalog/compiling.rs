@@ -32,8 +32,14 @@ pub(super) fn has_pattern(ops: &[Op]) -> bool {
     })
 }
 
-/// What is to be paid for the patterns in an expression, each asked `times` where it stands in a closure.
-pub(super) fn price(ops: &[Op], symbols: &SymbolTable, times: u64) -> u64 {
+/// What is to be paid for the patterns in an expression whose variables hold this many elements. In a closure, a pattern is asked
+/// for each element there may be: of the variables, and of what is written in the expression.
+pub(super) fn price(ops: &[Op], symbols: &SymbolTable, held: u64) -> u64 {
+    let times = held.saturating_add(written(ops)).max(1);
+    price_times(ops, symbols, times)
+}
+
+fn price_times(ops: &[Op], symbols: &SymbolTable, times: u64) -> u64 {
     let mut sum = 0_u64;
     let mut before: Option<&Op> = None;
     for op in ops {
@@ -44,13 +50,36 @@ pub(super) fn price(ops: &[Op], symbols: &SymbolTable, times: u64) -> u64 {
                 }
                 _ => UNKNOWN_PRICE,
             },
-            Op::Closure(_, inner) => price(inner, symbols, times).saturating_mul(times),
+            Op::Closure(_, inner) => price_times(inner, symbols, times).saturating_mul(times),
             _ => 0,
         };
         sum = sum.saturating_add(price);
         before = Some(op);
     }
     sum
+}
+
+/// How many elements the collections have that are written in an expression.
+fn written(ops: &[Op]) -> u64 {
+    let each = ops.iter().map(|op| match op {
+        Op::Value(term) => elements(term),
+        Op::Closure(_, inner) => written(inner),
+        _ => 0,
+    });
+    each.fold(0, u64::saturating_add)
+}
+
+/// How many elements a term holds, at all depths.
+pub(super) fn elements(term: &Term) -> u64 {
+    let each = |count: usize, inner: u64| (count as u64).saturating_add(inner);
+    match term {
+        Term::Set(set) => each(set.len(), set.iter().map(elements).fold(0, u64::saturating_add)),
+        Term::Array(array) => {
+            each(array.len(), array.iter().map(elements).fold(0, u64::saturating_add))
+        }
+        Term::Map(map) => each(map.len(), map.values().map(elements).fold(0, u64::saturating_add)),
+        _ => 0,
+    }
 }
 
 fn price_of(pattern: &str) -> u64 {

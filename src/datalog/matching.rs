@@ -8,7 +8,7 @@ use biscuit_auth::datalog::{
     Term, TrustedOrigins,
 };
 
-use crate::datalog::compiling::{has_pattern, price};
+use crate::datalog::compiling::{elements, has_pattern, price};
 use crate::datalog::{Candidate, EvaluationError, FACT_BUDGET, SERVER, VERIFIER, World};
 use crate::function::functions;
 
@@ -140,26 +140,17 @@ impl World {
         expression: &Expression,
         variables: &HashMap<u32, Term>,
     ) -> Result<(), EvaluationError> {
-        let elements = || variables.values().map(elements).max().unwrap_or(0).max(1);
-        let price = match has_pattern(&expression.ops) {
-            true => price(&expression.ops, &self.symbols, elements()),
-            false => return Ok(()),
-        };
+        if !has_pattern(&expression.ops) {
+            return Ok(());
+        }
+        // A closure may be asked for whatever these hold, at any depth and together.
+        let times = variables.values().map(elements).fold(0, u64::saturating_add);
+        let price = price(&expression.ops, &self.symbols, times);
         self.touched.set(self.touched.get().saturating_add(price));
         match self.touched.get() > FACT_BUDGET {
             true => Err(EvaluationError::Exhausted),
             false => Ok(()),
         }
-    }
-}
-
-/// For how many elements a closure over a term is asked.
-fn elements(term: &Term) -> u64 {
-    match term {
-        Term::Set(set) => set.len() as u64,
-        Term::Array(array) => array.len() as u64,
-        Term::Map(map) => map.len() as u64,
-        _ => 1,
     }
 }
 

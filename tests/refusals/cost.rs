@@ -109,6 +109,16 @@ fn patterns_that_take_long_to_compile_are_asked_up_to_a_bound() {
         let many = authorized(&token.bearer(), &policy, &call(900));
         assert_eq!(many, Err("exhausted"), "{condition}");
     }
+    // Whatever a closure is asked for counts, within an argument and in the policy.
+    let pages = (0..900).map(|n| n.to_string()).collect::<Vec<_>>().join("\",\"");
+    let nested = search().arguments(&format!(r#"{{"a":{{"pages":["{pages}"]}}}}"#)).unwrap();
+    let policy = r#"allow if granted($op); deny if arg("a", $a), $a.get("pages").any($p -> $p.matches("^x+$"));"#;
+    assert_eq!(authorized(&token.bearer(), policy, &nested), Err("exhausted"));
+    let written = (0..300).map(|n| n.to_string()).collect::<Vec<_>>().join("\",\"");
+    let policy = format!(
+        r#"allow if granted($op); deny if arg("A0", $a), ["{written}"].any($p -> $p.matches("^x+$"));"#
+    );
+    assert_eq!(authorized(&token.bearer(), &policy, &call(1)), Err("exhausted"));
     // A pattern that nobody matches is not paid for: its facts are none of the call's.
     let policy = r#"allow if granted($op); deny if resource($n), $n.matches("^\\w{1,30}$");"#;
     assert_eq!(authorized(&token.bearer(), policy, &call(900)), Ok(()));

@@ -132,6 +132,10 @@ mod tests {
         let repeated = reckoned("^\\w{1,30}$");
         assert!(repeated > 25 * (word - LEAST_PRICE), "{repeated}");
         assert_eq!(reckoned("("), UNKNOWN_PRICE);
+        // docs/policies.md says how often each can be asked.
+        let budget = crate::datalog::FACT_BUDGET;
+        let times = ["^[a-z]+$", "\\w", "^\\w{1,30}$"].map(|pattern| budget / reckoned(pattern));
+        assert!(times[0] >= 90 && times[1] >= 40 && times[2] == 2, "{times:?}");
         assert!(reckoned("(?i)secret|password|token") < 2 * LEAST_PRICE);
     }
 }

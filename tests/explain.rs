@@ -1,12 +1,10 @@
 //! Explanations: they name what refused and what would help; and what they say would help does.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use hardtack::explain::{Change, Explanation, Outcome};
 use hardtack::*;
+use hardtack_testkit::*;
 
 /// A call and how it came about, in a form in which changes can be applied.
 #[derive(Clone)]

@@ -1,13 +1,11 @@
 //! What an explanation says would help with a token that does not hold does help, for each cause: here it is done.
 
-mod common;
-
 use std::time::Duration;
 
-use common::forge::Forge;
-use common::*;
 use hardtack::explain::{Change, Explanation};
 use hardtack::*;
+use hardtack_testkit::forge::Forge;
+use hardtack_testkit::*;
 
 fn then(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)

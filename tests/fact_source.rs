@@ -1,11 +1,8 @@
 //! What a server knows of whoever asks, at the moment of a decision: policies see it, the token's checks do not.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{AUDIENCE, Cast, NOW, search};
 use hardtack::audit::{Kept, Verdict};
 use hardtack::guard::{
     Fact, FactNameError, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES, MAX_FACT_TERMS,
@@ -14,6 +11,7 @@ use hardtack::guard::{
 use hardtack::mint::FactTerm;
 use hardtack::replay::{Replayed, replay};
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
 /// What only an editor may do.
 const EDITORS: &str = r#"allow if granted($op), db_role("editor");"#;

@@ -1,16 +1,14 @@
 //! What a verifier knows of revocations: how old it may be, and what was forgotten.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::*;
 use hardtack::revocation::{
     Knowledge, RevocationList, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy,
 };
 use hardtack::store::{ClockDoubt, Collected};
 use hardtack::*;
+use hardtack_testkit::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

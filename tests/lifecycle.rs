@@ -1,9 +1,7 @@
 //! The life of a capability, as the README tells it.
 
-mod common;
-
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 #[test]
 fn a_granted_call_is_allowed_and_recorded() {
@@ -62,7 +60,7 @@ fn a_chain_says_who_holds_it_for_what_where_and_until_when() {
     );
     let nowhere: &[String] = &[];
     assert_eq!((hop.audiences(), presented.audiences()), (nowhere, &[AUDIENCE.to_owned()][..]));
-    let expiries = [60, 15, 5].map(|minutes| NOW + common::minutes(minutes));
+    let expiries = [60, 15, 5].map(|minutes| NOW + hardtack_testkit::minutes(minutes));
     assert_eq!([grant.expires(), hop.expires(), presented.expires()], expiries);
     assert_eq!(presented.agents().collect::<Vec<_>>(), [(1, "agent.researcher")]);
     let holders = [(0, cast.orchestrator.public()), (1, cast.researcher.public())];

@@ -1,13 +1,11 @@
 //! The policies that come with Hardtack: every case, and the page that lists their words.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 #[test]
 fn every_set_passes_its_trial() {

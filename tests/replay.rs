@@ -1,14 +1,12 @@
 //! What was decided live and what is decided again from its record are the same, over many calls and policies.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{AUDIENCE, Cast, NOW, minutes};
 use hardtack::audit::{Kept, Verdict};
 use hardtack::replay::{Redecided, Replay, Replayed, replay};
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, minutes};
 
 /// Each reads something else of what policies can see.
 const POLICIES: &[&str] = &[
@@ -212,10 +210,10 @@ fn what_policies_had_no_part_in_and_what_was_not_kept_is_counted_as_such() {
         (cast.guard(&store), store)
     };
     let bearer = cast.presented();
-    guard.check(bearer.bearer(), &common::search(), NOW).unwrap();
+    guard.check(bearer.bearer(), &hardtack_testkit::search(), NOW).unwrap();
     guard.check(bearer.bearer(), &Call::tool("pay").unwrap(), NOW).unwrap_err();
-    guard.check("nonsense", &common::search(), NOW).unwrap_err();
-    common::revoke(&store, Revocation::Agent { agent: "agent.other".to_owned() });
+    guard.check("nonsense", &hardtack_testkit::search(), NOW).unwrap_err();
+    hardtack_testkit::revoke(&store, Revocation::Agent { agent: "agent.other".to_owned() });
     let mut replaying = Replay::by(Policy::builtin());
     exported(&store).iter().for_each(|record| replaying.read(record).unwrap());
     let report = replaying.report();
@@ -277,7 +275,7 @@ fn a_record_that_no_guard_wrote_is_an_error() {
     let (guard, store) = guard(&cast, &Policy::builtin(), Kept::Arguments);
     let (token, key) = chain(&cast, &[r#"role("editor")"#], 1, 2);
     let bearer = present(&token, key.as_ref(), Presenting::to(AUDIENCE));
-    guard.check(&bearer, &common::search(), NOW).unwrap();
+    guard.check(&bearer, &hardtack_testkit::search(), NOW).unwrap();
     let good = serde_json::to_string(&exported(&store)[0]).unwrap();
     for (what, by) in [
         (r#""name":"role""#, r#""name":"granted""#),

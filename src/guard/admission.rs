@@ -22,8 +22,7 @@ impl Guard {
 
     /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
     /// [tell](Weighed::tell).
-    #[cfg(feature = "http")]
-    pub(crate) fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
+    pub fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
         match Call::new(ADMISSION) {
             Ok(admission) => self.weigh_rejected(rejection, &admission, now),
             Err(error) => Weighed::unrecorded(error.into()),
@@ -31,8 +30,7 @@ impl Guard {
     }
 
     /// [`Guard::admit`] before it is recorded.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_admission(
+    pub fn weigh_admission(
         &self,
         bearer: &str,
         now: Timestamp,
@@ -46,8 +44,7 @@ impl Guard {
     }
 
     /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn recognize(
+    pub fn recognize(
         &self,
         bearer: &str,
         now: Timestamp,
@@ -61,8 +58,7 @@ impl Guard {
     }
 
     /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_refusal(
+    pub fn weigh_refusal(
         &self,
         verified: &VerifiedCapability,
         what: &str,

@@ -99,7 +99,8 @@ impl Helps {
 }
 
 impl Refusal {
-    pub(crate) fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
+    /// Makes a refusal for a cause that `docs/profile.md` lists, seen at a block or at none. What helps follows from the cause.
+    pub fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
         Refusal {
             cause,
             hop,
@@ -150,39 +151,35 @@ impl Denial {
     }
 
     /// A call that is not exact enough to be judged, which is not allowed.
-    pub(crate) fn inexact(message: String) -> Denial {
+    pub fn inexact(message: String) -> Denial {
         Denial::Forbidden(Refusal::new("inexact_call", None, message))
     }
 
     /// What a capability does not cover, known before it is presented.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn not_granted(operation: &str) -> Denial {
+    pub fn not_granted(operation: &str) -> Denial {
         let message = format!("the capability does not grant {operation}");
         Denial::Forbidden(Refusal::new("not_granted", None, message))
     }
 
     /// A task of somebody else's, or none.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn strange_task() -> Denial {
+    pub fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
         Denial::Forbidden(Refusal::new("strange_task", None, message))
     }
 
     /// A list of which it cannot be said what of it a token may use. `cause` begins with `list_`, and the message is
     /// for whoever asked.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn undecided_list(cause: &'static str, message: String) -> Denial {
+    pub fn undecided_list(cause: &'static str, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
     }
 
     /// A decision that was not brought to an end.
-    pub(crate) fn unfinished(message: &str) -> Denial {
+    pub fn unfinished(message: &str) -> Denial {
         Denial::Undecided(Refusal::new("unfinished", None, message.to_owned()))
     }
 
     /// More is asked for at once than is looked at.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn overloaded(message: &str) -> Denial {
+    pub fn overloaded(message: &str) -> Denial {
         Denial::Undecided(Refusal::new("overloaded", None, message.to_owned()))
     }
 

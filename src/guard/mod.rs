@@ -27,7 +27,7 @@ use crate::prospect::{self, Prospect};
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
-pub(crate) use weighed::Weighed;
+pub use weighed::Weighed;
 use weighed::once;
 
 pub use denial::{Denial, Helps, Refusal};
@@ -433,7 +433,7 @@ impl Guard {
     }
 
     /// The token beside what is not known before a call is decided.
-    pub(crate) fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
+    pub fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
         verified.beside(self.facts.as_ref().map(Facts::unknown).unwrap_or_default())
     }
 

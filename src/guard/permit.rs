@@ -38,14 +38,4 @@ impl Permit {
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
     }
-
-    /// A second handle of the same decision, for a door that hands it out with the request.
-    #[cfg(feature = "axum")]
-    pub(crate) fn of_the_same_decision(&self) -> Permit {
-        Permit {
-            verified: self.verified.clone(),
-            allowed: self.allowed.clone(),
-            sequence: self.sequence,
-        }
-    }
 }

@@ -138,10 +138,7 @@ impl Guard {
     }
 
     /// Records what was weighed, without a thread that waits for it where the ledger can do without.
-    pub(crate) async fn settle_async(
-        self: &Arc<Guard>,
-        weighed: Weighed,
-    ) -> Result<Permit, Denial> {
+    pub async fn settle_async(self: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
         if !self.settles_later() {
             return self.blocking(move |guard| guard.settle(weighed)).await;
         }
@@ -154,7 +151,7 @@ impl Guard {
     }
 
     /// Does it on a thread that may wait for the disk. Where it does not come back, nothing is decided.
-    pub(crate) async fn blocking<T: Send + 'static>(
+    pub async fn blocking<T: Send + 'static>(
         self: &Arc<Guard>,
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
     ) -> Result<T, Denial> {

@@ -1,7 +1,6 @@
 //! Weighed: a decision before it is recorded.
 
 use crate::audit::{Decision, LedgerUnavailable, Once, Settlement};
-#[cfg(feature = "http")]
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::guard::{Denial, Permit};
@@ -10,7 +9,7 @@ use crate::verify::VerifiedCapability;
 
 /// A decision before it is recorded: the answer that will be given if it is.
 #[derive(Debug)]
-pub(crate) struct Weighed {
+pub struct Weighed {
     /// What is recorded; nothing, of a forgery too many.
     pub(super) decision: Option<Decision>,
     pub(super) once: Option<Once>,
@@ -19,8 +18,8 @@ pub(crate) struct Weighed {
 }
 
 impl Weighed {
-    #[cfg(feature = "http")]
-    pub(crate) fn unrecorded(denial: Denial) -> Weighed {
+    /// Wraps a denial that is not to be recorded.
+    pub fn unrecorded(denial: Denial) -> Weighed {
         Weighed { decision: None, once: None, verified: None, outcome: Err(denial) }
     }
 
@@ -37,14 +36,12 @@ impl Weighed {
 
     /// Whether the record of a refused bearer may say what was asked for: it is written at all, and the signatures hold. What a
     /// stranger asks for is not written down, so that nobody can fill records with what he likes.
-    #[cfg(feature = "http")]
-    pub(crate) fn may_tell(&self) -> bool {
+    pub fn may_tell(&self) -> bool {
         self.decision.as_ref().is_some_and(|decision| decision.chain.is_some())
     }
 
     /// Says in the record what was asked for.
-    #[cfg(feature = "http")]
-    pub(crate) fn tell(&mut self, call: &Call) {
+    pub fn tell(&mut self, call: &Call) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = call.operation().to_string();
             decision.resource = call.resource_uri().map(str::to_owned);
@@ -52,8 +49,7 @@ impl Weighed {
     }
 
     /// The same of a request that means no call which could be judged: its method.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn tell_method(&mut self, method: &'static str) {
+    pub fn tell_method(&mut self, method: &'static str) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = method.to_owned();
         }

@@ -122,7 +122,7 @@ fn is_hidden(entry: &fs::DirEntry) -> bool {
 
 /// The files of a folder with this ending that are not hidden, in the order of their names. What is no regular file is said when it is
 /// read.
-pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+pub fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

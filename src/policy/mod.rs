@@ -4,9 +4,8 @@
 //! files, and what nothing allows is denied. `policies/README.md` lists the words.
 
 pub(crate) mod folder;
-pub mod lint;
-mod problem;
-mod source;
+pub(crate) mod problem;
+pub(crate) mod source;
 
 use std::fs;
 use std::io;
@@ -27,10 +26,10 @@ pub use folder::{FolderWatch, left_out};
 pub use source::{Location, SourceError};
 
 /// The built-in policy: what the chain grants is allowed.
-const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
+pub const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
 
 /// The most bytes of one policy file: thousands of rules. A larger one is no policy.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How many queries are evaluated in some tens of microseconds, and of how many predicates each.
 #[cfg(feature = "tokio")]
@@ -39,7 +38,7 @@ const QUICK_QUERIES: usize = 64;
 const QUICK_JOIN: usize = 4;
 
 /// The ending of policy files; others in the folder are left alone.
-const EXTENSION: &str = "datalog";
+pub const EXTENSION: &str = "datalog";
 
 /// A set of policies, ready to decide.
 ///
@@ -145,7 +144,7 @@ impl Policy {
     }
 
     /// Reads a set, whether it allows anything, and whatever it does with the names of arguments.
-    fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+    pub fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
         let mut policy = Policy::empty();
         let mut digest = Sha256::new();
         for (name, text) in files {
@@ -164,7 +163,7 @@ impl Policy {
     }
 
     /// Where what refuses does with the name of an argument what would not find its other spellings.
-    fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
+    pub fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
         let facts = self.names.refused_facts().iter().filter_map(|at| self.places.facts.get(*at));
         let facts = facts.map(|at| (at, Unfollowed::Keys));
         let rules = self.places.rules.iter().zip(&self.rules);
@@ -241,7 +240,7 @@ pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
 
 /// A set to which a link leads out of the folder of sets is none of its sets; to leave it out unsaid would be to
 /// leave it untried.
-pub(crate) fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
+pub fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
     file::check_beneath(folder, set).map_err(|source| unread(set, source))
 }
 
@@ -278,13 +277,13 @@ fn name_of(path: &Path) -> String {
 
 /// The text of a file of a set that people wrote: a policy, or cases for it. `path` begins with the set's folder,
 /// out of which no link is followed.
-pub(crate) fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
+pub fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
     let inner = path.strip_prefix(set).unwrap_or(path);
     file::read_text_beneath(set, inner, MAX_FILE_BYTES).map_err(|source| unread(path, source))
 }
 
 /// What is wrong with a file that is not read.
-pub(crate) fn unread(path: &Path, source: io::Error) -> PolicyError {
+pub fn unread(path: &Path, source: io::Error) -> PolicyError {
     match source.kind() {
         io::ErrorKind::FileTooLarge => PolicyError::TooLarge { path: path.to_owned() },
         _ => PolicyError::Read { path: path.to_owned(), source },

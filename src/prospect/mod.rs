@@ -16,9 +16,8 @@ use crate::policy::Policy;
 use crate::verify::VerifiedCapability;
 
 pub(crate) use foresee::{Foreseen, foresee};
-pub(crate) use outlook::Outlook;
-#[cfg(feature = "mcp")]
-pub(crate) use outlook::TooMuch;
+pub use outlook::Outlook;
+pub use outlook::TooMuch;
 
 /// What may become of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! for as a call pays for it, before it is asked.
 
 use std::collections::HashMap;
-#[cfg(feature = "mcp")]
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -36,10 +35,10 @@ const RECKONED_PER_UNIT: u64 = 2;
 
 /// The work for these calls would be more than it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMuch;
+pub struct TooMuch;
 
 /// What may become of calls by one token, by one set of policies.
-pub(crate) struct Outlook<'a> {
+pub struct Outlook<'a> {
     verified: &'a VerifiedCapability,
     policy: &'a Policy,
     /// What calls have in common about a resource that is named, or none; and about any.
@@ -49,25 +48,25 @@ pub(crate) struct Outlook<'a> {
     left: u64,
 }
 
+impl std::fmt::Debug for Outlook<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlook").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Outlook<'a> {
     /// With so much work for all calls together, in the units of [`cost`].
-    pub(crate) fn over(
-        verified: &'a VerifiedCapability,
-        policy: &'a Policy,
-        most: u64,
-    ) -> Outlook<'a> {
+    pub fn over(verified: &'a VerifiedCapability, policy: &'a Policy, most: u64) -> Outlook<'a> {
         Outlook { verified, policy, common: [None, None], known: HashMap::new(), left: most }
     }
 
     /// How much work there may still be.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.left
     }
 
     /// Looks at what the token's checks can cost, before any is asked.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {
+    pub fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {
         let (mut all, mut counted) = (0_u64, HashSet::new());
         for call in calls.iter().flatten() {
             let is_new = counted.insert((call.operation().as_str(), call.resource_uri()));
@@ -88,7 +87,7 @@ impl<'a> Outlook<'a> {
     }
 
     /// What may become of this one. The call's operation and resource count, its arguments do not.
-    pub(crate) fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
+    pub fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
         let chain = self.verified.chain();
         self.spend(1 + chain.scopes().len() as u64 / SCOPES_PER_UNIT)?;
         if !is_covered(chain, call.operation()) || refuse_uncovered(self.verified, call).is_err() {

@@ -137,6 +137,21 @@ impl Revoking {
         names::check_reason(&revoking.reason)?;
         Ok(revoking)
     }
+
+    /// Returns what is to be revoked.
+    pub fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// Returns the name of whoever asks.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Returns the reason that was given.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 /// A revocation as its record has it.

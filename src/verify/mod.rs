@@ -30,7 +30,7 @@ use crate::verify::walk::{Walk, refuse_expired};
 
 pub use directory::Directory;
 pub use error::VerifyError;
-pub(crate) use rejection::Rejection;
+pub use rejection::Rejection;
 
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
 /// is refused, since its URIs may have a normal form that is not known here.
@@ -173,7 +173,7 @@ impl Verifier {
 
     /// Like [`Verifier::verify`], for an operation; of a token whose signatures hold, the record learns
     /// more.
-    pub(crate) fn examine(
+    pub fn examine(
         &self,
         bearer: &str,
         operation: Option<&Operation>,
@@ -189,8 +189,7 @@ impl Verifier {
     }
 
     /// The same, if it is remembered whether the signatures hold: costs microseconds. `None` if it is not.
-    #[cfg(feature = "http")]
-    pub(crate) fn recognize(
+    pub fn recognize(
         &self,
         bearer: &str,
         operation: Option<&Operation>,
@@ -243,8 +242,7 @@ impl Verifier {
     }
 
     /// The same, and returns what holds now.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn renewed(
+    pub fn renewed(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,

@@ -120,6 +120,5 @@ fn checks_dearer_than_a_decision_may_be_are_not_asked_and_not_paid_for() {
     let mut outlook = Outlook::over(&dear, &policy, MAX_COST);
     assert_eq!(outlook.of(&call), Ok(Prospect::DependsOnArguments));
     assert!(outlook.left > MAX_COST / 2);
-    #[cfg(feature = "mcp")]
     assert_eq!(Outlook::over(&dear, &policy, MAX_COST).afford(&[Some(call)]), Ok(()));
 }

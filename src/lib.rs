@@ -60,6 +60,10 @@
 //! The repository's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
 //! policies and constraints, the gateway, the store and the test vectors; `SECURITY.md` says what is defended and what is not.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "store"),
+    allow(dead_code, unused_imports, reason = "what a store is made of is there for one")
+)]
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

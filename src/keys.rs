@@ -324,11 +324,11 @@ fn refuse_exposed(_: &Path, _: &fs::Metadata) -> Result<(), KeyError> {
 /// A token may carry a root key id (`mint --key-id`). The id is not signed, so it is only a hint
 /// which key to try: a key added with an id is tried for tokens that carry that id, a key added
 /// without one for every token. A token for which no key is left to try is refused.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootKeys(Vec<RootKey>);
 
 /// A trusted root key, with the verifier's own name for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RootKey {
     pub(crate) key: PublicKey,
     pub(crate) name: String,

@@ -57,6 +57,21 @@ impl Guard {
         )
     }
 
+    /// The same of one that was verified before: what a door does when much may have come between.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn weigh_admission_again(
+        &self,
+        verified: &VerifiedCapability,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<Weighed>> {
+        let admission = match Call::new(ADMISSION) {
+            Ok(admission) => admission,
+            Err(error) => return Err(Box::new(Weighed::unrecorded(error.into()))),
+        };
+        let examined = self.verifier.examine_again(verified, admission.operation(), now);
+        examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
+    }
+
     /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
     pub fn weigh_refusal(
         &self,

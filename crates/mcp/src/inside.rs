@@ -31,7 +31,7 @@ use crate::strangers::{Strangers, Threads, refused};
 use crate::tasks::Tasks;
 use hardtack::audit::Verdict;
 use hardtack::call::Call;
-use hardtack::guard::{Denial, Guard};
+use hardtack::guard::{Denial, Guard, Weighed};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 
@@ -106,14 +106,7 @@ impl Side for Inside {
                 None => {}
             }
         }
-        let denial = refused(&self.guard, *weighed).await;
-        self.count(&denial);
-        tracing::debug!(
-            hardtack.verdict = %denial.verdict(),
-            hardtack.cause = denial.refusal().cause,
-            "a bearer is not admitted"
-        );
-        Err(self.refused(&Refused::of(&denial, "the request")))
+        Err(self.refused(&self.unadmitted(*weighed).await))
     }
 
     fn bearer<'a>(&self, visitor: &'a Bearer) -> Option<&'a str> {
@@ -131,6 +124,7 @@ impl Side for Inside {
         era: Era,
     ) -> Result<Passage, Response> {
         let Some(name) = message.method() else {
+            self.hold(visitor).await?;
             let rewrite = Some(self.review_any(visitor, ANSWER));
             return Ok(Passage { rewrite, ..self.passage(visitor, Begun::Connection) });
         };
@@ -143,7 +137,10 @@ impl Side for Inside {
             return Err(answer::bad_request(INVALID_REQUEST, message.id(), &problem));
         }
         let passage = match method.needs {
-            Needs::Token => Ok(self.passage(visitor, Begun::Connection)),
+            Needs::Token => {
+                self.hold(visitor).await?;
+                Ok(self.passage(visitor, Begun::Connection))
+            }
             Needs::Listing => {
                 let place = self.place_for_list(visitor, message, method).await?;
                 let shows = Shows::Lists { private: era == Era::Modern };
@@ -202,6 +199,27 @@ impl Inside {
 
     fn count(&self, denial: &Denial) {
         self.metrics.decision(denial.verdict(), denial.refusal().cause);
+    }
+
+    /// Refuses a bearer that was admitted and does not hold any more: a client may take its time between its headers and its
+    /// message. Where something is decided or listed, it is looked at there.
+    async fn hold(&self, visitor: &Bearer) -> Result<(), Response> {
+        match self.guard.weigh_admission_again(&visitor.verified, now()) {
+            Ok(_) => Ok(()),
+            Err(weighed) => Err(self.refused(&self.unadmitted(*weighed).await)),
+        }
+    }
+
+    /// Records that a bearer is not admitted, and says what it is told.
+    async fn unadmitted(&self, weighed: Weighed) -> Refused {
+        let denial = refused(&self.guard, weighed).await;
+        self.count(&denial);
+        tracing::debug!(
+            hardtack.verdict = %denial.verdict(),
+            hardtack.cause = denial.refusal().cause,
+            "a bearer is not admitted"
+        );
+        Refused::of(&denial, "the request")
     }
 
     /// How whatever is allowed passes: for as long as its token holds.

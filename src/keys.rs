@@ -370,6 +370,11 @@ impl RootKeys {
         self.0.is_empty()
     }
 
+    /// What policies and records call them, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|root| root.name.as_str())
+    }
+
     /// Whether `key` is one of them.
     pub fn contains(&self, key: &PublicKey) -> bool {
         self.0.iter().any(|root| root.key == *key)

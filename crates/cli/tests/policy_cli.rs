@@ -88,7 +88,15 @@ impl Scene {
 
     fn gateway(&self, upstream: &str, more: &[&str]) -> Serving {
         let root = self.read("root.pub");
-        let all = [
+        self.gateway_trusting(
+            upstream,
+            &[&root],
+            &[["--policies", "live"].as_slice(), more].concat(),
+        )
+    }
+
+    fn gateway_trusting(&self, upstream: &str, roots: &[&str], more: &[&str]) -> Serving {
+        let mut all = vec![
             "gateway",
             "--listen",
             "127.0.0.1:0",
@@ -96,14 +104,21 @@ impl Scene {
             upstream,
             "--audience",
             "notion.mcp",
-            "--root",
-            &root,
             "--store",
             "hardtack.store",
-            "--policies",
-            "live",
         ];
+        all.extend(roots.iter().flat_map(|root| ["--root", root]));
         Serving::start(self.command(&[all.as_slice(), more].concat()))
+    }
+
+    /// A bearer for this audience, of a root that is made for it.
+    fn bearer_of_new_root(&self, name: &str, audience: &str) -> String {
+        let [root, holder] = ["root", "holder"].map(|part| format!("{name}.{part}.key"));
+        let public = self.ok(&["keygen", "--out", &root], "");
+        self.write(&format!("{name}.pub"), &public);
+        let grant = ["mint", "--key", &root, "--subject", "user:alice", "--scope", "tools:call:*"];
+        let grant = self.ok(&[grant.as_slice(), &["--new-holder", &holder]].concat(), "");
+        self.ok(&["present", "--key", &holder, "--audience", audience], &grant)
     }
 
     /// Exit code and output of a replay of these records.
@@ -422,4 +437,91 @@ fn new_policies_are_taken_and_broken_ones_are_not() {
     );
     assert_eq!(started.status.code(), Some(2));
     assert!(text(&started.stderr).contains("shadow: p.datalog:1"), "{}", text(&started.stderr));
+}
+
+#[test]
+fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
+    let (scene, upstream) = (Scene::set(), server_behind());
+    let [first, second, third] =
+        ["first", "second", "third"].map(|name| scene.bearer_of_new_root(name, "notion.mcp"));
+    let stops = scene.bearer_of_new_root("fourth", "notion.mcp/hardtack");
+    fs::create_dir(scene.path().join("roots")).unwrap();
+    scene.write("roots/a.pub", &scene.read("first.pub"));
+    scene.write("roots/b.pub", &scene.read("fourth.pub"));
+    let inline = scene.read("third.pub");
+    // Files and keys side by side; no folder of policies, and a hangup ends nothing all the same.
+    let asked = ["@roots/a.pub", inline.trim(), "@roots/b.pub"];
+    let gateway = scene.gateway_trusting(&upstream, &asked, &[]);
+    let trusts = |bearer: &str| gateway.allows(bearer, "search", "{}");
+    let may_stop = || {
+        let url = gateway.url.replace("/mcp", "/hardtack/revocations");
+        let told = fetch(&url, Some(&stops), None);
+        assert!(told.contains("insufficient_scope") || told.contains("invalid_token"), "{told}");
+        told.contains("insufficient_scope")
+    };
+    assert!(trusts(&first) && !trusts(&second) && trusts(&third) && may_stop());
+
+    // Empty, half a key, another kind of key, a private one, gone, a pipe: the old ones go on, and it is said once for each.
+    let secret = scene.read("second.root.key");
+    let path = scene.path().join("roots/a.pub");
+    let count = |what: &str| gateway.log().matches(what).count();
+    let mut refused = 0;
+    for broken in [Some(""), Some("ed25519/12"), Some("secp256r1/12"), Some(&secret), None] {
+        match broken {
+            Some(text) => scene.write("roots/a.pub", text),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        refused += 1;
+        // What is wrong with the first two is the same.
+        if broken == Some("ed25519/12") {
+            refused -= 1;
+            std::thread::sleep(Duration::from_millis(2500));
+        }
+        until("it is refused", || count("roots are not taken") == refused);
+        assert!(trusts(&first) && !trusts(&second) && trusts(&third));
+    }
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    until("a pipe is refused", || count("roots are not taken") == refused + 1);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(count("roots are not taken"), refused + 1, "{}", gateway.log());
+    assert!(!gateway.log().contains(secret.trim()), "{}", gateway.log());
+    fs::remove_file(&path).unwrap();
+
+    // Written in two halves: never seen.
+    let new = scene.read("second.pub");
+    let (half, rest) = new.split_at(20);
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    file.write_all(rest.as_bytes()).unwrap();
+    drop(file);
+    until("the new root is trusted", || trusts(&second));
+    assert!(!trusts(&first) && trusts(&third) && may_stop());
+    let metrics = gateway.metrics();
+    assert!(metrics.contains(r#"hardtack_root_reloads_total{result="loaded"} 1"#), "{metrics}");
+    let told = format!(r#"hardtack_root_reloads_total{{result="refused"}} {}"#, refused + 1);
+    assert!(metrics.contains(&told), "{told} in {metrics}");
+    assert_eq!(metrics.matches("hardtack_root_info{").count(), 3, "{metrics}");
+    assert!(gateway.log().contains("withdrawn=\"root-"), "{}", gateway.log());
+
+    // Who may stop agents goes by the same roots; and back again, in PEM, by a hangup.
+    let pem = scene.ok(&["pubkey", "--pem", "first.root.key"], "");
+    scene.write("roots/a.pub", &pem);
+    scene.write("roots/b.pub", &inline);
+    gateway.signal("-HUP");
+    until("the old one is trusted again", || trusts(&first));
+    assert!(!trusts(&second) && trusts(&third) && !may_stop());
+    gateway.signal("-HUP");
+    until("a hangup is answered", || {
+        gateway.metrics().contains(r#"hardtack_root_reloads_total{result="unchanged"} 1"#)
+    });
+    gateway.end();
+
+    // At the start there are no old ones.
+    scene.write("roots/a.pub", "");
+    let start = ["gateway", "--upstream", &upstream, "--audience", "notion.mcp", "--root"];
+    let start = [start.as_slice(), &["@roots/a.pub", "--store", "hardtack.store"]].concat();
+    let started = scene.run(&start, "");
+    assert_eq!(started.status.code(), Some(2));
+    assert!(text(&started.stderr).contains("roots/a.pub"), "{}", text(&started.stderr));
 }

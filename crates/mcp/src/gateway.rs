@@ -111,6 +111,11 @@ impl Gateway {
         self.policies.reloads.clone()
     }
 
+    /// Where whoever exchanges the roots of its guards counts what came of it.
+    pub fn root_reloads(&self) -> Reloads {
+        self.policies.root_reloads.clone()
+    }
+
     /// Where whoever works for it in the background says that this has ended (`/readyz`).
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()

@@ -1,5 +1,6 @@
-//! Policy metrics: which policies are in force, what came of a candidate beside them, and of new ones.
+//! Policy metrics: which policies and roots are in force, what came of a candidate beside them, and of new ones.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use prometheus_client::registry::Registry;
 use hardtack::audit::Verdict;
 use hardtack::guard::Guard;
 
-/// What came of policies that were to take the place of others.
+/// What came of policies or roots that were to take the place of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
-    /// They decide, or are the candidate, from now on.
+    /// They decide, are the candidate, or are trusted, from now on.
     Loaded,
     /// They are the same as before.
     Unchanged,
-    /// They cannot be loaded or do not pass their cases, and the others stay.
+    /// They cannot be loaded, or are policies that do not pass their cases, and the others stay.
     Refused,
 }
 
@@ -49,6 +50,7 @@ impl Reloads {
 pub(crate) struct PolicyMetrics {
     registry: Arc<Registry>,
     pub(crate) reloads: Reloads,
+    pub(crate) root_reloads: Reloads,
 }
 
 impl PolicyMetrics {
@@ -57,8 +59,11 @@ impl PolicyMetrics {
         let reloads = Reloads::default();
         let attempts = reloads.0.clone();
         registry.register("policy_reloads", "Policies loaded anew, by what came of it", attempts);
+        let root_reloads = Reloads::default();
+        let attempts = root_reloads.0.clone();
+        registry.register("root_reloads", "Roots read anew, by what came of it", attempts);
         registry.register_collector(Box::new(InForce(Arc::clone(guard))));
-        PolicyMetrics { registry: Arc::new(registry), reloads }
+        PolicyMetrics { registry: Arc::new(registry), reloads, root_reloads }
     }
 
     /// In the OpenMetrics text format, to be followed by others.
@@ -86,6 +91,13 @@ impl Collector for InForce {
         let mut info = encoder.encode_descriptor("policy", help, None, MetricType::Info)?;
         for (set, policy) in sets.iter().filter_map(|(set, policy)| Some((set, policy.as_ref()?))) {
             info.encode_info(&[("set", *set), ("digest", policy.digest())])?;
+        }
+        let help = "The root keys that are trusted, by their names in records";
+        let mut info = encoder.encode_descriptor("root", help, None, MetricType::Info)?;
+        let roots = self.0.verifier().roots();
+        // A key that is trusted under two key ids is there once.
+        for name in roots.names().collect::<BTreeSet<_>>() {
+            info.encode_info(&[("name", name)])?;
         }
         let counts = self.0.shadow_counts();
         let help = "Decisions that a candidate made, too";

@@ -7,6 +7,7 @@ pub(crate) mod policy;
 mod store;
 mod usage;
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -404,8 +405,15 @@ pub(crate) fn life(text: &str) -> Result<Duration, String> {
         .map_err(|_| "a time is written like 90s, 15m or 1h 30m".to_owned())
 }
 
-/// A public key, or `@` and the name of the file that holds one.
+/// How the text of a file is read, and of at most how many bytes.
+type Reader = fn(&Path, u64) -> Result<String, Box<dyn Error>>;
+
+/// A public key, or `@` and the name of the file or pipe that holds one.
 pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
+    public_key_by(text, reading::once)
+}
+
+fn public_key_by(text: &str, reader: Reader) -> Result<PublicKey, String> {
     let Some(path) = text.strip_prefix('@') else {
         return text.parse::<PublicKey>().map_err(|error| match error {
             KeyError::PublicText => {
@@ -414,21 +422,33 @@ pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
             error => error.to_string(),
         });
     };
-    let text = reading::once(Path::new(path), MAX_PUBLIC_KEY_BYTES);
+    let text = reader(Path::new(path), MAX_PUBLIC_KEY_BYTES);
     let text = text.map_err(|error| error.to_string())?;
     text.parse().map_err(|error: KeyError| format!("{path}: {error}"))
 }
 
 pub(crate) fn root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
-    let (text, key) = (text.trim(), public_key);
+    let (id, key) = split_root(text)?;
+    Ok((id, public_key(key)?))
+}
+
+/// The same for verbs that stay up, which read regular files alone.
+pub(crate) fn regular_root(text: &str) -> Result<(Option<u32>, PublicKey), String> {
+    let (id, key) = split_root(text)?;
+    Ok((id, public_key_by(key, reading::regular)?))
+}
+
+/// The key id in front of a root key, if there is one, and what follows it.
+pub(crate) fn split_root(text: &str) -> Result<(Option<u32>, &str), String> {
+    let text = text.trim();
     // The base64 of PEM ends in `=`, too.
     match text.split_once('=').filter(|(id, _)| !id.contains("BEGIN")) {
         Some((id, rest)) if !id.starts_with('@') => {
             let id = id
                 .parse()
                 .map_err(|_| "a key id is a whole number, as in 1=ed25519/…".to_owned())?;
-            Ok((Some(id), key(rest)?))
+            Ok((Some(id), rest))
         }
-        _ => Ok((None, key(text)?)),
+        _ => Ok((None, text)),
     }
 }

@@ -20,9 +20,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
-use crate::args::{life, root};
+use crate::args::life;
 use crate::command::reloading::{self, Part, Reloading, load_checked};
 use crate::command::tending::tend;
+use crate::command::trusting::Trusting;
 use crate::command::{close, open, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::secrets::{Secret, hidden, without_user};
@@ -87,6 +88,7 @@ struct Plan {
     upstream: Upstream,
     drain: Duration,
     roots: RootKeys,
+    trusting: Trusting,
     policy: Policy,
     candidate: Option<Policy>,
     folders: Vec<(Part, FolderWatch)>,
@@ -129,14 +131,9 @@ impl Plan {
         if settings.root.is_empty() {
             return Err(missing("root"));
         }
-        let mut roots = RootKeys::default();
-        for text in &settings.root {
-            roots = match root(text).map_err(|error| wrong("root", error))? {
-                (Some(id), key) => roots.and_with_id(id, key),
-                (None, key) => roots.and(key),
-            };
-        }
-        if settings.root.iter().all(|text| root(text).is_ok_and(|(id, _)| id.is_some())) {
+        let asked = Trusting::of(settings.root.clone());
+        let (trusting, roots) = asked.map_err(|error| wrong("root", error))?;
+        if trusting.needs_key_ids() {
             warn(
                 "every root key is trusted for tokens that carry its key id alone (ID=PUB), so a token without one is refused: make tokens with mint --key-id ID, or trust the key without ID=",
             );
@@ -167,6 +164,7 @@ impl Plan {
             upstream,
             drain,
             roots,
+            trusting,
             policy,
             candidate,
             folders,
@@ -214,7 +212,7 @@ impl Plan {
         // What stops agents does not depend on what policies say of tools.
         let revoker = Verifier::new(roots, &admin, store.revocations())
             .map_err(|error| wrong("revocation-audience", error))?;
-        let revoker = Guard::new(revoker, Policy::builtin(), store.clone());
+        let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
 
         let style = match settings.refusals.unwrap_or_default() {
             Refusals::Message => RefusalStyle::Message,
@@ -224,7 +222,7 @@ impl Plan {
         let resource = settings.resource.clone().unwrap_or_default();
         let gateway = Gateway::new(Arc::clone(&guard), upstream)
             .ready_while(store.clone())
-            .revocations(revoker, store.clone())
+            .revocations(Arc::clone(&revoker), store.clone())
             .refusals(style)
             .hosts(settings.allow_host.iter().cloned())
             .origins(settings.allow_origin.iter().cloned())
@@ -235,20 +233,27 @@ impl Plan {
         let collecting =
             tend(readiness.clone(), "forgetting what expired", move || collect(forgetting.clone()));
         let collecting = tokio::spawn(collecting);
-        let reloading = match self.folders.is_empty() {
-            // Without policies to load, a hangup ends the process, as it does by custom.
+        let trusting = Some(self.trusting).filter(Trusting::has_files);
+        let reloading = match self.folders.is_empty() && trusting.is_none() {
+            // Without anything to load, a hangup ends the process, as it does by custom.
             true => None,
             false => {
                 // Taken here, so that a hangup ends nothing from now on.
                 let hangups = Arc::new(Mutex::new(signal(SignalKind::hangup())?));
-                let (guard, reloads) = (Arc::clone(&guard), gateway.reloads());
-                let reloading = Reloading { guard, reloads, folders: self.folders };
+                let reloading = Reloading {
+                    guard: Arc::clone(&guard),
+                    revoker,
+                    reloads: gateway.reloads(),
+                    root_reloads: gateway.root_reloads(),
+                    folders: self.folders,
+                    trusting,
+                };
                 let reloading = Arc::new(std::sync::Mutex::new(reloading));
                 let look = move || {
                     let (reloading, hangups) = (Arc::clone(&reloading), Arc::clone(&hangups));
                     async move { reloading::run(reloading, &mut *hangups.lock().await).await }
                 };
-                Some(tokio::spawn(tend(readiness, "exchanging policies", look)))
+                Some(tokio::spawn(tend(readiness, "exchanging policies and roots", look)))
             }
         };
 

@@ -17,6 +17,7 @@ pub(crate) mod gateway;
 pub(crate) mod agent;
 pub(crate) mod demo;
 pub(crate) mod tree;
+mod trusting;
 mod deciding;
 mod explained;
 mod lineage;

@@ -1,4 +1,4 @@
-//! Reloading: the gateway's policies, exchanged while it runs.
+//! Reloading: the gateway's policies and roots, exchanged while it runs.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use hardtack_mcp::{Reload, Reloads};
 use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
+use crate::command::trusting::Trusting;
 use crate::secrets::hidden;
 use crate::terminal::with_causes;
 
@@ -43,14 +44,18 @@ impl Part {
     }
 }
 
-/// The folders of a gateway, and where their policies go.
+/// The folders of a gateway and the files of its roots, and where what is in them goes.
 pub(crate) struct Reloading {
     pub(crate) guard: Arc<Guard>,
+    /// Who decides on requests to revoke: it trusts the same roots, and has policies of its own.
+    pub(crate) revoker: Arc<Guard>,
     pub(crate) reloads: Reloads,
+    pub(crate) root_reloads: Reloads,
     pub(crate) folders: Vec<(Part, FolderWatch)>,
+    pub(crate) trusting: Option<Trusting>,
 }
 
-/// Looks at the folders now and then, and when a hangup comes, until it is aborted.
+/// Looks at the folders and files now and then, and when a hangup comes, until it is aborted.
 pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,7 +71,7 @@ pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) 
         let in_time = tokio::time::timeout(LOOK_WITHIN, &mut looked).await;
         if in_time.is_err() {
             tracing::error!(
-                "looking for new policies takes long; those in force stay until it comes back, if it does"
+                "looking for new policies and roots takes long; those in force stay until it comes back, if it does"
             );
         }
         let looked = match in_time {
@@ -74,13 +79,21 @@ pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) 
             Err(_) => looked.await,
         };
         if looked.is_err() {
-            tracing::error!("looking for new policies broke off; those in force stay");
+            tracing::error!("looking for new policies and roots broke off; those in force stay");
         }
     }
 }
 
 impl Reloading {
+    /// Roots come first: who is trusted no longer does not wait for policies that take long.
     fn look(&mut self, asked: bool) {
+        if let Some(trusting) = &mut self.trusting {
+            if asked {
+                trusting.ask();
+            }
+            let taken = trusting.look(&[&self.guard, &self.revoker]);
+            taken.into_iter().for_each(|taken| self.root_reloads.count(taken));
+        }
         for (part, watch) in &mut self.folders {
             if asked {
                 watch.ask();

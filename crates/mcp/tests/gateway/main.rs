@@ -16,6 +16,7 @@ mod operation;
 mod policies;
 mod real_server;
 mod revoking;
+mod roots;
 mod spelling;
 mod stage;
 mod streams;

@@ -8,6 +8,7 @@ mod outlook;
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
+use serde::Serialize;
 
 use crate::authorize::unknown::Unknown;
 use crate::call::Call;
@@ -20,7 +21,8 @@ pub use outlook::Outlook;
 pub use outlook::TooMuch;
 
 /// What may become of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Prospect {
     /// It is allowed.
     Allowed,

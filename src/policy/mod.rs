@@ -99,6 +99,49 @@ impl Policy {
         Policy::from_files(&[(name.to_owned(), text.to_owned())])
     }
 
+    /// Reads several policy texts as one set, each with its name: what [`Policy::load`] reads from a folder with these files, in
+    /// whatever order they come here. Waits for no disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::load`]: [`PolicyError::Source`], which names file and line, [`PolicyError::AllowsNothing`],
+    /// [`PolicyError::TooLarge`] and [`PolicyError::NoFiles`]; and [`PolicyError::Repeated`], which no folder can be.
+    ///
+    /// ```
+    /// use hardtack::Policy;
+    ///
+    /// let allow = ("allow.datalog", "allow if granted($op);");
+    /// let deny = ("deny.datalog", r#"deny if tool("pay");"#);
+    /// let policy = Policy::parse_set([allow, deny])?;
+    /// assert_eq!(policy.digest(), Policy::parse_set([deny, allow])?.digest());
+    /// # Ok::<(), hardtack::PolicyError>(())
+    /// ```
+    pub fn parse_set<N: Into<String>, T: AsRef<str>>(
+        files: impl IntoIterator<Item = (N, T)>,
+    ) -> Result<Policy, PolicyError> {
+        let mut set: Vec<(String, String)> = Vec::new();
+        for (name, text) in files {
+            let (name, text) = (name.into(), text.as_ref());
+            if text.len() as u64 > MAX_FILE_BYTES {
+                return Err(PolicyError::TooLarge { path: name.into() });
+            }
+            if set.len() == folder::MAX_FILES {
+                let path = name.into();
+                return Err(PolicyError::Read { path, source: folder::too_many(EXTENSION) });
+            }
+            let text = text.strip_prefix(file::BYTE_ORDER_MARK).unwrap_or(text);
+            set.push((name, text.to_owned()));
+        }
+        set.sort();
+        if let Some(both) = set.windows(2).find(|both| both[0].0 == both[1].0) {
+            return Err(PolicyError::Repeated { name: both[0].0.clone() });
+        }
+        if set.is_empty() {
+            return Err(PolicyError::NoFiles { path: "the set".into(), sets: Vec::new() });
+        }
+        Policy::from_files(&set)
+    }
+
     /// What identifies this set in records: SHA-256 over names and texts of its files, as 64
     /// hexadecimal digits. Waits for no disk.
     pub fn digest(&self) -> &str {
@@ -318,6 +361,12 @@ pub enum PolicyError {
         path: PathBuf,
         /// The folders in it that have some.
         sets: Vec<String>,
+    },
+    /// Two files of one name.
+    #[error("two files of the set are called {}", names::escaped(name))]
+    Repeated {
+        /// The name.
+        name: String,
     },
     /// Nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]

@@ -268,7 +268,7 @@ fn knowledge_that_is_too_old_is_renewed() {
     let explanation = explained(&guard, &cast.presented(), then(31));
     assert_eq!(explanation.cause, Some("revocations_stale"));
     assert!(explanation.remedies[0].changes[0].text().contains("up to date"));
-    known.renew(&list(then(31))).unwrap();
+    known.renew(&list(then(31)), then(31)).unwrap();
     assert_eq!(explained(&guard, &cast.presented(), then(31)).cause, None);
 }
 

@@ -44,9 +44,9 @@ fn a_copy_of_the_revocations_may_be_half_a_minute_old() {
         assert_eq!(cause(verifier, &search(), NOW + age), expected, "{age:?}");
     }
     let copy = Revocations::copied(&list(NOW));
-    copy.renew(&list(NOW + seconds(60))).unwrap();
-    copy.renew(&list(NOW)).unwrap();
-    assert!(Store::in_memory().unwrap().revocations().renew(&list(NOW)).is_err());
+    copy.renew(&list(NOW + seconds(60)), NOW + seconds(60)).unwrap();
+    copy.renew(&list(NOW), NOW + seconds(60)).unwrap();
+    assert!(Store::in_memory().unwrap().revocations().renew(&list(NOW), NOW).is_err());
     assert_eq!(cause(asking(&copy), &search(), NOW + seconds(90)), None);
     // A copy from the future would never be stale.
     let copy = Revocations::copied(&list(NOW + seconds(61)));

@@ -360,15 +360,19 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        let Knowledge::AsOf(as_of) = self.revocations.knowledge() else { return Ok(()) };
+        let Some((oldest, newest)) = self.revocations.knowledge().span() else { return Ok(()) };
         let covering = self
             .staleness_of
             .iter()
             .filter(|(scope, _)| operation.is_some_and(|operation| scope.covers(operation)));
         let bound = covering.map(|(_, bound)| *bound).min().unwrap_or(self.max_staleness);
         // A copy from the future would count as fresh until its moment has come.
-        let fresh = as_of <= now + CLOCK_SKEW && now.since(as_of) <= bound;
-        if fresh { Ok(()) } else { Err(VerifyError::RevocationsStale { as_of, now, bound }) }
+        let stale = |as_of| Err(VerifyError::RevocationsStale { as_of, now, bound });
+        match now.since(oldest) > bound {
+            true => stale(oldest),
+            false if newest > now + CLOCK_SKEW => stale(newest),
+            false => Ok(()),
+        }
     }
 }
 

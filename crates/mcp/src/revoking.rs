@@ -261,13 +261,14 @@ impl Entrance {
         let store = self.revoker.store.clone();
         let list = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
-            store.reader().revocation_list(now()).map_err(unavailable)
+            let reader = store.reader();
+            // The revocations first: what is forgotten meanwhile is in the list, or under the mark.
+            let entries = reader.revocations().map_err(unavailable)?;
+            let forgotten = reader.forgotten_until().map_err(unavailable)?;
+            Ok(json!({"as_of": now(), "forgotten_until": forgotten, "revocations": entries}))
         });
         let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
-        match serde_json::to_value(&list) {
-            Ok(list) => Ok(answer::respond(StatusCode::OK, &list)),
-            Err(error) => Err(self.revoker.refuse(&unavailable(error), READ)),
-        }
+        Ok(answer::respond(StatusCode::OK, &list))
     }
 
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {

@@ -171,7 +171,7 @@ impl Guard {
         Ok(self)
     }
 
-    /// What it verifies with. Waits for no disk.
+    /// What it verifies with, and where its roots are exchanged ([`Verifier::replace_roots`]). Waits for no disk.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }

@@ -45,8 +45,8 @@ pub(crate) struct Settings {
     /// The name of this server, to which tokens are presented
     #[arg(long, value_name = "AUDIENCE", env = "HARDTACK_AUDIENCE")]
     pub(crate) audience: Option<String>,
-    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; PUB is ed25519/…, PEM, or @FILE.
-    /// May be repeated, or a list with commas
+    /// A trusted root key, or ID=PUB to trust it for tokens that carry this key id only; PUB is ed25519/…, PEM, or @FILE, which
+    /// is read again when it changes and on SIGHUP. May be repeated, or a list with commas
     #[arg(long, value_name = "PUB", num_args = 1.., env = "HARDTACK_ROOT", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) root: Vec<String>,

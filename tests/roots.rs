@@ -1,13 +1,11 @@
 //! Roots that are exchanged under a guard: one set for each decision, its explanation and its record.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::*;
 use hardtack::audit::Verdict;
 use hardtack::*;
+use hardtack_testkit::*;
 
 /// Roots that do not have made anything here.
 fn strange() -> RootKeys {

@@ -58,8 +58,7 @@ impl Guard {
     }
 
     /// The same of one that was verified before: what a door does when much may have come between.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_admission_again(
+    pub fn weigh_admission_again(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,

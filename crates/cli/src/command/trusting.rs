@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use hardtack::mcp::Reload;
 use hardtack::{Guard, RootKeys};
+use hardtack_mcp::Reload;
 
 use crate::args::{regular_root, split_root};
 use crate::secrets::hidden;

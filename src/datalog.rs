@@ -195,6 +195,11 @@ impl World {
         self.touched.take()
     }
 
+    /// Those beside the base.
+    pub(crate) fn own_facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().map(|(_, fact)| fact)
+    }
+
     /// All facts, wherever they come from.
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.all().map(|(_, fact)| fact)

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest, Verdict};
 use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
-use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, assert_all, decide, derive};
+use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, decide};
 use crate::call::Call;
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::guard::Denial;
@@ -172,7 +172,7 @@ fn decide_in(
         resource: decision.resource.as_deref(),
         stated: &[],
     };
-    assert_all(&mut world, &asked.facts());
+    world.assert_all(&asked.facts());
     match &request.arguments {
         KeptArguments::Arguments(arguments) => {
             let text = serde_json::to_string(arguments).map_err(|_| "an argument")?;
@@ -181,14 +181,14 @@ fn decide_in(
                 (Ok(call), Some(uri)) => call.resource(uri),
                 (call, _) => call,
             };
-            assert_all(&mut world, &argument_facts(&call.map_err(|_| "the call")?));
-            let decided = derive(&mut world, policy).and_then(|()| decide(&world, policy));
+            world.assert_all(&argument_facts(&call.map_err(|_| "the call")?));
+            let decided = world.derive_by(policy).and_then(|()| decide(&world, policy));
             Ok(Replayed::Decided(told(decided)))
         }
         KeptArguments::Digest(digits) => {
             let mut digest = [0; 32];
             hex::decode_to_slice(digits, &mut digest).map_err(|_| "the digest")?;
-            assert_all(&mut world, &[digest_fact(&digest)]);
+            world.assert_all(&[digest_fact(&digest)]);
             Ok(match foresee(world, policy, ARGUMENT) {
                 Foreseen::Decided(decided) => Replayed::Decided(told(decided)),
                 // That an allowed call would be refused is known, whatever the cause.

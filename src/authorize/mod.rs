@@ -9,19 +9,17 @@ mod rests;
 mod stated;
 pub(crate) mod unknown;
 mod words;
+mod world;
 
-use biscuit_auth::builder;
 use biscuit_auth::datalog::Rule;
 
-use crate::authorize::facts::{Asked, argument_facts};
+use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{Answer, Relevant};
 use crate::call::Call;
 use crate::chain::Chain;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
-use crate::profile::cost;
-use crate::profile::shape::ShapedBlock;
 use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
@@ -30,6 +28,7 @@ pub(crate) use prepared::is_quick;
 pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
 pub(crate) use rests::rests_on;
 pub(crate) use stated::Stated;
+pub(crate) use world::RULES;
 
 /// Decides one call.
 ///
@@ -75,22 +74,12 @@ fn judge(
     checks: TokenChecks,
 ) -> Result<Allowed, AuthorizeError> {
     let prepared = prepare(verified, policy)?;
-    let mut world = World::over(&prepared.base);
-    let asked = Asked::of(verified, call);
-    let mut facts = asked.facts();
-    facts.extend(argument_facts(call));
-    assert_all(&mut world, &facts);
-    let stated = verified.stated().facts();
-    state_all(&mut world, stated);
-    derive(&mut world, policy)?;
-    let relevant = prepared.relevant(policy, &asked);
+    let world = World::of(&prepared, verified, policy, call)?;
+    let relevant = prepared.relevant(policy, &Asked::of(verified, call));
     if checks == TokenChecks::Held {
         return decide_among(&world, policy, &relevant);
     }
-    let blocks = &verified.capability().shaped().blocks;
-    if !(policy.rules.is_empty() && stated.is_empty() && prepared.has_room_for(&facts)) {
-        refuse_costly(blocks, &world)?;
-    }
+    prepared.refuse_costly(verified, &world)?;
     for (block, number, check) in &prepared.checks {
         let held = world.holds(check, *block);
         let failed =
@@ -101,26 +90,6 @@ fn judge(
     }
     decide_among(&world, policy, &relevant)
 }
-
-pub(crate) fn assert_all(world: &mut World, facts: &[builder::Fact]) {
-    for fact in words::convert(facts, &mut world.symbols) {
-        world.assert(fact);
-    }
-}
-
-/// Adds what the server states itself.
-pub(crate) fn state_all(world: &mut World, facts: &[builder::Fact]) {
-    for fact in words::convert(facts, &mut world.symbols) {
-        world.state(fact);
-    }
-}
-
-pub(crate) fn derive(world: &mut World, policy: &Policy) -> Result<(), AuthorizeError> {
-    world.derive(&policy.rules).map_err(|error| unanswered(error, RULES, None))
-}
-
-/// Where it was that a rule had no answer: which of them it was is not known.
-pub(crate) const RULES: &str = "a rule of the policies";
 
 /// The verdict of the policies alone: a failing check or a matching `deny` first, then `allow`, then
 /// no. All are looked at, so that the answer does not depend on their order.
@@ -379,16 +348,6 @@ pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
     let hop = chain.hops.iter().find(|hop| hop.signer.is_none()).map(|hop| hop.index);
     let last = chain.presentation.iter().find(|last| last.signer.is_none()).map(|last| last.index);
     hop.or(last)
-}
-
-/// Before a check is evaluated: the bound of the work, over all that it can see or passes over. What the rules of the
-/// policies derived is among it, for agents choose the arguments from which they derive.
-pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
-    let sizes = sizes_of(world.facts(), &world.symbols);
-    match cost::bound(blocks, &sizes).saturating_mul(world.times()) {
-        cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

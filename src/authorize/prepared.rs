@@ -14,7 +14,7 @@ use crate::authorize::relevant::{Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
 #[cfg(feature = "tokio")]
 use crate::call::Call;
-use crate::datalog::{Base, Names, VERIFIER};
+use crate::datalog::{Base, Names, VERIFIER, World};
 use crate::policy::Policy;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
@@ -65,22 +65,44 @@ const ROOM: [(&str, u64, u64, u64); 7] = [
 impl Prepared {
     /// The policies, of the set with which it was prepared, that can matter to a call.
     pub(super) fn relevant(&self, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
-        self.relevant.to(&self.base, policy, call)
+        self.relevant.to(self, policy, call)
     }
 
-    pub(super) fn has_room_for(&self, facts: &[builder::Fact]) -> bool {
-        let fits = |name: &str, most: u64, values: u64, bytes: u64| {
-            let mut count = 0;
-            let named = facts.iter().filter(|fact| fact.predicate.name == name);
-            named.inspect(|_| count += 1).all(|fact| {
-                fact.predicate.terms.iter().all(|term| {
-                    let (has_values, has_bytes) = cost::values_and_bytes(term);
+    /// Refuses a call before any check is asked, by the bound of the work over all that checks can see or pass over. What the
+    /// rules of the policies derived is among it, for agents choose the arguments from which they derive.
+    pub(crate) fn refuse_costly(
+        &self,
+        verified: &VerifiedCapability,
+        world: &World,
+    ) -> Result<(), AuthorizeError> {
+        if self.has_room_for(world) {
+            return Ok(());
+        }
+        let blocks = &verified.capability().shaped().blocks;
+        let sizes = sizes_of(world.facts(), &world.symbols);
+        match cost::bound(blocks, &sizes).saturating_mul(world.times()) {
+            cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the checks are cheap with all that there is room for, and a call brings no more than that.
+    fn has_room_for(&self, world: &World) -> bool {
+        let mut counts = [0; ROOM.len()];
+        let mut fits = |fact: &Fact| {
+            let name = world.symbols.get_symbol(fact.predicate.name);
+            let Some(at) = ROOM.iter().position(|(known, ..)| name == Some(known)) else {
+                return false;
+            };
+            let (_, most, values, bytes) = ROOM[at];
+            counts[at] += 1;
+            counts[at] <= most
+                && fact.predicate.terms.iter().all(|term| {
+                    let (has_values, has_bytes) = cost::values_and_bytes(term, &world.symbols);
                     has_values <= values && has_bytes <= bytes
                 })
-            }) && count <= most
         };
-        self.cost <= MAX_COST
-            && ROOM.iter().all(|(name, most, values, bytes)| fits(name, *most, *values, *bytes))
+        self.cost <= MAX_COST && world.own_facts().all(&mut fits)
     }
 }
 
@@ -229,7 +251,6 @@ fn unreadable(what: &str) -> AuthorizeError {
 mod tests {
     use super::*;
     use crate::authorize::authorize;
-    use crate::authorize::facts::argument_facts;
     use crate::revocation::RevocationUnchecked;
     use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
 
@@ -249,12 +270,11 @@ mod tests {
     #[test]
     fn a_common_call_has_room_and_one_with_more_of_anything_has_not() {
         let verified = verified();
-        let prepared = prepare(&verified, &Policy::parse("p", "allow if true;").unwrap()).unwrap();
+        let policy = Policy::parse("p", "allow if true;").unwrap();
+        let prepared = prepare(&verified, &policy).unwrap();
         let has_room = |arguments: &serde_json::Value| {
             let call = Call::tool("search").unwrap().arguments(&arguments.to_string()).unwrap();
-            let mut facts = Asked::of(&verified, &call).facts();
-            facts.extend(argument_facts(&call));
-            prepared.has_room_for(&facts)
+            prepared.has_room_for(&World::of(&prepared, &verified, &policy, &call).unwrap())
         };
         let many = |count: usize| {
             let each = |n| (format!("a{n}"), serde_json::Value::from(n));

@@ -3,8 +3,7 @@
 use biscuit_auth::builder::{Check, CheckKind, Convert};
 use biscuit_auth::datalog;
 
-use crate::authorize::facts::{Asked as AskedFacts, argument_facts};
-use crate::authorize::{assert_all, derive, prepare, refuse_costly, state_all, uncovering};
+use crate::authorize::{prepare, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -85,12 +84,8 @@ pub(super) fn obstacles(
 /// than a decision may.
 fn world_of(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Option<World> {
     let prepared = prepare(verified, policy).ok()?;
-    let mut world = World::over(&prepared.base);
-    let facts = [AskedFacts::of(verified, call).facts(), argument_facts(call)].concat();
-    assert_all(&mut world, &facts);
-    state_all(&mut world, verified.stated().facts());
-    derive(&mut world, policy).ok()?;
-    refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
+    let world = World::of(&prepared, verified, policy, call).ok()?;
+    prepared.refuse_costly(verified, &world).ok()?;
     Some(world)
 }
 

@@ -11,9 +11,9 @@ use biscuit_auth::datalog::{Check, Rule};
 use biscuit_auth::format::schema;
 use prost::Message;
 
-use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES, moment_fact};
+use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES};
 use crate::authorize::unknown::Unknown;
-use crate::authorize::{Prepared, assert_all, is_covered, prepare, refuse_uncovered, sizes_of};
+use crate::authorize::{Prepared, is_covered, prepare, refuse_uncovered, sizes_of};
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, Mark, VERIFIER, World};
@@ -207,8 +207,7 @@ impl Common {
         any_resource: bool,
         purse: &mut Purse,
     ) -> Result<Common, TooMuch> {
-        let mut world = World::over(&prepared.base);
-        assert_all(&mut world, &[moment_fact(verified.verified_at())]);
+        let mut world = World::before_calls(&prepared, verified.verified_at());
         let resource = any_resource.then_some("resource");
         let stated = verified.stated().names().iter().map(String::as_str);
         let names = ARGUMENT_PREDICATES.into_iter().chain(resource).chain(stated);
@@ -296,7 +295,7 @@ impl Common {
         purse: &mut Purse,
     ) -> Result<Prospect, Unasked> {
         purse.spend(UNITS_PER_CALL)?;
-        assert_all(&mut self.world, &Asked::of(verified, call).call_facts());
+        self.world.assert_all(&Asked::of(verified, call).call_facts());
         let cost = match self.rules.is_empty() {
             true => self.cost_of(verified, call),
             false => {

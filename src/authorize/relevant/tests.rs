@@ -1,9 +1,8 @@
 //! To leave policies out must change no decision: each is held against the decision that asks them all.
 
 use super::*;
-use crate::authorize::facts::argument_facts;
 use crate::authorize::prepared::prepare;
-use crate::authorize::{Allowed, AuthorizeError, authorize, decide, derive};
+use crate::authorize::{Allowed, AuthorizeError, authorize, decide};
 use crate::revocation::RevocationUnchecked;
 use crate::verify::VerifiedCapability;
 use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
@@ -35,12 +34,7 @@ fn asking_all(
     policy: &Policy,
     call: &Call,
 ) -> Result<Allowed, AuthorizeError> {
-    let mut world = World::over(&prepare(verified, policy)?.base);
-    let mut facts = Asked::of(verified, call).facts();
-    facts.extend(argument_facts(call));
-    assert_all(&mut world, &facts);
-    derive(&mut world, policy)?;
-    decide(&world, policy)
+    decide(&World::of(&*prepare(verified, policy)?, verified, policy, call)?, policy)
 }
 
 /// What a policy may be about: known of the token, of the call, derived from either, and what is nowhere.

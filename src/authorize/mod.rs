@@ -6,7 +6,6 @@ pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
 mod rests;
-mod stated;
 pub(crate) mod unknown;
 mod words;
 mod world;
@@ -23,11 +22,8 @@ use crate::profile::MAX_COST;
 use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
-#[cfg(feature = "tokio")]
-pub(crate) use prepared::is_quick;
-pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
+pub(crate) use prepared::{Prepared, PreparedSets, PreparedTokens, sizes_of};
 pub(crate) use rests::rests_on;
-pub(crate) use stated::Stated;
 pub(crate) use world::RULES;
 
 /// Decides one call.
@@ -40,13 +36,24 @@ pub fn authorize(
     policy: &Policy,
     call: &Call,
 ) -> Result<Allowed, AuthorizeError> {
+    authorize_with(&PreparedSets::default(), verified, policy, call)
+}
+
+/// Decides one call, and keeps in `prepared` what decisions about this token have in common.
+pub(crate) fn authorize_with(
+    prepared: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Result<Allowed, AuthorizeError> {
     refuse_uncovered(verified, call)?;
     refuse_other_call(verified, call)?;
-    judge(verified, policy, call, TokenChecks::Asked)
+    judge(prepared, verified, policy, call, TokenChecks::Asked)
 }
 
 /// What `candidate` would have decided of a call on which `live` was asked.
 pub(crate) fn authorize_instead(
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     live: &Policy,
     candidate: &Policy,
@@ -57,7 +64,7 @@ pub(crate) fn authorize_instead(
         true => TokenChecks::Asked,
         false => TokenChecks::Held,
     };
-    judge(verified, candidate, call, checks)
+    judge(prepared, verified, candidate, call, checks)
 }
 
 /// What to do with the checks that a token's blocks make.
@@ -68,12 +75,13 @@ enum TokenChecks {
 }
 
 fn judge(
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
     checks: TokenChecks,
 ) -> Result<Allowed, AuthorizeError> {
-    let prepared = prepare(verified, policy)?;
+    let prepared = prepared.prepare(verified, policy)?;
     let world = World::of(&prepared, verified, policy, call)?;
     let relevant = prepared.relevant(policy, &Asked::of(verified, call));
     if checks == TokenChecks::Held {

@@ -16,7 +16,7 @@ use biscuit_auth::format::convert::proto_check_to_token_check;
 use serde::Serialize;
 
 use crate::audit::Verdict;
-use crate::authorize::{authorize, refuse_other_call, refuse_uncovered};
+use crate::authorize::{PreparedSets, authorize_with, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::capability::Capability;
 use crate::guard::Denial;
@@ -185,6 +185,7 @@ pub(crate) fn unstated(
 /// else would stand in the way.
 pub(crate) fn explain(
     verifier: &Verifier,
+    prepared: &PreparedSets,
     policy: &Policy,
     verified: &VerifiedCapability,
     call: &Call,
@@ -199,8 +200,8 @@ pub(crate) fn explain(
     for error in &errors {
         token::uncovered(verified, call, error, &mut steps, &mut remedies);
     }
-    policies::explain(verified, policy, call, &mut steps, &mut remedies);
-    let decided = authorize(verified, policy, call);
+    policies::explain(prepared, verified, policy, call, &mut steps, &mut remedies);
+    let decided = authorize_with(prepared, verified, policy, call);
     let (decision, cause, hop, message) = match decided {
         Ok(allowed) => (Verdict::Allow, None, None, format!("allowed by {}", allowed.at)),
         Err(error) => {
@@ -213,7 +214,7 @@ pub(crate) fn explain(
     match cause {
         None => remedies.clear(),
         Some(_) => {
-            agree::agree(verified, policy, call, &mut remedies);
+            agree::agree(prepared, verified, policy, call, &mut remedies);
             token::present_anew(verified, &mut remedies);
         }
     }

@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, RwLock};
 use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
 #[cfg(feature = "tokio")]
 use crate::audit::{LedgerUnavailable, Settlement};
-#[cfg(feature = "tokio")]
-use crate::authorize::is_quick;
-use crate::authorize::{AuthorizeError, authorize, refuse_other_call, refuse_uncovered, rests_on};
+use crate::authorize::{
+    AuthorizeError, PreparedSets, PreparedTokens, authorize_with, refuse_other_call,
+    refuse_uncovered, rests_on,
+};
 use crate::call::Call;
 use crate::explain::{self, Explanation};
 use crate::policy::Policy;
@@ -65,6 +66,8 @@ pub struct Guard {
     verifier: Verifier,
     sets: RwLock<Sets>,
     shadow: Shadow,
+    /// What decisions about a token have in common, of as many tokens as the verifier remembers.
+    prepared: PreparedTokens,
     kept: Option<Kept>,
     facts: Option<Facts>,
     ledger: Option<Box<dyn Ledger>>,
@@ -98,6 +101,7 @@ impl Guard {
     /// for a disk.
     pub fn unrecorded(verifier: Verifier, policy: impl Into<Arc<Policy>>) -> Guard {
         Guard {
+            prepared: PreparedTokens::new(verifier.remembers()),
             verifier,
             sets: RwLock::new(Sets { live: policy.into(), candidate: None }),
             shadow: Shadow::default(),
@@ -265,7 +269,10 @@ impl Guard {
 
     fn explain_asked(&self, policy: &Policy, asked: &Asked, call: &Call) -> Explanation {
         match asked {
-            Ok(verified) => explain::explain(&self.verifier, policy, verified, call),
+            Ok(verified) => {
+                let prepared = self.prepared(verified);
+                explain::explain(&self.verifier, &prepared, policy, verified, call)
+            }
             Err(unstated) => {
                 let (verified, denial) = &**unstated;
                 explain::unstated(&self.verifier, verified, call, denial)
@@ -290,7 +297,8 @@ impl Guard {
     pub(crate) fn is_quick(&self, verified: &VerifiedCapability, call: &Call) -> bool {
         // Should the policies be exchanged before it is weighed, one decision takes a little longer there.
         let sets = self.sets();
-        let quick = |policy: &Arc<Policy>| is_quick(verified, policy, call);
+        let prepared = self.prepared(verified);
+        let quick = |policy: &Arc<Policy>| prepared.are_quick(policy, call);
         !self.asks_elsewhere()
             && self.settles_later()
             && quick(&sets.live)
@@ -363,9 +371,10 @@ impl Guard {
             }
         };
         let mut decision = decision(&verified);
-        let decided = authorize(&verified, &sets.live, call);
+        let prepared = self.prepared(&verified);
+        let decided = authorize_with(&prepared, &verified, &sets.live, call);
         if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
-            self.note(&mut decision, sets, &verified, call, decided.as_ref().err());
+            self.note(&mut decision, sets, &prepared, &verified, call, decided.as_ref().err());
         }
         match decided {
             Ok(allowed) => Weighed {
@@ -375,7 +384,7 @@ impl Guard {
                 verified: Some(verified),
             },
             Err(error) => {
-                let rests = rests_on(&error, &verified, &sets.live, call);
+                let rests = rests_on(&error, &prepared, &verified, &sets.live, call);
                 Weighed::refused(decision, Some(verified), Denial::from(error).resting_on(rests))
             }
         }
@@ -386,11 +395,12 @@ impl Guard {
         &self,
         decision: &mut Decision,
         sets: &Sets,
+        prepared: &PreparedSets,
         verified: &VerifiedCapability,
         call: &Call,
         live: Option<&AuthorizeError>,
     ) {
-        decision.candidate = self.shadow.compare(sets, verified, call, live);
+        decision.candidate = self.shadow.compare(sets, prepared, verified, call, live);
         let kept = self.kept.map(|kept| Box::new(KeptRequest::of(verified, call, kept)));
         decision.request = kept;
     }
@@ -429,7 +439,13 @@ impl Guard {
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
     /// recorded; the call is to be checked all the same. Waits for no disk.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
-        prospect::prospect(&self.foreseeing(verified.clone()), &self.policy(), call)
+        let verified = self.foreseeing(verified.clone());
+        prospect::prospect(&self.prepared(&verified), &verified, &self.policy(), call)
+    }
+
+    /// What decisions about this token have in common, as far as it was found out.
+    pub(crate) fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+        self.prepared.of(verified)
     }
 
     /// The token beside what is not known before a call is decided.

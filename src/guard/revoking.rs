@@ -59,13 +59,15 @@ impl Guard {
             }
         };
         let mut decision = decision(&verified);
-        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request, seen);
+        let prepared = self.prepared(&verified);
+        let decided =
+            revoke::allow(&prepared, &verified, &self.verifier, &sets.live, request, seen);
         match &decided {
             Ok((at, _)) if !revoke::is_delegators_rule(at) => {
-                self.note(&mut decision, &sets, &verified, call, None);
+                self.note(&mut decision, &sets, &prepared, &verified, call, None);
             }
             Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
-                self.note(&mut decision, &sets, &verified, call, Some(error));
+                self.note(&mut decision, &sets, &prepared, &verified, call, Some(error));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::audit::{CandidateDecision, Verdict};
-use crate::authorize::{Allowed, AuthorizeError, authorize_instead};
+use crate::authorize::{Allowed, AuthorizeError, PreparedSets, authorize_instead};
 use crate::call::Call;
 use crate::guard::{Denial, Sets};
 use crate::verify::VerifiedCapability;
@@ -39,12 +39,13 @@ impl Shadow {
     pub(super) fn compare(
         &self,
         sets: &Sets,
+        prepared: &PreparedSets,
         verified: &VerifiedCapability,
         call: &Call,
         live: Option<&AuthorizeError>,
     ) -> Option<Box<CandidateDecision>> {
         let candidate = sets.candidate.as_ref()?;
-        let decide = || authorize_instead(verified, &sets.live, candidate, call);
+        let decide = || authorize_instead(prepared, verified, &sets.live, candidate, call);
         // Whatever happens in there, the decision in force stands.
         let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
         let (verdict, cause, message) = told(decided);

@@ -10,6 +10,7 @@ use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
 use serde::Serialize;
 
+use crate::authorize::PreparedSets;
 use crate::authorize::unknown::Unknown;
 use crate::call::Call;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -64,9 +65,14 @@ impl Prospect {
 }
 
 /// The call's operation and resource count, its arguments do not.
-pub(crate) fn prospect(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Prospect {
+pub(crate) fn prospect(
+    prepared: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Prospect {
     // What cannot be decided is not allowed when it is called, either.
-    Outlook::over(verified, policy, u64::MAX).of(call).unwrap_or(Prospect::Denied)
+    Outlook::over(prepared, verified, policy, u64::MAX).of(call).unwrap_or(Prospect::Denied)
 }
 
 /// The world, as far as it is known.

@@ -13,7 +13,7 @@ use prost::Message;
 
 use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES};
 use crate::authorize::unknown::Unknown;
-use crate::authorize::{Prepared, is_covered, prepare, refuse_uncovered, sizes_of};
+use crate::authorize::{Prepared, PreparedSets, is_covered, refuse_uncovered, sizes_of};
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, Mark, VERIFIER, World};
@@ -39,6 +39,7 @@ pub struct TooMuch;
 
 /// What may become of calls by one token, by one set of policies.
 pub struct Outlook<'a> {
+    sets: &'a PreparedSets,
     verified: &'a VerifiedCapability,
     policy: &'a Policy,
     /// What calls have in common about a resource that is named, or none; and about any.
@@ -56,8 +57,14 @@ impl std::fmt::Debug for Outlook<'_> {
 
 impl<'a> Outlook<'a> {
     /// With so much work for all calls together, in the units of [`cost`].
-    pub fn over(verified: &'a VerifiedCapability, policy: &'a Policy, most: u64) -> Outlook<'a> {
-        Outlook { verified, policy, common: [None, None], known: HashMap::new(), left: most }
+    pub fn over(
+        sets: &'a PreparedSets,
+        verified: &'a VerifiedCapability,
+        policy: &'a Policy,
+        most: u64,
+    ) -> Outlook<'a> {
+        let (common, known) = ([None, None], HashMap::new());
+        Outlook { sets, verified, policy, common, known, left: most }
     }
 
     /// How much work there may still be.
@@ -130,7 +137,9 @@ impl<'a> Outlook<'a> {
         let any_resource = call.resource_uri().is_none() && call.operation().is_about_resources();
         let place = usize::from(any_resource);
         if self.common[place].is_none() {
-            let Ok(prepared) = prepare(self.verified, self.policy) else { return Ok(None) };
+            let Ok(prepared) = self.sets.prepare(self.verified, self.policy) else {
+                return Ok(None);
+            };
             let mut purse = Purse { left: self.left };
             let common = Common::of(self.verified, self.policy, prepared, any_resource, &mut purse);
             self.left = purse.left;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::authorize::{AuthorizeError, authorize};
+use crate::authorize::{AuthorizeError, PreparedSets, authorize_with};
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
@@ -113,7 +113,8 @@ impl Bench {
             Ok(verified) => verified,
             Err(error) => return (refused(error.cause(), None, error.to_string()), None),
         };
-        let found = match authorize(verified, &self.policy, &staged.call) {
+        let prepared = PreparedSets::default();
+        let found = match authorize_with(&prepared, verified, &self.policy, &staged.call) {
             Ok(allowed) => Found {
                 verdict: ALLOW.to_owned(),
                 at: Some(allowed.at.to_string()),
@@ -121,7 +122,7 @@ impl Bench {
             },
             Err(error) => refused(error.cause(), place(&error), error.to_string()),
         };
-        let effects = effects(verified, &self.policy, &staged.call);
+        let effects = effects(&prepared, verified, &self.policy, &staged.call);
         let effects = effects.map(|effects| self.statements.iter().cloned().zip(effects).collect());
         (found, effects)
     }

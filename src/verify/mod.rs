@@ -6,6 +6,7 @@ mod directory;
 mod error;
 mod refused;
 mod rejection;
+mod stated;
 mod trust;
 mod walk;
 
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::authorize::{PreparedSets, Stated};
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
@@ -30,6 +30,7 @@ use crate::verify::walk::{Walk, refuse_expired};
 pub use directory::Directory;
 pub use error::VerifyError;
 pub use rejection::Rejection;
+pub(crate) use stated::Stated;
 pub(crate) use trust::Authentic;
 
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
@@ -41,7 +42,7 @@ pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
 /// How many authentic tokens are remembered unless told otherwise: so many agents at a time cost their
-/// signatures once in the life of a presentation. One takes some tens of kilobytes.
+/// signatures once in the life of a presentation. One takes some tens of kilobytes, with what a guard remembers of it beside.
 pub const DEFAULT_REMEMBERED: usize = 1024;
 
 /// A tool server's view: which roots it trusts, what it is called, and what is revoked.
@@ -307,6 +308,11 @@ impl Verifier {
         })
     }
 
+    /// How many tokens' signatures are remembered.
+    pub(crate) fn remembers(&self) -> usize {
+        self.trust.in_force().remembered
+    }
+
     /// Whether anybody is asked what is revoked.
     pub(crate) fn looks_at_revocations(&self) -> bool {
         self.revocations.knowledge() != Knowledge::Unchecked
@@ -393,8 +399,7 @@ fn read(
         .and_then(|()| set.authenticate(&capability))
         .map_err(|error| refused(error, Some(capability.chain())));
     let (root, issuer) = authentic?;
-    let token = Authentic { capability, issuer, root, prepared: PreparedSets::default() };
-    let token = Arc::new(token);
+    let token = Arc::new(Authentic::of(digest, capability, issuer, root));
     set.keep(digest, &token);
     Ok(token)
 }
@@ -470,8 +475,9 @@ impl VerifiedCapability {
         &self.token.capability
     }
 
-    pub(crate) fn prepared(&self) -> &PreparedSets {
-        &self.token.prepared
+    /// What tells it from all others of which something else would be asserted, but for the moment and the call.
+    pub(crate) fn identity(&self) -> &[u8; 32] {
+        &self.token.identity
     }
 
     pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 
-use crate::authorize::PreparedSets;
 use crate::capability::Capability;
 use crate::chain::Chain;
 use crate::keys::{PublicKey, RootKey, RootKeys};
@@ -23,8 +23,22 @@ pub(crate) struct Authentic {
     pub(crate) capability: Capability,
     pub(crate) issuer: String,
     pub(crate) root: PublicKey,
-    /// What decisions about it have in common.
-    pub(super) prepared: PreparedSets,
+    /// SHA-256 of its text.
+    bearer: [u8; 32],
+    pub(super) identity: [u8; 32],
+}
+
+impl Authentic {
+    pub(super) fn of(
+        bearer: [u8; 32],
+        capability: Capability,
+        issuer: String,
+        root: PublicKey,
+    ) -> Authentic {
+        // The text of a token says all that is asserted of it, but what a verifier calls its root.
+        let identity = Sha256::new().chain_update(bearer).chain_update(&issuer).finalize().into();
+        Authentic { capability, issuer, root, bearer, identity }
+    }
 }
 
 /// The roots in force.
@@ -34,7 +48,7 @@ pub(super) struct Trust(RwLock<Arc<RootSet>>);
 pub(super) struct RootSet {
     pub(super) roots: Arc<RootKeys>,
     /// How many authentic tokens are remembered.
-    remembered: usize,
+    pub(super) remembered: usize,
     /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
     /// shape, and that one of these roots and the holders signed it.
     authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
@@ -145,12 +159,10 @@ impl RootSet {
         match tried.find(|root| root.key == token.root) {
             None => Err(VerifyError::Signature { block: 0 }),
             Some(root) if root.name == token.issuer => Ok(Arc::clone(token)),
-            Some(RootKey { key, name, .. }) => Ok(Arc::new(Authentic {
-                capability: token.capability.clone(),
-                issuer: name.clone(),
-                root: *key,
-                prepared: PreparedSets::default(),
-            })),
+            Some(RootKey { key, name, .. }) => {
+                let capability = token.capability.clone();
+                Ok(Arc::new(Authentic::of(token.bearer, capability, name.clone(), *key)))
+            }
         }
     }
 }

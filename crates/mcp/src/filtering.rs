@@ -122,7 +122,8 @@ impl Filtering {
         // One answer is shown by one set of policies.
         let (policy, left) = (self.guard.policy(), self.under_way().left);
         let verified = self.guard.foreseeing(verified);
-        let by = (&verified, &*policy);
+        let prepared = self.guard.prepared(&verified);
+        let by = (&*prepared, &verified, &*policy);
         let filter = Filter::new(by, &self.tasks, now, private, &self.given_up, left);
         let mut review = Review { asked, filter: Some(filter), refused: None, note: &|_| {} };
         let reviewed = review.apply(message);

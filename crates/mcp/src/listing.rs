@@ -14,6 +14,7 @@ use crate::methods::Listing;
 use crate::reading::Members;
 use crate::review::write_name;
 use crate::tasks::Tasks;
+use hardtack::authorize::PreparedSets;
 use hardtack::call::Call;
 use hardtack::guard::Denial;
 use hardtack::policy::Policy;
@@ -104,14 +105,14 @@ impl Unshown {
 impl<'a> Filter<'a> {
     /// What of lists this token may use by these policies, with so much work left for it.
     pub(crate) fn new(
-        (verified, policy): (&'a VerifiedCapability, &'a Policy),
+        (prepared, verified, policy): (&'a PreparedSets, &'a VerifiedCapability, &'a Policy),
         tasks: &'a Tasks,
         now: Timestamp,
         mark_private: bool,
         given_up: &'a CancellationToken,
         left: Left,
     ) -> Filter<'a> {
-        let outlook = Outlook::over(verified, policy, left.cost);
+        let outlook = Outlook::over(prepared, verified, policy, left.cost);
         Filter { verified, tasks, now, mark_private, given_up, outlook, entries: left.entries }
     }
 

@@ -94,6 +94,7 @@ pub mod policy;
 pub mod prospect;
 pub mod explain;
 pub mod replay;
+pub mod ruling;
 pub mod revocation;
 #[cfg(feature = "store")]
 pub mod store;

@@ -191,7 +191,7 @@ fn a_source_that_does_not_answer_leaves_the_call_undecided_and_recorded() {
             server.guard.check_explained(server.cast.presented().bearer(), &search(), NOW);
         assert_eq!(decided.unwrap_err().refusal().cause, "facts_unavailable");
         assert_eq!(
-            (explanation.decision, explanation.cause),
+            (explanation.ruling.verdict, explanation.ruling.cause),
             (Verdict::Undecided, Some("facts_unavailable"))
         );
     }
@@ -318,12 +318,12 @@ fn candidate_and_explanation_rest_on_the_same_answer() {
         let (decided, explanation) = guard.check_explained(bearer.bearer(), &search(), NOW);
         let expected = if number % 2 == 0 { Verdict::Allow } else { Verdict::Deny };
         assert_eq!(decided.is_ok(), expected == Verdict::Allow);
-        assert_eq!(explanation.decision, expected);
+        assert_eq!(explanation.ruling.verdict, expected);
         assert_eq!(server.asked.load(Ordering::Relaxed), number + 1);
     }
     let counts = guard.shadow_counts();
     assert_eq!((counts.decisions, counts.differences.len()), (4, 0));
-    assert_eq!(guard.explain(bearer.bearer(), &search(), NOW).decision, Verdict::Allow);
+    assert_eq!(guard.explain(bearer.bearer(), &search(), NOW).ruling.verdict, Verdict::Allow);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::call::Call;
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
@@ -275,18 +276,12 @@ impl Decision {
         }
     }
 
-    /// The same, refused.
-    pub(crate) fn refused(
-        mut self,
-        verdict: Verdict,
-        cause: &str,
-        hop: Option<usize>,
-        message: &str,
-    ) -> Decision {
-        self.verdict = verdict;
-        self.cause = Some(cause.to_owned());
-        self.hop = hop;
-        self.message = message.to_owned();
+    /// The same, decided so.
+    pub(crate) fn ruled(mut self, ruling: &Ruling) -> Decision {
+        self.verdict = ruling.verdict;
+        self.cause = ruling.cause.map(str::to_owned);
+        self.hop = ruling.hop;
+        self.message.clone_from(&ruling.message);
         self
     }
 }
@@ -417,7 +412,7 @@ pub const REPLAYED: &str = "replayed";
 pub fn refused_as_replayed(mut decision: Decision, once: Once) -> Decision {
     // It is refused whatever policies say of it.
     (decision.candidate, decision.request) = (None, None);
-    decision.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
+    decision.ruled(&Ruling::replayed(once.block))
 }
 
 pub(crate) const REPLAYED_MESSAGE: &str =

@@ -90,8 +90,7 @@ fn judge(
     prepared.refuse_costly(verified, &world)?;
     for (block, number, check) in &prepared.checks {
         let held = world.holds(check, *block);
-        let failed =
-            |error| unanswered(error, &format!("check {number} of block {block}"), Some(*block));
+        let failed = |error| unanswered(error, &place_of(*number, *block), Some(*block));
         if !held.map_err(failed)? {
             return Err(AuthorizeError::CheckFailed { block: *block, check: *number });
         }
@@ -271,14 +270,15 @@ impl AuthorizeError {
         }
     }
 
-    /// Where in the policies it was decided, if there and at one place.
+    /// Where it was decided, if at one place: in the policies, or at which check of which block.
     pub(crate) fn place(&self) -> Option<String> {
         match self {
             AuthorizeError::PolicyCheckFailed { at } | AuthorizeError::Denied { at } => {
                 Some(at.to_string())
             }
-            AuthorizeError::NotEvaluable { place, block: None }
-            | AuthorizeError::Exhausted { place, block: None } => Some(place.clone()),
+            AuthorizeError::CheckFailed { block, check } => Some(place_of(*check, *block)),
+            AuthorizeError::NotEvaluable { place, .. }
+            | AuthorizeError::Exhausted { place, .. } => Some(place.clone()),
             _ => None,
         }
     }
@@ -292,6 +292,11 @@ impl AuthorizeError {
 /// The causes that policies give. Two of them a block can give, too.
 pub(crate) const RESTING_ON_POLICIES: [&str; 5] =
     ["policy_check_failed", "policy_denied", "nothing_allows", "not_evaluable", "exhausted"];
+
+/// Which check of which block, in words.
+fn place_of(check: usize, block: usize) -> String {
+    format!("check {check} of block {block}")
+}
 
 /// An evaluation without an answer, at this place; in this block, if it is a token's.
 pub(crate) fn unanswered(
@@ -363,17 +368,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_by_the_policies_has_its_place_and_one_by_a_block_its_block() {
+    fn a_refusal_has_its_place_and_one_by_a_block_its_block() {
         let at = || Location { file: "p.datalog".to_owned(), line: 3 };
-        let (line, place) = ("p.datalog:3".to_owned(), "check 1".to_owned());
-        let unanswered =
-            |block| AuthorizeError::NotEvaluable { place: "check 1".to_owned(), block };
+        let (line, place) = ("p.datalog:3".to_owned(), || "check 1".to_owned());
+        let unanswered = |block| AuthorizeError::NotEvaluable { place: place(), block };
         for (error, place, block, rests) in [
             (AuthorizeError::Denied { at: at() }, Some(line.clone()), None, true),
             (AuthorizeError::PolicyCheckFailed { at: at() }, Some(line), None, true),
-            (unanswered(None), Some(place), None, true),
-            (unanswered(Some(1)), None, Some(1), false),
-            (AuthorizeError::CheckFailed { block: 1, check: 2 }, None, Some(1), false),
+            (unanswered(None), Some(place()), None, true),
+            (unanswered(Some(1)), Some(place()), Some(1), false),
+            (
+                AuthorizeError::CheckFailed { block: 1, check: 2 },
+                Some("check 2 of block 1".to_owned()),
+                Some(1),
+                false,
+            ),
             (AuthorizeError::NothingAllows, None, None, true),
             (AuthorizeError::OtherCall, None, None, false),
         ] {

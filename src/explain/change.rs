@@ -18,9 +18,9 @@ impl Remedy {
     }
 
     /// Of what can happen once a call is allowed.
-    pub(super) fn of_record(cause: &str) -> Remedy {
+    pub(super) fn of_record(cause: Option<&str>) -> Remedy {
         match cause {
-            "replayed" => Remedy::new(
+            Some("replayed") => Remedy::new(
                 "a presentation that is bound to a call is good for it once",
                 vec![Change::Present {
                     audience: None,

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::audit::{LedgerUnavailable, REPLAYED, REPLAYED_MESSAGE, Verdict};
+use crate::audit::{LedgerUnavailable, REPLAYED, Verdict};
 use crate::authorize::AuthorizeError;
 use crate::call::CallError;
 use crate::revoke::RevokeError;
+use crate::ruling::Ruling;
 use crate::verify::{VerifiedCapability, VerifyError};
 
 /// A refused call. The variant says how to answer it over HTTP (RFC 6750, section 3.1).
@@ -31,6 +32,8 @@ pub struct Refusal {
     pub cause: &'static str,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
+    /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
+    pub place: Option<Box<str>>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
     pub message: String,
     /// What would help: which of several it is may be told to whoever asked.
@@ -104,6 +107,7 @@ impl Refusal {
         Refusal {
             cause,
             hop,
+            place: None,
             message,
             helps: Helps::against(cause),
             arguments: Vec::new(),
@@ -184,19 +188,18 @@ impl Denial {
     }
 
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
-        let hop = Some(verified.presentation().index);
-        Denial::Unauthenticated(Refusal::new(REPLAYED, hop, REPLAYED_MESSAGE.to_owned()))
+        let ruling = Ruling::replayed(verified.presentation().index);
+        Denial::Unauthenticated(Refusal::new(REPLAYED, ruling.hop, ruling.message))
     }
 }
 
 impl From<VerifyError> for Denial {
     fn from(error: VerifyError) -> Denial {
-        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
+        let ruling = Ruling::from(&error);
+        let refusal = Refusal::new(error.cause(), ruling.hop, ruling.message);
         let refusal = Refusal { retry_after: error.retry_after(), ..refusal };
-        match error {
-            VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
-                Denial::Undecided(refusal)
-            }
+        match ruling.verdict {
+            Verdict::Undecided => Denial::Undecided(refusal),
             // Some causes are those of calls, too.
             _ => Denial::Unauthenticated(Refusal { helps: Helps::NewToken, ..refusal }),
         }
@@ -205,10 +208,22 @@ impl From<VerifyError> for Denial {
 
 impl From<AuthorizeError> for Denial {
     fn from(error: AuthorizeError) -> Denial {
-        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
-        match error {
-            AuthorizeError::Exhausted { .. } => Denial::Undecided(refusal),
+        let ruling = Ruling::from(&error);
+        let refusal = Refusal::new(error.cause(), ruling.hop, ruling.message);
+        let refusal = Refusal { place: ruling.place.map(Into::into), ..refusal };
+        match ruling.verdict {
+            Verdict::Undecided => Denial::Undecided(refusal),
             _ => Denial::Forbidden(refusal),
+        }
+    }
+}
+
+impl From<&Denial> for Ruling {
+    fn from(denial: &Denial) -> Ruling {
+        let Refusal { cause, hop, place, message, .. } = denial.refusal().clone();
+        Ruling {
+            place: place.map(Into::into),
+            ..Ruling::refused(denial.verdict(), cause, hop, message)
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::call::Call;
 use crate::explain::{self, Explanation};
 use crate::policy::Policy;
 use crate::prospect::{self, Prospect};
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
@@ -250,7 +251,7 @@ impl Guard {
         match self.settle(weighed) {
             Ok(permit) => (Ok(permit), explanation),
             Err(denial) => {
-                let explanation = explanation.concluded(&denial);
+                let explanation = explanation.concluded((&denial).into());
                 (Err(denial), explanation)
             }
         }
@@ -275,7 +276,7 @@ impl Guard {
             }
             Err(unstated) => {
                 let (verified, denial) = &**unstated;
-                explain::unstated(&self.verifier, verified, call, denial)
+                explain::unstated(&self.verifier, verified, call, denial.into())
             }
         }
     }
@@ -373,12 +374,13 @@ impl Guard {
         let mut decision = decision(&verified);
         let prepared = self.prepared(&verified);
         let decided = authorize_with(&prepared, &verified, &sets.live, call);
+        let ruling = Ruling::of(&decided);
         if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
-            self.note(&mut decision, sets, &prepared, &verified, call, decided.as_ref().err());
+            self.note(&mut decision, sets, &prepared, &verified, call, &ruling);
         }
         match decided {
             Ok(allowed) => Weighed {
-                decision: Some(decision),
+                decision: Some(decision.ruled(&ruling)),
                 once: once(&verified),
                 outcome: Ok(allowed.at),
                 verified: Some(verified),
@@ -398,7 +400,7 @@ impl Guard {
         prepared: &PreparedSets,
         verified: &VerifiedCapability,
         call: &Call,
-        live: Option<&AuthorizeError>,
+        live: &Ruling,
     ) {
         decision.candidate = self.shadow.compare(sets, prepared, verified, call, live);
         let kept = self.kept.map(|kept| Box::new(KeptRequest::of(verified, call, kept)));

@@ -2,6 +2,7 @@
 
 use crate::chain::Chain;
 use crate::policy::Location;
+use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
 /// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`](crate::Guard) makes one, of a
@@ -37,5 +38,11 @@ impl Permit {
     /// The number of its record; `None` from a guard that records nothing.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
+    }
+}
+
+impl From<&Permit> for Ruling {
+    fn from(permit: &Permit) -> Ruling {
+        Ruling::allowed_by(&permit.allowed)
     }
 }

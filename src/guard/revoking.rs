@@ -5,6 +5,7 @@ use crate::chain::{IdPrefix, RevocationId};
 use crate::guard::{Denial, Guard, Weighed, once};
 use crate::revocation::Revoking;
 use crate::revoke::{self, RevocationRequest, RevokeError};
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
@@ -64,10 +65,11 @@ impl Guard {
             revoke::allow(&prepared, &verified, &self.verifier, &sets.live, request, seen);
         match &decided {
             Ok((at, _)) if !revoke::is_delegators_rule(at) => {
-                self.note(&mut decision, &sets, &prepared, &verified, call, None);
+                let ruling = Ruling::allowed_by(at);
+                self.note(&mut decision, &sets, &prepared, &verified, call, &ruling);
             }
             Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
-                self.note(&mut decision, &sets, &prepared, &verified, call, Some(error));
+                self.note(&mut decision, &sets, &prepared, &verified, call, &error.into());
             }
             _ => {}
         }
@@ -75,7 +77,7 @@ impl Guard {
             Ok((at, revocation)) => {
                 decision.precedes_revocation = !request.is_dry_run();
                 let weighed = Weighed {
-                    decision: Some(decision),
+                    decision: Some(decision.ruled(&Ruling::allowed_by(&at))),
                     once: once(&verified),
                     outcome: Ok(at),
                     verified: Some(verified.clone()),

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::guard::{Denial, Permit};
 use crate::policy::Location;
+use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
 /// A decision before it is recorded: the answer that will be given if it is.
@@ -28,9 +29,7 @@ impl Weighed {
         verified: Option<VerifiedCapability>,
         denial: Denial,
     ) -> Weighed {
-        let refusal = denial.refusal();
-        let decision =
-            decision.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
+        let decision = decision.ruled(&Ruling::from(&denial));
         Weighed { decision: Some(decision), once: None, verified, outcome: Err(denial) }
     }
 

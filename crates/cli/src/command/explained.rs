@@ -12,13 +12,13 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
     if json {
         return say_json(serde_json::to_string_pretty(explanation)?);
     }
-    let (style, word) = match explanation.decision {
+    let (style, word) = match explanation.ruling.verdict {
         Verdict::Allow => (GOOD, "allowed"),
         Verdict::Deny => (BAD, "denied"),
         Verdict::Undecided => (WARN, "undecided"),
     };
-    let cause = explanation.cause.map_or(String::new(), |cause| format!(" ({cause})"));
-    let message = explanation.message.trim_start_matches("allowed ");
+    let cause = explanation.ruling.cause.map_or(String::new(), |cause| format!(" ({cause})"));
+    let message = explanation.ruling.message.trim_start_matches("allowed ");
     say(format_args!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
     say("")?;
     let mut stage = None;

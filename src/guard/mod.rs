@@ -29,8 +29,8 @@ use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
-pub use weighed::Weighed;
-use weighed::once;
+use weighed::permit;
+pub use weighed::{Weighed, WeighedRefusal};
 
 pub use denial::{Denial, Helps, Refusal};
 use facts::Facts;
@@ -240,7 +240,7 @@ impl Guard {
             match self.verifier.examine(bearer, Some(call.operation()), now) {
                 Err(rejection) => {
                     let explanation = explain::rejected(&self.verifier, bearer, &rejection, now);
-                    (explanation, self.weigh_rejected(*rejection, call, now))
+                    (explanation, Weighed::Refused(self.weigh_rejected(*rejection, call, now)))
                 }
                 Ok(verified) => {
                     let asked = self.ask(verified, call, now);
@@ -321,7 +321,7 @@ impl Guard {
     fn weigh(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
             Ok(verified) => self.weigh_verified(sets, verified, call, now),
-            Err(rejection) => self.weigh_rejected(*rejection, call, now),
+            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
         }
     }
 
@@ -333,7 +333,7 @@ impl Guard {
     ) -> Weighed {
         match self.verifier.examine_again(verified, call.operation(), now) {
             Ok(verified) => self.weigh_verified(&self.sets(), verified, call, now),
-            Err(rejection) => self.weigh_rejected(*rejection, call, now),
+            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
         }
     }
 
@@ -368,7 +368,8 @@ impl Guard {
             Ok(verified) => verified,
             Err(unstated) => {
                 let (verified, denial) = *unstated;
-                return Weighed::refused(decision(&verified), Some(verified), denial);
+                let decision = decision(&verified);
+                return Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial));
             }
         };
         let mut decision = decision(&verified);
@@ -379,15 +380,11 @@ impl Guard {
             self.note(&mut decision, sets, &prepared, &verified, call, &ruling);
         }
         match decided {
-            Ok(allowed) => Weighed {
-                decision: Some(decision.ruled(&ruling)),
-                once: once(&verified),
-                outcome: Ok(allowed.at),
-                verified: Some(verified),
-            },
+            Ok(allowed) => Weighed::allowed(decision, verified, allowed.at),
             Err(error) => {
                 let rests = rests_on(&error, &prepared, &verified, &sets.live, call);
-                Weighed::refused(decision, Some(verified), Denial::from(error).resting_on(rests))
+                let denial = Denial::from(error).resting_on(rests);
+                Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial))
             }
         }
     }
@@ -408,34 +405,63 @@ impl Guard {
     }
 
     /// Records what was weighed, and answers. What cannot be recorded is undecided.
-    pub(crate) fn settle(&self, mut weighed: Weighed) -> Result<Permit, Denial> {
-        let settled = match (&self.ledger, weighed.decision.take()) {
-            (Some(ledger), Some(decision)) => {
-                let settled = ledger.settle(decision, weighed.once, weighed.verified.as_ref());
-                Some(settled).transpose()
+    pub(crate) fn settle(&self, weighed: Weighed) -> Result<Permit, Denial> {
+        match weighed {
+            Weighed::Allowed { decision, once, verified, at } => {
+                let settle = |ledger: &dyn Ledger| ledger.settle(decision, once, Some(&verified));
+                let settled = self.ledger.as_deref().map(settle).transpose()?;
+                permit(verified, at, settled)
             }
-            _ => Ok(None),
-        };
-        weighed.conclude(settled)
+            Weighed::Refused(refusal) => Err(self.settle_refusal(refusal)),
+        }
     }
 
-    /// The same without waiting: `done` hears the answer, from whatever thread.
+    /// Records a refusal, and returns it, or that it cannot be recorded.
+    pub(crate) fn settle_refusal(&self, refusal: WeighedRefusal) -> Denial {
+        let WeighedRefusal { decision, verified, denial } = refusal;
+        let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return denial };
+        match ledger.settle(decision, None, verified.as_ref()) {
+            Ok(_) => denial,
+            Err(unavailable) => unavailable.into(),
+        }
+    }
+
+    /// [`Guard::settle`] without waiting: `done` hears the answer, from whatever thread.
     #[cfg(feature = "tokio")]
     pub(crate) fn settle_later(
         &self,
-        mut weighed: Weighed,
+        weighed: Weighed,
         done: impl FnOnce(Result<Permit, Denial>) + Send + 'static,
     ) {
-        match (&self.ledger, weighed.decision.take()) {
-            (Some(ledger), Some(decision)) => {
-                let (once, verified) = (weighed.once, weighed.verified.clone());
+        match weighed {
+            Weighed::Allowed { decision, once, verified, at } => {
+                let Some(ledger) = &self.ledger else { return done(permit(verified, at, None)) };
+                let recorded = verified.clone();
                 let done = move |settled: Result<Settlement, LedgerUnavailable>| {
-                    done(weighed.conclude(settled.map(Some)));
+                    let settled = settled.map_err(Denial::from);
+                    done(settled.and_then(|settled| permit(verified, at, Some(settled))));
                 };
-                ledger.settle_later(decision, once, verified.as_ref(), Box::new(done));
+                ledger.settle_later(decision, once, Some(&recorded), Box::new(done));
             }
-            _ => done(weighed.conclude(Ok(None))),
+            Weighed::Refused(refusal) => {
+                self.settle_refusal_later(refusal, |denial| done(Err(denial)));
+            }
         }
+    }
+
+    /// [`Guard::settle_refusal`] without waiting.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn settle_refusal_later(
+        &self,
+        refusal: WeighedRefusal,
+        done: impl FnOnce(Denial) + Send + 'static,
+    ) {
+        let WeighedRefusal { decision, verified, denial } = refusal;
+        let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return done(denial) };
+        let done = move |settled: Result<Settlement, LedgerUnavailable>| {
+            done(settled.map_or_else(Denial::from, |_| denial));
+        };
+        ledger.settle_later(decision, None, verified.as_ref(), Box::new(done));
     }
 
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
@@ -453,15 +479,6 @@ impl Guard {
     /// The token beside what is not known before a call is decided.
     pub fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
         verified.beside(self.facts.as_ref().map(Facts::unknown).unwrap_or_default())
-    }
-
-    /// Records a refusal, and returns it, or that it cannot be recorded.
-    fn settle_refused(&self, weighed: Weighed) -> Denial {
-        match self.settle(weighed) {
-            Err(denial) => denial,
-            // Not reached: what was weighed is a refusal.
-            Ok(_) => Denial::unfinished("a refusal was lost"),
-        }
     }
 }
 

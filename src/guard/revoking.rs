@@ -2,7 +2,7 @@
 
 use crate::audit::{AuditChain, Decision};
 use crate::chain::{IdPrefix, RevocationId};
-use crate::guard::{Denial, Guard, Weighed, once};
+use crate::guard::{Denial, Guard, Weighed, WeighedRefusal};
 use crate::revocation::Revoking;
 use crate::revoke::{self, RevocationRequest, RevokeError};
 use crate::ruling::Ruling;
@@ -52,11 +52,8 @@ impl Guard {
             Err(unstated) => {
                 let (verified, denial) = *unstated;
                 let decision = decision(&verified);
-                return Err(self.settle_refused(Weighed::refused(
-                    decision,
-                    Some(verified),
-                    denial,
-                )));
+                let refusal = WeighedRefusal::new(decision, Some(verified), denial);
+                return Err(self.settle_refusal(refusal));
             }
         };
         let mut decision = decision(&verified);
@@ -76,17 +73,12 @@ impl Guard {
         match decided {
             Ok((at, revocation)) => {
                 decision.precedes_revocation = !request.is_dry_run();
-                let weighed = Weighed {
-                    decision: Some(decision.ruled(&Ruling::allowed_by(&at))),
-                    once: once(&verified),
-                    outcome: Ok(at),
-                    verified: Some(verified.clone()),
-                };
+                let weighed = Weighed::allowed(decision, verified.clone(), at);
                 self.settle(weighed).map(|_| request.revoking(revocation, &verified))
             }
             Err(error) => {
-                let weighed = Weighed::refused(decision, Some(verified), error.into());
-                Err(self.settle_refused(weighed))
+                let refusal = WeighedRefusal::new(decision, Some(verified), error.into());
+                Err(self.settle_refusal(refusal))
             }
         }
     }

@@ -8,6 +8,8 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::call::Call;
+#[cfg(feature = "http")]
+use crate::guard::WeighedRefusal;
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::revocation::Revoking;
 use crate::revoke::RevocationRequest;
@@ -148,6 +150,21 @@ impl Guard {
             let _ = answer.send(decided);
         });
         answered.await.unwrap_or_else(|_| Err(unfinished()))
+    }
+
+    /// The same of a refusal.
+    #[cfg(feature = "http")]
+    pub(crate) async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
+        if !self.settles_later() {
+            let settled = self.blocking(move |guard| Ok(guard.settle_refusal(refusal))).await;
+            return settled.unwrap_or_else(|denial| denial);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.settle_refusal_later(refusal, |denial| {
+            // Whoever asked may have gone away.
+            let _ = answer.send(denial);
+        });
+        answered.await.unwrap_or_else(|_| unfinished())
     }
 
     /// Does it on a thread that may wait for the disk. Where it does not come back, nothing is decided.

@@ -188,11 +188,7 @@ impl<D> GuardLayer<D> {
         {
             weighed.tell(&call);
         }
-        let denial = match self.guard.settle_async(weighed).await {
-            Err(denial) => denial,
-            // Not reached: what was weighed is a refusal.
-            Ok(_) => Denial::unfinished("a refusal was lost"),
-        };
+        let denial = self.guard.settle_refusal_async(weighed).await;
         Refused::of(&denial, "the request")
     }
 }

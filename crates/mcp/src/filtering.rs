@@ -146,7 +146,7 @@ impl Filtering {
             "a list is refused"
         );
         let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
-        let _ = self.guard.settle_async(weighed).await;
+        self.guard.settle_refusal_async(weighed).await;
     }
 }
 

@@ -27,11 +27,11 @@ use crate::metrics::Metrics;
 use crate::outward::bad_gateway;
 use crate::relay::{Passage, Side};
 use crate::session::{Owner, Sessions};
-use crate::strangers::{Strangers, Threads, refused};
+use crate::strangers::{Strangers, Threads};
 use crate::tasks::Tasks;
 use hardtack::audit::Verdict;
 use hardtack::call::Call;
-use hardtack::guard::{Denial, Guard, Weighed};
+use hardtack::guard::{Denial, Guard, WeighedRefusal};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 
@@ -211,8 +211,8 @@ impl Inside {
     }
 
     /// Records that a bearer is not admitted, and says what it is told.
-    async fn unadmitted(&self, weighed: Weighed) -> Refused {
-        let denial = refused(&self.guard, weighed).await;
+    async fn unadmitted(&self, weighed: WeighedRefusal) -> Refused {
+        let denial = self.guard.settle_refusal_async(weighed).await;
         self.count(&denial);
         tracing::debug!(
             hardtack.verdict = %denial.verdict(),
@@ -326,9 +326,8 @@ impl Inside {
 
     /// Records a refusal of the gateway's own; one that cannot be recorded becomes undecided.
     async fn record(&self, visitor: &Bearer, method: &Method, denial: Denial) -> Denial {
-        let weighed =
-            self.guard.weigh_refusal(&visitor.verified, method.name, denial.clone(), now());
-        self.guard.settle_async(weighed).await.err().unwrap_or(denial)
+        let weighed = self.guard.weigh_refusal(&visitor.verified, method.name, denial, now());
+        self.guard.settle_refusal_async(weighed).await
     }
 
     /// A place for one list; refused, as undecided, if too many are under way.

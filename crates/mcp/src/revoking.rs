@@ -17,7 +17,7 @@ use crate::body::with_the_rest_of;
 use crate::desks::{Desks, Peer};
 use crate::gateway::ENDPOINT;
 use crate::headers::Doorbell;
-use crate::strangers::{Strangers, Threads, on_own_thread, refused};
+use crate::strangers::{Strangers, Threads, on_own_thread};
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::call::{Call, MAX_ARGUMENT_BYTES};
 use hardtack::chain::IdPrefix;
@@ -354,7 +354,7 @@ impl Entrance {
         if let Ok(call) = Call::new(operation) {
             weighed.tell(&call);
         }
-        let denial = refused(&self.revoker.guard, *weighed).await;
+        let denial = self.revoker.guard.settle_refusal_async(*weighed).await;
         Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation)))
     }
 

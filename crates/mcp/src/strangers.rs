@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::desks::{Desks, Peer};
-use hardtack::guard::{Denial, Guard, Weighed};
+use hardtack::guard::{Denial, Guard, WeighedRefusal};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
 
@@ -35,20 +35,20 @@ impl Strangers {
         Strangers { desks: Desks::new((cores / 2).max(1), MAX_WAITING), threads }
     }
 
-    /// Who sends this bearer, if it holds; or what is to be [recorded](refused) of it. One of which it is remembered whether its
+    /// Who sends this bearer, if it holds; or what is to be [recorded](Guard::settle_refusal_async) of it. One of which it is remembered whether its
     /// signatures hold does not wait.
     pub(crate) async fn admit(
         &self,
         guard: &Arc<Guard>,
         bearer: &str,
         peer: Peer,
-    ) -> Result<VerifiedCapability, Box<Weighed>> {
+    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
         if let Some(recognized) = guard.recognize(bearer, now()) {
             return recognized;
         }
         let examined = self.examine(guard, bearer, peer).await;
         // The desk is free while what was asked for is read and the refusal is written.
-        examined.unwrap_or_else(|denial| Err(Box::new(Weighed::unrecorded(denial))))
+        examined.unwrap_or_else(|denial| Err(Box::new(WeighedRefusal::unrecorded(denial))))
     }
 
     async fn examine(
@@ -56,7 +56,7 @@ impl Strangers {
         guard: &Arc<Guard>,
         bearer: &str,
         peer: Peer,
-    ) -> Result<Result<VerifiedCapability, Box<Weighed>>, Denial> {
+    ) -> Result<Result<VerifiedCapability, Box<WeighedRefusal>>, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
             return Err(Denial::overloaded("too many new tokens at once"));
         };
@@ -71,15 +71,6 @@ impl Strangers {
             Threads::Own => on_own_thread(examine).await,
         };
         examined.ok_or_else(|| Denial::unfinished("nothing came of it"))
-    }
-}
-
-/// Records that a bearer is refused, and returns why.
-pub(crate) async fn refused(guard: &Arc<Guard>, weighed: Weighed) -> Denial {
-    match guard.settle_async(weighed).await {
-        Err(denial) => denial,
-        // Not reached: what was weighed is a refusal.
-        Ok(_) => Denial::unfinished("a refusal was lost"),
     }
 }
 
@@ -134,7 +125,7 @@ mod tests {
     ) -> Result<VerifiedCapability, Denial> {
         match strangers.admit(guard, bearer, peer()).await {
             Ok(verified) => Ok(verified),
-            Err(weighed) => Err(refused(guard, *weighed).await),
+            Err(weighed) => Err(guard.settle_refusal_async(*weighed).await),
         }
     }
 

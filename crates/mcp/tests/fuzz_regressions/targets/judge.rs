@@ -70,7 +70,7 @@ fn decide(bearer: &str, verified: &VerifiedCapability, biscuit: &Biscuit, call: 
     let decision = guard().check(bearer, call, NOW);
     let explained = guard().explain(bearer, call, NOW);
     assert_eq!(
-        explained.decision == Verdict::Allow,
+        explained.ruling.verdict == Verdict::Allow,
         decision.is_ok(),
         "the explanation says otherwise: {explained:?}"
     );

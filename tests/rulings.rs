@@ -1,16 +1,14 @@
 //! One decision is told in many places: the answer, its record, explanations, candidates, replays and trials say the same.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use common::{AUDIENCE, Cast, NOW, minutes};
 use hardtack::audit::Kept;
 use hardtack::replay::{Replayed, replay};
 use hardtack::ruling::Ruling;
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, minutes};
 
 const POLICIES: [&str; 6] = [
     "allow if granted($op);",
@@ -219,7 +217,7 @@ fn whoever_tells_of_a_decision_tells_the_same() {
 fn what_is_refused_before_policies_are_asked_is_told_alike_too() {
     let cast = Cast::new();
     let (guard, store) = guard(&cast, &Policy::builtin(), &Policy::builtin());
-    let search = common::search();
+    let search = hardtack_testkit::search();
     let bound = Presenting::to(AUDIENCE).call(search.clone());
     let bound = cast.researchers().present(bound, &cast.researcher, NOW).unwrap();
     let elsewhere =

@@ -62,10 +62,10 @@ impl Guard {
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,
-    ) -> Result<VerifiedCapability, Box<Weighed>> {
+    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return Err(Box::new(Weighed::unrecorded(error.into()))),
+            Err(error) => return Err(Box::new(WeighedRefusal::unrecorded(error.into()))),
         };
         let examined = self.verifier.examine_again(verified, admission.operation(), now);
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))

@@ -472,7 +472,7 @@ impl Guard {
     }
 
     /// What decisions about this token have in common, as far as it was found out.
-    pub(crate) fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+    pub fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
         self.prepared.of(verified)
     }
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::call::Call;
-#[cfg(feature = "http")]
 use crate::guard::WeighedRefusal;
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::revocation::Revoking;
@@ -153,8 +152,7 @@ impl Guard {
     }
 
     /// The same of a refusal.
-    #[cfg(feature = "http")]
-    pub(crate) async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
+    pub async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
         if !self.settles_later() {
             let settled = self.blocking(move |guard| Ok(guard.settle_refusal(refusal))).await;
             return settled.unwrap_or_else(|denial| denial);

@@ -11,13 +11,18 @@ use crate::verify::VerifiedCapability;
 /// A decision before it is recorded: the answer that will be given if it is.
 #[derive(Debug)]
 pub enum Weighed {
+    /// It is allowed.
     Allowed {
+        /// What is recorded.
         decision: Decision,
+        /// The use that is claimed first, of a presentation for one call.
         once: Option<Once>,
+        /// The token.
         verified: VerifiedCapability,
         /// The policy that allows it.
         at: Location,
     },
+    /// It is refused.
     Refused(WeighedRefusal),
 }
 
@@ -44,7 +49,7 @@ impl Weighed {
 
 impl WeighedRefusal {
     /// A refusal of which there will be no record.
-    pub(crate) fn unrecorded(denial: Denial) -> WeighedRefusal {
+    pub fn unrecorded(denial: Denial) -> WeighedRefusal {
         WeighedRefusal { decision: None, verified: None, denial }
     }
 

@@ -24,6 +24,13 @@ pub(crate) use set::{Kept, covered_until};
 pub use set::{NotACopy, Revocations};
 pub use union::Union;
 
+/// A step ahead that is longer than this counts as a jump. A store that is kept open is told the time more
+/// often; for one that is not, somebody has to vouch for the clock before anything is forgotten.
+pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
+
+/// How much longer than a token can live its revocation is kept: for clocks that differ, many times over.
+pub(crate) const GRACE: Duration = Duration::from_secs(3600);
+
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

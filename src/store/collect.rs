@@ -8,9 +8,9 @@
 
 use crate::audit::{AuditEvent, Collection};
 use crate::chain::RevocationId;
+use crate::revocation::GRACE;
 use crate::revocation::{InForce, covered_until};
 use crate::store::StoreError;
-use crate::store::clock::GRACE;
 use crate::store::core::{TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};

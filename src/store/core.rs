@@ -12,11 +12,12 @@ use crate::audit::{
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::profile::Lifetimes;
+use crate::revocation::GRACE;
 use crate::revocation::{
     Kept, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
 };
 use crate::store::StoreError;
-use crate::store::clock::{Clock, GRACE, Moments};
+use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
 use crate::store::schema::{Effect, Entry, SeenBlock, State, encode};

@@ -7,8 +7,8 @@ use redb::{ReadableTableMetadata, WriteTransaction};
 
 use crate::audit::{Checkpoint, Edge, LeafHash, TreeHead, tree_hash};
 use crate::chain::RevocationId;
+use crate::revocation::GRACE;
 use crate::store::StoreError;
-use crate::store::clock::GRACE;
 use crate::store::core::{Core, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::schema::{

@@ -90,12 +90,14 @@ pub mod keys;
 pub mod profile;
 pub mod timestamp;
 pub mod file;
+pub mod pending;
 pub mod policy;
 pub mod prospect;
 pub mod explain;
 pub mod replay;
 pub mod ruling;
 pub mod revocation;
+pub mod log;
 #[cfg(feature = "store")]
 pub mod store;
 mod block;

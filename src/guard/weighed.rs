@@ -15,8 +15,8 @@ pub enum Weighed {
     Allowed {
         /// What is recorded.
         decision: Decision,
-        /// The use that is claimed first, of a presentation for one call.
-        once: Option<Once>,
+        /// The use that is claimed first, of a presentation for one call, and the number of its block.
+        once: Option<(Once, usize)>,
         /// The token.
         verified: VerifiedCapability,
         /// The policy that allows it.
@@ -100,12 +100,9 @@ pub(super) fn permit(
 }
 
 /// What is used up if the call is allowed.
-fn once(verified: &VerifiedCapability) -> Option<Once> {
+fn once(verified: &VerifiedCapability) -> Option<(Once, usize)> {
     let presentation = verified.presentation();
     let single_use = presentation.kind == PresentationKind::Call;
-    single_use.then_some(Once {
-        id: presentation.revocation_id,
-        expires: presentation.expires,
-        block: presentation.index,
-    })
+    let (id, expires) = (presentation.revocation_id, presentation.expires);
+    single_use.then(|| (Once::new(&presentation.audience, id, expires), presentation.index))
 }

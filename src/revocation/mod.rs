@@ -158,9 +158,33 @@ impl Revoking {
         &self.by
     }
 
-    /// Returns the reason that was given.
+    /// Why.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+}
+
+/// Where a revocation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is in force now, under this record.
+    Revoked {
+        /// The record's number.
+        sequence: u64,
+    },
+    /// It was in force already; nothing was written.
+    AlreadyRevoked {
+        /// The number of the record that put it in force.
+        sequence: u64,
+    },
+}
+
+impl Receipt {
+    /// The record by which it is in force.
+    pub fn sequence(self) -> u64 {
+        match self {
+            Receipt::Revoked { sequence } | Receipt::AlreadyRevoked { sequence } => sequence,
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Inner {
         let moments = due.revocations.iter().map(|entry| covered_until(entry.revoked));
         let until = moments.max();
         self.directly_with(
-            now,
+            Some(now),
             |core| {
                 // The mark stays even if the commit fails: it refuses, it lets nobody in.
                 core.forgotten_until = core.forgotten_until.max(until);

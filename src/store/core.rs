@@ -7,22 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Decision, Edge, LeafHash, Once, Settlement, refused_as_replayed,
+    AuditEvent, AuditRecord, Claim, Edge, LeafHash, Once, SeenBlock, Settlement, Settling,
 };
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::profile::Lifetimes;
 use crate::revocation::GRACE;
 use crate::revocation::{
-    Kept, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
+    Kept, Receipt, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
 };
 use crate::store::StoreError;
 use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
-use crate::store::schema::{Effect, Entry, SeenBlock, State, encode};
+use crate::store::schema::{Effect, Entry, State, encode};
 use crate::timestamp::Timestamp;
-use crate::verify::VerifiedCapability;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
 /// likes, and must not fill the disk with them. About 600 bytes each.
@@ -74,40 +73,11 @@ pub(super) enum TimeSource {
     Supposed,
 }
 
-/// A decision to be recorded.
+/// A decision to be settled.
 #[derive(Debug)]
-pub(super) struct Settling {
-    pub(super) decision: Decision,
-    pub(super) once: Option<Once>,
-    /// The token, if the whole of it holds.
-    pub(super) verified: Option<VerifiedCapability>,
+pub(super) struct Settle {
+    pub(super) settling: Settling,
     pub(super) source: TimeSource,
-    /// It allows a revocation, and may be written where only revocations may.
-    pub(super) allows_revocation: bool,
-}
-
-/// Where a revocation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// It is in force now, under this record.
-    Revoked {
-        /// The record's number.
-        sequence: u64,
-    },
-    /// It was in force already; nothing was written.
-    AlreadyRevoked {
-        /// The number of the record that put it in force.
-        sequence: u64,
-    },
-}
-
-impl Receipt {
-    /// The record by which it is in force.
-    pub fn sequence(self) -> u64 {
-        match self {
-            Receipt::Revoked { sequence } | Receipt::AlreadyRevoked { sequence } => sequence,
-        }
-    }
 }
 
 impl Core {
@@ -182,31 +152,30 @@ impl Core {
         Ok(Entry { sequence, hashes, json, effects })
     }
 
-    /// Records a decision; one on a presentation that was accepted before as refused.
+    /// Claims the presentation, records the decision and remembers the chain.
     pub(super) fn settle(
         &mut self,
-        settling: Settling,
+        Settle { settling, source }: Settle,
         engine: &Engine,
     ) -> Result<(Entry, Settlement), StoreError> {
-        let Settling { mut decision, once, verified, source, .. } = settling;
-        let (time, sequence) = (decision.time, self.next());
+        let (time, sequence) = (settling.time(), self.next());
         self.observe(time, source);
         let mut effects = Vec::new();
-        let mut settlement = Settlement::Recorded { sequence };
-        if let Some(once) = once {
+        let mut claim = Claim::First;
+        if let Some(once) = settling.once() {
             if self.was_accepted(once, engine)? {
-                decision = refused_as_replayed(decision, once);
-                settlement = Settlement::Replayed { sequence };
+                claim = Claim::Again;
             } else {
                 effects.push(Effect::Accept { id: once.id, expires: once.expires });
             }
         }
-        if let Some(verified) = verified {
+        if let Some(verified) = settling.verified() {
             self.see(verified.chain(), verified.root(), &mut effects);
         }
         self.note(&effects);
+        let decision = settling.decided(claim);
         let entry = self.record(time, AuditEvent::Decision(Box::new(decision)), effects)?;
-        Ok((entry, settlement))
+        Ok((entry, Settlement::of(claim, sequence)))
     }
 
     /// Records a revocation, if it is not in force already for as long, or among the `fresh` ones of the
@@ -279,7 +248,7 @@ impl Core {
         self.folding.iter().chain(&self.pending).chain(&self.unwritten)
     }
 
-    fn was_accepted(&self, once: Once, engine: &Engine) -> Result<bool, StoreError> {
+    pub(super) fn was_accepted(&self, once: &Once, engine: &Engine) -> Result<bool, StoreError> {
         Ok(self.recent.contains_key(&once.id)
             || self.forgotten_presentations.contains(once.expires)
             || engine.has_accepted(&once.id)?)
@@ -294,37 +263,7 @@ impl Core {
         if ids.all(|id| self.seen.contains(&short(id))) {
             return;
         }
-        let (grant, seen) = (&chain.grant, self.next());
-        let block = SeenBlock {
-            id: grant.revocation_id,
-            wrapped: None,
-            parent: None,
-            name: grant.subject.clone(),
-            reason: None,
-            holder: grant.holder,
-            root,
-            issued: grant.issued,
-            expires: grant.expires,
-            seen,
-        };
-        let mut parent = block.id;
-        let mut blocks = vec![block];
-        for hop in &chain.hops {
-            blocks.push(SeenBlock {
-                id: hop.revocation_id,
-                wrapped: Some(hop.block_signature)
-                    .filter(|signature| *signature != hop.revocation_id),
-                parent: Some(parent),
-                name: hop.delegate.clone(),
-                reason: Some(hop.reason.clone()),
-                holder: hop.holder,
-                root,
-                issued: grant.issued,
-                expires: hop.expires,
-                seen,
-            });
-            parent = hop.revocation_id;
-        }
+        let blocks = SeenBlock::all_of(chain, root, self.next());
         for block in blocks {
             match self.seen.contains(&short(&block.id)) {
                 true => {}

@@ -235,6 +235,17 @@ fn shown(path: Option<&Path>) -> PathBuf {
     path.map_or_else(|| PathBuf::from("in memory"), Path::to_owned)
 }
 
+impl From<crate::audit::LogError> for StoreError {
+    fn from(error: crate::audit::LogError) -> StoreError {
+        match error {
+            crate::audit::LogError::Unreadable { sequence } => {
+                StoreError::Unreadable { what: "record", number: sequence }
+            }
+            error => StoreError::Engine(error.to_string()),
+        }
+    }
+}
+
 macro_rules! engine_errors {
     ($($error:ty),*) => {$(
         impl From<$error> for StoreError {

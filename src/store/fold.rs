@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use redb::{ReadableTableMetadata, WriteTransaction};
 
-use crate::audit::{Checkpoint, Edge, LeafHash, TreeHead, tree_hash};
+use crate::audit::{Checkpoint, Edge, LeafHash, SeenBlock, TreeHead, tree_hash};
 use crate::chain::RevocationId;
 use crate::revocation::GRACE;
 use crate::store::StoreError;
-use crate::store::core::{Core, TimeSource};
+use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
@@ -128,6 +128,7 @@ impl Inner {
     fn fold_entries(&self) -> Result<(), StoreError> {
         let known = self.engine.read(read_state)?;
         let swept = self.find_expired()?;
+        let (noticed, waiting) = self.noticed_anew();
         let (entries, mut state) = {
             let mut core = self.core();
             // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
@@ -145,7 +146,11 @@ impl Inner {
             swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
             (Arc::clone(&core.folding), self.state(&core))
         };
-        if entries.is_empty() && swept.is_empty() && !worth_writing(&known, &state) {
+        if entries.is_empty()
+            && swept.is_empty()
+            && noticed.is_empty()
+            && !worth_writing(&known, &state)
+        {
             return Ok(());
         }
         let last = entries.last();
@@ -154,6 +159,7 @@ impl Inner {
         self.engine.write(|writing| {
             apply(writing, &entries)?;
             sweep(writing, &swept)?;
+            see(writing, &noticed)?;
             keep_state(writing, &mut state)
         })?;
         let mut core = self.core();
@@ -161,6 +167,8 @@ impl Inner {
         core.journal.release();
         let taken: HashSet<RevocationId> = accepted(&entries).collect();
         core.recent.retain(|id, _| !taken.contains(id));
+        core.seen.extend(noticed.iter().map(|block| short(&block.id)));
+        self.noticed.forget(waiting);
         Ok(())
     }
 
@@ -183,14 +191,14 @@ impl Inner {
         now: Timestamp,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
     ) -> Result<T, StoreError> {
-        self.directly_with(now, make, |_| Ok(()), |_| {})
+        self.directly_with(Some(now), make, |_| Ok(()), |_| {})
     }
 
     /// The same, with something more to write in the same transaction, and to do once it is on disk and
     /// before anything else is recorded.
     pub(super) fn directly_with<T>(
         &self,
-        now: Timestamp,
+        now: Option<Timestamp>,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
         more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
         then: impl FnOnce(&mut Core),
@@ -199,7 +207,9 @@ impl Inner {
         self.settle_trouble()?;
         let mut core = self.core();
         let before = core.edge.clone();
-        core.observe(now, TimeSource::Clock);
+        if let Some(now) = now {
+            core.observe(now, TimeSource::Clock);
+        }
         core.begin();
         let (entries, made) = match make(&mut core) {
             Ok(made) => made,
@@ -334,15 +344,27 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
             }
         }
     }
-    if effects().any(|effect| matches!(effect, Effect::See(_))) {
-        let mut seen = writing.open_table(SEEN)?;
-        let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
-        for effect in effects() {
-            if let Effect::See(block) = effect {
-                seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
-                by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
-            }
-        }
+    let seen = effects().filter_map(|effect| match effect {
+        Effect::See(block) => Some(block),
+        Effect::Revoke(_) | Effect::Accept { .. } => None,
+    });
+    see(writing, seen)
+}
+
+/// Remembers blocks of chains.
+fn see<'a>(
+    writing: &WriteTransaction,
+    blocks: impl IntoIterator<Item = &'a SeenBlock>,
+) -> Result<(), StoreError> {
+    let mut blocks = blocks.into_iter().peekable();
+    if blocks.peek().is_none() {
+        return Ok(());
+    }
+    let mut seen = writing.open_table(SEEN)?;
+    let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+    for block in blocks {
+        seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
+        by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
     }
     Ok(())
 }

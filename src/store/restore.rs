@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use crate::audit::{AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration};
+use crate::audit::{
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration, SeenBlock,
+};
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{RevocationEntry, covered_until};
@@ -23,7 +25,7 @@ use crate::store::journal::{Frame, Journal};
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, SeenBlock, begins_with_hash, decode, encode, json_of, read_revocations,
+    SEEN_BY_EXPIRY, STATE, begins_with_hash, decode, encode, json_of, read_revocations,
     revocation_row,
 };
 use crate::store::site::{Files, Site};

@@ -4,7 +4,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinitio
 use serde::{Deserialize, Serialize};
 use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
 
-use crate::audit::LeafHash;
+use crate::audit::{LeafHash, SeenBlock};
 use crate::chain::RevocationId;
 use crate::keys::PublicKey;
 use crate::revocation::{InForce, Revocation, RevocationEntry};
@@ -99,33 +99,6 @@ pub(super) enum Effect {
     },
     /// A block of a verified chain was seen for the first time.
     See(SeenBlock),
-}
-
-/// A block of a chain that was verified here: who gave what to whom, until when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SeenBlock {
-    /// The block's id.
-    pub id: RevocationId,
-    /// The block signature by which other Biscuit verifiers know a hop.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub wrapped: Option<RevocationId>,
-    /// The id of the hop or grant on which it stands; `None` for a grant.
-    pub parent: Option<RevocationId>,
-    /// The agent's name, or the subject's for a grant.
-    pub name: String,
-    /// Why, for a hop.
-    pub reason: Option<String>,
-    /// The key to which it is bound.
-    pub holder: Option<PublicKey>,
-    /// The root key that signed the grant.
-    pub root: PublicKey,
-    /// When the grant was issued.
-    pub issued: Timestamp,
-    /// When the block expires.
-    pub expires: Timestamp,
-    /// The record of the decision in which it was seen first.
-    pub seen: u64,
 }
 
 /// One record on its way to the disk.

@@ -87,7 +87,7 @@ impl Store {
         match answered.await {
             Ok(Ok(Answer::Revoked(receipts))) => Ok(receipts),
             Ok(Err(error)) => Err(error.not_revoked()),
-            Ok(Ok(Answer::Settled(_))) | Err(_) => Err(StoreError::Stopped.not_revoked()),
+            Ok(Ok(_)) | Err(_) => Err(StoreError::Stopped.not_revoked()),
         }
     }
 }

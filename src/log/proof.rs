@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tlog_tiles::{Hash, check_record};
 
-use crate::audit::{AuditRecord, Checkpoint, CheckpointError, LeafHash, LogKey};
+use crate::audit::AuditRecord;
+use crate::log::{Checkpoint, CheckpointError, LeafHash, LogKey};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 

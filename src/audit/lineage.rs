@@ -71,6 +71,10 @@ impl SeenBlock {
     }
 }
 
+/// The most ids that are found for one beginning. More than one are ambiguous already; some are listed, since whoever
+/// signs can make the ids of its own blocks begin alike.
+pub const MAX_ALIKE: usize = 8;
+
 /// What is remembered of chains that were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

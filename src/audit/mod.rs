@@ -39,7 +39,7 @@ pub use filter::Filter;
 pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
 pub(crate) use ledger::REPLAYED_MESSAGE;
 pub use ledger::{Done, Ledger, LedgerUnavailable, REPLAYED, Settlement, Settling};
-pub use lineage::{Lineage, LineageUnavailable, Seen, SeenBlock};
+pub use lineage::{Lineage, LineageUnavailable, MAX_ALIKE, Seen, SeenBlock};
 pub use ocsf::ocsf;
 pub use records::{Recording, Records};
 pub use separate::Separate;

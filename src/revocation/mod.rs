@@ -5,6 +5,7 @@
 //! [`RevocationSource`].
 
 mod copy;
+mod log;
 mod set;
 mod union;
 
@@ -20,15 +21,18 @@ use crate::names::{self, NameError};
 use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub(crate) use set::{Kept, covered_until};
-pub use set::{NotACopy, Revocations};
+pub use log::{
+    Change, Earlier, Epoch, Event, Events, Position, REQUESTS_KEPT, RequestId, RevocationLog,
+    RevocationLogError, Snapshot,
+};
+pub use set::{NotACopy, Revocations, covered_until};
 pub use union::Union;
 
 /// A step ahead that is longer than this counts as a jump. A store that is kept open is told the time more
 /// often; for one that is not, somebody has to vouch for the clock before anything is forgotten.
 pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
 
-/// How much longer than a token can live its revocation is kept: for clocks that differ, many times over.
+/// How much longer than a token can live its revocation is kept, for clocks that differ, many times over. By less, nothing is prolonged.
 pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
@@ -254,6 +258,13 @@ impl From<&RevocationEntry> for InForce {
             revoked: entry.notice.revoked,
             expires: entry.notice.expires,
         }
+    }
+}
+
+impl RevocationEntry {
+    /// The revocation whose record has this number.
+    pub fn new(sequence: u64, notice: RevocationNotice) -> RevocationEntry {
+        RevocationEntry { sequence, notice }
     }
 }
 

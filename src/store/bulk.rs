@@ -1,21 +1,20 @@
 //! Bulk: what goes straight into the database, since a frame of the journal has no room for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::revocation::{Receipt, Revoking};
+use crate::revocation::Receipt;
 use crate::store::StoreError;
 use crate::store::commit::{Answer, Job, Waiting};
-use crate::store::core::{Core, TimeSource};
+use crate::store::core::{Core, Fresh, Revoke};
 use crate::store::inner::Inner;
 use crate::store::schema::Entry;
-use crate::timestamp::Timestamp;
 
 impl Inner {
     /// Writes the first job straight into the database.
     pub(super) fn commit_bulk(&self, batch: &mut VecDeque<Waiting>) {
         let Some(Waiting { job, reply }) = batch.pop_front() else { return };
         reply.answer(match job {
-            Job::Revoke { revoking, now } => self.revoke_bulk(&revoking, now).map(Answer::Revoked),
+            Job::Revoke(revoke) => self.revoke_bulk(&revoke).map(Answer::Revoked),
             Job::Record { decisions, source } => {
                 self.record_all(decisions, source).map(Answer::Recorded)
             }
@@ -49,39 +48,31 @@ impl Inner {
     }
 
     /// Revokes many at once in the database; or, while that cannot be written, in the journal if they fit.
-    fn revoke_bulk(
-        &self,
-        revoking: &[Revoking],
-        now: Timestamp,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let make = |core: &mut Core| self.make_revocations(core, revoking, now);
+    fn revoke_bulk(&self, revoke: &Revoke) -> Result<Vec<Receipt>, StoreError> {
+        let make = |core: &mut Core| self.make_revocations(core, revoke);
         let problem = self.trouble().database.clone();
-        let problem = match problem
-            .map_or_else(|| self.directly(now, make), |problem| Err(StoreError::Engine(problem)))
-        {
+        let problem = match problem.map_or_else(
+            || self.directly(revoke.now, make),
+            |problem| Err(StoreError::Engine(problem)),
+        ) {
             Err(StoreError::Engine(problem)) => problem,
             Err(error @ StoreError::File { .. }) => error.to_string(),
             done => return done,
         };
-        self.revoke_in_one_frame(revoking, now).map_err(|error| match error {
+        self.revoke_in_one_frame(revoke).map_err(|error| match error {
             StoreError::Engine(journal) => StoreError::Engine(format!(
-                "the database cannot be written ({problem}), and {} revocations at once do not go into the journal ({journal}): free space on the disk, or revoke fewer at once", revoking.len()
+                "the database cannot be written ({problem}), and {} revocations at once do not go into the journal ({journal}): free space on the disk, or revoke fewer at once", revoke.revoking.len()
             )),
             error => error,
         })
     }
 
-    fn revoke_in_one_frame(
-        &self,
-        revoking: &[Revoking],
-        now: Timestamp,
-    ) -> Result<Vec<Receipt>, StoreError> {
+    fn revoke_in_one_frame(&self, revoke: &Revoke) -> Result<Vec<Receipt>, StoreError> {
         // What was written directly may be there nevertheless, which the room says once it is known.
         let (mut core, _) = self.core_with_room();
         let before = core.edge.clone();
-        core.observe(now, TimeSource::Clock);
         core.begin();
-        let made = self.make_revocations(&mut core, revoking, now);
+        let made = self.make_revocations(&mut core, revoke);
         let written = match made {
             Ok((entries, receipts)) => self
                 .write_frame(&mut core, entries, before)
@@ -99,17 +90,8 @@ impl Inner {
     fn make_revocations(
         &self,
         core: &mut Core,
-        revoking: &[Revoking],
-        now: Timestamp,
+        revoke: &Revoke,
     ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
-        let mut fresh = HashMap::with_capacity(revoking.len());
-        let mut entries = Vec::with_capacity(revoking.len());
-        let mut receipts = Vec::with_capacity(revoking.len());
-        for revoking in revoking {
-            let (entry, receipt) = core.revoke(revoking, now, &self.revocations, &mut fresh)?;
-            entries.extend(entry);
-            receipts.push(receipt);
-        }
-        Ok((entries, receipts))
+        core.revoke_all(revoke, &self.revocations, &mut Fresh::new(), &self.engine)
     }
 }

@@ -13,7 +13,7 @@ use crate::revocation::{InForce, covered_until};
 use crate::store::StoreError;
 use crate::store::core::{TimeSource, short};
 use crate::store::inner::Inner;
-use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
+use crate::store::schema::{Effect, REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
 use crate::timestamp::Timestamp;
 
 /// How much one transaction forgets: some tens of milliseconds in which nobody else is served.
@@ -62,6 +62,7 @@ impl Inner {
         };
         // What is on its way into the database is looked at, too.
         self.fold()?;
+        self.forget_requests(now)?;
         let mut collected = Collected::default();
         let mut after = 0;
         loop {
@@ -123,7 +124,9 @@ impl Inner {
                     forgotten_until: core.forgotten_until,
                     blocks: due.blocks.len() as u64,
                 });
-                let entry = core.record(now, event, Vec::new())?;
+                let forgets = !due.revocations.is_empty();
+                let effects = if forgets { vec![Effect::Forget] } else { Vec::new() };
+                let entry = core.record(now, event, effects)?;
                 Ok((vec![entry], ()))
             },
             |writing| {

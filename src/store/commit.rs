@@ -12,12 +12,12 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::audit::{Claim, Decision, Once, Settlement};
-use crate::revocation::{Receipt, Revocation, Revoking};
+use crate::revocation::Receipt;
 use crate::store::StoreError;
-use crate::store::core::{Core, Settle, TimeSource};
+use crate::store::core::{Core, Revoke, Settle, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
-use crate::store::schema::{Entry, in_force, revoked_by};
+use crate::store::schema::{Effect, Entry, in_force};
 use crate::timestamp::Timestamp;
 
 /// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
@@ -42,10 +42,7 @@ const GATHERING: Duration = Duration::from_micros(150);
 #[derive(Debug)]
 pub(super) enum Job {
     Settle(Box<Settle>),
-    Revoke {
-        revoking: Vec<Revoking>,
-        now: Timestamp,
-    },
+    Revoke(Revoke),
     /// Decisions that stand together, and use nothing up.
     Record {
         decisions: Vec<Decision>,
@@ -64,7 +61,7 @@ impl Job {
     fn is_bulk(&self) -> bool {
         match self {
             Job::Settle(_) => false,
-            Job::Revoke { revoking, .. } => revoking.len() > BULK,
+            Job::Revoke(revoke) => revoke.revoking.len() > BULK,
             Job::Record { .. } | Job::Claim { .. } => true,
         }
     }
@@ -311,16 +308,14 @@ impl Inner {
                         Answer::Settled(settlement)
                     })
                 }
-                (Job::Revoke { revoking, now }, _) => {
-                    core.observe(now, TimeSource::Clock);
-                    let made = revoking.iter().map(|revoking| {
-                        let (entry, receipt) =
-                            core.revoke(revoking, now, &self.revocations, &mut fresh)?;
-                        bytes += entry.as_ref().map_or(0, frame_bytes);
-                        entries.extend(entry);
-                        Ok(receipt)
-                    });
-                    made.collect::<Result<_, StoreError>>().map(Answer::Revoked)
+                (Job::Revoke(revoke), _) => {
+                    let made =
+                        core.revoke_all(&revoke, &self.revocations, &mut fresh, &self.engine);
+                    made.map(|(made, receipts)| {
+                        bytes += made.iter().map(frame_bytes).sum::<usize>();
+                        entries.extend(made);
+                        Answer::Revoked(receipts)
+                    })
                 }
                 // Not reached: these are written for themselves.
                 (Job::Record { .. } | Job::Claim { .. }, _) => Err(StoreError::Stopped),
@@ -369,9 +364,8 @@ impl Inner {
                 return Err("the journal is full".to_owned());
             }
             let journal = &mut core.journal;
-            let kinds = || revoked_by(&all).map(|entry| &entry.notice.revocation);
-            let marked = match kinds().any(|kind| matches!(kind, Revocation::AgentUntilNow { .. }))
-            {
+            let newer = all.iter().flat_map(|entry| &entry.effects).any(Effect::is_newer);
+            let marked = match newer {
                 true => journal.refuse_older_readers(),
                 false => Ok(()),
             };
@@ -384,6 +378,8 @@ impl Inner {
                 core.written = core.edge.last();
                 core.unwritten.clear();
                 core.unwritten_bytes = 0;
+                let added = entries.iter().filter(|entry| entry.is_event()).count();
+                self.events.add(added as u64);
                 core.pending.extend(all);
                 let much =
                     core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling();

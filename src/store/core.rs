@@ -12,15 +12,15 @@ use crate::audit::{
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::profile::Lifetimes;
-use crate::revocation::GRACE;
 use crate::revocation::{
-    Kept, Receipt, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
+    Earlier, REQUESTS_KEPT, Receipt, RequestId, Revocation, RevocationEntry, Revocations, Revoking,
 };
 use crate::store::StoreError;
 use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
-use crate::store::schema::{Effect, Entry, State, encode};
+use crate::store::requests::{Requests, digest_of};
+use crate::store::schema::{Answered, Effect, Entry, State, encode};
 use crate::timestamp::Timestamp;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
@@ -56,6 +56,8 @@ pub(super) struct Core {
     pub(super) folding: Arc<Vec<Entry>>,
     /// The presentations among all those.
     pub(super) recent: HashMap<RevocationId, Timestamp, ahash::RandomState>,
+    /// The requests to revoke that were answered, among all those.
+    pub(super) answered: Requests,
     /// The edge before a batch that is being recorded.
     interrupted: Option<Edge>,
     /// The last record that is in the journal or the database.
@@ -79,6 +81,17 @@ pub(super) struct Settle {
     pub(super) settling: Settling,
     pub(super) source: TimeSource,
 }
+
+/// Revocations that somebody asks for.
+#[derive(Debug)]
+pub(super) struct Revoke {
+    pub(super) revoking: Vec<Revoking>,
+    pub(super) request: Option<RequestId>,
+    pub(super) now: Timestamp,
+}
+
+/// What a commit revokes and is not in force yet.
+pub(super) type Fresh = HashMap<Revocation, Earlier>;
 
 impl Core {
     pub(super) fn new(journal: Journal, edge: Edge, state: &State) -> Core {
@@ -104,6 +117,7 @@ impl Core {
             pending: Vec::new(),
             folding: Arc::default(),
             recent: HashMap::default(),
+            answered: Requests::default(),
             seen: HashSet::default(),
         }
     }
@@ -180,43 +194,65 @@ impl Core {
 
     /// Records a revocation, if it is not in force already for as long, or among the `fresh` ones of the
     /// same commit.
-    pub(super) fn revoke(
+    fn revoke(
         &mut self,
         revoking: &Revoking,
         now: Timestamp,
         known: &Revocations,
-        fresh: &mut HashMap<Revocation, (Kept, Timestamp)>,
+        fresh: &mut Fresh,
     ) -> Result<(Option<Entry>, Receipt), StoreError> {
         let moment = self.clock.base(now);
         let life = self.longest_life.max(known.longest_life());
-        let expires = revoking.revocation.expires().then(|| moment + life + GRACE);
         let before = fresh.get(&revoking.revocation).copied();
-        let before = before.or_else(|| known.find(&revoking.revocation));
-        if let Some((kept, since)) = before {
-            // To revoke a block, a key or a name again changes nothing, unless it makes it last
-            // notably longer; what ends at its moment covers grants up to this one.
-            let lasts = match (kept.expires, expires) {
-                (Some(kept), Some(expires)) => kept + GRACE >= expires,
-                _ => true,
-            };
-            let covers = !revoking.revocation.ends_at_its_moment() || since >= moment;
-            if lasts && covers {
-                return Ok((None, Receipt::AlreadyRevoked { sequence: kept.sequence }));
-            }
-        }
-        let sequence = self.next();
-        let notice = RevocationNotice {
-            revocation: revoking.revocation.clone(),
-            revoked: before.map_or(moment, |(_, since)| moment.max(since)),
-            expires,
-            by: revoking.by.clone(),
-            reason: revoking.reason.clone(),
-            prolongs: before.map(|(kept, _)| kept.sequence),
+        let before = before.or_else(|| {
+            let (kept, since) = known.find(&revoking.revocation)?;
+            Some(Earlier { sequence: kept.sequence, revoked: since, expires: kept.expires })
+        });
+        let Some(notice) = revoking.against(before, moment, life) else {
+            let sequence = before.map_or(0, |before| before.sequence);
+            return Ok((None, Receipt::AlreadyRevoked { sequence }));
         };
+        let sequence = self.next();
+        let made = Earlier { sequence, revoked: moment, expires: notice.expires };
+        fresh.insert(revoking.revocation.clone(), made);
         let effect = Effect::Revoke(RevocationEntry { sequence, notice: notice.clone() });
         let entry = self.record(now, AuditEvent::Revocation(notice), vec![effect])?;
-        fresh.insert(revoking.revocation.clone(), (Kept { sequence, expires }, moment));
         Ok((Some(entry), Receipt::Revoked { sequence }))
+    }
+
+    /// Records these revocations; under a request that was answered before, answers it again.
+    pub(super) fn revoke_all(
+        &mut self,
+        Revoke { revoking, request, now }: &Revoke,
+        known: &Revocations,
+        fresh: &mut Fresh,
+        engine: &Engine,
+    ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
+        self.observe(*now, TimeSource::Clock);
+        let asked = request.map(|request| (request, digest_of(revoking)));
+        if let Some((request, asked)) = &asked
+            && let Some(answered) = self.answered.find(request, engine)?
+        {
+            return answered.again(request, asked).map(|receipts| (Vec::new(), receipts));
+        }
+        let (mut entries, mut receipts) = (Vec::new(), Vec::with_capacity(revoking.len()));
+        for revoking in revoking {
+            let (entry, receipt) = self.revoke(revoking, *now, known, fresh)?;
+            entries.extend(entry);
+            receipts.push(receipt);
+        }
+        if let Some((request, asked)) = asked {
+            let until = self.clock.base(*now) + REQUESTS_KEPT;
+            let answered = Answered::of(asked, &receipts, until);
+            match entries.last_mut() {
+                Some(last) => {
+                    last.effects.push(Effect::Answer { request, answered });
+                    self.answered.note(&last.effects);
+                }
+                None => self.answered.note_unwritten(request, answered),
+            }
+        }
+        Ok((entries, receipts))
     }
 
     /// The database has everything.
@@ -227,6 +263,7 @@ impl Core {
         self.pending.clear();
         self.folding = Arc::default();
         self.recent.clear();
+        self.answered.all_is_taken_over();
         // If it cannot be begun anew, it goes on where it was.
         let _ = self.journal.restart();
     }
@@ -279,8 +316,9 @@ impl Core {
             match effect {
                 Effect::Accept { id, expires } => drop(self.recent.insert(*id, *expires)),
                 Effect::See(block) => drop(self.seen.insert(short(&block.id))),
+                Effect::Answer { .. } => self.answered.note(std::slice::from_ref(effect)),
                 // Comes into force only once it is on disk.
-                Effect::Revoke(_) => {}
+                Effect::Revoke(_) | Effect::Forget => {}
             }
         }
     }
@@ -291,7 +329,8 @@ impl Core {
             match effect {
                 Effect::Accept { id, .. } => drop(self.recent.remove(id)),
                 Effect::See(block) => drop(self.seen.remove(&short(&block.id))),
-                Effect::Revoke(_) => {}
+                Effect::Answer { request, .. } => self.answered.forget(request),
+                Effect::Revoke(_) | Effect::Forget => {}
             }
         }
     }

@@ -7,6 +7,7 @@ use redb::DatabaseError;
 
 use crate::names::NameError;
 use crate::process::Process;
+use crate::revocation::RequestId;
 use crate::store::clock::ClockDoubt;
 
 /// A store that cannot be opened, read or written.
@@ -151,6 +152,11 @@ pub enum StoreError {
     /// Nothing is revoked that was not before.
     #[error("not revoked: {0}")]
     NotRevoked(String),
+    /// Something else was asked for under the same request id. Nothing is revoked.
+    #[error(
+        "not revoked: the request {0} was made already, for something else; ask under a new id"
+    )]
+    OtherRequest(RequestId),
     /// The store was closed. Nothing was written.
     #[error("nothing was written: the store is closed")]
     Stopped,

@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use crate::store::commit::Queue;
 use crate::store::core::{Core, Settle};
 use crate::store::engine::Engine;
+use crate::store::events::EventCount;
 use crate::store::journal::{MAX_FRAME, RESERVE, frame_bytes};
 use crate::store::noticed::Noticed;
 
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     pub(super) signer: CheckpointSigner,
     pub(super) folding: Mutex<()>,
     pub(super) noticed: Noticed,
+    pub(super) events: EventCount,
     core: Mutex<Core>,
     trouble: Mutex<Trouble>,
     bell: Mutex<Bell>,
@@ -68,6 +70,7 @@ impl Inner {
         core: Core,
         revocations: Revocations,
         signer: CheckpointSigner,
+        events: EventCount,
     ) -> Inner {
         Inner {
             engine,
@@ -76,6 +79,7 @@ impl Inner {
             signer,
             folding: Mutex::default(),
             noticed: Noticed::default(),
+            events,
             core: Mutex::new(core),
             trouble: Mutex::default(),
             bell: Mutex::default(),
@@ -219,6 +223,7 @@ impl Inner {
             if self.is_stopped() {
                 return;
             }
+            self.events.tick(now);
             if write {
                 self.write_buffered();
             }
@@ -261,6 +266,7 @@ impl Inner {
             written
         };
         self.revocations.close();
+        self.events.close();
         self.engine.close();
         let closed = self.core().journal.close();
         written.map_err(StoreError::Engine)?;

@@ -1,12 +1,19 @@
 //! Joints: a store as an engine of each trait, and as all of them in one.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::audit::{
     Claim, Decision, Done, Ledger, LedgerUnavailable, Lineage, LineageUnavailable, LogLine, Once,
     Recording, Records, Seen, SeenBlock, Settlement, Settling, Uses, UsesUnavailable,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::pending::{Pending, promise};
+use crate::revocation::{
+    Events, Position, Receipt, RequestId, RevocationLog, RevocationLogError, Revoking, Snapshot,
+};
 use crate::store::commit::{Answer, Job};
+use crate::store::core::Revoke;
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -139,6 +146,85 @@ impl Lineage for Store {
         let ids = self.reader().some_ids_beginning(beginning, at_most);
         ids.map_err(|error| LineageUnavailable(error.to_string()))
     }
+}
+
+/// What is read is read on a thread of its own, which whoever follows takes once a second at most.
+impl RevocationLog for Store {
+    fn append<'a>(
+        &'a self,
+        batch: Vec<Revoking>,
+        request: RequestId,
+        now: Timestamp,
+    ) -> Pending<'a, Result<Vec<Receipt>, RevocationLogError>> {
+        let revoke = Revoke { revoking: batch, request: Some(request), now };
+        let revoked = self.submitted(Job::Revoke(revoke));
+        Box::pin(async move {
+            match revoked.await {
+                Ok(Answer::Revoked(receipts)) => Ok(receipts),
+                Ok(_) => Err(RevocationLogError::NotRevoked(StoreError::Stopped.to_string())),
+                Err(StoreError::OtherRequest(request)) => {
+                    Err(RevocationLogError::OtherRequest(request))
+                }
+                Err(error) => Err(RevocationLogError::NotRevoked(match error.not_revoked() {
+                    StoreError::NotRevoked(problem) => problem,
+                    error => error.to_string(),
+                })),
+            }
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        after: Position,
+        at_most: usize,
+    ) -> Pending<'a, Result<Events, RevocationLogError>> {
+        let inner = Arc::clone(self.inner());
+        looked_up(move || inner.events_after(after, at_most))
+    }
+
+    fn head<'a>(&'a self) -> Pending<'a, Result<Position, RevocationLogError>> {
+        let head = match self.inner().engine.here() {
+            Ok(()) if self.inner().is_stopped() => Err(StoreError::Stopped),
+            here => here.map(|()| self.inner().events.head()),
+        };
+        Box::pin(async { head.map_err(unreadable) })
+    }
+
+    fn list<'a>(&'a self, now: Timestamp) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
+        let (inner, reader) = (Arc::clone(self.inner()), self.reader());
+        looked_up(move || {
+            // The end first: what is revoked meanwhile may be in the list, too.
+            let at = inner.events.head();
+            // The entries before the mark: what is forgotten meanwhile is in the list, or under the mark.
+            let revocations = reader.revocations()?;
+            Ok(Snapshot::new(at, now, reader.forgotten_until()?, revocations))
+        })
+    }
+
+    fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {
+        let waiting = self.inner().events.wait(after, at_most);
+        Box::pin(async {
+            // Whether it was given or its store was closed: whoever waited looks.
+            let _ = waiting.await;
+        })
+    }
+}
+
+/// Looks something up on a thread that may wait for the disk.
+fn looked_up<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Pending<'static, Result<T, RevocationLogError>> {
+    let (giver, promised) = promise();
+    let thread = std::thread::Builder::new().name("hardtack-look".to_owned());
+    let spawned = thread.spawn(move || giver.give(look()));
+    Box::pin(async move {
+        spawned.map_err(|error| RevocationLogError::Unavailable(error.to_string()))?;
+        promised.await.unwrap_or(Err(StoreError::Stopped)).map_err(unreadable)
+    })
+}
+
+fn unreadable(error: StoreError) -> RevocationLogError {
+    RevocationLogError::Unavailable(error.to_string())
 }
 
 fn unwritten(error: StoreError) -> LedgerUnavailable {

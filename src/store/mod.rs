@@ -13,6 +13,7 @@ mod commit;
 mod core;
 mod engine;
 mod error;
+mod events;
 mod fold;
 mod inner;
 mod joints;
@@ -22,6 +23,7 @@ mod noticed;
 mod opening;
 mod overlay;
 mod reader;
+mod requests;
 mod restore;
 mod schema;
 mod site;
@@ -41,19 +43,19 @@ use crate::audit::{AuditRecord, Checkpoint, Recording, Settling};
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
 use crate::store::collect::Trust;
 use crate::store::commit::{Answer, Job};
-use crate::store::core::{Settle, TimeSource};
+use crate::store::core::{Revoke, Settle, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::site::{Files, Memory};
 use crate::timestamp::Timestamp;
 
 #[doc(no_inline)]
-pub use crate::audit::{LogLine, SeenBlock, SeenChains, Standing, Stops};
+pub use crate::audit::{LogLine, MAX_ALIKE, SeenBlock, SeenChains, Standing, Stops};
 #[doc(no_inline)]
 pub use crate::revocation::Receipt;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use error::StoreError;
-pub use reader::{MAX_ALIKE, StoreReader, Verified};
+pub use reader::{StoreReader, Verified};
 pub use restore::{Loss, Restored, restore};
 
 /// An open store. Clones share it; the files are closed when the last is dropped, from when on its
@@ -184,7 +186,7 @@ impl Store {
         revoking: Vec<Revoking>,
         now: Timestamp,
     ) -> Result<Vec<Receipt>, StoreError> {
-        match self.inner().submit(Job::Revoke { revoking, now }) {
+        match self.inner().submit(Job::Revoke(Revoke { revoking, request: None, now })) {
             Ok(Answer::Revoked(receipts)) => Ok(receipts),
             Ok(_) => Err(StoreError::Stopped.not_revoked()),
             Err(error) => Err(error.not_revoked()),

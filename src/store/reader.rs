@@ -9,7 +9,7 @@ use tlog_tiles::prove_record;
 
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogLine,
-    LogReader, Seen, SeenBlock, SeenChains, Stops,
+    LogReader, MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::process::Process;
@@ -30,10 +30,6 @@ const MAX_TRIES: usize = 10;
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
-
-/// The most ids that are found for one beginning. More than one are ambiguous already; some are listed, since whoever
-/// signs can make the ids of its own blocks begin alike.
-pub const MAX_ALIKE: usize = 8;
 
 /// A store to look into.
 #[derive(Clone)]
@@ -184,7 +180,7 @@ impl StoreReader {
         let newer = newer.into_iter().flat_map(|entry| entry.effects);
         let newer = newer.filter_map(|effect| match effect {
             Effect::See(block) => Some(block),
-            Effect::Revoke(_) | Effect::Accept { .. } => None,
+            _ => None,
         });
         let (noticed, lost) = self.noticed();
         let (known, unseen) = self.read(|reading| {

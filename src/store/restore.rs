@@ -15,7 +15,7 @@ use crate::audit::{
 };
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
-use crate::revocation::{RevocationEntry, covered_until};
+use crate::revocation::{Epoch, RevocationEntry, covered_until};
 use crate::store::StoreError;
 use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
@@ -322,6 +322,8 @@ fn build(
     let mut state = state.clone();
     let backed_up = state.clock.high_water.unwrap_or(now);
     state.epoch = epoch;
+    // Whoever has read the old log begins anew, with one event that nobody can read.
+    (state.log, state.events) = (Some(Epoch::random()), 1);
     if accepted_loss {
         // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
         state.clock = Clock::default();
@@ -379,7 +381,7 @@ fn build(
             by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
         }
         drop((by_id, by_expiry));
-        keep_state(writing, &mut state)
+        keep_state(writing, &[], &mut state)
     })?;
     let journal = site.journal().map_err(|error| StoreError::file(site.path(), error))?;
     let journal = Journal::make(journal, id);

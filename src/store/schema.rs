@@ -2,12 +2,13 @@
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
 
 use crate::audit::{LeafHash, SeenBlock};
 use crate::chain::RevocationId;
 use crate::keys::PublicKey;
-use crate::revocation::{InForce, Revocation, RevocationEntry};
+use crate::revocation::{Epoch, InForce, RequestId, Revocation, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::clock::{Clock, Moments};
 use crate::timestamp::Timestamp;
@@ -35,6 +36,13 @@ pub(super) const SEEN: TableDefinition<[u8; 64], &[u8]> = TableDefinition::new("
 /// The same by expiry.
 pub(super) const SEEN_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
     TableDefinition::new("seen-by-expiry");
+
+/// Where the events of the log of revocations stand among the records: for the first event of each run without other records in between
+/// its number, and the number of its record. A store from before there was this table has none, and says so by its first number.
+pub(super) const EVENTS: TableDefinition<u64, u64> = TableDefinition::new("events");
+
+/// Requests to revoke that were answered, by their id.
+pub(super) const REQUESTS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("requests");
 
 /// The sentinel: without these words a file is no store of this version.
 pub(super) const FORMAT: (&str, &[u8]) = ("format", b"hardtack-store-2");
@@ -74,6 +82,28 @@ pub(super) struct State {
     pub(super) longest_call_seconds: u64,
     /// How many verified blocks were not remembered, for want of room.
     pub(super) unseen: u64,
+    /// How many events the log of revocations has. A store from before they were counted begins with one that nobody can read.
+    #[serde(default = "one")]
+    pub(super) events: u64,
+    /// Which log of revocations that is: new with each making and restoration.
+    #[serde(default)]
+    pub(super) log: Option<Epoch>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl State {
+    /// Which log of revocations this is. In a store from before it was kept, the store and its epoch say so.
+    pub(super) fn log_epoch(&self, id: &[u8; 16]) -> Epoch {
+        self.log.unwrap_or_else(|| {
+            let digest = Sha256::new().chain_update(id).chain_update(self.epoch.to_le_bytes());
+            let mut bytes = [0; 16];
+            bytes.copy_from_slice(&digest.finalize()[..16]);
+            Epoch::from_bytes(bytes)
+        })
+    }
 }
 
 /// How many rows there are.
@@ -82,6 +112,10 @@ pub(super) struct Rows {
     pub(super) revocations: u64,
     pub(super) accepted: u64,
     pub(super) seen: u64,
+    #[serde(default)]
+    pub(super) events: u64,
+    #[serde(default)]
+    pub(super) requests: u64,
 }
 
 /// What a record does to the tables besides being one.
@@ -99,6 +133,34 @@ pub(super) enum Effect {
     },
     /// A block of a verified chain was seen for the first time.
     See(SeenBlock),
+    /// A request to revoke was answered.
+    Answer { request: RequestId, answered: Answered },
+    /// Revocations were forgotten. It stands in no journal.
+    Forget,
+}
+
+impl Effect {
+    /// Whether programs from before would take a frame with it for one that was never acknowledged.
+    pub(super) fn is_newer(&self) -> bool {
+        match self {
+            Effect::Revoke(entry) => {
+                matches!(entry.notice.revocation, Revocation::AgentUntilNow { .. })
+            }
+            Effect::Answer { .. } | Effect::Forget => true,
+            Effect::Accept { .. } | Effect::See(_) => false,
+        }
+    }
+}
+
+/// A request to revoke that was answered, and what with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answered {
+    /// The digest of what was asked for.
+    pub(super) asked: [u8; 32],
+    /// Of each, whether it came into force, and the number of its record.
+    pub(super) receipts: Vec<(bool, u64)>,
+    /// Until when it is kept at least.
+    pub(super) until: Timestamp,
 }
 
 /// One record on its way to the disk.
@@ -111,6 +173,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it is an event of the log of revocations.
+    pub(super) fn is_event(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Revoke(_) | Effect::Forget))
+    }
+
     pub(super) fn leaf(&self) -> LeafHash {
         self.hashes.first().map_or(LeafHash::of(&self.json), |leaf| LeafHash(*leaf))
     }
@@ -240,7 +307,18 @@ pub(super) fn count_rows(reading: &ReadTransaction) -> Result<Rows, StoreError> 
         revocations: reading.open_table(REVOCATIONS)?.len()?,
         accepted: reading.open_table(ACCEPTED)?.len()?,
         seen: reading.open_table(SEEN)?.len()?,
+        events: if_there(reading.open_table(EVENTS))?.map_or(Ok(0), |table| table.len())?,
+        requests: if_there(reading.open_table(REQUESTS))?.map_or(Ok(0), |table| table.len())?,
     })
+}
+
+/// A table that a store from before has not.
+pub(super) fn if_there<T>(opened: Result<T, redb::TableError>) -> Result<Option<T>, StoreError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn decode<T: serde::de::DeserializeOwned>(
@@ -278,7 +356,7 @@ pub(super) fn revoked_by<'a>(
 ) -> impl Iterator<Item = &'a RevocationEntry> {
     entries.into_iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
         Effect::Revoke(entry) => Some(entry),
-        Effect::Accept { .. } | Effect::See(_) => None,
+        _ => None,
     })
 }
 

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::revocation::Revoking;
 use crate::store::commit::{Answer, Job};
+use crate::store::core::Revoke;
 use crate::store::{Receipt, Store, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -80,7 +81,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Receipt>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.inner().submit_later(Job::Revoke { revoking, now }, |done| {
+        let revoke = Revoke { revoking, request: None, now };
+        self.inner().submit_later(Job::Revoke(revoke), |done| {
             // Whoever asked may have gone away.
             let _ = answer.send(done);
         });

@@ -5,16 +5,14 @@ mod following;
 mod forgetting;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::engine::{LeftOut, NOW, across_threads, at_once, begin_and_drop, cases, id, later};
+use super::engine::{LeftOut, NOW, across_threads, cases, id, later};
 use crate::keys::PrivateKey;
 use crate::pending::wait;
 use crate::revocation::{
-    Change, Epoch, Event, Events, Position, Receipt, RequestId, Revocation, RevocationEntry,
-    RevocationLog, RevocationLogError, Revoking, Snapshot, covered_until,
+    Change, Event, Events, Position, Receipt, RequestId, Revocation, RevocationEntry,
+    RevocationLog, RevocationLogError, Revoking, Snapshot,
 };
 use crate::timestamp::Timestamp;
 

@@ -1,12 +1,10 @@
 //! Asking: what is made once, however often it is asked for.
 
-use super::{Case, Log, alice, block, blocks, of};
+use super::{Case, Log, alice, blocks, of};
 use crate::keys::PrivateKey;
-use crate::revocation::{
-    Receipt, RequestId, Revocation, RevocationEntry, RevocationLogError, Revoking,
-};
+use crate::revocation::{Receipt, RequestId, Revocation, RevocationEntry, RevocationLogError};
 use crate::testing::LeftOut;
-use crate::testing::engine::{NOW, at_once, begin_and_drop, later};
+use crate::testing::engine::{NOW, at_once, begin_and_drop, id, later};
 
 pub(super) fn asked_again_it_is_answered_the_same(engine: Case) -> Result<(), LeftOut> {
     let (log, request) = (Log::of(engine), RequestId::random());

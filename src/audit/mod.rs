@@ -33,7 +33,7 @@ pub use crate::log::{
     Checkpoint, CheckpointError, InclusionProof, LeafHash, LogError, LogKey, LogLine, LogReader,
     ProofError,
 };
-pub(crate) use crate::log::{CheckpointSigner, Edge, TreeHead, tree_hash};
+pub(crate) use crate::log::{CheckpointSigner, Edge, TreeHead};
 pub use chains::{SeenChains, Standing, Stops};
 pub use filter::Filter;
 pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};

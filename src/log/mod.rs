@@ -14,10 +14,8 @@ mod proof;
 mod reading;
 mod tree;
 
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey};
-pub(crate) use checkpoint::{CheckpointSigner, TreeHead};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointSigner, LogKey, TreeHead};
 pub use line::LogLine;
 pub use proof::{InclusionProof, ProofError};
 pub use reading::{LogError, LogReader};
-pub use tree::LeafHash;
-pub(crate) use tree::{Edge, tree_hash};
+pub use tree::{Edge, LeafHash, TreeError, path, root};

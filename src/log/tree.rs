@@ -7,7 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tlog_tiles::{Hash, HashReader, record_hash, stored_hashes_for_record_hash, sub_tree_index};
+use tlog_tiles::{
+    Hash, HashReader, record_hash, split_stored_hash_index, stored_hashes_for_record_hash,
+    sub_tree_index,
+};
 
 /// The hash of a record as a leaf: SHA-256 over a zero byte and the record's bytes. Written as 64
 /// hexadecimal digits.
@@ -60,9 +63,28 @@ impl<'de> Deserialize<'de> for LeafHash {
     }
 }
 
-/// The right edge of a tree that grows: what is needed to add a leaf and to tell the root.
+/// The right edge of a tree that grows: what is needed to add a leaf and to tell the root. Some two kilobytes at most.
+///
+/// Store with each record the hashes that [`Edge::push`] returns, in their order. Where a function here asks for a stored hash, it says by
+/// the number of the record (from 1) and the place among its hashes (from 0).
+///
+/// ```
+/// use hardtack::log::{Edge, LeafHash, path, root};
+///
+/// let (mut edge, mut stored) = (Edge::default(), Vec::new());
+/// for record in ["one", "two", "three"] {
+///     stored.push(edge.push(LeafHash::of(record.as_bytes()))?);
+/// }
+/// let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
+/// assert_eq!(root(3, find)?, edge.root()?);
+/// // Opened again, it goes on where it was.
+/// let again = Edge::load(3, LeafHash::of(b"three"), find)?;
+/// assert_eq!(again.root()?, edge.root()?);
+/// assert_eq!(path(3, 1, find)?.len(), 2);
+/// # Ok::<(), hardtack::log::TreeError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Edge {
+pub struct Edge {
     size: u64,
     last: LeafHash,
     /// The largest complete subtrees from left to right, by their index in the storage.
@@ -70,31 +92,38 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// The edge of a tree of `size` leaves, the last of which is `last`, whose stored hashes `read`
-    /// finds.
-    pub(crate) fn load(
+    /// The edge of a tree of `size` leaves, the last of which is `last`, whose stored hashes `find` finds.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if a hash is not found.
+    pub fn load(
         size: u64,
         last: LeafHash,
-        read: &impl HashReader,
-    ) -> Result<Edge, tlog_tiles::Error> {
+        find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+    ) -> Result<Edge, TreeError> {
         let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
-        let hashes = read.read_hashes(&indexes)?;
+        let hashes = Stored(find).read_hashes(&indexes)?;
         Ok(Edge { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
     }
 
     /// How many leaves there are.
-    pub(crate) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.size
     }
 
     /// The last leaf's hash; zeros where there is none.
-    pub(crate) fn last(&self) -> LeafHash {
+    pub fn last(&self) -> LeafHash {
         self.last
     }
 
     /// Adds a leaf; returns the hashes to store with it: its own, then those of the subtrees that it
     /// completes.
-    pub(crate) fn push(&mut self, leaf: LeafHash) -> Result<Vec<[u8; 32]>, tlog_tiles::Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`], never of an edge that was made or loaded here.
+    pub fn push(&mut self, leaf: LeafHash) -> Result<Vec<[u8; 32]>, TreeError> {
         let hashes = stored_hashes_for_record_hash(self.size, Hash(leaf.0), self)?;
         let first = tlog_tiles::stored_hash_index(0, self.size);
         let new = (first..).zip(hashes.iter().copied());
@@ -107,8 +136,12 @@ impl Edge {
     }
 
     /// The root's hash.
-    pub(crate) fn root(&self) -> Result<[u8; 32], tlog_tiles::Error> {
-        tree_hash(self.size, self)
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`], as of [`Edge::push`].
+    pub fn root(&self) -> Result<[u8; 32], TreeError> {
+        Ok(tlog_tiles::tree_hash(self.size, self)?.0)
     }
 }
 
@@ -132,9 +165,57 @@ fn flip((hash, index): (Hash, u64)) -> (u64, Hash) {
     (index, hash)
 }
 
-/// The root hash of a tree of `size` leaves whose stored hashes `read` finds.
-pub(crate) fn tree_hash(size: u64, read: &impl HashReader) -> Result<[u8; 32], tlog_tiles::Error> {
-    tlog_tiles::tree_hash(size, read).map(|hash| hash.0)
+/// The root of a tree of `size` leaves whose stored hashes `find` finds.
+///
+/// # Errors
+///
+/// [`TreeError`] if a hash is not found.
+pub fn root(
+    size: u64,
+    find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+) -> Result<[u8; 32], TreeError> {
+    Ok(tlog_tiles::tree_hash(size, &Stored(find))?.0)
+}
+
+/// The hashes that prove a record, by its number, to be in the tree of the first `size`, from the leaf up.
+///
+/// # Errors
+///
+/// [`TreeError`] if there is no such record or a hash is not found.
+pub fn path(
+    size: u64,
+    record: u64,
+    find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+) -> Result<Vec<[u8; 32]>, TreeError> {
+    let index = record.checked_sub(1).filter(|index| *index < size).ok_or(TreeError)?;
+    let path = tlog_tiles::prove_record(size, index, &Stored(find))?;
+    Ok(path.into_iter().map(|hash| hash.0).collect())
+}
+
+/// The hashes that are stored with records.
+struct Stored<F>(F);
+
+impl<F: Fn(u64, usize) -> Option<[u8; 32]>> HashReader for Stored<F> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let find = |index: &u64| {
+            let (level, number) = split_stored_hash_index(*index);
+            // A subtree is complete with its last leaf, and is stored with that record.
+            let found = (self.0)((number + 1) << level, usize::from(level));
+            found.map(Hash).ok_or(tlog_tiles::Error::IndexesNotInTree)
+        };
+        indexes.iter().map(find).collect()
+    }
+}
+
+/// The tree does not have what is asked for, or a hash that was stored with its records is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the tree of the records cannot be computed, of which a hash is missing")]
+pub struct TreeError;
+
+impl From<tlog_tiles::Error> for TreeError {
+    fn from(_: tlog_tiles::Error) -> TreeError {
+        TreeError
+    }
 }
 
 #[cfg(test)]
@@ -143,15 +224,35 @@ mod tests {
 
     #[test]
     fn the_edge_has_the_root_of_the_tree_at_every_size() {
-        let (mut edge, mut independent) = (
+        let (mut edge, mut stored, mut independent) = (
             Edge::default(),
+            Vec::new(),
             ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2_11::Sha256, Vec<u8>>::new(),
         );
         for number in 0..300_u32 {
             let leaf = number.to_le_bytes().to_vec();
-            edge.push(LeafHash::of(&leaf)).unwrap();
+            stored.push(edge.push(LeafHash::of(&leaf)).unwrap());
             independent.push(leaf);
             assert_eq!(edge.root().unwrap(), independent.root().as_bytes().as_slice(), "{number}");
         }
+        // The stored hashes have the roots of all sizes, an edge that goes on, and the paths.
+        let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
+        let mut again = Edge::default();
+        for size in 1..=300_u64 {
+            let leaf = LeafHash::of(&(size as u32 - 1).to_le_bytes());
+            again.push(leaf).unwrap();
+            assert_eq!(root(size, find), again.root(), "{size}");
+            let loaded = Edge::load(size, leaf, find).unwrap();
+            assert_eq!((loaded.root(), loaded.last()), (again.root(), leaf), "{size}");
+        }
+        for record in [1, 2, 128, 299, 300] {
+            let leaf = LeafHash::of(&(record as u32 - 1).to_le_bytes());
+            let hashes = path(300, record, find).unwrap().into_iter().map(Hash).collect();
+            let root = Hash(edge.root().unwrap());
+            tlog_tiles::check_record(&hashes, 300, root, record - 1, Hash(leaf.0)).unwrap();
+        }
+        assert_eq!(path(300, 0, find), Err(TreeError));
+        assert_eq!(path(300, 301, find), Err(TreeError));
+        assert_eq!(root(301, find), Err(TreeError));
     }
 }

@@ -237,7 +237,7 @@ pub trait RevocationLog: Send + Sync {
     /// [`RevocationLogError::Unavailable`] if that cannot be said now.
     fn head<'a>(&'a self) -> Pending<'a, Result<Position, RevocationLogError>>;
 
-    /// All that is in force, as of `now`, to begin with or to begin anew. `now` is what the list says of itself, and what the log is told.
+    /// All that is in force, to begin with or to begin anew. `now` is what the list says of itself.
     ///
     /// # Errors
     ///

@@ -268,6 +268,6 @@ engine_errors!(
     redb::StorageError,
     redb::CommitError,
     io::Error,
-    tlog_tiles::Error,
+    crate::log::TreeError,
     crate::audit::CheckpointError
 );

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable};
 
 use crate::audit::{AuditEvent, AuditRecord, Collection};
 use crate::pending::{Giver, Promised, promise};
@@ -28,12 +28,18 @@ pub(super) struct EventCount {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
+    /// Until when each waits at most.
     givers: Vec<(Instant, Giver<()>)>,
+    /// Nothing more will come, and nobody is left to say so.
+    is_closed: bool,
 }
 
 impl EventCount {
     pub(super) fn new(epoch: Epoch, number: u64) -> EventCount {
-        EventCount { epoch, waiting: Mutex::new(Waiting { number, givers: Vec::new() }) }
+        EventCount {
+            epoch,
+            waiting: Mutex::new(Waiting { number, givers: Vec::new(), is_closed: false }),
+        }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -63,7 +69,8 @@ impl EventCount {
         let (giver, promised) = promise();
         let mut waiting = self.waiting();
         let ends = Instant::now().checked_add(at_most);
-        match ends.filter(|_| after == Position { epoch: self.epoch, number: waiting.number }) {
+        let is_head = after == Position { epoch: self.epoch, number: waiting.number };
+        match ends.filter(|_| is_head && !waiting.is_closed) {
             Some(ends) => waiting.givers.push((ends, giver)),
             None => {
                 drop(waiting);
@@ -87,7 +94,12 @@ impl EventCount {
 
     /// Wakes everybody: nothing more will come.
     pub(super) fn close(&self) {
-        drop(std::mem::take(&mut self.waiting().givers));
+        let waiting = {
+            let mut waiting = self.waiting();
+            waiting.is_closed = true;
+            std::mem::take(&mut waiting.givers)
+        };
+        drop(waiting);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -166,6 +178,35 @@ impl Inner {
             Ok(Events::Next(events))
         })
     }
+}
+
+/// Whether a record is an event of the log of revocations.
+pub(super) fn is_event(record: &AuditRecord) -> bool {
+    match &record.event {
+        AuditEvent::Revocation(_) => true,
+        AuditEvent::Collection(collection) => !collection.revocations.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether the events that can be read are the last of these records, which are all that are events.
+pub(super) fn are_events(reading: &ReadTransaction, records: &[u64]) -> Result<bool, StoreError> {
+    let state = read_state(reading)?;
+    let Some(table) = if_there(reading.open_table(EVENTS))? else { return Ok(true) };
+    let mut runs = Vec::new();
+    for run in table.iter()? {
+        let (number, sequence) = run?;
+        runs.push((number.value(), sequence.value()));
+    }
+    let ends = runs.iter().skip(1).map(|(number, _)| *number).chain([state.events + 1]);
+    let numbers = runs.iter().zip(ends);
+    let listed: Vec<u64> = numbers
+        .flat_map(|((number, sequence), end)| {
+            (0..end.saturating_sub(*number)).map(move |n| sequence + n)
+        })
+        .take(records.len() + 1)
+        .collect();
+    Ok(records.ends_with(&listed))
 }
 
 fn event(number: u64, sequence: u64, json: &[u8]) -> Result<Event, StoreError> {

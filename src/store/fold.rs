@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-use crate::audit::{Checkpoint, Edge, LeafHash, SeenBlock, TreeHead, tree_hash};
+use crate::audit::{Checkpoint, Edge, LeafHash, SeenBlock, TreeHead};
 use crate::chain::RevocationId;
+use crate::log;
 use crate::revocation::GRACE;
 use crate::store::StoreError;
 use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
-    SEEN, SEEN_BY_EXPIRY, STATE, State, StoredHashes, decode, encode, in_force, read_revocations,
-    read_state, revocation_row,
+    SEEN, SEEN_BY_EXPIRY, STATE, State, decode, encode, in_force, read_revocations, read_state,
+    revocation_row, stored,
 };
 use crate::timestamp::Timestamp;
 
@@ -119,7 +120,7 @@ impl Inner {
         })?;
         core.edge = self.engine.read(|reading| {
             let log = reading.open_table(LOG)?;
-            Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+            Ok(Edge::load(state.records, state.last, stored(&log))?)
         })?;
         self.revocations.add_all(self.engine.read(read_revocations)?);
         let added = doubtful.iter().filter(|entry| entry.sequence > known && entry.is_event());
@@ -292,7 +293,7 @@ impl Inner {
         let head = self.engine.read(|reading| {
             let state = read_state(reading)?;
             let log = reading.open_table(LOG)?;
-            let root = tree_hash(state.records, &StoredHashes(&log))?;
+            let root = log::root(state.records, stored(&log))?;
             Ok(TreeHead { size: state.records, root, epoch: state.epoch })
         })?;
         let site = self.engine.site();

@@ -202,6 +202,10 @@ impl RevocationLog for Store {
     }
 
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {
+        // A fork has no thread that would say that it is over.
+        if self.inner().engine.here().is_err() {
+            return Box::pin(async {});
+        }
         let waiting = self.inner().events.wait(after, at_most);
         Box::pin(async {
             // Whether it was given or its store was closed: whoever waited looks.

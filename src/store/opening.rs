@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
-use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash, tree_hash};
+use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash};
 use crate::keys::PrivateKey;
+use crate::log;
 use crate::revocation::{Epoch, Revocations};
 use crate::store::StoreError;
 use crate::store::core::{Core, short};
@@ -20,8 +21,8 @@ use crate::store::inner::Inner;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, EVENTS, FORMAT, ID, KEY, LOG, META, REQUESTS,
-    REVOCATIONS, SEEN, SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, in_force,
-    json_of, read_revocations, read_state,
+    REVOCATIONS, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,
+    read_revocations, read_state, stored,
 };
 use crate::store::site::{Memory, Site};
 use crate::store::staging::Staging;
@@ -76,7 +77,7 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let frames = frames.map_err(|error| journal_error(path, error))?;
     let edge = engine.read(|reading| {
         let log = reading.open_table(LOG)?;
-        Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+        Ok(Edge::load(state.records, state.last, stored(&log))?)
     })?;
     let mut core = Core::new(journal, edge, &state);
     core.journal.resume(&frames);
@@ -133,7 +134,7 @@ impl<'a> Heads<'a> {
         let met = match checkpoint.size() <= state.records {
             true => Some(engine.read(|reading| {
                 let log = reading.open_table(LOG)?;
-                Ok(tree_hash(checkpoint.size(), &StoredHashes(&log))?)
+                Ok(log::root(checkpoint.size(), stored(&log))?)
             })?),
             false => None,
         };

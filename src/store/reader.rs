@@ -5,22 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
-use tlog_tiles::prove_record;
 
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogLine,
     LogReader, MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
+use crate::log;
 use crate::process::Process;
 use crate::revocation::{InForce, Receipt, Revocation, RevocationEntry, RevocationList};
 use crate::store::StoreError;
 use crate::store::engine::builder;
+use crate::store::events::{are_events, is_event};
 use crate::store::inner::Inner;
 use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
-    Effect, Entry, LOG, SEEN, StoredHashes, decode, has_hashes, json_of, read_revocations,
-    read_state, revoked_by,
+    Effect, Entry, LOG, SEEN, decode, has_hashes, json_of, read_revocations, read_state,
+    revoked_by, stored,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
@@ -383,19 +384,17 @@ impl StoreReader {
             inner.fold()?;
         }
         let checkpoint = self.checkpoint()?;
-        let index = sequence.checked_sub(1).filter(|index| *index < checkpoint.size());
-        let index = index.ok_or(StoreError::NoRecord { sequence, last: checkpoint.size() })?;
+        let last = checkpoint.size();
+        if !(1..=last).contains(&sequence) {
+            return Err(StoreError::NoRecord { sequence, last });
+        }
         self.read(|reading| {
-            let log = reading.open_table(LOG)?;
-            let path = prove_record(checkpoint.size(), index, &StoredHashes(&log))?;
+            let records = reading.open_table(LOG)?;
+            let path = log::path(checkpoint.size(), sequence, stored(&records))?;
             let missing = StoreError::Unreadable { what: "record", number: sequence };
-            let row = log.get(sequence)?.ok_or(missing)?;
-            Ok(InclusionProof {
-                record: json_of(row.value(), sequence)?.to_vec(),
-                index,
-                path: path.into_iter().map(|hash| hash.0).collect(),
-                checkpoint: checkpoint.text().to_owned(),
-            })
+            let row = records.get(sequence)?.ok_or(missing)?;
+            let record = json_of(row.value(), sequence)?;
+            Ok(InclusionProof::of(sequence, record, path, &checkpoint))
         })
     }
 
@@ -414,10 +413,12 @@ impl StoreReader {
         self.read(|reading| {
             let table = reading.open_table(LOG)?;
             let mut log = LogReader::expecting(&checkpoint);
+            let mut events = Vec::new();
             for row in table.iter()? {
                 let (sequence, row) = row?;
                 let read = log.next(json_of(row.value(), sequence.value())?);
-                read.map_err(|error| damaged(error.to_string()))?;
+                let record = read.map_err(|error| damaged(error.to_string()))?;
+                events.extend(is_event(&record).then_some(record.sequence));
                 if !has_hashes(row.value(), log.hashes()) {
                     let sequence = sequence.value();
                     return Err(damaged(format!(
@@ -426,6 +427,10 @@ impl StoreReader {
                 }
             }
             log.finish().map_err(|error| damaged(error.to_string()))?;
+            if !are_events(reading, &events)? {
+                let problem = "the events of the log of revocations are not those of the records";
+                return Err(damaged(problem.to_owned()));
+            }
             let known = read_revocations(reading)?;
             let told = log.in_force().iter().map(|(sequence, notice)| InForce {
                 sequence: *sequence,

@@ -3,7 +3,6 @@
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
 
 use crate::audit::{LeafHash, SeenBlock};
 use crate::chain::RevocationId;
@@ -272,24 +271,16 @@ fn parse_revocation_row(sequence: u64, row: &[u8]) -> Option<InForce> {
     Some(InForce { sequence, revocation, revoked, expires })
 }
 
-/// The hashes of the tree, from the rows of [`LOG`].
-pub(super) struct StoredHashes<'a, T>(pub(super) &'a T);
-
-impl<T: ReadableTable<u64, &'static [u8]>> HashReader for StoredHashes<'_, T> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        let missing = || tlog_tiles::Error::IndexesNotInTree;
-        let find = |index: &u64| {
-            let (level, number) = split_stored_hash_index(*index);
-            // A subtree is complete with its last leaf, and stands in that record's row.
-            let sequence = (number + 1) << level;
-            let row = self.0.get(sequence).ok().flatten().ok_or_else(missing)?;
-            let at = 1 + 32 * usize::from(level);
-            let row = row.value();
-            let known = row.first().is_some_and(|count| *count > level);
-            let hash = row.get(at..at + 32).filter(|_| known).and_then(|hash| hash.try_into().ok());
-            hash.map(Hash).ok_or_else(missing)
-        };
-        indexes.iter().map(find).collect()
+/// Finds the hashes of the tree in the rows of [`LOG`].
+pub(super) fn stored(
+    log: &impl ReadableTable<u64, &'static [u8]>,
+) -> impl Fn(u64, usize) -> Option<[u8; 32]> {
+    |sequence, place| {
+        let row = log.get(sequence).ok().flatten()?;
+        let row = row.value();
+        row.first().filter(|count| usize::from(**count) > place)?;
+        let at = 1 + 32 * place;
+        row.get(at..at + 32)?.try_into().ok()
     }
 }
 

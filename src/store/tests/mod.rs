@@ -1,6 +1,8 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
 mod closing;
+#[cfg(feature = "testing")]
+mod conforming;
 mod corruption;
 mod crash;
 mod disk;

@@ -291,7 +291,7 @@ fn records_keep_what_was_stated_and_replay_decides_by_it() {
                 other => panic!("{other:?}"),
             };
             assert!(!decide(&policy(EDITORS)).differs_from(decision), "{name}");
-            assert_eq!(decide(&new).cause.as_deref(), Some("nothing_allows"));
+            assert_eq!(decide(&new).cause, Some("nothing_allows"));
             // What is written is what is read.
             let written = serde_json::to_string(&records[0]).unwrap();
             let read: AuditRecord = serde_json::from_str(&written).unwrap();

@@ -33,7 +33,8 @@ pub struct Refusal {
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
     /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
-    pub place: Option<Box<str>>,
+    /// Boxed, so that what returns a denial returns little.
+    pub place: Option<Box<String>>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
     pub message: String,
     /// What would help: which of several it is may be told to whoever asked.
@@ -210,7 +211,7 @@ impl From<AuthorizeError> for Denial {
     fn from(error: AuthorizeError) -> Denial {
         let ruling = Ruling::from(&error);
         let refusal = Refusal::new(error.cause(), ruling.hop, ruling.message);
-        let refusal = Refusal { place: ruling.place.map(Into::into), ..refusal };
+        let refusal = Refusal { place: ruling.place.map(Box::new), ..refusal };
         match ruling.verdict {
             Verdict::Undecided => Denial::Undecided(refusal),
             _ => Denial::Forbidden(refusal),
@@ -222,7 +223,7 @@ impl From<&Denial> for Ruling {
     fn from(denial: &Denial) -> Ruling {
         let Refusal { cause, hop, place, message, .. } = denial.refusal().clone();
         Ruling {
-            place: place.map(Into::into),
+            place: place.map(|place| *place),
             ..Ruling::refused(denial.verdict(), cause, hop, message)
         }
     }

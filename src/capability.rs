@@ -16,7 +16,7 @@ use crate::chain::Chain;
 use crate::keys::{PrivateKey, PublicKey};
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::{self, ShapeError, Shaped};
-use crate::profile::vocabulary::AMBIENT_PREDICATES;
+use crate::profile::vocabulary::{By, Often, WORDS};
 use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
 use crate::signing::{self, BadSignature};
 
@@ -275,13 +275,13 @@ pub enum AppendError {
 fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
     let mut sizes = Sizes::default();
     shaped.blocks.iter().flat_map(|block| &block.facts).for_each(|fact| sizes.add(fact));
-    for name in AMBIENT_PREDICATES {
-        let count = match name {
-            "delegated" | "delegated_key" | "unbound" => chain.hops.len() as u64,
-            "arg" => 0,
-            _ => 1,
+    for word in WORDS.iter().filter(|word| word.by != By::Blocks) {
+        let count = match word.often {
+            Often::Hop(_) => chain.hops.len() as u64,
+            Often::Argument | Often::Said => 0,
+            Often::Once | Often::If(_) => 1,
         };
-        sizes.add_small(name, count);
+        sizes.add_small(word.name, count);
     }
     sizes
 }

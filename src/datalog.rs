@@ -23,6 +23,7 @@ use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, T
 
 use crate::datalog::matching::head;
 use crate::datalog::twin::{FoldedBase, Twin};
+use crate::profile::vocabulary::ARGUMENT;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 pub(crate) use crate::datalog::following::Unfollowed;
@@ -42,9 +43,6 @@ pub(crate) const VERIFIER: usize = usize::MAX;
 
 /// The number under which is filed what the server states of its own. Policies see it; no block does, whatever it trusts.
 pub(crate) const SERVER: usize = usize::MAX - 1;
-
-/// The predicate of one argument, by its name and value.
-const ARGUMENT: &str = "arg";
 
 /// A query that has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -121,7 +121,7 @@ pub mod internal {
         BUILTIN, EXTENSION, MAX_FILE_BYTES, read as read_file, refuse_link_out, unread,
     };
     pub use crate::profile::vocabulary::{
-        AMBIENT_PREDICATES, READABLE_TOKEN_PREDICATES, is_predicate_name, is_reserved,
+        ARGUMENT, By, Column, Often, WORDS, Word, find, is_predicate_name, is_reserved, names_by,
     };
     pub use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain, is_seen};
 }

@@ -11,11 +11,12 @@ use biscuit_auth::builder::{self, Convert, Term, fact, string};
 use serde::Serialize;
 
 use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest, Verdict};
-use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
+use crate::authorize::facts::{Asked, Delegated, Presented, argument_facts, digest_fact};
 use crate::authorize::{RESTING_ON_POLICIES, decide};
 use crate::call::Call;
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::policy::Policy;
+use crate::profile::vocabulary::ARGUMENT;
 use crate::prospect::{Foreseen, foresee};
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;

@@ -1,25 +1,23 @@
 //! Facts: what the verifier asserts to policies and checks, of a call that is decided now or of one that a
 //! record kept.
 //!
-//! This is the one place where a predicate that policies may use is asserted; `policies/README.md` lists them. What a server
+//! This is the one place where a predicate that policies may use is asserted; `profile/vocabulary.rs` lists them. What a server
 //! [states](crate::guard::FactSource) has names of its own.
 
 use biscuit_auth::builder::{Fact, Term, fact, string};
 
 use crate::call::Call;
 use crate::keys::PublicKey;
+use crate::profile::vocabulary::{ARGUMENT, By};
 use crate::scope::Operation;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
-/// The predicates that depend on a call's arguments.
-pub(crate) const ARGUMENT_PREDICATES: [&str; 2] = [ARGUMENT, "call"];
+/// Who asserts what depends on a call's arguments.
+pub(crate) const BY_ARGUMENTS: [By; 2] = [By::Arguments, By::Call];
 
-/// The predicate of one argument.
-pub(crate) const ARGUMENT: &str = "arg";
-
-/// The predicates that depend on which call it is, besides its arguments.
-pub(crate) const CALL_PREDICATES: [&str; 4] = ["operation", "granted", "tool", "resource"];
+/// Who asserts what depends on which call it is, besides its arguments.
+pub(crate) const BY_CALL: [By; 2] = [By::Operation, By::Resource];
 
 /// What the walk found of a token: all that is asserted of it but what its blocks say themselves.
 pub(crate) struct Presented<'a> {
@@ -122,7 +120,7 @@ impl<'a> Asked<'a> {
         facts
     }
 
-    /// The same without the moment: [`CALL_PREDICATES`].
+    /// The same without the moment: [`BY_CALL`].
     pub(crate) fn call_facts(&self) -> Vec<Fact> {
         let operation = self.operation.as_str();
         let mut facts =
@@ -156,4 +154,66 @@ fn number(value: usize) -> Term {
 
 fn key_digits(key: &PublicKey) -> Term {
     string(&hex::encode(key.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::PrivateKey;
+    use crate::profile::vocabulary::{WORDS, find};
+
+    fn type_of(term: &Term) -> &'static str {
+        match term {
+            Term::Integer(_) => "integer",
+            Term::Str(_) => "string",
+            Term::Date(_) => "date",
+            Term::Bytes(_) => "bytes",
+            _ => "another",
+        }
+    }
+
+    #[test]
+    fn what_is_asserted_is_what_the_table_says() {
+        let key = PrivateKey::generate().public();
+        let hop = |index: usize, signer: Option<PublicKey>| Delegated {
+            index,
+            delegator: "user:alice",
+            delegate: "agent.a",
+            holder: Some(key),
+            signer,
+        };
+        let presented = Presented {
+            audience: "notion.mcp",
+            kind: "session",
+            issuer: "acme",
+            hops: vec![hop(1, Some(key)), hop(2, Some(key)), hop(3, None)],
+            unbound_presentation: Some(4),
+        };
+        let call = Call::tool("search").unwrap().resource("https://a.b/").unwrap();
+        let call = call.arguments(r#"{"query": "x", "limit": 3}"#).unwrap();
+        let asked = Asked {
+            time: Timestamp::from_unix_seconds(1_795_428_000),
+            operation: call.operation(),
+            resource: call.resource_uri(),
+            stated: &[],
+        };
+        let facts = [presented.facts(), asked.facts(), argument_facts(&call)].concat();
+        let mut counts = std::collections::BTreeMap::new();
+        for fact in &facts {
+            let word = find(&fact.predicate.name).unwrap_or_else(|| panic!("{fact} is not listed"));
+            assert!(word.by != By::Blocks, "{fact}");
+            assert_eq!(fact.predicate.terms.len(), word.columns.len(), "{fact}");
+            for (term, column) in fact.predicate.terms.iter().zip(word.columns) {
+                let named = column.type_name();
+                assert!(named == "any" || named == type_of(term), "{fact} has no {named}");
+            }
+            *counts.entry(word.name).or_insert(0) += 1;
+        }
+        let once = |name: &str| find(name).is_some_and(|word| word.most() == 1);
+        assert!(counts.iter().all(|(name, count)| *count == 1 || !once(name)), "{counts:?}");
+        let listed = WORDS.iter().filter(|word| word.by != By::Blocks).map(|word| word.name);
+        assert_eq!(counts.into_keys().collect::<BTreeSet<_>>(), listed.collect());
+    }
 }

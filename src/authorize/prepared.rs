@@ -280,6 +280,7 @@ fn unreadable(what: &str) -> AuthorizeError {
 mod tests {
     use super::*;
     use crate::authorize::authorize_with;
+    use crate::profile::vocabulary::{By, names_by};
     use crate::revocation::RevocationUnchecked;
     use crate::{
         Call, Grant, Issuer, Presentation, Presenting, PrivateKey, RootKeys, Timestamp, Verifier,
@@ -360,6 +361,13 @@ mod tests {
             assert_eq!(known(), remembered, "after {set}");
         }
     }
+    #[test]
+    fn what_there_is_room_for_is_what_a_call_brings() {
+        let by = [By::Moment, By::Operation, By::Resource, By::Arguments, By::Call];
+        let words: Vec<_> = names_by(&by).collect();
+        assert_eq!(ROOM.map(|(name, ..)| name).as_slice(), words);
+    }
+
     /// Were the one taken for the other, policies would see a name that the root no longer has.
     #[test]
     fn what_is_prepared_is_of_one_token_and_of_one_name_for_its_root() {

@@ -11,17 +11,15 @@ use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
 
 use crate::authorize::Prepared;
-use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
+use crate::authorize::facts::{Asked, BY_ARGUMENTS};
 use crate::authorize::unknown::Unknown;
 use crate::datalog::{Names, VERIFIER, World};
 use crate::policy::Policy;
+use crate::profile::vocabulary::{By, names_by};
 
 /// The operations of one token that are remembered. Agents use few tools; who goes through more has each found
 /// out anew.
 const MAX_OPERATIONS: usize = 64;
-
-/// What is not known before the call is there, besides its arguments.
-const OF_THE_CALL: [&str; 2] = ["time", "resource"];
 
 /// The policies that can matter, by their number in the set.
 #[derive(Debug, Default)]
@@ -71,7 +69,8 @@ impl Relevant {
         // Moment and resource are asserted, too, and no query that reads them is taken for known.
         let mut world = World::without_arguments(prepared, call);
         let stated = call.stated.iter().map(String::as_str);
-        let names = ARGUMENT_PREDICATES.into_iter().chain(OF_THE_CALL).chain(stated);
+        let of_call = names_by(&BY_ARGUMENTS).chain(names_by(&[By::Moment, By::Resource]));
+        let names = of_call.chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
         let known_rules: Vec<Rule> =
             policy.rules.iter().filter(|rule| !unknown.touches(rule)).cloned().collect();

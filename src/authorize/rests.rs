@@ -7,11 +7,12 @@ use std::collections::HashSet;
 
 use biscuit_auth::datalog::{Rule, SymbolTable, Term};
 
-use crate::authorize::facts::{ARGUMENT, ARGUMENT_PREDICATES, Asked};
+use crate::authorize::facts::{Asked, BY_ARGUMENTS};
 use crate::authorize::unknown::Unknown;
 use crate::authorize::{AuthorizeError, PreparedSets};
 use crate::call::Call;
 use crate::policy::Policy;
+use crate::profile::vocabulary::{ARGUMENT, By, names_by};
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 use crate::verify::VerifiedCapability;
 
@@ -25,7 +26,7 @@ pub(crate) fn rests_on(
 ) -> Option<Vec<String>> {
     let prepared = prepared.prepare(verified, policy).ok()?;
     let mut symbols = prepared.base.words().clone();
-    let of_call = ARGUMENT_PREDICATES.into_iter().chain(["resource"]);
+    let of_call = names_by(&BY_ARGUMENTS).chain(names_by(&[By::Resource]));
     let of_call = Unknown::of(of_call, &policy.rules, &mut symbols);
     let reads_call = |queries: &[Rule]| queries.iter().any(|query| of_call.touches(query));
     let queries: Vec<&[Rule]> = match error {

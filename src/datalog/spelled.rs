@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use biscuit_auth::datalog::{Binary, Fact, Op, Predicate, Rule, SymbolTable, Term, Unary};
 
+use crate::datalog::VERIFIER;
 use crate::datalog::following::{Folded, Followed, Unfollowed};
 use crate::datalog::words::{Folds, Mode, Words};
-use crate::datalog::{ARGUMENT, VERIFIER};
+use crate::profile::vocabulary::ARGUMENT;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 /// Where names of arguments go in rules and in queries that refuse.

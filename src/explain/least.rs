@@ -4,14 +4,13 @@ use biscuit_auth::builder::{Convert, Expression, Op, Predicate, Rule, Term, Unar
 use biscuit_auth::datalog;
 use serde_json::Value;
 
-use crate::authorize::facts::ARGUMENT;
 use crate::constraint::Constraint;
 use crate::datalog::VERIFIER;
 use crate::explain::miss::{Lack, Miss, Weight, free_variables, variable, with_values};
 use crate::explain::policies::Scene;
 use crate::explain::{Change, words};
 use crate::names::escaped;
-use crate::profile::vocabulary::{AMBIENT_PREDICATES, TOKEN_PREDICATES};
+use crate::profile::vocabulary::{ARGUMENT, is_reserved};
 
 /// How deep rules are followed to what they derive from.
 const MAX_RULES_FOLLOWED: usize = 4;
@@ -92,9 +91,7 @@ fn of_absent(
                 add: ground.then_some(fact),
             }
         }
-        (name, _) if AMBIENT_PREDICATES.contains(&name) || TOKEN_PREDICATES.contains(&name) => {
-            otherwise(&must)
-        }
+        (name, _) if is_reserved(name) => otherwise(&must),
         _ => match grounded(predicate, conditions) {
             Some(fact) => Change::Fact {
                 text: format!(

@@ -13,7 +13,7 @@ use crate::explain::token::maker;
 use crate::explain::{Change, Outcome, Remedy, Stage, Step, words};
 use crate::names::escaped;
 use crate::policy::{Location, Policy};
-use crate::profile::vocabulary::TOKEN_PREDICATES;
+use crate::profile::vocabulary::{By, find};
 use crate::verify::VerifiedCapability;
 
 /// Explains the checks of a token that holds and the policies.
@@ -113,17 +113,18 @@ fn policy_names(policy: &Policy) -> Names {
 }
 
 fn weight(name: &str, policy: &Names) -> Weight {
+    if let Some(word) = find(name) {
+        return match word.by {
+            By::Arguments | By::Moment | By::Resource => Weight::CALL,
+            By::Presentation => Weight::PRESENTATION,
+            By::Operation | By::Call => Weight::OPERATION,
+            By::Hops | By::Unsigned => Weight::CHAIN,
+            By::Verifier | By::Blocks => Weight::PARTIES,
+        };
+    }
     match name {
-        "arg" | "time" | "resource" => Weight::CALL,
-        "presented" => Weight::PRESENTATION,
-        "tool" | "operation" | "granted" | "call" => Weight::OPERATION,
-        "depth" | "agent" | "agent_key" | "delegated" | "delegated_key" | "unbound" => {
-            Weight::CHAIN
-        }
-        "verifier" | "issuer" => Weight::PARTIES,
         name if policy.facts.iter().any(|known| known == name) => Weight::POLICY,
         name if policy.heads.iter().any(|known| known == name) => Weight::DERIVED,
-        name if TOKEN_PREDICATES.contains(&name) => Weight::PARTIES,
         _ => Weight::GRANT,
     }
 }

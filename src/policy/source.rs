@@ -11,7 +11,7 @@ use crate::block::nesting;
 use crate::function::Function;
 use crate::names;
 use crate::policy::problem::Problem;
-use crate::profile::vocabulary::{READABLE_TOKEN_PREDICATES, TOKEN_PREDICATES, is_reserved};
+use crate::profile::vocabulary::{find, is_reserved};
 
 /// How deep brackets may nest in a policy. The parser recurses.
 const MAX_NESTING: usize = 64;
@@ -184,7 +184,7 @@ impl Judge<'_> {
     /// Of the token's own facts, policies read only those that are the same for the whole chain.
     fn reads(&mut self, predicate: &ast::Predicate) {
         let name = predicate.name.as_str();
-        if TOKEN_PREDICATES.contains(&name) && !READABLE_TOKEN_PREDICATES.contains(&name) {
+        if find(name).is_some_and(|word| !word.readable) {
             self.finds(Problem::ReadsGrant { name: name.to_owned() });
         }
     }

@@ -1,53 +1,188 @@
 //! Vocabulary: which predicate names have a meaning of their own, and who may say them.
 //!
-//! `policies/README.md` explains each; a test compares the two.
+//! `policies/README.md` explains each; a test compares the two. Adding one touches this table and the place where it is asserted.
 
-/// Asserted by a token's blocks only, each with one meaning.
-pub(crate) const TOKEN_PREDICATES: [&str; 15] = [
-    "hardtack",
-    "subject",
-    "scope",
-    "audience",
-    "issued",
-    "expires",
-    "max_depth",
-    "holder",
-    "delegate",
-    "reason",
-    "parent",
-    "hop",
-    "presentation",
-    "digest",
-    "nonce",
+use crate::call::MAX_ARGUMENT_VALUES;
+use crate::profile::MAX_DEPTH;
+
+/// One predicate that has a meaning of Hardtack's own. Nobody else asserts it.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "no part of the API")]
+pub struct Word {
+    pub name: &'static str,
+    /// What stands in each of its places, of those that policies may read.
+    pub columns: &'static [Column],
+    pub by: By,
+    pub often: Often,
+    /// Whether policies may read it. What the grant says and the chain may have less of, they may not: `allow if scope("*")`
+    /// would read what the human had.
+    pub readable: bool,
+}
+
+/// Who asserts a predicate, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "no part of the API")]
+pub enum By {
+    /// A token's blocks.
+    Blocks,
+    /// The verifier, of the moment.
+    Moment,
+    /// Of the call's operation.
+    Operation,
+    /// Of the call's resource.
+    Resource,
+    /// Of the call's arguments.
+    Arguments,
+    /// Of the whole call.
+    Call,
+    /// Of itself and the roots that it trusts.
+    Verifier,
+    /// Of the presentation.
+    Presentation,
+    /// Of the hops.
+    Hops,
+    /// Of hops and presentations that nobody in particular signed.
+    Unsigned,
+}
+
+/// How often a predicate is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "no part of the API")]
+pub enum Often {
+    Once,
+    /// Once, on a condition, which is written out.
+    If(&'static str),
+    /// Once for each argument.
+    Argument,
+    /// Once for each hop of a kind, which is written out.
+    Hop(&'static str),
+    /// As a block says it.
+    Said,
+}
+
+/// What stands in one place of a predicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "no part of the API")]
+pub enum Column {
+    Operation,
+    Tool,
+    Resource,
+    ArgumentName,
+    Any,
+    Moment,
+    Digest,
+    Audience,
+    Issuer,
+    Kind,
+    Depth,
+    Hop,
+    Block,
+    Agent,
+    Delegator,
+    Key,
+    Subject,
+}
+
+/// The predicate of one argument.
+pub const ARGUMENT: &str = "arg";
+
+/// All of them. What has a bound or a meaning by the predicate's name is derived from here or held against it.
+pub const WORDS: [Word; 31] = [
+    word("time", &[Column::Moment], By::Moment, Often::Once),
+    word("operation", &[Column::Operation], By::Operation, Often::Once),
+    word("granted", &[Column::Operation], By::Operation, Often::Once),
+    word("tool", &[Column::Tool], By::Operation, Often::If("if it is a tool call")),
+    word("resource", &[Column::Resource], By::Resource, Often::If("if the call has one")),
+    word(ARGUMENT, &[Column::ArgumentName, Column::Any], By::Arguments, Often::Argument),
+    word("call", &[Column::Digest], By::Call, Often::Once),
+    word("verifier", &[Column::Audience], By::Verifier, Often::Once),
+    word("issuer", &[Column::Issuer], By::Verifier, Often::Once),
+    word("presented", &[Column::Kind], By::Presentation, Often::Once),
+    word("depth", &[Column::Depth], By::Hops, Often::Once),
+    word("agent", &[Column::Agent], By::Hops, Often::If("if there are hops")),
+    word("agent_key", &[Column::Key], By::Hops, Often::If("if the last hop is bound")),
+    word(
+        "delegated",
+        &[Column::Hop, Column::Delegator, Column::Agent],
+        By::Hops,
+        Often::Hop("once a signed hop"),
+    ),
+    word(
+        "delegated_key",
+        &[Column::Hop, Column::Key, Column::Key],
+        By::Hops,
+        Often::Hop("once a signed and bound hop"),
+    ),
+    word("unbound", &[Column::Block], By::Unsigned, Often::Hop("once an unsigned hop")),
+    word("subject", &[Column::Subject], By::Blocks, Often::Once),
+    word("issued", &[Column::Moment], By::Blocks, Often::Once),
+    hidden("hardtack"),
+    hidden("scope"),
+    hidden("audience"),
+    hidden("expires"),
+    hidden("max_depth"),
+    hidden("holder"),
+    hidden("delegate"),
+    hidden("reason"),
+    hidden("parent"),
+    hidden("hop"),
+    hidden("presentation"),
+    hidden("digest"),
+    hidden("nonce"),
 ];
 
-/// Asserted by the verifier only, from the request and the walk.
-pub const AMBIENT_PREDICATES: [&str; 16] = [
-    "time",
-    "operation",
-    "resource",
-    "tool",
-    "arg",
-    "verifier",
-    "depth",
-    "call",
-    "agent",
-    "agent_key",
-    "delegated",
-    "delegated_key",
-    "granted",
-    "unbound",
-    "presented",
-    "issuer",
-];
+const fn word(name: &'static str, columns: &'static [Column], by: By, often: Often) -> Word {
+    Word { name, columns, by, often, readable: true }
+}
 
-/// What policies may read of the token's own predicates. The others would show the grant's words and
-/// not the chain's: `allow if scope("*")` reads what the human had.
-pub const READABLE_TOKEN_PREDICATES: [&str; 2] = ["subject", "issued"];
+/// What blocks say and policies may not read.
+const fn hidden(name: &'static str) -> Word {
+    Word { name, columns: &[], by: By::Blocks, often: Often::Said, readable: false }
+}
+
+impl Word {
+    /// Whether every call has it.
+    pub fn is_always(&self) -> bool {
+        self.often == Often::Once
+    }
+
+    /// How often it can be there at the most, of those that policies may read.
+    pub const fn most(&self) -> u64 {
+        match self.often {
+            Often::Once | Often::If(_) => 1,
+            Often::Argument => MAX_ARGUMENT_VALUES as u64,
+            Often::Hop(_) => MAX_DEPTH.unsigned_abs(),
+            Often::Said => 0,
+        }
+    }
+}
+
+impl Column {
+    /// The type of its values, as `policies/README.md` has it.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Column::Moment => "date",
+            Column::Digest => "bytes",
+            Column::Depth | Column::Hop | Column::Block => "integer",
+            Column::Any => "any",
+            _ => "string",
+        }
+    }
+}
+
+/// The predicate of this name, if it has a meaning of its own.
+pub fn find(name: &str) -> Option<&'static Word> {
+    WORDS.iter().find(|word| word.name == name)
+}
+
+/// The names of what is asserted by one of these.
+pub fn names_by(by: &[By]) -> impl Iterator<Item = &str> {
+    WORDS.iter().filter(|word| by.contains(&word.by)).map(|word| word.name)
+}
 
 /// Whether a fact of this name is for Hardtack alone to assert.
 pub fn is_reserved(name: &str) -> bool {
-    TOKEN_PREDICATES.contains(&name) || AMBIENT_PREDICATES.contains(&name)
+    find(name).is_some()
 }
 
 /// Whether this can be the name of a fact about the subject: Biscuit's form, bounded.
@@ -70,5 +205,38 @@ mod tests {
         for name in ["", "1role", "_role", ":role", "role-x", "rôle", &format!("{longest}a")] {
             assert!(!is_predicate_name(name), "{name}");
         }
+    }
+
+    /// A row of the page: name, types and how often.
+    fn row(line: &str) -> Option<(String, String, String)> {
+        let (name, rest) = line.strip_prefix("| `")?.split_once('(')?;
+        let (_, rest) = rest.split_once(")` | ")?;
+        let (types, rest) = rest.split_once(" | ")?;
+        let (often, _) = rest.split_once(" | ")?;
+        Some((name.to_owned(), types.to_owned(), often.to_owned()))
+    }
+
+    #[test]
+    fn the_page_of_words_has_a_row_for_each_that_policies_may_read() {
+        let page = std::fs::read_to_string("policies/README.md").unwrap();
+        let rows: Vec<_> = page.lines().filter_map(row).collect();
+        let words = WORDS.iter().filter(|word| word.readable).map(|word| {
+            let types: Vec<_> = word.columns.iter().map(|column| column.type_name()).collect();
+            let often = match word.often {
+                Often::Once => "once",
+                Often::If(often) | Often::Hop(often) => often,
+                Often::Argument => "once an argument",
+                Often::Said => "as granted",
+            };
+            (word.name.to_owned(), types.join(", "), often.to_owned())
+        });
+        assert_eq!(rows, words.collect::<Vec<_>>());
+        let (_, hidden) = page.split_once("Reserved for token blocks:").unwrap();
+        let (hidden, _) = hidden.split_once("Of these").unwrap();
+        let mut hidden: Vec<_> = hidden.split('`').skip(1).step_by(2).collect();
+        let mut words: Vec<_> = names_by(&[By::Blocks]).collect();
+        hidden.sort_unstable();
+        words.sort_unstable();
+        assert_eq!(hidden, words);
     }
 }

@@ -11,7 +11,7 @@ use biscuit_auth::datalog::{Check, Rule};
 use biscuit_auth::format::schema;
 use prost::Message;
 
-use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES};
+use crate::authorize::facts::{Asked, BY_ARGUMENTS, BY_CALL};
 use crate::authorize::unknown::Unknown;
 use crate::authorize::{Prepared, PreparedSets, is_covered, refuse_uncovered, sizes_of};
 use crate::call::Call;
@@ -21,6 +21,7 @@ use crate::policy::Policy;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::ShapedBlock;
+use crate::profile::vocabulary::names_by;
 use crate::prospect::{Prospect, View};
 use crate::verify::VerifiedCapability;
 
@@ -219,9 +220,9 @@ impl Common {
         let mut world = World::before_calls(&prepared, verified.verified_at());
         let resource = any_resource.then_some("resource");
         let stated = verified.stated().names().iter().map(String::as_str);
-        let names = ARGUMENT_PREDICATES.into_iter().chain(resource).chain(stated);
+        let names = names_by(&BY_ARGUMENTS).chain(resource).chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
-        let own = CALL_PREDICATES.into_iter().filter(|name| Some(*name) != resource);
+        let own = names_by(&BY_CALL).filter(|name| Some(*name) != resource);
         let own = Unknown::of(own, &policy.rules, &mut world.symbols);
         let known = policy.rules.iter().filter(|rule| !unknown.touches(rule)).cloned();
         let (rules, shared): (Vec<Rule>, Vec<Rule>) = known.partition(|rule| own.touches(rule));
@@ -379,7 +380,7 @@ impl Common {
             return *known;
         }
         let mut sizes = self.sizes.clone();
-        for name in CALL_PREDICATES {
+        for name in names_by(&BY_CALL) {
             let bytes = if name == "resource" { class.1 } else { class.0 };
             sizes.add_room(name, 1, 1, bytes as u64);
         }

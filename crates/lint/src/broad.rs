@@ -159,7 +159,7 @@ pub(super) fn holds_always(set: &Set, query: &Query, now: Option<u64>) -> bool {
             return !limits(set, query, atom);
         };
         let same = ["operation", "granted"].contains(&word.name);
-        word.always
+        word.is_always()
             && word.columns.len() == atom.terms.len()
             && atom.terms.iter().all(|term| {
                 let name = term.variable();

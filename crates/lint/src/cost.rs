@@ -4,20 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use biscuit_parser::builder::Binary;
 
+use hardtack::internal::{FACT_BUDGET, MAX_DERIVED_FACTS};
 use crate::normal::shown;
 use crate::set::Set;
 use crate::tree::{Atom, Expr, Kind, Node, Query, Term};
-use crate::words::{self, Column};
+use crate::words::{self, Column, Word};
 use crate::{Code, Findings};
-use hardtack::call::MAX_ARGUMENT_VALUES;
-use hardtack::internal::{FACT_BUDGET, MAX_DERIVED_FACTS};
 
 /// How many facts a grant may well carry, of all names and of one.
 const GRANT_FACTS: u64 = 64;
 const GRANT_FACTS_OF_A_NAME: u64 = 16;
-
-/// What Hardtack asserts besides arguments: the once-only facts, and two for each of 13 hops.
-const AMBIENT_FACTS: u64 = 45;
 
 /// How often bounds are handed on from rule to rule.
 const MAX_ROUNDS: usize = 10;
@@ -27,7 +23,9 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
     let own: u64 = set.own.values().map(|own| own.facts.len() as u64).sum();
     let rules: u64 = derived.values().fold(0, |all, count| all.saturating_add(*count));
     let rules = rules.min(MAX_DERIVED_FACTS as u64);
-    let all = MAX_ARGUMENT_VALUES as u64 + AMBIENT_FACTS + GRANT_FACTS + own + rules;
+    // Arguments are among Hardtack's.
+    let asserted: u64 = words::readable().map(Word::most).sum();
+    let all = asserted + GRANT_FACTS + own + rules;
     for (statement, query) in set.queries() {
         let (touched, worst) = touched(set, query, &derived, all);
         let head = statement.head.as_ref();
@@ -91,7 +89,7 @@ fn bounded(set: &Set) -> HashSet<&str> {
         for (statement, query) in set.queries() {
             let Some(head) = &statement.head else { continue };
             let stays = query.atoms.iter().all(|atom| match words::find(&atom.name) {
-                Some(word) => word.most == 1,
+                Some(word) => word.most() == 1,
                 None => found.contains(atom.name.as_str()),
             });
             if !stays {
@@ -110,11 +108,9 @@ fn values(set: &Set) -> u64 {
     let facts = set.statements.iter().filter(|statement| statement.kind == Kind::Fact);
     let terms = facts.filter_map(|fact| fact.head.as_ref()).flat_map(|head| &head.terms);
     let values: HashSet<String> = terms.map(shown).collect();
-    values.len() as u64 + ONCE_ONLY
+    let once = words::readable().filter(|word| word.most() == 1).count();
+    (values.len() + once) as u64
 }
-
-/// How many of Hardtack's words are there once.
-const ONCE_ONLY: u64 = 14;
 
 fn variables_of(head: &Atom) -> u32 {
     let names: HashSet<&str> = head.terms.iter().filter_map(Term::variable).collect();
@@ -130,7 +126,7 @@ fn fits(set: &Set, atom: &Atom, bound: &HashSet<&str>, derived: &BTreeMap<&str, 
     if let Some(word) = words::find(&atom.name) {
         let keyed = matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop));
         let once = keyed && atom.terms.first().is_some_and(is_bound);
-        return if once { 1 } else { word.most };
+        return if once { 1 } else { word.most() };
     }
     let own = set.own.get(&atom.name).map_or(0, |own| own.facts.len() as u64);
     let granted = if set.grant.contains_key(&atom.name) { GRANT_FACTS_OF_A_NAME } else { 0 };

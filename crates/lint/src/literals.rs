@@ -7,7 +7,7 @@ use biscuit_parser::builder::Binary;
 use crate::matching;
 use crate::set::{self, Set};
 use crate::tree::{Expr, Kind, Node, Query, Span, Statement, Term, Value};
-use crate::words::{Column, Types, find, refuses_key};
+use crate::words::{Column, Types, Values, find, refuses_key};
 use crate::{Code, Findings};
 
 /// What the set's own facts are compared with: by name, number of terms and place.

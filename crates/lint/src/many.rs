@@ -82,7 +82,7 @@ fn differs_from_one(set: &Set, statement: &Statement, query: &Query, findings: &
 
 /// Whether nothing pins down which of several facts is meant.
 fn is_there_often(query: &Query, atom: &Atom) -> bool {
-    let Some(word) = words::find(&atom.name).filter(|word| word.most > 1) else { return false };
+    let Some(word) = words::find(&atom.name).filter(|word| word.most() > 1) else { return false };
     let Some(first) = atom.terms.first().filter(|_| word.columns.len() == atom.terms.len()) else {
         return false;
     };
@@ -97,7 +97,7 @@ fn is_there_often(query: &Query, atom: &Atom) -> bool {
     // What stands in a fact that is there once says which of the others is meant.
     let stands_here = |name: &str| atom.terms.iter().any(|term| term.variable() == Some(name));
     let once = query.atoms.iter().any(|other| {
-        words::find(&other.name).is_some_and(|word| word.most == 1)
+        words::find(&other.name).is_some_and(|word| word.most() == 1)
             && other.terms.iter().filter_map(|term| term.variable()).any(stands_here)
     });
     !fixed && !once && atom.name != "unbound"

@@ -8,7 +8,7 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use crate::always;
 use crate::set::{self, Set};
 use crate::tree::{Expr, Kind, Node, Span, Statement, Term};
-use crate::words::Column;
+use crate::words::{Column, Values};
 use crate::{Code, Findings};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {

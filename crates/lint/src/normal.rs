@@ -8,6 +8,7 @@ use crate::always::{Holds, Known, evaluate};
 use crate::set::{self, Set};
 use crate::tree::{Atom, Expr, Node, Query, Span, Term, Value};
 use crate::words::{self, Column};
+use hardtack::internal::By;
 
 /// A body in which equal things have one name.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ fn once_only<'q>(query: &'q Query, names: &mut Names) -> Result<(), (Span, &'q s
         // An argument of a name and a hop of a number are there once.
         let keyed = matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop));
         let key = atom.terms.first().filter(|term| keyed && term.variable().is_none());
-        if word.most != 1 && key.is_none() || word.columns.len() != atom.terms.len() {
+        if word.most() != 1 && key.is_none() || word.columns.len() != atom.terms.len() {
             continue;
         }
         let name = if word.name == "granted" { "operation" } else { word.name };
@@ -384,8 +385,8 @@ impl Normal {
             }
             _ => false,
         };
-        let hops = ["agent", "agent_key", "delegated", "delegated_key"];
-        let hop = self.atoms.iter().find(|atom| hops.contains(&atom.name.as_str()))?;
+        let is_of_hop = |word: &words::Word| word.by == By::Hops && !word.is_always();
+        let hop = self.atoms.iter().find(|atom| words::find(&atom.name).is_some_and(is_of_hop))?;
         none.then(|| Conflict {
             span: hop.name_span,
             why: format!("without a hop (depth 0) there is no `{}`", hop.name),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::tree::{self, Atom, Kind, Query, Span, Statement, Term, Value};
-use crate::words::{self, Column, Types};
+use crate::words::{self, Column, Types, Values};
 use crate::{Options, matching, parse};
 
 /// How often types are handed on from rule to rule.

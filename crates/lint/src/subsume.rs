@@ -11,7 +11,7 @@ use crate::implied::implied;
 use crate::normal::{Normal, normal, replaced, rows};
 use crate::set::Set;
 use crate::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
-use crate::words::WORDS;
+use crate::words;
 use crate::{Code, Findings};
 
 /// How many comparisons are made for one set.
@@ -181,7 +181,7 @@ fn filled(mut normal: Normal) -> Normal {
         }
         _ => {}
     }
-    for word in WORDS.iter().filter(|word| word.always && word.name != "granted") {
+    for word in words::readable().filter(|word| word.is_always() && word.name != "granted") {
         if !normal.atoms.iter().any(|atom| atom.name == word.name) {
             let value = Value::Variable(format!("{}'", word.name));
             normal.atoms.push(single(word.name, Term { value, span: Span::default() }));

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use hardtack::function::Function;
 use crate::matching::readers;
 use crate::near;
 use crate::normal::shown;
 use crate::set::Set;
 use crate::tree::{Atom, Kind, Statement};
-use crate::words::{self, WORDS};
+use crate::words::{self, Values};
 use crate::{Code, Findings};
-use hardtack::function::Function;
 use hardtack::internal::is_reserved;
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
@@ -46,7 +46,7 @@ fn known(set: &Set, statement: &Statement, atom: &Atom, findings: &mut Findings)
     }
     let arities = set.arities(name);
     if arities.is_empty() {
-        let known = WORDS.iter().map(|word| word.name);
+        let known = words::readable().map(|word| word.name);
         let known = known
             .chain(set.own.keys().map(String::as_str))
             .chain(set.grant.keys().map(String::as_str));

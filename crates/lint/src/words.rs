@@ -1,9 +1,11 @@
-//! Words: what Hardtack's own predicates are, what may stand in each of their places, and which word was meant.
+//! Words: what may stand in each place of Hardtack's own predicates, and which word was meant.
 
+use hardtack::names;
 use crate::near::{distance, nearest};
 use crate::tree::{Term, Value};
-use hardtack::names;
 use hardtack::profile::MAX_DEPTH;
+use hardtack::internal::WORDS;
+pub(super) use hardtack::internal::{Column, Word};
 use hardtack::scope::{Operation, ScopeError};
 use hardtack::{Call, PublicKey};
 
@@ -74,84 +76,37 @@ impl std::fmt::Display for Types {
 const TYPE_NAMES: [&str; 9] =
     ["integer", "string", "date", "bytes", "bool", "set", "array", "map", "null"];
 
-/// What stands in one place of a predicate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
-    Operation,
-    Tool,
-    Resource,
-    ArgumentName,
-    Any,
-    Moment,
-    Digest,
-    Audience,
-    Issuer,
-    Kind,
-    Depth,
-    Hop,
-    Block,
-    Agent,
-    Delegator,
-    Key,
-    Subject,
+/// Hardtack's predicates that a policy may read.
+pub(super) fn readable() -> impl Iterator<Item = &'static Word> {
+    WORDS.iter().filter(|word| word.readable)
 }
 
-/// One of Hardtack's predicates that a policy may read.
-#[derive(Debug)]
-pub(super) struct Word {
-    pub(super) name: &'static str,
-    pub(super) columns: &'static [Column],
-    /// Whether every call has it.
-    pub(super) always: bool,
-    /// How often it can be there.
-    pub(super) most: u64,
-}
-
-/// The most hops, as a count.
-const HOPS: u64 = MAX_DEPTH.unsigned_abs();
-
-/// `policies/README.md`, for programs.
-pub(super) const WORDS: [Word; 18] = [
-    word("time", &[Column::Moment], true, 1),
-    word("operation", &[Column::Operation], true, 1),
-    word("granted", &[Column::Operation], true, 1),
-    word("tool", &[Column::Tool], false, 1),
-    word("resource", &[Column::Resource], false, 1),
-    word(
-        "arg",
-        &[Column::ArgumentName, Column::Any],
-        false,
-        hardtack::call::MAX_ARGUMENT_VALUES as u64,
-    ),
-    word("call", &[Column::Digest], true, 1),
-    word("verifier", &[Column::Audience], true, 1),
-    word("issuer", &[Column::Issuer], true, 1),
-    word("presented", &[Column::Kind], true, 1),
-    word("depth", &[Column::Depth], true, 1),
-    word("agent", &[Column::Agent], false, 1),
-    word("agent_key", &[Column::Key], false, 1),
-    word("delegated", &[Column::Hop, Column::Delegator, Column::Agent], false, HOPS),
-    word("delegated_key", &[Column::Hop, Column::Key, Column::Key], false, HOPS),
-    word("unbound", &[Column::Block], false, HOPS),
-    word("subject", &[Column::Subject], true, 1),
-    word("issued", &[Column::Moment], true, 1),
-];
-
-const fn word(name: &'static str, columns: &'static [Column], always: bool, most: u64) -> Word {
-    Word { name, columns, always, most }
-}
-
-/// The predicate of this name, if it is Hardtack's own.
+/// The predicate of this name, if it is one of them.
 pub(super) fn find(name: &str) -> Option<&'static Word> {
-    WORDS.iter().find(|word| word.name == name)
+    readable().find(|word| word.name == name)
 }
 
-impl Column {
-    pub(super) fn types(self) -> Types {
+/// What values stand in one place of a predicate.
+pub(super) trait Values: Sized {
+    /// Of which types.
+    fn types(self) -> Types;
+
+    /// From where to where its integers go.
+    fn range(self) -> Option<(i64, i64)>;
+
+    /// What is wrong with a value of the right type that can never stand here, and how to mend it.
+    fn refuses(self, term: &Term) -> Option<(String, String)>;
+
+    /// Whether texts of this column are names of few characters, none of them a space, `/` or `*`.
+    fn can_hold(self, part: &str) -> bool;
+
+    /// What it is called in messages.
+    fn described(self) -> &'static str;
+}
+
+impl Values for Column {
+    fn types(self) -> Types {
         match self {
-            Column::Moment => Types::DATE,
-            Column::Digest => Types::BYTES,
-            Column::Depth | Column::Hop | Column::Block => Types::INTEGER,
             // What a JSON value can become: neither a date nor bytes nor a set.
             Column::Any => Types::INTEGER
                 .or(Types::STRING)
@@ -159,12 +114,11 @@ impl Column {
                 .or(Types::NULL)
                 .or(Types::ARRAY)
                 .or(Types::MAP),
-            _ => Types::STRING,
+            column => Types::named(column.type_name()).unwrap_or(Types::NONE),
         }
     }
 
-    /// From where to where its integers go.
-    pub(super) fn range(self) -> Option<(i64, i64)> {
+    fn range(self) -> Option<(i64, i64)> {
         match self {
             Column::Depth => Some((0, MAX_DEPTH)),
             Column::Hop => Some((1, MAX_DEPTH)),
@@ -173,8 +127,7 @@ impl Column {
         }
     }
 
-    /// What is wrong with a value of the right type that can never stand here, and how to mend it.
-    pub(super) fn refuses(self, term: &Term) -> Option<(String, String)> {
+    fn refuses(self, term: &Term) -> Option<(String, String)> {
         match &term.value {
             Value::Integer(number) => {
                 let (least, most) = self.range()?;
@@ -190,60 +143,12 @@ impl Column {
                 format!("a digest has 32 bytes, and this has {}", bytes.len()),
                 "write all 64 hexadecimal digits, as in call(hex:…)".to_owned(),
             )),
-            Value::Text(text) => self.refuses_text(text),
+            Value::Text(text) => refuses_text(self, text),
             _ => None,
         }
     }
 
-    fn refuses_text(self, text: &str) -> Option<(String, String)> {
-        let said = |why: &str, mend: String| Some((why.to_owned(), mend));
-        match self {
-            Column::Operation => refuses_operation(text),
-            Column::Tool => refuses_tool(text),
-            Column::Resource => refuses_resource(text),
-            Column::Audience => match names::check_audience(text) {
-                Ok(()) if !text.contains('*') => None,
-                Ok(()) => said(
-                    "a server's name is never a pattern",
-                    "write its whole name, as in verifier(\"notion.mcp\")".into(),
-                ),
-                Err(error) => said(&error.to_string(), "write the name that the server has".into()),
-            },
-            Column::Kind if !matches!(text, "session" | "call") => said(
-                "it is only ever \"session\" or \"call\"",
-                "write \"call\" for a token that is good for one call, or \"session\"".into(),
-            ),
-            Column::Agent => match names::check_agent(text) {
-                Ok(()) => None,
-                Err(error) => said(&error.to_string(), name_mend(text, "agent.researcher")),
-            },
-            Column::Subject => match names::check_subject(text) {
-                Ok(()) => None,
-                Err(error) => said(&error.to_string(), name_mend(text, "user:alice")),
-            },
-            Column::Delegator => {
-                let known = names::check_agent(text).is_ok() || names::check_subject(text).is_ok();
-                match known {
-                    true => None,
-                    false => said(
-                        "this is neither a subject's name nor an agent's",
-                        name_mend(text, "user:alice"),
-                    ),
-                }
-            }
-            Column::Issuer | Column::ArgumentName if text.contains('*') => said(
-                "a name is compared letter for letter, and `*` stands for itself",
-                "write the whole name".into(),
-            ),
-            Column::Issuer | Column::ArgumentName if text.trim() != text || text.is_empty() => {
-                said("a name has no space before or after it", format!("write \"{}\"", text.trim()))
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether texts of this column are names of few characters, none of them a space, `/` or `*`.
-    pub(super) fn can_hold(self, part: &str) -> bool {
+    fn can_hold(self, part: &str) -> bool {
         let marks: &str = match self {
             Column::Operation => "_.:-",
             Column::Tool => "_.:-",
@@ -261,8 +166,7 @@ impl Column {
         part.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
     }
 
-    /// What it is called in messages.
-    pub(super) fn described(self) -> &'static str {
+    fn described(self) -> &'static str {
         match self {
             Column::Operation => "an operation",
             Column::Tool => "a tool's name",
@@ -282,6 +186,53 @@ impl Column {
             Column::Key => "a key",
             Column::Subject => "a subject's name",
         }
+    }
+}
+
+fn refuses_text(column: Column, text: &str) -> Option<(String, String)> {
+    let said = |why: &str, mend: String| Some((why.to_owned(), mend));
+    match column {
+        Column::Operation => refuses_operation(text),
+        Column::Tool => refuses_tool(text),
+        Column::Resource => refuses_resource(text),
+        Column::Audience => match names::check_audience(text) {
+            Ok(()) if !text.contains('*') => None,
+            Ok(()) => said(
+                "a server's name is never a pattern",
+                "write its whole name, as in verifier(\"notion.mcp\")".into(),
+            ),
+            Err(error) => said(&error.to_string(), "write the name that the server has".into()),
+        },
+        Column::Kind if !matches!(text, "session" | "call") => said(
+            "it is only ever \"session\" or \"call\"",
+            "write \"call\" for a token that is good for one call, or \"session\"".into(),
+        ),
+        Column::Agent => match names::check_agent(text) {
+            Ok(()) => None,
+            Err(error) => said(&error.to_string(), name_mend(text, "agent.researcher")),
+        },
+        Column::Subject => match names::check_subject(text) {
+            Ok(()) => None,
+            Err(error) => said(&error.to_string(), name_mend(text, "user:alice")),
+        },
+        Column::Delegator => {
+            let known = names::check_agent(text).is_ok() || names::check_subject(text).is_ok();
+            match known {
+                true => None,
+                false => said(
+                    "this is neither a subject's name nor an agent's",
+                    name_mend(text, "user:alice"),
+                ),
+            }
+        }
+        Column::Issuer | Column::ArgumentName if text.contains('*') => said(
+            "a name is compared letter for letter, and `*` stands for itself",
+            "write the whole name".into(),
+        ),
+        Column::Issuer | Column::ArgumentName if text.trim() != text || text.is_empty() => {
+            said("a name has no space before or after it", format!("write \"{}\"", text.trim()))
+        }
+        _ => None,
     }
 }
 
@@ -430,16 +381,6 @@ pub(super) fn refuses_key(text: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hardtack::internal::{AMBIENT_PREDICATES, READABLE_TOKEN_PREDICATES};
-
-    #[test]
-    fn the_words_are_those_of_the_vocabulary() {
-        let mut listed: Vec<_> = WORDS.iter().map(|word| word.name).collect();
-        let mut known = [AMBIENT_PREDICATES.as_slice(), &READABLE_TOKEN_PREDICATES].concat();
-        listed.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(listed, known);
-    }
 
     #[test]
     fn what_can_never_stand_in_a_place_is_refused() {

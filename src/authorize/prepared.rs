@@ -49,8 +49,8 @@ const ROOM: [(&str, u64, u64, u64); 7] = [
     ("granted", 1, 1, 256),
     ("tool", 1, 1, 128),
     ("resource", 1, 1, 1024),
-    ("call", 1, 1, 32),
     ("arg", 16, 16, 1024),
+    ("call", 1, 1, 32),
 ];
 
 impl Prepared {

@@ -1,9 +1,10 @@
 //! Log: where revocations are made, and how whoever decides elsewhere hears of them, in order.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::keys::PrivateKey;
 use crate::pending::Pending;
@@ -13,8 +14,8 @@ use crate::revocation::{
 use crate::timestamp::Timestamp;
 
 /// Which of all logs it is that a position belongs to: 16 random bytes, new when a log is made and whenever it may have lost or changed
-/// something, as by a restoration from a backup.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// something, as by a restoration from a backup. Written as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch([u8; 16]);
 
 /// A place in a log of revocations: after so many events.
@@ -28,7 +29,7 @@ pub struct Position {
 
 /// By which a batch is known when it is handed over again. Whoever asks for a revocation makes one ([`RequestId::random`]), keeps it until
 /// it hears an answer, and asks again with the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 16]);
 
 macro_rules! sixteen_bytes {
@@ -62,6 +63,28 @@ macro_rules! sixteen_bytes {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = hex::FromHexError;
+
+            fn from_str(text: &str) -> Result<$name, hex::FromHexError> {
+                let mut bytes = [0; 16];
+                hex::decode_to_slice(text, &mut bytes)?;
+                Ok($name(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };
@@ -342,5 +365,20 @@ impl<L: RevocationLog + ?Sized> RevocationLog for std::sync::Arc<L> {
 
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {
         (**self).wait(after, at_most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_written_in_digits_and_read_again() {
+        let at = Position { epoch: Epoch::from_bytes([0xa7; 16]), number: 12 };
+        let text = serde_json::to_string(&at).unwrap();
+        assert_eq!(text, format!(r#"{{"epoch":"{}","number":12}}"#, "a7".repeat(16)));
+        assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), at);
+        assert!("a7".parse::<RequestId>().is_err());
+        assert_ne!(RequestId::random(), RequestId::random());
     }
 }

@@ -26,7 +26,7 @@ cases! { dyn Lineage:
 type Case<'a> = &'a mut dyn Engine<dyn Lineage>;
 
 fn block(number: u64, name: &str) -> SeenBlock {
-    let parent = number.checked_sub(1).filter(|_| number % 3 != 0);
+    let parent = number.checked_sub(1).filter(|_| !number.is_multiple_of(3));
     let block = json!({
         "id": id(number), "parent": parent.map(id), "name": name, "reason": "it \"says\" why\n",
         "holder": PrivateKey::from_bytes(&[9; 32]).public(), "seen": number + 1,

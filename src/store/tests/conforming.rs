@@ -82,8 +82,7 @@ fn made_before(disk: &Disk) {
     let text = {
         let reading = database.begin_read().unwrap();
         let meta = reading.open_table(META).unwrap();
-        let text = meta.get(STATE).unwrap().unwrap().value().to_vec();
-        text
+        meta.get(STATE).unwrap().unwrap().value().to_vec()
     };
     let mut state: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let members = state.as_object_mut().unwrap();

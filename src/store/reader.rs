@@ -184,7 +184,7 @@ impl StoreReader {
             _ => None,
         });
         let (noticed, lost) = self.noticed();
-        let (known, unseen) = self.read(|reading| {
+        let (known, stated) = self.read(|reading| {
             let table = reading.open_table(SEEN)?;
             let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
             let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
@@ -194,14 +194,18 @@ impl StoreReader {
         let mut met = HashSet::new();
         let blocks = known.into_iter().chain(newer).chain(noticed);
         let blocks = blocks.filter(|block| met.insert(block.id)).collect();
-        Ok(Seen::new(blocks, unseen + lost))
+        Ok(Seen::new(blocks, lost.unwrap_or(stated)))
     }
 
-    /// What was told of chains and is not on its way to the disk yet.
-    fn noticed(&self) -> (Vec<SeenBlock>, u64) {
+    /// What was told of chains and may not be on disk yet, and how many were lost of all, where the store itself knows.
+    fn noticed(&self) -> (Vec<SeenBlock>, Option<u64>) {
         match &self.0 {
-            Source::Open(inner) => (inner.noticed.blocks(), inner.noticed.lost()),
-            Source::Followed { .. } => (Vec::new(), 0),
+            Source::Open(inner) => {
+                // A fold takes over what was lost with the lock of `core`: it is counted once, on whichever side it is.
+                let core = inner.core();
+                (inner.noticed.blocks(), Some(core.unseen + inner.noticed.lost()))
+            }
+            Source::Followed { .. } => (Vec::new(), None),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest
 use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
 use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, assert_all, decide, derive};
 use crate::call::Call;
+use crate::cause::{Cause, RecordedCause};
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::guard::Denial;
 use crate::policy::Policy;
@@ -47,7 +48,7 @@ pub struct Redecided {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for an allowed call, and none where it rests on arguments.
-    pub cause: Option<String>,
+    pub cause: Option<Cause>,
     /// Where in the policies it was decided, if at one place.
     pub place: Option<String>,
     /// The verdict in words.
@@ -57,7 +58,7 @@ pub struct Redecided {
 impl Redecided {
     /// Whether it is another verdict or cause than the decision's.
     pub fn differs_from(&self, decision: &Decision) -> bool {
-        self.verdict != decision.verdict || self.cause != decision.cause
+        self.verdict != decision.verdict || self.cause.map(RecordedCause::from) != decision.cause
     }
 }
 
@@ -92,7 +93,11 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<Replayed, ReplayE
 fn asked_policies(decision: &Decision) -> bool {
     match &decision.cause {
         None => decision.verdict == Verdict::Allow,
-        Some(cause) => RESTING_ON_POLICIES.contains(&cause.as_str()) && decision.hop.is_none(),
+        // A cause that this version does not know is none of the policies' that it knows.
+        Some(cause) => {
+            cause.known().is_some_and(|cause| RESTING_ON_POLICIES.contains(&cause))
+                && decision.hop.is_none()
+        }
     }
 }
 
@@ -215,7 +220,7 @@ fn told(decided: Result<Allowed, AuthorizeError>) -> Redecided {
             message: format!("allowed by the policy at {}", allowed.at),
         },
         Err(error) => Redecided {
-            cause: Some(error.cause().to_owned()),
+            cause: Some(error.cause()),
             place: error.place(),
             message: error.to_string(),
             verdict: Denial::from(error).verdict(),
@@ -350,8 +355,8 @@ impl Replay {
 
     fn flip(&mut self, record: &AuditRecord, decision: &Decision, redecided: Redecided) {
         self.report.flip += 1;
-        let from = summary(decision.verdict, decision.cause.as_deref());
-        let to = summary(redecided.verdict, redecided.cause.as_deref());
+        let from = summary(decision.verdict, decision.cause.as_ref().map(RecordedCause::as_str));
+        let to = summary(redecided.verdict, redecided.cause.map(Cause::as_str));
         let operation = decision.operation.clone();
         let key = (operation.clone(), from.clone(), to.clone(), redecided.place.clone());
         let flips = self.groups.entry(key).or_insert_with(|| Flips {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{AUDIENCE, Cast, NOW, minutes};
 use hardtack::audit::{Kept, Verdict};
+use hardtack::cause::RecordedCause;
 use hardtack::replay::{Redecided, Replay, Replayed, replay};
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::*;
@@ -174,23 +175,24 @@ fn a_record_is_decided_again_as_the_call_was() {
                 let live = decided[other].0[index].decision().unwrap();
                 let again = told(replay(record, policy).unwrap());
                 let place = format!("{own} by {other}, call {index}: {live:?} and {again:?}");
-                assert_eq!((again.verdict, &again.cause), (live.verdict, &live.cause), "{place}");
+                assert_eq!(
+                    (again.verdict, again.cause.map(RecordedCause::from)),
+                    (live.verdict, live.cause.clone()),
+                    "{place}"
+                );
                 assert!(live.verdict == Verdict::Allow || again.message == live.message, "{place}");
                 // Without arguments, what is said is the same, and often nothing is.
                 match replay(digest, policy).unwrap() {
                     Replayed::RestsOnArguments => drop(seen.insert("rests on arguments")),
                     Replayed::Decided(known) => {
-                        let cause = known.cause.as_ref();
-                        assert!(
-                            cause.is_none() || cause == live.cause.as_ref(),
-                            "{place}: {known:?}"
-                        );
+                        let cause = known.cause.map(RecordedCause::from);
+                        assert!(cause.is_none() || cause == live.cause, "{place}: {known:?}");
                         assert_eq!(known.verdict, live.verdict, "{place}: {known:?}");
                         seen.insert("known without arguments");
                     }
                     other => panic!("{place}: {other:?}"),
                 }
-                seen.insert(match live.cause.as_deref() {
+                seen.insert(match live.cause.as_ref().map(RecordedCause::as_str) {
                     None => "allow",
                     Some("policy_denied") => "policy_denied",
                     Some("policy_check_failed") => "policy_check_failed",

@@ -18,6 +18,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
+use crate::cause::{Cause, RecordedCause};
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;
@@ -131,7 +132,7 @@ pub struct Decision {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for an allowed call.
-    pub cause: Option<String>,
+    pub cause: Option<RecordedCause>,
     /// The block at which the cause was seen.
     pub hop: Option<usize>,
     /// The verdict in words.
@@ -169,7 +170,7 @@ pub struct CandidateDecision {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for a call that it would allow.
-    pub cause: Option<String>,
+    pub cause: Option<RecordedCause>,
     /// The verdict in words.
     pub message: String,
 }
@@ -279,12 +280,12 @@ impl Decision {
     pub(crate) fn refused(
         mut self,
         verdict: Verdict,
-        cause: &str,
+        cause: Cause,
         hop: Option<usize>,
         message: &str,
     ) -> Decision {
         self.verdict = verdict;
-        self.cause = Some(cause.to_owned());
+        self.cause = Some(cause.into());
         self.hop = hop;
         self.message = message.to_owned();
         self
@@ -410,14 +411,11 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
     }
 }
 
-/// The stable name of the cause when a presentation is accepted a second time.
-pub const REPLAYED: &str = "replayed";
-
 /// The decision on a presentation that was accepted before.
 pub fn refused_as_replayed(mut decision: Decision, once: Once) -> Decision {
     // It is refused whatever policies say of it.
     (decision.candidate, decision.request) = (None, None);
-    decision.refused(Verdict::Deny, REPLAYED, Some(once.block), REPLAYED_MESSAGE)
+    decision.refused(Verdict::Deny, Cause::Replayed, Some(once.block), REPLAYED_MESSAGE)
 }
 
 pub(crate) const REPLAYED_MESSAGE: &str =

@@ -19,6 +19,7 @@ use crate::audit::Verdict;
 use crate::authorize::{authorize, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::capability::Capability;
+use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::policy::Policy;
 use crate::timestamp::Timestamp;
@@ -33,7 +34,7 @@ pub struct Explanation {
     /// The verdict.
     pub decision: Verdict,
     /// The stable name of the cause; none for an allowed call.
-    pub cause: Option<&'static str>,
+    pub cause: Option<Cause>,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
     /// The verdict in words.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::audit::{LedgerUnavailable, REPLAYED, REPLAYED_MESSAGE, Verdict};
+use crate::audit::{LedgerUnavailable, REPLAYED_MESSAGE, Verdict};
 use crate::authorize::AuthorizeError;
 use crate::call::CallError;
+use crate::cause::{Cause, Class};
 use crate::revoke::RevokeError;
 use crate::verify::{VerifiedCapability, VerifyError};
 
@@ -28,7 +29,7 @@ pub enum Denial {
 #[non_exhaustive]
 pub struct Refusal {
     /// The stable name of the cause; `docs/profile.md` lists them.
-    pub cause: &'static str,
+    pub cause: Cause,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
@@ -72,34 +73,42 @@ impl Helps {
     }
 
     /// What helps against a cause, where that does not depend on the call.
-    fn against(cause: &str) -> Helps {
+    fn against(cause: Cause) -> Helps {
         match cause {
-            "not_granted" | "unbound" | "revocation_by_stranger" => Helps::Delegator,
-            "resource_scheme"
-            | "nothing_allows"
-            | "policy_denied"
-            | "policy_check_failed"
-            | "list_too_long" => Helps::Server,
-            "list_too_costly" => Helps::Delegator,
-            "inexact_call" | "call_too_large" | "strange_task" | "too_costly" | "check_failed"
-            | "not_evaluable" | "exhausted" => Helps::AnotherCall,
-            "ledger_unavailable"
-            | "overloaded"
-            | "facts_unavailable"
-            | "facts_unusable"
-            | "list_busy"
-            | "revocations_unavailable"
-            | "revocations_stale" => Helps::Later,
-            cause if cause.starts_with("revocation_") && cause != "revocation_not_call_bound" => {
-                Helps::AnotherCall
-            }
+            Cause::NotGranted | Cause::Unbound | Cause::RevocationByStranger => Helps::Delegator,
+            Cause::ResourceScheme
+            | Cause::NothingAllows
+            | Cause::PolicyDenied
+            | Cause::PolicyCheckFailed
+            | Cause::ListTooLong => Helps::Server,
+            Cause::ListTooCostly => Helps::Delegator,
+            Cause::InexactCall
+            | Cause::CallTooLarge
+            | Cause::StrangeTask
+            | Cause::TooCostly
+            | Cause::CheckFailed
+            | Cause::NotEvaluable
+            | Cause::Exhausted => Helps::AnotherCall,
+            Cause::LedgerUnavailable
+            | Cause::Overloaded
+            | Cause::FactsUnavailable
+            | Cause::FactsUnusable
+            | Cause::ListBusy
+            | Cause::RevocationsUnavailable
+            | Cause::RevocationsStale => Helps::Later,
+            Cause::RevocationNotAnId
+            | Cause::RevocationIdUnknown
+            | Cause::RevocationIdAmbiguous
+            | Cause::RevocationWithoutProof
+            | Cause::RevocationProof
+            | Cause::RevocationNotInProof => Helps::AnotherCall,
             _ => Helps::NewToken,
         }
     }
 }
 
 impl Refusal {
-    pub(crate) fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
+    pub(crate) fn new(cause: Cause, hop: Option<usize>, message: String) -> Refusal {
         Refusal {
             cause,
             hop,
@@ -134,11 +143,29 @@ impl Denial {
                 Some(arguments) => {
                     (refusal.helps, refusal.arguments) = (Helps::AnotherCall, arguments);
                 }
-                None if refusal.cause == "check_failed" => refusal.helps = Helps::Delegator,
+                None if refusal.cause == Cause::CheckFailed => refusal.helps = Helps::Delegator,
                 None => {}
             }
         }
         self
+    }
+
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        self.refusal().cause
+    }
+
+    /// What a caller does about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Denial::Unauthenticated(_) => Class::Unauthenticated,
+            // A call that cannot be read is forbidden, too.
+            Denial::Forbidden(refusal) if refusal.cause.class() == Class::Malformed => {
+                Class::Malformed
+            }
+            Denial::Forbidden(_) => Class::Forbidden,
+            Denial::Undecided(_) => Class::Undecided,
+        }
     }
 
     /// What the record says.
@@ -151,44 +178,44 @@ impl Denial {
 
     /// A call that is not exact enough to be judged, which is not allowed.
     pub(crate) fn inexact(message: String) -> Denial {
-        Denial::Forbidden(Refusal::new("inexact_call", None, message))
+        Denial::Forbidden(Refusal::new(Cause::InexactCall, None, message))
     }
 
     /// What a capability does not cover, known before it is presented.
     #[cfg(feature = "mcp")]
     pub(crate) fn not_granted(operation: &str) -> Denial {
         let message = format!("the capability does not grant {operation}");
-        Denial::Forbidden(Refusal::new("not_granted", None, message))
+        Denial::Forbidden(Refusal::new(Cause::NotGranted, None, message))
     }
 
     /// A task of somebody else's, or none.
     #[cfg(feature = "mcp")]
     pub(crate) fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
-        Denial::Forbidden(Refusal::new("strange_task", None, message))
+        Denial::Forbidden(Refusal::new(Cause::StrangeTask, None, message))
     }
 
-    /// A list of which it cannot be said what of it a token may use. `cause` begins with `list_`, and the message is
+    /// A list of which it cannot be said what of it a token may use. `cause` is one of lists, and the message is
     /// for whoever asked.
     #[cfg(feature = "mcp")]
-    pub(crate) fn undecided_list(cause: &'static str, message: String) -> Denial {
+    pub(crate) fn undecided_list(cause: Cause, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
     }
 
     /// A decision that was not brought to an end.
     pub(crate) fn unfinished(message: &str) -> Denial {
-        Denial::Undecided(Refusal::new("unfinished", None, message.to_owned()))
+        Denial::Undecided(Refusal::new(Cause::Unfinished, None, message.to_owned()))
     }
 
     /// More is asked for at once than is looked at.
     #[cfg(feature = "mcp")]
     pub(crate) fn overloaded(message: &str) -> Denial {
-        Denial::Undecided(Refusal::new("overloaded", None, message.to_owned()))
+        Denial::Undecided(Refusal::new(Cause::Overloaded, None, message.to_owned()))
     }
 
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
         let hop = Some(verified.presentation().index);
-        Denial::Unauthenticated(Refusal::new(REPLAYED, hop, REPLAYED_MESSAGE.to_owned()))
+        Denial::Unauthenticated(Refusal::new(Cause::Replayed, hop, REPLAYED_MESSAGE.to_owned()))
     }
 }
 
@@ -228,7 +255,7 @@ impl From<RevokeError> for Denial {
 impl From<CallError> for Denial {
     fn from(error: CallError) -> Denial {
         match error.is_too_large() {
-            true => Denial::Forbidden(Refusal::new("call_too_large", None, error.to_string())),
+            true => Denial::Forbidden(Refusal::new(Cause::CallTooLarge, None, error.to_string())),
             false => Denial::inexact(error.to_string()),
         }
     }
@@ -236,7 +263,7 @@ impl From<CallError> for Denial {
 
 impl From<LedgerUnavailable> for Denial {
     fn from(error: LedgerUnavailable) -> Denial {
-        Denial::Undecided(Refusal::new("ledger_unavailable", None, error.to_string()))
+        Denial::Undecided(Refusal::new(Cause::LedgerUnavailable, None, error.to_string()))
     }
 }
 
@@ -272,7 +299,7 @@ mod tests {
             assert_eq!(denial.verdict(), verdict, "{denial}");
             assert!(denial.refusal().to_string().ends_with(words), "{denial}");
             let forbidden = matches!(denial, Denial::Forbidden(_));
-            let unauthenticated = denial.refusal().cause == "not_presented";
+            let unauthenticated = denial.refusal().cause == Cause::NotPresented;
             assert_eq!(forbidden, verdict == Verdict::Deny && !unauthenticated, "{denial}");
         }
     }

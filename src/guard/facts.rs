@@ -12,6 +12,7 @@ use biscuit_auth::builder::{self, MapKey, Term};
 use crate::authorize::Stated;
 use crate::block::{DatalogError, custom_fact};
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::guard::{Denial, Refusal};
 use crate::mint::FactTerm;
 use crate::names;
@@ -188,7 +189,7 @@ impl Facts {
         };
         self.read(&said).map(|facts| Stated::known(&self.names, facts)).map_err(|problem| {
             Denial::Undecided(Refusal::new(
-                "facts_unusable",
+                Cause::FactsUnusable,
                 None,
                 format!("the server's source of facts states what it may not: {problem}"),
             ))
@@ -226,7 +227,7 @@ fn unavailable(error: &str) -> Denial {
     let beginning: String = error.chars().take(MAX_ERROR_CHARACTERS).collect();
     let message =
         format!("the server's source of facts does not answer: {}", names::escaped(&beginning));
-    Denial::Undecided(Refusal::new("facts_unavailable", None, message))
+    Denial::Undecided(Refusal::new(Cause::FactsUnavailable, None, message))
 }
 
 impl fmt::Debug for Facts {

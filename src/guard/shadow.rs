@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::audit::{CandidateDecision, Verdict};
 use crate::authorize::{Allowed, AuthorizeError, authorize_instead};
 use crate::call::Call;
+use crate::cause::{Cause, RecordedCause};
 use crate::guard::{Denial, Sets};
 use crate::verify::VerifiedCapability;
 
 /// The cause of a candidate whose evaluation broke off, which is a fault of this library's.
-const BROKEN_OFF: &str = "not_evaluable";
+const BROKEN_OFF: Cause = Cause::NotEvaluable;
 
 const VERDICTS: [Verdict; 3] = [Verdict::Allow, Verdict::Deny, Verdict::Undecided];
 
@@ -58,7 +59,7 @@ impl Shadow {
         Some(Box::new(CandidateDecision {
             policy: candidate.digest().to_owned(),
             verdict,
-            cause: cause.map(str::to_owned),
+            cause: cause.map(RecordedCause::from),
             message,
         }))
     }
@@ -76,9 +77,7 @@ impl Shadow {
     }
 }
 
-fn told(
-    decided: Option<Result<Allowed, AuthorizeError>>,
-) -> (Verdict, Option<&'static str>, String) {
+fn told(decided: Option<Result<Allowed, AuthorizeError>>) -> (Verdict, Option<Cause>, String) {
     match decided {
         Some(Ok(allowed)) => {
             (Verdict::Allow, None, format!("allowed by the policy at {}", allowed.at))

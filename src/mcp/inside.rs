@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::audit::Verdict;
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::guard::{Denial, Guard};
 use crate::http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 use crate::mcp::answer::{
@@ -110,7 +111,7 @@ impl Side for Inside {
         self.count(&denial);
         tracing::debug!(
             hardtack.verdict = %denial.verdict(),
-            hardtack.cause = denial.refusal().cause,
+            hardtack.cause = %denial.refusal().cause,
             "a bearer is not admitted"
         );
         Err(self.refused(&Refused::of(&denial, "the request")))
@@ -201,7 +202,7 @@ impl Inside {
     }
 
     fn count(&self, denial: &Denial) {
-        self.metrics.decision(denial.verdict(), denial.refusal().cause);
+        self.metrics.decision(denial.verdict(), Some(denial.cause()));
     }
 
     /// How whatever is allowed passes: for as long as its token holds.
@@ -230,7 +231,7 @@ impl Inside {
             if let Err(denial) = decided.await {
                 return Err(self.refuse(message, method, &denial, &operation));
             }
-            self.metrics.decision(Verdict::Allow, "");
+            self.metrics.decision(Verdict::Allow, None);
         }
         Ok(())
     }
@@ -246,7 +247,7 @@ impl Inside {
         self.count(denial);
         tracing::info!(
             hardtack.verdict = %denial.verdict(),
-            hardtack.cause = cause,
+            hardtack.cause = %cause,
             hardtack.operation = operation,
             "refused"
         );
@@ -324,7 +325,7 @@ impl Inside {
             return Ok(place);
         }
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
-        let denial = Denial::undecided_list("list_busy", message_to_client);
+        let denial = Denial::undecided_list(Cause::ListBusy, message_to_client);
         let denial = self.record(visitor, method, denial).await;
         Err(self.refuse(message, method, &denial, method.name))
     }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::mcp::methods::Listing;
 use crate::mcp::reading::Members;
@@ -83,14 +84,14 @@ impl Unshown {
     pub(crate) fn denial(self) -> Option<Denial> {
         let (cause, message) = match self {
             Unshown::TooLong => (
-                "list_too_long",
+                Cause::ListTooLong,
                 format!(
                     "the list has more than {MAX_LIST_ENTRIES} entries, and is neither shown nor shortened; the \
                      server behind must give it in parts"
                 ),
             ),
             Unshown::TooCostly => (
-                "list_too_costly",
+                Cause::ListTooCostly,
                 "to say what of this list the token may use takes more work than a list may; trying again will \
                  not help, but a token with simpler conditions on operations and resources will"
                     .to_owned(),

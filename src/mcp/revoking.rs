@@ -278,7 +278,7 @@ impl Entrance {
         let entrance = Arc::clone(self);
         let answer = self.at_a_desk(peer, move |guard| entrance.do_revoke(guard, &token, &asked));
         let answer = answer.await.map_err(|denial| {
-            tracing::warn!(hardtack.cause = denial.refusal().cause, "a revocation is refused");
+            tracing::warn!(hardtack.cause = %denial.refusal().cause, "a revocation is refused");
             self.revoker.refuse(&denial, REVOKE)
         })?;
         match answer.sequence {

@@ -102,6 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cause::Cause;
     use crate::{
         Capability, Grant, Issuer, Policy, Presenting, PrivateKey, Revocation, Revoking, RootKeys,
         Store, Verifier,
@@ -171,7 +172,7 @@ mod tests {
         store.revoke(revoking, now()).unwrap();
         assert!(is_answered(&strangers, &guard, &good).await);
         let denial = admit(&strangers, &guard, &good).await.unwrap_err();
-        assert_eq!(denial.refusal().cause, "revoked");
+        assert_eq!(denial.refusal().cause, Cause::Revoked);
         // What another root trusts is not refused from memory by its guard.
         let trusts = Strangers::on(Threads::Own);
         let other_root = Issuer::new(PrivateKey::generate());
@@ -197,7 +198,7 @@ mod tests {
             let (mut records, mut unrecorded) = (0, 0);
             let count = |record: crate::AuditRecord| {
                 let decision = record.decision().unwrap();
-                assert_eq!(decision.cause.as_deref(), Some("signature"));
+                assert_eq!(decision.cause, Some(Cause::Signature.into()));
                 records += 1;
                 unrecorded += decision.unrecorded as usize;
             };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::authorize::{AuthorizeError, authorize};
+use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
@@ -100,7 +101,7 @@ impl Bench {
     }
 
     fn decide(&self, staged: &Result<Staged, Denial>) -> (Found, Effects) {
-        let refused = |cause: &str, at, message| Found { verdict: cause.to_owned(), at, message };
+        let refused = |cause: Cause, at, message| Found { verdict: cause.to_string(), at, message };
         let staged = match staged {
             Ok(staged) => staged,
             Err(denial) => {

@@ -16,9 +16,9 @@ fn a_refusal_is_remembered_until_its_cause_is_another() {
     let digest = Sha256::digest(bearer.bearer()).into();
     let remembered = |verifier: &Verifier, now| {
         let recognized = verifier.recognize_by(&digest, None, now);
-        recognized.map(|recognized| recognized.unwrap_err().error.cause())
+        recognized.map(|recognized| recognized.unwrap_err().error.cause().as_str())
     };
-    let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause();
+    let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause().as_str();
     assert_eq!(remembered(&verifier, now), None);
     assert_eq!(verify(now), "signature");
     assert_eq!(remembered(&verifier, now), Some("signature"));

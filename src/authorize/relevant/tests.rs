@@ -119,7 +119,7 @@ fn what_is_left_out_decides_nothing() {
             for _ in 0..2 {
                 assert_eq!(authorize(&verified, &policy, call), all, "{statement} for {call:?}");
             }
-            decided.push(all.map_or_else(|error| error.cause(), |_| "allow"));
+            decided.push(all.map_or_else(|error| error.cause().as_str(), |_| "allow"));
             let prepared = prepare(&verified, &policy).unwrap();
             let relevant = prepared.relevant(&policy, &Asked::of(&verified, call));
             let asked = [&relevant.checks, &relevant.denies, &relevant.allows];

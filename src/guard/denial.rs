@@ -8,6 +8,8 @@ use crate::authorize::AuthorizeError;
 use crate::call::CallError;
 use crate::cause::{Cause, Class};
 use crate::revoke::RevokeError;
+#[cfg(feature = "mcp")]
+use crate::store::StoreError;
 use crate::verify::{VerifiedCapability, VerifyError};
 
 /// A refused call. The variant says how to answer it over HTTP (RFC 6750, section 3.1).
@@ -90,6 +92,8 @@ impl Helps {
             | Cause::NotEvaluable
             | Cause::Exhausted => Helps::AnotherCall,
             Cause::LedgerUnavailable
+            | Cause::StoreUnavailable
+            | Cause::Unfinished
             | Cause::Overloaded
             | Cause::FactsUnavailable
             | Cause::FactsUnusable
@@ -207,7 +211,13 @@ impl Denial {
         Denial::Undecided(Refusal::new(Cause::Unfinished, None, message.to_owned()))
     }
 
-    /// More is asked for at once than is looked at.
+    /// A store that cannot be read.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn unreadable_store(error: &StoreError) -> Denial {
+        Denial::Undecided(Refusal::new(Cause::StoreUnavailable, None, error.to_string()))
+    }
+
+    /// More is asked for at once than is looked at. The message is for whoever asked, too.
     #[cfg(feature = "mcp")]
     pub(crate) fn overloaded(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::Overloaded, None, message.to_owned()))
@@ -302,5 +312,28 @@ mod tests {
             let unauthenticated = denial.refusal().cause == Cause::NotPresented;
             assert_eq!(forbidden, verdict == Verdict::Deny && !unauthenticated, "{denial}");
         }
+    }
+
+    #[test]
+    fn the_page_of_the_gateway_says_what_helps_against_each_cause() {
+        let page = std::fs::read_to_string("docs/gateway.md").unwrap();
+        let (_, table) = page.split_once("| `helps` | what that means | causes |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let row = |helps: Helps| {
+            let start = format!("| `{}` |", helps.as_str());
+            table.lines().find(|line| line.starts_with(&start)).unwrap()
+        };
+        let mut told = 0;
+        for cause in Cause::ALL.iter().filter(|cause| cause.status().is_some()) {
+            let is_secret = matches!(cause, Cause::FactsUnavailable | Cause::FactsUnusable);
+            // The page says of all that is answered with 401 at once that a new token helps.
+            if !table.contains(&format!("`{cause}`")) && (cause.status() == Some(401) || is_secret)
+            {
+                continue;
+            }
+            told += 1;
+            assert!(row(Helps::against(*cause)).contains(&format!("`{cause}`")), "{cause}");
+        }
+        assert!(told > 30, "{told}");
     }
 }

@@ -378,7 +378,7 @@ fn outsiders_words(denial: &Denial, operation: &str) -> String {
             format!("to decide this call of {operation} takes more work than a decision may")
         }
         (Denial::Undecided(_), Cause::Overloaded) => {
-            "too many new tokens come at once; try again later".to_owned()
+            format!("{}; try again later", denial.refusal().message)
         }
         (Denial::Undecided(_), _) => {
             format!("whether {operation} is allowed cannot be said now; try again later")

@@ -25,7 +25,7 @@ use crate::mcp::strangers::{Strangers, Threads, on_own_thread, refused};
 use crate::mcp::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use crate::revocation::Revocation;
 use crate::revoke::{READ, REVOKE, RevocationRequest};
-use crate::store::{Receipt, Stops, Store};
+use crate::store::{Receipt, Stops, Store, StoreError};
 use crate::verify::VerifiedCapability;
 
 /// Where it is.
@@ -261,12 +261,15 @@ impl Entrance {
         let store = self.revoker.store.clone();
         let list = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
-            store.reader().revocation_list(now()).map_err(unavailable)
+            store.reader().revocation_list(now()).map_err(|error| Denial::unreadable_store(&error))
         });
         let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
         match serde_json::to_value(&list) {
             Ok(list) => Ok(answer::respond(StatusCode::OK, &list)),
-            Err(error) => Err(self.revoker.refuse(&unavailable(error), READ)),
+            Err(error) => {
+                let denial = Denial::unfinished(&format!("the list cannot be written: {error}"));
+                Err(self.revoker.refuse(&denial, READ))
+            }
         }
     }
 
@@ -302,7 +305,7 @@ impl Entrance {
         let revocation = revoking.revocation.clone();
         let receipt = match asked.is_dry_run() {
             true => None,
-            false => Some(store.revoke(revoking, now()).map_err(unavailable)?),
+            false => Some(store.revoke(revoking, now()).map_err(unwritten)?),
         };
         let stops = self.count(&revocation, receipt);
         let status = match receipt {
@@ -329,7 +332,7 @@ impl Entrance {
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
     ) -> Result<T, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
-            return Err(unavailable("too many revocations are asked for at once"));
+            return Err(Denial::overloaded("too many revocations are asked for at once"));
         };
         let guard = Arc::clone(&self.revoker.guard);
         let done = on_own_thread(move || {
@@ -391,7 +394,8 @@ impl Entrance {
     }
 }
 
-fn unavailable(error: impl ToString) -> Denial {
+/// A revocation that could not be written.
+fn unwritten(error: StoreError) -> Denial {
     crate::audit::LedgerUnavailable(error.to_string()).into()
 }
 

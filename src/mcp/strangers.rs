@@ -58,7 +58,7 @@ impl Strangers {
         peer: Peer,
     ) -> Result<Result<VerifiedCapability, Box<Weighed>>, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
-            return Err(Denial::overloaded("too many new tokens at once"));
+            return Err(Denial::overloaded("too many new tokens come at once"));
         };
         let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
         let examine = move || {

@@ -43,7 +43,7 @@ fn outsiders_hear_of_each_cause_what_helps_them_and_no_more() {
         (Forbidden, Cause::PolicyDenied, "this call of tools:call:pay is not allowed here"),
         (Forbidden, Cause::CallTooLarge, operators),
         (Undecided, Cause::LedgerUnavailable, "cannot be said now"),
-        (Undecided, Cause::Overloaded, "too many new tokens"),
+        (Undecided, Cause::Overloaded, operators),
         (Undecided, Cause::Exhausted, "more work than a decision may"),
     ] {
         let said = refused(denial, cause).description;
@@ -111,6 +111,8 @@ fn trying_again_is_said_to_help_where_it_does() {
     for (cause, retry) in [
         (Cause::LedgerUnavailable, true),
         (Cause::Overloaded, true),
+        (Cause::StoreUnavailable, true),
+        (Cause::Unfinished, true),
         (Cause::ListBusy, true),
         (Cause::RevocationsStale, true),
         (Cause::RevocationsUnavailable, true),

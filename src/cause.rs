@@ -215,12 +215,103 @@ causes! {
     StoreUnavailable "store_unavailable" Unavailable (503 "temporarily_unavailable"): "The store cannot be opened, read or written.";
     Overloaded "overloaded" Undecided (503 "temporarily_unavailable"): "More is asked for at once than is looked at.";
     Unfinished "unfinished" Undecided (503 "temporarily_unavailable"): "A decision broke off, and nothing was decided.";
+
+    // A request in which a door finds no call, and which it answers by itself.
+    NoToken "no_token" Unauthenticated (401): "No token was sent.";
+    MalformedBearer "malformed_bearer" Malformed (400 "invalid_request"): "The token is sent twice, in the query, or not as a bearer.";
+    BearerTooLong "bearer_too_long" Malformed (431 "invalid_request"): "The header has more bytes than a token can have.";
+    BodyIncomplete "body_incomplete" Malformed (408 "invalid_request"): "The body did not arrive in time, or not whole.";
+    NoRoute "no_route" Malformed (404 "invalid_request"): "There is nothing at this path.";
+    NoOperation "no_operation" Malformed (405 "invalid_request"): "The method is none that can be asked for at this path.";
+    NotText "not_text" Malformed (400 "invalid_request"): "A parameter or the body is no text.";
+    Undescribed "undescribed" Malformed (400 "invalid_request"): "The server finds no call in the request.";
+
+    // What is given to the library, and is not of its form.
+    MalformedName "malformed_name" Malformed: "A name, an audience or a reason is not of its form.";
+    ReservedName "reserved_name" Malformed: "A fact has a name that Hardtack alone asserts.";
+    MalformedScope "malformed_scope" Malformed: "A scope or an operation is not of its form.";
+    MalformedLife "malformed_life" Malformed: "A life is no whole number of seconds from one on.";
+    LifeTooLong "life_too_long" Malformed: "A life is longer than verifiers accept.";
+    MalformedTime "malformed_time" Malformed: "A moment is not written as RFC 3339 has it.";
+    MalformedId "malformed_id" Malformed: "A revocation id, or the beginning of one, is not of its form.";
+    MalformedKey "malformed_key" Malformed: "A key is not written as one, or is no usable ed25519 key.";
+    KeyKind "key_kind" Malformed: "A private key stands where a public one belongs, or the other way round.";
+    KeyEncrypted "key_encrypted" Malformed: "A key is encrypted under a passphrase.";
+    MalformedDatalog "malformed_datalog" Malformed: "A text is not the one check or fact that it should be.";
+    MalformedConstraint "malformed_constraint" Malformed: "A constraint cannot be read or checked.";
+    MalformedOperand "malformed_operand" Malformed: "A folder, site, network or pattern is none.";
+    MalformedPolicy "malformed_policy" Malformed: "A policy is refused when it is loaded.";
+    NoPolicies "no_policies" Malformed: "A folder has no policies, or they could never allow anything.";
+    MalformedCase "malformed_case" Malformed: "A case of a trial cannot be read or built.";
+    MalformedRequest "malformed_request" Malformed: "A request to revoke is not of its form.";
+    MalformedProof "malformed_proof" Malformed: "A proof of a record is not of its form.";
+    MalformedCheckpoint "malformed_checkpoint" Malformed: "A checkpoint is not of its form.";
+    MalformedRoute "malformed_route" Malformed: "A row of a table of routes is not of its form, or stands there twice.";
+    MalformedUrl "malformed_url" Malformed: "A URL is none of a server.";
+    MalformedCredential "malformed_credential" Malformed: "A credential has characters that no header can hold.";
+    Incomplete "incomplete" Malformed: "Something that has to be said was left out: a scope, a reason or a holder.";
+    TooMany "too_many" Malformed: "There are more of something than there may be.";
+    ResultRefused "result_refused" Malformed: "Every verifier would refuse the token that would be made.";
+
+    // A capability that does not give what is asked for, or is none that was expected.
+    BeyondScope "beyond_scope" Forbidden: "A scope is asked for that the capability has not.";
+    BeyondAudience "beyond_audience" Forbidden: "An audience is asked for that the capability has not.";
+    BeyondDepth "beyond_depth" Forbidden: "The hops that the grant allows are used up.";
+    BeyondExpiry "beyond_expiry" Forbidden: "A life is asked for that outlasts the capability.";
+    UnexpectedRoot "unexpected_root" Unauthenticated: "The token is not signed by the expected root key.";
+    UnexpectedSubject "unexpected_subject" Unauthenticated: "The token is a grant for somebody else.";
+    UnexpectedDelegator "unexpected_delegator" Unauthenticated: "The last hop is not signed by the expected delegator.";
+    WrongKey "wrong_key" Conflict: "The token is bound to another key.";
+    KeyNeeded "key_needed" Conflict: "The token is bound to a key, and none was given.";
+    KeyNotNeeded "key_not_needed" Conflict: "The token names no holder, and a key was given.";
+    HolderIsRoot "holder_is_root" Conflict: "The root key is named as holder.";
+    Sealed "sealed" Conflict: "The token is sealed, so that nothing can be appended.";
+    AlreadyPresented "already_presented" Conflict: "The token is a presentation, which cannot be passed on.";
+
+    // Files, stores and what is recorded in them.
+    FileUnavailable "file_unavailable" Unavailable: "A file cannot be read or written.";
+    KeyExposed "key_exposed" Unavailable: "Others than the owner can read a key file.";
+    StoreNotThere "store_not_there" Unavailable: "There is no store at this path.";
+    StoreUnfinished "store_unfinished" Unavailable: "Making or restoring the store was interrupted.";
+    StoreInUse "store_in_use" Unavailable: "Another process has the store open for writing.";
+    StoreForeign "store_foreign" Conflict: "The file is no store that this version can read.";
+    StoreIsBackup "store_is_backup" Conflict: "The file is a backup, which has to be restored first.";
+    StoreClosed "store_closed" Conflict: "The store was closed.";
+    StoreForked "store_forked" Conflict: "The process is a fork of the one that opened the store.";
+    StoreDamaged "store_damaged" Damaged: "A part of the store is damaged or missing.";
+    StoreRolledBack "store_rolled_back" Damaged: "The store is older than what was signed.";
+    RestoringLoses "restoring_loses" Conflict: "A restoration would lose what was revoked, and was not told that it may.";
+    NotRevoked "not_revoked" Unavailable: "A revocation could not be written; nothing is revoked that was not before.";
+    NoSuchRecord "no_such_record" Conflict: "The store has no record of this number.";
+    ClockDoubted "clock_doubted" Unavailable: "The clock is not trusted enough to forget revocations.";
+    NotACopy "not_a_copy" Conflict: "The revocations are a store's, and learn from no list.";
+    LogDamaged "log_damaged" Damaged: "A record was changed, moved, put in or taken out.";
+    LogCutOff "log_cut_off" Damaged: "Records that were signed are missing at the end.";
+    CheckpointSignature "checkpoint_signature" Damaged: "The checkpoint is not signed by the expected log.";
+    RecordNotIncluded "record_not_included" Damaged: "The record is not in the log that the checkpoint signs.";
+
+    // Servers, and what is in front of them.
+    NoGuard "no_guard" Conflict: "No guard stands in front of the route.";
+    PlainHttp "plain_http" Conflict: "A secret would go over plain HTTP to another machine.";
+    ClientUnavailable "client_unavailable" Unavailable: "The HTTP client cannot be set up.";
+    NoAnswer "no_answer" Unavailable: "The gateway does not answer.";
+    RefusedThere "refused_there" Forbidden: "The gateway refused.";
+    NotAGateway "not_a_gateway" Conflict: "What answers is no gateway.";
+    CaseFailed "case_failed" Conflict: "A case of a trial got another verdict.";
+    CaseMissing "case_missing" Conflict: "The cases of a trial do not show what a policy is for.";
 }
 
 /// No name of a cause that this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no cause that this version knows; docs/profile.md and docs/errors.md list them")]
 pub struct UnknownCause;
+
+impl UnknownCause {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedName
+    }
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -72,6 +72,13 @@ pub struct ReplayError {
     pub problem: &'static str,
 }
 
+impl ReplayError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LogDamaged
+    }
+}
+
 /// Decides by `policy` what a record tells of, as of its moment.
 ///
 /// # Errors

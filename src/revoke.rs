@@ -227,6 +227,18 @@ pub enum RequestError {
     Proof(#[from] AppendError),
 }
 
+impl RequestError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RequestError::Form => Cause::MalformedRequest,
+            RequestError::Call(error) => error.cause(),
+            RequestError::Name(error) => error.cause(),
+            RequestError::Proof(error) => error.cause(),
+        }
+    }
+}
+
 /// A request to revoke that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

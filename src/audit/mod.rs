@@ -353,6 +353,13 @@ pub enum Settlement {
 #[error("the record cannot be written: {0}")]
 pub struct LedgerUnavailable(pub String);
 
+impl LedgerUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LedgerUnavailable
+    }
+}
+
 /// Remembers decisions, and which presentations were accepted.
 pub trait Ledger: Send + Sync {
     /// Records one decision before it returns. With `once`, looks in the same atomic step whether the

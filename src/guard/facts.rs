@@ -144,6 +144,17 @@ pub enum FactNameError {
     TooMany,
 }
 
+impl FactNameError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            FactNameError::Reserved(_) => Cause::ReservedName,
+            FactNameError::Name(_) => Cause::MalformedName,
+            FactNameError::TooMany => Cause::TooMany,
+        }
+    }
+}
+
 /// A source, and what it may speak of.
 pub(super) struct Facts {
     names: Arc<[String]>,

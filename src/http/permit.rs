@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::cause::Cause;
 use crate::guard::Permit;
 
 /// The permit of the request, for a handler that takes one: `async fn page(permit: Permit)`.
@@ -25,6 +26,13 @@ impl<S: Sync> FromRequestParts<S> for Permit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no guard stands in front of this route; put a hardtack::http::GuardLayer on it")]
 pub struct NoPermit;
+
+impl NoPermit {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::NoGuard
+    }
+}
 
 impl IntoResponse for NoPermit {
     fn into_response(self) -> axum::response::Response {

@@ -13,6 +13,7 @@ use http_body::Body;
 use url::form_urlencoded;
 
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::http::Describe;
 use crate::http::describe::{BODY_TIMEOUT, Undescribed, read_body};
 use crate::scope::{Operation, ScopeError};
@@ -192,6 +193,16 @@ pub enum RouteError {
     /// A method and template that are there already.
     #[error("{0} stands in the table twice")]
     Repeated(String),
+}
+
+impl RouteError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RouteError::Path(_) | RouteError::Repeated(_) => Cause::MalformedRoute,
+            RouteError::Operation(_, error) => error.cause(),
+        }
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]

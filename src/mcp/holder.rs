@@ -19,6 +19,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::http::{Refused, now};
 use crate::keys::PrivateKey;
@@ -91,6 +92,19 @@ pub enum HoldError {
     /// More presentations are still good than answers can be searched for.
     #[error("too many presentations that were sent are still good; wait until some have expired")]
     TooManyAlive,
+}
+
+impl HoldError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            HoldError::File { .. } => Cause::FileUnavailable,
+            HoldError::Shape(error) => error.cause(),
+            HoldError::Present(error) => error.cause(),
+            HoldError::PlainHttp { .. } => Cause::PlainHttp,
+            HoldError::TooManyAlive => Cause::Overloaded,
+        }
+    }
 }
 
 impl Holder {

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
 use crate::call::{Call, MAX_ARGUMENT_BYTES};
+use crate::cause::Cause;
 use crate::chain::IdPrefix;
 use crate::guard::{Denial, Guard};
 use crate::http::{Realm, Refused, Undescribed, bearer, now};
@@ -65,6 +66,19 @@ pub enum RevocationFailed {
     /// What is there answers something else.
     #[error("what answers at {0} is no Hardtack gateway")]
     Foreign(String),
+}
+
+impl RevocationFailed {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RevocationFailed::Refused { .. } => Cause::RefusedThere,
+            RevocationFailed::NoAnswer(_) => Cause::NoAnswer,
+            RevocationFailed::Url(_) => Cause::MalformedUrl,
+            RevocationFailed::PlainHttp { .. } => Cause::PlainHttp,
+            RevocationFailed::Foreign(_) => Cause::NotAGateway,
+        }
+    }
 }
 
 /// What a gateway answers to a request to revoke.

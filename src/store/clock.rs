@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::profile::CLOCK_SKEW;
 use crate::timestamp::Timestamp;
 
@@ -44,6 +45,13 @@ pub enum ClockDoubt {
         /// When a token made before would have expired.
         until: Timestamp,
     },
+}
+
+impl ClockDoubt {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::ClockDoubted
+    }
 }
 
 impl Clock {

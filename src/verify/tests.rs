@@ -1,4 +1,5 @@
 use super::*;
+use crate::cause::Cause;
 use crate::revocation::RevocationUnchecked;
 use crate::{Grant, Issuer, Presenting, PrivateKey};
 
@@ -16,19 +17,19 @@ fn a_refusal_is_remembered_until_its_cause_is_another() {
     let digest = Sha256::digest(bearer.bearer()).into();
     let remembered = |verifier: &Verifier, now| {
         let recognized = verifier.recognize_by(&digest, None, now);
-        recognized.map(|recognized| recognized.unwrap_err().error.cause().as_str())
+        recognized.map(|recognized| recognized.unwrap_err().error.cause())
     };
-    let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause().as_str();
+    let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause();
     assert_eq!(remembered(&verifier, now), None);
-    assert_eq!(verify(now), "signature");
-    assert_eq!(remembered(&verifier, now), Some("signature"));
-    assert_eq!(remembered(&verifier, now + Duration::from_secs(29)), Some("signature"));
+    assert_eq!(verify(now), Cause::Signature);
+    assert_eq!(remembered(&verifier, now), Some(Cause::Signature));
+    assert_eq!(remembered(&verifier, now + Duration::from_secs(29)), Some(Cause::Signature));
     assert_eq!(remembered(&verifier, now + Duration::from_secs(30)), None);
-    assert_eq!(verify(now + Duration::from_secs(30)), "expired");
-    assert_eq!(remembered(&verifier, now + Duration::from_secs(31)), Some("expired"));
+    assert_eq!(verify(now + Duration::from_secs(30)), Cause::Expired);
+    assert_eq!(remembered(&verifier, now + Duration::from_secs(31)), Some(Cause::Expired));
     // The clock was set back.
     assert_eq!(remembered(&verifier, now), None);
-    assert_eq!(verify(now), "signature");
+    assert_eq!(verify(now), Cause::Signature);
     let forgets = Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", RevocationUnchecked);
     let forgets = forgets.unwrap().remember(0);
     assert!(forgets.verify(bearer.bearer(), now).is_err());

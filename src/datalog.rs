@@ -6,7 +6,7 @@
 //! and every fact that is touched is paid for from a budget.
 
 mod compiling;
-mod following;
+pub(crate) mod following;
 mod matching;
 mod pattern;
 mod spelled;
@@ -29,10 +29,10 @@ pub(crate) use crate::datalog::following::Unfollowed;
 pub(crate) use crate::datalog::spelled::Names;
 
 /// How many facts may be touched in one decision: some ten milliseconds.
-pub(crate) const FACT_BUDGET: u64 = 1_000_000;
+pub const FACT_BUDGET: u64 = 1_000_000;
 
 /// How many facts a policy's rules may derive.
-pub(crate) const MAX_DERIVED_FACTS: usize = 1000;
+pub const MAX_DERIVED_FACTS: usize = 1000;
 
 /// How often a policy's rules are applied to what they derived.
 const MAX_ITERATIONS: usize = 100;
@@ -193,6 +193,11 @@ impl World {
         self.folded.set(0);
         self.twin.take();
         self.touched.take()
+    }
+
+    /// Those beside the base.
+    pub(crate) fn own_facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.iter().map(|(_, fact)| fact)
     }
 
     /// All facts, wherever they come from.

@@ -134,6 +134,9 @@ pub(crate) fn meaning(error: &io::Error) -> &'static str {
     }
 }
 
+/// What some systems begin a text with.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The text in UTF-8 that bytes are, without the byte order mark with which some systems begin one.
 ///
 /// # Errors

@@ -325,11 +325,11 @@ fn refuse_exposed(_: &Path, _: &fs::Metadata) -> Result<(), KeyError> {
 /// A token may carry a root key id (`mint --key-id`). The id is not signed, so it is only a hint
 /// which key to try: a key added with an id is tried for tokens that carry that id, a key added
 /// without one for every token. A token for which no key is left to try is refused.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootKeys(Vec<RootKey>);
 
 /// A trusted root key, with the verifier's own name for it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RootKey {
     pub(crate) key: PublicKey,
     pub(crate) name: String,
@@ -369,6 +369,11 @@ impl RootKeys {
     /// Whether no key is trusted, in which case every token is refused.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What policies and records call them, in the order in which they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|root| root.name.as_str())
     }
 
     /// Whether `key` is one of them.

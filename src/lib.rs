@@ -39,27 +39,31 @@
 //! | an issuer | [`Issuer::mint`](mint::Issuer::mint), [`Grant`] | [`Lifetimes`], [`PrivateKey`] |
 //! | an agent that starts others | [`Capability::delegate`], [`Delegation`] | [`Constraint`], [`Scope`] |
 //! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Prospect`] |
-//! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`], `http::GuardLayer` |
+//! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`]; `hardtack_http::GuardLayer` |
 //! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |
 //!
-//! A token, a clock's time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function but the doors' reads a clock: time
-//! is an argument. A guard waits for the disk of its store, which keeps each decision; verifying and authorizing alone wait for nothing.
+//! A token, a clock's time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function reads a clock: time is an argument. A guard waits for the disk of its store, which keeps each decision; verifying and authorizing alone wait for nothing.
 //!
 //! # Features
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `cli` (default) | the command `hardtack`, with all of the below. A library turns it off: `default-features = false` |
-//! | `http` | `http`: a tower layer with a guard in front of services of hyper and tonic |
-//! | `axum` | `http::Routes`: axum's path templates as a table of operations; permits as extractors |
-//! | `mcp` | `mcp`: the gateway in front of MCP servers, and the holder's end of it |
+//! | `store` (default) | [`Store`]: revocations, records and uses in one file, over redb |
 //! | `tokio` | `…_async` forms of what waits for a disk: deciding, revoking, opening |
 //! | `trial` | `trial`: a set of policies put to its cases |
 //! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service |
 //!
-//! The package's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
+//! No feature changes what is decided. What stands in front of a service has packages of its own: `hardtack-http` (a tower layer; axum's
+//! routes), `hardtack-mcp` (the gateway for MCP servers, and the agent's end), `hardtack-lint` (the linter of policies) and `hardtack-cli`
+//! (the command `hardtack`).
+//!
+//! The repository's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
 //! policies and constraints, the gateway, the store and the test vectors; `SECURITY.md` says what is defended and what is not.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "store"),
+    allow(dead_code, unused_imports, reason = "what a store is made of is there for one")
+)]
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -91,13 +95,35 @@ pub mod policy;
 pub mod prospect;
 pub mod explain;
 pub mod replay;
+pub mod ruling;
 pub mod revocation;
+#[cfg(feature = "store")]
 pub mod store;
 mod block;
 mod datalog;
 mod process;
 mod signing;
 mod spelling;
+
+/// What the packages of this repository share with the library, such as the linter with the loader. It is no part of the API: it
+/// changes without notice.
+#[doc(hidden)]
+#[allow(missing_docs, reason = "it is no part of the API")]
+pub mod internal {
+    pub use crate::block::{Nesting, nesting};
+    pub use crate::datalog::following::Unfollowed;
+    pub use crate::datalog::{FACT_BUDGET, MAX_DERIVED_FACTS};
+    pub use crate::policy::folder::files;
+    pub use crate::policy::problem::Problem;
+    pub use crate::policy::source::{Statements, problems, read, unfit};
+    pub use crate::policy::{
+        BUILTIN, EXTENSION, MAX_FILE_BYTES, read as read_file, refuse_link_out, unread,
+    };
+    pub use crate::profile::vocabulary::{
+        AMBIENT_PREDICATES, READABLE_TOKEN_PREDICATES, is_predicate_name, is_reserved,
+    };
+    pub use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain, is_seen};
+}
 
 // For the tests of who uses the library.
 #[cfg(feature = "testing")]
@@ -106,12 +132,6 @@ pub mod testing;
 // What puts policies to the proof, with all of the above.
 #[cfg(feature = "trial")]
 pub mod trial;
-
-// The doors.
-#[cfg(feature = "http")]
-pub mod http;
-#[cfg(feature = "mcp")]
-pub mod mcp;
 
 #[doc(inline)]
 pub use audit::{AuditRecord, Decision, Ledger};
@@ -151,6 +171,7 @@ pub use revocation::{Revocation, Revocations, Revoking};
 pub use revoke::RevocationRequest;
 #[doc(inline)]
 pub use scope::{Operation, Scope, ScopeError};
+#[cfg(feature = "store")]
 #[doc(inline)]
 pub use store::{Store, StoreError, StoreReader};
 #[doc(inline)]

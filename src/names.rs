@@ -58,18 +58,18 @@ impl NameError {
 }
 
 /// `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
-pub(crate) fn check_subject(name: &str) -> Result<(), NameError> {
+pub fn check_subject(name: &str) -> Result<(), NameError> {
     let no_colon = || (!name.contains(':')).then(|| Flaw::of(name, FlawKind::NoColon));
     refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.:@/-")).or_else(no_colon), NameError::Subject)
 }
 
 /// `[A-Za-z0-9_.@/-]{1,128}`: no `:`, so that no agent can be called what a subject is called.
-pub(crate) fn check_agent(name: &str) -> Result<(), NameError> {
+pub fn check_agent(name: &str) -> Result<(), NameError> {
     refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.@/-")), NameError::Agent)
 }
 
 /// 1 to 256 printable ASCII bytes without spaces.
-pub(crate) fn check_audience(name: &str) -> Result<(), NameError> {
+pub fn check_audience(name: &str) -> Result<(), NameError> {
     refuse(flaw(name, MAX_AUDIENCE_BYTES, |c| c.is_ascii_graphic()), NameError::Audience)
 }
 

@@ -63,6 +63,13 @@ impl Presenting {
         self
     }
 
+    /// Also for calls that the capability does not cover; otherwise none is made for them. The server refuses such a call, says why
+    /// in its own words, and records it: for callers where an error would end more than the call.
+    pub fn even_uncovered(mut self) -> Presenting {
+        self.uncovered = true;
+        self
+    }
+
     /// Lives for `ttl`, in whole seconds: ten minutes at most, two for a call; never longer than the
     /// capability.
     pub fn ttl(mut self, ttl: Duration) -> Presenting {
@@ -132,7 +139,7 @@ impl Capability {
         now: Timestamp,
     ) -> Result<Presentation, PresentError> {
         let presenting = Presenting::to(audience).call(request.call().clone());
-        append_presentation(self, Presenting { uncovered: true, ..presenting }, Some(key), now)
+        append_presentation(self, presenting.even_uncovered(), Some(key), now)
     }
 
     /// Like [`Capability::present`], for a capability that is bound to nobody. Verifiers refuse it
@@ -237,7 +244,7 @@ pub enum PresentError {
         /// The capability's audiences.
         parent: String,
     },
-    /// A call that the capability does not allow.
+    /// A call that the capability does not allow. [`Presenting::even_uncovered`] presents it all the same.
     #[error("the capability does not cover {operation}; it covers {scopes}")]
     NotGranted {
         /// The operation that was asked for.

@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest, Verdict};
 use crate::authorize::facts::{ARGUMENT, Asked, Delegated, Presented, argument_facts, digest_fact};
-use crate::authorize::{Allowed, AuthorizeError, RESTING_ON_POLICIES, assert_all, decide, derive};
+use crate::authorize::{RESTING_ON_POLICIES, decide};
 use crate::call::Call;
 use crate::cause::{Cause, RecordedCause};
 use crate::datalog::{Base, SERVER, VERIFIER, World};
-use crate::guard::Denial;
 use crate::policy::Policy;
 use crate::prospect::{Foreseen, foresee};
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 
 /// How many examples a report has of each group of decisions.
@@ -37,29 +37,7 @@ pub enum Replayed {
     /// That cannot be said: it rests on arguments, of which only the digest was kept.
     RestsOnArguments,
     /// It is decided so.
-    Decided(Redecided),
-}
-
-/// A decision of policies on a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Redecided {
-    /// The verdict.
-    #[serde(rename = "decision")]
-    pub verdict: Verdict,
-    /// The stable name of the cause; none for an allowed call, and none where it rests on arguments.
-    pub cause: Option<Cause>,
-    /// Where in the policies it was decided, if at one place.
-    pub place: Option<String>,
-    /// The verdict in words.
-    pub message: String,
-}
-
-impl Redecided {
-    /// Whether it is another verdict or cause than the decision's.
-    pub fn differs_from(&self, decision: &Decision) -> bool {
-        self.verdict != decision.verdict || self.cause.map(RecordedCause::from) != decision.cause
-    }
+    Decided(Ruling),
 }
 
 /// A record that does not say what records say.
@@ -184,7 +162,7 @@ fn decide_in(
         resource: decision.resource.as_deref(),
         stated: &[],
     };
-    assert_all(&mut world, &asked.facts());
+    world.assert_all(&asked.facts());
     match &request.arguments {
         KeptArguments::Arguments(arguments) => {
             let text = serde_json::to_string(arguments).map_err(|_| "an argument")?;
@@ -193,21 +171,22 @@ fn decide_in(
                 (Ok(call), Some(uri)) => call.resource(uri),
                 (call, _) => call,
             };
-            assert_all(&mut world, &argument_facts(&call.map_err(|_| "the call")?));
-            let decided = derive(&mut world, policy).and_then(|()| decide(&world, policy));
-            Ok(Replayed::Decided(told(decided)))
+            world.assert_all(&argument_facts(&call.map_err(|_| "the call")?));
+            let decided = world.derive_by(policy).and_then(|()| decide(&world, policy));
+            Ok(Replayed::Decided(Ruling::of(&decided)))
         }
         KeptArguments::Digest(digits) => {
             let mut digest = [0; 32];
             hex::decode_to_slice(digits, &mut digest).map_err(|_| "the digest")?;
-            assert_all(&mut world, &[digest_fact(&digest)]);
+            world.assert_all(&[digest_fact(&digest)]);
             Ok(match foresee(world, policy, ARGUMENT) {
-                Foreseen::Decided(decided) => Replayed::Decided(told(decided)),
+                Foreseen::Decided(decided) => Replayed::Decided(Ruling::of(&decided)),
                 // That an allowed call would be refused is known, whatever the cause.
                 Foreseen::Refused if decision.verdict == Verdict::Allow => {
-                    Replayed::Decided(Redecided {
+                    Replayed::Decided(Ruling {
                         verdict: Verdict::Deny,
                         cause: None,
+                        hop: None,
                         place: None,
                         message: "refused; which policy does it rests on arguments".to_owned(),
                     })
@@ -215,23 +194,6 @@ fn decide_in(
                 Foreseen::Refused | Foreseen::Open => Replayed::RestsOnArguments,
             })
         }
-    }
-}
-
-fn told(decided: Result<Allowed, AuthorizeError>) -> Redecided {
-    match decided {
-        Ok(allowed) => Redecided {
-            verdict: Verdict::Allow,
-            cause: None,
-            place: Some(allowed.at.to_string()),
-            message: format!("allowed by the policy at {}", allowed.at),
-        },
-        Err(error) => Redecided {
-            cause: Some(error.cause()),
-            place: error.place(),
-            message: error.to_string(),
-            verdict: Denial::from(error).verdict(),
-        },
     }
 }
 
@@ -340,12 +302,10 @@ impl Replay {
         match (replayed, record.decision()) {
             (Replayed::NotKept, _) => self.report.not_kept += 1,
             (Replayed::RestsOnArguments, _) => self.report.rest_on_arguments += 1,
-            (Replayed::Decided(redecided), Some(decision)) => {
-                match redecided.differs_from(decision) {
-                    true => self.flip(record, decision, redecided),
-                    false => self.report.stay += 1,
-                }
-            }
+            (Replayed::Decided(ruling), Some(decision)) => match ruling.differs_from(decision) {
+                true => self.flip(record, decision, ruling),
+                false => self.report.stay += 1,
+            },
             (Replayed::WithoutPolicies | Replayed::Decided(_), _) => {
                 self.report.without_policies += 1;
             }
@@ -360,17 +320,17 @@ impl Replay {
         ReplayReport { flips, ..self.report }
     }
 
-    fn flip(&mut self, record: &AuditRecord, decision: &Decision, redecided: Redecided) {
+    fn flip(&mut self, record: &AuditRecord, decision: &Decision, ruling: Ruling) {
         self.report.flip += 1;
         let from = summary(decision.verdict, decision.cause.as_ref().map(RecordedCause::as_str));
-        let to = summary(redecided.verdict, redecided.cause.map(Cause::as_str));
+        let to = summary(ruling.verdict, ruling.cause.map(Cause::as_str));
         let operation = decision.operation.clone();
-        let key = (operation.clone(), from.clone(), to.clone(), redecided.place.clone());
+        let key = (operation.clone(), from.clone(), to.clone(), ruling.place.clone());
         let flips = self.groups.entry(key).or_insert_with(|| Flips {
             operation,
             from,
             to,
-            place: redecided.place,
+            place: ruling.place,
             count: 0,
             examples: Vec::new(),
         });
@@ -383,7 +343,7 @@ impl Replay {
                 time: record.time,
                 subject: chain.map(|chain| chain.subject.clone()).unwrap_or_default(),
                 agent: agent.map(|hop| hop.delegate.clone()),
-                message: redecided.message,
+                message: ruling.message,
             });
         }
     }

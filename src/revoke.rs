@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::authorize::{
-    AuthorizeError, authorize, first_unbound, refuse_other_call, refuse_uncovered,
+    AuthorizeError, PreparedSets, authorize_with, first_unbound, refuse_other_call,
+    refuse_uncovered,
 };
 use crate::call::{Call, CallError};
 use crate::capability::{AppendError, Capability};
@@ -309,6 +310,7 @@ impl RevokeError {
 /// What may be revoked, and by what rule: by scope and policy, or because the presenter delegated the hop. Only for whoever
 /// has the scope, `seen` finds the ids that begin in some way: nobody else learns what a store has seen.
 pub(crate) fn allow(
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     verifier: &Verifier,
     policy: &Policy,
@@ -320,7 +322,7 @@ pub(crate) fn allow(
     }
     match refuse_uncovered(verified, request.call()) {
         Ok(()) => {
-            let at = authorize(verified, policy, request.call())?.at;
+            let at = authorize_with(prepared, verified, policy, request.call())?.at;
             Ok((at, find(&request.asked, seen)?))
         }
         Err(AuthorizeError::NotGranted { .. }) => {

@@ -12,7 +12,7 @@ use crate::names::is_printable;
 
 /// The most bytes of names that are not ASCII, of all objects of one text: to fold them takes a hundred times as long as to read
 /// them, here some milliseconds. A call has a thousand values at most, and names have some ten bytes.
-pub(crate) const MAX_FOLDED_BYTES: usize = 8 * 1024;
+pub const MAX_FOLDED_BYTES: usize = 8 * 1024;
 
 /// What the dotted capital I of Turkish becomes in lower case: an i, and a dot that says nothing more.
 const DOTTED_I: &str = "i\u{307}";
@@ -22,12 +22,12 @@ const FINAL_SIGMA: char = '\u{3c2}';
 
 /// Whether every character of a name is to be seen, and no blank but a space: no control character at which some reader
 /// ends the name, nothing that another one drops.
-pub(crate) fn is_plain(name: &str) -> bool {
+pub fn is_plain(name: &str) -> bool {
     name.chars().all(is_seen)
 }
 
 /// Whether a character is to be seen, or is a space.
-pub(crate) fn is_seen(c: char) -> bool {
+pub fn is_seen(c: char) -> bool {
     match c.is_ascii() {
         true => !c.is_ascii_control(),
         false => is_printable(c) && !c.is_whitespace(),
@@ -36,7 +36,7 @@ pub(crate) fn is_seen(c: char) -> bool {
 
 /// One text for all spellings of a name: without capitals (full case folding, and Turkish), in compatibility form (NFKC), and
 /// without spaces around it.
-pub(crate) fn fold(name: &str) -> Cow<'_, str> {
+pub fn fold(name: &str) -> Cow<'_, str> {
     fold_with(name.trim_matches(' '), |name| name.trim_matches(' '))
 }
 

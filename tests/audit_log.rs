@@ -1,12 +1,10 @@
 //! The log: no change goes unseen, and its proofs hold by somebody else's arithmetic.
 
-mod common;
-
-use common::*;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{InclusionProof as IndependentProof, RootHash};
 use hardtack::audit::{Checkpoint, Filter, InclusionProof, LogReader, Verdict, ocsf};
 use hardtack::*;
+use hardtack_testkit::*;
 use sha2_11::Sha256;
 
 fn filled(records: u64) -> Store {

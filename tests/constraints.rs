@@ -1,9 +1,7 @@
 //! Constraints: what a delegator demands of arguments holds for every call, whatever the agent writes.
 
-mod common;
-
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 use proptest::prelude::*;
 
 /// A session of an agent whose hop has these constraints.

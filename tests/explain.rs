@@ -1,12 +1,10 @@
 //! Explanations: they name what refused and what would help; and what they say would help does.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
 use hardtack::explain::{Change, Explanation, Outcome};
 use hardtack::*;
+use hardtack_testkit::*;
 
 /// A call and how it came about, in a form in which changes can be applied.
 #[derive(Clone)]
@@ -184,8 +182,13 @@ impl Scene {
 /// The call is refused for this cause at this block; the first change of every remedy, applied, has it allowed.
 fn mends(scene: &Scene, cause: &str, hop: Option<usize>) -> Explanation {
     let explanation = scene.explain();
-    assert_eq!(explanation.cause.map(Cause::as_str), Some(cause), "{}", explanation.message);
-    assert_eq!(explanation.hop, hop, "{cause}: {}", explanation.message);
+    assert_eq!(
+        explanation.ruling.cause.map(Cause::as_str),
+        Some(cause),
+        "{}",
+        explanation.ruling.message
+    );
+    assert_eq!(explanation.ruling.hop, hop, "{cause}: {}", explanation.ruling.message);
     assert!(explanation.steps.iter().any(|step| step.outcome == Outcome::Failed));
     assert!(!explanation.remedies.is_empty(), "{cause} has no remedy");
     let mut mended = scene.clone();
@@ -193,7 +196,7 @@ fn mends(scene: &Scene, cause: &str, hop: Option<usize>) -> Explanation {
         mended.apply(remedy.changes.first().expect("a change"));
     }
     let after = mended.explain();
-    assert_eq!(after.cause, None, "{:#?}\n{}", explanation.remedies, after.message);
+    assert_eq!(after.ruling.cause, None, "{:#?}\n{}", explanation.remedies, after.ruling.message);
     assert!(after.remedies.is_empty());
     explanation
 }
@@ -239,7 +242,7 @@ fn a_constraint_that_fails_is_told_with_the_value_and_who_demands_it() {
     let mut mended = scene.clone();
     mended.apply(&explanation.remedies[0].changes[1]);
     assert_eq!(mended.hops[1].allow, ["amount <= 250"]);
-    assert_eq!(mended.explain().cause, None);
+    assert_eq!(mended.explain().ruling.cause, None);
     // Two demands at once get one answer.
     scene.hops[1].allow = texts(&["amount between 10 and 20", "currency in [EUR, USD]"]);
     scene.hops[0].allow = texts(&["amount <= 15"]);
@@ -281,7 +284,7 @@ fn every_kind_of_constraint_has_a_remedy_that_holds() {
         // Where a wider constraint is proposed, it lets the call through; else it is to be left out.
         let mut mended = scene.clone();
         mended.apply(explanation.remedies[0].changes.last().unwrap());
-        assert_eq!(mended.explain().cause, None, "{constraint} {arguments}");
+        assert_eq!(mended.explain().ruling.cause, None, "{constraint} {arguments}");
     }
     // What cannot be judged names the hop, too.
     let mut scene = Scene::new(GRANTED, "tools:call:any", r#"{"a": "../etc"}"#);
@@ -465,7 +468,7 @@ fn many_demands_and_many_policies_are_explained_in_bounded_time() {
     }
     scene.hops = hops;
     let explanation = scene.explain();
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("check_failed"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("check_failed"));
     assert!(explanation.remedies.len() >= 13, "{}", explanation.remedies.len());
 }
 
@@ -497,11 +500,11 @@ fn how_deep_a_chain_may_be_is_told() {
     let mut scene = Scene::new(policy, "tools:call:delete", "{}");
     scene.hops.push(hop(&["tools:call:*"], &[]));
     let explanation = scene.explain();
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("policy_denied"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("policy_denied"));
     let Change::Otherwise { must, .. } = first(&explanation) else { panic!("{explanation:#?}") };
     assert_eq!(must, "not depth > 1");
     scene.hops.pop();
-    assert_eq!(scene.explain().cause, None);
+    assert_eq!(scene.explain().ruling.cause, None);
 }
 
 #[test]
@@ -544,16 +547,16 @@ fn a_presentation_for_another_call_and_a_used_one_are_told() {
     let store = Store::in_memory().unwrap();
     let guard = cast.guard(&store);
     let explanation = guard.explain(bearer.bearer(), &search(), NOW);
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("other_call"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("other_call"));
     assert!(matches!(first(&explanation), Change::Present { kind: Some("call"), .. }));
     // Explaining uses nothing up.
     let (permit, explanation) = guard.check_explained(bearer.bearer(), &other, NOW);
     assert!(permit.is_ok());
-    assert_eq!(explanation.cause, None);
+    assert_eq!(explanation.ruling.cause, None);
     let (denial, explanation) = guard.check_explained(bearer.bearer(), &other, NOW);
     assert_eq!(denial.unwrap_err().refusal().cause.as_str(), "replayed");
     assert_eq!(
-        (explanation.cause.map(Cause::as_str), explanation.hop),
+        (explanation.ruling.cause.map(Cause::as_str), explanation.ruling.hop),
         (Some("replayed"), Some(2))
     );
     assert!(!explanation.remedies.is_empty());
@@ -561,7 +564,10 @@ fn a_presentation_for_another_call_and_a_used_one_are_told() {
     let id = capability.chain().hops[0].revocation_id;
     revoke(&store, Revocation::Id { id });
     let explanation = guard.explain(bearer.bearer(), &other, NOW);
-    assert_eq!((explanation.cause.map(Cause::as_str), explanation.hop), (Some("revoked"), Some(1)));
+    assert_eq!(
+        (explanation.ruling.cause.map(Cause::as_str), explanation.ruling.hop),
+        (Some("revoked"), Some(1))
+    );
 }
 
 #[test]
@@ -612,7 +618,11 @@ fn an_explanation_and_the_decision_agree() {
                 let explanation = guard.explain(bearer.bearer(), &call, NOW);
                 let decided = guard.check(bearer.bearer(), &call, NOW);
                 let cause = decided.err().map(|denial| denial.refusal().cause.as_str());
-                assert_eq!(explanation.cause.map(Cause::as_str), cause, "{set} {tool} {arguments}");
+                assert_eq!(
+                    explanation.ruling.cause.map(Cause::as_str),
+                    cause,
+                    "{set} {tool} {arguments}"
+                );
                 let failed = explanation.steps.iter().any(|step| step.outcome == Outcome::Failed);
                 assert_eq!(failed, cause.is_some(), "{set} {tool} {arguments}: {explanation:#?}");
                 assert_eq!(explanation.remedies.is_empty(), cause.is_none());
@@ -630,8 +640,8 @@ fn decision_record_and_explanation_name_the_same_block_and_moment() {
     let denial = guard.check(cast.presented().bearer(), &call, NOW).unwrap_err();
     let (explained, explanation) = guard.check_explained(cast.presented().bearer(), &call, NOW);
     assert_eq!(denial.refusal().hop, Some(1));
-    assert_eq!(explained.unwrap_err().refusal().hop, explanation.hop);
-    assert_eq!(explanation.hop, Some(1));
+    assert_eq!(explained.unwrap_err().refusal().hop, explanation.ruling.hop);
+    assert_eq!(explanation.ruling.hop, Some(1));
     let mut decisions = 0;
     let see = |record: audit::AuditRecord| {
         let decision = record.decision().unwrap();

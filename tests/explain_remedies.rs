@@ -1,13 +1,11 @@
 //! What an explanation says would help with a token that does not hold does help, for each cause: here it is done.
 
-mod common;
-
 use std::time::Duration;
 
-use common::forge::Forge;
-use common::*;
 use hardtack::explain::{Change, Explanation};
 use hardtack::*;
+use hardtack_testkit::forge::Forge;
+use hardtack_testkit::*;
 
 fn then(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
@@ -87,7 +85,7 @@ fn what_helps_against_a_revocation_helps_and_making_the_same_anew_does_not() {
         revoke(&store, revocation.clone());
         let explanation = explained(&guard, &presented, then(1));
         assert_eq!(
-            (explanation.cause.map(Cause::as_str), explanation.hop),
+            (explanation.ruling.cause.map(Cause::as_str), explanation.ruling.hop),
             (Some("revoked"), Some(block))
         );
         let [remedy] = explanation.remedies.as_slice() else { panic!("{explanation:#?}") };
@@ -96,12 +94,17 @@ fn what_helps_against_a_revocation_helps_and_making_the_same_anew_does_not() {
             let mut mended = made.clone();
             let now = mended.apply(change);
             let after = explained(&guard, &mended.at(now).1, now);
-            assert_eq!(after.cause, None, "{revocation}: {}", change.text());
+            assert_eq!(after.ruling.cause, None, "{revocation}: {}", change.text());
         }
         // A second later, and nothing else about it is another.
         let again = Made { issued: then(1), ..made.clone() };
         let again = explained(&guard, &again.at(then(1)).1, then(1));
-        assert_eq!(again.cause.is_none(), same_helps, "{revocation}: {}", again.message);
+        assert_eq!(
+            again.ruling.cause.is_none(),
+            same_helps,
+            "{revocation}: {}",
+            again.ruling.message
+        );
     }
 }
 
@@ -115,11 +118,11 @@ fn what_may_have_been_forgotten_is_granted_anew_after_that() {
     store.collect_trusting_the_clock(then(26 * 3600)).unwrap();
     // The clock goes back.
     let explanation = explained(&guard, &presented, then(1));
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("revocations_forgotten"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("revocations_forgotten"));
     let mut mended = made.clone();
     let now = mended.apply(&explanation.remedies[0].changes[0]);
     assert_eq!(now, then(61));
-    assert_eq!(explained(&guard, &mended.at(now).1, now).cause, None);
+    assert_eq!(explained(&guard, &mended.at(now).1, now).ruling.cause, None);
 }
 
 /// A grant with these words besides, in the forge.
@@ -232,11 +235,16 @@ fn a_chain_that_widens_or_is_signed_by_others_is_mended_as_it_is_said() {
         ),
     ] {
         let explanation = guard.explain(&wrong, &search(), NOW);
-        assert_eq!(explanation.cause.map(Cause::as_str), Some(cause), "{}", explanation.message);
+        assert_eq!(
+            explanation.ruling.cause.map(Cause::as_str),
+            Some(cause),
+            "{}",
+            explanation.ruling.message
+        );
         let text = explanation.remedies[0].changes[0].text();
         assert!(text.contains(said), "{cause}: {text}");
         let after = guard.explain(&mended, &search(), NOW);
-        assert_eq!(after.cause, None, "{cause}: {}", after.message);
+        assert_eq!(after.ruling.cause, None, "{cause}: {}", after.ruling.message);
     }
 }
 
@@ -247,19 +255,19 @@ fn a_capability_is_presented_and_a_clock_is_set_right() {
     let guard = cast.guard(&store);
     let capability = cast.researchers();
     let explanation = guard.explain(&capability.to_base64(), &search(), NOW);
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("not_presented"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("not_presented"));
     let Change::Present { audience: Some(audience), .. } = &explanation.remedies[0].changes[0]
     else {
         panic!("{explanation:#?}")
     };
     let presented = capability.present(Presenting::to(audience), &cast.researcher, NOW).unwrap();
-    assert_eq!(explained(&guard, &presented, NOW).cause, None);
+    assert_eq!(explained(&guard, &presented, NOW).ruling.cause, None);
     // The issuer's clock is two minutes ahead of the server's.
     let (_, presented) = Made { issued: then(120), ..Made::new() }.at(then(120));
     let explanation = explained(&guard, &presented, NOW);
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("not_yet_issued"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("not_yet_issued"));
     assert!(explanation.remedies[0].changes[0].text().contains("compare the clocks"));
-    assert_eq!(explained(&guard, &presented, then(120)).cause, None);
+    assert_eq!(explained(&guard, &presented, then(120)).ruling.cause, None);
 }
 
 #[test]
@@ -271,10 +279,10 @@ fn knowledge_that_is_too_old_is_renewed() {
     let verifier = Verifier::new(cast.roots(), AUDIENCE, known.clone()).unwrap();
     let guard = Guard::unrecorded(verifier, Policy::builtin());
     let explanation = explained(&guard, &cast.presented(), then(31));
-    assert_eq!(explanation.cause.map(Cause::as_str), Some("revocations_stale"));
+    assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("revocations_stale"));
     assert!(explanation.remedies[0].changes[0].text().contains("up to date"));
-    known.renew(&list(then(31))).unwrap();
-    assert_eq!(explained(&guard, &cast.presented(), then(31)).cause, None);
+    known.renew(&list(then(31)), then(31)).unwrap();
+    assert_eq!(explained(&guard, &cast.presented(), then(31)).ruling.cause, None);
 }
 
 #[test]
@@ -290,7 +298,7 @@ fn a_chain_that_is_bound_to_nobody_is_bound_where_it_is_said() {
     let guard = Guard::unrecorded(verifier, Policy::builtin());
     let explanation = guard.explain(&forged.bearer(), &search(), NOW);
     assert_eq!(
-        (explanation.cause.map(Cause::as_str), explanation.hop),
+        (explanation.ruling.cause.map(Cause::as_str), explanation.ruling.hop),
         (Some("foreign_signer"), Some(2))
     );
     let change = &explanation.remedies[0].changes[0];
@@ -300,5 +308,5 @@ fn a_chain_that_is_bound_to_nobody_is_bound_where_it_is_said() {
     let bound = cast.issuer().mint(bound, NOW).unwrap();
     let mended = Forge::of(&bound.to_bytes(), &cast.root, &[]).append("check if true;", None);
     let mended = mended.append(&hop, Some(&cast.orchestrator)).append(last, Some(&cast.researcher));
-    assert_eq!(guard.explain(&mended.bearer(), &search(), NOW).cause, None);
+    assert_eq!(guard.explain(&mended.bearer(), &search(), NOW).ruling.cause, None);
 }

@@ -1,11 +1,8 @@
 //! What a server knows of whoever asks, at the moment of a decision: policies see it, the token's checks do not.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{AUDIENCE, Cast, NOW, search};
 use hardtack::audit::{Kept, Verdict};
 use hardtack::cause::RecordedCause;
 use hardtack::guard::{
@@ -15,6 +12,7 @@ use hardtack::guard::{
 use hardtack::mint::FactTerm;
 use hardtack::replay::{Replayed, replay};
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
 /// What only an editor may do.
 const EDITORS: &str = r#"allow if granted($op), db_role("editor");"#;
@@ -194,7 +192,7 @@ fn a_source_that_does_not_answer_leaves_the_call_undecided_and_recorded() {
             server.guard.check_explained(server.cast.presented().bearer(), &search(), NOW);
         assert_eq!(decided.unwrap_err().refusal().cause.as_str(), "facts_unavailable");
         assert_eq!(
-            (explanation.decision, explanation.cause.map(Cause::as_str)),
+            (explanation.ruling.verdict, explanation.ruling.cause.map(Cause::as_str)),
             (Verdict::Undecided, Some("facts_unavailable"))
         );
     }
@@ -321,12 +319,12 @@ fn candidate_and_explanation_rest_on_the_same_answer() {
         let (decided, explanation) = guard.check_explained(bearer.bearer(), &search(), NOW);
         let expected = if number % 2 == 0 { Verdict::Allow } else { Verdict::Deny };
         assert_eq!(decided.is_ok(), expected == Verdict::Allow);
-        assert_eq!(explanation.decision, expected);
+        assert_eq!(explanation.ruling.verdict, expected);
         assert_eq!(server.asked.load(Ordering::Relaxed), number + 1);
     }
     let counts = guard.shadow_counts();
     assert_eq!((counts.decisions, counts.differences.len()), (4, 0));
-    assert_eq!(guard.explain(bearer.bearer(), &search(), NOW).decision, Verdict::Allow);
+    assert_eq!(guard.explain(bearer.bearer(), &search(), NOW).ruling.verdict, Verdict::Allow);
 }
 
 #[test]

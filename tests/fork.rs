@@ -2,15 +2,13 @@
 
 #![cfg(unix)]
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::*;
 use fork::{Fork, fork, waitpid_nohang};
 use hardtack::revocation::RevocationSource;
 use hardtack::*;
+use hardtack_testkit::*;
 
 /// What a child does takes milliseconds; a minute is for a machine that is busy.
 const TRIES: usize = 3000;

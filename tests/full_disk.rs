@@ -5,15 +5,13 @@
 
 #![cfg(target_os = "linux")]
 
-mod small_disk;
-
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use hardtack::store::Receipt;
 use hardtack::{Revocation, Revoking, Store, StoreError, StoreReader, Timestamp};
-use small_disk::{fill, on_a_small_disk};
+use hardtack_testkit::small_disk::{fill, on_a_small_disk};
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
 

@@ -1,16 +1,14 @@
 //! What a verifier knows of revocations: how old it may be, and what was forgotten.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::*;
 use hardtack::revocation::{
     Knowledge, RevocationList, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy,
 };
 use hardtack::store::{ClockDoubt, Collected};
 use hardtack::*;
+use hardtack_testkit::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -46,9 +44,9 @@ fn a_copy_of_the_revocations_may_be_half_a_minute_old() {
         assert_eq!(cause(verifier, &search(), NOW + age), expected, "{age:?}");
     }
     let copy = Revocations::copied(&list(NOW));
-    copy.renew(&list(NOW + seconds(60))).unwrap();
-    copy.renew(&list(NOW)).unwrap();
-    assert!(Store::in_memory().unwrap().revocations().renew(&list(NOW)).is_err());
+    copy.renew(&list(NOW + seconds(60)), NOW + seconds(60)).unwrap();
+    copy.renew(&list(NOW), NOW + seconds(60)).unwrap();
+    assert!(Store::in_memory().unwrap().revocations().renew(&list(NOW), NOW).is_err());
     assert_eq!(cause(asking(&copy), &search(), NOW + seconds(90)), None);
     // A copy from the future would never be stale.
     let copy = Revocations::copied(&list(NOW + seconds(61)));
@@ -109,6 +107,64 @@ fn what_is_revoked_is_refused_however_old_the_copy_is() {
     let copy = Revocations::copied(&store.reader().revocation_list(NOW).unwrap());
     let much_later = NOW + Duration::from_secs(120);
     assert_eq!(cause(asking(&copy), &search(), much_later), Some("revoked".into()));
+}
+
+/// A list that people read says who and why; a copy takes it all the same, and says neither.
+#[test]
+fn a_copy_takes_what_verifying_needs() {
+    let store = Store::in_memory().unwrap();
+    revoke(&store, Revocation::Agent { agent: "agent.researcher".into() });
+    let revocations = store.list_revocations().unwrap();
+    let told =
+        serde_json::json!({"as_of": NOW, "forgotten_until": null, "revocations": revocations});
+    assert!(told.to_string().contains(r#""reason":"lost""#), "{told}");
+    let list: RevocationList = serde_json::from_value(told).unwrap();
+    assert_eq!(list, store.reader().revocation_list(NOW).unwrap());
+    let written = serde_json::to_string(&list).unwrap();
+    assert!(!written.contains("lost") && !written.contains("by"), "{written}");
+    assert_eq!(cause(asking(&Revocations::copied(&list)), &search(), NOW), Some("revoked".into()));
+}
+
+/// A verifier asks its own store and a copy of another's.
+#[test]
+fn a_union_refuses_what_either_says_and_is_as_fresh_as_the_copy() {
+    use hardtack::revocation::Union;
+    let (own, other) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
+    let copy = Revocations::copied(&list(NOW));
+    let verifier = || {
+        let source = Union::of(own.revocations()).and(copy.clone());
+        Verifier::new(Cast::new().roots(), AUDIENCE, source).unwrap()
+    };
+    let later = NOW + Duration::from_secs(31);
+    assert_eq!(cause(verifier(), &search(), NOW), None);
+    assert_eq!(cause(verifier(), &search(), later), Some("undecided revocations_stale".into()));
+    let holder = Revocation::Holder { key: Cast::new().researcher.public() };
+    revoke(&other, holder);
+    copy.renew(&other.reader().revocation_list(NOW).unwrap(), NOW).unwrap();
+    assert_eq!(cause(verifier(), &search(), later), Some("revoked".into()), "however old");
+    let guard = Guard::unrecorded(verifier(), Policy::builtin());
+    let bearer = Cast::new().presented();
+    assert_eq!(refusal(&guard, bearer.bearer(), &search()), ("revoked", Some(1)));
+    // The own store says the same of a block before it.
+    revoke(&own, Revocation::Subject { subject: "user:alice".into(), root: None });
+    assert_eq!(refusal(&guard, bearer.bearer(), &search()), ("revoked", Some(0)));
+    // Of both it is asked for how long they are to remember.
+    let month = Duration::from_secs(30 * 24 * 3600);
+    let _verifier = verifier().lifetimes(Lifetimes { grant: month, ..Lifetimes::default() });
+    revoke_id(&own, 1, NOW);
+    let expires = own.list_revocations().unwrap()[1].notice.expires;
+    assert_eq!(expires, Some(NOW + month + HOUR));
+    // Where one cannot answer, what the other says is revoked is, and nothing else is known.
+    let gone = Union::of(Store::in_memory().unwrap().revocations()).and(copy.clone());
+    let gone = Verifier::new(Cast::new().roots(), AUDIENCE, gone).unwrap();
+    assert_eq!(cause(gone, &search(), NOW), Some("revoked".into()));
+    let gone = Union::of(Store::in_memory().unwrap().revocations()).and(other.revocations());
+    let gone = Verifier::new(Cast::new().roots(), AUDIENCE, gone).unwrap();
+    let grant = Cast::new().grant();
+    let holder = Cast::new().orchestrator;
+    let unrevoked = grant.present(Presenting::to(AUDIENCE), &holder, NOW).unwrap();
+    let guard = Guard::unrecorded(gone, Policy::builtin());
+    assert_eq!(refusal(&guard, unrevoked.bearer(), &search()).0, "revocations_unavailable");
 }
 
 fn revoke_id(store: &Store, number: u8, now: Timestamp) -> u64 {

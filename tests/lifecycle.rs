@@ -1,9 +1,7 @@
 //! The life of a capability, as the README tells it.
 
-mod common;
-
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 #[test]
 fn a_granted_call_is_allowed_and_recorded() {
@@ -20,6 +18,39 @@ fn a_granted_call_is_allowed_and_recorded() {
     assert_eq!(decision.verdict, audit::Verdict::Allow);
     let again = cast.guard(&store).check(cast.presented().bearer(), &search(), NOW).unwrap();
     assert_eq!(again.sequence(), Some(2));
+}
+
+/// Where an error would end more than the call, the server says it.
+#[test]
+fn a_call_that_is_not_covered_is_presented_if_asked_for_and_refused_and_recorded() {
+    let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+    let guard = cast.guard(&store);
+    let delete = || Call::tool("delete_page").unwrap();
+    let present = |presenting| cast.researchers().present(presenting, &cast.researcher, NOW);
+    let presenting = || Presenting::to(AUDIENCE).call(delete());
+    assert!(matches!(present(presenting()), Err(PresentError::NotGranted { .. })));
+    let once = present(presenting().even_uncovered()).unwrap();
+    let only = Presenting::to(AUDIENCE).only([delete(), search()]).even_uncovered();
+    let only = present(only).unwrap();
+    for bearer in [&once, &only] {
+        assert_eq!(refusal(&guard, bearer.bearer(), &delete()), ("not_granted", Some(1)));
+    }
+    guard.check(only.bearer(), &search(), NOW).unwrap();
+    assert_eq!(refusal(&guard, once.bearer(), &search()), ("other_call", None));
+    let mut causes = Vec::new();
+    let note = |record: AuditRecord| causes.extend(record.decision().unwrap().cause.clone());
+    store.each_record(note).unwrap();
+    assert_eq!(causes, ["not_granted", "not_granted", "other_call"]);
+    // All else is as strict as ever.
+    let elsewhere = Presenting::to("not an audience").call(delete()).even_uncovered();
+    assert!(present(elsewhere).is_err());
+}
+
+#[test]
+fn a_prospect_is_one_word_in_json() {
+    let words = [Prospect::Allowed, Prospect::DependsOnArguments, Prospect::Denied]
+        .map(|prospect| serde_json::to_string(&prospect).unwrap());
+    assert_eq!(words, ["\"allowed\"", "\"depends_on_arguments\"", "\"denied\""]);
 }
 
 #[test]
@@ -62,7 +93,7 @@ fn a_chain_says_who_holds_it_for_what_where_and_until_when() {
     );
     let nowhere: &[String] = &[];
     assert_eq!((hop.audiences(), presented.audiences()), (nowhere, &[AUDIENCE.to_owned()][..]));
-    let expiries = [60, 15, 5].map(|minutes| NOW + common::minutes(minutes));
+    let expiries = [60, 15, 5].map(|minutes| NOW + hardtack_testkit::minutes(minutes));
     assert_eq!([grant.expires(), hop.expires(), presented.expires()], expiries);
     assert_eq!(presented.agents().collect::<Vec<_>>(), [(1, "agent.researcher")]);
     let holders = [(0, cast.orchestrator.public()), (1, cast.researcher.public())];

@@ -1,13 +1,11 @@
 //! The policies that come with Hardtack: every case, and the page that lists their words.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 #[test]
 fn every_set_passes_its_trial() {
@@ -63,6 +61,40 @@ fn the_order_of_files_decides_nothing() {
     };
     let (allow, deny) = ("allow if granted($op);", "deny if depth(1);");
     assert_eq!((decide(allow, deny), decide(deny, allow)), ("policy_denied", "policy_denied"));
+}
+
+/// Texts are a set as a folder with these files is, with the same digest or the same error.
+#[test]
+fn several_texts_are_what_a_folder_of_them_is() {
+    let broken = "allow if granted($op);\nallow if gran";
+    let cases: [&[(&str, &str)]; 7] = [
+        &[("b.datalog", "deny if depth(1);"), ("a.datalog", "allow if granted($op);")],
+        &[("a.datalog", "\u{feff}allow if granted($op);")],
+        &[("b.datalog", broken), ("a.datalog", "allow if granted($op);")],
+        &[("b.datalog", "granted(\"x\");"), ("a.datalog", "subject(\"x\");")],
+        &[("a.datalog", "deny if depth(1);")],
+        &[("a.datalog", "")],
+        &[("a.datalog", "allow if granted($op);"), ("b.datalog", &"// much\n".repeat(1 << 18))],
+    ];
+    for files in cases {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let told = |set: Result<Policy, PolicyError>| match set {
+            Ok(policy) => policy.digest().to_owned(),
+            Err(error) => error.to_string().replace(&format!("{}/", folder.path().display()), ""),
+        };
+        let texts = told(Policy::parse_set(files.iter().copied()));
+        assert_eq!(texts, told(Policy::load(folder.path())), "{:?}", files[0]);
+    }
+    let none = Policy::parse_set::<&str, &str>([]).unwrap_err();
+    assert_eq!(none.to_string(), "the set has no *.datalog file");
+    let twice = [("a.datalog", "allow if granted($op);"), ("a.datalog", "deny if depth(1);")];
+    let twice = Policy::parse_set(twice).unwrap_err();
+    assert_eq!(twice.to_string(), "two files of the set are called a.datalog");
+    let many = (0..=1000).map(|number| (format!("{number}.datalog"), "allow if granted($op);"));
+    assert!(matches!(Policy::parse_set(many), Err(PolicyError::Read { .. })));
 }
 
 #[test]

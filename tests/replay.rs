@@ -1,15 +1,14 @@
 //! What was decided live and what is decided again from its record are the same, over many calls and policies.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{AUDIENCE, Cast, NOW, minutes};
-use hardtack::audit::{Kept, Verdict};
+use hardtack::audit::Kept;
 use hardtack::cause::RecordedCause;
-use hardtack::replay::{Redecided, Replay, Replayed, replay};
+use hardtack::replay::{Replay, Replayed, replay};
 use hardtack::revocation::RevocationUnchecked;
+use hardtack::ruling::Ruling;
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, minutes};
 
 /// Each reads something else of what policies can see.
 const POLICIES: &[&str] = &[
@@ -115,7 +114,7 @@ fn exported(store: &Store) -> Vec<AuditRecord> {
     lines.map(|json| serde_json::from_str(&json).unwrap()).collect()
 }
 
-fn told(replayed: Replayed) -> Redecided {
+fn told(replayed: Replayed) -> Ruling {
     match replayed {
         Replayed::Decided(redecided) => redecided,
         other => panic!("{other:?}"),
@@ -175,18 +174,13 @@ fn a_record_is_decided_again_as_the_call_was() {
                 let live = decided[other].0[index].decision().unwrap();
                 let again = told(replay(record, policy).unwrap());
                 let place = format!("{own} by {other}, call {index}: {live:?} and {again:?}");
-                assert_eq!(
-                    (again.verdict, again.cause.map(RecordedCause::from)),
-                    (live.verdict, live.cause.clone()),
-                    "{place}"
-                );
-                assert!(live.verdict == Verdict::Allow || again.message == live.message, "{place}");
+                assert!(!again.differs_from(live) && again.message == live.message, "{place}");
                 // Without arguments, what is said is the same, and often nothing is.
                 match replay(digest, policy).unwrap() {
                     Replayed::RestsOnArguments => drop(seen.insert("rests on arguments")),
                     Replayed::Decided(known) => {
-                        let cause = known.cause.map(RecordedCause::from);
-                        assert!(cause.is_none() || cause == live.cause, "{place}: {known:?}");
+                        let same = known.cause.is_none() || !known.differs_from(live);
+                        assert!(same, "{place}: {known:?}");
                         assert_eq!(known.verdict, live.verdict, "{place}: {known:?}");
                         seen.insert("known without arguments");
                     }
@@ -214,10 +208,10 @@ fn what_policies_had_no_part_in_and_what_was_not_kept_is_counted_as_such() {
         (cast.guard(&store), store)
     };
     let bearer = cast.presented();
-    guard.check(bearer.bearer(), &common::search(), NOW).unwrap();
+    guard.check(bearer.bearer(), &hardtack_testkit::search(), NOW).unwrap();
     guard.check(bearer.bearer(), &Call::tool("pay").unwrap(), NOW).unwrap_err();
-    guard.check("nonsense", &common::search(), NOW).unwrap_err();
-    common::revoke(&store, Revocation::Agent { agent: "agent.other".to_owned() });
+    guard.check("nonsense", &hardtack_testkit::search(), NOW).unwrap_err();
+    hardtack_testkit::revoke(&store, Revocation::Agent { agent: "agent.other".to_owned() });
     let mut replaying = Replay::by(Policy::builtin());
     exported(&store).iter().for_each(|record| replaying.read(record).unwrap());
     let report = replaying.report();
@@ -279,7 +273,7 @@ fn a_record_that_no_guard_wrote_is_an_error() {
     let (guard, store) = guard(&cast, &Policy::builtin(), Kept::Arguments);
     let (token, key) = chain(&cast, &[r#"role("editor")"#], 1, 2);
     let bearer = present(&token, key.as_ref(), Presenting::to(AUDIENCE));
-    guard.check(&bearer, &common::search(), NOW).unwrap();
+    guard.check(&bearer, &hardtack_testkit::search(), NOW).unwrap();
     let good = serde_json::to_string(&exported(&store)[0]).unwrap();
     for (what, by) in [
         (r#""name":"role""#, r#""name":"granted""#),

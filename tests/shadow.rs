@@ -1,14 +1,12 @@
 //! A candidate set of policies beside the one in force, and policies that are exchanged while calls are decided.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{AUDIENCE, Cast, NOW, search};
 use hardtack::audit::{Kept, Verdict};
 use hardtack::cause::RecordedCause;
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
 const ALLOW: &str = "allow if granted($op);";
 

@@ -1,10 +1,8 @@
 //! Forms in which what refuses compares names of arguments: each is followed into every spelling of the name and no further,
 //! or the policies are refused when they are loaded.
 
-mod common;
-
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 fn parse(policy: &str) -> Result<Policy, PolicyError> {
     Policy::parse("p.datalog", &format!("allow if granted($op);\n{policy}"))

@@ -1,10 +1,8 @@
 //! What a policy or a check refuses of an argument is refused however the call spells its name, wherever the policy
 //! compares the name.
 
-mod common;
-
-use common::*;
 use hardtack::*;
+use hardtack_testkit::*;
 
 /// Ways to refuse the argument `force` if it is true.
 const REFUSALS: [&str; 23] = [

@@ -88,7 +88,7 @@ fn a_case_with_another_verdict_fails_the_set_and_keeps_it_from_being_loaded() {
     assert_eq!(
         said,
         [
-            "cases/c.toml:22: case \"wrong\": expected policy_denied, found allow at p.datalog:1: the policy at p.datalog:1 allows this call"
+            "cases/c.toml:22: case \"wrong\": expected policy_denied, found allow at p.datalog:1: allowed by p.datalog:1"
         ]
     );
     let error = trial::load(set.0.path()).unwrap_err();

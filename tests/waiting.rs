@@ -1,7 +1,5 @@
 //! What waits for a disk, in asynchronous programs: no thread of the runtime waits, and what is dropped is not half done.
 
-mod common;
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use common::{AUDIENCE, Cast, NOW, search};
 use hardtack::audit::{LedgerUnavailable, Once, Settlement};
 use hardtack::*;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);

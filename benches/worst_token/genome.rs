@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use biscuit_auth::KeyPair;
 
-use crate::common::forge::{Forge, Part, Proof, pair, payload, throw_away};
-use crate::common::{AUDIENCE, Cast};
 use crate::dice::Dice;
 use crate::request::Request;
+use hardtack_testkit::forge::{Forge, Part, Proof, pair, payload, throw_away};
+use hardtack_testkit::{AUDIENCE, Cast};
 
 /// A token and a call.
 #[derive(Debug, Clone)]

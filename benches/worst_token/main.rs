@@ -7,8 +7,6 @@
 #![allow(clippy::disallowed_methods, reason = "time is what is measured")]
 #![allow(unreachable_pub, missing_debug_implementations, reason = "a program has no outside")]
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
 mod dice;
 mod genome;
 mod request;
@@ -16,11 +14,11 @@ mod request;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use common::clock::Clock;
-use common::{AUDIENCE, Cast, NOW};
 use dice::Dice;
 use genome::Genome;
 use hardtack::*;
+use hardtack_testkit::clock::Clock;
+use hardtack_testkit::{AUDIENCE, Cast, NOW};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]

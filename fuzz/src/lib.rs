@@ -1,8 +1,6 @@
 //! The fuzzers' entrance to the targets, which live with the tests so that every test run tries them too.
 
-#[path = "../../tests/common/mod.rs"]
-pub mod common;
-#[path = "../../tests/fuzz_regressions/targets/mod.rs"]
+#[path = "../../crates/mcp/tests/fuzz_regressions/targets/mod.rs"]
 pub mod targets;
 
 /// A fuzzer of one target.

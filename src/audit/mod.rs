@@ -22,6 +22,7 @@ use crate::cause::{Cause, RecordedCause};
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
@@ -276,18 +277,12 @@ impl Decision {
         }
     }
 
-    /// The same, refused.
-    pub(crate) fn refused(
-        mut self,
-        verdict: Verdict,
-        cause: Cause,
-        hop: Option<usize>,
-        message: &str,
-    ) -> Decision {
-        self.verdict = verdict;
-        self.cause = Some(cause.into());
-        self.hop = hop;
-        self.message = message.to_owned();
+    /// The same, decided so.
+    pub(crate) fn ruled(mut self, ruling: &Ruling) -> Decision {
+        self.verdict = ruling.verdict;
+        self.cause = ruling.cause.map(RecordedCause::from);
+        self.hop = ruling.hop;
+        self.message.clone_from(&ruling.message);
         self
     }
 }
@@ -422,7 +417,7 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
 pub fn refused_as_replayed(mut decision: Decision, once: Once) -> Decision {
     // It is refused whatever policies say of it.
     (decision.candidate, decision.request) = (None, None);
-    decision.refused(Verdict::Deny, Cause::Replayed, Some(once.block), REPLAYED_MESSAGE)
+    decision.ruled(&Ruling::replayed(once.block))
 }
 
 pub(crate) const REPLAYED_MESSAGE: &str =

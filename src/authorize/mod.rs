@@ -6,14 +6,13 @@ pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
 mod rests;
-mod stated;
 pub(crate) mod unknown;
 mod words;
+mod world;
 
-use biscuit_auth::builder;
 use biscuit_auth::datalog::Rule;
 
-use crate::authorize::facts::{Asked, argument_facts};
+use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{Answer, Relevant};
 use crate::call::Call;
 use crate::cause::{Cause, Class};
@@ -21,16 +20,12 @@ use crate::chain::Chain;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
-use crate::profile::cost;
-use crate::profile::shape::ShapedBlock;
 use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
-#[cfg(feature = "tokio")]
-pub(crate) use prepared::is_quick;
-pub(crate) use prepared::{Prepared, PreparedSets, prepare, sizes_of};
+pub(crate) use prepared::{Prepared, PreparedSets, PreparedTokens, sizes_of};
 pub(crate) use rests::rests_on;
-pub(crate) use stated::Stated;
+pub(crate) use world::RULES;
 
 /// Decides one call.
 ///
@@ -42,13 +37,24 @@ pub fn authorize(
     policy: &Policy,
     call: &Call,
 ) -> Result<Allowed, AuthorizeError> {
+    authorize_with(&PreparedSets::default(), verified, policy, call)
+}
+
+/// Decides one call, and keeps in `prepared` what decisions about this token have in common.
+pub(crate) fn authorize_with(
+    prepared: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Result<Allowed, AuthorizeError> {
     refuse_uncovered(verified, call)?;
     refuse_other_call(verified, call)?;
-    judge(verified, policy, call, TokenChecks::Asked)
+    judge(prepared, verified, policy, call, TokenChecks::Asked)
 }
 
 /// What `candidate` would have decided of a call on which `live` was asked.
 pub(crate) fn authorize_instead(
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     live: &Policy,
     candidate: &Policy,
@@ -59,7 +65,7 @@ pub(crate) fn authorize_instead(
         true => TokenChecks::Asked,
         false => TokenChecks::Held,
     };
-    judge(verified, candidate, call, checks)
+    judge(prepared, verified, candidate, call, checks)
 }
 
 /// What to do with the checks that a token's blocks make.
@@ -70,58 +76,28 @@ enum TokenChecks {
 }
 
 fn judge(
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
     checks: TokenChecks,
 ) -> Result<Allowed, AuthorizeError> {
-    let prepared = prepare(verified, policy)?;
-    let mut world = World::over(&prepared.base);
-    let asked = Asked::of(verified, call);
-    let mut facts = asked.facts();
-    facts.extend(argument_facts(call));
-    assert_all(&mut world, &facts);
-    let stated = verified.stated().facts();
-    state_all(&mut world, stated);
-    derive(&mut world, policy)?;
-    let relevant = prepared.relevant(policy, &asked);
+    let prepared = prepared.prepare(verified, policy)?;
+    let world = World::of(&prepared, verified, policy, call)?;
+    let relevant = prepared.relevant(policy, &Asked::of(verified, call));
     if checks == TokenChecks::Held {
         return decide_among(&world, policy, &relevant);
     }
-    let blocks = &verified.capability().shaped().blocks;
-    if !(policy.rules.is_empty() && stated.is_empty() && prepared.has_room_for(&facts)) {
-        refuse_costly(blocks, &world)?;
-    }
+    prepared.refuse_costly(verified, &world)?;
     for (block, number, check) in &prepared.checks {
         let held = world.holds(check, *block);
-        let failed =
-            |error| unanswered(error, &format!("check {number} of block {block}"), Some(*block));
+        let failed = |error| unanswered(error, &place_of(*number, *block), Some(*block));
         if !held.map_err(failed)? {
             return Err(AuthorizeError::CheckFailed { block: *block, check: *number });
         }
     }
     decide_among(&world, policy, &relevant)
 }
-
-pub(crate) fn assert_all(world: &mut World, facts: &[builder::Fact]) {
-    for fact in words::convert(facts, &mut world.symbols) {
-        world.assert(fact);
-    }
-}
-
-/// Adds what the server states itself.
-pub(crate) fn state_all(world: &mut World, facts: &[builder::Fact]) {
-    for fact in words::convert(facts, &mut world.symbols) {
-        world.state(fact);
-    }
-}
-
-pub(crate) fn derive(world: &mut World, policy: &Policy) -> Result<(), AuthorizeError> {
-    world.derive(&policy.rules).map_err(|error| unanswered(error, RULES, None))
-}
-
-/// Where it was that a rule had no answer: which of them it was is not known.
-pub(crate) const RULES: &str = "a rule of the policies";
 
 /// The verdict of the policies alone: a failing check or a matching `deny` first, then `allow`, then
 /// no. All are looked at, so that the answer does not depend on their order.
@@ -303,14 +279,15 @@ impl AuthorizeError {
         }
     }
 
-    /// Where in the policies it was decided, if there and at one place.
+    /// Where it was decided, if at one place: in the policies, or at which check of which block.
     pub(crate) fn place(&self) -> Option<String> {
         match self {
             AuthorizeError::PolicyCheckFailed { at } | AuthorizeError::Denied { at } => {
                 Some(at.to_string())
             }
-            AuthorizeError::NotEvaluable { place, block: None }
-            | AuthorizeError::Exhausted { place, block: None } => Some(place.clone()),
+            AuthorizeError::CheckFailed { block, check } => Some(place_of(*check, *block)),
+            AuthorizeError::NotEvaluable { place, .. }
+            | AuthorizeError::Exhausted { place, .. } => Some(place.clone()),
             _ => None,
         }
     }
@@ -329,6 +306,11 @@ pub(crate) const RESTING_ON_POLICIES: [Cause; 5] = [
     Cause::NotEvaluable,
     Cause::Exhausted,
 ];
+
+/// Which check of which block, in words.
+fn place_of(check: usize, block: usize) -> String {
+    format!("check {check} of block {block}")
+}
 
 /// An evaluation without an answer, at this place; in this block, if it is a token's.
 pub(crate) fn unanswered(
@@ -395,32 +377,26 @@ pub(crate) fn first_unbound(chain: &Chain) -> Option<usize> {
     hop.or(last)
 }
 
-/// Before a check is evaluated: the bound of the work, over all that it can see or passes over. What the rules of the
-/// policies derived is among it, for agents choose the arguments from which they derive.
-pub(crate) fn refuse_costly(blocks: &[ShapedBlock], world: &World) -> Result<(), AuthorizeError> {
-    let sizes = sizes_of(world.facts(), &world.symbols);
-    match cost::bound(blocks, &sizes).saturating_mul(world.times()) {
-        cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_by_the_policies_has_its_place_and_one_by_a_block_its_block() {
+    fn a_refusal_has_its_place_and_one_by_a_block_its_block() {
         let at = || Location { file: "p.datalog".to_owned(), line: 3 };
-        let (line, place) = ("p.datalog:3".to_owned(), "check 1".to_owned());
-        let unanswered =
-            |block| AuthorizeError::NotEvaluable { place: "check 1".to_owned(), block };
+        let (line, place) = ("p.datalog:3".to_owned(), || "check 1".to_owned());
+        let unanswered = |block| AuthorizeError::NotEvaluable { place: place(), block };
         for (error, place, block, rests) in [
             (AuthorizeError::Denied { at: at() }, Some(line.clone()), None, true),
             (AuthorizeError::PolicyCheckFailed { at: at() }, Some(line), None, true),
-            (unanswered(None), Some(place), None, true),
-            (unanswered(Some(1)), None, Some(1), false),
-            (AuthorizeError::CheckFailed { block: 1, check: 2 }, None, Some(1), false),
+            (unanswered(None), Some(place()), None, true),
+            (unanswered(Some(1)), Some(place()), Some(1), false),
+            (
+                AuthorizeError::CheckFailed { block: 1, check: 2 },
+                Some("check 2 of block 1".to_owned()),
+                Some(1),
+                false,
+            ),
             (AuthorizeError::NothingAllows, None, None, true),
             (AuthorizeError::OtherCall, None, None, false),
         ] {

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use biscuit_auth::builder::{self, CheckKind, Convert};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
+use quick_cache::sync::Cache;
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::{Asked, Presented};
@@ -14,7 +15,7 @@ use crate::authorize::relevant::{Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
 #[cfg(feature = "tokio")]
 use crate::call::Call;
-use crate::datalog::{Base, Names, VERIFIER};
+use crate::datalog::{Base, Names, VERIFIER, World};
 use crate::policy::Policy;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
@@ -40,16 +41,6 @@ pub(crate) struct Prepared {
 #[cfg(feature = "tokio")]
 const QUICK: u64 = 5000;
 
-/// Whether a call by this token is decided quickly: it has been prepared, its checks are cheap, the call
-/// is small, and the policies are few and derive nothing.
-#[cfg(feature = "tokio")]
-pub(crate) fn is_quick(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> bool {
-    let cheap = |prepared: Arc<Prepared>| prepared.evaluation <= QUICK;
-    policy.is_quick()
-        && call.is_small()
-        && verified.prepared().by(policy.digest()).is_some_and(cheap)
-}
-
 /// What a call commonly adds to the facts: how many of each name, and how many values and bytes each has at the
 /// most. Within it, the cost of a token's checks is known before the call is.
 const ROOM: [(&str, u64, u64, u64); 7] = [
@@ -63,24 +54,71 @@ const ROOM: [(&str, u64, u64, u64); 7] = [
 ];
 
 impl Prepared {
-    /// The policies, of the set with which it was prepared, that can matter to a call.
-    pub(super) fn relevant(&self, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
-        self.relevant.to(&self.base, policy, call)
+    fn of(verified: &VerifiedCapability, policy: &Policy) -> Result<Prepared, AuthorizeError> {
+        let mut base = Base::new(policy.symbols.clone());
+        let blocks = &verified.capability().shaped().blocks;
+        let checks = load(&mut base, blocks, &Presented::of(verified).facts())?;
+        for fact in &policy.facts {
+            base.add(VERIFIER, fact.clone());
+        }
+        let (names, times) = names_of(policy, &checks, base.symbols());
+        base.compare(names, times);
+        let mut sizes = sizes_of(base.facts(), base.words());
+        for (name, count, values, bytes) in ROOM {
+            sizes.add_room(name, count, values, bytes);
+        }
+        let cost = cost::bound(blocks, &sizes).saturating_mul(times);
+        Ok(Prepared {
+            policy: policy.digest().to_owned(),
+            base: Arc::new(base),
+            checks,
+            relevant: RelevantByOperation::default(),
+            #[cfg(feature = "tokio")]
+            evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
+            cost,
+        })
     }
 
-    pub(super) fn has_room_for(&self, facts: &[builder::Fact]) -> bool {
-        let fits = |name: &str, most: u64, values: u64, bytes: u64| {
-            let mut count = 0;
-            let named = facts.iter().filter(|fact| fact.predicate.name == name);
-            named.inspect(|_| count += 1).all(|fact| {
-                fact.predicate.terms.iter().all(|term| {
-                    let (has_values, has_bytes) = cost::values_and_bytes(term);
+    /// The policies, of the set with which it was prepared, that can matter to a call.
+    pub(super) fn relevant(&self, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
+        self.relevant.to(self, policy, call)
+    }
+
+    /// Refuses a call before any check is asked, by the bound of the work over all that checks can see or pass over. What the
+    /// rules of the policies derived is among it, for agents choose the arguments from which they derive.
+    pub(crate) fn refuse_costly(
+        &self,
+        verified: &VerifiedCapability,
+        world: &World,
+    ) -> Result<(), AuthorizeError> {
+        if self.has_room_for(world) {
+            return Ok(());
+        }
+        let blocks = &verified.capability().shaped().blocks;
+        let sizes = sizes_of(world.facts(), &world.symbols);
+        match cost::bound(blocks, &sizes).saturating_mul(world.times()) {
+            cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the checks are cheap with all that there is room for, and a call brings no more than that.
+    fn has_room_for(&self, world: &World) -> bool {
+        let mut counts = [0; ROOM.len()];
+        let mut fits = |fact: &Fact| {
+            let name = world.symbols.get_symbol(fact.predicate.name);
+            let Some(at) = ROOM.iter().position(|(known, ..)| name == Some(known)) else {
+                return false;
+            };
+            let (_, most, values, bytes) = ROOM[at];
+            counts[at] += 1;
+            counts[at] <= most
+                && fact.predicate.terms.iter().all(|term| {
+                    let (has_values, has_bytes) = cost::values_and_bytes(term, &world.symbols);
                     has_values <= values && has_bytes <= bytes
                 })
-            }) && count <= most
         };
-        self.cost <= MAX_COST
-            && ROOM.iter().all(|(name, most, values, bytes)| fits(name, *most, *values, *bytes))
+        self.cost <= MAX_COST && world.own_facts().all(&mut fits)
     }
 }
 
@@ -98,6 +136,32 @@ pub(crate) struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
 const SETS: usize = 2;
 
 impl PreparedSets {
+    /// Brings token and policies together, once for each set; the token is always the same one.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorizeError`] if a block of the token cannot be read.
+    pub(crate) fn prepare(
+        &self,
+        verified: &VerifiedCapability,
+        policy: &Policy,
+    ) -> Result<Arc<Prepared>, AuthorizeError> {
+        if let Some(prepared) = self.by(policy.digest()) {
+            return Ok(prepared);
+        }
+        let prepared = Arc::new(Prepared::of(verified, policy)?);
+        self.keep(&prepared);
+        Ok(prepared)
+    }
+
+    /// Whether a call by this token is decided quickly: it has been prepared, its checks are cheap, the call
+    /// is small, and the policies are few and derive nothing.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn are_quick(&self, policy: &Policy, call: &Call) -> bool {
+        let cheap = |prepared: Arc<Prepared>| prepared.evaluation <= QUICK;
+        policy.is_quick() && call.is_small() && self.by(policy.digest()).is_some_and(cheap)
+    }
+
     fn by(&self, digest: &str) -> Option<Arc<Prepared>> {
         let sets = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         sets.iter().find(|prepared| prepared.policy == digest).map(Arc::clone)
@@ -117,39 +181,26 @@ impl PreparedSets {
     }
 }
 
-/// Brings token and policies together, once for each token and set.
-pub(crate) fn prepare(
-    verified: &VerifiedCapability,
-    policy: &Policy,
-) -> Result<Arc<Prepared>, AuthorizeError> {
-    if let Some(prepared) = verified.prepared().by(policy.digest()) {
-        return Ok(prepared);
+/// The same for the tokens that came last, for whoever decides again and again.
+#[derive(Debug)]
+pub(crate) struct PreparedTokens(Option<Cache<[u8; 32], Arc<PreparedSets>>>);
+
+impl PreparedTokens {
+    /// For so many tokens; with 0, each decision prepares for itself.
+    pub(crate) fn new(tokens: usize) -> PreparedTokens {
+        PreparedTokens((tokens > 0).then(|| Cache::new(tokens)))
     }
-    let mut base = Base::new(policy.symbols.clone());
-    let blocks = &verified.capability().shaped().blocks;
-    let checks = load(&mut base, blocks, &Presented::of(verified).facts())?;
-    for fact in &policy.facts {
-        base.add(VERIFIER, fact.clone());
+
+    /// What is prepared for this token, which may be nothing yet.
+    pub(crate) fn of(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+        let Some(tokens) = &self.0 else { return Arc::default() };
+        if let Some(known) = tokens.get(verified.identity()) {
+            return known;
+        }
+        let new = Arc::default();
+        tokens.insert(*verified.identity(), Arc::clone(&new));
+        new
     }
-    let (names, times) = names_of(policy, &checks, base.symbols());
-    base.compare(names, times);
-    let mut sizes = sizes_of(base.facts(), base.words());
-    for (name, count, values, bytes) in ROOM {
-        sizes.add_room(name, count, values, bytes);
-    }
-    let cost = cost::bound(blocks, &sizes).saturating_mul(times);
-    let policy = policy.digest().to_owned();
-    let prepared = Arc::new(Prepared {
-        policy,
-        base: Arc::new(base),
-        checks,
-        relevant: RelevantByOperation::default(),
-        #[cfg(feature = "tokio")]
-        evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
-        cost,
-    });
-    verified.prepared().keep(&prepared);
-    Ok(prepared)
 }
 
 /// Where the names of arguments go in what policies and checks of a token refuse, and how often the checks are to be reckoned.
@@ -228,20 +279,30 @@ fn unreadable(what: &str) -> AuthorizeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authorize::authorize;
-    use crate::authorize::facts::argument_facts;
+    use crate::authorize::authorize_with;
     use crate::revocation::RevocationUnchecked;
-    use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+    use crate::{
+        Call, Grant, Issuer, Presentation, Presenting, PrivateKey, RootKeys, Timestamp, Verifier,
+    };
 
-    fn verified() -> VerifiedCapability {
-        let now = Timestamp::from_unix_seconds(1_795_428_000);
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
+
+    fn presented() -> (RootKeys, Presentation) {
         let issuer = Issuer::new(PrivateKey::generate());
         let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
-        let token = issuer.mint(grant, now).unwrap();
-        let bearer = token.present(Presenting::to("notion.mcp"), &alice, now).unwrap();
-        let roots = RootKeys::of(issuer.public());
-        let verifier = Verifier::new(roots, "notion.mcp", RevocationUnchecked).unwrap();
-        verifier.verify(bearer.bearer(), now).unwrap()
+        let token = issuer.mint(grant, NOW).unwrap();
+        let bearer = token.present(Presenting::to("notion.mcp"), &alice, NOW).unwrap();
+        (RootKeys::of(issuer.public()), bearer)
+    }
+
+    fn verified_by(roots: &RootKeys, bearer: &Presentation) -> VerifiedCapability {
+        let verifier = Verifier::new(roots.clone(), "notion.mcp", RevocationUnchecked).unwrap();
+        verifier.verify(bearer.bearer(), NOW).unwrap()
+    }
+
+    fn verified() -> VerifiedCapability {
+        let (roots, bearer) = presented();
+        verified_by(&roots, &bearer)
     }
 
     /// What has room is not reckoned again, so that a call which only seemed to have would be decided however
@@ -249,12 +310,11 @@ mod tests {
     #[test]
     fn a_common_call_has_room_and_one_with_more_of_anything_has_not() {
         let verified = verified();
-        let prepared = prepare(&verified, &Policy::parse("p", "allow if true;").unwrap()).unwrap();
+        let policy = Policy::parse("p", "allow if true;").unwrap();
+        let prepared = Prepared::of(&verified, &policy).unwrap();
         let has_room = |arguments: &serde_json::Value| {
             let call = Call::tool("search").unwrap().arguments(&arguments.to_string()).unwrap();
-            let mut facts = Asked::of(&verified, &call).facts();
-            facts.extend(argument_facts(&call));
-            prepared.has_room_for(&facts)
+            prepared.has_room_for(&World::of(&prepared, &verified, &policy, &call).unwrap())
         };
         let many = |count: usize| {
             let each = |n| (format!("a{n}"), serde_json::Value::from(n));
@@ -280,12 +340,12 @@ mod tests {
 
     #[test]
     fn the_last_two_sets_are_remembered_and_each_decides_by_itself() {
-        let verified = verified();
+        let (verified, prepared) = (verified(), PreparedSets::default());
         let call = Call::tool("search").unwrap();
         let sets = ["allow if depth(0);", "allow if depth(1);", "allow if true;"]
             .map(|text| Policy::parse("p.datalog", text).unwrap());
         let known = || {
-            let known = |policy: &Policy| verified.prepared().by(policy.digest()).is_some();
+            let known = |policy: &Policy| prepared.by(policy.digest()).is_some();
             [known(&sets[0]), known(&sets[1]), known(&sets[2])]
         };
         for (set, allows, remembered) in [
@@ -296,8 +356,31 @@ mod tests {
             (1, false, [false, true, true]),
             (0, true, [true, false, true]),
         ] {
-            assert_eq!(authorize(&verified, &sets[set], &call).is_ok(), allows);
+            assert_eq!(authorize_with(&prepared, &verified, &sets[set], &call).is_ok(), allows);
             assert_eq!(known(), remembered, "after {set}");
         }
+    }
+    /// Were the one taken for the other, policies would see a name that the root no longer has.
+    #[test]
+    fn what_is_prepared_is_of_one_token_and_of_one_name_for_its_root() {
+        let (roots, bearer) = presented();
+        let policy = Policy::parse("p", "allow if issuer(\"acme\");").unwrap();
+        let call = Call::tool("search").unwrap();
+        let tokens = PreparedTokens::new(8);
+        let allows = |tokens: &PreparedTokens, verified: &VerifiedCapability| {
+            authorize_with(&tokens.of(verified), verified, &policy, &call).is_ok()
+        };
+        let (first, again) = (verified_by(&roots, &bearer), verified_by(&roots, &bearer));
+        let renamed = verified_by(&roots.clone().named("acme"), &bearer);
+        for _ in 0..2 {
+            assert_eq!(
+                [&first, &again, &renamed].map(|one| allows(&tokens, one)),
+                [false, false, true]
+            );
+        }
+        assert!(Arc::ptr_eq(&tokens.of(&first), &tokens.of(&again)), "prepared twice");
+        assert!(!Arc::ptr_eq(&tokens.of(&first), &tokens.of(&verified())), "another token's");
+        let none = PreparedTokens::new(0);
+        assert!(allows(&none, &renamed) && !Arc::ptr_eq(&none.of(&first), &none.of(&first)));
     }
 }

@@ -10,10 +10,10 @@ use std::sync::{Arc, RwLock};
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
 
-use crate::authorize::assert_all;
+use crate::authorize::Prepared;
 use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked};
 use crate::authorize::unknown::Unknown;
-use crate::datalog::{Base, Names, VERIFIER, World};
+use crate::datalog::{Names, VERIFIER, World};
 use crate::policy::Policy;
 
 /// The operations of one token that are remembered. Agents use few tools; who goes through more has each found
@@ -66,11 +66,10 @@ impl Relevant {
         }
     }
 
-    /// Those that can matter to calls like this one: of its operation, by the token of `base`.
-    fn of(base: &Arc<Base>, policy: &Policy, call: &Asked<'_>) -> Relevant {
-        let mut world = World::over(base);
+    /// Those that can matter to calls like this one: of its operation, by the token that was prepared.
+    fn of(prepared: &Prepared, policy: &Policy, call: &Asked<'_>) -> Relevant {
         // Moment and resource are asserted, too, and no query that reads them is taken for known.
-        assert_all(&mut world, &call.facts());
+        let mut world = World::without_arguments(prepared, call);
         let stated = call.stated.iter().map(String::as_str);
         let names = ARGUMENT_PREDICATES.into_iter().chain(OF_THE_CALL).chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
@@ -164,14 +163,19 @@ fn key_of<'a>(call: &Asked<'a>) -> Cow<'a, str> {
 pub(super) struct RelevantByOperation(RwLock<HashMap<String, Arc<Relevant>>>);
 
 impl RelevantByOperation {
-    pub(super) fn to(&self, base: &Arc<Base>, policy: &Policy, call: &Asked<'_>) -> Arc<Relevant> {
+    pub(super) fn to(
+        &self,
+        prepared: &Prepared,
+        policy: &Policy,
+        call: &Asked<'_>,
+    ) -> Arc<Relevant> {
         let operation = key_of(call);
         let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(relevant) = known.get(&*operation) {
             return Arc::clone(relevant);
         }
         drop(known);
-        let relevant = Arc::new(Relevant::of(base, policy, call));
+        let relevant = Arc::new(Relevant::of(prepared, policy, call));
         let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if known.len() >= MAX_OPERATIONS {
             known.clear();

@@ -9,7 +9,7 @@ use biscuit_auth::datalog::{Rule, SymbolTable, Term};
 
 use crate::authorize::facts::{ARGUMENT, ARGUMENT_PREDICATES, Asked};
 use crate::authorize::unknown::Unknown;
-use crate::authorize::{AuthorizeError, prepare};
+use crate::authorize::{AuthorizeError, PreparedSets};
 use crate::call::Call;
 use crate::policy::Policy;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
@@ -18,11 +18,12 @@ use crate::verify::VerifiedCapability;
 /// The arguments on which the refusal of a call rests; `None` if it rests on nothing that another call could have otherwise.
 pub(crate) fn rests_on(
     error: &AuthorizeError,
+    prepared: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
 ) -> Option<Vec<String>> {
-    let prepared = prepare(verified, policy).ok()?;
+    let prepared = prepared.prepare(verified, policy).ok()?;
     let mut symbols = prepared.base.words().clone();
     let of_call = ARGUMENT_PREDICATES.into_iter().chain(["resource"]);
     let of_call = Unknown::of(of_call, &policy.rules, &mut symbols);
@@ -134,9 +135,10 @@ mod tests {
             });
             let text = format!("allow if true;\n{}", named.collect::<String>());
             let policy = Policy::parse("p", &text).unwrap();
-            prepare(&verified, &policy).unwrap();
+            let prepared = PreparedSets::default();
+            prepared.prepare(&verified, &policy).unwrap();
             let before = FOLDED.get();
-            let rests = rests_on(&error, &verified, &policy, &call).unwrap();
+            let rests = rests_on(&error, &prepared, &verified, &policy, &call).unwrap();
             assert_eq!(rests.len(), 100, "{statement}");
             FOLDED.get() - before
         };

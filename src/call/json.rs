@@ -86,11 +86,7 @@ pub(super) fn parse_value(json: &str) -> Result<Value, CallError> {
 
 /// Reads any JSON of at most this many levels and values, without what two readers could read
 /// differently.
-pub(crate) fn parse_strictly(
-    json: &[u8],
-    levels: usize,
-    values: usize,
-) -> Result<Value, ArgumentProblem> {
+pub fn parse_strictly(json: &[u8], levels: usize, values: usize) -> Result<Value, ArgumentProblem> {
     let (values, foldable) = (Cell::new(values), Cell::new(MAX_FOLDED_BYTES));
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let seed = StrictSeed { levels, values: &values, foldable: &foldable };

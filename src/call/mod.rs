@@ -16,8 +16,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-#[cfg(feature = "mcp")]
-pub(crate) use crate::call::json::parse_strictly;
+pub use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
@@ -117,11 +116,7 @@ impl Call {
     }
 
     /// The same, of arguments that were read by [`parse_strictly`].
-    #[cfg(feature = "mcp")]
-    pub(crate) fn read_arguments(
-        mut self,
-        arguments: Map<String, Value>,
-    ) -> Result<Call, CallError> {
+    pub fn read_arguments(mut self, arguments: Map<String, Value>) -> Result<Call, CallError> {
         self.arguments = arguments;
         self.checked()
     }
@@ -180,8 +175,7 @@ impl Call {
     }
 
     /// The same, of what was read by [`parse_strictly`].
-    #[cfg(feature = "mcp")]
-    pub(crate) fn read_params(mut self, params: Map<String, Value>) -> Call {
+    pub fn read_params(mut self, params: Map<String, Value>) -> Call {
         self.params = params;
         self.digest = Known::default();
         self

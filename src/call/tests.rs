@@ -282,3 +282,28 @@ fn a_resource_has_its_bound_and_no_byte_more() {
     assert_eq!(with(MAX_RESOURCE_BYTES), Ok(()));
     assert_eq!(with(MAX_RESOURCE_BYTES + 1), Err(CallError::LongResource));
 }
+
+#[test]
+fn the_names_of_arguments_take_as_much_work_as_they_are() {
+    let added = |names: usize, name: &str| {
+        let before = crate::spelling::FOLDED.get();
+        let mut call = Call::new("pages:read");
+        for number in 0..names {
+            call = call.and_then(|call| call.argument(&format!("{name}{number}"), 1));
+        }
+        (call.is_ok(), crate::spelling::FOLDED.get() - before)
+    };
+    let foldable = crate::spelling::MAX_FOLDED_BYTES / 50;
+    for (names, name, is_let_in, most) in [
+        (500, "a", true, 2 * 500),
+        (500, "ë", true, 2 * 500),
+        // Of what is refused, no more than what has room.
+        (8000, "a", false, MAX_ARGUMENT_VALUES),
+        (4000, "ë", false, MAX_ARGUMENT_VALUES),
+        (250, &"ë".repeat(25), false, 1 + foldable),
+    ] {
+        let (found, folded) = added(names, name);
+        assert_eq!(found, is_let_in, "{names} of {name}, {folded} folded");
+        assert!(folded > 0 && folded <= most, "{folded} names were folded, and {most} are enough");
+    }
+}

@@ -13,7 +13,8 @@ use crate::function::Function;
 
 /// What a denial does with the name of an argument so that not every spelling of it would be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub(crate) enum Unfollowed {
+#[allow(missing_docs, reason = "each says in its words what it is")]
+pub enum Unfollowed {
     #[error(
         "the name of an argument is put together or reckoned with, so that its other spellings would not be found"
     )]
@@ -40,7 +41,7 @@ pub(crate) enum Unfollowed {
 
 impl Unfollowed {
     /// What to write instead.
-    pub(crate) fn mend(self) -> &'static str {
+    pub fn mend(self) -> &'static str {
         match self {
             Unfollowed::Made | Unfollowed::Rule => {
                 "compare the name itself, as in `$name == \"force\"`, `[\"force\", \"purge\"].contains($name)` or `$name.starts_with(\"x-\")`"

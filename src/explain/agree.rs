@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use biscuit_auth::builder::{Check, Convert, Rule};
 use serde_json::Value;
 
-use crate::authorize::prepare;
+use crate::authorize::PreparedSets;
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::explain::least::{argument_of, argument_text, literals};
@@ -22,6 +22,7 @@ const MAX_JOINED: usize = 12;
 
 /// Gives the remedies examples that take most obstacles away together.
 pub(super) fn agree(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
@@ -37,7 +38,7 @@ pub(super) fn agree(
         return;
     }
     for (name, values) in &mut candidates {
-        values.extend(proposals(verified, policy, call, name));
+        values.extend(proposals(sets, verified, policy, call, name));
         let mut seen: Vec<Value> = Vec::new();
         values.retain(|value| {
             !seen.contains(value) && {
@@ -50,7 +51,7 @@ pub(super) fn agree(
     let is_argument =
         |change: &Change| matches!(change, Change::Argument { .. } | Change::NoArgument { .. });
     let others = remedies.iter().filter(|remedy| !remedy.changes.iter().any(is_argument)).count();
-    let found = best(verified, policy, call, &candidates, others);
+    let found = best(sets, verified, policy, call, &candidates, others);
     let Some((left, mut found)) = found else { return };
     // What does not take away all that is demanded of its argument is no example.
     let demanded = |name: &String| {
@@ -61,7 +62,7 @@ pub(super) fn agree(
         let others = found.iter().filter(|(other, _)| *other != name);
         let without = others.map(|(name, value)| (name.clone(), value.clone())).collect();
         with_arguments(call, &without)
-            .and_then(|call| obstacles(verified, policy, &call))
+            .and_then(|call| obstacles(sets, verified, policy, &call))
             .is_none_or(|without| without >= left + demanded(name).max(1))
     };
     let useless: Vec<String> = found.keys().filter(|name| !useful(name)).cloned().collect();
@@ -83,6 +84,7 @@ pub(super) fn agree(
 
 /// Values for all arguments with which the least stands in the way.
 fn best(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
@@ -109,7 +111,7 @@ fn best(
     let mut best: Option<(usize, BTreeMap<String, Value>)> = None;
     for chosen in all {
         let Some(replaced) = with_arguments(call, &chosen) else { continue };
-        let Some(left) = obstacles(verified, policy, &replaced) else { continue };
+        let Some(left) = obstacles(sets, verified, policy, &replaced) else { continue };
         if best.as_ref().is_none_or(|(least, _)| left < *least) {
             best = Some((left, chosen));
         }
@@ -129,6 +131,7 @@ fn with_arguments(call: &Call, chosen: &BTreeMap<String, Value>) -> Option<Call>
 
 /// Values of an argument that checks and policies themselves name, and texts put together from these.
 fn proposals(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
@@ -137,7 +140,7 @@ fn proposals(
     let present = call.arguments_json().get(name);
     let mut found = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
-    if let Ok(prepared) = prepare(verified, policy) {
+    if let Ok(prepared) = sets.prepare(verified, policy) {
         let symbols = prepared.base.words();
         for (_, _, check) in &prepared.checks {
             let Ok(check) = Check::convert_from(check, symbols) else { continue };

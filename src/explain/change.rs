@@ -20,9 +20,9 @@ impl Remedy {
     }
 
     /// Of what can happen once a call is allowed.
-    pub(super) fn of_record(cause: Cause) -> Remedy {
+    pub(super) fn of_record(cause: Option<Cause>) -> Remedy {
         match cause {
-            Cause::Replayed => Remedy::new(
+            Some(Cause::Replayed) => Remedy::new(
                 "a presentation that is bound to a call is good for it once",
                 vec![Change::Present {
                     audience: None,

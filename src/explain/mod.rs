@@ -16,12 +16,11 @@ use biscuit_auth::format::convert::proto_check_to_token_check;
 use serde::Serialize;
 
 use crate::audit::Verdict;
-use crate::authorize::{authorize, refuse_other_call, refuse_uncovered};
+use crate::authorize::{PreparedSets, authorize_with, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::capability::Capability;
-use crate::cause::Cause;
-use crate::guard::Denial;
 use crate::policy::Policy;
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability, Verifier};
 
@@ -31,14 +30,9 @@ pub use change::{Change, Remedy};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The verdict.
-    pub decision: Verdict,
-    /// The stable name of the cause; none for an allowed call.
-    pub cause: Option<Cause>,
-    /// The block at which it was seen; 0 is the grant.
-    pub hop: Option<usize>,
-    /// The verdict in words.
-    pub message: String,
+    /// What it came to.
+    #[serde(flatten)]
+    pub ruling: Ruling,
     /// What was looked at, in order: what held, what did not, and what was not reached.
     pub steps: Vec<Step>,
     /// What has to be changed for the call to be allowed: each of them, by one of its changes. Empty for an
@@ -165,27 +159,20 @@ pub(crate) fn unstated(
     verifier: &Verifier,
     verified: &VerifiedCapability,
     call: &Call,
-    denial: &Denial,
+    ruling: Ruling,
 ) -> Explanation {
     let mut steps = token::held(verifier, verified);
     steps.push(token::covered(verified, call));
-    let refusal = denial.refusal();
     let not_reached = |stage| Step::new(stage, Outcome::NotReached, "not asked");
-    steps.extend([not_reached(Stage::Checks), Step::failed(Stage::Policies, &refusal.message)]);
-    Explanation {
-        decision: denial.verdict(),
-        cause: Some(refusal.cause),
-        hop: refusal.hop,
-        message: refusal.message.clone(),
-        steps,
-        remedies: Vec::new(),
-    }
+    steps.extend([not_reached(Stage::Checks), Step::failed(Stage::Policies, &ruling.message)]);
+    Explanation { ruling, steps, remedies: Vec::new() }
 }
 
 /// Explains the decision of one call by a token that holds. What decided is asked again, and more besides: whatever
 /// else would stand in the way.
 pub(crate) fn explain(
     verifier: &Verifier,
+    prepared: &PreparedSets,
     policy: &Policy,
     verified: &VerifiedCapability,
     call: &Call,
@@ -200,41 +187,27 @@ pub(crate) fn explain(
     for error in &errors {
         token::uncovered(verified, call, error, &mut steps, &mut remedies);
     }
-    policies::explain(verified, policy, call, &mut steps, &mut remedies);
-    let decided = authorize(verified, policy, call);
-    let (decision, cause, hop, message) = match decided {
-        Ok(allowed) => (Verdict::Allow, None, None, format!("allowed by {}", allowed.at)),
-        Err(error) => {
-            let hop = error.block();
-            let denial = Denial::from(error);
-            let refusal = denial.refusal();
-            (denial.verdict(), Some(refusal.cause), hop, refusal.message.clone())
-        }
-    };
-    match cause {
-        None => remedies.clear(),
-        Some(_) => {
-            agree::agree(verified, policy, call, &mut remedies);
+    policies::explain(prepared, verified, policy, call, &mut steps, &mut remedies);
+    let ruling = Ruling::of(&authorize_with(prepared, verified, policy, call));
+    match ruling.verdict {
+        Verdict::Allow => remedies.clear(),
+        Verdict::Deny | Verdict::Undecided => {
+            agree::agree(prepared, verified, policy, call, &mut remedies);
             token::present_anew(verified, &mut remedies);
         }
     }
-    Explanation { decision, cause, hop, message, steps, remedies }
+    Explanation { ruling, steps, remedies }
 }
 
 impl Explanation {
     /// Adds what happened after the decision was made: that the presentation had been used, or that nothing could be
     /// recorded.
-    pub(crate) fn concluded(mut self, denial: &Denial) -> Explanation {
-        let refusal = denial.refusal();
-        if self.cause == Some(refusal.cause) || self.decision != Verdict::Allow {
-            return self;
+    pub(crate) fn concluded(mut self, ruling: Ruling) -> Explanation {
+        if self.ruling.verdict == Verdict::Allow {
+            self.steps.push(Step::failed(Stage::Record, &ruling.message).at_block(ruling.hop));
+            self.remedies = vec![Remedy::of_record(ruling.cause)];
+            self.ruling = ruling;
         }
-        self.steps.push(Step::failed(Stage::Record, &refusal.message).at_block(refusal.hop));
-        self.remedies = vec![Remedy::of_record(refusal.cause)];
-        self.decision = denial.verdict();
-        self.cause = Some(refusal.cause);
-        self.hop = refusal.hop;
-        self.message.clone_from(&refusal.message);
         self
     }
 }

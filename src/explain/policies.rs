@@ -3,8 +3,7 @@
 use biscuit_auth::builder::{Check, CheckKind, Convert};
 use biscuit_auth::datalog;
 
-use crate::authorize::facts::{Asked as AskedFacts, argument_facts};
-use crate::authorize::{assert_all, derive, prepare, refuse_costly, state_all, uncovering};
+use crate::authorize::{PreparedSets, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -19,6 +18,7 @@ use crate::verify::VerifiedCapability;
 
 /// Explains the checks of a token that holds and the policies.
 pub(super) fn explain(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
@@ -26,14 +26,14 @@ pub(super) fn explain(
     remedies: &mut Vec<Remedy>,
 ) {
     let not_reached = |stage| Step::new(stage, Outcome::NotReached, "cannot be evaluated");
-    let Some(world) = world_of(verified, policy, call) else {
+    let Some(world) = world_of(sets, verified, policy, call) else {
         steps.extend([not_reached(Stage::Checks), not_reached(Stage::Policies)]);
         return;
     };
-    let Ok(prepared) = prepare(verified, policy) else { return };
+    let Ok(prepared) = sets.prepare(verified, policy) else { return };
     let names = policy_names(policy);
     let weigh = |name: &str| weight(name, &names);
-    let scene = Scene { verified, policy, call, world: &world, weigh: &weigh };
+    let scene = Scene { sets, verified, policy, call, world: &world, weigh: &weigh };
     for (block, number, check) in &prepared.checks {
         scene.token_check(*block, *number, check, steps, remedies);
     }
@@ -49,12 +49,13 @@ pub(super) fn explain(
 /// How much stands in the way of a call: checks and denials one by one, and what the nearest `allow if` lacks.
 /// `None` if that cannot be evaluated.
 pub(super) fn obstacles(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
 ) -> Option<usize> {
-    let world = world_of(verified, policy, call)?;
-    let prepared = prepare(verified, policy).ok()?;
+    let world = world_of(sets, verified, policy, call)?;
+    let prepared = sets.prepare(verified, policy).ok()?;
     // A changed call is presented anew.
     let last = verified.presentation().index;
     let of_call = world.symbols.get("call");
@@ -83,14 +84,15 @@ pub(super) fn obstacles(
 
 /// All that policies and checks see of a call; `None` if rules derive too much or err, or if the checks could take longer
 /// than a decision may.
-fn world_of(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Option<World> {
-    let prepared = prepare(verified, policy).ok()?;
-    let mut world = World::over(&prepared.base);
-    let facts = [AskedFacts::of(verified, call).facts(), argument_facts(call)].concat();
-    assert_all(&mut world, &facts);
-    state_all(&mut world, verified.stated().facts());
-    derive(&mut world, policy).ok()?;
-    refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
+fn world_of(
+    sets: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Option<World> {
+    let prepared = sets.prepare(verified, policy).ok()?;
+    let world = World::of(&prepared, verified, policy, call).ok()?;
+    prepared.refuse_costly(verified, &world).ok()?;
     Some(world)
 }
 
@@ -128,6 +130,7 @@ fn weight(name: &str, policy: &Names) -> Weight {
 
 /// A call before the policies, and all that is known of it.
 pub(super) struct Scene<'a> {
+    sets: &'a PreparedSets,
     pub(super) verified: &'a VerifiedCapability,
     pub(super) policy: &'a Policy,
     pub(super) call: &'a Call,
@@ -147,7 +150,7 @@ impl Scene<'_> {
         value: Option<serde_json::Value>,
     ) -> Option<World> {
         let call = self.call.clone().replacing_argument(name, value).ok()?;
-        world_of(self.verified, self.policy, &call)
+        world_of(self.sets, self.verified, self.policy, &call)
     }
 
     fn token_check(
@@ -197,7 +200,7 @@ impl Scene<'_> {
         let instead = Constraint::of_check(&built)
             .and_then(|constraint| constraint.widened_for(self.call.arguments_json()))
             .filter(|wider| {
-                let world = world_of(self.verified, self.policy, self.call);
+                let world = world_of(self.sets, self.verified, self.policy, self.call);
                 world.is_some_and(|mut world| {
                     let wider = wider.to_check().convert(&mut world.symbols);
                     world.holds(&wider, VERIFIER) == Ok(true)

@@ -1,16 +1,15 @@
 //! Token: what of a token held, what did not, and who would have to make which block anew.
 
-use crate::audit::Verdict;
 use crate::authorize::{AuthorizeError, first_unbound, uncovering};
 use crate::call::Call;
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationKind};
 use crate::explain::{Change, Explanation, Outcome, Remedy, Stage, Step};
-use crate::guard::Denial;
 use crate::names::escaped;
 use crate::profile::MAX_DEPTH;
 use crate::profile::shape::ShapeError;
 use crate::revocation::RevokedBy;
+use crate::ruling::Ruling;
 use crate::scope::{Operation, Scope};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability, Verifier, VerifyError};
@@ -41,13 +40,13 @@ pub(super) fn rejected(
     };
     let chain = parsed.as_ref().map(Capability::chain);
     let failed = stage_of(error);
-    let message = error.to_string();
+    let ruling = Ruling::from(error);
     let mut steps = Vec::new();
     for (stage, text) in STAGES {
         match stage.cmp(&failed) {
             std::cmp::Ordering::Less => steps.push(passed(verifier, stage, text)),
             std::cmp::Ordering::Equal => {
-                steps.push(Step::failed(stage, &message).at_block(error.block()));
+                steps.push(Step::failed(stage, &ruling.message).at_block(ruling.hop));
             }
             std::cmp::Ordering::Greater => {
                 steps.push(Step::new(stage, Outcome::NotReached, "not reached"));
@@ -58,11 +57,7 @@ pub(super) fn rejected(
         steps.push(Step::new(stage, Outcome::NotReached, "not reached"));
     }
     let remedies = remedies(verifier, chain, error, now);
-    let cause = error.cause();
-    let hop = error.block();
-    let decision = Denial::from(error.clone()).verdict();
-    debug_assert_ne!(decision, Verdict::Allow);
-    Explanation { decision, cause: Some(cause), hop, message, steps, remedies }
+    Explanation { ruling, steps, remedies }
 }
 
 /// A stage that refused nothing: it held, or it was not looked at.

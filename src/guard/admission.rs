@@ -2,7 +2,7 @@
 
 use crate::audit::{AuditChain, Decision};
 use crate::call::Call;
-use crate::guard::{Denial, Guard, Weighed};
+use crate::guard::{Denial, Guard, WeighedRefusal};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability};
 
@@ -21,37 +21,34 @@ impl Guard {
     }
 
     /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
-    /// [tell](Weighed::tell).
-    #[cfg(feature = "http")]
-    pub(crate) fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> Weighed {
+    /// [tell](WeighedRefusal::tell).
+    pub fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> WeighedRefusal {
         match Call::new(ADMISSION) {
             Ok(admission) => self.weigh_rejected(rejection, &admission, now),
-            Err(error) => Weighed::unrecorded(error.into()),
+            Err(error) => WeighedRefusal::unrecorded(error.into()),
         }
     }
 
     /// [`Guard::admit`] before it is recorded.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_admission(
+    pub fn weigh_admission(
         &self,
         bearer: &str,
         now: Timestamp,
-    ) -> Result<VerifiedCapability, Box<Weighed>> {
+    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return Err(Box::new(Weighed::unrecorded(error.into()))),
+            Err(error) => return Err(Box::new(WeighedRefusal::unrecorded(error.into()))),
         };
         let examined = self.verifier.examine(bearer, Some(admission.operation()), now);
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
     }
 
     /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn recognize(
+    pub fn recognize(
         &self,
         bearer: &str,
         now: Timestamp,
-    ) -> Option<Result<VerifiedCapability, Box<Weighed>>> {
+    ) -> Option<Result<VerifiedCapability, Box<WeighedRefusal>>> {
         let admission = Call::new(ADMISSION).ok()?;
         let recognized = self.verifier.recognize(bearer, Some(admission.operation()), now)?;
         Some(
@@ -60,23 +57,36 @@ impl Guard {
         )
     }
 
+    /// The same of one that was verified before: what a door does when much may have come between.
+    pub fn weigh_admission_again(
+        &self,
+        verified: &VerifiedCapability,
+        now: Timestamp,
+    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
+        let admission = match Call::new(ADMISSION) {
+            Ok(admission) => admission,
+            Err(error) => return Err(Box::new(WeighedRefusal::unrecorded(error.into()))),
+        };
+        let examined = self.verifier.examine_again(verified, admission.operation(), now);
+        examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
+    }
+
     /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn weigh_refusal(
+    pub fn weigh_refusal(
         &self,
         verified: &VerifiedCapability,
         what: &str,
         denial: Denial,
         now: Timestamp,
-    ) -> Weighed {
+    ) -> WeighedRefusal {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return Weighed::unrecorded(error.into()),
+            Err(error) => return WeighedRefusal::unrecorded(error.into()),
         };
         let chain = Some(AuditChain::from(verified));
         let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
         decision.operation = what.to_owned();
-        Weighed::refused(decision, Some(verified.clone()), denial)
+        WeighedRefusal::new(decision, Some(verified.clone()), denial)
     }
 
     /// What is recorded of a bearer that does not hold.
@@ -85,7 +95,7 @@ impl Guard {
         rejection: Rejection,
         call: &Call,
         now: Timestamp,
-    ) -> Weighed {
+    ) -> WeighedRefusal {
         let Rejection { error, authentic } = rejection;
         let chain =
             authentic.map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
@@ -93,12 +103,7 @@ impl Guard {
         let rejections = if chain.is_none() { forged } else { others };
         let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);
         let Some(unrecorded) = counted else {
-            return Weighed {
-                decision: None,
-                once: None,
-                verified: None,
-                outcome: Err(error.into()),
-            };
+            return WeighedRefusal::unrecorded(error.into());
         };
         let mut decision = Decision::allowed(chain, call, &self.policy(), now);
         decision.unrecorded = unrecorded;
@@ -106,7 +111,7 @@ impl Guard {
             // A stranger writes no URI of some kilobytes, a hundred times a second.
             decision.resource = None;
         }
-        Weighed::refused(decision, None, error.into())
+        WeighedRefusal::new(decision, None, error.into())
     }
 
     /// Verifies; records only a refusal.
@@ -118,6 +123,6 @@ impl Guard {
     ) -> Result<VerifiedCapability, Denial> {
         self.verifier
             .examine(bearer, Some(call.operation()), now)
-            .map_err(|rejection| self.settle_refused(self.weigh_rejected(*rejection, call, now)))
+            .map_err(|rejection| self.settle_refusal(self.weigh_rejected(*rejection, call, now)))
     }
 }

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::audit::{LedgerUnavailable, REPLAYED_MESSAGE, Verdict};
+use crate::audit::{LedgerUnavailable, Verdict};
 use crate::authorize::AuthorizeError;
 use crate::call::CallError;
 use crate::cause::{Cause, Class};
 use crate::revoke::RevokeError;
-#[cfg(feature = "mcp")]
-use crate::store::StoreError;
+use crate::ruling::Ruling;
 use crate::verify::{VerifiedCapability, VerifyError};
 
 /// A refused call. The variant says how to answer it over HTTP (RFC 6750, section 3.1).
@@ -34,6 +33,8 @@ pub struct Refusal {
     pub cause: Cause,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
+    /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
+    pub place: Option<Box<str>>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
     pub message: String,
     /// What would help: which of several it is may be told to whoever asked.
@@ -112,10 +113,12 @@ impl Helps {
 }
 
 impl Refusal {
-    pub(crate) fn new(cause: Cause, hop: Option<usize>, message: String) -> Refusal {
+    /// Makes a refusal for a cause that `docs/profile.md` lists, seen at a block or at none. What helps follows from the cause.
+    pub fn new(cause: Cause, hop: Option<usize>, message: String) -> Refusal {
         Refusal {
             cause,
             hop,
+            place: None,
             message,
             helps: Helps::against(cause),
             arguments: Vec::new(),
@@ -181,62 +184,56 @@ impl Denial {
     }
 
     /// A call that is not exact enough to be judged, which is not allowed.
-    pub(crate) fn inexact(message: String) -> Denial {
+    pub fn inexact(message: String) -> Denial {
         Denial::Forbidden(Refusal::new(Cause::InexactCall, None, message))
     }
 
     /// What a capability does not cover, known before it is presented.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn not_granted(operation: &str) -> Denial {
+    pub fn not_granted(operation: &str) -> Denial {
         let message = format!("the capability does not grant {operation}");
         Denial::Forbidden(Refusal::new(Cause::NotGranted, None, message))
     }
 
     /// A task of somebody else's, or none.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn strange_task() -> Denial {
+    pub fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
         Denial::Forbidden(Refusal::new(Cause::StrangeTask, None, message))
     }
 
     /// A list of which it cannot be said what of it a token may use. `cause` is one of lists, and the message is
     /// for whoever asked.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn undecided_list(cause: Cause, message: String) -> Denial {
+    pub fn undecided_list(cause: Cause, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
     }
 
     /// A decision that was not brought to an end.
-    pub(crate) fn unfinished(message: &str) -> Denial {
+    pub fn unfinished(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::Unfinished, None, message.to_owned()))
     }
 
     /// A store that cannot be read.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn unreadable_store(error: &StoreError) -> Denial {
-        Denial::Undecided(Refusal::new(Cause::StoreUnavailable, None, error.to_string()))
+    pub fn unreadable_store(message: &str) -> Denial {
+        Denial::Undecided(Refusal::new(Cause::StoreUnavailable, None, message.to_owned()))
     }
 
     /// More is asked for at once than is looked at. The message is for whoever asked, too.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn overloaded(message: &str) -> Denial {
+    pub fn overloaded(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::Overloaded, None, message.to_owned()))
     }
 
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
-        let hop = Some(verified.presentation().index);
-        Denial::Unauthenticated(Refusal::new(Cause::Replayed, hop, REPLAYED_MESSAGE.to_owned()))
+        let ruling = Ruling::replayed(verified.presentation().index);
+        Denial::Unauthenticated(Refusal::new(Cause::Replayed, ruling.hop, ruling.message))
     }
 }
 
 impl From<VerifyError> for Denial {
     fn from(error: VerifyError) -> Denial {
-        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
+        let ruling = Ruling::from(&error);
+        let refusal = Refusal::new(error.cause(), ruling.hop, ruling.message);
         let refusal = Refusal { retry_after: error.retry_after(), ..refusal };
-        match error {
-            VerifyError::RevocationsUnavailable(_) | VerifyError::RevocationsStale { .. } => {
-                Denial::Undecided(refusal)
-            }
+        match ruling.verdict {
+            Verdict::Undecided => Denial::Undecided(refusal),
             // Some causes are those of calls, too.
             _ => Denial::Unauthenticated(Refusal { helps: Helps::NewToken, ..refusal }),
         }
@@ -245,10 +242,22 @@ impl From<VerifyError> for Denial {
 
 impl From<AuthorizeError> for Denial {
     fn from(error: AuthorizeError) -> Denial {
-        let refusal = Refusal::new(error.cause(), error.block(), error.to_string());
-        match error {
-            AuthorizeError::Exhausted { .. } => Denial::Undecided(refusal),
+        let ruling = Ruling::from(&error);
+        let refusal = Refusal::new(error.cause(), ruling.hop, ruling.message);
+        let refusal = Refusal { place: ruling.place.map(Into::into), ..refusal };
+        match ruling.verdict {
+            Verdict::Undecided => Denial::Undecided(refusal),
             _ => Denial::Forbidden(refusal),
+        }
+    }
+}
+
+impl From<&Denial> for Ruling {
+    fn from(denial: &Denial) -> Ruling {
+        let Refusal { cause, hop, place, message, .. } = denial.refusal().clone();
+        Ruling {
+            place: place.map(Into::into),
+            ..Ruling::refused(denial.verdict(), cause, hop, message)
         }
     }
 }

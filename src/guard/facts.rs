@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use biscuit_auth::builder::{self, MapKey, Term};
 
-use crate::authorize::Stated;
 use crate::block::{DatalogError, custom_fact};
 use crate::call::Call;
 use crate::cause::Cause;
@@ -18,7 +17,7 @@ use crate::mint::FactTerm;
 use crate::names;
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::timestamp::Timestamp;
-use crate::verify::VerifiedCapability;
+use crate::verify::{Stated, VerifiedCapability};
 
 /// How many predicates a source may speak of: each is one that no list can be sure of before a call.
 pub const MAX_FACT_NAMES: usize = 16;

@@ -17,18 +17,20 @@ use std::sync::{Arc, Mutex, RwLock};
 use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
 #[cfg(feature = "tokio")]
 use crate::audit::{LedgerUnavailable, Settlement};
-#[cfg(feature = "tokio")]
-use crate::authorize::is_quick;
-use crate::authorize::{AuthorizeError, authorize, refuse_other_call, refuse_uncovered, rests_on};
+use crate::authorize::{
+    AuthorizeError, PreparedSets, PreparedTokens, authorize_with, refuse_other_call,
+    refuse_uncovered, rests_on,
+};
 use crate::call::Call;
 use crate::explain::{self, Explanation};
 use crate::policy::Policy;
 use crate::prospect::{self, Prospect};
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
-pub(crate) use weighed::Weighed;
-use weighed::once;
+use weighed::permit;
+pub use weighed::{Weighed, WeighedRefusal};
 
 pub use denial::{Denial, Helps, Refusal};
 use facts::Facts;
@@ -65,6 +67,8 @@ pub struct Guard {
     verifier: Verifier,
     sets: RwLock<Sets>,
     shadow: Shadow,
+    /// What decisions about a token have in common, of as many tokens as the verifier remembers.
+    prepared: PreparedTokens,
     kept: Option<Kept>,
     facts: Option<Facts>,
     ledger: Option<Box<dyn Ledger>>,
@@ -98,6 +102,7 @@ impl Guard {
     /// for a disk.
     pub fn unrecorded(verifier: Verifier, policy: impl Into<Arc<Policy>>) -> Guard {
         Guard {
+            prepared: PreparedTokens::new(verifier.remembers()),
             verifier,
             sets: RwLock::new(Sets { live: policy.into(), candidate: None }),
             shadow: Shadow::default(),
@@ -171,7 +176,7 @@ impl Guard {
         Ok(self)
     }
 
-    /// What it verifies with. Waits for no disk.
+    /// What it verifies with, and where its roots are exchanged ([`Verifier::replace_roots`]). Waits for no disk.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
@@ -235,7 +240,7 @@ impl Guard {
             match self.verifier.examine(bearer, Some(call.operation()), now) {
                 Err(rejection) => {
                     let explanation = explain::rejected(&self.verifier, bearer, &rejection, now);
-                    (explanation, self.weigh_rejected(*rejection, call, now))
+                    (explanation, Weighed::Refused(self.weigh_rejected(*rejection, call, now)))
                 }
                 Ok(verified) => {
                     let asked = self.ask(verified, call, now);
@@ -246,7 +251,7 @@ impl Guard {
         match self.settle(weighed) {
             Ok(permit) => (Ok(permit), explanation),
             Err(denial) => {
-                let explanation = explanation.concluded(&denial);
+                let explanation = explanation.concluded((&denial).into());
                 (Err(denial), explanation)
             }
         }
@@ -265,10 +270,13 @@ impl Guard {
 
     fn explain_asked(&self, policy: &Policy, asked: &Asked, call: &Call) -> Explanation {
         match asked {
-            Ok(verified) => explain::explain(&self.verifier, policy, verified, call),
+            Ok(verified) => {
+                let prepared = self.prepared(verified);
+                explain::explain(&self.verifier, &prepared, policy, verified, call)
+            }
             Err(unstated) => {
                 let (verified, denial) = &**unstated;
-                explain::unstated(&self.verifier, verified, call, denial)
+                explain::unstated(&self.verifier, verified, call, denial.into())
             }
         }
     }
@@ -290,7 +298,8 @@ impl Guard {
     pub(crate) fn is_quick(&self, verified: &VerifiedCapability, call: &Call) -> bool {
         // Should the policies be exchanged before it is weighed, one decision takes a little longer there.
         let sets = self.sets();
-        let quick = |policy: &Arc<Policy>| is_quick(verified, policy, call);
+        let prepared = self.prepared(verified);
+        let quick = |policy: &Arc<Policy>| prepared.are_quick(policy, call);
         !self.asks_elsewhere()
             && self.settles_later()
             && quick(&sets.live)
@@ -312,7 +321,7 @@ impl Guard {
     fn weigh(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
             Ok(verified) => self.weigh_verified(sets, verified, call, now),
-            Err(rejection) => self.weigh_rejected(*rejection, call, now),
+            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
         }
     }
 
@@ -324,7 +333,7 @@ impl Guard {
     ) -> Weighed {
         match self.verifier.examine_again(verified, call.operation(), now) {
             Ok(verified) => self.weigh_verified(&self.sets(), verified, call, now),
-            Err(rejection) => self.weigh_rejected(*rejection, call, now),
+            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
         }
     }
 
@@ -359,24 +368,23 @@ impl Guard {
             Ok(verified) => verified,
             Err(unstated) => {
                 let (verified, denial) = *unstated;
-                return Weighed::refused(decision(&verified), Some(verified), denial);
+                let decision = decision(&verified);
+                return Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial));
             }
         };
         let mut decision = decision(&verified);
-        let decided = authorize(&verified, &sets.live, call);
+        let prepared = self.prepared(&verified);
+        let decided = authorize_with(&prepared, &verified, &sets.live, call);
+        let ruling = Ruling::of(&decided);
         if decided.as_ref().err().is_none_or(AuthorizeError::rests_on_policies) {
-            self.note(&mut decision, sets, &verified, call, decided.as_ref().err());
+            self.note(&mut decision, sets, &prepared, &verified, call, &ruling);
         }
         match decided {
-            Ok(allowed) => Weighed {
-                decision: Some(decision),
-                once: once(&verified),
-                outcome: Ok(allowed.at),
-                verified: Some(verified),
-            },
+            Ok(allowed) => Weighed::allowed(decision, verified, allowed.at),
             Err(error) => {
-                let rests = rests_on(&error, &verified, &sets.live, call);
-                Weighed::refused(decision, Some(verified), Denial::from(error).resting_on(rests))
+                let rests = rests_on(&error, &prepared, &verified, &sets.live, call);
+                let denial = Denial::from(error).resting_on(rests);
+                Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial))
             }
         }
     }
@@ -386,64 +394,91 @@ impl Guard {
         &self,
         decision: &mut Decision,
         sets: &Sets,
+        prepared: &PreparedSets,
         verified: &VerifiedCapability,
         call: &Call,
-        live: Option<&AuthorizeError>,
+        live: &Ruling,
     ) {
-        decision.candidate = self.shadow.compare(sets, verified, call, live);
+        decision.candidate = self.shadow.compare(sets, prepared, verified, call, live);
         let kept = self.kept.map(|kept| Box::new(KeptRequest::of(verified, call, kept)));
         decision.request = kept;
     }
 
     /// Records what was weighed, and answers. What cannot be recorded is undecided.
-    pub(crate) fn settle(&self, mut weighed: Weighed) -> Result<Permit, Denial> {
-        let settled = match (&self.ledger, weighed.decision.take()) {
-            (Some(ledger), Some(decision)) => {
-                let settled = ledger.settle(decision, weighed.once, weighed.verified.as_ref());
-                Some(settled).transpose()
+    pub(crate) fn settle(&self, weighed: Weighed) -> Result<Permit, Denial> {
+        match weighed {
+            Weighed::Allowed { decision, once, verified, at } => {
+                let settle = |ledger: &dyn Ledger| ledger.settle(decision, once, Some(&verified));
+                let settled = self.ledger.as_deref().map(settle).transpose()?;
+                permit(verified, at, settled)
             }
-            _ => Ok(None),
-        };
-        weighed.conclude(settled)
+            Weighed::Refused(refusal) => Err(self.settle_refusal(refusal)),
+        }
     }
 
-    /// The same without waiting: `done` hears the answer, from whatever thread.
+    /// Records a refusal, and returns it, or that it cannot be recorded.
+    pub(crate) fn settle_refusal(&self, refusal: WeighedRefusal) -> Denial {
+        let WeighedRefusal { decision, verified, denial } = refusal;
+        let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return denial };
+        match ledger.settle(decision, None, verified.as_ref()) {
+            Ok(_) => denial,
+            Err(unavailable) => unavailable.into(),
+        }
+    }
+
+    /// [`Guard::settle`] without waiting: `done` hears the answer, from whatever thread.
     #[cfg(feature = "tokio")]
     pub(crate) fn settle_later(
         &self,
-        mut weighed: Weighed,
+        weighed: Weighed,
         done: impl FnOnce(Result<Permit, Denial>) + Send + 'static,
     ) {
-        match (&self.ledger, weighed.decision.take()) {
-            (Some(ledger), Some(decision)) => {
-                let (once, verified) = (weighed.once, weighed.verified.clone());
+        match weighed {
+            Weighed::Allowed { decision, once, verified, at } => {
+                let Some(ledger) = &self.ledger else { return done(permit(verified, at, None)) };
+                let recorded = verified.clone();
                 let done = move |settled: Result<Settlement, LedgerUnavailable>| {
-                    done(weighed.conclude(settled.map(Some)));
+                    let settled = settled.map_err(Denial::from);
+                    done(settled.and_then(|settled| permit(verified, at, Some(settled))));
                 };
-                ledger.settle_later(decision, once, verified.as_ref(), Box::new(done));
+                ledger.settle_later(decision, once, Some(&recorded), Box::new(done));
             }
-            _ => done(weighed.conclude(Ok(None))),
+            Weighed::Refused(refusal) => {
+                self.settle_refusal_later(refusal, |denial| done(Err(denial)));
+            }
         }
+    }
+
+    /// [`Guard::settle_refusal`] without waiting.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn settle_refusal_later(
+        &self,
+        refusal: WeighedRefusal,
+        done: impl FnOnce(Denial) + Send + 'static,
+    ) {
+        let WeighedRefusal { decision, verified, denial } = refusal;
+        let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return done(denial) };
+        let done = move |settled: Result<Settlement, LedgerUnavailable>| {
+            done(settled.map_or_else(Denial::from, |_| denial));
+        };
+        ledger.settle_later(decision, None, verified.as_ref(), Box::new(done));
     }
 
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
     /// recorded; the call is to be checked all the same. Waits for no disk.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
-        prospect::prospect(&self.foreseeing(verified.clone()), &self.policy(), call)
+        let verified = self.foreseeing(verified.clone());
+        prospect::prospect(&self.prepared(&verified), &verified, &self.policy(), call)
+    }
+
+    /// What decisions about this token have in common, as far as it was found out.
+    pub(crate) fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+        self.prepared.of(verified)
     }
 
     /// The token beside what is not known before a call is decided.
-    pub(crate) fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
+    pub fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
         verified.beside(self.facts.as_ref().map(Facts::unknown).unwrap_or_default())
-    }
-
-    /// Records a refusal, and returns it, or that it cannot be recorded.
-    fn settle_refused(&self, weighed: Weighed) -> Denial {
-        match self.settle(weighed) {
-            Err(denial) => denial,
-            // Not reached: what was weighed is a refusal.
-            Ok(_) => Denial::unfinished("a refusal was lost"),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::chain::Chain;
 use crate::policy::Location;
+use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
 /// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`](crate::Guard) makes one, of a
@@ -38,14 +39,10 @@ impl Permit {
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
     }
+}
 
-    /// A second handle of the same decision, for a door that hands it out with the request.
-    #[cfg(feature = "axum")]
-    pub(crate) fn of_the_same_decision(&self) -> Permit {
-        Permit {
-            verified: self.verified.clone(),
-            allowed: self.allowed.clone(),
-            sequence: self.sequence,
-        }
+impl From<&Permit> for Ruling {
+    fn from(permit: &Permit) -> Ruling {
+        Ruling::allowed_by(&permit.allowed)
     }
 }

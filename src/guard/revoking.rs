@@ -2,9 +2,10 @@
 
 use crate::audit::{AuditChain, Decision};
 use crate::chain::{IdPrefix, RevocationId};
-use crate::guard::{Denial, Guard, Weighed, once};
+use crate::guard::{Denial, Guard, Weighed, WeighedRefusal};
 use crate::revocation::Revoking;
 use crate::revoke::{self, RevocationRequest, RevokeError};
+use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
@@ -51,38 +52,33 @@ impl Guard {
             Err(unstated) => {
                 let (verified, denial) = *unstated;
                 let decision = decision(&verified);
-                return Err(self.settle_refused(Weighed::refused(
-                    decision,
-                    Some(verified),
-                    denial,
-                )));
+                let refusal = WeighedRefusal::new(decision, Some(verified), denial);
+                return Err(self.settle_refusal(refusal));
             }
         };
         let mut decision = decision(&verified);
-        let decided = revoke::allow(&verified, &self.verifier, &sets.live, request, seen);
+        let prepared = self.prepared(&verified);
+        let decided =
+            revoke::allow(&prepared, &verified, &self.verifier, &sets.live, request, seen);
         match &decided {
             Ok((at, _)) if !revoke::is_delegators_rule(at) => {
-                self.note(&mut decision, &sets, &verified, call, None);
+                let ruling = Ruling::allowed_by(at);
+                self.note(&mut decision, &sets, &prepared, &verified, call, &ruling);
             }
             Err(RevokeError::Unauthorized(error)) if error.rests_on_policies() => {
-                self.note(&mut decision, &sets, &verified, call, Some(error));
+                self.note(&mut decision, &sets, &prepared, &verified, call, &error.into());
             }
             _ => {}
         }
         match decided {
             Ok((at, revocation)) => {
                 decision.precedes_revocation = !request.is_dry_run();
-                let weighed = Weighed {
-                    decision: Some(decision),
-                    once: once(&verified),
-                    outcome: Ok(at),
-                    verified: Some(verified.clone()),
-                };
+                let weighed = Weighed::allowed(decision, verified.clone(), at);
                 self.settle(weighed).map(|_| request.revoking(revocation, &verified))
             }
             Err(error) => {
-                let weighed = Weighed::refused(decision, Some(verified), error.into());
-                Err(self.settle_refused(weighed))
+                let refusal = WeighedRefusal::new(decision, Some(verified), error.into());
+                Err(self.settle_refusal(refusal))
             }
         }
     }

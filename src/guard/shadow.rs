@@ -6,14 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::audit::{CandidateDecision, Verdict};
-use crate::authorize::{Allowed, AuthorizeError, authorize_instead};
+use crate::authorize::{PreparedSets, authorize_instead};
 use crate::call::Call;
-use crate::cause::{Cause, RecordedCause};
-use crate::guard::{Denial, Sets};
+use crate::cause::RecordedCause;
+use crate::guard::Sets;
+use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
-
-/// The cause of a candidate whose evaluation broke off, which is a fault of this library's.
-const BROKEN_OFF: Cause = Cause::NotEvaluable;
 
 const VERDICTS: [Verdict; 3] = [Verdict::Allow, Verdict::Deny, Verdict::Undecided];
 
@@ -40,22 +38,22 @@ impl Shadow {
     pub(super) fn compare(
         &self,
         sets: &Sets,
+        prepared: &PreparedSets,
         verified: &VerifiedCapability,
         call: &Call,
-        live: Option<&AuthorizeError>,
+        live: &Ruling,
     ) -> Option<Box<CandidateDecision>> {
         let candidate = sets.candidate.as_ref()?;
-        let decide = || authorize_instead(verified, &sets.live, candidate, call);
+        let decide = || authorize_instead(prepared, verified, &sets.live, candidate, call);
         // Whatever happens in there, the decision in force stands.
         let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
-        let (verdict, cause, message) = told(decided);
+        let Ruling { verdict, cause, message, .. } =
+            decided.as_ref().map_or_else(Ruling::broken_off, Ruling::of);
         self.decisions.fetch_add(1, Ordering::Relaxed);
-        let live_verdict =
-            live.map_or(Verdict::Allow, |error| Denial::from(error.clone()).verdict());
-        if live_verdict == verdict && live.map(AuthorizeError::cause) == cause {
+        if (live.verdict, live.cause) == (verdict, cause) {
             return None;
         }
-        self.differences[place(live_verdict)][place(verdict)].fetch_add(1, Ordering::Relaxed);
+        self.differences[place(live.verdict)][place(verdict)].fetch_add(1, Ordering::Relaxed);
         Some(Box::new(CandidateDecision {
             policy: candidate.digest().to_owned(),
             verdict,
@@ -74,19 +72,6 @@ impl Shadow {
             decisions: self.decisions.load(Ordering::Relaxed),
             differences: differences.filter(|(_, _, count)| *count > 0).collect(),
         }
-    }
-}
-
-fn told(decided: Option<Result<Allowed, AuthorizeError>>) -> (Verdict, Option<Cause>, String) {
-    match decided {
-        Some(Ok(allowed)) => {
-            (Verdict::Allow, None, format!("allowed by the policy at {}", allowed.at))
-        }
-        Some(Err(error)) => {
-            let (cause, message) = (error.cause(), error.to_string());
-            (Denial::from(error).verdict(), Some(cause), message)
-        }
-        None => (Verdict::Deny, Some(BROKEN_OFF), "the evaluation broke off".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::call::Call;
+use crate::guard::WeighedRefusal;
 use crate::guard::{Denial, Guard, Permit, Weighed};
 use crate::revocation::Revoking;
 use crate::revoke::RevocationRequest;
@@ -138,10 +139,7 @@ impl Guard {
     }
 
     /// Records what was weighed, without a thread that waits for it where the ledger can do without.
-    pub(crate) async fn settle_async(
-        self: &Arc<Guard>,
-        weighed: Weighed,
-    ) -> Result<Permit, Denial> {
+    pub async fn settle_async(self: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
         if !self.settles_later() {
             return self.blocking(move |guard| guard.settle(weighed)).await;
         }
@@ -153,8 +151,22 @@ impl Guard {
         answered.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
+    /// The same of a refusal.
+    pub async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
+        if !self.settles_later() {
+            let settled = self.blocking(move |guard| Ok(guard.settle_refusal(refusal))).await;
+            return settled.unwrap_or_else(|denial| denial);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.settle_refusal_later(refusal, |denial| {
+            // Whoever asked may have gone away.
+            let _ = answer.send(denial);
+        });
+        answered.await.unwrap_or_else(|_| unfinished())
+    }
+
     /// Does it on a thread that may wait for the disk. Where it does not come back, nothing is decided.
-    pub(crate) async fn blocking<T: Send + 'static>(
+    pub async fn blocking<T: Send + 'static>(
         self: &Arc<Guard>,
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
     ) -> Result<T, Denial> {

@@ -1,50 +1,70 @@
 //! Weighed: a decision before it is recorded.
 
-use crate::audit::{Decision, LedgerUnavailable, Once, Settlement};
-#[cfg(feature = "http")]
+use crate::audit::{Decision, Once, Settlement};
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::guard::{Denial, Permit};
 use crate::policy::Location;
+use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
 /// A decision before it is recorded: the answer that will be given if it is.
 #[derive(Debug)]
-pub(crate) struct Weighed {
+pub enum Weighed {
+    Allowed {
+        decision: Decision,
+        once: Option<Once>,
+        verified: VerifiedCapability,
+        /// The policy that allows it.
+        at: Location,
+    },
+    Refused(WeighedRefusal),
+}
+
+/// A refusal before it is recorded.
+#[derive(Debug)]
+pub struct WeighedRefusal {
     /// What is recorded; nothing, of a forgery too many.
     pub(super) decision: Option<Decision>,
-    pub(super) once: Option<Once>,
+    /// The token, if the whole of it holds.
     pub(super) verified: Option<VerifiedCapability>,
-    pub(super) outcome: Result<Location, Denial>,
+    pub(super) denial: Denial,
 }
 
 impl Weighed {
-    #[cfg(feature = "http")]
-    pub(crate) fn unrecorded(denial: Denial) -> Weighed {
-        Weighed { decision: None, once: None, verified: None, outcome: Err(denial) }
+    pub(super) fn allowed(
+        decision: Decision,
+        verified: VerifiedCapability,
+        at: Location,
+    ) -> Weighed {
+        let decision = decision.ruled(&Ruling::allowed_by(&at));
+        Weighed::Allowed { decision, once: once(&verified), verified, at }
+    }
+}
+
+impl WeighedRefusal {
+    /// A refusal of which there will be no record.
+    pub(crate) fn unrecorded(denial: Denial) -> WeighedRefusal {
+        WeighedRefusal { decision: None, verified: None, denial }
     }
 
-    pub(super) fn refused(
+    pub(super) fn new(
         decision: Decision,
         verified: Option<VerifiedCapability>,
         denial: Denial,
-    ) -> Weighed {
-        let refusal = denial.refusal();
-        let decision =
-            decision.refused(denial.verdict(), refusal.cause, refusal.hop, &refusal.message);
-        Weighed { decision: Some(decision), once: None, verified, outcome: Err(denial) }
+    ) -> WeighedRefusal {
+        let decision = decision.ruled(&Ruling::from(&denial));
+        WeighedRefusal { decision: Some(decision), verified, denial }
     }
 
     /// Whether the record of a refused bearer may say what was asked for: it is written at all, and the signatures hold. What a
     /// stranger asks for is not written down, so that nobody can fill records with what he likes.
-    #[cfg(feature = "http")]
-    pub(crate) fn may_tell(&self) -> bool {
+    pub fn may_tell(&self) -> bool {
         self.decision.as_ref().is_some_and(|decision| decision.chain.is_some())
     }
 
     /// Says in the record what was asked for.
-    #[cfg(feature = "http")]
-    pub(crate) fn tell(&mut self, call: &Call) {
+    pub fn tell(&mut self, call: &Call) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = call.operation().to_string();
             decision.resource = call.resource_uri().map(str::to_owned);
@@ -52,34 +72,30 @@ impl Weighed {
     }
 
     /// The same of a request that means no call which could be judged: its method.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn tell_method(&mut self, method: &'static str) {
+    pub fn tell_method(&mut self, method: &'static str) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = method.to_owned();
         }
     }
+}
 
-    pub(super) fn conclude(
-        self,
-        settled: Result<Option<Settlement>, LedgerUnavailable>,
-    ) -> Result<Permit, Denial> {
-        let settled = settled?;
-        let allowed = self.outcome?;
-        let Some(verified) = self.verified else {
-            return Err(Denial::unfinished("nobody was verified"));
-        };
-        match settled {
-            Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),
-            Some(Settlement::Recorded { sequence }) => {
-                Ok(Permit { verified, allowed, sequence: Some(sequence) })
-            }
-            None => Ok(Permit { verified, allowed, sequence: None }),
+/// What is answered to a call that is allowed, once that is recorded; nothing is settled without a ledger.
+pub(super) fn permit(
+    verified: VerifiedCapability,
+    allowed: Location,
+    settled: Option<Settlement>,
+) -> Result<Permit, Denial> {
+    match settled {
+        Some(Settlement::Replayed { .. }) => Err(Denial::replayed(&verified)),
+        Some(Settlement::Recorded { sequence }) => {
+            Ok(Permit { verified, allowed, sequence: Some(sequence) })
         }
+        None => Ok(Permit { verified, allowed, sequence: None }),
     }
 }
 
 /// What is used up if the call is allowed.
-pub(super) fn once(verified: &VerifiedCapability) -> Option<Once> {
+fn once(verified: &VerifiedCapability) -> Option<Once> {
     let presentation = verified.presentation();
     let single_use = presentation.kind == PresentationKind::Call;
     single_use.then_some(Once {

@@ -368,3 +368,13 @@ fn what_a_key_is_instead_of_what_it_should_be_is_said() {
     assert!(matches!(encrypted.parse::<PrivateKey>(), Err(KeyError::Encrypted)));
     assert!(matches!(encrypted.parse::<PublicKey>(), Err(KeyError::PrivateForPublic)));
 }
+
+#[test]
+fn a_clone_of_a_private_key_is_the_same_key_and_wiped_like_it() {
+    fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let key = PrivateKey::generate();
+    let clone = key.clone();
+    is_wiped(&clone.0);
+    drop(key);
+    assert!(verify_strict(&clone.public().to_bytes(), b"message", &clone.sign(b"message")));
+}

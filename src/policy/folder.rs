@@ -94,7 +94,7 @@ impl FolderWatch {
 }
 
 /// The most files of a set with one ending: hundreds of subjects. Each may be as large as a file may be.
-const MAX_FILES: usize = 1000;
+pub(super) const MAX_FILES: usize = 1000;
 
 /// The hidden files of a set that have the ending of a policy or of cases, and are none of either: for whoever should know
 /// that they are left out. Where a folder cannot be read there are none. Waits for the disk.
@@ -122,7 +122,7 @@ fn is_hidden(entry: &fs::DirEntry) -> bool {
 
 /// The files of a folder with this ending that are not hidden, in the order of their names. What is no regular file is said when it is
 /// read.
-pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+pub fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -131,13 +131,16 @@ pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> 
             paths.push(path);
         }
         if paths.len() > MAX_FILES {
-            let many =
-                format!("there are more than {MAX_FILES} *.{extension} files; split the set");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, many));
+            return Err(too_many(extension));
         }
     }
     paths.sort();
     Ok(paths)
+}
+
+pub(super) fn too_many(extension: &str) -> io::Error {
+    let many = format!("there are more than {MAX_FILES} *.{extension} files; split the set");
+    io::Error::new(io::ErrorKind::FileTooLarge, many)
 }
 
 fn print(folder: &Path) -> Print {

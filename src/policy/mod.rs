@@ -4,9 +4,8 @@
 //! files, and what nothing allows is denied. `policies/README.md` lists the words.
 
 pub(crate) mod folder;
-pub mod lint;
-mod problem;
-mod source;
+pub(crate) mod problem;
+pub(crate) mod source;
 
 use std::fs;
 use std::io;
@@ -28,10 +27,10 @@ pub use folder::{FolderWatch, left_out};
 pub use source::{Location, SourceError};
 
 /// The built-in policy: what the chain grants is allowed.
-const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
+pub const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
 
 /// The most bytes of one policy file: thousands of rules. A larger one is no policy.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How many queries are evaluated in some tens of microseconds, and of how many predicates each.
 #[cfg(feature = "tokio")]
@@ -40,7 +39,7 @@ const QUICK_QUERIES: usize = 64;
 const QUICK_JOIN: usize = 4;
 
 /// The ending of policy files; others in the folder are left alone.
-const EXTENSION: &str = "datalog";
+pub const EXTENSION: &str = "datalog";
 
 /// A set of policies, ready to decide.
 ///
@@ -101,6 +100,49 @@ impl Policy {
         Policy::from_files(&[(name.to_owned(), text.to_owned())])
     }
 
+    /// Reads several policy texts as one set, each with its name: what [`Policy::load`] reads from a folder with these files, in
+    /// whatever order they come here. Waits for no disk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::load`]: [`PolicyError::Source`], which names file and line, [`PolicyError::AllowsNothing`],
+    /// [`PolicyError::TooLarge`] and [`PolicyError::NoFiles`]; and [`PolicyError::Repeated`], which no folder can be.
+    ///
+    /// ```
+    /// use hardtack::Policy;
+    ///
+    /// let allow = ("allow.datalog", "allow if granted($op);");
+    /// let deny = ("deny.datalog", r#"deny if tool("pay");"#);
+    /// let policy = Policy::parse_set([allow, deny])?;
+    /// assert_eq!(policy.digest(), Policy::parse_set([deny, allow])?.digest());
+    /// # Ok::<(), hardtack::PolicyError>(())
+    /// ```
+    pub fn parse_set<N: Into<String>, T: AsRef<str>>(
+        files: impl IntoIterator<Item = (N, T)>,
+    ) -> Result<Policy, PolicyError> {
+        let mut set: Vec<(String, String)> = Vec::new();
+        for (name, text) in files {
+            let (name, text) = (name.into(), text.as_ref());
+            if text.len() as u64 > MAX_FILE_BYTES {
+                return Err(PolicyError::TooLarge { path: name.into() });
+            }
+            if set.len() == folder::MAX_FILES {
+                let path = name.into();
+                return Err(PolicyError::Read { path, source: folder::too_many(EXTENSION) });
+            }
+            let text = text.strip_prefix(file::BYTE_ORDER_MARK).unwrap_or(text);
+            set.push((name, text.to_owned()));
+        }
+        set.sort();
+        if let Some(both) = set.windows(2).find(|both| both[0].0 == both[1].0) {
+            return Err(PolicyError::Repeated { name: both[0].0.clone() });
+        }
+        if set.is_empty() {
+            return Err(PolicyError::NoFiles { path: "the set".into(), sets: Vec::new() });
+        }
+        Policy::from_files(&set)
+    }
+
     /// What identifies this set in records: SHA-256 over names and texts of its files, as 64
     /// hexadecimal digits. Waits for no disk.
     pub fn digest(&self) -> &str {
@@ -146,7 +188,7 @@ impl Policy {
     }
 
     /// Reads a set, whether it allows anything, and whatever it does with the names of arguments.
-    fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+    pub fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
         let mut policy = Policy::empty();
         let mut digest = Sha256::new();
         for (name, text) in files {
@@ -165,7 +207,7 @@ impl Policy {
     }
 
     /// Where what refuses does with the name of an argument what would not find its other spellings.
-    fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
+    pub fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
         let facts = self.names.refused_facts().iter().filter_map(|at| self.places.facts.get(*at));
         let facts = facts.map(|at| (at, Unfollowed::Keys));
         let rules = self.places.rules.iter().zip(&self.rules);
@@ -242,7 +284,7 @@ pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
 
 /// A set to which a link leads out of the folder of sets is none of its sets; to leave it out unsaid would be to
 /// leave it untried.
-pub(crate) fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
+pub fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
     file::check_beneath(folder, set).map_err(|source| unread(set, source))
 }
 
@@ -279,13 +321,13 @@ fn name_of(path: &Path) -> String {
 
 /// The text of a file of a set that people wrote: a policy, or cases for it. `path` begins with the set's folder,
 /// out of which no link is followed.
-pub(crate) fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
+pub fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
     let inner = path.strip_prefix(set).unwrap_or(path);
     file::read_text_beneath(set, inner, MAX_FILE_BYTES).map_err(|source| unread(path, source))
 }
 
 /// What is wrong with a file that is not read.
-pub(crate) fn unread(path: &Path, source: io::Error) -> PolicyError {
+pub fn unread(path: &Path, source: io::Error) -> PolicyError {
     match source.kind() {
         io::ErrorKind::FileTooLarge => PolicyError::TooLarge { path: path.to_owned() },
         _ => PolicyError::Read { path: path.to_owned(), source },
@@ -321,6 +363,12 @@ pub enum PolicyError {
         /// The folders in it that have some.
         sets: Vec<String>,
     },
+    /// Two files of one name.
+    #[error("two files of the set are called {}", names::escaped(name))]
+    Repeated {
+        /// The name.
+        name: String,
+    },
     /// Nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]
     AllowsNothing,
@@ -332,7 +380,7 @@ impl PolicyError {
         match self {
             PolicyError::Source(error) => error.cause(),
             PolicyError::Read { .. } => Cause::FileUnavailable,
-            PolicyError::TooLarge { .. } => Cause::MalformedPolicy,
+            PolicyError::TooLarge { .. } | PolicyError::Repeated { .. } => Cause::MalformedPolicy,
             PolicyError::NoFiles { .. } | PolicyError::AllowsNothing => Cause::NoPolicies,
         }
     }

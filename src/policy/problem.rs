@@ -5,7 +5,8 @@ use crate::function::Function;
 
 /// Why a statement, or a whole file, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+#[allow(missing_docs, reason = "each says in its words what it is")]
+pub enum Problem {
     #[error("brackets stand more than {most} deep")]
     TooDeep { most: usize },
     #[error("a statement has more than {most} bytes; split it into several")]

@@ -53,7 +53,8 @@ impl SourceError {
 }
 
 /// The statements of one file.
-pub(crate) struct Statements {
+#[derive(Debug)]
+pub struct Statements {
     pub(crate) facts: Vec<(Location, builder::Fact)>,
     pub(crate) rules: Vec<(Location, builder::Rule)>,
     pub(crate) checks: Vec<(Location, builder::Check)>,
@@ -62,7 +63,7 @@ pub(crate) struct Statements {
 
 /// Reads a file's text. Its statements are judged as they were parsed, before any is built: Biscuit's
 /// own conversion panics on some of what it parses.
-pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
+pub fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
     let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
     let source = Source { file, text, ends: ends.collect() };
     if let Some(problem) = unfit(text) {
@@ -100,7 +101,7 @@ pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
 }
 
 /// Why the parser should not see this text.
-pub(crate) fn unfit(text: &str) -> Option<Problem> {
+pub fn unfit(text: &str) -> Option<Problem> {
     // Comments are measured with the statements: an apostrophe in one hides nothing, a quotation mark must
     // be closed.
     let measured = nesting(&without_comments(text));
@@ -119,7 +120,7 @@ pub(crate) fn is_empty(parsed: &SourceResult<'_>) -> bool {
 }
 
 /// All that is wrong with what was parsed, each with the statement in which it is.
-pub(crate) fn problems<'a>(parsed: &SourceResult<'a>) -> Vec<(&'a str, Problem)> {
+pub fn problems<'a>(parsed: &SourceResult<'a>) -> Vec<(&'a str, Problem)> {
     let mut judge = Judge::default();
     for (at, fact) in &parsed.facts {
         judge.at = at;

@@ -160,8 +160,8 @@ impl Sizes {
 }
 
 /// The values at all depths and the bytes of the longest string of a term.
-pub(crate) fn values_and_bytes(term: &builder::Term) -> (u64, u64) {
-    let Extent { values, bytes } = extent(term);
+pub(crate) fn values_and_bytes(term: &datalog::Term, words: &SymbolTable) -> (u64, u64) {
+    let Extent { values, bytes } = converted_extent(term, words);
     (values, bytes)
 }
 

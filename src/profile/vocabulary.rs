@@ -22,7 +22,7 @@ pub(crate) const TOKEN_PREDICATES: [&str; 15] = [
 ];
 
 /// Asserted by the verifier only, from the request and the walk.
-pub(crate) const AMBIENT_PREDICATES: [&str; 16] = [
+pub const AMBIENT_PREDICATES: [&str; 16] = [
     "time",
     "operation",
     "resource",
@@ -43,15 +43,15 @@ pub(crate) const AMBIENT_PREDICATES: [&str; 16] = [
 
 /// What policies may read of the token's own predicates. The others would show the grant's words and
 /// not the chain's: `allow if scope("*")` reads what the human had.
-pub(crate) const READABLE_TOKEN_PREDICATES: [&str; 2] = ["subject", "issued"];
+pub const READABLE_TOKEN_PREDICATES: [&str; 2] = ["subject", "issued"];
 
 /// Whether a fact of this name is for Hardtack alone to assert.
-pub(crate) fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     TOKEN_PREDICATES.contains(&name) || AMBIENT_PREDICATES.contains(&name)
 }
 
 /// Whether this can be the name of a fact about the subject: Biscuit's form, bounded.
-pub(crate) fn is_predicate_name(name: &str) -> bool {
+pub fn is_predicate_name(name: &str) -> bool {
     name.len() <= crate::names::MAX_NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))

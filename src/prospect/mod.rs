@@ -8,7 +8,9 @@ mod outlook;
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
+use serde::Serialize;
 
+use crate::authorize::PreparedSets;
 use crate::authorize::unknown::Unknown;
 use crate::call::Call;
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -16,12 +18,12 @@ use crate::policy::Policy;
 use crate::verify::VerifiedCapability;
 
 pub(crate) use foresee::{Foreseen, foresee};
-pub(crate) use outlook::Outlook;
-#[cfg(feature = "mcp")]
-pub(crate) use outlook::TooMuch;
+pub use outlook::Outlook;
+pub use outlook::TooMuch;
 
 /// What may become of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Prospect {
     /// It is allowed.
     Allowed,
@@ -63,9 +65,14 @@ impl Prospect {
 }
 
 /// The call's operation and resource count, its arguments do not.
-pub(crate) fn prospect(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Prospect {
+pub(crate) fn prospect(
+    prepared: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Prospect {
     // What cannot be decided is not allowed when it is called, either.
-    Outlook::over(verified, policy, u64::MAX).of(call).unwrap_or(Prospect::Denied)
+    Outlook::over(prepared, verified, policy, u64::MAX).of(call).unwrap_or(Prospect::Denied)
 }
 
 /// The world, as far as it is known.

@@ -4,7 +4,6 @@
 //! for as a call pays for it, before it is asked.
 
 use std::collections::HashMap;
-#[cfg(feature = "mcp")]
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -12,9 +11,9 @@ use biscuit_auth::datalog::{Check, Rule};
 use biscuit_auth::format::schema;
 use prost::Message;
 
-use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES, moment_fact};
+use crate::authorize::facts::{ARGUMENT_PREDICATES, Asked, CALL_PREDICATES};
 use crate::authorize::unknown::Unknown;
-use crate::authorize::{Prepared, assert_all, is_covered, prepare, refuse_uncovered, sizes_of};
+use crate::authorize::{Prepared, PreparedSets, is_covered, refuse_uncovered, sizes_of};
 use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, Mark, VERIFIER, World};
@@ -36,10 +35,11 @@ const RECKONED_PER_UNIT: u64 = 2;
 
 /// The work for these calls would be more than it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMuch;
+pub struct TooMuch;
 
 /// What may become of calls by one token, by one set of policies.
-pub(crate) struct Outlook<'a> {
+pub struct Outlook<'a> {
+    sets: &'a PreparedSets,
     verified: &'a VerifiedCapability,
     policy: &'a Policy,
     /// What calls have in common about a resource that is named, or none; and about any.
@@ -49,25 +49,31 @@ pub(crate) struct Outlook<'a> {
     left: u64,
 }
 
+impl std::fmt::Debug for Outlook<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlook").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Outlook<'a> {
     /// With so much work for all calls together, in the units of [`cost`].
-    pub(crate) fn over(
+    pub fn over(
+        sets: &'a PreparedSets,
         verified: &'a VerifiedCapability,
         policy: &'a Policy,
         most: u64,
     ) -> Outlook<'a> {
-        Outlook { verified, policy, common: [None, None], known: HashMap::new(), left: most }
+        let (common, known) = ([None, None], HashMap::new());
+        Outlook { sets, verified, policy, common, known, left: most }
     }
 
     /// How much work there may still be.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.left
     }
 
     /// Looks at what the token's checks can cost, before any is asked.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {
+    pub fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {
         let (mut all, mut counted) = (0_u64, HashSet::new());
         for call in calls.iter().flatten() {
             let is_new = counted.insert((call.operation().as_str(), call.resource_uri()));
@@ -88,7 +94,7 @@ impl<'a> Outlook<'a> {
     }
 
     /// What may become of this one. The call's operation and resource count, its arguments do not.
-    pub(crate) fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
+    pub fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
         let chain = self.verified.chain();
         self.spend(1 + chain.scopes().len() as u64 / SCOPES_PER_UNIT)?;
         if !is_covered(chain, call.operation()) || refuse_uncovered(self.verified, call).is_err() {
@@ -131,7 +137,9 @@ impl<'a> Outlook<'a> {
         let any_resource = call.resource_uri().is_none() && call.operation().is_about_resources();
         let place = usize::from(any_resource);
         if self.common[place].is_none() {
-            let Ok(prepared) = prepare(self.verified, self.policy) else { return Ok(None) };
+            let Ok(prepared) = self.sets.prepare(self.verified, self.policy) else {
+                return Ok(None);
+            };
             let mut purse = Purse { left: self.left };
             let common = Common::of(self.verified, self.policy, prepared, any_resource, &mut purse);
             self.left = purse.left;
@@ -208,8 +216,7 @@ impl Common {
         any_resource: bool,
         purse: &mut Purse,
     ) -> Result<Common, TooMuch> {
-        let mut world = World::over(&prepared.base);
-        assert_all(&mut world, &[moment_fact(verified.verified_at())]);
+        let mut world = World::before_calls(&prepared, verified.verified_at());
         let resource = any_resource.then_some("resource");
         let stated = verified.stated().names().iter().map(String::as_str);
         let names = ARGUMENT_PREDICATES.into_iter().chain(resource).chain(stated);
@@ -297,7 +304,7 @@ impl Common {
         purse: &mut Purse,
     ) -> Result<Prospect, Unasked> {
         purse.spend(UNITS_PER_CALL)?;
-        assert_all(&mut self.world, &Asked::of(verified, call).call_facts());
+        self.world.assert_all(&Asked::of(verified, call).call_facts());
         let cost = match self.rules.is_empty() {
             true => self.cost_of(verified, call),
             false => {

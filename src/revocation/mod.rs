@@ -4,7 +4,9 @@
 //! Where the answers are kept is [`store`](crate::store)'s business, or yours: the verifier takes any
 //! [`RevocationSource`].
 
+mod copy;
 mod set;
+mod union;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +21,9 @@ use crate::names::{self, NameError};
 use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub(crate) use set::{InForce, Kept, covered_until};
+pub(crate) use set::{Kept, covered_until};
 pub use set::{NotACopy, Revocations};
+pub use union::Union;
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,6 +141,21 @@ impl Revoking {
         names::check_reason(&revoking.reason)?;
         Ok(revoking)
     }
+
+    /// Returns what is to be revoked.
+    pub fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// Returns the name of whoever asks.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Returns the reason that was given.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 /// A revocation as its record has it.
@@ -183,6 +201,32 @@ pub struct RevocationEntry {
     pub notice: RevocationNotice,
 }
 
+/// A revocation in force, as far as verifying needs it: who revoked and why stays where that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InForce {
+    /// The number of its record.
+    pub sequence: u64,
+    /// What is revoked.
+    #[serde(flatten)]
+    pub revocation: Revocation,
+    /// Since when, as [`RevocationNotice::revoked`].
+    pub revoked: Timestamp,
+    /// When no live token can hold it any more; `None` where one always could.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<&RevocationEntry> for InForce {
+    fn from(entry: &RevocationEntry) -> InForce {
+        InForce {
+            sequence: entry.sequence,
+            revocation: entry.notice.revocation.clone(),
+            revoked: entry.notice.revoked,
+            expires: entry.notice.expires,
+        }
+    }
+}
+
 /// What a store knows of revocations at a moment, for verifiers that decide on a copy
 /// ([`Revocations::copied`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +236,7 @@ pub struct RevocationList {
     /// Grants issued up to this moment may be covered by revocations that were forgotten.
     pub forgotten_until: Option<Timestamp>,
     /// What is in force.
-    pub revocations: Vec<RevocationEntry>,
+    pub revocations: Vec<InForce>,
 }
 
 /// What of a chain is revoked.
@@ -281,8 +325,26 @@ pub enum Knowledge {
     Live,
     /// It is a copy, made at this moment.
     AsOf(Timestamp),
+    /// It is several copies, made at these moments and between.
+    Between {
+        /// When the oldest was made.
+        oldest: Timestamp,
+        /// When the newest was made.
+        newest: Timestamp,
+    },
     /// There is none: nothing is looked at.
     Unchecked,
+}
+
+impl Knowledge {
+    /// When the oldest and the newest of its copies were made, if it is copies.
+    pub fn span(self) -> Option<(Timestamp, Timestamp)> {
+        match self {
+            Knowledge::AsOf(moment) => Some((moment, moment)),
+            Knowledge::Between { oldest, newest } => Some((oldest, newest)),
+            Knowledge::Live | Knowledge::Unchecked => None,
+        }
+    }
 }
 
 /// Answers whether anything of a chain is revoked.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::cause::Cause;
@@ -10,9 +10,10 @@ use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::process::Process;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
+use crate::revocation::copy::{Copied, Key, Renewal, known_as_of};
 use crate::revocation::{
-    Knowledge, Revocation, RevocationEntry, RevocationList, RevocationSource,
-    RevocationsUnavailable, Revoked, RevokedBy,
+    InForce, Knowledge, Revocation, RevocationList, RevocationSource, RevocationsUnavailable,
+    Revoked, RevokedBy,
 };
 use crate::timestamp::Timestamp;
 
@@ -25,32 +26,13 @@ pub struct Revocations(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     set: RwLock<RevocationSet>,
+    /// What a copy knows besides. Renewals take their turn here, and hold up no decision while they look.
+    copy: Mutex<Copied>,
     /// In seconds; 0 until a verifier says.
     longest_life: AtomicU64,
     longest_call: AtomicU64,
     /// The process whose store keeps it: a fork of that does not hear what is revoked. `None` for a copy.
     kept_by: Option<Process>,
-}
-
-/// A revocation in force, as far as decisions need it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InForce {
-    /// The number of its record.
-    pub(crate) sequence: u64,
-    pub(crate) revocation: Revocation,
-    pub(crate) revoked: Timestamp,
-    pub(crate) expires: Option<Timestamp>,
-}
-
-impl From<&RevocationEntry> for InForce {
-    fn from(entry: &RevocationEntry) -> InForce {
-        InForce {
-            sequence: entry.sequence,
-            revocation: entry.notice.revocation.clone(),
-            revoked: entry.notice.revoked,
-            expires: entry.notice.expires,
-        }
-    }
 }
 
 /// Where a revocation is kept and how long, for whoever keeps it.
@@ -63,10 +45,10 @@ pub(crate) struct Kept {
 /// An id as the set holds it: 128 bits of a signature's scalar (RFC 8032, section 5.1.6). A signer chooses
 /// the point, and can give many signatures the same; the scalar depends on what is signed, so that two that
 /// are alike here must be searched for by the 2^64.
-type ShortId = [u8; 16];
+pub(super) type ShortId = [u8; 16];
 
 /// A subject, of one root or of all.
-type SubjectKey = (String, Option<[u8; 32]>);
+pub(super) type SubjectKey = (String, Option<[u8; 32]>);
 
 type Set<K, V> = HashMap<K, V, ahash::RandomState>;
 
@@ -103,7 +85,8 @@ impl Revocations {
     fn kept_by(kept_by: Option<Process>) -> Revocations {
         let set = RwLock::new(RevocationSet::default());
         let (longest_life, longest_call) = (AtomicU64::new(0), AtomicU64::new(0));
-        Revocations(Arc::new(Shared { set, longest_life, longest_call, kept_by }))
+        let copy = Mutex::default();
+        Revocations(Arc::new(Shared { set, copy, longest_life, longest_call, kept_by }))
     }
 
     /// A set that knows what a list knows: a copy of another server's, say. Waits for no disk.
@@ -111,21 +94,34 @@ impl Revocations {
         let revocations = Revocations::kept_by(None);
         let mut set = revocations.write();
         set.knowledge = Source::CopiedAt(list.as_of);
-        set.learn(list);
+        set.forgotten_until = list.forgotten_until;
+        list.revocations.iter().cloned().for_each(|entry| set.add(entry));
         drop(set);
+        revocations.copy().begin(list);
         revocations
     }
 
-    /// Adds what another copy of the list knows. What is known already stays known. Waits for no disk.
+    /// Adds what another list knows, which came at `now`, and forgets what that has no longer; but only what would be forgotten by `now`
+    /// and the longest lives that verifiers accept here, too ([`RevocationSource::keep_for`]), reckoned from the moment when it was learned.
+    /// Grants of that time are refused from then on ([`RevokedBy::Forgotten`]), which refuses nobody while clocks are right. So neither a
+    /// list that lacks something nor a clock that jumps takes a revocation back. Waits for no disk.
     ///
     /// # Errors
     ///
     /// [`NotACopy`] for a set that a store keeps: it has what the store has on disk, and nothing else.
-    pub fn renew(&self, list: &RevocationList) -> Result<(), NotACopy> {
+    pub fn renew(&self, list: &RevocationList, now: Timestamp) -> Result<(), NotACopy> {
+        if self.0.kept_by.is_some() {
+            return Err(NotACopy);
+        }
+        // Held to the end, so that of two renewals none puts back what the other takes away.
+        let mut copy = self.copy();
+        let Renewal { learned, forgotten, mark } = copy.renew(list, now, self.longest_life());
         let mut set = self.write();
         let Source::CopiedAt(before) = set.knowledge else { return Err(NotACopy) };
-        set.knowledge = Source::CopiedAt(before.max(list.as_of));
-        set.learn(list);
+        set.knowledge = Source::CopiedAt(known_as_of(before, list.as_of, now));
+        set.forgotten_until = set.forgotten_until.max(list.forgotten_until).max(mark);
+        learned.into_iter().for_each(|entry| set.add(entry));
+        forgotten.iter().for_each(|key| set.remove_copied(key));
         Ok(())
     }
 
@@ -185,6 +181,10 @@ impl Revocations {
         self.contains_any([id])
     }
 
+    pub(super) fn copy(&self) -> std::sync::MutexGuard<'_, Copied> {
+        self.0.copy.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     // A set that a panic interrupted has lost nothing: each addition is one insertion.
     fn read(&self) -> std::sync::RwLockReadGuard<'_, RevocationSet> {
         self.0.set.read().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -231,13 +231,13 @@ impl RevocationSource for Revocations {
     }
 }
 
-fn short(id: &RevocationId) -> ShortId {
+pub(super) fn short(id: &RevocationId) -> ShortId {
     let mut short = ShortId::default();
     short.copy_from_slice(&id.as_bytes()[32..48]);
     short
 }
 
-fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey {
+pub(super) fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey {
     (subject.to_owned(), root.map(|root| root.to_bytes()))
 }
 
@@ -254,11 +254,6 @@ impl NotACopy {
 }
 
 impl RevocationSet {
-    fn learn(&mut self, list: &RevocationList) {
-        list.revocations.iter().for_each(|entry| self.add(InForce::from(entry)));
-        self.forgotten_until = self.forgotten_until.max(list.forgotten_until);
-    }
-
     fn add(&mut self, entry: InForce) {
         let InForce { sequence, revocation, revoked, expires } = entry;
         let kept = Kept { sequence, expires };
@@ -300,6 +295,15 @@ impl RevocationSet {
             Revocation::AgentUntilNow { agent } => drop(self.agents_until_now.remove(agent)),
             Revocation::Holder { key } => drop(self.holders.remove(key)),
             Revocation::Agent { agent } => drop(self.agents.remove(agent)),
+        }
+    }
+
+    /// Removes what a copy forgets.
+    fn remove_copied(&mut self, key: &Key) {
+        match key {
+            Key::Id(id) => drop(self.ids.remove(id)),
+            Key::Subject(subject) => drop(self.subjects.remove(subject)),
+            Key::AgentUntilNow(agent) => drop(self.agents_until_now.remove(agent)),
         }
     }
 

@@ -87,7 +87,6 @@ pub(super) struct Settling {
 
 /// Where a revocation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Receipt {
     /// It is in force now, under this record.
     Revoked {

@@ -5,7 +5,7 @@
 
 mod assembled;
 mod backup;
-mod clock;
+pub(crate) mod clock;
 mod collect;
 mod commit;
 mod core;

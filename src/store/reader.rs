@@ -182,12 +182,17 @@ impl StoreReader {
     /// What is known of revocations now, for verifiers elsewhere that decide on a copy.
     pub fn revocation_list(&self, now: Timestamp) -> Result<RevocationList, StoreError> {
         // The revocations first: what is forgotten meanwhile is in the list, or under the mark.
-        let revocations = self.revocations()?;
-        let forgotten_until = match &self.0 {
-            Source::Open(inner) => inner.core().forgotten_until,
-            Source::Followed { .. } => self.read(read_state)?.forgotten_until,
-        };
+        let revocations = self.revocations()?.iter().map(InForce::from).collect();
+        let forgotten_until = self.forgotten_until()?;
         Ok(RevocationList { as_of: now, forgotten_until, revocations })
+    }
+
+    /// The moment up to which grants may be covered by revocations that were forgotten.
+    pub fn forgotten_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        match &self.0 {
+            Source::Open(inner) => Ok(inner.core().forgotten_until),
+            Source::Followed { .. } => Ok(self.read(read_state)?.forgotten_until),
+        }
     }
 
     /// The chains that were verified here.

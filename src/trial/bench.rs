@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::authorize::{AuthorizeError, authorize};
+use crate::authorize::{PreparedSets, authorize_with};
 use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
+use crate::ruling::Ruling;
 use crate::trial::cases::{self, Case, CaseFile};
 use crate::trial::coverage::{Effects, StatementId, ids};
 use crate::trial::effects::effects;
@@ -101,30 +102,23 @@ impl Bench {
     }
 
     fn decide(&self, staged: &Result<Staged, Denial>) -> (Found, Effects) {
-        let refused = |cause: Cause, at, message| Found { verdict: cause.to_string(), at, message };
         let staged = match staged {
             Ok(staged) => staged,
             Err(denial) => {
-                let refusal = denial.refusal();
-                let message = format!("the call: {}", refusal.message);
-                return (refused(refusal.cause, None, message), None);
+                let ruling = Ruling::from(denial);
+                let message = format!("the call: {}", ruling.message);
+                return (found(Ruling { message, ..ruling }), None);
             }
         };
         let verified = match &staged.verified {
             Ok(verified) => verified,
-            Err(error) => return (refused(error.cause(), None, error.to_string()), None),
+            Err(error) => return (found(error.into()), None),
         };
-        let found = match authorize(verified, &self.policy, &staged.call) {
-            Ok(allowed) => Found {
-                verdict: ALLOW.to_owned(),
-                at: Some(allowed.at.to_string()),
-                message: format!("the policy at {} allows this call", allowed.at),
-            },
-            Err(error) => refused(error.cause(), place(&error), error.to_string()),
-        };
-        let effects = effects(verified, &self.policy, &staged.call);
+        let prepared = PreparedSets::default();
+        let decided = authorize_with(&prepared, verified, &self.policy, &staged.call);
+        let effects = effects(&prepared, verified, &self.policy, &staged.call);
         let effects = effects.map(|effects| self.statements.iter().cloned().zip(effects).collect());
-        (found, effects)
+        (found(Ruling::of(&decided)), effects)
     }
 
     fn decided(&self, at: &Location, case: &Case, expected: Expected, found: Found) -> Decided {
@@ -172,18 +166,7 @@ fn with_trial_keys(
     }
 }
 
-/// Which statement refused.
-fn place(error: &AuthorizeError) -> Option<String> {
-    match error {
-        AuthorizeError::PolicyCheckFailed { at } | AuthorizeError::Denied { at } => {
-            Some(at.to_string())
-        }
-        AuthorizeError::CheckFailed { block, check } => {
-            Some(format!("check {check} of block {block}"))
-        }
-        AuthorizeError::NotEvaluable { place, .. } | AuthorizeError::Exhausted { place, .. } => {
-            Some(place.clone())
-        }
-        _ => None,
-    }
+fn found(ruling: Ruling) -> Found {
+    let verdict = ruling.cause.map_or(ALLOW, Cause::as_str).to_owned();
+    Found { verdict, at: ruling.place, message: ruling.message }
 }

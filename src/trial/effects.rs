@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Fact, Rule, Term};
 
-use crate::authorize::facts::{Asked, argument_facts};
-use crate::authorize::{
-    assert_all, derive, prepare, refuse_costly, refuse_other_call, refuse_uncovered,
-};
+use crate::authorize::{PreparedSets, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::datalog::{VERIFIER, World};
 use crate::policy::{Location, Policy};
@@ -27,14 +24,13 @@ pub(crate) fn statements(policy: &Policy) -> impl Iterator<Item = (Kind, &Locati
 
 /// Whether each statement did something: an `allow` allowed, a `deny` denied, a check refused, a rule derived, a
 /// fact was part of what matched. `None` if the call never came before the policies, or cannot be evaluated.
-///
-/// It builds the world that [`authorize`](mod@crate::authorize) builds, and asks it the same questions.
 pub(crate) fn effects(
+    sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
 ) -> Option<Vec<bool>> {
-    let world = world(verified, policy, call)?;
+    let world = world(sets, verified, policy, call)?;
     let matches = |(_, queries): &(Location, Vec<Rule>)| world.matches_any(queries) == Ok(true);
     let mut effects: Vec<bool> = policy.allows.iter().map(matches).collect();
     effects.extend(policy.denies.iter().map(|(_, queries)| world.denies(queries) == Ok(true)));
@@ -49,15 +45,17 @@ pub(crate) fn effects(
 }
 
 /// All facts of the decision, if the token's own checks hold and it is for the policies to decide.
-fn world(verified: &VerifiedCapability, policy: &Policy, call: &Call) -> Option<World> {
+fn world(
+    sets: &PreparedSets,
+    verified: &VerifiedCapability,
+    policy: &Policy,
+    call: &Call,
+) -> Option<World> {
     refuse_uncovered(verified, call).ok()?;
     refuse_other_call(verified, call).ok()?;
-    let prepared = prepare(verified, policy).ok()?;
-    let mut world = World::over(&prepared.base);
-    let facts = [Asked::of(verified, call).facts(), argument_facts(call)].concat();
-    assert_all(&mut world, &facts);
-    derive(&mut world, policy).ok()?;
-    refuse_costly(&verified.capability().shaped().blocks, &world).ok()?;
+    let prepared = sets.prepare(verified, policy).ok()?;
+    let world = World::of(&prepared, verified, policy, call).ok()?;
+    prepared.refuse_costly(verified, &world).ok()?;
     let held = |(block, _, check): &(usize, usize, _)| world.holds(check, *block) == Ok(true);
     prepared.checks.iter().all(held).then_some(world)
 }

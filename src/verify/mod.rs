@@ -6,16 +6,16 @@ mod directory;
 mod error;
 mod refused;
 mod rejection;
+mod stated;
+mod trust;
 mod walk;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::authorize::{PreparedSets, Stated};
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
@@ -23,14 +23,15 @@ use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
 use crate::scope::{Operation, Scope};
-use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
-use crate::verify::refused::RefusedBearers;
+use crate::verify::trust::{RootSet, Trust};
 use crate::verify::walk::{Walk, refuse_expired};
 
 pub use directory::Directory;
 pub use error::VerifyError;
-pub(crate) use rejection::Rejection;
+pub use rejection::Rejection;
+pub(crate) use stated::Stated;
+pub(crate) use trust::Authentic;
 
 /// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
 /// is refused, since its URIs may have a normal form that is not known here.
@@ -41,7 +42,7 @@ pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
 /// How many authentic tokens are remembered unless told otherwise: so many agents at a time cost their
-/// signatures once in the life of a presentation. One takes some tens of kilobytes.
+/// signatures once in the life of a presentation. One takes some tens of kilobytes, with what a guard remembers of it beside.
 pub const DEFAULT_REMEMBERED: usize = 1024;
 
 /// A tool server's view: which roots it trusts, what it is called, and what is revoked.
@@ -55,7 +56,7 @@ pub const DEFAULT_REMEMBERED: usize = 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Verifier {
-    roots: RootKeys,
+    trust: Trust,
     audience: String,
     revocations: Box<dyn RevocationSource>,
     max_staleness: Duration,
@@ -64,11 +65,6 @@ pub struct Verifier {
     unbound: UnboundHops,
     directory: Directory,
     resource_schemes: Arc<[String]>,
-    /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
-    /// shape, and that a trusted root and the holders signed it.
-    authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
-    /// The other side of it. Both rest on `roots`, which do not change while there is a verifier.
-    refused: Option<RefusedBearers>,
 }
 
 /// What to do with a hop that nobody in particular signed.
@@ -85,14 +81,14 @@ impl Verifier {
     ///
     /// [`NameError::Audience`] if `audience` is not of its form.
     pub fn new(
-        roots: RootKeys,
+        roots: impl Into<Arc<RootKeys>>,
         audience: impl Into<String>,
         revocations: impl RevocationSource + 'static,
     ) -> Result<Verifier, NameError> {
         let audience = audience.into();
         names::check_audience(&audience)?;
         Ok(Verifier {
-            roots,
+            trust: Trust::of(roots.into(), DEFAULT_REMEMBERED),
             audience,
             revocations: Box::new(revocations),
             max_staleness: DEFAULT_MAX_STALENESS,
@@ -101,8 +97,6 @@ impl Verifier {
             unbound: UnboundHops::Refused,
             directory: Directory::default(),
             resource_schemes: DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
-            authentic: Some(Cache::new(DEFAULT_REMEMBERED)),
-            refused: Some(RefusedBearers::new()),
         })
     }
 
@@ -110,9 +104,21 @@ impl Verifier {
     /// bearer that comes again costs none; 0 for none. Expiry, revocation and the walk are looked at every time.
     /// Bearers whose shape or signatures do not hold are remembered for a minute, a thousand of them, unless it is 0.
     pub fn remember(mut self, tokens: usize) -> Verifier {
-        self.authentic = (tokens > 0).then(|| Cache::new(tokens));
-        self.refused = (tokens > 0).then(RefusedBearers::new);
+        self.trust = self.trust.remembering(tokens);
         self
+    }
+
+    /// The roots that it trusts by now.
+    pub fn roots(&self) -> Arc<RootKeys> {
+        Arc::clone(&self.trust.in_force().roots)
+    }
+
+    /// Trusts other roots from now on; returns the ones before. What was remembered of signatures ends with those: bearers of a
+    /// root that is withdrawn are refused from now on, remembered ones and values that were verified before
+    /// ([`Verifier::verify_again`]), too, and bearers that were refused for want of a root are looked at anew. A verification that
+    /// is under way goes by the new ones. The same roots again change nothing. Waits for no disk.
+    pub fn replace_roots(&self, roots: impl Into<Arc<RootKeys>>) -> Arc<RootKeys> {
+        self.trust.replace(roots.into())
     }
 
     /// What this server is called.
@@ -173,83 +179,87 @@ impl Verifier {
 
     /// Like [`Verifier::verify`], for an operation; of a token whose signatures hold, the record learns
     /// more.
-    pub(crate) fn examine(
+    pub fn examine(
         &self,
         bearer: &str,
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
         let digest = Sha256::digest(bearer).into();
-        if let Some(recognized) = self.recognize_by(&digest, operation, now) {
-            return recognized;
-        }
-        let token = self.read(bearer, digest, now);
-        let token = token.map_err(|error| Box::new(Rejection { error, authentic: None }))?;
-        self.hold_or_reject(&token, operation, now)
+        self.trust.judge(|set| {
+            if let Some(recognized) = self.recognize_by(set, &digest, operation, now) {
+                return recognized;
+            }
+            let token = read(set, bearer, digest, now);
+            let token = token.map_err(|error| Box::new(Rejection { error, authentic: None }))?;
+            self.hold_or_reject(set, &token, operation, now)
+        })
     }
 
     /// The same, if it is remembered whether the signatures hold: costs microseconds. `None` if it is not.
-    #[cfg(feature = "http")]
-    pub(crate) fn recognize(
+    pub fn recognize(
         &self,
         bearer: &str,
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
-        self.recognize_by(&Sha256::digest(bearer).into(), operation, now)
+        let digest = Sha256::digest(bearer).into();
+        self.trust.judge(|set| self.recognize_by(set, &digest, operation, now))
     }
 
     fn recognize_by(
         &self,
+        set: &RootSet,
         digest: &[u8; 32],
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
-        if let Some(token) = self.recall(digest) {
-            return Some(self.hold_or_reject(&token, operation, now));
+        if let Some(token) = set.recall(digest) {
+            return Some(self.hold_or_reject(set, &token, operation, now));
         }
-        let error = self.refused.as_ref()?.recall(digest, now)?;
+        let error = set.recall_refused(digest, now)?;
         Some(Err(Box::new(Rejection { error, authentic: None })))
     }
 
+    /// What a token that no trusted root signed (any more) says is told to nobody.
     fn hold_or_reject(
         &self,
+        set: &RootSet,
         token: &Arc<Authentic>,
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        let held = self.hold(token, operation, now);
-        held.map_err(|error| Box::new(Rejection { error, authentic: Some(Arc::clone(token)) }))
+        let held = self.hold(set, token, operation, now);
+        held.map_err(|error| Box::new(Rejection { error, authentic: set.admit(token).ok() }))
     }
 
     /// Like [`Verifier::verify`], for a bearer whose signatures are remembered: costs microseconds, if the
     /// revocation source answers from memory. `None` if they are not, or if it does not hold (any more).
     pub fn verify_remembered(&self, bearer: &str, now: Timestamp) -> Option<VerifiedCapability> {
-        let token = self.recall(&Sha256::digest(bearer).into())?;
-        self.hold(&token, None, now).ok()
+        let digest = Sha256::digest(bearer).into();
+        self.trust.judge(|set| self.hold(set, &set.recall(&digest)?, None, now).ok())
     }
 
-    /// Whether what was verified still holds: unexpired, unrevoked, within every bound.
+    /// Whether what was verified still holds: of a root that is trusted by now, unexpired, unrevoked, within every bound.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] as of [`Verifier::verify`], without shape and signatures.
+    /// [`VerifyError`] as of [`Verifier::verify`], without shape and the holders' signatures.
     pub fn verify_again(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        self.hold(&verified.token, None, now).map(drop)
+        self.trust.judge(|set| self.hold(set, &verified.token, None, now).map(drop))
     }
 
     /// The same, and returns what holds now.
-    #[cfg(feature = "mcp")]
-    pub(crate) fn renewed(
+    pub fn renewed(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,
     ) -> Result<VerifiedCapability, VerifyError> {
-        self.hold(&verified.token, None, now)
+        self.trust.judge(|set| self.hold(set, &verified.token, None, now))
     }
 
     /// The same of a capability that was verified before.
@@ -259,13 +269,13 @@ impl Verifier {
         operation: &Operation,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        self.hold_or_reject(&verified.token, Some(operation), now)
+        self.trust.judge(|set| self.hold_or_reject(set, &verified.token, Some(operation), now))
     }
 
     /// Whether a token's delegations are genuine: signed by a trusted root, and each hop by the holder before
     /// it. Says nothing of expiry, width or revocation: it is for tokens that prove who delegated to whom.
     pub(crate) fn verify_delegations(&self, token: &Capability) -> Result<(), VerifyError> {
-        self.authenticate(token)?;
+        self.trust.judge(|set| set.authenticate(token).map(drop))?;
         let chain = token.chain();
         chain.hops.iter().try_fold(chain.grant.holder, |holder, hop| {
             match holder.is_some() && hop.signer == holder {
@@ -287,35 +297,20 @@ impl Verifier {
             return self.verify_again(verified, now);
         }
         let (chain, last) = (verified.chain(), verified.presentation.index);
-        match chain.expiries().find(|(block, expires)| *block != last && *expires <= now) {
-            Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
-            None => self.refuse_revoked(chain, &verified.root(), None, now),
-        }
+        self.trust.judge(|set| {
+            match chain.expiries().find(|(block, expires)| *block != last && *expires <= now) {
+                Some((block, expired)) => Err(VerifyError::Expired { block, expired }),
+                None => {
+                    set.admit(&verified.token)?;
+                    self.refuse_revoked(chain, &verified.root(), None, now)
+                }
+            }
+        })
     }
 
-    /// Shape, expiry and signatures, and remembers what comes of it.
-    fn read(
-        &self,
-        bearer: &str,
-        digest: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Arc<Authentic>, VerifyError> {
-        let refused = |error: VerifyError, chain: Option<&Chain>| {
-            self.refused.iter().for_each(|refused| refused.keep(digest, &error, chain, now));
-            error
-        };
-        let parsed = Capability::parse(bearer);
-        let capability = parsed.map_err(|error| refused(error.into(), None))?;
-        let authentic = refuse_expired(capability.chain(), now)
-            .and_then(|()| self.authenticate(&capability))
-            .map_err(|error| refused(error, Some(capability.chain())));
-        let (root, issuer) = authentic?;
-        let token =
-            Arc::new(Authentic { capability, issuer, root, prepared: PreparedSets::default() });
-        if let Some(authentic) = &self.authentic {
-            authentic.insert(digest, Arc::clone(&token));
-        }
-        Ok(token)
+    /// How many tokens' signatures are remembered.
+    pub(crate) fn remembers(&self) -> usize {
+        self.trust.in_force().remembered
     }
 
     /// Whether anybody is asked what is revoked.
@@ -323,27 +318,25 @@ impl Verifier {
         self.revocations.knowledge() != Knowledge::Unchecked
     }
 
-    fn recall(&self, digest: &[u8; 32]) -> Option<Arc<Authentic>> {
-        self.authentic.as_ref()?.get(digest)
-    }
-
-    /// What the moment and the revocations say of a token whose signatures hold.
+    /// What the roots, the moment and the revocations say of a token whose signatures hold.
     fn hold(
         &self,
+        set: &RootSet,
         token: &Arc<Authentic>,
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, VerifyError> {
+        refuse_expired(token.capability.chain(), now)?;
+        let token = set.admit(token)?;
         let chain = token.capability.chain();
-        refuse_expired(chain, now)?;
         self.refuse_revoked(chain, &token.root, operation, now)?;
-        let presentation = Walk { verifier: self, chain, now }.walk()?.clone();
+        let presentation = Walk { verifier: self, roots: &set.roots, chain, now }.walk()?.clone();
         let resource_schemes = self.resource_schemes.clone();
         Ok(VerifiedCapability {
             presentation,
             at: now,
             resource_schemes,
-            token: Arc::clone(token),
+            token,
             stated: Stated::default(),
         })
     }
@@ -373,38 +366,49 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        let Knowledge::AsOf(as_of) = self.revocations.knowledge() else { return Ok(()) };
+        let Some((oldest, newest)) = self.revocations.knowledge().span() else { return Ok(()) };
         let covering = self
             .staleness_of
             .iter()
             .filter(|(scope, _)| operation.is_some_and(|operation| scope.covers(operation)));
         let bound = covering.map(|(_, bound)| *bound).min().unwrap_or(self.max_staleness);
         // A copy from the future would count as fresh until its moment has come.
-        let fresh = as_of <= now + CLOCK_SKEW && now.since(as_of) <= bound;
-        if fresh { Ok(()) } else { Err(VerifyError::RevocationsStale { as_of, now, bound }) }
+        let stale = |as_of| Err(VerifyError::RevocationsStale { as_of, now, bound });
+        match now.since(oldest) > bound {
+            true => stale(oldest),
+            false if newest > now + CLOCK_SKEW => stale(newest),
+            false => Ok(()),
+        }
     }
+}
 
-    /// The root key whose signature the token bears, and the name that this verifier has for it.
-    fn authenticate(&self, capability: &Capability) -> Result<(PublicKey, String), VerifyError> {
-        let mut furthest = None;
-        for root in self.roots.candidates(capability.root_key_id()) {
-            match signing::verify(capability.shaped(), &root.key) {
-                Ok(()) => return Ok((root.key, root.name.clone())),
-                Err(BadSignature { block }) => furthest = furthest.max(Some(block)),
-            }
-        }
-        match furthest {
-            Some(block) => Err(VerifyError::Signature { block }),
-            None => Err(VerifyError::UnknownRoot),
-        }
-    }
+/// Shape, expiry and signatures, and remembers what comes of it.
+fn read(
+    set: &RootSet,
+    bearer: &str,
+    digest: [u8; 32],
+    now: Timestamp,
+) -> Result<Arc<Authentic>, VerifyError> {
+    let refused = |error: VerifyError, chain: Option<&Chain>| {
+        set.keep_refused(digest, &error, chain, now);
+        error
+    };
+    let parsed = Capability::parse(bearer);
+    let capability = parsed.map_err(|error| refused(error.into(), None))?;
+    let authentic = refuse_expired(capability.chain(), now)
+        .and_then(|()| set.authenticate(&capability))
+        .map_err(|error| refused(error, Some(capability.chain())));
+    let (root, issuer) = authentic?;
+    let token = Arc::new(Authentic::of(digest, capability, issuer, root));
+    set.keep(digest, &token);
+    Ok(token)
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
             .field("audience", &self.audience)
-            .field("roots", &self.roots)
+            .field("roots", &self.trust)
             .finish_non_exhaustive()
     }
 }
@@ -471,23 +475,14 @@ impl VerifiedCapability {
         &self.token.capability
     }
 
-    pub(crate) fn prepared(&self) -> &PreparedSets {
-        &self.token.prepared
+    /// What tells it from all others of which something else would be asserted, but for the moment and the call.
+    pub(crate) fn identity(&self) -> &[u8; 32] {
+        &self.token.identity
     }
 
     pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
         self.resource_schemes.iter().any(|listed| listed == scheme)
     }
-}
-
-/// A token whose signatures hold, the root that made it and the verifier's name for that.
-#[derive(Debug)]
-pub(crate) struct Authentic {
-    pub(crate) capability: Capability,
-    pub(crate) issuer: String,
-    pub(crate) root: PublicKey,
-    /// What decisions about it have in common.
-    prepared: PreparedSets,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::verify::{Authentic, VerifyError};
 
 /// Why a token does not hold, and what it says if its signatures do.
 #[derive(Debug)]
-pub(crate) struct Rejection {
+pub struct Rejection {
     pub(crate) error: VerifyError,
     pub(crate) authentic: Option<Arc<Authentic>>,
 }
@@ -14,8 +14,7 @@ pub(crate) struct Rejection {
 impl Rejection {
     /// Whether the token is refused only because what is known of revocations is too old, for which operations have bounds of
     /// their own.
-    #[cfg(feature = "http")]
-    pub(crate) fn is_stale(&self) -> bool {
+    pub fn is_stale(&self) -> bool {
         matches!(self.error, VerifyError::RevocationsStale { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::chain::{Chain, GrantBlock, Hop, PresentationBlock, PresentationKind};
 use crate::delegate::{first_wider_audience, first_wider_scope};
-use crate::keys::PublicKey;
+use crate::keys::{PublicKey, RootKeys};
 use crate::profile::CLOCK_SKEW;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
@@ -22,6 +22,7 @@ pub(super) fn refuse_expired(chain: &Chain, now: Timestamp) -> Result<(), Verify
 /// than its parent.
 pub(super) struct Walk<'a> {
     pub(super) verifier: &'a Verifier,
+    pub(super) roots: &'a RootKeys,
     pub(super) chain: &'a Chain,
     pub(super) now: Timestamp,
 }
@@ -156,7 +157,7 @@ impl<'a> Walk<'a> {
     }
 
     fn holder(&self, block: usize, holder: Option<PublicKey>) -> Result<(), VerifyError> {
-        match holder.is_some_and(|key| self.verifier.roots.contains(&key)) {
+        match holder.is_some_and(|key| self.roots.contains(&key)) {
             true => Err(VerifyError::RootAsHolder { block }),
             false => Ok(()),
         }

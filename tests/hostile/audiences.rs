@@ -4,8 +4,8 @@ use biscuit_auth::builder::{Term, string};
 
 use crate::case::{Case, Server};
 use crate::chain::{Block, Chain, date, no_texts, number};
-use crate::common::forge::pair;
-use crate::common::{AUDIENCE, Cast};
+use hardtack_testkit::forge::pair;
+use hardtack_testkit::{AUDIENCE, Cast};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = accepted();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hardtack::*;
 use serde_json::json;
 
-use crate::common::{AUDIENCE, Cast, NOW, revoke};
 use crate::seed::seed;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, revoke};
 
 #[derive(Debug, Clone)]
 pub struct Case {

@@ -4,8 +4,8 @@
 use biscuit_auth::builder::{BlockBuilder, Fact, Term, string};
 use hardtack::{PrivateKey, PublicKey};
 
-use crate::common::forge::{Forge, Part, Proof, pair, payload_of, throw_away};
-use crate::common::{AUDIENCE, Cast, NOW};
+use hardtack_testkit::forge::{Forge, Part, Proof, pair, payload_of, throw_away};
+use hardtack_testkit::{AUDIENCE, Cast, NOW};
 
 /// When a grant, a hop and a presentation expire, in seconds after [`NOW`].
 pub const GRANT_LIVES: i64 = 3600;

@@ -4,10 +4,10 @@ use biscuit_auth::format::schema;
 use prost::Message;
 
 use crate::case::{Case, Expected, Scene, Sent};
-use crate::common::Cast;
-use crate::common::forge::Forge;
 use crate::cost::{argument, cheap, list, members};
 use crate::seed::{seed, with_hop};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::Forge;
 
 pub fn cases() -> Vec<Case> {
     [token(), blocks(), checks(), terms(), requests(), functions(), bound()].concat()
@@ -30,7 +30,7 @@ const OVER: (&str, Option<usize>) = ("over_limit", Some(1));
 
 /// How many there are in all blocks of a forged token.
 fn count(forge: &Forge, of: impl Fn(&schema::Block) -> usize) -> usize {
-    let block = |part: &crate::common::forge::Part| {
+    let block = |part: &hardtack_testkit::forge::Part| {
         of(&schema::Block::decode(part.bytes.as_slice()).unwrap())
     };
     forge.blocks.iter().map(block).sum()

@@ -8,9 +8,9 @@ use biscuit_auth::format::schema::{self, proof::Content};
 use hardtack::PrivateKey;
 use sha2::{Digest, Sha256};
 
-use crate::common::Cast;
-use crate::common::forge::{self, Forge, Part, Proof, pair, throw_away, wrapped};
 use crate::wire::{Message, Value};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{self, Forge, Part, Proof, pair, throw_away, wrapped};
 use prost::Message as _;
 
 /// The seed chain, minted once: a thousand cases change it.

@@ -6,7 +6,7 @@ use biscuit_auth::builder::{MapKey, Term, string};
 
 use crate::case::Case;
 use crate::chain::{Block, Chain, date, key, number};
-use crate::common::forge::{Part, payload, throw_away};
+use hardtack_testkit::forge::{Part, payload, throw_away};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = no_dates();
@@ -251,7 +251,7 @@ fn caveats() -> Vec<Case> {
     let signed = Chain::of(1).forge().change(|forge| {
         forge.blocks[1] = Part {
             bytes: payload(open),
-            signer: Some(crate::common::forge::pair(&key(0))),
+            signer: Some(hardtack_testkit::forge::pair(&key(0))),
             next: throw_away(1),
             version: Some(1),
         };

@@ -5,8 +5,8 @@ use hardtack::*;
 
 use crate::case::{Case, Sent};
 use crate::chain::Chain;
-use crate::common::forge::Forge;
-use crate::common::{AUDIENCE, Cast, NOW};
+use hardtack_testkit::forge::Forge;
+use hardtack_testkit::{AUDIENCE, Cast, NOW};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = accepted();

@@ -33,16 +33,13 @@ mod widening;
 mod wire;
 mod worst;
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use case::{Case, Scene};
-use common::clock::Clock;
+use hardtack_testkit::clock::Clock;
 use peak_alloc::PeakAlloc;
 
 /// Sees the memory of a check.

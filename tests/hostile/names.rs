@@ -4,8 +4,8 @@ use biscuit_auth::builder::{Term, string};
 
 use crate::case::{Case, Server};
 use crate::chain::{Block, Chain, bytes, date, key, no_texts};
-use crate::common::Cast;
-use crate::common::forge::pair;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::pair;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = accepted();

@@ -3,8 +3,8 @@
 use hardtack::*;
 
 use crate::case::{Case, Server};
-use crate::common::forge::Forge;
-use crate::common::{AUDIENCE, Cast, NOW};
+use hardtack_testkit::forge::Forge;
+use hardtack_testkit::{AUDIENCE, Cast, NOW};
 
 pub fn cases() -> Vec<Case> {
     let bearer = || seed().bearer();

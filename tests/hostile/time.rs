@@ -5,8 +5,8 @@ use biscuit_auth::builder::{Term, string};
 
 use crate::case::{Case, Sent, Server};
 use crate::chain::{Block, Chain, GRANT_LIVES, HOP_LIVES, SESSION_LIVES, bytes, date, number};
-use crate::common::forge::{Forge, pair};
-use crate::common::{Cast, NOW};
+use hardtack_testkit::forge::{Forge, pair};
+use hardtack_testkit::{Cast, NOW};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = at_each_position();

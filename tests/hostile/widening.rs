@@ -3,8 +3,8 @@
 
 use crate::case::{Case, Sent, Server};
 use crate::chain::Chain;
-use crate::common::Cast;
-use crate::common::forge::pair;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::pair;
 
 pub fn cases() -> Vec<Case> {
     let mut cases = accepted();

@@ -2,10 +2,10 @@
 //! reading of the engine suggested.
 
 use crate::case::{Case, Expected, Scene, Sent};
-use crate::common::Cast;
-use crate::common::forge::Forge;
 use crate::cost::{argument, list, members};
 use crate::seed::{hop, seed, with_hop};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::Forge;
 
 pub fn cases() -> Vec<Case> {
     [costly_checks(), requests(), parsed()].concat()

@@ -11,10 +11,10 @@ use hardtack::{Revoking, Store, Timestamp, Verifier};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::common::NOW;
-use crate::common::forge::{self, Forge, Part, Proof};
 use crate::draw::ROOT;
 use crate::said::*;
+use hardtack_testkit::NOW;
+use hardtack_testkit::forge::{self, Forge, Part, Proof};
 
 pub fn key(key: Key) -> PrivateKey {
     PrivateKey::from_bytes(&[key; 32])

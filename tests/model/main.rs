@@ -6,8 +6,6 @@
 
 #![allow(unreachable_pub, reason = "a test is no library")]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod draw;
 mod forged;
 mod model;

@@ -8,11 +8,11 @@ use biscuit_auth::builder::BlockBuilder;
 use hardtack::{Capability, Delegation, Grant, Guard, Issuer, Policy, Presenting, Revocation};
 use hardtack::{RevocationId, Revoking, RootKeys, Store, Verifier};
 
-use crate::common::{AUDIENCE, NOW, search};
 use crate::draw::ROOT;
 use crate::model::Refusal;
 use crate::rng::Rng;
 use crate::{forged, setting};
+use hardtack_testkit::{AUDIENCE, NOW, search};
 
 /// How many trees there are unless `HARDTACK_TREES` says otherwise.
 const TREES: u64 = 40;
@@ -209,7 +209,10 @@ fn of_several_revoked_blocks_the_first_is_named() {
     let (bearer, hop, ids) = both.next().unwrap();
     let store = Store::in_memory().unwrap();
     for id in ids {
-        crate::common::revoke(&store, Revocation::Id { id });
+        hardtack_testkit::revoke(&store, Revocation::Id { id });
     }
-    assert_eq!(crate::common::refusal(&guard(&store), &bearer, &search()), ("revoked", Some(hop)));
+    assert_eq!(
+        hardtack_testkit::refusal(&guard(&store), &bearer, &search()),
+        ("revoked", Some(hop))
+    );
 }

@@ -2,8 +2,6 @@
 //! library or signed anew by the forge, as somebody would who holds a token and some of the keys.
 
 mod calls;
-#[path = "../common/mod.rs"]
-mod common;
 mod content;
 mod cost;
 mod encoding;
@@ -18,13 +16,13 @@ use std::time::Duration;
 
 use biscuit_auth::KeyPair;
 use biscuit_auth::format::schema::{self, term::Content};
-use common::forge::{self, Forge, Proof};
-use common::*;
 use hardtack::audit::{Ledger, LedgerUnavailable, Once, Settlement};
 use hardtack::revocation::{
     Knowledge, RevocationSource, RevocationUnchecked, RevocationsUnavailable, Revoked,
 };
 use hardtack::*;
+use hardtack_testkit::forge::{self, Forge, Proof};
+use hardtack_testkit::*;
 use prost::Message;
 
 /// The presented chain of the seed, in the forge: grant, hop, presentation.

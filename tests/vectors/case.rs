@@ -9,8 +9,8 @@ use hardtack::{Call, PublicKey, RevocationId, Timestamp};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::common::forge::{self, Forge};
-use crate::common::{AUDIENCE, NOW};
+use hardtack_testkit::forge::{self, Forge};
+use hardtack_testkit::{AUDIENCE, NOW};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,8 +3,8 @@
 use biscuit_auth::format::schema::{self, term::Content};
 
 use crate::case::{Case, search};
-use crate::common::forge::Forge;
 use crate::token::*;
+use hardtack_testkit::forge::Forge;
 
 pub fn cases() -> Vec<Case> {
     [content(), not_its_to_assert(), facts(), presentations(), names(), kinds(), expired()].concat()

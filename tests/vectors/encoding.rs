@@ -6,8 +6,8 @@ use biscuit_auth::{KeyPair, PrivateKey};
 use prost::Message;
 
 use crate::case::Case;
-use crate::common::forge::{self, Forge, Proof, pair};
 use crate::token::*;
+use hardtack_testkit::forge::{self, Forge, Proof, pair};
 
 pub fn cases() -> Vec<Case> {
     [texts(), bytes(), blocks(), keys(), versions(), words(), caps()].concat()

@@ -1,8 +1,8 @@
 //! Honest: tokens that hold, what may be done with them and what not.
 
 use crate::case::{Case, Lives, RootKey, call, search};
-use crate::common::forge::{Forge, Proof};
 use crate::token::*;
+use hardtack_testkit::forge::{Forge, Proof};
 
 const RESEARCHER_NAME: Option<&str> = Some("agent.researcher");
 

@@ -17,9 +17,6 @@ mod content;
 mod walk;
 mod revocations;
 
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 

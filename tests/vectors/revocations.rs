@@ -5,9 +5,9 @@ use hardtack::{Revocation, RevocationId};
 use serde_json::json;
 
 use crate::case::{Case, Options, Validation, call, id, search};
-use crate::common::NOW;
-use crate::common::forge::pair;
 use crate::token::*;
+use hardtack_testkit::NOW;
+use hardtack_testkit::forge::pair;
 
 pub fn cases() -> Vec<Case> {
     [revoked(), revoking()].concat()

@@ -11,7 +11,7 @@ use hardtack::{Call, PrivateKey};
 use prost::Message;
 use sha2_11::{Digest, Sha256};
 
-use crate::common::forge::{Forge, Part, Proof, pair, payload, payload_of, throw_away};
+use hardtack_testkit::forge::{Forge, Part, Proof, pair, payload, payload_of, throw_away};
 
 /// The keys of the vectors, by their seeds: 32 times this byte.
 pub const ROOT: u8 = 1;

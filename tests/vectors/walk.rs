@@ -3,9 +3,9 @@
 use biscuit_auth::format::schema;
 
 use crate::case::{Case, search};
-use crate::common::forge::{Forge, pair, wrapped};
 use crate::honest::grant_at;
 use crate::token::*;
+use hardtack_testkit::forge::{Forge, pair, wrapped};
 
 pub fn cases() -> Vec<Case> {
     [signatures(), signers(), widening(), lives()].concat()

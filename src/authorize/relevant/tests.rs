@@ -1,9 +1,8 @@
 //! To leave policies out must change no decision: each is held against the decision that asks them all.
 
 use super::*;
-use crate::authorize::facts::argument_facts;
-use crate::authorize::prepared::prepare;
-use crate::authorize::{Allowed, AuthorizeError, authorize, decide, derive};
+use crate::authorize::PreparedSets;
+use crate::authorize::{Allowed, AuthorizeError, authorize_with, decide};
 use crate::revocation::RevocationUnchecked;
 use crate::verify::VerifiedCapability;
 use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
@@ -35,12 +34,10 @@ fn asking_all(
     policy: &Policy,
     call: &Call,
 ) -> Result<Allowed, AuthorizeError> {
-    let mut world = World::over(&prepare(verified, policy)?.base);
-    let mut facts = Asked::of(verified, call).facts();
-    facts.extend(argument_facts(call));
-    assert_all(&mut world, &facts);
-    derive(&mut world, policy)?;
-    decide(&world, policy)
+    decide(
+        &World::of(&*PreparedSets::default().prepare(verified, policy)?, verified, policy, call)?,
+        policy,
+    )
 }
 
 /// What a policy may be about: known of the token, of the call, derived from either, and what is nowhere.
@@ -113,14 +110,16 @@ fn what_is_left_out_decides_nothing() {
         let text = format!("{RULES} allow if depth(0), tool(\"search\"); {statement}");
         // A body in which a variable of an expression is bound by nothing is no policy.
         let Ok(policy) = Policy::parse("test.datalog", &text) else { continue };
+        let sets = PreparedSets::default();
         for call in &calls {
             let all = asking_all(&verified, &policy, call);
             // Twice: found out, and remembered.
             for _ in 0..2 {
-                assert_eq!(authorize(&verified, &policy, call), all, "{statement} for {call:?}");
+                let decided = authorize_with(&sets, &verified, &policy, call);
+                assert_eq!(decided, all, "{statement} for {call:?}");
             }
             decided.push(all.map_or_else(|error| error.cause().as_str(), |_| "allow"));
-            let prepared = prepare(&verified, &policy).unwrap();
+            let prepared = sets.prepare(&verified, &policy).unwrap();
             let relevant = prepared.relevant(&policy, &Asked::of(&verified, call));
             let asked = [&relevant.checks, &relevant.denies, &relevant.allows];
             let asked = asked.into_iter().flatten().filter(|(_, answer)| *answer == Answer::Ask);
@@ -182,7 +181,7 @@ fn what_is_known_is_not_asked_again() {
             false => (false, format!("{RULES} {statement} allow if true;")),
         };
         let policy = Policy::parse("p", &set).unwrap();
-        let prepared = prepare(&verified, &policy).unwrap();
+        let prepared = PreparedSets::default().prepare(&verified, &policy).unwrap();
         let relevant = prepared.relevant(&policy, &Asked::of(&verified, &call));
         let found = match allows {
             true => vec![&relevant.allows],
@@ -197,7 +196,7 @@ fn what_is_known_is_not_asked_again() {
 fn as_many_operations_are_remembered_as_are_stated() {
     let verified = verified();
     let policy = Policy::parse("p", r#"allow if tool("t1");"#).unwrap();
-    let prepared = prepare(&verified, &policy).unwrap();
+    let prepared = PreparedSets::default().prepare(&verified, &policy).unwrap();
     let ask = |number: usize| {
         let call = Call::tool(&format!("t{number}")).unwrap();
         prepared.relevant(&policy, &Asked::of(&verified, &call))

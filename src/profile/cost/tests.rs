@@ -121,8 +121,9 @@ fn a_term_has_its_values_at_all_depths_and_its_longest_text() {
         ("[[1], {1}]", (1 + 2 + 6, 0)),
     ] {
         assert_eq!(extents(term), [expected, expected], "{term}");
-        let fact = Fact::try_from(format!("fact({term})").as_str()).unwrap();
-        assert_eq!(values_and_bytes(&fact.predicate.terms[0]), expected, "{term}");
+        let mut symbols = SymbolTable::new();
+        let fact = Fact::try_from(format!("fact({term})").as_str()).unwrap().convert(&mut symbols);
+        assert_eq!(values_and_bytes(&fact.predicate.terms[0], &symbols), expected, "{term}");
         // Written out in a query, a map's names are no part of what is compared.
         if !term.contains(':') || term.starts_with("hex") {
             let (symbols, queries) = read(&format!("check if fact({term})"));

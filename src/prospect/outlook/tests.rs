@@ -1,4 +1,5 @@
 use super::*;
+use crate::prospect::prospect;
 use crate::revocation::RevocationUnchecked;
 use crate::{Delegation, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
 
@@ -29,7 +30,8 @@ fn verified(hops: usize, checks: &[&str]) -> VerifiedCapability {
 /// What one more call costs, after the first.
 fn cost_of_one_more(verified: &VerifiedCapability) -> u64 {
     let policy = Policy::builtin();
-    let mut outlook = Outlook::over(verified, &policy, u64::MAX);
+    let prepared = PreparedSets::default();
+    let mut outlook = Outlook::over(&prepared, verified, &policy, u64::MAX);
     outlook.of(&Call::tool("tool_1").unwrap()).unwrap();
     let before = outlook.left;
     outlook.of(&Call::tool("tool_2").unwrap()).unwrap();
@@ -76,10 +78,11 @@ fn of_many_calls_each_is_answered_as_it_is_alone() {
     for policy in policies.map(|text| Policy::parse("p.datalog", text).unwrap()) {
         for checks in [&[][..], &checks[..1], &checks[1..2], &checks] {
             let verified = verified(1, checks);
-            let mut outlook = Outlook::over(&verified, &policy, u64::MAX);
+            let prepared = PreparedSets::default();
+            let mut outlook = Outlook::over(&prepared, &verified, &policy, u64::MAX);
             for call in &calls {
                 let together = outlook.of(call).unwrap();
-                let alone = Outlook::over(&verified, &policy, u64::MAX).of(call).unwrap();
+                let alone = prospect(&prepared, &verified, &policy, call);
                 assert_eq!(together, alone, "{call:?} {checks:?}");
                 seen.insert(format!("{alone:?}"));
                 let allowed = crate::authorize::authorize(&verified, &policy, call).is_ok();
@@ -96,11 +99,12 @@ fn there_is_an_end_of_the_work() {
     let policy = Policy::builtin();
     let each = cost_of_one_more(&verified);
     let calls: Vec<Call> = (0..10).map(|n| Call::tool(&format!("tool_{n}")).unwrap()).collect();
-    let mut outlook = Outlook::over(&verified, &policy, u64::MAX);
+    let prepared = PreparedSets::default();
+    let mut outlook = Outlook::over(&prepared, &verified, &policy, u64::MAX);
     outlook.of(&calls[0]).unwrap();
     let first = u64::MAX - outlook.left;
     assert!(first > each, "what calls have in common is paid for, too");
-    let mut outlook = Outlook::over(&verified, &policy, first + 3 * each);
+    let mut outlook = Outlook::over(&prepared, &verified, &policy, first + 3 * each);
     let answered = calls.iter().take_while(|call| outlook.of(call).is_ok()).count();
     assert_eq!(answered, 4);
 }
@@ -117,9 +121,9 @@ fn checks_dearer_than_a_decision_may_be_are_not_asked_and_not_paid_for() {
     let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
     let (dear, policy) = (verified(1, &globs), Policy::builtin());
     let call = Call::new("resources:read").unwrap().resource(&long).unwrap();
-    let mut outlook = Outlook::over(&dear, &policy, MAX_COST);
+    let prepared = PreparedSets::default();
+    let mut outlook = Outlook::over(&prepared, &dear, &policy, MAX_COST);
     assert_eq!(outlook.of(&call), Ok(Prospect::DependsOnArguments));
     assert!(outlook.left > MAX_COST / 2);
-    #[cfg(feature = "mcp")]
-    assert_eq!(Outlook::over(&dear, &policy, MAX_COST).afford(&[Some(call)]), Ok(()));
+    assert_eq!(Outlook::over(&prepared, &dear, &policy, MAX_COST).afford(&[Some(call)]), Ok(()));
 }

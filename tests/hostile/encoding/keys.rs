@@ -6,9 +6,9 @@ use prost::Message;
 
 use super::{accepted, refused};
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, base64};
 use crate::craft::seed;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, base64};
 
 /// Where a token has a key, and in which block. The grant's own key is not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn p256_signs() -> Vec<Case> {
 
 fn proofs() -> Vec<Case> {
     use schema::proof::Content;
-    let forge = seed().change(|forge| forge.proof = crate::common::forge::Proof::Secret);
+    let forge = seed().change(|forge| forge.proof = hardtack_testkit::forge::Proof::Secret);
     let secret = forge.blocks[2].next.private().to_bytes().to_vec();
     let with = |content: Option<Content>| {
         let mut token = forge.sign();
@@ -283,7 +283,7 @@ fn resigned(mut token: schema::Biscuit, block: usize) -> String {
         };
         let signed = token.blocks[block - 1].clone();
         let secret = &forge.blocks[block - 1].next;
-        token.blocks[block - 1] = crate::common::forge::wrapped(signed, &previous, secret);
+        token.blocks[block - 1] = hardtack_testkit::forge::wrapped(signed, &previous, secret);
     }
     base64(&token.encode_to_vec())
 }

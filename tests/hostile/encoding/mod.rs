@@ -11,10 +11,10 @@ mod text;
 use std::sync::OnceLock;
 
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, payload};
 use crate::craft::seed;
 use crate::seed::hop;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, payload};
 
 pub(crate) fn cases() -> Vec<Case> {
     [text::cases(), protobuf::cases(), keys::cases(), signatures::cases()].concat()

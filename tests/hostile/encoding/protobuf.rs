@@ -9,8 +9,8 @@ use prost::Message as _;
 
 use super::{accepted, refused, rich};
 use crate::case::Case;
-use crate::common::forge::{Forge, base64};
 use crate::wire::{Field, Label, Message, Of, Path, Value, longer, number, read_number};
+use hardtack_testkit::forge::{Forge, base64};
 
 type Trick = fn(&Message) -> Option<Vec<u8>>;
 

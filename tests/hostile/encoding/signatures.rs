@@ -5,9 +5,9 @@ use sha2::{Digest, Sha512};
 
 use super::{accepted, refused};
 use crate::case::Case;
-use crate::common::forge::{Forge, Proof, base64};
 use crate::craft::seed;
 use crate::craft::{Signature, sign_with};
+use hardtack_testkit::forge::{Forge, Proof, base64};
 use prost::Message;
 
 /// The order of the group, little endian (RFC 8032, section 5.1).

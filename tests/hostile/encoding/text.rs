@@ -4,9 +4,9 @@ use base64::Engine;
 
 use super::{accepted, refused};
 use crate::case::Case;
-use crate::common::forge::base64;
 use crate::craft::seed;
 use crate::seed::with_hop;
+use hardtack_testkit::forge::base64;
 
 const NONE: &str = "not_a_token";
 

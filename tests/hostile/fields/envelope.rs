@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
             let Some(bytes) = changed(&tree, &path, change) else { continue };
             let name = tree.name_of(&path);
             let verdict = expected(&name, field.label, change);
-            let bearer = crate::common::forge::base64(&bytes);
+            let bearer = hardtack_testkit::forge::base64(&bytes);
             cases.push(case(&token, format!("{name} of the envelope, {what}"), bearer, verdict));
         }
     }

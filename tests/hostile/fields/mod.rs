@@ -12,10 +12,10 @@ use biscuit_auth::format::schema;
 use prost::Message as _;
 
 use crate::case::{Case, Expected, Server};
-use crate::common::forge::{Forge, base64};
 use crate::craft::parent;
 use crate::wire::{Label, Message, Of, Path, Value};
 use expected::{Verdict, expected, left_as_they_were};
+use hardtack_testkit::forge::{Forge, base64};
 use tokens::{Kind, Token};
 
 /// What is done to a field.
@@ -168,7 +168,7 @@ fn greatest(of: Of, name: &str) -> u64 {
 fn another(bytes: &[u8], name: &str) -> Vec<u8> {
     match (name, bytes.len()) {
         ("symbols", _) => [bytes, b"x"].concat(),
-        (_, 32) => crate::common::Cast::new().thief.public().to_bytes().to_vec(),
+        (_, 32) => hardtack_testkit::Cast::new().thief.public().to_bytes().to_vec(),
         _ => bytes.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 1)).collect(),
     }
 }

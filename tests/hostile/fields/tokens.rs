@@ -6,9 +6,9 @@ use biscuit_auth::KeyPair;
 use hardtack::Call;
 
 use crate::case::Server;
-use crate::common::Cast;
-use crate::common::forge::{Forge, Part, Proof, pair};
 use crate::craft::{FIRST_WORD, append, append_first_party, content_of, parent, payload};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, Part, Proof, pair};
 
 /// The kinds of blocks, each in its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

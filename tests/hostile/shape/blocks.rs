@@ -5,9 +5,9 @@ use prost::Message;
 
 use super::{Kind, accepted, refused, with_caveat};
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, base64};
 use crate::craft::{append_first_party, seed};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, base64};
 
 /// What a block of the kind says, as Datalog, with another number of its own.
 fn text(kind: Kind, block: usize) -> String {
@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
         }
         if signer.is_some() {
             let forge = with_caveat("check if true")
-                .change(|forge| forge.blocks[2].signer = signer.map(crate::common::forge::pair));
+                .change(|forge| forge.blocks[2].signer = signer.map(hardtack_testkit::forge::pair));
             cases.push(refused(&format!("a caveat signed by {by}"), &forge, "block_kind", 2));
         }
     }
@@ -147,7 +147,7 @@ fn in_the_place_of_another() -> Vec<Case> {
         {
             let forge = with_caveat("")
                 .write(2, facts)
-                .change(|forge| forge.blocks[2].signer = Some(crate::common::forge::pair(key)));
+                .change(|forge| forge.blocks[2].signer = Some(hardtack_testkit::forge::pair(key)));
             cases.push(refused(
                 &format!("{what} alone in a block by {by}"),
                 &forge,
@@ -165,8 +165,8 @@ fn external_on_the_grant() -> Vec<Case> {
     let keys =
         [("the root", &cast.root), ("its holder", &cast.orchestrator), ("a thief", &cast.thief)];
     let cases = keys.map(|(by, key)| {
-        let forge =
-            seed().change(|forge| forge.blocks[0].signer = Some(crate::common::forge::pair(key)));
+        let forge = seed()
+            .change(|forge| forge.blocks[0].signer = Some(hardtack_testkit::forge::pair(key)));
         refused(&format!("a grant that {by} signed too"), &forge, "content", 0)
     });
     let mut cases = cases.to_vec();

@@ -4,8 +4,8 @@ use biscuit_auth::format::schema::{self, scope::Content};
 
 use super::{Kind, accepted, content, refused, with_caveat};
 use crate::case::Case;
-use crate::common::forge::Forge;
 use crate::craft::seed;
+use hardtack_testkit::forge::Forge;
 
 /// The hop with one check, changed.
 fn check(datalog: &str, change: impl FnOnce(&mut schema::Check)) -> Forge {

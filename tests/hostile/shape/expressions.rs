@@ -7,7 +7,7 @@ use biscuit_auth::format::schema::{op::Content, term};
 
 use super::{Kind, accepted, refused};
 use crate::case::Case;
-use crate::common::forge::Forge;
+use hardtack_testkit::forge::Forge;
 
 /// `time` and `path`, of Biscuit's own words: a name that is bound in the check, and one that is not.
 const BOUND: u32 = 5;

@@ -14,9 +14,9 @@ use biscuit_auth::format::schema;
 use hardtack::Call;
 
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, payload};
 use crate::craft::{append_first_party, seed};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, payload};
 
 pub(crate) fn cases() -> Vec<Case> {
     [

@@ -4,9 +4,9 @@ use biscuit_auth::format::schema::{self, scope::Content};
 
 use super::{Kind, accepted, content, refused, with_caveat};
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::Forge;
 use crate::craft::seed;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::Forge;
 
 pub(super) fn cases() -> Vec<Case> {
     [versions(), words(), numbers(), keys()].concat()
@@ -177,7 +177,7 @@ fn closure(block: &mut schema::Block) -> &mut schema::OpClosure {
 
 fn keys() -> Vec<Case> {
     let cast = Cast::new();
-    let proto = |key: &hardtack::PrivateKey| crate::common::forge::pair(key).public().to_proto();
+    let proto = |key: &hardtack::PrivateKey| hardtack_testkit::forge::pair(key).public().to_proto();
     let mut cases = Vec::new();
     for block in 0..3 {
         let with =

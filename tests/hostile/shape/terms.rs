@@ -5,7 +5,7 @@ use biscuit_auth::format::schema::{map_key, term::Content};
 
 use super::{Kind, accepted, refused};
 use crate::case::Case;
-use crate::common::forge::Forge;
+use hardtack_testkit::forge::Forge;
 
 fn term(content: Content) -> Term {
     Term { content: Some(content) }

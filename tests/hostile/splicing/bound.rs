@@ -6,9 +6,9 @@ use sha2::{Digest, Sha256};
 use super::line::{LONGEST, Line, key};
 use super::{accepted, refused};
 use crate::case::{Case, Sent, Server};
-use crate::common::forge::{Forge, payload};
 use crate::craft::{append_first_party, parent};
 use crate::seed::call_bound;
+use hardtack_testkit::forge::{Forge, payload};
 
 pub(super) fn cases() -> Vec<Case> {
     [parents(), calls()].concat()

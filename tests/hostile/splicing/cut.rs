@@ -6,9 +6,9 @@ use biscuit_auth::format::schema::proof::Content;
 use super::line::{LONGEST, Line, key};
 use super::{accepted, refused, text};
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, Proof, pair, throw_away};
 use crate::craft::{append_first_party, push, seal};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, Proof, pair, throw_away};
 
 pub(super) fn cases() -> Vec<Case> {
     [controls(), sealed(), cut_off(), left_out(), exchanged(), doubled()].concat()
@@ -171,7 +171,7 @@ fn exchanged() -> Vec<Case> {
         let forge = line.presented(LONGEST).change(|forge| {
             forge.blocks.swap(at, at + 1);
             for block in [at, at + 1] {
-                forge.blocks[block].bytes = crate::common::forge::payload(&line.hop(block));
+                forge.blocks[block].bytes = hardtack_testkit::forge::payload(&line.hop(block));
             }
         });
         let what = format!("hops {at} and {} exchanged, signed for their new places", at + 1);

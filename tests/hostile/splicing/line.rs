@@ -3,9 +3,9 @@
 use biscuit_auth::KeyPair;
 use hardtack::PrivateKey;
 
-use crate::common::Cast;
-use crate::common::forge::{Forge, Part, Proof, pair, throw_away};
 use crate::craft::{append, append_first_party, payload};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, Part, Proof, pair, throw_away};
 
 /// The longest lines that are tried: what a grant allows unless it says otherwise.
 pub(super) const LONGEST: usize = 8;

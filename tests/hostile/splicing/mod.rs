@@ -15,7 +15,7 @@ use biscuit_auth::format::schema;
 use prost::Message;
 
 use crate::case::Case;
-use crate::common::forge::base64;
+use hardtack_testkit::forge::base64;
 
 pub(crate) fn cases() -> Vec<Case> {
     [

@@ -5,9 +5,9 @@ use biscuit_auth::format::schema::proof::Content;
 use super::line::{LONGEST, Line, other_throw_away};
 use super::{accepted, refused, text};
 use crate::case::{Case, Server};
-use crate::common::Cast;
-use crate::common::forge::{Forge, pair, throw_away};
 use crate::craft::{append_first_party, seed};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, pair, throw_away};
 
 pub(super) fn cases() -> Vec<Case> {
     let cases = [rewrapped(), holders_and_agents(), first_of_several()].concat();
@@ -31,7 +31,7 @@ fn rewrapped() -> Vec<Case> {
         let what = format!("the revoked hop wrapped with {what}");
         cases.push(refused(&what, forge.bearer(), "revoked", 1));
     }
-    let unsealed = seed().change(|forge| forge.proof = crate::common::forge::Proof::Secret);
+    let unsealed = seed().change(|forge| forge.proof = hardtack_testkit::forge::Proof::Secret);
     cases.push(refused(
         "the revoked hop with the secret at the end",
         unsealed.bearer(),

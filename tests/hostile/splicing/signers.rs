@@ -5,9 +5,9 @@ use hardtack::PrivateKey;
 use super::line::{LONGEST, Line, key, other_throw_away};
 use super::{accepted, refused, text};
 use crate::case::{Case, Server};
-use crate::common::Cast;
-use crate::common::forge::{Forge, pair, throw_away};
 use crate::craft::{append_first_party, seal};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, pair, throw_away};
 
 pub(super) fn cases() -> Vec<Case> {
     [wrong_signers(), taken_over(), next_keys(), names()].concat()

@@ -7,9 +7,9 @@ use hardtack::PrivateKey;
 use super::line::Line;
 use super::{accepted, refused, text};
 use crate::case::Case;
-use crate::common::Cast;
-use crate::common::forge::{Forge, pair, throw_away};
 use crate::craft::{push, seal};
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{Forge, pair, throw_away};
 
 /// How many hops both tokens have.
 const HOPS: usize = 3;

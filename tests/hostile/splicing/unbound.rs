@@ -3,9 +3,9 @@
 use super::line::{LONGEST, Line};
 use super::{accepted, refused};
 use crate::case::{Case, Sent, Server};
-use crate::common::Cast;
-use crate::common::forge::{pair, throw_away};
 use crate::craft::append_first_party;
+use hardtack_testkit::Cast;
+use hardtack_testkit::forge::{pair, throw_away};
 
 /// What governs Hardtack itself.
 const REVOKE: &str = "hardtack:revoke";

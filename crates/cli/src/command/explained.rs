@@ -1,0 +1,116 @@
+//! Explained: an explanation, for people.
+
+use std::error::Error;
+
+use hardtack::Explanation;
+use hardtack::audit::Verdict;
+use hardtack::explain::{Outcome, Stage, Step};
+
+use crate::terminal::{BAD, FAINT, GOOD, TEXT, WARN, say, say_json};
+
+pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn Error>> {
+    if json {
+        return say_json(serde_json::to_string_pretty(explanation)?);
+    }
+    let (style, word) = match explanation.ruling.verdict {
+        Verdict::Allow => (GOOD, "allowed"),
+        Verdict::Deny => (BAD, "denied"),
+        Verdict::Undecided => (WARN, "undecided"),
+    };
+    let cause = explanation.ruling.cause.map_or(String::new(), |cause| format!(" ({cause})"));
+    let message = explanation.ruling.message.trim_start_matches("allowed ");
+    say(format_args!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
+    say("")?;
+    let mut stage = None;
+    for step in collapsed(&explanation.steps) {
+        let step = &step;
+        let heading = if stage == Some(step.stage) { "" } else { name(step.stage) };
+        stage = Some(step.stage);
+        say(format_args!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)))?;
+    }
+    say(format_args!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"))?;
+    if explanation.remedies.is_empty() {
+        return Ok(());
+    }
+    let several = explanation.remedies.len() > 1;
+    let heading =
+        if several { "what would have it allowed, all of:" } else { "what would have it allowed:" };
+    say("")?;
+    say(heading)?;
+    for (number, remedy) in explanation.remedies.iter().enumerate() {
+        let mark = if several { format!("{}.", number + 1) } else { "-".to_owned() };
+        for (index, change) in remedy.changes.iter().enumerate() {
+            match index {
+                0 => say(format_args!("  {mark} {TEXT}{}", change.text()))?,
+                _ => say(format_args!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the signs before the steps mean.
+const SIGNS: &str = "+ holds, x refuses, . has no say, ? not reached";
+
+/// How the checks begin that every block carries.
+const OWN_CHECKS: [&str; 6] = [
+    "check all time(",
+    "check all operation(",
+    "check all verifier(",
+    "check all call(",
+    "check if hop(",
+    "reject if depth(",
+];
+
+/// The steps, with the checks that every block carries as one where they hold.
+fn collapsed(steps: &[Step]) -> Vec<Step> {
+    let mut shown: Vec<Step> = Vec::new();
+    for step in steps {
+        let own = step.stage == Stage::Checks
+            && step.outcome == Outcome::Held
+            && OWN_CHECKS.iter().any(|start| step.text.starts_with(start));
+        let mut step = step.clone();
+        if own {
+            step.text =
+                "expiry, scope, audience, holder and depth, as its checks have them".to_owned();
+        }
+        if !own || !shown.contains(&step) {
+            shown.push(step);
+        }
+    }
+    shown
+}
+
+fn line(step: &Step) -> String {
+    let (style, mark) = match step.outcome {
+        Outcome::Held => (GOOD, "+"),
+        Outcome::Failed => (BAD, "x"),
+        Outcome::Silent => (FAINT, "."),
+        Outcome::NotReached => (FAINT, "?"),
+    };
+    let place = match (step.block, &step.policy) {
+        (Some(block), _) if step.text.starts_with(&format!("block {block} ")) => String::new(),
+        (Some(block), _) => format!("block {block}: "),
+        (None, Some(policy)) => format!("{policy}: "),
+        (None, None) => String::new(),
+    };
+    match step.outcome {
+        Outcome::Silent | Outcome::NotReached => {
+            format!("{FAINT}{mark} {TEXT}{place}{}{FAINT:#}", step.text)
+        }
+        _ => format!("{style}{mark}{style:#} {TEXT}{FAINT}{place}{FAINT:#}{}", step.text),
+    }
+}
+
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Shape => "shape",
+        Stage::Signatures => "signatures",
+        Stage::Revocation => "revocation",
+        Stage::Walk => "chain",
+        Stage::Call => "call",
+        Stage::Checks => "checks",
+        Stage::Policies => "policies",
+        Stage::Record => "record",
+    }
+}

@@ -1,0 +1,174 @@
+//! Describe: which call does a request mean? For the service to say.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use hardtack::call::{Call, CallError};
+use hardtack::cause::Cause;
+
+/// How long a body may take to arrive. It is read after its bearer was verified, and a thousand slow ones
+/// must not hold a server's memory for ever.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a body is read for the record of a bearer that is refused: what comes with a head in one or two packets, as of
+/// most calls. A hundred a second are recorded, so that some megabytes are held for it.
+pub const MAX_REFUSED_BODY_BYTES: usize = 64 * 1024;
+
+/// And for how long: whoever is refused is not waited for.
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Says which operation, resource and arguments a request means.
+///
+/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one:
+/// `|request: &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments
+/// stand in the body, [`Reading`] is one. What it says is judged, so it must read a request as the service does.
+///
+/// It is asked only about requests whose bearer holds, so that it may do its work.
+pub trait Describe<B>: Clone + Send + Sync + 'static {
+    /// The call, and the request for the service.
+    fn describe(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send;
+
+    /// What was asked for, as far as that can be said for little: what the record of a refused bearer says. It is asked only if
+    /// the bearer's signatures hold and the refusal is recorded (100 a second
+    /// at the most). Of what comes of it, operation and resource are recorded. `None`, as by default, has it recorded as
+    /// `admission`.
+    fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
+        drop(request);
+        ready(None)
+    }
+}
+
+/// A request that means no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undescribed {
+    /// Its arguments are not exact enough to be judged.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The body is larger than it may be.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    /// The body did not arrive in time, or not whole.
+    #[error("the body did not arrive")]
+    Incomplete,
+    /// No path template of the service was matched, or one that its table of routes does not have.
+    #[error("there is nothing here")]
+    NoRoute,
+    /// The table of routes has no operation for the request's method.
+    #[error("the method is none that can be asked for here")]
+    NoOperation,
+    /// A parameter of the path, or the body, is no text.
+    #[error("the request has bytes that are no UTF-8 text")]
+    NoText,
+    /// Something else, in words for whoever sent it.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Undescribed {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Undescribed::Call(error) => error.cause(),
+            Undescribed::TooLarge(_) => Cause::CallTooLarge,
+            Undescribed::Incomplete => Cause::BodyIncomplete,
+            Undescribed::NoRoute => Cause::NoRoute,
+            Undescribed::NoOperation => Cause::NoOperation,
+            Undescribed::NoText => Cause::NotText,
+            Undescribed::Other(_) => Cause::Undescribed,
+        }
+    }
+}
+
+impl<B, F> Describe<B> for F
+where
+    F: Fn(&Parts) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    B: Send,
+{
+    fn describe(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send {
+        let (parts, body) = request.into_parts();
+        let call = self(&parts);
+        ready(match call {
+            Ok(call) => Ok((call, Request::from_parts(parts, body))),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
+        ready(self(&request.into_parts().0).ok())
+    }
+}
+
+/// Describes a request by its head and its body, which is read up to a number of bytes, and handed to the
+/// service as it came.
+#[derive(Clone)]
+pub struct Reading<F> {
+    most: usize,
+    describe: F,
+}
+
+impl<F> Reading<F> {
+    /// Reads at most `most` bytes.
+    pub fn up_to(most: usize, describe: F) -> Reading<F>
+    where
+        F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    {
+        Reading { most, describe }
+    }
+}
+
+impl<B, F> Describe<B> for Reading<F>
+where
+    F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + From<Bytes> + Send,
+{
+    async fn describe(&self, request: Request<B>) -> Result<(Call, Request<B>), Undescribed> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body, self.most, BODY_TIMEOUT).await?;
+        let call = (self.describe)(&parts, &body)?;
+        Ok((call, Request::from_parts(parts, B::from(body))))
+    }
+
+    async fn asked(&self, request: Request<B>) -> Option<Call> {
+        let (parts, body) = request.into_parts();
+        let most = self.most.min(MAX_REFUSED_BODY_BYTES);
+        let body = read_body(body, most, REFUSED_BODY_TIMEOUT).await.ok()?;
+        (self.describe)(&parts, &body).ok()
+    }
+}
+
+/// A whole body of at most `most` bytes, if it arrives within `patience`.
+pub(super) async fn read_body<B>(
+    body: B,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, Undescribed>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let read = Limited::new(body, most).collect();
+    match tokio::time::timeout(patience, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Undescribed::TooLarge(most)),
+        Ok(Err(_)) | Err(_) => Err(Undescribed::Incomplete),
+    }
+}
+
+impl<F> fmt::Debug for Reading<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("most", &self.most).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! The linter: every seeded mistake is found at its place and nothing else is, and sound sets are clean.
+//!
+//! A file under `tests/seeds/seeded` names what is to be found in its first lines, as `// lint: code@line:column`;
+//! one that begins with `// beside the default` is linted beside the built-in policy. Those under
+//! `tests/seeds/sound` are each a set of which the linter must say nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hardtack::Timestamp;
+use hardtack_lint::{Options, Report, lint_folder, lint_texts, sets};
+
+/// A Wednesday: 2026-11-25T12:00:00Z.
+const NOON: u64 = 1_795_608_000;
+
+fn options() -> Options {
+    let now = Some(Timestamp::from_unix_seconds(NOON));
+    Options { now, ..Options::default() }
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(Path::new("tests/seeds").join(folder)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn lint(text: &str) -> Report {
+    lint_texts(vec![("p.datalog".to_owned(), text.to_owned())], &options())
+}
+
+fn shown(report: &Report) -> String {
+    let lines = report.findings.iter().map(|finding| {
+        let (code, line, column) = (finding.code, finding.line, finding.column);
+        format!("{code}@{line}:{column} {} | {}", finding.message, finding.mend)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_seeded_mistake_is_found_at_its_place_and_nothing_else_is() {
+    let mut codes = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for path in files("seeded") {
+        let text = fs::read_to_string(&path).unwrap();
+        let expected: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("// lint: ")?.trim().to_owned()))
+            .collect();
+        let report = lint(&text);
+        let places = report.findings.iter();
+        let found: BTreeSet<String> = places
+            .map(|finding| format!("{}@{}:{}", finding.code, finding.line, finding.column))
+            .collect();
+        codes.extend(report.findings.iter().map(|finding| finding.code.name()));
+        if found != expected {
+            let missing: Vec<_> = expected.difference(&found).collect();
+            let extra: Vec<_> = found.difference(&expected).collect();
+            wrong.push(format!(
+                "{}: missing {missing:?}, extra {extra:?}\n{}",
+                path.display(),
+                shown(&report)
+            ));
+        }
+        assert!(
+            report
+                .findings
+                .iter()
+                .all(|finding| !finding.mend.is_empty() && !finding.message.is_empty())
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    for code in CODES {
+        assert!(codes.contains(code), "no seeded file shows {code}");
+    }
+}
+
+/// Every code but that of a folder without files.
+const CODES: [&str; 33] = [
+    "allows-nothing",
+    "always-holds",
+    "catch-all-allow",
+    "check-if-over-many",
+    "costly",
+    "duplicate-fact",
+    "empty-file",
+    "external-function",
+    "function-operand",
+    "hides-errors",
+    "key-literal",
+    "loose-match",
+    "misspelt",
+    "never-decides",
+    "never-matches",
+    "never-read",
+    "no-regex",
+    "parameter",
+    "pattern-not-written",
+    "name-spelling",
+    "reads-grant",
+    "reserved-predicate",
+    "rests-on-name",
+    "too-deep",
+    "too-long",
+    "trusts-scope",
+    "unanchored-regex",
+    "unbound-variable",
+    "unknown-predicate",
+    "unreadable",
+    "variable-in-fact",
+    "wrong-arity",
+    "wrong-type",
+];
+
+#[test]
+fn sound_sets_are_clean() {
+    let mut wrong = Vec::new();
+    for path in files("sound") {
+        let report = lint_folder(&path, &options()).unwrap();
+        if !report.findings.is_empty() {
+            wrong.push(format!("{}:\n{}", path.display(), shown(&report)));
+        }
+        hardtack::Policy::parse("sound", &fs::read_to_string(&path).unwrap()).unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_starter_sets_are_clean() {
+    let found = sets(Path::new("../../policies")).unwrap();
+    assert!(!found.is_empty());
+    for path in found {
+        let report = lint_folder(&path, &options()).unwrap();
+        assert!(report.findings.is_empty(), "{}:\n{}", path.display(), shown(&report));
+    }
+}
+
+/// What the loader refuses, the linter finds; what it finds nothing wrong with, the loader takes.
+#[test]
+fn what_the_loader_refuses_is_found() {
+    for path in files("seeded") {
+        let text = fs::read_to_string(&path).unwrap();
+        let loads = hardtack::Policy::parse("p.datalog", &text).is_ok();
+        let report = lint(&text);
+        assert!(loads || !report.findings.is_empty(), "{}", path.display());
+    }
+}
+
+/// A letter that is missing, or one too many, anywhere.
+#[test]
+fn no_slip_of_the_pen_is_refused_without_a_finding() {
+    let text = r#"// Tools.
+reading("search");
+limit("clerk", 100);
+may($t) <- tool($t), reading($t), !$t.starts_with("admin_");
+allow if may($t), tool($t), operation($op), granted($op), role($r), limit($r, $m), arg("n", $n), $n <= $m;
+deny if time($now), $now > 2027-01-01T00:00:00Z or arg("tags", $a), $a.any($x -> $x == "é");
+check if depth($d), [0, 1].contains($d) || $d.type() == "null" /* why */;
+"#;
+    let mut refused = 0;
+    let places: Vec<(usize, char)> = text.char_indices().collect();
+    for (at, c) in places {
+        let after = &text[at + c.len_utf8()..];
+        for slip in [
+            String::new(),
+            format!("{c}{c}"),
+            "\"".to_owned(),
+            ";".to_owned(),
+            "(".to_owned(),
+            "/".to_owned(),
+        ] {
+            let text = format!("{}{slip}{after}", &text[..at]);
+            if hardtack::Policy::parse("p.datalog", &text).is_err() {
+                refused += 1;
+                assert!(!lint(&text).findings.is_empty(), "{text}");
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn facts_of_the_grant_are_declared_by_cases_and_comments() {
+    let text =
+        r#"allow if operation($op), granted($op), team("red"), clearance($level), $level > 2;"#;
+    assert_eq!(lint(text).findings.len(), 2);
+    let known = vec![r#"team("blue")"#.to_owned(), "clearance(1)".to_owned()];
+    let known = Options { grant_facts: known, ..options() };
+    let file = |text: &str| vec![("p.datalog".to_owned(), text.to_owned())];
+    assert!(lint_texts(file(text), &known).findings.is_empty());
+    let declared = format!("// fact: team(string)\n// fact: clearance(integer)\n{text}");
+    assert!(lint(&declared).findings.is_empty());
+    let otherwise = Options { grant_facts: vec!["team(5)".to_owned()], ..options() };
+    assert_eq!(lint_texts(file(text), &otherwise).findings[0].code.name(), "wrong-type");
+}
+
+#[test]
+fn a_directory_of_names_and_keys_lets_policies_rest_on_names() {
+    let text = r#"allow if operation($op), granted($op), agent("agent.admin");"#;
+    assert_eq!(lint(text).findings[0].code.name(), "rests-on-name");
+    let directory = Options { directory: true, ..options() };
+    let file = vec![("p.datalog".to_owned(), text.to_owned())];
+    assert!(lint_texts(file, &directory).findings.is_empty());
+}
+
+#[test]
+fn files_of_a_set_are_judged_together_and_the_later_one_is_useless() {
+    let files = [
+        ("a.datalog", "allow if operation($op), granted($op);"),
+        (
+            "b.datalog",
+            "reading(\"search\");\nallow if tool($t), reading($t), operation($op), granted($op);",
+        ),
+    ];
+    let report = lint_texts(
+        files.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec(),
+        &options(),
+    );
+    let [finding] = report.findings.as_slice() else { panic!("{}", shown(&report)) };
+    assert_eq!((finding.file.as_str(), finding.line, finding.column), ("b.datalog", 2, 1));
+    assert!(finding.message.starts_with("a.datalog:1 already allows"), "{}", finding.message);
+}
+
+#[test]
+fn a_folder_is_a_set_or_has_sets_and_one_without_files_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    assert_eq!(sets(path).unwrap(), [path]);
+    assert_eq!(lint_folder(path, &options()).unwrap().findings[0].code.name(), "no-policies");
+    for set in ["b", "a"] {
+        fs::create_dir(path.join(set)).unwrap();
+        fs::write(path.join(set).join("p.datalog"), "allow if operation($op), granted($op);")
+            .unwrap();
+    }
+    assert_eq!(sets(path).unwrap(), [path.join("a"), path.join("b")]);
+    let report = lint_folder(&path.join("a"), &options()).unwrap();
+    assert_eq!((report.files.len(), report.policies, report.findings.len()), (1, 1, 0));
+    assert_eq!(sets(&path.join("a/p.datalog")).unwrap(), [path.join("a/p.datalog")]);
+    assert!(sets(&path.join("none")).is_err());
+}
+
+/// Texts that are made to be slow or deep end in good time.
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+#[test]
+fn hostile_files_end_in_good_time() {
+    let start = std::time::Instant::now();
+    let many = |line: &str, count: usize| line.repeat(count);
+    for text in [
+        many("allow if a(1);\n", 20_000),
+        (0..3000).map(|n| format!("allow if a{n}($x), a{}($x);\na{n}(1);\n", n + 1)).collect(),
+        (0..2000).map(|n| format!("p{n}($x) <- p{}($x);\n", n + 1)).collect(),
+        many("p($x) <- p($x), p($x);\n", 300) + "allow if p($x), p($y), p($z);",
+        many("deny if arg($a, $b), arg($c, $d), arg($e, $f), arg($g, $h);\n", 300),
+        format!("allow if {};", many("a($x), ", 400) + "a(1)"),
+        format!("allow if {}1;", many("!", 3000)),
+        format!("allow if {}true{};", many("(", 60), many(")", 60)),
+        many("\"\n", 200_000),
+        many("/*", 200_000),
+        many("\\\"", 200_000),
+        many("x(\"", 100_000),
+        format!("allow if {}true;", many("true || ", 500)),
+        many(
+            &format!("deny if tool($t), [{}].contains($t);\n", many("\"a\", ", 300) + "\"b\""),
+            300,
+        ),
+        (0..4000).map(|n| format!("f({n}, \"{n}\");\n")).collect::<String>()
+            + &many("deny if f($a, $b), f($b, $c), f($c, $d);\n", 100),
+        "é".repeat(100_000),
+        "allow if tool(\u{202e}\"x\");".to_owned(),
+    ] {
+        lint(&text);
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+#[test]
+fn two_hundred_policies_take_well_under_a_second() {
+    let text: String = (0..200)
+        .map(|n| format!("allow if tool(\"t{n}\"), operation($op), granted($op), arg(\"n\", $n), $n <= {n};\n"))
+        .collect();
+    let start = std::time::Instant::now();
+    assert!(lint(&text).findings.is_empty());
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}

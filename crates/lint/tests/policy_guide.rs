@@ -1,0 +1,407 @@
+//! The guide for people who write policies: each recipe, mistake, constraint and function on it is tried.
+
+use std::fs;
+use std::time::Duration;
+
+use hardtack::function::Function;
+use hardtack::*;
+use hardtack_lint::{Options, lint_folder};
+use hardtack_testkit::*;
+
+const PAGE: &str = "../../docs/policies.md";
+
+fn page() -> String {
+    fs::read_to_string(PAGE).unwrap()
+}
+
+/// A fenced block, with the heading above it and the comment that says what it is.
+#[derive(Debug, Clone)]
+struct Block {
+    heading: String,
+    mark: String,
+    language: String,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
+    let (mut heading, mut mark, mut blocks) = (String::new(), String::new(), Vec::new());
+    let page = page();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(title) = line.strip_prefix("#") {
+            heading = title.trim_matches(['#', ' ']).to_owned();
+        } else if let Some(comment) = line.strip_prefix("<!-- ") {
+            mark = comment.strip_suffix(" -->").unwrap().to_owned();
+        } else if let Some(language) = line.strip_prefix("```") {
+            let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let text = text.join("\n") + "\n";
+            let (heading, language) = (heading.clone(), language.to_owned());
+            blocks.push(Block { heading, mark: std::mem::take(&mut mark), language, text });
+        }
+    }
+    blocks
+}
+
+/// The rows of the table whose head begins so, as cells of code spans.
+fn table(head: &str) -> Vec<Vec<Vec<String>>> {
+    let page = page();
+    let (_, table) = page.split_once(&format!("\n| {head} |")).unwrap();
+    let spans = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let width = table.lines().next().unwrap().matches('|').count() + 1;
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(spans).collect();
+        assert_eq!(cells.len(), width, "{row}");
+        cells
+    })
+    .collect()
+}
+
+/// A set of this policy and these cases, in a folder of its own.
+fn set(policy: &str, cases: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("page.datalog"), policy).unwrap();
+    fs::create_dir(folder.path().join("cases")).unwrap();
+    fs::write(folder.path().join("cases/page.toml"), cases).unwrap();
+    folder
+}
+
+/// What the linter finds in a policy.
+fn codes(policy: &str) -> Vec<&'static str> {
+    let folder = set(policy, "");
+    let options = Options { now: Some(NOW), ..Options::default() };
+    let report = lint_folder(folder.path(), &options).unwrap();
+    report.findings.iter().map(|finding| finding.code.name()).collect()
+}
+
+#[test]
+fn each_recipe_is_clean_and_its_cases_get_their_verdicts() {
+    let blocks = blocks();
+    let recipes = blocks.iter().enumerate().filter(|(_, block)| block.mark == "recipe");
+    let mut count = 0;
+    for (at, recipe) in recipes {
+        assert_eq!(codes(&recipe.text), [""; 0], "{}", recipe.heading);
+        let cases = &blocks[at + 1];
+        assert_eq!((&cases.heading, cases.language.as_str()), (&recipe.heading, "toml"));
+        let folder = set(&recipe.text, &cases.text);
+        let report = trial::run(folder.path(), || Duration::ZERO).unwrap();
+        let unexpected: Vec<String> = report.unexpected().map(ToString::to_string).collect();
+        assert_eq!(unexpected, [""; 0], "{}", recipe.heading);
+        assert!(report.passes(), "{}: {:?}", recipe.heading, report.faults);
+        count += 1;
+    }
+    assert_eq!(count, 10);
+}
+
+#[test]
+fn every_policy_of_the_page_is_a_recipe_a_mistake_or_a_mended_one() {
+    for block in blocks() {
+        let marked = block.mark == "recipe" || is_mistake(&block) || block.mark == "mended";
+        assert_eq!(marked, block.language == "datalog", "{}: {}", block.heading, block.text);
+    }
+}
+
+#[test]
+fn each_mistake_is_found_by_the_code_that_the_page_names() {
+    for (mistake, mended) in mistakes() {
+        let code = mistake.mark.strip_prefix("mistake: ").unwrap();
+        assert_eq!(codes(&mistake.text), [code], "{}", mistake.heading);
+        assert_eq!(codes(&mended.text), [""; 0], "{}", mended.heading);
+    }
+}
+
+/// What a mistake does in truth: a call, its verdict by the mistaken policy, and by the mended one.
+#[test]
+fn each_mistake_does_what_the_page_says() {
+    let mut mistakes = mistakes();
+    let witnesses = witnesses();
+    assert_eq!(mistakes.pop().unwrap().0.heading, JOIN);
+    assert_eq!(mistakes.len(), witnesses.len());
+    for ((mistake, mended), (heading, case, by_mistake, by_mended)) in
+        mistakes.iter().zip(&witnesses)
+    {
+        assert_eq!(&mistake.heading, heading);
+        let found = (verdict(&mistake.text, case), verdict(&mended.text, case));
+        assert_eq!(found, ((*by_mistake).to_owned(), (*by_mended).to_owned()), "{heading}");
+    }
+}
+
+fn witnesses() -> Vec<(&'static str, String, &'static str, &'static str)> {
+    let tool = |name: &str, rest: &str| {
+        let hop = if rest.contains("hops") { "" } else { "hops = [\"agent.a\"]" };
+        format!("scopes = [\"tools:call:*\"]\n{hop}\noperation = \"tools:call:{name}\"\n{rest}")
+    };
+    let editor = "facts = ['role(\"editor\")']";
+    vec![
+        // Not what it does but that it says it is what differs.
+        ("`allow if true`", tool("delete_page", ""), "allow", "allow"),
+        ("Everything but what is bad", tool("Delete_page", ""), "allow", "nothing_allows"),
+        ("A prefix without its colon", tool("search_and_replace", ""), "allow", "nothing_allows"),
+        (
+            "A regular expression without its ends",
+            tool("research_and_destroy", ""),
+            "allow",
+            "nothing_allows",
+        ),
+        ("A star in an operation", tool("search", ""), "nothing_allows", "allow"),
+        (
+            "A path or URL that begins right",
+            tool("read_file", r#"arguments = { path = "/srv/data/../../etc/passwd" }"#),
+            "allow",
+            "not_evaluable",
+        ),
+        (
+            "A path or URL that begins right",
+            tool("fetch", r#"arguments = { url = "https://api.example.com.evil.org/" }"#),
+            "allow",
+            "nothing_allows",
+        ),
+        (
+            "`check if` where all are meant",
+            tool("search", r#"hops = ["agent.banned", "agent.b"]"#),
+            "allow",
+            "policy_denied",
+        ),
+        ("Reading what the grant says", tool("search", ""), "not loaded", "allow"),
+        ("Trusting a hop's facts", tool("search", editor), "not loaded", "allow"),
+        (
+            "Resting on an agent's name",
+            tool("deploy", r#"hops = ["agent.admin"]"#),
+            "allow",
+            "nothing_allows",
+        ),
+        (
+            "A key that is none",
+            format!("{}\n[keys]\n\"agent.a\" = \"{KEY}\"", tool("search", "")),
+            "allow",
+            "policy_denied",
+        ),
+        (
+            "The wrong type",
+            tool("delete_page", &format!("hops = [\"agent.a\", \"agent.b\"]\n{editor}")),
+            "allow",
+            "policy_denied",
+        ),
+        (
+            "Taking an error for an answer",
+            tool("pay", r#"arguments = { amount = "1e9" }"#),
+            "allow",
+            "nothing_allows",
+        ),
+        (
+            "A policy that comes to nothing",
+            tool("delete_page", "facts = ['role(\"reader\")']"),
+            "allow",
+            "policy_check_failed",
+        ),
+    ]
+}
+
+#[test]
+fn a_join_over_all_arguments_ends_without_an_answer() {
+    let (mistake, mended) = mistakes().pop().unwrap();
+    let many: Vec<String> = (0..1000).map(|n| format!("\"a{n}\": {n}")).collect();
+    let call = Call::tool("copy").unwrap().arguments(&format!("{{{}}}", many.join(", "))).unwrap();
+    let verified = verified(&[]);
+    let verdict = |policy: &Block| {
+        let policy = Policy::parse("page", &policy.text).unwrap();
+        authorize(&verified, &policy, &call).map(|_| ()).map_err(|error| error.cause().as_str())
+    };
+    assert_eq!(mistake.heading, JOIN);
+    assert_eq!((verdict(&mistake), verdict(&mended)), (Err("exhausted"), Ok(())));
+}
+
+/// The mistake whose witness is large.
+const JOIN: &str = "A join that explodes";
+
+/// The key that the page names.
+const KEY: &str = "94ea46ff21c62812461fe59977cf26bd60cee62d2da812d715b1bdbec75f132a";
+
+fn verdict(policy: &str, case: &str) -> String {
+    // Keys stand before the cases.
+    let (case, keys) = case.split_once("\n[keys]").unwrap_or((case, ""));
+    let keys = if keys.is_empty() { String::new() } else { format!("[keys]{keys}\n") };
+    let cases = format!("{keys}[[case]]\nname = \"witness\"\nexpect = \"allow\"\n{case}\n");
+    match trial::run(set(policy, &cases).path(), || Duration::ZERO) {
+        Ok(report) => report.cases[0].found.verdict.clone(),
+        Err(trial::TrialError::Policy(_)) => "not loaded".to_owned(),
+        Err(error) => panic!("{error}\n{cases}"),
+    }
+}
+
+fn is_mistake(block: &Block) -> bool {
+    block.mark.starts_with("mistake: ")
+}
+
+/// Each mistake and the policy behind it that says what was meant.
+fn mistakes() -> Vec<(Block, Block)> {
+    let blocks = blocks();
+    let pairs = blocks.windows(2).filter(|pair| is_mistake(&pair[0]));
+    let pairs: Vec<_> = pairs.map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+    assert!(pairs.iter().all(|(_, mended)| mended.mark == "mended"));
+    assert_eq!(pairs.len(), blocks.iter().filter(|block| block.mark == "mended").count());
+    pairs
+}
+
+/// A session of an agent whose hop has these constraints.
+fn verified(constraints: &[String]) -> VerifiedCapability {
+    let cast = Cast::new();
+    let hop = Delegation::to("agent.payer")
+        .scope("tools:call:*")
+        .reason("a constraint")
+        .holder(cast.researcher.public());
+    let hop = constraints.iter().fold(hop, Delegation::allow);
+    let capability = cast.grant().delegate(hop, &cast.orchestrator, NOW).unwrap();
+    let bearer = capability.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
+    cast.verifier().verify(bearer.bearer(), NOW).unwrap()
+}
+
+#[test]
+fn each_constraint_allows_and_refuses_what_its_row_says() {
+    let rows = table("form");
+    for row in &rows {
+        let [_, example, _, allows, refuses] = row.as_slice() else { panic!("{row:?}") };
+        assert!(!allows.is_empty() && !refuses.is_empty(), "{example:?}");
+        for constraint in example.iter().filter(|text| *text != "no other arguments") {
+            assert_eq!(constraint.parse::<Constraint>().map(|_| ()), Ok(()), "{constraint}");
+        }
+        let verified = verified(example);
+        let may = |sent: &String| {
+            let call = Call::tool("any").unwrap();
+            let call = match sent.starts_with('{') {
+                true => call.arguments(sent).unwrap(),
+                false => call.resource(sent).unwrap(),
+            };
+            match authorize(&verified, &Policy::builtin(), &call) {
+                Ok(_) => true,
+                Err(error) => {
+                    assert_eq!(error.block(), Some(1), "{error}");
+                    false
+                }
+            }
+        };
+        for arguments in allows {
+            assert!(may(arguments), "{example:?} refuses {arguments}");
+        }
+        for arguments in refuses {
+            assert!(!may(arguments), "{example:?} allows {arguments}");
+        }
+    }
+    let words: Vec<&String> = rows.iter().flat_map(|row| &row[0]).collect();
+    let expected = [
+        "==",
+        "=",
+        "!=",
+        "in",
+        "one of",
+        "not in",
+        "none of",
+        "<=",
+        "<",
+        ">=",
+        ">",
+        "between",
+        "starts with",
+        "ends with",
+        "contains",
+        "like",
+        "length",
+        "items",
+        "includes",
+        "each",
+        "every item of",
+        "within",
+        "url",
+        "network",
+        "in network",
+        "required",
+        "present",
+        "name?",
+        "absent",
+        "only",
+        "no arguments",
+        "no other arguments",
+        "or",
+        "the resource",
+        "the resource?",
+    ];
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn each_function_judges_as_its_row_says() {
+    let rows = table("function");
+    let mut named = Vec::new();
+    for row in &rows {
+        let [call, holds, fails, unjudged] = row.as_slice() else { panic!("{row:?}") };
+        let (name, operand) = call[0].split_once("(\"").unwrap();
+        let operand = operand.strip_suffix("\")").unwrap();
+        let function = Function::named(name).unwrap();
+        function.check_operand(operand).unwrap();
+        named.push(function);
+        let expected = [(holds, Some(true)), (fails, Some(false)), (unjudged, None)];
+        for (values, expected) in expected {
+            assert!(!values.is_empty(), "{name}");
+            for value in values {
+                assert_eq!(function.judge(value, operand).ok(), expected, "{call:?} {value}");
+            }
+        }
+    }
+    named.dedup();
+    assert_eq!(named, Function::ALL);
+}
+
+/// A text that cannot be judged refuses the call wherever it is asked about, if the rest of the body matches.
+#[test]
+fn what_cannot_be_judged_refuses_the_call() {
+    let cast = Cast::new();
+    let verified = cast.verifier().verify(cast.presented().bearer(), NOW).unwrap();
+    let call = search().arguments(r#"{"path": "data/../x"}"#).unwrap();
+    let asked = r#"arg("path", $p), $p.extern::hardtack_path("/srv")"#;
+    let denied = r#"arg("path", $p), !$p.extern::hardtack_path("/srv")"#;
+    for (policy, expected) in [
+        (format!("allow if granted($op); deny if {asked};"), Err("not_evaluable")),
+        (format!("allow if granted($op); deny if {denied};"), Err("not_evaluable")),
+        (format!("allow if granted($op); allow if {asked};"), Err("not_evaluable")),
+        (format!("allow if granted($op); in($p) <- {asked};"), Err("not_evaluable")),
+        (format!(r#"allow if granted($op); allow if tool("read"), {asked};"#), Ok(())),
+        (format!(r#"allow if granted($op); in($p) <- tool("read"), {asked};"#), Ok(())),
+    ] {
+        let policy_of = Policy::parse("page", &policy).unwrap();
+        let found =
+            authorize(&verified, &policy_of, &call).map(|_| ()).map_err(|e| e.cause().as_str());
+        assert_eq!(found, expected, "{policy}");
+    }
+}
+
+#[test]
+fn what_stands_beside_other_constraints_are_constraints() {
+    let rows = table("Tenuo");
+    let names: Vec<&str> = rows.iter().map(|row| row[0][0].as_str()).collect();
+    let expected = [
+        "Exact",
+        "Pattern",
+        "Range",
+        "OneOf",
+        "NotOneOf",
+        "Regex",
+        "Cidr",
+        "UrlPattern",
+        "UrlSafe",
+        "Subpath",
+        "Contains",
+        "Subset",
+        "All",
+        "Any",
+        "Not",
+        "Cel",
+        "Wildcard",
+        "Shlex",
+    ];
+    assert_eq!(names, expected);
+    for constraint in rows.iter().flat_map(|row| &row[1]) {
+        assert_eq!(constraint.parse::<Constraint>().map(|_| ()), Ok(()), "{constraint}");
+    }
+}

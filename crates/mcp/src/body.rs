@@ -1,0 +1,171 @@
+//! Body: a message, whole and within bounds, or what its sender is told.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use crate::answer::{self, INVALID_REQUEST};
+use crate::budget::{EXCHANGE_BYTES, Share};
+use crate::message::{MAX_VALUES, MessageError, sender_of};
+
+/// The most bytes in a message: what the official Rust server takes, too.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How much of a body is passed over to keep a connection: what comes with a head in one or two packets.
+const MAX_PASSED_OVER: usize = 64 * 1024;
+
+/// How long a message may take to arrive.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a byte of a message costs while it is read and judged: a buffer that grows, or itself, a text that is decoded, and the
+/// text that comes of it.
+const HELD_PER_BYTE: usize = 3;
+
+/// What a value costs besides its bytes: a node of a tree, and its name once more while names are compared.
+const HELD_PER_VALUE: usize = 160;
+
+/// Up to how many bytes a message is covered by what an exchange costs at the least.
+const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
+
+/// Reads a body, and pays for it: until it is judged by `share`, and for its bytes until nobody holds them.
+pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Response> {
+    let refuse = |status, problem: &str| answer::error(status, None, INVALID_REQUEST, problem);
+    match tokio::time::timeout(MESSAGE_TIMEOUT, read_whole(body, share)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(Unread::TooLarge)) => {
+            let problem = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem))
+        }
+        Ok(Err(Unread::TooMuch)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED)),
+        Ok(Err(Unread::Incomplete)) => {
+            Err(refuse(StatusCode::BAD_REQUEST, "the message did not arrive whole"))
+        }
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time")),
+    }
+}
+
+/// A model that sends what cannot be read is told so in the way that its session survives.
+pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
+    match sender_of(body) {
+        Some((id, true)) if error.is_a_slip() => {
+            answer::unforwarded(Some(&id), true, &format!("not called: {error}."))
+        }
+        sender => {
+            let id = sender.map(|(id, _)| id);
+            answer::bad_request(INVALID_REQUEST, id.as_ref(), &error.to_string())
+        }
+    }
+}
+
+/// What is told of a request that is one too many.
+pub(crate) const OVERLOADED: &str =
+    "too much is held for this subject, or for all, that is under way; try again later";
+
+/// The same of an answer: what was asked for is not undone.
+pub(crate) const UNDELIVERED: &str = "the answer is not handed on, since too much is held for this subject, or for all, that is under way; what was asked for may have been done";
+
+enum Unread {
+    TooLarge,
+    TooMuch,
+    Incomplete,
+}
+
+async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> {
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let declared = declared.unwrap_or_default();
+    if declared > MAX_MESSAGE_BYTES {
+        pass_over(&mut body).await;
+        return Err(Unread::TooLarge);
+    }
+    let mut whole = Vec::new();
+    let mut values = 1;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Incomplete)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > MAX_MESSAGE_BYTES {
+            drop(whole);
+            pass_over(&mut body).await;
+            return Err(Unread::TooLarge);
+        }
+        // Each but the first stands behind one of these.
+        values += data.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        let length = whole.len() + data.len();
+        // What is announced is believed of whoever has sent more than a little.
+        let expected = if length > SMALL_BYTES { declared.max(length) } else { length };
+        let bytes = HELD_PER_BYTE * expected;
+        if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_VALUES)) {
+            drop(whole);
+            pass_over(&mut body).await;
+            return Err(Unread::TooMuch);
+        }
+        if expected > length {
+            whole.reserve_exact(expected - whole.len());
+        }
+        whole.extend_from_slice(&data);
+    }
+    whole.shrink_to_fit();
+    Ok(match whole.len() {
+        0..=SMALL_BYTES => whole.into(),
+        _ => share.hold(whole),
+    })
+}
+
+/// Takes as much of what comes as a message may have, and keeps nothing of it: most clients read their answer only after they have
+/// sent all, and would hear of a broken connection instead.
+async fn pass_over(body: &mut Body) {
+    let mut passed = 0;
+    while passed <= MAX_MESSAGE_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        passed += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+/// A refusal of a request whose body was not read. If the body is there already, it is passed over and the
+/// connection can be used again; else the client is told that it cannot.
+pub(crate) fn with_the_rest_of(mut body: Body, mut refused: Response) -> Response {
+    let mut passed = 0;
+    while let Some(Some(Ok(frame))) = body.frame().now_or_never() {
+        passed += frame.data_ref().map_or(0, Bytes::len);
+        if passed > MAX_PASSED_OVER {
+            break;
+        }
+    }
+    if !body.is_end_stream() {
+        refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn of_a_refused_body_only_so_much_is_passed_over() {
+        const CHUNK: usize = 1024;
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let chunks = stream::iter((0..1000).map(move |_| {
+            counter.fetch_add(CHUNK, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; CHUNK]))
+        }));
+        let refused = with_the_rest_of(Body::from_stream(chunks), Response::new(Body::empty()));
+        assert_eq!(refused.headers()[header::CONNECTION], "close");
+        let read = read.load(Ordering::Relaxed);
+        assert!((MAX_PASSED_OVER..=MAX_PASSED_OVER + CHUNK).contains(&read), "{read} bytes");
+        let whole = with_the_rest_of(Body::from("{}"), Response::new(Body::empty()));
+        assert!(!whole.headers().contains_key(header::CONNECTION));
+    }
+}

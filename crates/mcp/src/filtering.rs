@@ -1,0 +1,229 @@
+//! Filtering: how and where what a server answers is looked at, while its token holds.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::flow::{Begun, Rewrite, Watch};
+use crate::lanes::Place;
+use crate::listing::{Filter, Left};
+use crate::message::Id;
+use crate::metrics::Metrics;
+use crate::review::{Review, Reviewed};
+use crate::session::Owner;
+use crate::tasks::Tasks;
+use hardtack::guard::{Denial, Guard};
+use hardtack::verify::VerifiedCapability;
+use hardtack_http::now;
+
+/// What is looked for in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// Lists, from which is taken what a token may not use.
+    Lists {
+        /// Whether they say for how long and by whom they may be kept (2026-07-28).
+        private: bool,
+    },
+    /// A task that was started.
+    Tasks,
+    NoLists,
+}
+
+/// How the answers to one request, or on one stream, are looked at.
+pub(crate) struct Filtering {
+    guard: Arc<Guard>,
+    tasks: Arc<Tasks>,
+    metrics: Metrics,
+    verified: VerifiedCapability,
+    /// What records call it.
+    what: &'static str,
+    /// What of the token must hold meanwhile.
+    begun: Begun,
+    place: Place,
+    /// Says that nobody waits for it any more.
+    given_up: CancellationToken,
+    under_way: Mutex<UnderWay>,
+}
+
+/// Of what is looked at now.
+#[derive(Default)]
+struct UnderWay {
+    left: Left,
+    refused: Option<Denial>,
+}
+
+impl Filtering {
+    pub(crate) fn new(
+        guard: Arc<Guard>,
+        tasks: Arc<Tasks>,
+        metrics: Metrics,
+        verified: VerifiedCapability,
+        what: &'static str,
+        begun: Begun,
+        place: Place,
+    ) -> Filtering {
+        let (given_up, under_way) = (CancellationToken::new(), Mutex::default());
+        Filtering { guard, tasks, metrics, verified, what, begun, place, given_up, under_way }
+    }
+
+    /// Does it in its turn. `None` if the token ended meanwhile, or nothing came of it; it ends when nobody waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let waits = self.given_up.clone().drop_guard();
+        *self.under_way() = UnderWay::default();
+        let mut watch = Watch::over(Arc::clone(&self.guard), self.verified.clone(), self.begun);
+        let done = tokio::select! {
+            biased;
+            cause = watch.end() => {
+                tracing::info!(%cause, "an answer is given up, since its token no longer holds");
+                return None;
+            }
+            done = self.place.run(work) => done?,
+        };
+        waits.disarm();
+        let refused = self.under_way().refused.take();
+        if let Some(denial) = refused {
+            self.note_refused(&denial).await;
+        }
+        Some(done)
+    }
+
+    /// How each message is looked at that comes as the answer to what was asked; to anything, if that is `None`.
+    pub(crate) fn rewrite(self, asked: Option<Id>, shows: Shows) -> Rewrite {
+        let lane = Arc::new(self);
+        let filtering = Arc::clone(&lane);
+        let by = move |message: &str| filtering.look_at(message, asked.as_ref(), shows);
+        Rewrite { by: Arc::new(by), is_slow: matches!(shows, Shows::Lists { .. }), lane }
+    }
+
+    fn look_at(&self, message: &str, asked: Option<&Id>, shows: Shows) -> Reviewed {
+        match shows {
+            Shows::Lists { private } => self.filter(message, asked, private),
+            Shows::Tasks => {
+                let owner = Owner::of(&self.verified);
+                let note = |result: &RawValue| self.tasks.note(result, owner);
+                Review { asked, filter: None, refused: None, note: &note }.apply(message)
+            }
+            Shows::NoLists => {
+                Review { asked, filter: None, refused: None, note: &|_| {} }.apply(message)
+            }
+        }
+    }
+
+    fn filter(&self, message: &str, asked: Option<&Id>, private: bool) -> Reviewed {
+        let now = now();
+        // A stream lasts, and lists show what the token may use now.
+        let Ok(verified) = self.guard.verifier().renewed(&self.verified, now) else {
+            return Reviewed::Unreadable;
+        };
+        // One answer is shown by one set of policies.
+        let (policy, left) = (self.guard.policy(), self.under_way().left);
+        let verified = self.guard.foreseeing(verified);
+        let prepared = self.guard.prepared(&verified);
+        let by = (&*prepared, &verified, &*policy);
+        let filter = Filter::new(by, &self.tasks, now, private, &self.given_up, left);
+        let mut review = Review { asked, filter: Some(filter), refused: None, note: &|_| {} };
+        let reviewed = review.apply(message);
+        let mut under_way = self.under_way();
+        under_way.left = review.filter.map_or(left, |filter| filter.left());
+        under_way.refused = under_way.refused.take().or(review.refused);
+        reviewed
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// It is refused, whether that can be recorded or not.
+    async fn note_refused(&self, denial: &Denial) {
+        self.metrics.decision(denial.verdict(), Some(denial.cause()));
+        tracing::info!(
+            hardtack.verdict = %denial.verdict(),
+            hardtack.cause = %denial.refusal().cause,
+            "a list is refused"
+        );
+        let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
+        self.guard.settle_refusal_async(weighed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::budget::Payer;
+    use crate::lanes::Lanes;
+    use hardtack::{
+        Grant, Issuer, Policy, Presenting, PrivateKey, Revocation, Revoking, RootKeys, Store,
+        Verifier,
+    };
+
+    /// How long work goes on that nobody ends.
+    const ENDLESS: Duration = Duration::from_secs(20);
+
+    fn filtering(store: &Store) -> Arc<Filtering> {
+        let issuer = Issuer::new(PrivateKey::generate());
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let capability = issuer.mint(grant, now()).unwrap();
+        let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now()).unwrap();
+        let roots = RootKeys::of(issuer.public());
+        let verifier = Verifier::new(roots, "notion.mcp", store.revocations()).unwrap();
+        let verified = verifier.verify(bearer.bearer(), now()).unwrap();
+        let guard = Arc::new(Guard::new(verifier, Policy::builtin(), store.clone()));
+        let place = Lanes::new().place_for_list(Payer::of(&verified)).unwrap();
+        let (tasks, metrics) = (Arc::new(Tasks::new()), Metrics::new());
+        let begun = Begun::Connection;
+        Arc::new(Filtering::new(guard, tasks, metrics, verified, "tools/list", begun, place))
+    }
+
+    /// Works until it hears that nobody waits; says whether it heard so.
+    fn working(of: &Arc<Filtering>) -> impl FnOnce() -> bool + Send + use<> {
+        let given_up = of.given_up.clone();
+        move || {
+            let steps = ENDLESS.as_millis() / 10;
+            (0..steps).any(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                given_up.is_cancelled()
+            })
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_looked_at_ends_when_its_token_is_revoked() {
+        let store = Store::in_memory().unwrap();
+        let filtering = filtering(&store);
+        let running = tokio::spawn({
+            let (filtering, work) = (Arc::clone(&filtering), working(&filtering));
+            async move { filtering.run(work).await }
+        });
+        let alice = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+        store.revoke(Revoking::new(alice, "test", "lost").unwrap(), now()).unwrap();
+        let ended = tokio::time::timeout(ENDLESS / 2, running).await;
+        assert_eq!(ended.expect("it goes on although it is revoked").unwrap(), None);
+        assert!(filtering.given_up.is_cancelled(), "and so does what works for it");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_nobody_waits_for_ends_and_what_came_to_an_end_does_not_end_the_next() {
+        let store = Store::in_memory().unwrap();
+        let filtering = filtering(&store);
+        for _ in 0..2 {
+            assert_eq!(filtering.run(|| 7).await, Some(7));
+        }
+        assert!(!filtering.given_up.is_cancelled());
+        let (done, heard) = tokio::sync::oneshot::channel();
+        let work = working(&filtering);
+        let running = tokio::spawn({
+            let filtering = Arc::clone(&filtering);
+            async move { filtering.run(move || done.send(work())).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.abort();
+        let ended = tokio::time::timeout(ENDLESS / 2, heard).await;
+        assert!(ended.expect("it goes on although nobody waits").unwrap());
+    }
+}

@@ -1,0 +1,412 @@
+//! Flow: an answer on its way to the client, for as long as its token holds.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::answer::{self, INTERNAL_ERROR, UNDECIDED};
+use crate::body::UNDELIVERED;
+use crate::budget::{EXCHANGE_BYTES, Share};
+use crate::filtering::Filtering;
+use crate::message::Id;
+use crate::metrics::{Metrics, OpenStream};
+use crate::outward::UNREADABLE;
+use crate::relay::Passage;
+use crate::review::Reviewed;
+use crate::serve::Drain;
+use crate::sse::{self, Splitter};
+use hardtack::cause::Cause;
+use hardtack::guard::Guard;
+use hardtack::verify::VerifiedCapability;
+use hardtack_http::now;
+
+/// How often a token is looked at while its answer streams. A dead one is cut within a second.
+const WATCH_EVERY: Duration = Duration::from_millis(400);
+
+/// Up to how many bytes an answer of known length is handed over without a task of its own: one chunk or two.
+const SHORT_BYTES: u64 = 64 * 1024;
+
+/// Up to how many bytes are looked at without a thread of their own: a tenth of a millisecond's work.
+const INLINE_BYTES: usize = 32 * 1024;
+
+/// Up to how many bytes of events on their way are covered by what an exchange costs at the least.
+const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
+
+/// What a byte of an answer costs until its message is rewritten: first the buffers of the connection that it comes from and
+/// one that grows, then itself, the data, the message and the event anew.
+pub(crate) const HELD_PER_BYTE: usize = 4;
+
+/// Says what a message in an answer is to be replaced by.
+#[derive(Clone)]
+pub(crate) struct Rewrite {
+    pub(crate) by: Arc<dyn Fn(&str) -> Reviewed + Send + Sync>,
+    /// Whether it may take its time, however short the message is.
+    pub(crate) is_slow: bool,
+    /// Where it is done if it takes its time.
+    pub(crate) lane: Arc<Filtering>,
+}
+
+impl Rewrite {
+    /// Does what looks at so many bytes: at once if it is a moment's work, or else on a thread that may take its time.
+    /// `None` if the token ended meanwhile, or nothing came of it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.is_slow || bytes > INLINE_BYTES {
+            true => self.lane.run(work).await,
+            false => Some(work()),
+        }
+    }
+}
+
+/// Looks whether a token still holds.
+pub(crate) struct Watch {
+    guard: Arc<Guard>,
+    verified: VerifiedCapability,
+    of: Begun,
+    ticks: Interval,
+}
+
+/// What a token is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// Something that its calls were decided for: a presentation that was bound to the call is used up.
+    Call,
+    /// Something that any valid token may begin, for as long as it is valid.
+    Connection,
+}
+
+impl Watch {
+    pub(crate) fn over(guard: Arc<Guard>, verified: VerifiedCapability, of: Begun) -> Watch {
+        // It was looked at just now.
+        let mut ticks = interval_at(Instant::now() + WATCH_EVERY, WATCH_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Watch { guard, verified, of, ticks }
+    }
+
+    /// Comes back when the token no longer holds, and says why.
+    pub(crate) async fn end(&mut self) -> Cause {
+        loop {
+            self.ticks.tick().await;
+            let verifier = self.guard.verifier();
+            let held = match self.of {
+                Begun::Call => verifier.verify_under_way(&self.verified, now()),
+                Begun::Connection => verifier.verify_again(&self.verified, now()),
+            };
+            if let Err(error) = held {
+                return error.cause();
+            }
+        }
+    }
+}
+
+/// An answer's body, as it goes to the client.
+pub(crate) struct Flow {
+    chunks: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, reqwest::Error>> + Send>>,
+    /// Where messages are replaced.
+    events: Option<Events>,
+    share: Share,
+    is_event_stream: bool,
+    /// Whether it comes whole in a moment.
+    is_short: bool,
+    watch: Option<Watch>,
+    drain: Drain,
+    /// What whoever waits for the answer is told if it is cut; after a blank line, since half an event may stand
+    /// before it.
+    farewell: Option<String>,
+    /// Whether it waits for what may never come.
+    waits: bool,
+    metrics: Metrics,
+    ended: bool,
+    _open: OpenStream,
+}
+
+/// Events that are looked at before they pass.
+struct Events {
+    splitter: Splitter,
+    rewrite: Rewrite,
+    asked: Option<Id>,
+    /// Whether whoever asked was told that the answer cannot be read.
+    told: bool,
+}
+
+impl Flow {
+    pub(crate) fn new(
+        response: reqwest::Response,
+        is_event_stream: bool,
+        passage: Passage,
+        (asked, share): (Option<Id>, Share),
+        drain: Drain,
+        metrics: Metrics,
+    ) -> Flow {
+        let Passage { rewrite, watch, waits, farewell, .. } = passage;
+        let rewrite = rewrite.filter(|_| is_event_stream);
+        let length = response.content_length();
+        Flow {
+            is_short: !is_event_stream && length.is_some_and(|length| length <= SHORT_BYTES),
+            chunks: Box::pin(response.bytes_stream()),
+            events: rewrite.map(|rewrite| Events {
+                splitter: Splitter::default(),
+                rewrite,
+                asked,
+                told: false,
+            }),
+            share,
+            is_event_stream,
+            watch,
+            drain,
+            farewell,
+            waits,
+            _open: metrics.open_stream(),
+            metrics,
+            ended: false,
+        }
+    }
+
+    /// The body. What streams is pumped by a task of its own, so that its token is watched and the server let go
+    /// while a client does not read.
+    pub(crate) fn body(self) -> Body {
+        if self.is_short {
+            return Body::from_stream(stream::unfold(self, |mut flow| async move {
+                flow.next().await.map(|item| (item, flow))
+            }));
+        }
+        let (sender, receiver) = mpsc::channel(1);
+        let (cut, is_event_stream) = (Arc::new(AtomicBool::new(false)), self.is_event_stream);
+        let farewell = self.farewell.clone();
+        tokio::spawn(self.pump(sender, Arc::clone(&cut)));
+        let state = (receiver, cut, farewell);
+        Body::from_stream(stream::unfold(
+            state,
+            move |(mut receiver, cut, mut farewell)| async move {
+                let item = receiver.recv().await;
+                let item = match cut.load(Ordering::Acquire) {
+                    // What was not read before the cut is not read after it.
+                    true if is_event_stream => farewell
+                        .take()
+                        .map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n")))),
+                    true => Some(Err(io::Error::other("cut"))),
+                    false => item,
+                };
+                item.map(|item| (item, (receiver, cut, farewell)))
+            },
+        ))
+    }
+
+    async fn pump(mut self, sender: mpsc::Sender<io::Result<Bytes>>, cut: Arc<AtomicBool>) {
+        loop {
+            let item = tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                item = self.next() => item,
+            };
+            let Some(item) = item else { return };
+            tokio::select! {
+                biased;
+                () = self.drain.ends(self.waits) => return cut.store(true, Ordering::Release),
+                cause = ended(&mut self.watch) => {
+                    self.note_cut(cause);
+                    return cut.store(true, Ordering::Release);
+                }
+                sent = sender.send(item) => {
+                    if sent.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_cut(&self, cause: Cause) {
+        self.metrics.cut();
+        tracing::info!(%cause, "a stream is cut, since its token no longer holds");
+    }
+
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            // A server that sends a byte at a time must not have a thread for itself.
+            consume_budget().await;
+            if let Some(batch) = self.events.as_mut().and_then(|events| events.splitter.take()) {
+                match self.reviewed(batch).await {
+                    Ok(shown) if shown.is_empty() => continue,
+                    Ok(shown) => return Some(Ok(shown)),
+                    Err(ended) => return self.end(&ended),
+                }
+            }
+            if self.ended {
+                return None;
+            }
+            let chunk = tokio::select! {
+                biased;
+                () = self.drain.ends(self.waits) => return self.cut("shutdown"),
+                cause = ended(&mut self.watch) => {
+                    self.note_cut(cause);
+                    return self.cut(cause.as_str());
+                }
+                chunk = self.chunks.next() => chunk,
+            };
+            match (chunk, &mut self.events) {
+                (None, None) => return None,
+                (None, Some(events)) => {
+                    self.ended = true;
+                    // Some readers take what has no blank line at its end for an event.
+                    let rest = events.splitter.rest();
+                    return match self.reviewed(rest).await {
+                        Ok(shown) if shown.is_empty() => None,
+                        Ok(shown) => Some(Ok(shown)),
+                        Err(ended) => self.end(&ended),
+                    };
+                }
+                (Some(Err(error)), _) => {
+                    self.ended = true;
+                    tracing::warn!(error = %error.without_url(), "the server behind broke off");
+                    return Some(Err(io::Error::other("the server behind broke off")));
+                }
+                (Some(Ok(chunk)), None) => return Some(Ok(chunk)),
+                (Some(Ok(chunk)), Some(events)) => {
+                    if events.splitter.push(&chunk).is_err() {
+                        self.ended = true;
+                        return Some(Err(io::Error::other("an event is larger than one may be")));
+                    }
+                    let waiting = HELD_PER_BYTE * events.splitter.waiting();
+                    if !self.share.cover_soon(waiting).await {
+                        return self.overloaded();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whole events, as they are shown.
+    async fn reviewed(&mut self, batch: Vec<u8>) -> Result<Bytes, Ended> {
+        let Some(events) = &mut self.events else { return Ok(batch.into()) };
+        let waiting = HELD_PER_BYTE * events.splitter.waiting();
+        if !self.share.cover_soon(waiting + HELD_PER_BYTE * batch.len()).await {
+            return Err(Ended::Overloaded);
+        }
+        let (rewrite, by) = (events.rewrite.clone(), Arc::clone(&events.rewrite.by));
+        let looked_at = rewrite.run(batch.len(), move || review(batch, &*by)).await;
+        let Some((mut shown, unread)) = looked_at else { return Err(Ended::Token) };
+        if unread && !std::mem::replace(&mut events.told, true) {
+            tracing::warn!(
+                "an event of the server behind is not handed on, since readers would take it differently"
+            );
+            shown.extend(event(events.asked.as_ref(), INTERNAL_ERROR, UNREADABLE));
+        }
+        let shown = match shown.len() {
+            0..=SMALL_BYTES => shown.into(),
+            _ => self.share.hold(shown),
+        };
+        // What the exchange costs at the least may be part of what is held now.
+        match self.share.cover_soon(waiting).await {
+            true => Ok(shown),
+            false => Err(Ended::Overloaded),
+        }
+    }
+
+    fn end(&mut self, ended: &Ended) -> Option<io::Result<Bytes>> {
+        match ended {
+            Ended::Overloaded => self.overloaded(),
+            Ended::Token => self.cut("the token no longer holds"),
+        }
+    }
+
+    fn overloaded(&mut self) -> Option<io::Result<Bytes>> {
+        let asked = self.events.take().and_then(|events| events.asked);
+        self.ended = true;
+        self.chunks = Box::pin(stream::empty());
+        tracing::warn!("a stream is ended, since too much is held for its subject or for all");
+        match event(asked.as_ref(), UNDECIDED, UNDELIVERED) {
+            told if told.is_empty() => Some(Err(io::Error::other(UNDELIVERED))),
+            told => Some(Ok(told.into())),
+        }
+    }
+
+    /// A stream of events can end anywhere, and its client asks for the rest. Anything else must not look
+    /// whole.
+    fn cut(&mut self, cause: &str) -> Option<io::Result<Bytes>> {
+        self.ended = true;
+        self.events = None;
+        self.chunks = Box::pin(stream::empty());
+        match self.is_event_stream {
+            true => {
+                let farewell = self.farewell.take();
+                farewell.map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n"))))
+            }
+            false => Some(Err(io::Error::other(format!("cut: {cause}")))),
+        }
+    }
+}
+
+/// Why a stream ends before the server's does.
+enum Ended {
+    /// More is held than may be.
+    Overloaded,
+    /// The token no longer holds.
+    Token,
+}
+
+/// The events that are shown, and whether there was one that cannot be read.
+fn review(batch: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> (Vec<u8>, bool) {
+    let (mut shown, mut copied, mut end, mut unread) = (Vec::new(), 0, 0, false);
+    for event in sse::events(&batch) {
+        let start = end;
+        end += event.len();
+        let text = std::str::from_utf8(event);
+        let reviewed = text.map(sse::data).map(|data| match data.as_str() {
+            "" => Reviewed::Same,
+            data => on_one_line(by(data), data),
+        });
+        let reviewed = reviewed.unwrap_or(Reviewed::Unreadable);
+        if reviewed == Reviewed::Same {
+            continue;
+        }
+        shown.extend_from_slice(&batch[copied..start]);
+        copied = end;
+        match reviewed {
+            Reviewed::By(data) => sse::with_data(text.unwrap_or_default(), &data, &mut shown),
+            _ => unread |= reviewed == Reviewed::Unreadable,
+        }
+    }
+    if copied == 0 {
+        return (batch, false);
+    }
+    shown.extend_from_slice(&batch[copied..]);
+    (shown, unread)
+}
+
+/// The same in one line, since some readers take each line of data by itself. Between the parts of a JSON text a blank is as good
+/// as a line break, and within them there is none.
+fn on_one_line(reviewed: Reviewed, data: &str) -> Reviewed {
+    match reviewed {
+        Reviewed::Same if data.contains('\n') && data.contains('{') => {
+            Reviewed::By(data.replace('\n', " "))
+        }
+        Reviewed::By(shown) => Reviewed::By(shown.replace('\n', " ")),
+        reviewed => reviewed,
+    }
+}
+
+/// An event that tells whoever asked why there is no answer; empty if nobody did.
+fn event(asked: Option<&Id>, code: i64, problem: &str) -> Vec<u8> {
+    let told = |asked| format!("data: {}\n\n", answer::error_body(Some(asked), code, problem));
+    asked.map(told).unwrap_or_default().into_bytes()
+}
+
+/// Comes back when what is watched ends; never, if nothing is.
+pub(crate) async fn ended(watch: &mut Option<Watch>) -> Cause {
+    match watch {
+        Some(watch) => watch.end().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,255 @@
+//! Gateway: an MCP server, for whoever holds a capability for it.
+//!
+//! It verifies the bearer of every request, decides every call before the server hears of it, and shows each
+//! token the part of the server that it may use.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::{HeaderValue, Request, StatusCode, header};
+use serde_json::json;
+use tower_http::cors::{AllowHeaders, CorsLayer};
+
+use crate::answer::{self, RefusalStyle};
+use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
+use crate::inside::Inside;
+use crate::metadata::{Metadata, is_plain};
+use crate::policy_metrics::{PolicyMetrics, Reloads};
+use crate::readiness::Readiness;
+use crate::relay::Relay;
+use crate::revoking::{self, Revoker};
+use crate::serve::Drain;
+use crate::upstream::Upstream;
+use hardtack::guard::Guard;
+use hardtack::store::Store;
+use hardtack_http::Realm;
+
+/// Where the server is, if its own URL has no path.
+pub const ENDPOINT: &str = "/mcp";
+
+/// A gateway in front of one MCP server, over streamable HTTP, for both protocols that are in use
+/// (`initialize` with sessions up to 2025-11-25, and 2026-07-28).
+///
+/// [`Gateway::router`] is the service; [`serve`](crate::serve) serves it.
+#[derive(Debug)]
+pub struct Gateway {
+    relay: Relay,
+    guard: Arc<Guard>,
+    realm: Realm,
+    style: RefusalStyle,
+    store: Option<Store>,
+    revoker: Option<Revoker>,
+    metadata: Option<Metadata>,
+    policies: PolicyMetrics,
+    readiness: Readiness,
+    has_metrics_elsewhere: bool,
+}
+
+impl Gateway {
+    /// Lets through to `upstream` what `guard` allows.
+    pub fn new(guard: impl Into<Arc<Guard>>, upstream: Upstream) -> Gateway {
+        let guard = guard.into();
+        Gateway {
+            relay: Relay::to(upstream),
+            realm: Realm::named(guard.verifier().audience()),
+            policies: PolicyMetrics::of(&guard),
+            guard,
+            style: RefusalStyle::default(),
+            store: None,
+            revoker: None,
+            metadata: None,
+            readiness: Readiness::default(),
+            has_metrics_elsewhere: false,
+        }
+    }
+
+    /// Is ready (`/readyz`) while this store can be written.
+    pub fn ready_while(mut self, store: Store) -> Gateway {
+        self.store = Some(store);
+        self
+    }
+
+    /// Takes requests to revoke at `/hardtack/revocations`, decided by `guard`, whose audience should be its
+    /// own, and writes them to `store`.
+    pub fn revocations(mut self, guard: impl Into<Arc<Guard>>, store: Store) -> Gateway {
+        self.revoker = Some(Revoker::new(guard.into(), store));
+        self
+    }
+
+    /// Answers refused requests of valid tokens so.
+    pub fn refusals(mut self, style: RefusalStyle) -> Gateway {
+        self.style = style;
+        self
+    }
+
+    /// Is addressed by these names too (`Host`), besides the loopback ones.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Gateway {
+        self.relay.doorbell.hosts.extend(hosts);
+        self
+    }
+
+    /// Is used from these pages (`Origin`), such as `https://app.example`. Otherwise from none.
+    pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Gateway {
+        self.relay.doorbell.origins.extend(origins);
+        self
+    }
+
+    /// Says at the well-known places (RFC 9728) that tokens for `resource`, the URL of this gateway, come from
+    /// these authorization servers. Without any, those places are not there.
+    pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Gateway {
+        self.metadata = Metadata::of(resource, servers);
+        self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
+        self
+    }
+
+    /// Where whoever exchanges the guard's policies counts what came of it.
+    pub fn reloads(&self) -> Reloads {
+        self.policies.reloads.clone()
+    }
+
+    /// Where whoever exchanges the roots of its guards counts what came of it.
+    pub fn root_reloads(&self) -> Reloads {
+        self.policies.root_reloads.clone()
+    }
+
+    /// Where whoever works for it in the background says that this has ended (`/readyz`).
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// How it hears that it is to end; for [`serve`](crate::serve).
+    pub fn drain(&self) -> Drain {
+        self.relay.drain.clone()
+    }
+
+    /// The service, as [`Gateway::router`] makes it but without `/metrics`, and a second one with `/healthz`, `/readyz` and
+    /// `/metrics` alone, for a listener that only whoever runs the gateway can reach; for
+    /// [`serve_admin`](crate::serve_admin).
+    pub fn routers(mut self) -> (Router, Router) {
+        self.has_metrics_elsewhere = true;
+        self.build()
+    }
+
+    /// The service: the endpoint at `/mcp`, at `/` and at the server's own path, and `/healthz`, `/readyz`,
+    /// `/metrics`, `/hardtack/revocations` and the metadata.
+    pub fn router(self) -> Router {
+        self.build().0
+    }
+
+    fn build(self) -> (Router, Router) {
+        let mut endpoints = vec![ENDPOINT.to_owned(), format!("{ENDPOINT}/"), "/".to_owned()];
+        let own = self.relay.upstream.path();
+        if !endpoints.iter().any(|known| known == own) && is_plain(own) {
+            endpoints.push(own.to_owned());
+        }
+        let origins = self.relay.doorbell.origins.clone();
+        let revoker = self.revoker.clone();
+        let metrics = self.relay.metrics.clone();
+        let state = Arc::new(Entrance {
+            relay: self.relay,
+            store: self.store,
+            policies: self.policies,
+            readiness: self.readiness,
+            side: Arc::new(Inside::new(metrics, self.guard, self.realm, self.style)),
+        });
+        let mut router = Router::new();
+        for endpoint in endpoints {
+            router = router.route(&endpoint, any(handle));
+        }
+        let admin = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(render))
+            .fallback(nothing)
+            .with_state(Arc::clone(&state));
+        router = router.route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+        if !self.has_metrics_elsewhere {
+            router = router.route("/metrics", get(render));
+        }
+        if let Some(metadata) = self.metadata {
+            router = metadata.add_to(router);
+        }
+        let mut router = router.fallback(nothing).with_state(Arc::clone(&state));
+        if let Some(revoker) = revoker {
+            router = router.merge(revoking::router(revoker, state.relay.doorbell.clone()));
+        }
+        (with_pages(router, &origins), admin)
+    }
+}
+
+/// Tells browsers that pages of these origins may use it (WHATWG Fetch, "CORS protocol"); nothing, if there are none.
+pub(crate) fn with_pages(router: Router, origins: &[String]) -> Router {
+    if origins.is_empty() {
+        return router;
+    }
+    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
+    let pages = CorsLayer::new()
+        .allow_origin(origins.collect::<Vec<_>>())
+        .allow_methods([http::Method::GET, http::Method::POST, http::Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([SESSION_ID, PROTOCOL_VERSION, header::WWW_AUTHENTICATE]);
+    router.layer(pages)
+}
+
+struct Entrance {
+    relay: Relay,
+    store: Option<Store>,
+    policies: PolicyMetrics,
+    readiness: Readiness,
+    side: Arc<Inside>,
+}
+
+impl Entrance {
+    /// Whether it is asked under a name of its own or under an address, as probes and scrapers of a cluster do; a page
+    /// that has its own name resolve here does neither.
+    fn is_addressed(&self, request: Request<Body>) -> bool {
+        self.relay.doorbell.admits_address(&request.into_parts().0)
+    }
+}
+
+async fn handle(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
+    entrance.relay.handle(&entrance.side, request).await
+}
+
+/// Whoever asks is told whether it is ready; why it is not, only under a name of its own.
+async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
+    let is_addressed = entrance.is_addressed(request);
+    let unready = |why: String| {
+        let said = match is_addressed {
+            true => json!({"ready": false, "why": why}),
+            false => json!({"ready": false}),
+        };
+        answer::respond(StatusCode::SERVICE_UNAVAILABLE, &said)
+    };
+    if entrance.relay.drain.has_begun() {
+        return unready("shutting down".to_owned());
+    }
+    if let Some(problem) = entrance.readiness.problem() {
+        return unready(problem);
+    }
+    match entrance.store.as_ref().map(Store::ready) {
+        Some(Err(error)) => unready(error.to_string()),
+        _ => answer::respond(StatusCode::OK, &json!({"ready": true})),
+    }
+}
+
+async fn render(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
+    if !entrance.is_addressed(request) {
+        return nothing().await;
+    }
+    let mut rendered = String::new();
+    entrance.policies.render(&mut rendered);
+    entrance.relay.metrics.render(&mut rendered);
+    let mut response = Response::new(Body::from(rendered));
+    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
+async fn nothing() -> Response {
+    answer::respond(StatusCode::NOT_FOUND, &json!({"error": "not_found"}))
+}

@@ -1,0 +1,454 @@
+//! Holder: an agent runtime's own door, on its own machine.
+//!
+//! A runtime that can only be given a URL speaks plain MCP to it; it signs what the runtime sends with the
+//! agent's key, freshly, so that neither key nor token enters the runtime or the model's context.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::any;
+use futures_util::{StreamExt, stream};
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::json;
+
+use crate::answer;
+use crate::budget::Payer;
+use crate::echo::{Scrubber, Sent, TooMany};
+use crate::gateway::with_pages;
+use crate::headers::Era;
+use crate::message::{Id, Message};
+use crate::methods::{self, Needs};
+use crate::relay::{Passage, Relay, Side};
+use crate::serve::Drain;
+use crate::source::{CapabilitySource, Held, Source};
+use crate::upstream::{Upstream, UpstreamError, plain_http};
+use hardtack::call::Call;
+use hardtack::cause::Cause;
+use hardtack::guard::Denial;
+use hardtack::keys::PrivateKey;
+use hardtack::present::{PresentError, Presentation, Presenting};
+use hardtack::timestamp::Timestamp;
+use hardtack_http::{Refused, now};
+
+/// How long before it expires a presentation is replaced, so that a request under way is not caught by its end.
+const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a presentation lives: as long as servers accept. What it begins may go on for half of it at the least.
+const SESSION_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// What an agent holds, and to whom it presents it.
+///
+/// [`Holder::router`] is the service, which must be served on loopback only: whoever can reach it acts as the
+/// agent.
+#[derive(Debug)]
+pub struct Holder {
+    relay: Relay,
+    inside: Inside,
+}
+
+/// For what a presentation is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Binding {
+    /// For what the capability grants, for minutes.
+    #[default]
+    Session,
+    /// Each `tools/call` and other guarded request has one of its own, good for it alone and once. What is no call has
+    /// one by which no call is allowed.
+    Call,
+}
+
+/// A capability that cannot be presented.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoldError {
+    /// The file cannot be read.
+    #[error("the capability {path} cannot be read: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// What it holds is no capability.
+    #[error(transparent)]
+    Shape(#[from] hardtack::profile::ShapeError),
+    /// It cannot be presented to this audience, or not by this key, or no longer.
+    #[error(transparent)]
+    Present(#[from] PresentError),
+    /// The server is another machine, and is asked over plain HTTP
+    /// ([`Upstream::accept_plain_http_to`](crate::Upstream::accept_plain_http_to)).
+    #[error("{}", plain_http(.host))]
+    PlainHttp {
+        /// The server's host.
+        host: String,
+    },
+    /// More presentations are still good than answers can be searched for.
+    #[error("too many presentations that were sent are still good; wait until some have expired")]
+    TooManyAlive,
+}
+
+impl HoldError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            HoldError::File { .. } => Cause::FileUnavailable,
+            HoldError::Shape(error) => error.cause(),
+            HoldError::Present(error) => error.cause(),
+            HoldError::PlainHttp { .. } => Cause::PlainHttp,
+            HoldError::TooManyAlive => Cause::Overloaded,
+        }
+    }
+}
+
+impl Holder {
+    /// Presents what `source` holds to `audience`, which is at `upstream`, with the holder's key. Reads the source on
+    /// this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`HoldError`] if that cannot be done now, or if the bearer would go over plain HTTP to another machine.
+    pub fn new(
+        source: CapabilitySource,
+        key: PrivateKey,
+        audience: impl Into<String>,
+        upstream: Upstream,
+    ) -> Result<Holder, HoldError> {
+        if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
+            return Err(HoldError::PlainHttp { host });
+        }
+        let inside = Inside {
+            source: Source::new(source),
+            key,
+            audience: audience.into(),
+            binding: Binding::default(),
+            current: Mutex::new(None),
+            sent: Arc::default(),
+        };
+        // Whether it can be presented; nothing of it is sent.
+        inside.sign(&inside.source.read_now()?, &Presenting::to(&inside.audience), now())?;
+        Ok(Holder { relay: Relay::to(upstream), inside })
+    }
+
+    /// How strictly presentations are bound.
+    pub fn binding(mut self, binding: Binding) -> Holder {
+        self.inside.binding = binding;
+        self
+    }
+
+    /// Is addressed by these names too (`Host`), besides the loopback ones.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Holder {
+        self.relay.doorbell.hosts.extend(hosts);
+        self
+    }
+
+    /// Is used from these pages (`Origin`), such as `https://app.example`. Otherwise from none: whatever sends as such a
+    /// page acts as the agent.
+    pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Holder {
+        self.relay.doorbell.origins.extend(origins);
+        self
+    }
+
+    /// How it hears that it is to end; for [`serve`](crate::serve).
+    pub fn drain(&self) -> Drain {
+        self.relay.drain.clone()
+    }
+
+    /// The service: the endpoint at `/mcp` and `/`.
+    pub fn router(self) -> Router {
+        let origins = self.relay.doorbell.origins.clone();
+        let state = Arc::new((self.relay, Arc::new(self.inside)));
+        let router = Router::new()
+            .route("/mcp", any(handle))
+            .route("/", any(handle))
+            .fallback(|| async {
+                answer::respond(StatusCode::NOT_FOUND, &json!({"error": "not_found"}))
+            })
+            .with_state(state);
+        with_pages(router, &origins)
+    }
+}
+
+/// A runtime's own idea of a credential is not for the server: it is none of the headers that pass, and the presentation
+/// stands in its place.
+async fn handle(
+    State(state): State<Arc<(Relay, Arc<Inside>)>>,
+    request: Request<Body>,
+) -> Response {
+    let (relay, inside) = &*state;
+    relay.handle(inside, request).await
+}
+
+struct Inside {
+    source: Source,
+    key: PrivateKey,
+    audience: String,
+    binding: Binding,
+    current: Mutex<Option<Current>>,
+    sent: Arc<Sent>,
+}
+
+/// A presentation, and of what.
+struct Current {
+    value: HeaderValue,
+    expires: Timestamp,
+    renew: Timestamp,
+    of: Held,
+}
+
+impl Inside {
+    fn sign(
+        &self,
+        held: &Held,
+        presenting: &Presenting,
+        now: Timestamp,
+    ) -> Result<(Presentation, usize), HoldError> {
+        let capability = held.capability()?;
+        let presentation = capability.present(presenting.clone(), &self.key, now)?;
+        let (own, whole) = (capability.to_base64(), presentation.bearer());
+        let common = own.bytes().zip(whole.bytes()).take_while(|(own, whole)| own == whole);
+        let own = common.count();
+        Ok((presentation, own))
+    }
+
+    /// A presentation to be sent: from now on it is looked for in answers.
+    fn present(
+        &self,
+        held: &Held,
+        presenting: &Presenting,
+        now: Timestamp,
+    ) -> Result<(HeaderValue, Timestamp), HoldError> {
+        let (presentation, own) = self.sign(held, presenting, now)?;
+        let (bearer, expires) = (presentation.bearer(), presentation.expires());
+        self.sent.note(bearer, own, expires, now).map_err(|TooMany| HoldError::TooManyAlive)?;
+        // A bearer is base64, which every header can hold.
+        let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
+            .unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        Ok((value, expires))
+    }
+
+    /// As long as servers accept; a capability that ends sooner is presented to its end.
+    fn present_long(
+        &self,
+        held: &Held,
+        presenting: Presenting,
+        now: Timestamp,
+    ) -> Result<(HeaderValue, Timestamp), HoldError> {
+        match self.present(held, &presenting.clone().ttl(SESSION_LIFE), now) {
+            Err(HoldError::Present(PresentError::Life(_))) => self.present(held, &presenting, now),
+            presented => presented,
+        }
+    }
+
+    /// The presentation for everything that is not bound to a call. Where calls are bound, it is for no call.
+    async fn standing(&self, now: Timestamp) -> Result<HeaderValue, HoldError> {
+        let held = self.source.read().await;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(known), Ok(held)) = (&*current, &held)
+            && known.renew > now
+            && held.is(&known.of)
+        {
+            return Ok(known.value.clone());
+        }
+        let presenting = Presenting::to(&self.audience);
+        let presenting = match self.binding {
+            Binding::Session => presenting,
+            Binding::Call => presenting.only([]),
+        };
+        let presented = held.and_then(|held| {
+            let (value, expires) = self.present_long(&held, presenting, now)?;
+            Ok((value, expires, held))
+        });
+        match presented {
+            Ok((value, expires, of)) => {
+                let life = expires.since(now);
+                let renew = now + life.saturating_sub(RENEW_BEFORE).max(life / 2);
+                *current = Some(Current { value: value.clone(), expires, renew, of });
+                Ok(value)
+            }
+            // What cannot be renewed is used to its end.
+            Err(error) => match &*current {
+                Some(known) if known.expires > now => {
+                    tracing::warn!(error = %error, "the capability cannot be presented anew");
+                    Ok(known.value.clone())
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The presentation for these calls and no other; for one, good once.
+    async fn for_calls(
+        &self,
+        mut calls: Vec<Call>,
+        now: Timestamp,
+    ) -> Result<HeaderValue, HoldError> {
+        let held = self.source.read().await?;
+        let presenting = Presenting::to(&self.audience);
+        let presented = match (calls.pop(), calls.is_empty()) {
+            (Some(call), true) => self.present(&held, &presenting.call(call), now),
+            (last, _) => {
+                self.present_long(&held, presenting.only(calls.into_iter().chain(last)), now)
+            }
+        };
+        Ok(presented?.0)
+    }
+
+    /// The calls that a message means, if they are to be bound; none for what is no call.
+    fn calls_of(&self, message: &Message, era: Era) -> Result<Vec<Call>, Response> {
+        let method = message.method().and_then(|name| methods::find_of(era, name));
+        let (Binding::Call, Some(method), Some(params)) = (self.binding, method, message.params())
+        else {
+            return Ok(Vec::new());
+        };
+        let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else {
+            return Ok(Vec::new());
+        };
+        calls(params).map_err(|error| {
+            let refused = Refused::of(&Denial::from(&error), "the request");
+            answer::unsent(message.id(), is_tool_call(message), &refused)
+        })
+    }
+}
+
+fn is_tool_call(message: &Message) -> bool {
+    message.method() == Some("tools/call")
+}
+
+impl Side for Inside {
+    type Visitor = ();
+
+    async fn admit(&self, _: &Parts, _: &mut Body) -> Result<(), Response> {
+        Ok(())
+    }
+
+    fn bearer<'a>(&self, (): &'a ()) -> Option<&'a str> {
+        None
+    }
+
+    fn payer(&self, (): &()) -> Payer {
+        Payer::from_bytes([0; 32])
+    }
+
+    async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Passage, Response> {
+        let calls = self.calls_of(message, era)?;
+        let presented = match calls.is_empty() {
+            true => self.standing(now()).await,
+            false => self.for_calls(calls, now()).await,
+        };
+        match presented {
+            Ok(value) => Ok(Passage {
+                authorization: Some(value),
+                is_tool_call: is_tool_call(message),
+                ..Passage::default()
+            }),
+            // It would be refused.
+            Err(HoldError::Present(PresentError::NotGranted { operation, .. })) => {
+                Err(uncovered(message, &operation))
+            }
+            Err(error) => Err(unpresentable(&error, Some(message))),
+        }
+    }
+
+    async fn judge_without_message(&self, (): &()) -> Result<Passage, Response> {
+        let presented = self.standing(now()).await.map_err(|error| unpresentable(&error, None))?;
+        Ok(Passage { authorization: Some(presented), waits: true, ..Passage::default() })
+    }
+
+    /// The runtime has no credential, and there is none that it could get anywhere.
+    fn unaccepted(&self, id: Option<&Id>, is_tool_call: bool) -> Response {
+        const TEXT: &str = "the server does not accept the agent's capability: it may be revoked, or `--audience` may name another server. Trying again will not help; whoever delegated to this agent can delegate anew.";
+        answer::unforwarded(id, is_tool_call, TEXT)
+    }
+
+    /// Without the bearers that the server was sent.
+    fn received(&self, answer: reqwest::Response) -> reqwest::Response {
+        let (mut parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+        let repeats = |value: &HeaderValue| self.sent.withheld(value.as_bytes()).1;
+        let names: Vec<_> = parts.headers.iter().filter(|(_, value)| repeats(value)).collect();
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            parts.headers.remove(&name);
+            note_repeated("a header");
+        }
+        let state = Some((body.into_data_stream(), Scrubber::default(), Arc::clone(&self.sent)));
+        let clean = stream::unfold(state, |state| async {
+            let (mut chunks, mut scrubber, sent) = state?;
+            let knew = scrubber.found;
+            let (clean, more) = match chunks.next().await {
+                Some(Ok(chunk)) => (Ok(scrubber.pass(&sent, &chunk)), true),
+                Some(Err(error)) => (Err(error), false),
+                None => (Ok(scrubber.rest(&sent)), false),
+            };
+            if scrubber.found && !knew {
+                note_repeated("a body");
+            }
+            Some((clean, more.then_some((chunks, scrubber, sent))))
+        });
+        http::Response::from_parts(parts, reqwest::Body::wrap_stream(clean)).into()
+    }
+
+    fn session_inwards(&self, (): &(), id: &str) -> Option<String> {
+        Some(id.to_owned())
+    }
+
+    fn session_outwards(&self, (): &(), id: &str) -> String {
+        id.to_owned()
+    }
+}
+
+fn note_repeated(place: &str) {
+    tracing::warn!(
+        place,
+        "the server repeats a bearer that it was sent; it is withheld from the runtime"
+    );
+}
+
+/// What the capability does not cover, said as the gateway would.
+fn uncovered(message: &Message, operation: &str) -> Response {
+    let refused = Refused::of(&Denial::not_granted(operation), operation);
+    answer::unsent(message.id(), is_tool_call(message), &refused)
+}
+
+/// Nothing can be asked for any more: whoever delegated must delegate anew. No 401, since there is nothing that
+/// the runtime could authenticate with.
+fn unpresentable(error: &HoldError, message: Option<&Message>) -> Response {
+    tracing::warn!(error = %error, "the capability cannot be presented");
+    let text = format!(
+        "the agent's capability cannot be presented: {error}. Whoever delegated to this agent must delegate anew."
+    );
+    answer::unforwarded(message.and_then(Message::id), message.is_some_and(is_tool_call), &text)
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inside").field("audience", &self.audience).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use crate::headers::forwarded;
+
+    use super::*;
+
+    #[test]
+    fn no_credential_of_the_runtimes_passes() {
+        let names = ["authorization", "proxy-authorization", "cookie", "x-api-key", "forwarded"];
+        let headers: HeaderMap = names
+            .map(|name| (http::HeaderName::from_static(name), HeaderValue::from_static("a")))
+            .into_iter()
+            .collect();
+        assert_eq!(headers.len(), 5);
+        assert!(forwarded(&headers).is_empty());
+    }
+}

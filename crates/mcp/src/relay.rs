@@ -1,0 +1,385 @@
+//! Relay: one request in, one request out, streamed both ways.
+//!
+//! What a gateway and an agent have in common: they read a message once, ask their [`Side`] about it, and
+//! forward its bytes. The side knows tokens; the relay knows the protocol.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use serde_json::json;
+use tracing::{Instrument, Span, field};
+
+use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
+use crate::body::{read, unread, with_the_rest_of};
+use crate::budget::{Budget, Payer, Share};
+use crate::flow::{Rewrite, Watch, ended};
+use crate::headers::{self, Doorbell, Era, PROTOCOL_VERSION, SESSION_ID};
+use crate::message::{Content, Id, Message};
+use crate::methods;
+use crate::metrics::Metrics;
+use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
+use crate::serve::Drain;
+use crate::upstream::{NoAnswer, Upstream};
+
+/// How much of a name, id or URI stands in a log: the longest tool name that MCP allows.
+const MAX_SHOWN_CHARACTERS: usize = 128;
+
+/// What differs between the two ends.
+pub(crate) trait Side: Send + Sync + 'static {
+    /// Whoever sent a request.
+    type Visitor: Send + Sync;
+
+    /// Who sends this? Asked before the body is read; of whoever is refused, it may look what was asked for.
+    fn admit(
+        &self,
+        request: &Parts,
+        body: &mut Body,
+    ) -> impl Future<Output = Result<Self::Visitor, Response>> + Send;
+
+    /// The secret that must stand nowhere but in `Authorization`.
+    fn bearer<'a>(&self, visitor: &'a Self::Visitor) -> Option<&'a str>;
+
+    /// Who pays for what this visitor sends.
+    fn payer(&self, visitor: &Self::Visitor) -> Payer;
+
+    /// May this message pass?
+    fn judge(
+        &self,
+        visitor: &Self::Visitor,
+        message: &Message,
+        era: Era,
+    ) -> impl Future<Output = Result<Passage, Response>> + Send;
+
+    /// May a stream be opened or a session ended?
+    fn judge_without_message(
+        &self,
+        visitor: &Self::Visitor,
+    ) -> impl Future<Output = Result<Passage, Response>> + Send;
+
+    /// What the client is told where the server does not accept the credential of this side. Never the server's own
+    /// 401, with which it could send the client to any place for another one.
+    fn unaccepted(&self, id: Option<&Id>, is_tool_call: bool) -> Response;
+
+    /// The server's answer, as far as it is for the client.
+    fn received(&self, answer: reqwest::Response) -> reqwest::Response {
+        answer
+    }
+
+    /// The server's session id, of what the client sends; `None` if there is no such session of this visitor.
+    fn session_inwards(&self, visitor: &Self::Visitor, id: &str) -> Option<String>;
+
+    /// The client's session id, of what the server gives out.
+    fn session_outwards(&self, visitor: &Self::Visitor, id: &str) -> String;
+}
+
+/// How a request passes.
+#[derive(Default)]
+pub(crate) struct Passage {
+    /// With which credential, if not the server's own.
+    pub(crate) authorization: Option<HeaderValue>,
+    /// What of its answer is replaced.
+    pub(crate) rewrite: Option<Rewrite>,
+    /// Whether an answer that is neither JSON nor events, or nothing, is refused.
+    pub(crate) must_read: bool,
+    /// For how long its answer may flow.
+    pub(crate) watch: Option<Watch>,
+    /// Whether its answer waits for what may never come.
+    pub(crate) waits: bool,
+    /// Whether a tool's result can say what went wrong.
+    pub(crate) is_tool_call: bool,
+    /// The message that whoever waits for the answer is told if it is given up.
+    pub(crate) farewell: Option<String>,
+}
+
+/// A relay to one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Relay {
+    pub(crate) upstream: Upstream,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) metrics: Metrics,
+    budget: Budget,
+    /// Ends all streams.
+    pub(crate) drain: Drain,
+}
+
+impl Relay {
+    pub(crate) fn to(upstream: Upstream) -> Relay {
+        Relay {
+            upstream,
+            doorbell: Doorbell::default(),
+            metrics: Metrics::new(),
+            budget: Budget::default(),
+            drain: Drain::default(),
+        }
+    }
+
+    pub(crate) async fn handle<S: Side>(&self, side: &Arc<S>, request: Request<Body>) -> Response {
+        let span = tracing::info_span!(
+            "mcp",
+            otel.name = field::Empty,
+            otel.kind = "server",
+            mcp.method.name = field::Empty,
+            mcp.protocol.version = field::Empty,
+            mcp.session.id = field::Empty,
+            mcp.resource.uri = field::Empty,
+            gen_ai.tool.name = field::Empty,
+            gen_ai.prompt.name = field::Empty,
+            gen_ai.operation.name = field::Empty,
+            jsonrpc.request.id = field::Empty,
+            network.transport = "tcp",
+            network.protocol.name = "http",
+            http.request.method = %request.method(),
+            http.response.status_code = field::Empty,
+            error.type = field::Empty,
+        );
+        let began = began();
+        let mut method = None;
+        // With a Content-Length beside it, which is not seen here any more, a proxy may have cut elsewhere: nothing behind
+        // it is a request (RFC 9112, section 6.1).
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
+        async {
+            let exchange = self.exchange(&**side, request, &mut method);
+            let mut response = exchange.await.unwrap_or_else(|refused| refused);
+            if is_last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            let status = response.status().as_u16();
+            Span::current().record("http.response.status_code", status);
+            if status >= 400 {
+                Span::current().record("error.type", status);
+            }
+            self.metrics.request(method, status, began.elapsed());
+            tracing::debug!("answered");
+            response
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn exchange<S: Side>(
+        &self,
+        side: &S,
+        request: Request<Body>,
+        method: &mut Option<&'static str>,
+    ) -> Result<Response, Response> {
+        let (parts, mut body) = request.into_parts();
+        let (visitor, headers) = match self.enter(side, &parts, &mut body).await {
+            Ok(entered) => entered,
+            Err(refused) => return Err(with_the_rest_of(body, refused)),
+        };
+        note_session(&parts);
+        let Some(mut share) = self.budget.exchange(side.payer(&visitor)) else {
+            return Err(with_the_rest_of(body, answer::overloaded(None)));
+        };
+        if parts.method != Method::POST {
+            let passage = side.judge_without_message(&visitor).await?;
+            let exchange = (None, passage, share);
+            return self
+                .forward(side, &visitor, parts.method, headers, Bytes::new(), exchange)
+                .await;
+        }
+        let body = read(body, &mut share).await?;
+        let message = Message::read(body.clone(), side.bearer(&visitor))
+            .map_err(|error| unread(&body, &error))?;
+        drop(body);
+        *method = message.method().and_then(methods::find).map(|method| method.name);
+        note_message(&message);
+        let era = headers::check_against(&parts, &message).map_err(|error| {
+            match error.is_mismatch() {
+                true => answer::bad_request(HEADER_MISMATCH, message.id(), &error.to_string()),
+                false => refuse_headers(error),
+            }
+        })?;
+        let passage = side.judge(&visitor, &message, era).await?;
+        let (id, body) = (message.id().cloned(), message.body.clone());
+        // What was read of it is not needed any more.
+        drop(message);
+        if !share.cover(0) {
+            return Err(answer::overloaded(id.as_ref()));
+        }
+        let exchange = (id, passage, share);
+        self.forward(side, &visitor, Method::POST, headers, body, exchange).await
+    }
+
+    /// What is looked at before the body: who sends it, and the headers for the server.
+    async fn enter<S: Side>(
+        &self,
+        side: &S,
+        parts: &Parts,
+        body: &mut Body,
+    ) -> Result<(S::Visitor, HeaderMap), Response> {
+        if !self.doorbell.admits(parts) {
+            let header = |name| {
+                parts
+                    .headers
+                    .get(name)
+                    .map(|value: &HeaderValue| shown(&String::from_utf8_lossy(value.as_bytes())))
+            };
+            tracing::warn!(
+                host = header(header::HOST),
+                origin = header(header::ORIGIN),
+                "a request is turned away for its Host or Origin; --allow-host and --allow-origin allow them"
+            );
+            return Err(answer::respond(
+                StatusCode::FORBIDDEN,
+                &json!({"error": "invalid_request", "error_description": "this server is not addressed by that Host, or not from that Origin; its operator can allow it"}),
+            ));
+        }
+        if !matches!(parts.method, Method::POST | Method::GET | Method::DELETE) {
+            let mut response =
+                answer::bad_request(INVALID_REQUEST, None, "use POST, GET or DELETE");
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            let allow = HeaderValue::from_static("POST, GET, DELETE");
+            response.headers_mut().insert(header::ALLOW, allow);
+            return Err(response);
+        }
+        let visitor = side.admit(parts, body).await?;
+        headers::check(parts, side.bearer(&visitor)).map_err(refuse_headers)?;
+        let headers = self.inwards(side, &visitor, parts)?;
+        Ok((visitor, headers))
+    }
+
+    /// The headers for the server, with its own session id.
+    fn inwards<S: Side>(
+        &self,
+        side: &S,
+        visitor: &S::Visitor,
+        parts: &Parts,
+    ) -> Result<HeaderMap, Response> {
+        let mut headers = headers::forwarded(&parts.headers);
+        if let Some(id) = parts.headers.get(SESSION_ID) {
+            let known = id.to_str().ok().and_then(|id| side.session_inwards(visitor, id));
+            let known = known.and_then(|id| HeaderValue::try_from(id).ok());
+            // Clients open a new session then.
+            let gone = || {
+                answer::error(
+                    StatusCode::NOT_FOUND,
+                    None,
+                    INVALID_REQUEST,
+                    "there is no such session",
+                )
+            };
+            headers.insert(SESSION_ID, known.ok_or_else(gone)?);
+        }
+        Ok(headers)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of what makes a request, once")]
+    async fn forward<S: Side>(
+        &self,
+        side: &S,
+        visitor: &S::Visitor,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        (asked, mut passage, share): (Option<Id>, Passage, Share),
+    ) -> Result<Response, Response> {
+        let id = asked.as_ref();
+        let sent = self.upstream.send(method, headers, passage.authorization.take(), body);
+        let response = tokio::select! {
+            biased;
+            cause = ended(&mut passage.watch) => {
+                self.metrics.cut();
+                tracing::info!(%cause, "a request is given up, since its token no longer holds");
+                return Err(given_up(id, passage.farewell.as_deref()));
+            }
+            () = self.drain.ends(passage.waits) => {
+                return Err(shutting_down(id));
+            }
+            response = sent => response,
+        };
+        let response = response.map_err(|no_answer| {
+            self.metrics.upstream_failure();
+            match no_answer {
+                NoAnswer::Unreachable => bad_gateway(id, "the server behind cannot be reached"),
+                NoAnswer::TimedOut => {
+                    tracing::warn!("the server behind did not answer in time");
+                    answer::error(
+                        StatusCode::GATEWAY_TIMEOUT,
+                        id,
+                        INTERNAL_ERROR,
+                        "the server behind did not answer in time",
+                    )
+                }
+            }
+        })?;
+        if is_unaccepted(&response) {
+            self.metrics.upstream_failure();
+            let status = response.status().as_u16();
+            tracing::warn!(
+                status,
+                "the server does not accept the presentation or credential that it was sent"
+            );
+            return Err(side.unaccepted(id, passage.is_tool_call));
+        }
+        let response = side.received(response);
+        let session = session_of(&response).map(|id| side.session_outwards(visitor, id));
+        self.outwards(response, session, asked, passage, share).await
+    }
+}
+
+fn refuse_headers(error: headers::HeaderError) -> Response {
+    let mut response = answer::bad_request(INVALID_REQUEST, None, &error.to_string());
+    if matches!(error, headers::HeaderError::ContentType | headers::HeaderError::Encoded(_)) {
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    }
+    response
+}
+
+fn note_session(parts: &Parts) {
+    let span = Span::current();
+    for (field, name) in
+        [("mcp.session.id", SESSION_ID), ("mcp.protocol.version", PROTOCOL_VERSION)]
+    {
+        if let Some(value) = parts.headers.get(name).and_then(|value| value.to_str().ok()) {
+            span.record(field, shown(value));
+        }
+    }
+}
+
+/// What a log can hold of a text that a client chose: its beginning, and nothing that does not print.
+fn shown(text: &str) -> String {
+    let end = text.char_indices().nth(MAX_SHOWN_CHARACTERS);
+    let beginning = end.map_or(text, |(end, _)| &text[..end]);
+    hardtack::names::escaped(&beginning)
+}
+
+/// OpenTelemetry's semantic conventions for MCP. Only methods of the table give names to spans.
+fn note_message(message: &Message) {
+    let span = Span::current();
+    let Some(method) = message.method().and_then(methods::find) else { return };
+    span.record("mcp.method.name", method.name);
+    if let Some(id) = message.id() {
+        span.record("jsonrpc.request.id", shown(&id.to_json().to_string()));
+    }
+    let Content::Request { params, .. } = &message.content else { return };
+    let text = |name: &str| params.get(name).and_then(serde_json::Value::as_str);
+    match method.name {
+        "tools/call" => {
+            span.record("gen_ai.operation.name", "execute_tool");
+            span.record("gen_ai.tool.name", shown(text("name").unwrap_or_default()));
+        }
+        "prompts/get" => {
+            span.record("gen_ai.prompt.name", shown(text("name").unwrap_or_default()));
+        }
+        _ => {}
+    }
+    if let Some(uri) = text("uri") {
+        span.record("mcp.resource.uri", shown(uri));
+    }
+    let name = text("name")
+        .map_or(method.name.to_owned(), |name| format!("{} {}", method.name, shown(name)));
+    span.record("otel.name", name);
+}
+
+#[allow(clippy::disallowed_methods, reason = "a door measures how long it takes")]
+fn began() -> Instant {
+    Instant::now()
+}

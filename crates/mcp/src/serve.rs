@@ -1,0 +1,314 @@
+//! Serve: connections, within bounds, until the end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use crate::desks::Peer;
+use crate::reserve::{MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, bounded};
+use crate::taking::Taking;
+use hardtack_http::MAX_BEARER_BYTES;
+
+/// The most bytes in a request's head: a bearer of the largest size and as much as common proxies take
+/// besides.
+const MAX_HEAD_BYTES: usize = MAX_BEARER_BYTES + 16 * 1024;
+
+/// The most bytes that a connection reads ahead, and the most that wait to be written before more is asked for: a head.
+const MAX_BUFFER_BYTES: usize = MAX_HEAD_BYTES;
+
+/// The most headers. Browsers send some twenty.
+const MAX_HEADERS: usize = 100;
+
+/// How long a request's head may take to arrive, and an idle connection to have one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most connections at once, besides those of the reserve. Each may hold a head and a message.
+const MAX_CONNECTIONS: u64 = 4096;
+
+/// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
+const FILES_FOR_OTHERS: u64 = 128;
+
+/// How long to wait after no connection can be accepted, which is when there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How what is served hears that it is to end: first that it should, then that it must.
+#[derive(Debug, Clone, Default)]
+pub struct Drain {
+    begun: CancellationToken,
+    over: CancellationToken,
+}
+
+impl Drain {
+    /// Whether it should end.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Ends what waits for what may never come; whatever else is under way goes on.
+    pub fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Comes back when it must end; for what only waits, when it should.
+    pub(crate) async fn ends(&self, only_waits: bool) {
+        match only_waits {
+            true => self.begun.cancelled().await,
+            false => self.over.cancelled().await,
+        }
+    }
+}
+
+/// Serves `router` over HTTP/1.1 until `stop` comes; then takes no more requests, lets those under way go
+/// on for `grace`, ends what waits by `drain`, and after `grace` once more whatever is left.
+///
+/// At most 4,096 connections are open, or fewer where the process may open fewer files. 64 more may ask for
+/// `/hardtack/revocations`, `/healthz`, `/readyz` and `/metrics` alone, and are told 503 otherwise; of these one that is idle
+/// is closed after five seconds, and sooner if another one needs its place.
+///
+/// # Errors
+///
+/// None that is of one connection.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+    drain: Drain,
+) -> io::Result<()> {
+    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+    serve_within(listener, router, stop, grace, drain, places(files)).await
+}
+
+/// The most connections that ask how a server is: probes and scrapers, some at a time, and few of the files left for others.
+const MAX_ADMIN_CONNECTIONS: usize = 16;
+
+/// How long they may go on when the rest has ended.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves what says how a server is, until `stop` comes. At most 16 connections are open, and 16 more that are closed when they
+/// are idle for five seconds, or when another one needs their place.
+///
+/// # Errors
+///
+/// None that is of one connection.
+pub async fn serve_admin(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let places = (MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
+    serve_within(listener, router, stop, ADMIN_GRACE, Drain::default(), places).await
+}
+
+async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+    drain: Drain,
+    (usual, reserved): (usize, usize),
+) -> io::Result<()> {
+    let connections = GracefulShutdown::new();
+    // What has not ended by itself ends with this.
+    let over = CancellationToken::new();
+    let _ends_all = over.clone().drop_guard();
+    let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
+    let router = bounded(router);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, address)) = stream else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let service =
+            FromPeer { peer: Peer::at(address.ip()), reserved: None, router: router.clone() };
+        if let Ok(place) = Arc::clone(&usual).try_acquire_owned() {
+            let connection = connections.watch(connection(stream, HEAD_TIMEOUT, service));
+            let over = over.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    // A connection that breaks is its client's affair.
+                    _ = connection => {}
+                    () = over.cancelled() => {}
+                }
+                drop(place);
+            });
+            continue;
+        }
+        let place = reserve.place(service.peer).await;
+        let service = FromPeer { reserved: Some(place.mark()), ..service };
+        let connection = connections.watch(connection(stream, RESERVED_HEAD_TIMEOUT, service));
+        let over = over.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = connection => {}
+                () = place.gives_way() => {}
+                () = over.cancelled() => {}
+            }
+        });
+    }
+    drop(listener);
+    drain.begin();
+    let mut ended = std::pin::pin!(connections.shutdown());
+    if tokio::time::timeout(grace, &mut ended).await.is_err() {
+        drain.over.cancel();
+        let _ = tokio::time::timeout(grace, ended).await;
+    }
+    Ok(())
+}
+
+/// How many usual connections there may be, and how many in the reserve, where so many files may be open.
+///
+/// A usual one may need another one to the server behind, one in the reserve needs none and takes a quarter of what is left at
+/// most. A store that can open no file writes nothing.
+fn places(files: u64) -> (usize, usize) {
+    let left = files.saturating_sub(FILES_FOR_OTHERS);
+    let reserved = (left / 4).clamp(1, MAX_RESERVED);
+    let usual = (left.saturating_sub(reserved) / 2).clamp(1, MAX_CONNECTIONS);
+    (usize::try_from(usual).unwrap_or(1), usize::try_from(reserved).unwrap_or(1))
+}
+
+fn connection(stream: TcpStream, head_timeout: Duration, service: FromPeer) -> Connection {
+    // Events are small and must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .max_headers(MAX_HEADERS);
+    http.serve_connection(TokioIo::new(Taking::new(stream)), TowerToHyperService::new(service))
+}
+
+type Connection = http1::Connection<TokioIo<Taking<TcpStream>>, TowerToHyperService<FromPeer>>;
+
+/// Says of each request from where it comes, and whether its connection is in the reserve.
+#[derive(Debug, Clone)]
+struct FromPeer {
+    peer: Peer,
+    reserved: Option<Reserved>,
+    router: Router,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <Router as Service<Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Incoming>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        if let Some(reserved) = &self.reserved {
+            request.extensions_mut().insert(reserved.clone());
+        }
+        self.router.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_places_as_files_and_4096_at_the_most() {
+        let cases = [
+            (1_000_000, (4096, 64)),
+            (128 + 64 + 2 * 4096, (4096, 64)),
+            (128 + 64 + 2 * 4095, (4095, 64)),
+            (1024, (416, 64)),
+            (256, (48, 32)),
+            (0, (1, 1)),
+        ];
+        for (files, expected) in cases {
+            assert_eq!(places(files), expected, "{files} files");
+        }
+        for files in 256..20_000 {
+            let (usual, reserved) = places(files);
+            let open = 2 * usual as u64 + reserved as u64 + FILES_FOR_OTHERS;
+            assert!(open <= files, "{files} files, {open} may be open");
+        }
+    }
+
+    /// A server whose answers begin after this long, told to stop when it has a request; what its client had, and how long it
+    /// took to end.
+    #[allow(clippy::disallowed_methods, reason = "how long an end takes, not what time it is")]
+    async fn stopped_with_a_request(
+        answers_after: Duration,
+        grace: Duration,
+    ) -> (String, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrived, stop) = tokio::sync::oneshot::channel();
+        let arrived = Arc::new(std::sync::Mutex::new(Some(arrived)));
+        let handler = move || {
+            let arrived = Arc::clone(&arrived);
+            async move {
+                let told = arrived.lock().unwrap().take().map(|arrived| arrived.send(()));
+                assert_eq!(told, Some(Ok(())));
+                tokio::time::sleep(answers_after).await;
+                "answered"
+            }
+        };
+        let router = Router::new().route("/", get(handler));
+        let stop = async move { stop.await.unwrap() };
+        let serving = tokio::spawn(async move {
+            let began = Instant::now();
+            serve_within(listener, router, stop, grace, Drain::default(), (4, 1)).await.unwrap();
+            began.elapsed()
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let took = serving.await.unwrap();
+        let mut had = String::new();
+        // A server that ends for good may reset what it did not answer.
+        let read = client.read_to_string(&mut had);
+        let _ =
+            tokio::time::timeout(Duration::from_secs(20), read).await.expect("its connection ends");
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        (had, took)
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_answer_has_not_begun_is_answered_before_the_end() {
+        let (had, _) =
+            stopped_with_a_request(Duration::from_millis(300), Duration::from_secs(20)).await;
+        assert!(had.starts_with("HTTP/1.1 200"), "{had}");
+        assert!(had.ends_with("answered"), "{had}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_does_not_hold_up_the_end() {
+        let grace = Duration::from_millis(200);
+        let (had, took) = stopped_with_a_request(Duration::from_secs(600), grace).await;
+        assert_eq!(had, "");
+        assert!(took >= grace && took < Duration::from_secs(20), "{took:?}");
+    }
+}

@@ -1,0 +1,311 @@
+//! Upstream: the server behind, and how it is asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::{Client, Response, Url, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use hardtack::cause::Cause;
+
+/// How long a connection may take to be made. The server is near, or it is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections are kept for later: each keeps its buffers.
+const MAX_IDLE: usize = 64;
+
+/// How long a server may take until its answer begins: what clients wait, too.
+pub const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The server behind a gateway or an agent: one URL, over HTTP or HTTPS.
+///
+/// Follows no redirect, uses no proxy of the environment's, keeps no cookie.
+#[derive(Clone)]
+pub struct Upstream {
+    client: Client,
+    url: Url,
+    credential: Option<HeaderValue>,
+    answer_timeout: Duration,
+    /// The host to which credentials may go over plain HTTP, although others may be on the way.
+    plain_http_to: Option<String>,
+}
+
+/// A server that cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// No URL.
+    #[error("{0} is no http:// or https:// URL without user, password and fragment")]
+    Url(String),
+    /// A credential that no header can hold.
+    #[error("the credential for the server has characters that no header can hold")]
+    Credential,
+    /// A credential that others on the way could read.
+    #[error("{}", plain_http(.host))]
+    PlainHttp {
+        /// The server's host.
+        host: String,
+    },
+    /// No client could be made.
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl UpstreamError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            UpstreamError::Url(_) => Cause::MalformedUrl,
+            UpstreamError::Credential => Cause::MalformedCredential,
+            UpstreamError::PlainHttp { .. } => Cause::PlainHttp,
+            UpstreamError::Client(_) => Cause::ClientUnavailable,
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    Unreachable,
+    TimedOut,
+}
+
+impl Upstream {
+    /// The server at `url`, which is the whole URL of its MCP endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError`] if it is none, or has a user, a password or a fragment.
+    pub fn at(url: &str) -> Result<Upstream, UpstreamError> {
+        let wrong = || UpstreamError::Url(for_errors(url));
+        let parsed = Url::parse(url).map_err(|_| wrong())?;
+        let plain = parsed.username().is_empty()
+            && parsed.password().is_none()
+            && parsed.fragment().is_none()
+            && matches!(parsed.scheme(), "http" | "https");
+        if !plain {
+            return Err(wrong());
+        }
+        Ok(Upstream {
+            client: client(parsed.scheme())?,
+            url: parsed,
+            credential: None,
+            answer_timeout: DEFAULT_ANSWER_TIMEOUT,
+            plain_http_to: None,
+        })
+    }
+
+    /// Sends credentials over plain HTTP to `host`, if that is the server's: where nobody can be on the way who would
+    /// read and use them. Without this, they go over HTTPS, or to loopback (`localhost`, 127.0.0.0/8, `::1`).
+    pub fn accept_plain_http_to(mut self, host: impl Into<String>) -> Upstream {
+        self.plain_http_to = Some(host.into());
+        self
+    }
+
+    /// Whether a credential may be sent there.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::PlainHttp`] if others on the way could read it.
+    pub fn check_privacy(&self) -> Result<(), UpstreamError> {
+        let host = self.url.host_str().unwrap_or_default();
+        let is_private = self.url.scheme() == "https"
+            || is_loopback(&self.url)
+            || self.plain_http_to.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(host));
+        match is_private {
+            true => Ok(()),
+            false => Err(UpstreamError::PlainHttp { host: host.to_owned() }),
+        }
+    }
+
+    /// Sends the server this `Authorization`, such as `Bearer …`: its own credential, and never a caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Credential`] if no header can hold it, [`UpstreamError::PlainHttp`] if others on the way could
+    /// read it ([`Upstream::accept_plain_http_to`]).
+    pub fn credential(mut self, authorization: &str) -> Result<Upstream, UpstreamError> {
+        self.check_privacy()?;
+        let mut value =
+            HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
+        value.set_sensitive(true);
+        self.credential = Some(value);
+        Ok(self)
+    }
+
+    /// Waits this long for an answer to begin ([`DEFAULT_ANSWER_TIMEOUT`] otherwise).
+    pub fn answer_timeout(mut self, timeout: Duration) -> Upstream {
+        self.answer_timeout = timeout;
+        self
+    }
+
+    /// The path of its endpoint.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// The URL of its endpoint.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        authorization: Option<HeaderValue>,
+        body: Bytes,
+    ) -> Result<Response, NoAnswer> {
+        if let Some(authorization) = authorization.or_else(|| self.credential.clone()) {
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        let mut request = self.client.request(method, self.url.clone()).headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        match tokio::time::timeout(self.answer_timeout, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                let error = error.without_url();
+                let causes =
+                    std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+                        error.source()
+                    });
+                let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+                let at = self.url.host_str().unwrap_or_default();
+                tracing::warn!(error, host = at, "the server behind cannot be reached");
+                Err(NoAnswer::Unreachable)
+            }
+            Err(_) => Err(NoAnswer::TimedOut),
+        }
+    }
+}
+
+/// A URL without what may be a secret: whom it names before the host, its query and its fragment. What stands before the
+/// last `@` may all be a password, with any sign in it.
+pub(crate) fn for_errors(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (before, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => (format!("{scheme}://…@"), rest),
+        None => (url[..url.len() - rest.len()].to_owned(), rest),
+    };
+    let plain = rest.split(['?', '#']).next().unwrap_or_default();
+    let cut = if plain.len() < rest.len() { "…" } else { "" };
+    format!("{before}{plain}{cut}")
+}
+
+/// What to do about a server that credentials would reach in the clear.
+pub(crate) fn plain_http(host: &str) -> String {
+    format!(
+        "http://{host} is plain HTTP to another machine: whoever is on the way can read the credential and use it; use https://, or allow this host by name (--allow-plain-http {host})"
+    )
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Trusts the authorities that the operating system trusts.
+fn client(scheme: &str) -> Result<Client, UpstreamError> {
+    let failed = |error: rustls::Error| UpstreamError::Client(error.into());
+    let provider = Arc::new(crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider);
+    let tls = tls.with_safe_default_protocol_versions().map_err(failed)?;
+    let tls = match scheme {
+        "https" => tls.with_platform_verifier().map_err(failed)?,
+        // A machine without any authorities can still speak plain HTTP.
+        _ => tls.with_root_certificates(RootCertStore::empty()),
+    };
+    Client::builder()
+        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(MAX_IDLE)
+        .build()
+        .map_err(|error| UpstreamError::Client(error.into()))
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_over_plain_http_to_loopback_and_to_a_host_that_is_named() {
+        let at = |url: &str| Upstream::at(url).unwrap();
+        for url in [
+            "http://127.0.0.1:1/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+            "http://LOCALHOST/",
+            "http://2130706433/",
+        ] {
+            at(url).credential("Bearer a").unwrap();
+        }
+        for url in [
+            "http://tools.example/",
+            "http://10.0.0.1/",
+            "http://0.0.0.0/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://localhost.example/",
+            "http://127.0.0.1.example/",
+            "http://localhost./",
+        ] {
+            let refused = at(url).credential("Bearer a").unwrap_err();
+            assert!(matches!(refused, UpstreamError::PlainHttp { .. }), "{url}");
+            assert!(refused.to_string().contains("--allow-plain-http"), "{refused}");
+            at(url).accept_plain_http_to("other.example").credential("Bearer a").unwrap_err();
+        }
+        at("http://Tools.example/")
+            .accept_plain_http_to("tools.EXAMPLE")
+            .credential("B a")
+            .unwrap();
+    }
+
+    #[test]
+    fn a_server_has_a_plain_url() {
+        for url in ["http://127.0.0.1:9000/mcp", "http://a.example/mcp?x=1"] {
+            assert_eq!(Upstream::at(url).unwrap().url(), url);
+        }
+        for (url, why) in [
+            ("http://user@a.example/", "a user"),
+            ("http://user:word@a.example/", "a user and a password"),
+            ("http://a.example/#part", "a fragment"),
+            ("ftp://a.example/", "another scheme"),
+            ("file:///etc/passwd", "a file"),
+            ("a.example/mcp", "no scheme"),
+            ("http://", "no host"),
+        ] {
+            let Err(UpstreamError::Url(shown)) = Upstream::at(url) else { panic!("{why}") };
+            assert!(!shown.contains("word") && !shown.contains("part"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_one_header_and_is_not_shown() {
+        let upstream = || Upstream::at("http://127.0.0.1/mcp").unwrap();
+        let with = upstream().credential("Bearer hidden").unwrap();
+        let held = with.credential.as_ref().unwrap();
+        assert!(held.is_sensitive() && !format!("{held:?} {with:?}").contains("hidden"));
+        for credential in ["Bearer a\r\nX: y", "Bearer \0"] {
+            let refused = upstream().credential(credential);
+            assert!(matches!(refused, Err(UpstreamError::Credential)), "{credential:?}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Where a bound lies: what is just within passes, what is just beyond is refused, and says why.
+
+use std::time::Duration;
+
+use hardtack::Presenting;
+use hardtack_http::MAX_BEARER_BYTES;
+use hardtack_mcp::MAX_MESSAGE_BYTES;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::stage::{Answer, PATIENCE, REVOCATIONS, Stage, call, client, request};
+
+/// Writes a request and reads the beginning of its answer.
+async fn status_of(stage: &Stage, text: &str) -> String {
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let _ = stream.write_all(text.as_bytes()).await;
+    let mut read = vec![0; 12];
+    let reading = stream.read_exact(&mut read);
+    tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap();
+    String::from_utf8(read).unwrap()
+}
+
+/// A ping of just so many bytes.
+fn ping(bytes: usize) -> String {
+    let empty = request("ping", json!({"_meta": {"x": ""}})).to_string();
+    let text = "a".repeat(bytes - empty.len());
+    request("ping", json!({"_meta": {"x": text}})).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_four_megabytes_and_not_a_byte_more() {
+    let stage = Stage::set().await;
+    let (_, bearer) = stage.researcher();
+    let passes = stage.post_with(&bearer, &[], ping(MAX_MESSAGE_BYTES)).await;
+    assert_eq!(passes.status, 200);
+    let refused = stage.post_with(&bearer, &[], ping(MAX_MESSAGE_BYTES + 1)).await;
+    assert_eq!(refused.status, 413, "a message of one byte more passes");
+    let why = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
+    assert_eq!(refused.json()["error"]["message"], why);
+    assert_eq!(stage.behind.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_so_many_headers_and_bytes() {
+    let stage = Stage::set().await;
+    let head =
+        |headers: String| format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+    let many = |count: usize| head("X: y\r\n".repeat(count));
+    assert_eq!(status_of(&stage, &many(99)).await, "HTTP/1.1 200", "a hundred headers");
+    assert_eq!(status_of(&stage, &many(100)).await, "HTTP/1.1 431", "a hundred and one headers");
+    let long = |bytes: usize| head(format!("X: {}\r\n", "a".repeat(bytes)));
+    let most = MAX_BEARER_BYTES + 16 * 1024;
+    assert_eq!(status_of(&stage, &long(most - 200)).await, "HTTP/1.1 200", "a long head");
+    // What is read at once may be somewhat more.
+    assert_eq!(status_of(&stage, &long(2 * most)).await, "HTTP/1.1 431", "a head too long");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_messages_that_wait_are_bounded_for_each_subject_whatever_its_keys() {
+    let stage = Stage::set().await;
+    let sibling = stage.alice.delegates("agent.sibling", &["tools:call:search"]);
+    let (bearer, siblings) = (stage.alice.presents(), sibling.presents());
+    let large = |tool: &str| {
+        let pad = "a".repeat(3 * 1024 * 1024);
+        request("tools/call", json!({"name": tool, "_meta": {"x": pad}})).to_string()
+    };
+    // Those of three megabytes are held until the server answers, which it does not.
+    let mut waiting = Vec::new();
+    let refused = loop {
+        assert!(waiting.len() <= 64 / 3, "more than 64 MiB are held");
+        let sent = client()
+            .post(stage.url())
+            .bearer_auth(&bearer)
+            .header("content-type", "application/json")
+            .body(large("stall"));
+        let mut sent = tokio::spawn(async move { sent.send().await });
+        let arrived = async {
+            while stage.behind.seen().len() <= waiting.len() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            answer = &mut sent => break Answer::of(answer.unwrap().unwrap()).await,
+            () = arrived => waiting.push(sent),
+            () = tokio::time::sleep(PATIENCE) => panic!("neither forwarded nor refused"),
+        }
+    };
+    // While it is judged, one costs three times its bytes.
+    assert!(waiting.len() >= 64 / 3 - 3, "only {} are held", waiting.len());
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let why = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(why.contains("too much is held"), "{why}");
+    assert_eq!(stage.post_with(&siblings, &[], large("search")).await.status, 503, "another key");
+    let others = stage.bob.presents();
+    assert_eq!(stage.post_with(&others, &[], large("search")).await.text(), "did search");
+    for sent in waiting {
+        sent.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_listens_to_so_many_and_has_an_id_of_bounded_length() {
+    let stage = Stage::set_granting(&["resources:*"]).await;
+    let bearer = stage.alice.presents();
+    let listen = |count: usize| {
+        let uris: Vec<String> = (0..count).map(|n| format!("https://notion.so/{n}")).collect();
+        request("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": uris}}))
+    };
+    let answer = stage.post(&bearer, &listen(32)).await;
+    assert_eq!(answer.json()["result"]["method"], "subscriptions/listen", "{answer:?}");
+    let refused = stage.post(&bearer, &listen(33)).await;
+    assert_eq!(refused.json()["error"]["code"], -32602, "33 subscriptions pass: {refused:?}");
+    let ping = |bytes: usize| json!({"jsonrpc": "2.0", "id": "a".repeat(bytes), "method": "ping"});
+    assert_eq!(stage.post(&bearer, &ping(256)).await.status, 200);
+    let refused = stage.post(&bearer, &ping(257)).await;
+    assert_eq!(refused.status, 400, "an id of 257 bytes passes");
+    assert!(refused.body.contains("too long"), "{refused:?}");
+    assert_eq!(stage.behind.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_revoke_has_a_body_of_bounded_length() {
+    let stage = Stage::set_granting(&["hardtack:revoke"]).await;
+    let session = stage.alice.presents_for(Presenting::to(REVOCATIONS));
+    let send = |bytes: usize| {
+        let sent = client()
+            .post(format!("http://{}/hardtack/revocations", stage.address))
+            .bearer_auth(&session)
+            .body("a".repeat(bytes));
+        async { Answer::of(sent.send().await.unwrap()).await }
+    };
+    let most = hardtack::call::MAX_ARGUMENT_BYTES;
+    assert_eq!(send(most).await.status, 400, "it is read, and is none");
+    let refused = send(most + 1).await;
+    assert_eq!(refused.status, 413, "one byte more is read as well");
+    assert!(refused.body.contains(&format!("more than {most} bytes")), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_told_under_its_own_name_and_readiness_under_any() {
+    let stage = Stage::set().await;
+    let get = |path: &'static str, host: &'static str| {
+        let sent = client().get(format!("http://{}{path}", stage.address)).header("host", host);
+        async { Answer::of(sent.send().await.unwrap()).await }
+    };
+    for path in ["/readyz", "/metrics"] {
+        assert_eq!(get(path, "localhost").await.status, 200, "{path}");
+    }
+    let rebound = get("/metrics", "evil.example").await;
+    assert_eq!(rebound.status, 404, "told to a page that rebinds a name");
+    assert_eq!(rebound.json(), json!({"error": "not_found"}));
+    let rebound = get("/readyz", "evil.example").await;
+    assert_eq!((rebound.status, rebound.json()), (200, json!({"ready": true})));
+}
+
+/// A gateway in front of a server that answers everything so.
+async fn in_front_of(status: u16, media: &'static str, answer: String) -> Stage {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || async move {
+        let response = axum::response::Response::builder().status(status);
+        let response = response.header("content-type", media);
+        response.body(axum::body::Body::from(answer)).unwrap()
+    });
+    crate::stage::start(listener, router, Default::default());
+    Stage::set_in_front_of(&url, Duration::from_secs(10)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_only_taken_is_said_to_be_unanswered() {
+    let stage = in_front_of(202, "application/json", String::new()).await;
+    let (_, bearer) = stage.researcher();
+    for message in [call("search"), request("ping", json!({})), request("tools/list", json!({}))] {
+        let refused = stage.post(&bearer, &message).await;
+        assert_eq!((refused.status, &refused.json()["id"]), (502, &json!(7)), "{message}");
+        assert!(refused.body.contains("did not answer it"), "a client waits for ever: {refused:?}");
+    }
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    assert_eq!(stage.post(&bearer, &note).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_neither_json_nor_events_is_not_handed_on() {
+    let list = json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": []}}).to_string();
+    for media in ["text/plain", "text/html", "application/x-ndjson", ""] {
+        let stage = in_front_of(200, media, list.clone()).await;
+        let (_, bearer) = stage.researcher();
+        let refused = stage.post(&bearer, &request("tools/list", json!({}))).await;
+        assert_eq!(refused.status, 502, "{media}: {refused:?}");
+        assert!(refused.body.contains("neither JSON nor events"), "{media}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_eight_megabytes_and_no_more() {
+    let most = 8 * 1024 * 1024;
+    let list = |bytes: usize| {
+        let empty =
+            json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": [], "x": ""}}).to_string();
+        let text = "a".repeat(bytes - empty.len());
+        json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": [], "x": text}}).to_string()
+    };
+    for (bytes, status) in [(most, 200), (most + 1, 502)] {
+        let stage = in_front_of(200, "application/json", list(bytes)).await;
+        let (_, bearer) = stage.researcher();
+        let listed = stage.post(&bearer, &request("tools/list", json!({}))).await;
+        assert_eq!(listed.status, status, "a list of {bytes} bytes");
+        assert_eq!(listed.body.contains("more than 8388608 bytes"), status == 502);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_proxy_is_no_place_for_a_callers_credential() {
+    for status in [401, 407] {
+        let stage = in_front_of(status, "application/json", "{}".to_owned()).await;
+        let (_, bearer) = stage.researcher();
+        let refused = stage.post(&bearer, &call("search")).await;
+        assert_eq!(refused.status, 502, "{status} has the caller look for another token");
+        assert!(refused.body.contains("own credential"), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_verbs_of_http_are_refused_and_the_known_ones_named() {
+    let stage = Stage::set().await;
+    let (_, bearer) = stage.researcher();
+    for verb in [http::Method::PUT, http::Method::PATCH, http::Method::TRACE] {
+        let sent = client().request(verb.clone(), stage.url()).bearer_auth(&bearer).send().await;
+        let refused = Answer::of(sent.unwrap()).await;
+        assert_eq!(refused.status, 405, "{verb}");
+        assert_eq!(refused.headers["allow"], "POST, GET, DELETE");
+    }
+    assert!(stage.behind.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_have_an_id_and_notifications_have_none() {
+    let stage = Stage::set().await;
+    let (_, bearer) = stage.researcher();
+    for message in [
+        json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "search"}}),
+        json!({"jsonrpc": "2.0", "method": "ping"}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "notifications/initialized"}),
+    ] {
+        let refused = stage.post(&bearer, &message).await;
+        assert_eq!(refused.status, 400, "{message} passes");
+        assert!(refused.body.contains("if and only if"), "{refused:?}");
+    }
+    assert!(stage.behind.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_slip_of_a_models_is_answered_as_a_tool_would() {
+    let stage = Stage::set().await;
+    let (_, bearer) = stage.researcher();
+    let twice = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","name":"search"}}"#;
+    let refused = stage.post_with(&bearer, &[], twice).await;
+    assert_eq!((refused.status, &refused.json()["id"]), (400, &json!(7)));
+    let slip = r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":{"a":12345678901234567890}}"#;
+    assert_eq!(stage.post_with(&bearer, &[], slip).await.status, 400, "a ping is no tool");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_own_path_is_an_endpoint_unless_the_gateway_says_something_there() {
+    let real = Stage::set().await;
+    let base = real.behind.url.trim_end_matches("/mcp");
+    for (path, is_endpoint) in [("/tools/x", true), ("/metrics", false), ("/hardtack/x", false)] {
+        let stage = Stage::set_in_front_of(&format!("{base}{path}"), PATIENCE).await;
+        let (_, bearer) = stage.researcher();
+        let sent = client().post(format!("http://{}{path}", stage.address)).bearer_auth(&bearer);
+        let sent = sent.header("content-type", "application/json").body(call("search").to_string());
+        assert_eq!(sent.send().await.unwrap().status() == 200, is_endpoint, "{path}");
+        let metrics = client().get(format!("http://{}/metrics", stage.address)).send().await;
+        assert_eq!(metrics.unwrap().status(), 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Stage::set().await;
+    let to = elsewhere.behind.url.clone();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || async move {
+        let response = axum::response::Response::builder().status(307).header("location", to);
+        response.body(axum::body::Body::empty()).unwrap()
+    });
+    crate::stage::start(listener, router, Default::default());
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let (_, bearer) = stage.researcher();
+    let refused = stage.post(&bearer, &call("search")).await;
+    assert!(elsewhere.behind.seen().is_empty(), "the call and its credential go elsewhere");
+    assert_eq!(refused.status, 502);
+    assert!(refused.body.contains("redirects"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_nothing_is_no_list() {
+    let stage = in_front_of(200, "application/json", String::new()).await;
+    let (_, bearer) = stage.researcher();
+    let refused = stage.post(&bearer, &request("tools/list", json!({}))).await;
+    assert_eq!((refused.status, &refused.json()["id"]), (502, &json!(7)), "{refused:?}");
+}

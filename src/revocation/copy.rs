@@ -1,0 +1,157 @@
+//! Copy: what of a copy of somebody's revocations may be forgotten, and when?
+//!
+//! A copy is renewed from lists, and forgets what they no longer have, or it would grow for ever. Whoever makes the lists may be
+//! wrong, or lie, and the copy's own clock may jump. So an entry goes only when it would have to go by the copy's own clock and
+//! lives, whatever the lists say: reckoned from the moment when the copy learned it, at the latest. What is forgotten leaves its mark
+//! first, so that grants of that time are refused whatever was wrong.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::profile::{CLOCK_SKEW, Lifetimes};
+use crate::revocation::set::{ShortId, SubjectKey, covered_until, short, subject_key};
+use crate::revocation::{InForce, Revocation, RevocationList};
+use crate::store::clock::{GRACE, LONGEST_STEP};
+use crate::timestamp::Timestamp;
+
+/// What a copy keeps of its lists, beside the set in which decisions look.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    /// The latest that the clock said, since it jumped last.
+    clock: Option<Timestamp>,
+    /// What may be forgotten once.
+    held: HashMap<Key, Held, ahash::RandomState>,
+}
+
+/// What the set keeps as one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Id(ShortId),
+    Subject(SubjectKey),
+    AgentUntilNow(String),
+}
+
+/// The most that lists ever said of a revocation. They can take nothing back.
+#[derive(Debug)]
+struct Held {
+    revoked: Timestamp,
+    expires: Timestamp,
+    /// When it was learned, or became more than it was; no earlier than it was by a clock that jumped since. `None` until a time is told.
+    learned: Option<Timestamp>,
+}
+
+/// What becomes of a copy by a list.
+#[derive(Debug, Default)]
+pub(super) struct Renewal {
+    /// What is new, or covers more than before.
+    pub(super) learned: Vec<InForce>,
+    /// What goes.
+    pub(super) forgotten: Vec<Key>,
+    /// Grants issued up to this moment may be covered by what goes.
+    pub(super) mark: Option<Timestamp>,
+}
+
+impl Copied {
+    /// Takes in the first list, whose moment of arrival is not known.
+    pub(super) fn begin(&mut self, list: &RevocationList) {
+        for entry in &list.revocations {
+            self.hold(entry, None);
+        }
+    }
+
+    /// Takes in a list that arrived at `now`, for verifiers that accept grants which live `longest`.
+    pub(super) fn renew(
+        &mut self,
+        list: &RevocationList,
+        now: Timestamp,
+        longest: Duration,
+    ) -> Renewal {
+        self.observe(now);
+        let mut renewal = Renewal::default();
+        let mut listed = HashSet::with_hasher(ahash::RandomState::new());
+        for entry in &list.revocations {
+            listed.extend(Key::of(&entry.revocation));
+            if self.hold(entry, self.clock) {
+                renewal.learned.push(entry.clone());
+            }
+        }
+        let longest = longest.max(Lifetimes::default().grant);
+        self.held.retain(|key, held| {
+            let goes = !listed.contains(key) && held.is_due(now, longest);
+            if goes {
+                renewal.mark = renewal.mark.max(Some(covered_until(held.since())));
+                renewal.forgotten.push(key.clone());
+            }
+            !goes
+        });
+        renewal
+    }
+
+    /// Takes note of the time. After a jump, all that is known was learned before, whatever the clock said then.
+    fn observe(&mut self, now: Timestamp) {
+        let jumped = self.clock.is_some_and(|before| {
+            now.since(before) > LONGEST_STEP || before.since(now) > CLOCK_SKEW
+        });
+        self.clock = if jumped { Some(now) } else { self.clock.max(Some(now)) };
+        for held in self.held.values_mut().filter(|held| jumped || held.learned.is_none()) {
+            held.learned = self.clock;
+        }
+    }
+
+    /// Whether it is new, or more than it was. What is never forgotten always is.
+    fn hold(&mut self, entry: &InForce, learned: Option<Timestamp>) -> bool {
+        let Some(key) = Key::of(&entry.revocation) else { return true };
+        let (revoked, expires) = (entry.revoked, entry.expires.unwrap_or(Timestamp::MAX));
+        let held = self.held.entry(key);
+        let mut is_new = false;
+        let held = held.or_insert_with(|| {
+            is_new = true;
+            Held { revoked, expires, learned }
+        });
+        let grows = revoked > held.revoked || expires > held.expires;
+        if grows {
+            held.revoked = held.revoked.max(revoked);
+            held.expires = held.expires.max(expires);
+            held.learned = learned;
+        }
+        is_new || grows
+    }
+}
+
+impl Held {
+    /// The last moment at which it can have been made.
+    fn since(&self) -> Timestamp {
+        self.learned.map_or(Timestamp::MAX, |learned| learned.max(self.revoked))
+    }
+
+    /// Whether all grants that were there when it was made have expired, and the lists' own moment is over, too.
+    fn is_due(&self, now: Timestamp, longest: Duration) -> bool {
+        now >= self.expires.max(self.since() + longest + GRACE) && now < Timestamp::MAX
+    }
+}
+
+impl Key {
+    /// `None` of what is never forgotten.
+    fn of(revocation: &Revocation) -> Option<Key> {
+        Some(match revocation {
+            Revocation::Id { id } => Key::Id(short(id)),
+            Revocation::Subject { subject, root } => Key::Subject(subject_key(subject, *root)),
+            Revocation::AgentUntilNow { agent } => Key::AgentUntilNow(agent.clone()),
+            Revocation::Holder { .. } | Revocation::Agent { .. } => return None,
+        })
+    }
+}
+
+/// As of when a copy knows, by a list that came now: never by one from the future, which would count as fresh until its moment has
+/// come, while there is another.
+pub(super) fn known_as_of(before: Timestamp, list: Timestamp, now: Timestamp) -> Timestamp {
+    let can_be = |moment: Timestamp| moment <= now + CLOCK_SKEW;
+    match (can_be(before), can_be(list)) {
+        (true, true) => before.max(list),
+        (false, true) => list,
+        (_, false) => before,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

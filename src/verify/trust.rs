@@ -1,0 +1,174 @@
+//! Trust: which roots are trusted now, and what is remembered of signatures under them?
+//!
+//! Roots can be exchanged while a verifier runs. What is remembered belongs to the set under which it was checked and ends
+//! with it. Of what was verified earlier and is still held by somebody, it is looked each time whether its root is trusted now.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::capability::Capability;
+use crate::chain::Chain;
+use crate::keys::{PublicKey, RootKey, RootKeys};
+use crate::signing::{self, BadSignature};
+use crate::timestamp::Timestamp;
+use crate::verify::VerifyError;
+use crate::verify::refused::RefusedBearers;
+
+/// A token whose signatures hold, the root that made it and the verifier's name for that.
+#[derive(Debug)]
+pub(crate) struct Authentic {
+    pub(crate) capability: Capability,
+    pub(crate) issuer: String,
+    pub(crate) root: PublicKey,
+    /// SHA-256 of its text.
+    bearer: [u8; 32],
+    pub(super) identity: [u8; 32],
+}
+
+impl Authentic {
+    pub(super) fn of(
+        bearer: [u8; 32],
+        capability: Capability,
+        issuer: String,
+        root: PublicKey,
+    ) -> Authentic {
+        // The text of a token says all that is asserted of it, but what a verifier calls its root.
+        let identity = Sha256::new().chain_update(bearer).chain_update(&issuer).finalize().into();
+        Authentic { capability, issuer, root, bearer, identity }
+    }
+}
+
+/// The roots in force.
+pub(super) struct Trust(RwLock<Arc<RootSet>>);
+
+/// The roots of one moment, and what is remembered under them.
+pub(super) struct RootSet {
+    pub(super) roots: Arc<RootKeys>,
+    /// How many authentic tokens are remembered.
+    pub(super) remembered: usize,
+    /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
+    /// shape, and that one of these roots and the holders signed it.
+    authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
+    /// The other side of it.
+    refused: Option<RefusedBearers>,
+}
+
+impl Trust {
+    pub(super) fn of(roots: Arc<RootKeys>, remembered: usize) -> Trust {
+        Trust(RwLock::new(Arc::new(RootSet::of(roots, remembered))))
+    }
+
+    /// The same roots, under which so many tokens are remembered.
+    pub(super) fn remembering(self, tokens: usize) -> Trust {
+        Trust::of(Arc::clone(&self.in_force().roots), tokens)
+    }
+
+    /// Trusts other roots from now on, and returns those before. With the same ones, nothing is forgotten.
+    pub(super) fn replace(&self, roots: Arc<RootKeys>) -> Arc<RootKeys> {
+        let mut set = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let before = Arc::clone(&set.roots);
+        if before != roots {
+            *set = Arc::new(RootSet::of(roots, set.remembered));
+        }
+        before
+    }
+
+    pub(super) fn in_force(&self) -> Arc<RootSet> {
+        Arc::clone(&self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Judges under one set of roots, which is in force at the beginning and at the end. Where the roots are exchanged meanwhile,
+    /// what was found counts for nothing, and it is judged again; so each turn but the last takes an exchange of its own.
+    pub(super) fn judge<T>(&self, judge: impl Fn(&RootSet) -> T) -> T {
+        loop {
+            let set = self.in_force();
+            let judged = judge(&set);
+            if Arc::ptr_eq(&set, &self.in_force()) {
+                return judged;
+            }
+        }
+    }
+}
+
+impl RootSet {
+    fn of(roots: Arc<RootKeys>, remembered: usize) -> RootSet {
+        let remembers = remembered > 0;
+        RootSet {
+            roots,
+            remembered,
+            authentic: remembers.then(|| Cache::new(remembered)),
+            refused: remembers.then(RefusedBearers::new),
+        }
+    }
+
+    pub(super) fn recall(&self, bearer: &[u8; 32]) -> Option<Arc<Authentic>> {
+        self.authentic.as_ref()?.get(bearer)
+    }
+
+    pub(super) fn keep(&self, bearer: [u8; 32], token: &Arc<Authentic>) {
+        if let Some(authentic) = &self.authentic {
+            authentic.insert(bearer, Arc::clone(token));
+        }
+    }
+
+    pub(super) fn recall_refused(&self, bearer: &[u8; 32], now: Timestamp) -> Option<VerifyError> {
+        self.refused.as_ref()?.recall(bearer, now)
+    }
+
+    pub(super) fn keep_refused(
+        &self,
+        bearer: [u8; 32],
+        error: &VerifyError,
+        chain: Option<&Chain>,
+        now: Timestamp,
+    ) {
+        if let Some(refused) = &self.refused {
+            refused.keep(bearer, error, chain, now);
+        }
+    }
+
+    /// The root key whose signature the token bears, and the name that this verifier has for it.
+    pub(super) fn authenticate(
+        &self,
+        capability: &Capability,
+    ) -> Result<(PublicKey, String), VerifyError> {
+        let mut furthest = None;
+        for root in self.roots.candidates(capability.root_key_id()) {
+            match signing::verify(capability.shaped(), &root.key) {
+                Ok(()) => return Ok((root.key, root.name.clone())),
+                Err(BadSignature { block }) => furthest = furthest.max(Some(block)),
+            }
+        }
+        match furthest {
+            Some(block) => Err(VerifyError::Signature { block }),
+            None => Err(VerifyError::UnknownRoot),
+        }
+    }
+
+    /// A token whose signatures held under some roots, as it is under these: refused for the same cause as if it came for the
+    /// first time, or under the name that its root has here. That its root signed it is not looked at again: no exchange
+    /// changes that.
+    pub(super) fn admit(&self, token: &Arc<Authentic>) -> Result<Arc<Authentic>, VerifyError> {
+        let mut tried = self.roots.candidates(token.capability.root_key_id()).peekable();
+        if tried.peek().is_none() {
+            return Err(VerifyError::UnknownRoot);
+        }
+        match tried.find(|root| root.key == token.root) {
+            None => Err(VerifyError::Signature { block: 0 }),
+            Some(root) if root.name == token.issuer => Ok(Arc::clone(token)),
+            Some(RootKey { key, name, .. }) => {
+                let capability = token.capability.clone();
+                Ok(Arc::new(Authentic::of(token.bearer, capability, name.clone(), *key)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.in_force().roots.fmt(f)
+    }
+}

@@ -51,7 +51,7 @@
 //! | `store` (default) | [`Store`]: revocations, records and uses in one file, over redb |
 //! | `tokio` | `…_async` forms of what waits for a disk: deciding, revoking, opening |
 //! | `trial` | `trial`: a set of policies put to its cases |
-//! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service |
+//! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service; `testing::conform`: the cases of an engine |
 //!
 //! No feature changes what is decided. What stands in front of a service has packages of its own: `hardtack-http` (a tower layer; axum's
 //! routes), `hardtack-mcp` (the gateway for MCP servers, and the agent's end), `hardtack-lint` (the linter of policies) and `hardtack-cli`
@@ -91,12 +91,14 @@ pub mod keys;
 pub mod profile;
 pub mod timestamp;
 pub mod file;
+pub mod pending;
 pub mod policy;
 pub mod prospect;
 pub mod explain;
 pub mod replay;
 pub mod ruling;
 pub mod revocation;
+pub mod log;
 #[cfg(feature = "store")]
 pub mod store;
 mod block;
@@ -166,7 +168,7 @@ pub use profile::Lifetimes;
 #[doc(inline)]
 pub use prospect::Prospect;
 #[doc(inline)]
-pub use revocation::{Revocation, Revocations, Revoking};
+pub use revocation::{Revocation, RevocationLog, Revocations, Revoking};
 #[doc(inline)]
 pub use revoke::RevocationRequest;
 #[doc(inline)]

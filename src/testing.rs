@@ -26,10 +26,19 @@
 //! let denial = scene.guard().check(&bearer, &search, scene.now()).unwrap_err();
 //! assert_eq!(denial.refusal().cause, Cause::Expired);
 //! ```
+//!
+//! For whoever writes an engine of [`Uses`](crate::audit::Uses), [`RevocationLog`](crate::RevocationLog),
+//! [`Records`](crate::audit::Records) or [`Lineage`](crate::audit::Lineage): [`conform`] puts it to the cases that every engine must pass.
 #![allow(
     clippy::expect_used,
     reason = "a scene that cannot be made fails its test, and says by which step"
 )]
+
+mod engine;
+pub mod lineage;
+pub mod records;
+pub mod revocations;
+pub mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +55,8 @@ use crate::present::Presenting;
 use crate::store::Store;
 use crate::timestamp::Timestamp;
 use crate::verify::Verifier;
+
+pub use engine::{Case, Engine, LeftOut, conform};
 
 /// The moment at which a scene begins: 2026-01-01T12:00:00Z.
 const BEGINNING: Timestamp = Timestamp::from_unix_seconds(1_767_268_800);

@@ -31,8 +31,8 @@ fn a_decision_and_its_explanation_go_by_the_same_roots() {
         while allowed < 50 || refused < 50 {
             let (decided, explanation) = guard.check_explained(bearer.bearer(), &search(), NOW);
             let cause = decided.as_ref().err().map(|denial| denial.refusal().cause);
-            assert_eq!(explanation.cause, cause);
-            assert_eq!(explanation.decision == Verdict::Allow, decided.is_ok());
+            assert_eq!(explanation.ruling.cause, cause);
+            assert_eq!(explanation.ruling.verdict == Verdict::Allow, decided.is_ok());
             assert!(matches!(cause, None | Some("signature")), "{cause:?}");
             let again = guard.check_again(&verified, &search(), NOW);
             let again = again.err().map(|denial| denial.refusal().cause);

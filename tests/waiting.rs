@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use hardtack::audit::{LedgerUnavailable, Once, Settlement};
+use hardtack::audit::{Claim, Once, Separate, Uses, UsesUnavailable};
+use hardtack::pending::{Pending, promise};
 use hardtack::*;
 use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
@@ -76,7 +77,7 @@ async fn what_is_decided_is_what_is_decided_with_a_thread_that_waits() {
     assert_eq!(again, store::Receipt::AlreadyRevoked { sequence: receipt.sequence() });
 }
 
-/// A ledger that writes once it is let.
+/// Uses that are claimed once it is let.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -92,28 +93,35 @@ impl Gate {
     }
 }
 
-impl Ledger for Gate {
-    fn settle(
-        &self,
-        _: Decision,
-        _: Option<Once>,
-        _: Option<&VerifiedCapability>,
-    ) -> Result<Settlement, LedgerUnavailable> {
-        match self.pass() {
-            true => Ok(Settlement::Replayed { sequence: 1 }),
-            false => {
-                Err(LedgerUnavailable("the runtime's thread waited for the ledger".to_owned()))
+impl Uses for Gate {
+    fn claim<'a>(
+        &'a self,
+        _: &'a Once,
+        _: Timestamp,
+    ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
+        let (giver, promised) = promise();
+        let gate = self.clone();
+        std::thread::spawn(move || giver.give(gate.pass()));
+        Box::pin(async {
+            match promised.await {
+                Some(true) => Ok(Claim::Again),
+                _ => Err(UsesUnavailable("the runtime's thread waited for it".to_owned())),
             }
-        }
+        })
     }
+}
+
+fn separate(gate: &Gate, store: &Store) -> Separate {
+    let own = Arc::new(store.clone());
+    Separate::new(Arc::new(gate.clone()), own.clone(), own)
 }
 
 /// With one thread, whoever waited on it would wait for himself.
 #[tokio::test]
-async fn the_runtimes_thread_does_not_wait_for_a_ledger() {
-    let (cast, gate) = (Cast::new(), Gate::default());
-    let guard = Arc::new(Guard::new(cast.verifier(), Policy::builtin(), gate.clone()));
-    let presented = cast.presented();
+async fn the_runtimes_thread_does_not_wait_for_a_claim() {
+    let (cast, gate, store) = (Cast::new(), Gate::default(), Store::in_memory().unwrap());
+    let guard = Guard::new(cast.verifier(), Policy::builtin(), separate(&gate, &store));
+    let (guard, presented) = (Arc::new(guard), for_one_search(&cast));
     let lets = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         gate.open();
@@ -121,6 +129,20 @@ async fn the_runtimes_thread_does_not_wait_for_a_ledger() {
     let (call, bearer) = (search(), presented.bearer());
     let (decided, ()) = tokio::join!(guard.check_async(bearer, &call, NOW), lets);
     assert_eq!(cause(decided), "replayed");
+}
+
+/// A claim that was begun is brought to its end and the decision recorded, though nobody waits for it.
+#[tokio::test]
+async fn a_claim_that_nobody_waits_for_is_recorded_all_the_same() {
+    let (cast, gate, store) = (Cast::new(), Gate::default(), Store::in_memory().unwrap());
+    let guard = Guard::new(cast.verifier(), Policy::builtin(), separate(&gate, &store));
+    let (guard, presented) = (Arc::new(guard), for_one_search(&cast));
+    let verified = guard.admit_async(presented.bearer(), NOW).await.unwrap();
+    begin_and_drop(guard.check_again_async(&verified, &search(), NOW));
+    drop(guard);
+    assert_eq!(records(&store), 0);
+    gate.open();
+    until(|| records(&store) == 1).await;
 }
 
 /// Once it was begun, a decision is recorded and a presentation used up; before, nothing has happened.

@@ -1,16 +1,19 @@
-//! Audit: what is remembered, who remembers it, and how nobody can change it unseen.
+//! Audit: what is remembered of decisions, and who remembers it.
 //!
-//! Records form a log: each carries the hash of the one before, and all are leaves of a Merkle tree
-//! whose head is signed from time to time. Where they are kept is [`store`](crate::store)'s business.
+//! A guard settles each decision in a [`Ledger`] before it answers. Behind that stand [`Uses`] (which presentations were used),
+//! [`Records`] (what was decided) and [`Lineage`] (which chains were seen). A [`store`](crate::store) is the first engine of each; the
+//! pages of the traits say what another one must hold. How records hold together is [`log`](crate::log)'s business.
 
-mod checkpoint;
+mod chains;
 mod filter;
 mod kept;
+mod ledger;
+mod lineage;
 mod ocsf;
-mod proof;
+mod records;
+mod separate;
 mod term;
-mod tree;
-mod verify;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,15 +29,22 @@ use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
-pub use checkpoint::{Checkpoint, CheckpointError, LogKey};
-pub(crate) use checkpoint::{CheckpointSigner, TreeHead};
+#[doc(no_inline)]
+pub use crate::log::{
+    Checkpoint, CheckpointError, InclusionProof, LeafHash, LogError, LogKey, LogLine, LogReader,
+    ProofError,
+};
+pub(crate) use crate::log::{CheckpointSigner, Edge, TreeHead};
+pub use chains::{SeenChains, Standing, Stops};
 pub use filter::Filter;
 pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
+pub(crate) use ledger::REPLAYED_MESSAGE;
+pub use ledger::{Done, Ledger, LedgerUnavailable, Settlement, Settling};
+pub use lineage::{Lineage, LineageUnavailable, MAX_ALIKE, Seen, SeenBlock};
 pub use ocsf::ocsf;
-pub use proof::{InclusionProof, ProofError};
-pub use tree::LeafHash;
-pub(crate) use tree::{Edge, tree_hash};
-pub use verify::{LogError, LogReader};
+pub use records::{Recording, Records};
+pub use separate::Separate;
+pub use uses::{Claim, KEPT_AFTER_EXPIRY, Once, Uses, UsesUnavailable};
 
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +105,16 @@ impl From<Written> for AuditRecord {
 }
 
 impl AuditRecord {
+    /// The record with this number, which continues the one with this leaf hash: zeros before the first.
+    pub fn new(
+        sequence: u64,
+        time: Timestamp,
+        previous: LeafHash,
+        event: AuditEvent,
+    ) -> AuditRecord {
+        AuditRecord { sequence, time, previous, event }
+    }
+
     /// The decision, if it tells of one.
     pub fn decision(&self) -> Option<&Decision> {
         match &self.event {
@@ -314,111 +334,3 @@ impl AuditChain {
         }
     }
 }
-
-/// A presentation that is accepted once, and how long that must be remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Once {
-    /// The presentation's id: its external signature, which a copy wrapped anew shares.
-    pub id: RevocationId,
-    /// When the presentation expires.
-    pub expires: Timestamp,
-    /// The number of its block, for the record.
-    pub block: usize,
-}
-
-/// What became of a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Settlement {
-    /// Recorded under this number.
-    Recorded {
-        /// The record's number.
-        sequence: u64,
-    },
-    /// The presentation was accepted before. It is recorded as refused.
-    Replayed {
-        /// The record's number.
-        sequence: u64,
-    },
-}
-
-/// The record cannot be written, or the presentation's use cannot be looked up. The guard then refuses
-/// as undecided.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the record cannot be written: {0}")]
-pub struct LedgerUnavailable(pub String);
-
-impl LedgerUnavailable {
-    /// The stable name of the cause.
-    pub fn cause(&self) -> Cause {
-        Cause::LedgerUnavailable
-    }
-}
-
-/// Remembers decisions, and which presentations were accepted.
-pub trait Ledger: Send + Sync {
-    /// Records one decision before it returns. With `once`, looks in the same atomic step whether the
-    /// presentation was accepted before; if it was, the decision is recorded as
-    /// [`refused_as_replayed`]. `verified` is the token, if the whole of it holds.
-    fn settle(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-    ) -> Result<Settlement, LedgerUnavailable>;
-
-    /// Whether [`Ledger::settle_later`] comes back at once.
-    fn settles_later(&self) -> bool {
-        false
-    }
-
-    /// The same, for callers on threads that must not wait: `done` is called once it is recorded, from
-    /// whatever thread. Unless [`Ledger::settles_later`], it is called before this returns.
-    fn settle_later(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-        done: Done,
-    ) {
-        done(self.settle(decision, once, verified));
-    }
-}
-
-/// Hears what came of a decision.
-pub type Done = Box<dyn FnOnce(Result<Settlement, LedgerUnavailable>) + Send>;
-
-impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
-    fn settle(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-    ) -> Result<Settlement, LedgerUnavailable> {
-        (**self).settle(decision, once, verified)
-    }
-
-    fn settles_later(&self) -> bool {
-        (**self).settles_later()
-    }
-
-    fn settle_later(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-        done: Done,
-    ) {
-        (**self).settle_later(decision, once, verified, done);
-    }
-}
-
-/// The decision on a presentation that was accepted before.
-pub fn refused_as_replayed(mut decision: Decision, once: Once) -> Decision {
-    // It is refused whatever policies say of it.
-    (decision.candidate, decision.request) = (None, None);
-    decision.ruled(&Ruling::replayed(once.block))
-}
-
-pub(crate) const REPLAYED_MESSAGE: &str =
-    "this call-bound presentation was accepted before and is good for once";

@@ -23,7 +23,8 @@ use crate::profile::MAX_COST;
 use crate::scope::{Operation, Scope};
 use crate::verify::VerifiedCapability;
 
-pub(crate) use prepared::{Prepared, PreparedSets, PreparedTokens, sizes_of};
+pub use prepared::PreparedSets;
+pub(crate) use prepared::{Prepared, PreparedTokens, sizes_of};
 pub(crate) use rests::rests_on;
 pub(crate) use world::RULES;
 

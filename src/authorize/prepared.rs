@@ -130,7 +130,7 @@ impl fmt::Debug for Prepared {
 
 /// For the last few sets of policies by which a token was decided.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
+pub struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
 
 /// How many those are: the set that decides and a candidate beside it.
 const SETS: usize = 2;

@@ -14,7 +14,7 @@ mod weighed;
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger};
+use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, Settling};
 #[cfg(feature = "tokio")]
 use crate::audit::{LedgerUnavailable, Settlement};
 use crate::authorize::{
@@ -300,22 +300,13 @@ impl Guard {
         let sets = self.sets();
         let prepared = self.prepared(verified);
         let quick = |policy: &Arc<Policy>| prepared.are_quick(policy, call);
-        !self.asks_elsewhere()
-            && self.settles_later()
-            && quick(&sets.live)
-            && sets.candidate.as_ref().is_none_or(quick)
+        !self.asks_elsewhere() && quick(&sets.live) && sets.candidate.as_ref().is_none_or(quick)
     }
 
     /// Whether a decision waits for a source of facts.
     #[cfg(feature = "tokio")]
     pub(crate) fn asks_elsewhere(&self) -> bool {
         self.facts.is_some()
-    }
-
-    /// Whether recording comes back at once.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn settles_later(&self) -> bool {
-        self.ledger.as_ref().is_none_or(|ledger| ledger.settles_later())
     }
 
     fn weigh(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
@@ -408,9 +399,9 @@ impl Guard {
     pub(crate) fn settle(&self, weighed: Weighed) -> Result<Permit, Denial> {
         match weighed {
             Weighed::Allowed { decision, once, verified, at } => {
-                let settle = |ledger: &dyn Ledger| ledger.settle(decision, once, Some(&verified));
-                let settled = self.ledger.as_deref().map(settle).transpose()?;
-                permit(verified, at, settled)
+                let settling = Settling::new(decision, once, Some(verified.clone()));
+                let settled = self.ledger.as_deref().map(|ledger| ledger.settle(settling));
+                permit(verified, at, settled.transpose()?)
             }
             Weighed::Refused(refusal) => Err(self.settle_refusal(refusal)),
         }
@@ -420,7 +411,7 @@ impl Guard {
     pub(crate) fn settle_refusal(&self, refusal: WeighedRefusal) -> Denial {
         let WeighedRefusal { decision, verified, denial } = refusal;
         let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return denial };
-        match ledger.settle(decision, None, verified.as_ref()) {
+        match ledger.settle(Settling::new(decision, None, verified)) {
             Ok(_) => denial,
             Err(unavailable) => unavailable.into(),
         }
@@ -436,12 +427,12 @@ impl Guard {
         match weighed {
             Weighed::Allowed { decision, once, verified, at } => {
                 let Some(ledger) = &self.ledger else { return done(permit(verified, at, None)) };
-                let recorded = verified.clone();
+                let settling = Settling::new(decision, once, Some(verified.clone()));
                 let done = move |settled: Result<Settlement, LedgerUnavailable>| {
                     let settled = settled.map_err(Denial::from);
                     done(settled.and_then(|settled| permit(verified, at, Some(settled))));
                 };
-                ledger.settle_later(decision, once, Some(&recorded), Box::new(done));
+                ledger.settle_later(settling, Box::new(done));
             }
             Weighed::Refused(refusal) => {
                 self.settle_refusal_later(refusal, |denial| done(Err(denial)));
@@ -461,7 +452,7 @@ impl Guard {
         let done = move |settled: Result<Settlement, LedgerUnavailable>| {
             done(settled.map_or_else(Denial::from, |_| denial));
         };
-        ledger.settle_later(decision, None, verified.as_ref(), Box::new(done));
+        ledger.settle_later(Settling::new(decision, None, verified), Box::new(done));
     }
 
     /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
@@ -472,7 +463,7 @@ impl Guard {
     }
 
     /// What decisions about this token have in common, as far as it was found out.
-    pub(crate) fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+    pub fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
         self.prepared.of(verified)
     }
 

@@ -138,11 +138,8 @@ impl Guard {
         answered.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    /// Records what was weighed, without a thread that waits for it where the ledger can do without.
+    /// Records what was weighed, without a thread that waits for it.
     pub async fn settle_async(self: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
-        if !self.settles_later() {
-            return self.blocking(move |guard| guard.settle(weighed)).await;
-        }
         let (answer, answered) = oneshot::channel();
         self.settle_later(weighed, |decided| {
             // Whoever asked may have gone away.
@@ -153,10 +150,6 @@ impl Guard {
 
     /// The same of a refusal.
     pub async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
-        if !self.settles_later() {
-            let settled = self.blocking(move |guard| Ok(guard.settle_refusal(refusal))).await;
-            return settled.unwrap_or_else(|denial| denial);
-        }
         let (answer, answered) = oneshot::channel();
         self.settle_refusal_later(refusal, |denial| {
             // Whoever asked may have gone away.

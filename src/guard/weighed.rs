@@ -11,13 +11,18 @@ use crate::verify::VerifiedCapability;
 /// A decision before it is recorded: the answer that will be given if it is.
 #[derive(Debug)]
 pub enum Weighed {
+    /// It is allowed.
     Allowed {
+        /// What is recorded.
         decision: Decision,
-        once: Option<Once>,
+        /// The use that is claimed first, of a presentation for one call, and the number of its block.
+        once: Option<(Once, usize)>,
+        /// The token.
         verified: VerifiedCapability,
         /// The policy that allows it.
         at: Location,
     },
+    /// It is refused.
     Refused(WeighedRefusal),
 }
 
@@ -44,7 +49,7 @@ impl Weighed {
 
 impl WeighedRefusal {
     /// A refusal of which there will be no record.
-    pub(crate) fn unrecorded(denial: Denial) -> WeighedRefusal {
+    pub fn unrecorded(denial: Denial) -> WeighedRefusal {
         WeighedRefusal { decision: None, verified: None, denial }
     }
 
@@ -95,12 +100,9 @@ pub(super) fn permit(
 }
 
 /// What is used up if the call is allowed.
-fn once(verified: &VerifiedCapability) -> Option<Once> {
+fn once(verified: &VerifiedCapability) -> Option<(Once, usize)> {
     let presentation = verified.presentation();
     let single_use = presentation.kind == PresentationKind::Call;
-    single_use.then_some(Once {
-        id: presentation.revocation_id,
-        expires: presentation.expires,
-        block: presentation.index,
-    })
+    let (id, expires) = (presentation.revocation_id, presentation.expires);
+    single_use.then(|| (Once::new(&presentation.audience, id, expires), presentation.index))
 }

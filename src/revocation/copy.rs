@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::set::{ShortId, SubjectKey, covered_until, short, subject_key};
+use crate::revocation::{GRACE, LONGEST_STEP};
 use crate::revocation::{InForce, Revocation, RevocationList};
-use crate::store::clock::{GRACE, LONGEST_STEP};
 use crate::timestamp::Timestamp;
 
 /// What a copy keeps of its lists, beside the set in which decisions look.

@@ -5,6 +5,7 @@
 //! [`RevocationSource`].
 
 mod copy;
+mod log;
 mod set;
 mod union;
 
@@ -21,9 +22,19 @@ use crate::names::{self, NameError};
 use crate::profile::Lifetimes;
 use crate::timestamp::Timestamp;
 
-pub(crate) use set::{Kept, covered_until};
-pub use set::{NotACopy, Revocations};
+pub use log::{
+    Change, Earlier, Epoch, Event, Events, Position, REQUESTS_KEPT, RequestId, RevocationLog,
+    RevocationLogError, Snapshot,
+};
+pub use set::{NotACopy, Revocations, covered_until};
 pub use union::Union;
+
+/// A step ahead that is longer than this counts as a jump. A store that is kept open is told the time more
+/// often; for one that is not, somebody has to vouch for the clock before anything is forgotten.
+pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
+
+/// How much longer than a token can live its revocation is kept, for clocks that differ, many times over. By less, nothing is prolonged.
+pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
 /// What can be revoked. `docs/profile.md` says for each who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,9 +163,33 @@ impl Revoking {
         &self.by
     }
 
-    /// Returns the reason that was given.
+    /// Why.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+}
+
+/// Where a revocation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is in force now, under this record.
+    Revoked {
+        /// The record's number.
+        sequence: u64,
+    },
+    /// It was in force already; nothing was written.
+    AlreadyRevoked {
+        /// The number of the record that put it in force.
+        sequence: u64,
+    },
+}
+
+impl Receipt {
+    /// The record by which it is in force.
+    pub fn sequence(self) -> u64 {
+        match self {
+            Receipt::Revoked { sequence } | Receipt::AlreadyRevoked { sequence } => sequence,
+        }
     }
 }
 
@@ -224,6 +259,13 @@ impl From<&RevocationEntry> for InForce {
             revoked: entry.notice.revoked,
             expires: entry.notice.expires,
         }
+    }
+}
+
+impl RevocationEntry {
+    /// The revocation whose record has this number.
+    pub fn new(sequence: u64, notice: RevocationNotice) -> RevocationEntry {
+        RevocationEntry { sequence, notice }
     }
 }
 

@@ -376,7 +376,7 @@ impl RevocationSet {
 /// The last moment of issue that a revocation covers which ends at this moment, and at which forgetting it
 /// leaves its mark. A minute more: clocks differ, and a grant in the making when it was revoked must not slip
 /// through.
-pub(crate) fn covered_until(revoked: Timestamp) -> Timestamp {
+pub fn covered_until(revoked: Timestamp) -> Timestamp {
     revoked + CLOCK_SKEW
 }
 

@@ -6,14 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::profile::CLOCK_SKEW;
+use crate::revocation::{GRACE, LONGEST_STEP};
 use crate::timestamp::Timestamp;
-
-/// A step ahead that is longer than this counts as a jump. A store that is kept open is told the time more
-/// often; for one that is not, somebody has to vouch for the clock before anything is forgotten.
-pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
-
-/// How much longer than a token can live its revocation is kept: for clocks that differ, many times over.
-pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
 /// The latest moment that the store was ever told, and when the clock last jumped ahead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,12 +8,12 @@
 
 use crate::audit::{AuditEvent, Collection};
 use crate::chain::RevocationId;
+use crate::revocation::GRACE;
 use crate::revocation::{InForce, covered_until};
 use crate::store::StoreError;
-use crate::store::clock::GRACE;
 use crate::store::core::{TimeSource, short};
 use crate::store::inner::Inner;
-use crate::store::schema::{REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
+use crate::store::schema::{Effect, REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
 use crate::timestamp::Timestamp;
 
 /// How much one transaction forgets: some tens of milliseconds in which nobody else is served.
@@ -62,6 +62,7 @@ impl Inner {
         };
         // What is on its way into the database is looked at, too.
         self.fold()?;
+        self.forget_requests(now)?;
         let mut collected = Collected::default();
         let mut after = 0;
         loop {
@@ -114,7 +115,7 @@ impl Inner {
         let moments = due.revocations.iter().map(|entry| covered_until(entry.revoked));
         let until = moments.max();
         self.directly_with(
-            now,
+            Some(now),
             |core| {
                 // The mark stays even if the commit fails: it refuses, it lets nobody in.
                 core.forgotten_until = core.forgotten_until.max(until);
@@ -123,7 +124,9 @@ impl Inner {
                     forgotten_until: core.forgotten_until,
                     blocks: due.blocks.len() as u64,
                 });
-                let entry = core.record(now, event, Vec::new())?;
+                let forgets = !due.revocations.is_empty();
+                let effects = if forgets { vec![Effect::Forget] } else { Vec::new() };
+                let entry = core.record(now, event, effects)?;
                 Ok((vec![entry], ()))
             },
             |writing| {

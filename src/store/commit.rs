@@ -11,13 +11,13 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::audit::Settlement;
-use crate::revocation::{Revocation, Revoking};
+use crate::audit::{Claim, Decision, Once, Settlement};
+use crate::revocation::Receipt;
 use crate::store::StoreError;
-use crate::store::core::{Core, Receipt, Settling};
+use crate::store::core::{Core, Revoke, Settle, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
-use crate::store::schema::{Entry, in_force, revoked_by};
+use crate::store::schema::{Effect, Entry, in_force};
 use crate::timestamp::Timestamp;
 
 /// The most jobs in one frame: beyond this a frame gains no throughput and only latency.
@@ -41,8 +41,30 @@ const GATHERING: Duration = Duration::from_micros(150);
 /// What a caller hands over.
 #[derive(Debug)]
 pub(super) enum Job {
-    Settle(Box<Settling>),
-    Revoke { revoking: Vec<Revoking>, now: Timestamp },
+    Settle(Box<Settle>),
+    Revoke(Revoke),
+    /// Decisions that stand together, and use nothing up.
+    Record {
+        decisions: Vec<Decision>,
+        source: TimeSource,
+    },
+    /// A presentation that is used up by a decision which is recorded elsewhere.
+    Claim {
+        once: Once,
+        now: Timestamp,
+        source: TimeSource,
+    },
+}
+
+impl Job {
+    /// Whether it goes straight into the database, since a frame has no room for it.
+    fn is_bulk(&self) -> bool {
+        match self {
+            Job::Settle(_) => false,
+            Job::Revoke(revoke) => revoke.revoking.len() > BULK,
+            Job::Record { .. } | Job::Claim { .. } => true,
+        }
+    }
 }
 
 /// What it comes to.
@@ -50,16 +72,19 @@ pub(super) enum Job {
 pub(super) enum Answer {
     Settled(Settlement),
     Revoked(Vec<Receipt>),
+    /// From this number on.
+    Recorded(u64),
+    Claimed(Claim),
 }
 
 /// What a waiting caller hears.
-enum Word {
+pub(super) enum Word {
     Lead,
     Done(Result<Answer, StoreError>),
 }
 
 /// How whoever handed over a job hears of it.
-enum Reply {
+pub(super) enum Reply {
     /// It waits, and writes if it is its turn.
     Waits(SyncSender<Word>),
     /// It is told. A thread of the store's writes for it.
@@ -67,7 +92,7 @@ enum Reply {
 }
 
 impl Reply {
-    fn answer(self, answer: Result<Answer, StoreError>) {
+    pub(super) fn answer(self, answer: Result<Answer, StoreError>) {
         match self {
             // Whoever no longer waits for an answer needs none.
             Reply::Waits(word) => drop(word.send(Word::Done(answer))),
@@ -76,9 +101,9 @@ impl Reply {
     }
 }
 
-struct Waiting {
-    job: Job,
-    reply: Reply,
+pub(super) struct Waiting {
+    pub(super) job: Job,
+    pub(super) reply: Reply,
 }
 
 /// Those who wait, and whether one of them writes.
@@ -239,23 +264,18 @@ impl Inner {
             waiters.waiting.drain(..some).collect()
         };
         let jobs = batch.len();
-        let bulk = |waiting: &Waiting| matches!(&waiting.job, Job::Revoke { revoking, .. } if revoking.len() > BULK);
         while let Some(first) = batch.front() {
-            if bulk(first) {
-                if let Some(Waiting { job: Job::Revoke { revoking, now }, reply }) =
-                    batch.pop_front()
-                {
-                    reply.answer(self.revoke_bulk(&revoking, now).map(Answer::Revoked));
-                }
-                continue;
+            match first.job {
+                Job::Claim { .. } => self.claim(&mut batch),
+                _ if first.job.is_bulk() => self.commit_bulk(&mut batch),
+                _ => self.commit(&mut batch),
             }
-            self.commit(&mut batch, bulk);
         }
         jobs
     }
 
     /// Commits as many jobs as fit into one frame.
-    fn commit(&self, batch: &mut VecDeque<Waiting>, bulk: impl Fn(&Waiting) -> bool) {
+    fn commit(&self, batch: &mut VecDeque<Waiting>) {
         let (mut core, short_of_room) = self.core_for_frame();
         let before = core.edge.clone();
         core.begin();
@@ -266,39 +286,39 @@ impl Inner {
         while let Some(next) = batch.front() {
             // Where room is short, each is written for itself: what no longer fits takes nothing else with it.
             let is_full = bytes > MAX_FRAME / 2 || short_of_room.is_some();
-            if bulk(next) || (!answers.is_empty() && is_full) {
+            if next.job.is_bulk() || (!answers.is_empty() && is_full) {
                 break;
             }
             let Some(Waiting { job, reply }) = batch.pop_front() else { break };
             let answer = match (job, &short_of_room) {
-                (Job::Settle(settling), Some(problem))
-                    if !settling.allows_revocation
+                (Job::Settle(settle), Some(problem))
+                    if !settle.settling.allows_revocation()
                         || !core.journal.has_room(DECISION_AND_REVOCATION, 0) =>
                 {
                     Err(StoreError::Engine(problem.clone()))
                 }
-                (Job::Settle(mut settling), short_of_room) => {
+                (Job::Settle(mut settle), short_of_room) => {
                     if short_of_room.is_some() {
                         // That its chain was seen takes much room, and will be noted the next time.
-                        settling.verified = None;
+                        settle.settling.leave_out_chain();
                     }
-                    core.settle(*settling, &self.engine).map(|(entry, settlement)| {
+                    core.settle(*settle, &self.engine).map(|(entry, settlement)| {
                         bytes += frame_bytes(&entry);
                         entries.push(entry);
                         Answer::Settled(settlement)
                     })
                 }
-                (Job::Revoke { revoking, now }, _) => {
-                    core.observe(now, crate::store::core::TimeSource::Clock);
-                    let made = revoking.iter().map(|revoking| {
-                        let (entry, receipt) =
-                            core.revoke(revoking, now, &self.revocations, &mut fresh)?;
-                        bytes += entry.as_ref().map_or(0, frame_bytes);
-                        entries.extend(entry);
-                        Ok(receipt)
-                    });
-                    made.collect::<Result<_, StoreError>>().map(Answer::Revoked)
+                (Job::Revoke(revoke), _) => {
+                    let made =
+                        core.revoke_all(&revoke, &self.revocations, &mut fresh, &self.engine);
+                    made.map(|(made, receipts)| {
+                        bytes += made.iter().map(frame_bytes).sum::<usize>();
+                        entries.extend(made);
+                        Answer::Revoked(receipts)
+                    })
                 }
+                // Not reached: these are written for themselves.
+                (Job::Record { .. } | Job::Claim { .. }, _) => Err(StoreError::Stopped),
             };
             answers.push((reply, answer));
         }
@@ -344,9 +364,8 @@ impl Inner {
                 return Err("the journal is full".to_owned());
             }
             let journal = &mut core.journal;
-            let kinds = || revoked_by(&all).map(|entry| &entry.notice.revocation);
-            let marked = match kinds().any(|kind| matches!(kind, Revocation::AgentUntilNow { .. }))
-            {
+            let newer = all.iter().flat_map(|entry| &entry.effects).any(Effect::is_newer);
+            let marked = match newer {
                 true => journal.refuse_older_readers(),
                 false => Ok(()),
             };
@@ -359,6 +378,8 @@ impl Inner {
                 core.written = core.edge.last();
                 core.unwritten.clear();
                 core.unwritten_bytes = 0;
+                let added = entries.iter().filter(|entry| entry.is_event()).count();
+                self.events.add(added as u64);
                 core.pending.extend(all);
                 let much =
                     core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling();
@@ -421,70 +442,5 @@ impl Inner {
         };
         let problem = format!("{why}: {problem}");
         (core, Some(problem))
-    }
-
-    /// Revokes many at once in the database; or, while that cannot be written, in the journal if they fit.
-    fn revoke_bulk(
-        &self,
-        revoking: &[Revoking],
-        now: Timestamp,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let make = |core: &mut Core| self.make_revocations(core, revoking, now);
-        let problem = self.trouble().database.clone();
-        let problem = match problem
-            .map_or_else(|| self.directly(now, make), |problem| Err(StoreError::Engine(problem)))
-        {
-            Err(StoreError::Engine(problem)) => problem,
-            Err(error @ StoreError::File { .. }) => error.to_string(),
-            done => return done,
-        };
-        self.revoke_in_one_frame(revoking, now).map_err(|error| match error {
-            StoreError::Engine(journal) => StoreError::Engine(format!(
-                "the database cannot be written ({problem}), and {} revocations at once do not go into the journal ({journal}): free space on the disk, or revoke fewer at once", revoking.len()
-            )),
-            error => error,
-        })
-    }
-
-    fn revoke_in_one_frame(
-        &self,
-        revoking: &[Revoking],
-        now: Timestamp,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        // What was written directly may be there nevertheless, which the room says once it is known.
-        let (mut core, _) = self.core_with_room();
-        let before = core.edge.clone();
-        core.observe(now, crate::store::core::TimeSource::Clock);
-        core.begin();
-        let made = self.make_revocations(&mut core, revoking, now);
-        let written = match made {
-            Ok((entries, receipts)) => self
-                .write_frame(&mut core, entries, before)
-                .map(|()| receipts)
-                .map_err(StoreError::Engine),
-            Err(error) => {
-                core.edge = before;
-                Err(error)
-            }
-        };
-        core.end();
-        written
-    }
-
-    fn make_revocations(
-        &self,
-        core: &mut Core,
-        revoking: &[Revoking],
-        now: Timestamp,
-    ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
-        let mut fresh = HashMap::with_capacity(revoking.len());
-        let mut entries = Vec::with_capacity(revoking.len());
-        let mut receipts = Vec::with_capacity(revoking.len());
-        for revoking in revoking {
-            let (entry, receipt) = core.revoke(revoking, now, &self.revocations, &mut fresh)?;
-            entries.extend(entry);
-            receipts.push(receipt);
-        }
-        Ok((entries, receipts))
     }
 }

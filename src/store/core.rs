@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Decision, Edge, LeafHash, Once, Settlement, refused_as_replayed,
+    AuditEvent, AuditRecord, Claim, Edge, LeafHash, Once, SeenBlock, Settlement, Settling,
 };
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::profile::Lifetimes;
 use crate::revocation::{
-    Kept, Revocation, RevocationEntry, RevocationNotice, Revocations, Revoking,
+    Earlier, REQUESTS_KEPT, Receipt, RequestId, Revocation, RevocationEntry, Revocations, Revoking,
 };
 use crate::store::StoreError;
-use crate::store::clock::{Clock, GRACE, Moments};
+use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
-use crate::store::schema::{Effect, Entry, SeenBlock, State, encode};
+use crate::store::requests::{Requests, digest_of};
+use crate::store::schema::{Answered, Effect, Entry, State, encode};
 use crate::timestamp::Timestamp;
-use crate::verify::VerifiedCapability;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
 /// likes, and must not fill the disk with them. About 600 bytes each.
@@ -56,6 +56,8 @@ pub(super) struct Core {
     pub(super) folding: Arc<Vec<Entry>>,
     /// The presentations among all those.
     pub(super) recent: HashMap<RevocationId, Timestamp, ahash::RandomState>,
+    /// The requests to revoke that were answered, among all those.
+    pub(super) answered: Requests,
     /// The edge before a batch that is being recorded.
     interrupted: Option<Edge>,
     /// The last record that is in the journal or the database.
@@ -73,41 +75,23 @@ pub(super) enum TimeSource {
     Supposed,
 }
 
-/// A decision to be recorded.
+/// A decision to be settled.
 #[derive(Debug)]
-pub(super) struct Settling {
-    pub(super) decision: Decision,
-    pub(super) once: Option<Once>,
-    /// The token, if the whole of it holds.
-    pub(super) verified: Option<VerifiedCapability>,
+pub(super) struct Settle {
+    pub(super) settling: Settling,
     pub(super) source: TimeSource,
-    /// It allows a revocation, and may be written where only revocations may.
-    pub(super) allows_revocation: bool,
 }
 
-/// Where a revocation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Receipt {
-    /// It is in force now, under this record.
-    Revoked {
-        /// The record's number.
-        sequence: u64,
-    },
-    /// It was in force already; nothing was written.
-    AlreadyRevoked {
-        /// The number of the record that put it in force.
-        sequence: u64,
-    },
+/// Revocations that somebody asks for.
+#[derive(Debug)]
+pub(super) struct Revoke {
+    pub(super) revoking: Vec<Revoking>,
+    pub(super) request: Option<RequestId>,
+    pub(super) now: Timestamp,
 }
 
-impl Receipt {
-    /// The record by which it is in force.
-    pub fn sequence(self) -> u64 {
-        match self {
-            Receipt::Revoked { sequence } | Receipt::AlreadyRevoked { sequence } => sequence,
-        }
-    }
-}
+/// What a commit revokes and is not in force yet.
+pub(super) type Fresh = HashMap<Revocation, Earlier>;
 
 impl Core {
     pub(super) fn new(journal: Journal, edge: Edge, state: &State) -> Core {
@@ -133,6 +117,7 @@ impl Core {
             pending: Vec::new(),
             folding: Arc::default(),
             recent: HashMap::default(),
+            answered: Requests::default(),
             seen: HashSet::default(),
         }
     }
@@ -181,72 +166,93 @@ impl Core {
         Ok(Entry { sequence, hashes, json, effects })
     }
 
-    /// Records a decision; one on a presentation that was accepted before as refused.
+    /// Claims the presentation, records the decision and remembers the chain.
     pub(super) fn settle(
         &mut self,
-        settling: Settling,
+        Settle { settling, source }: Settle,
         engine: &Engine,
     ) -> Result<(Entry, Settlement), StoreError> {
-        let Settling { mut decision, once, verified, source, .. } = settling;
-        let (time, sequence) = (decision.time, self.next());
+        let (time, sequence) = (settling.time(), self.next());
         self.observe(time, source);
         let mut effects = Vec::new();
-        let mut settlement = Settlement::Recorded { sequence };
-        if let Some(once) = once {
+        let mut claim = Claim::First;
+        if let Some(once) = settling.once() {
             if self.was_accepted(once, engine)? {
-                decision = refused_as_replayed(decision, once);
-                settlement = Settlement::Replayed { sequence };
+                claim = Claim::Again;
             } else {
                 effects.push(Effect::Accept { id: once.id, expires: once.expires });
             }
         }
-        if let Some(verified) = verified {
+        if let Some(verified) = settling.verified() {
             self.see(verified.chain(), verified.root(), &mut effects);
         }
         self.note(&effects);
+        let decision = settling.decided(claim);
         let entry = self.record(time, AuditEvent::Decision(Box::new(decision)), effects)?;
-        Ok((entry, settlement))
+        Ok((entry, Settlement::of(claim, sequence)))
     }
 
     /// Records a revocation, if it is not in force already for as long, or among the `fresh` ones of the
     /// same commit.
-    pub(super) fn revoke(
+    fn revoke(
         &mut self,
         revoking: &Revoking,
         now: Timestamp,
         known: &Revocations,
-        fresh: &mut HashMap<Revocation, (Kept, Timestamp)>,
+        fresh: &mut Fresh,
     ) -> Result<(Option<Entry>, Receipt), StoreError> {
         let moment = self.clock.base(now);
         let life = self.longest_life.max(known.longest_life());
-        let expires = revoking.revocation.expires().then(|| moment + life + GRACE);
         let before = fresh.get(&revoking.revocation).copied();
-        let before = before.or_else(|| known.find(&revoking.revocation));
-        if let Some((kept, since)) = before {
-            // To revoke a block, a key or a name again changes nothing, unless it makes it last
-            // notably longer; what ends at its moment covers grants up to this one.
-            let lasts = match (kept.expires, expires) {
-                (Some(kept), Some(expires)) => kept + GRACE >= expires,
-                _ => true,
-            };
-            let covers = !revoking.revocation.ends_at_its_moment() || since >= moment;
-            if lasts && covers {
-                return Ok((None, Receipt::AlreadyRevoked { sequence: kept.sequence }));
-            }
-        }
-        let sequence = self.next();
-        let notice = RevocationNotice {
-            revocation: revoking.revocation.clone(),
-            revoked: before.map_or(moment, |(_, since)| moment.max(since)),
-            expires,
-            by: revoking.by.clone(),
-            reason: revoking.reason.clone(),
-            prolongs: before.map(|(kept, _)| kept.sequence),
+        let before = before.or_else(|| {
+            let (kept, since) = known.find(&revoking.revocation)?;
+            Some(Earlier { sequence: kept.sequence, revoked: since, expires: kept.expires })
+        });
+        let Some(notice) = revoking.against(before, moment, life) else {
+            let sequence = before.map_or(0, |before| before.sequence);
+            return Ok((None, Receipt::AlreadyRevoked { sequence }));
         };
+        let sequence = self.next();
+        let made = Earlier { sequence, revoked: moment, expires: notice.expires };
+        fresh.insert(revoking.revocation.clone(), made);
         let effect = Effect::Revoke(RevocationEntry { sequence, notice: notice.clone() });
         let entry = self.record(now, AuditEvent::Revocation(notice), vec![effect])?;
-        fresh.insert(revoking.revocation.clone(), (Kept { sequence, expires }, moment));
         Ok((Some(entry), Receipt::Revoked { sequence }))
+    }
+
+    /// Records these revocations; under a request that was answered before, answers it again.
+    pub(super) fn revoke_all(
+        &mut self,
+        Revoke { revoking, request, now }: &Revoke,
+        known: &Revocations,
+        fresh: &mut Fresh,
+        engine: &Engine,
+    ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
+        self.observe(*now, TimeSource::Clock);
+        let asked = request.map(|request| (request, digest_of(revoking)));
+        if let Some((request, asked)) = &asked
+            && let Some(answered) = self.answered.find(request, engine)?
+        {
+            return answered.again(request, asked).map(|receipts| (Vec::new(), receipts));
+        }
+        let (mut entries, mut receipts) = (Vec::new(), Vec::with_capacity(revoking.len()));
+        for revoking in revoking {
+            let (entry, receipt) = self.revoke(revoking, *now, known, fresh)?;
+            entries.extend(entry);
+            receipts.push(receipt);
+        }
+        if let Some((request, asked)) = asked {
+            let until = self.clock.base(*now) + REQUESTS_KEPT;
+            let answered = Answered::of(asked, &receipts, until);
+            match entries.last_mut() {
+                Some(last) => {
+                    last.effects.push(Effect::Answer { request, answered });
+                    self.answered.note(&last.effects);
+                }
+                None => self.answered.note_unwritten(request, answered),
+            }
+        }
+        Ok((entries, receipts))
     }
 
     /// The database has everything.
@@ -257,6 +263,7 @@ impl Core {
         self.pending.clear();
         self.folding = Arc::default();
         self.recent.clear();
+        self.answered.all_is_taken_over();
         // If it cannot be begun anew, it goes on where it was.
         let _ = self.journal.restart();
     }
@@ -278,7 +285,7 @@ impl Core {
         self.folding.iter().chain(&self.pending).chain(&self.unwritten)
     }
 
-    fn was_accepted(&self, once: Once, engine: &Engine) -> Result<bool, StoreError> {
+    pub(super) fn was_accepted(&self, once: &Once, engine: &Engine) -> Result<bool, StoreError> {
         Ok(self.recent.contains_key(&once.id)
             || self.forgotten_presentations.contains(once.expires)
             || engine.has_accepted(&once.id)?)
@@ -293,37 +300,7 @@ impl Core {
         if ids.all(|id| self.seen.contains(&short(id))) {
             return;
         }
-        let (grant, seen) = (&chain.grant, self.next());
-        let block = SeenBlock {
-            id: grant.revocation_id,
-            wrapped: None,
-            parent: None,
-            name: grant.subject.clone(),
-            reason: None,
-            holder: grant.holder,
-            root,
-            issued: grant.issued,
-            expires: grant.expires,
-            seen,
-        };
-        let mut parent = block.id;
-        let mut blocks = vec![block];
-        for hop in &chain.hops {
-            blocks.push(SeenBlock {
-                id: hop.revocation_id,
-                wrapped: Some(hop.block_signature)
-                    .filter(|signature| *signature != hop.revocation_id),
-                parent: Some(parent),
-                name: hop.delegate.clone(),
-                reason: Some(hop.reason.clone()),
-                holder: hop.holder,
-                root,
-                issued: grant.issued,
-                expires: hop.expires,
-                seen,
-            });
-            parent = hop.revocation_id;
-        }
+        let blocks = SeenBlock::all_of(chain, root, self.next());
         for block in blocks {
             match self.seen.contains(&short(&block.id)) {
                 true => {}
@@ -339,8 +316,9 @@ impl Core {
             match effect {
                 Effect::Accept { id, expires } => drop(self.recent.insert(*id, *expires)),
                 Effect::See(block) => drop(self.seen.insert(short(&block.id))),
+                Effect::Answer { .. } => self.answered.note(std::slice::from_ref(effect)),
                 // Comes into force only once it is on disk.
-                Effect::Revoke(_) => {}
+                Effect::Revoke(_) | Effect::Forget => {}
             }
         }
     }
@@ -351,7 +329,8 @@ impl Core {
             match effect {
                 Effect::Accept { id, .. } => drop(self.recent.remove(id)),
                 Effect::See(block) => drop(self.seen.remove(&short(&block.id))),
-                Effect::Revoke(_) => {}
+                Effect::Answer { request, .. } => self.answered.forget(request),
+                Effect::Revoke(_) | Effect::Forget => {}
             }
         }
     }

@@ -8,6 +8,7 @@ use redb::DatabaseError;
 use crate::cause::Cause;
 use crate::names::NameError;
 use crate::process::Process;
+use crate::revocation::RequestId;
 use crate::store::clock::ClockDoubt;
 
 /// A store that cannot be opened, read or written.
@@ -152,6 +153,11 @@ pub enum StoreError {
     /// Nothing is revoked that was not before.
     #[error("not revoked: {0}")]
     NotRevoked(String),
+    /// Something else was asked for under the same request id. Nothing is revoked.
+    #[error(
+        "not revoked: the request {0} was made already, for something else; ask under a new id"
+    )]
+    OtherRequest(RequestId),
     /// The store was closed. Nothing was written.
     #[error("nothing was written: the store is closed")]
     Stopped,
@@ -266,6 +272,17 @@ fn shown(path: Option<&Path>) -> PathBuf {
     path.map_or_else(|| PathBuf::from("in memory"), Path::to_owned)
 }
 
+impl From<crate::audit::LogError> for StoreError {
+    fn from(error: crate::audit::LogError) -> StoreError {
+        match error {
+            crate::audit::LogError::Unreadable { sequence } => {
+                StoreError::Unreadable { what: "record", number: sequence }
+            }
+            error => StoreError::Engine(error.to_string()),
+        }
+    }
+}
+
 macro_rules! engine_errors {
     ($($error:ty),*) => {$(
         impl From<$error> for StoreError {
@@ -282,6 +299,6 @@ engine_errors!(
     redb::StorageError,
     redb::CommitError,
     io::Error,
-    tlog_tiles::Error,
+    crate::log::TreeError,
     crate::audit::CheckpointError
 );

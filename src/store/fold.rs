@@ -3,18 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use redb::{ReadableTableMetadata, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-use crate::audit::{Checkpoint, Edge, LeafHash, TreeHead, tree_hash};
+use crate::audit::{Checkpoint, Edge, LeafHash, SeenBlock, TreeHead};
 use crate::chain::RevocationId;
+use crate::log;
+use crate::revocation::GRACE;
 use crate::store::StoreError;
-use crate::store::clock::GRACE;
-use crate::store::core::{Core, TimeSource};
+use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, META, REVOCATIONS, Rows, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, encode, in_force, read_revocations, read_state,
-    revocation_row,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
+    SEEN, SEEN_BY_EXPIRY, STATE, State, decode, encode, in_force, read_revocations, read_state,
+    revocation_row, stored,
 };
 use crate::timestamp::Timestamp;
 
@@ -108,19 +109,22 @@ impl Inner {
         doubtful: &[Entry],
         mut state: State,
     ) -> Result<(), StoreError> {
+        let known = core.edge.size();
         let landed = doubtful.last().is_some_and(|last| last.sequence <= state.records);
         if !landed {
             return Ok(());
         }
         self.engine.write(|writing| {
             apply(writing, doubtful)?;
-            keep_state(writing, &mut state)
+            keep_state(writing, doubtful, &mut state)
         })?;
         core.edge = self.engine.read(|reading| {
             let log = reading.open_table(LOG)?;
-            Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+            Ok(Edge::load(state.records, state.last, stored(&log))?)
         })?;
         self.revocations.add_all(self.engine.read(read_revocations)?);
+        let added = doubtful.iter().filter(|entry| entry.sequence > known && entry.is_event());
+        self.events.add(added.count() as u64);
         core.all_is_folded();
         Ok(())
     }
@@ -128,6 +132,7 @@ impl Inner {
     fn fold_entries(&self) -> Result<(), StoreError> {
         let known = self.engine.read(read_state)?;
         let swept = self.find_expired()?;
+        let (noticed, waiting) = self.noticed_anew();
         let (entries, mut state) = {
             let mut core = self.core();
             // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
@@ -145,7 +150,11 @@ impl Inner {
             swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
             (Arc::clone(&core.folding), self.state(&core))
         };
-        if entries.is_empty() && swept.is_empty() && !worth_writing(&known, &state) {
+        if entries.is_empty()
+            && swept.is_empty()
+            && noticed.is_empty()
+            && !worth_writing(&known, &state)
+        {
             return Ok(());
         }
         let last = entries.last();
@@ -154,13 +163,17 @@ impl Inner {
         self.engine.write(|writing| {
             apply(writing, &entries)?;
             sweep(writing, &swept)?;
-            keep_state(writing, &mut state)
+            see(writing, &noticed)?;
+            keep_state(writing, &entries, &mut state)
         })?;
         let mut core = self.core();
         core.folding = Arc::default();
         core.journal.release();
+        core.answered.taken_over(&entries);
         let taken: HashSet<RevocationId> = accepted(&entries).collect();
         core.recent.retain(|id, _| !taken.contains(id));
+        core.seen.extend(noticed.iter().map(|block| short(&block.id)));
+        self.noticed.forget(waiting);
         Ok(())
     }
 
@@ -183,14 +196,14 @@ impl Inner {
         now: Timestamp,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
     ) -> Result<T, StoreError> {
-        self.directly_with(now, make, |_| Ok(()), |_| {})
+        self.directly_with(Some(now), make, |_| Ok(()), |_| {})
     }
 
     /// The same, with something more to write in the same transaction, and to do once it is on disk and
     /// before anything else is recorded.
     pub(super) fn directly_with<T>(
         &self,
-        now: Timestamp,
+        now: Option<Timestamp>,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
         more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
         then: impl FnOnce(&mut Core),
@@ -199,7 +212,10 @@ impl Inner {
         self.settle_trouble()?;
         let mut core = self.core();
         let before = core.edge.clone();
-        core.observe(now, TimeSource::Clock);
+        let before_size = before.size();
+        if let Some(now) = now {
+            core.observe(now, TimeSource::Clock);
+        }
         core.begin();
         let (entries, made) = match make(&mut core) {
             Ok(made) => made,
@@ -217,7 +233,7 @@ impl Inner {
         let written = self.engine.write(|writing| {
             apply(writing, &all)?;
             more(writing)?;
-            keep_state(writing, &mut state)
+            keep_state(writing, &all, &mut state)
         });
         core.end();
         if let Err(error) = written {
@@ -227,6 +243,8 @@ impl Inner {
         }
         core.doubtful = None;
         self.revocations.add_all(in_force(&all));
+        let added = all.iter().filter(|entry| entry.sequence > before_size && entry.is_event());
+        self.events.add(added.count() as u64);
         core.all_is_folded();
         then(&mut core);
         drop(core);
@@ -248,6 +266,8 @@ impl Inner {
             longest_life_seconds: core.longest_life.max(self.revocations.longest_life()).as_secs(),
             longest_call_seconds: core.longest_call.max(self.revocations.longest_call()).as_secs(),
             unseen: core.unseen,
+            events: 0,
+            log: Some(self.events.epoch()),
         }
     }
 
@@ -273,7 +293,7 @@ impl Inner {
         let head = self.engine.read(|reading| {
             let state = read_state(reading)?;
             let log = reading.open_table(LOG)?;
-            let root = tree_hash(state.records, &StoredHashes(&log))?;
+            let root = log::root(state.records, stored(&log))?;
             Ok(TreeHead { size: state.records, root, epoch: state.epoch })
         })?;
         let site = self.engine.site();
@@ -301,7 +321,7 @@ fn worth_writing(known: &State, state: &State) -> bool {
 fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {
     entries.iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
         Effect::Accept { id, .. } => Some(*id),
-        Effect::Revoke(_) | Effect::See(_) => None,
+        _ => None,
     })
 }
 
@@ -334,15 +354,35 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
             }
         }
     }
-    if effects().any(|effect| matches!(effect, Effect::See(_))) {
-        let mut seen = writing.open_table(SEEN)?;
-        let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+    if effects().any(|effect| matches!(effect, Effect::Answer { .. })) {
+        let mut requests = writing.open_table(REQUESTS)?;
         for effect in effects() {
-            if let Effect::See(block) = effect {
-                seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
-                by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
+            if let Effect::Answer { request, answered } = effect {
+                requests.insert(request.as_bytes(), encode(answered)?.as_slice())?;
             }
         }
+    }
+    let seen = effects().filter_map(|effect| match effect {
+        Effect::See(block) => Some(block),
+        _ => None,
+    });
+    see(writing, seen)
+}
+
+/// Remembers blocks of chains.
+fn see<'a>(
+    writing: &WriteTransaction,
+    blocks: impl IntoIterator<Item = &'a SeenBlock>,
+) -> Result<(), StoreError> {
+    let mut blocks = blocks.into_iter().peekable();
+    if blocks.peek().is_none() {
+        return Ok(());
+    }
+    let mut seen = writing.open_table(SEEN)?;
+    let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+    for block in blocks {
+        seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
+        by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
     }
     Ok(())
 }
@@ -360,14 +400,47 @@ fn sweep(writing: &WriteTransaction, swept: &[(Timestamp, [u8; 64])]) -> Result<
     Ok(())
 }
 
-/// Writes the state, with what the tables then have.
-pub(super) fn keep_state(writing: &WriteTransaction, state: &mut State) -> Result<(), StoreError> {
+/// Writes the state, with what the tables then have, these entries among it.
+pub(super) fn keep_state(
+    writing: &WriteTransaction,
+    entries: &[Entry],
+    state: &mut State,
+) -> Result<(), StoreError> {
+    state.events = number_events(writing, entries)?;
     state.rows = Rows {
         revocations: writing.open_table(REVOCATIONS)?.len()?,
         accepted: writing.open_table(ACCEPTED)?.len()?,
         seen: writing.open_table(SEEN)?.len()?,
+        events: writing.open_table(EVENTS)?.len()?,
+        requests: writing.open_table(REQUESTS)?.len()?,
     };
     let encoded = encode(state)?;
     writing.open_table(META)?.insert(STATE, encoded.as_slice())?;
     Ok(())
+}
+
+/// Numbers the events among entries that the database did not have; returns the last number.
+fn number_events(writing: &WriteTransaction, entries: &[Entry]) -> Result<u64, StoreError> {
+    let State { records, mut events, .. } = {
+        let meta = writing.open_table(META)?;
+        let state = meta.get(STATE)?;
+        let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
+        decode(state.value(), "state", 0)?
+    };
+    let mut table = None;
+    for entry in entries.iter().filter(|entry| entry.sequence > records && entry.is_event()) {
+        let table = match &mut table {
+            Some(table) => table,
+            none => none.insert(writing.open_table(EVENTS)?),
+        };
+        events += 1;
+        let last = table.last()?.map(|(number, sequence)| (number.value(), sequence.value()));
+        // A run has one row.
+        let goes_on =
+            last.is_some_and(|(number, sequence)| sequence + (events - number) == entry.sequence);
+        if !goes_on {
+            table.insert(events, entry.sequence)?;
+        }
+    }
+    Ok(events)
 }

@@ -9,9 +9,11 @@ use crate::audit::{CheckpointSigner, Settlement};
 use crate::revocation::Revocations;
 use crate::store::StoreError;
 use crate::store::commit::Queue;
-use crate::store::core::{Core, Settling};
+use crate::store::core::{Core, Settle};
 use crate::store::engine::Engine;
+use crate::store::events::EventCount;
 use crate::store::journal::{MAX_FRAME, RESERVE, frame_bytes};
+use crate::store::noticed::Noticed;
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +29,8 @@ pub(super) struct Inner {
     pub(super) revocations: Revocations,
     pub(super) signer: CheckpointSigner,
     pub(super) folding: Mutex<()>,
+    pub(super) noticed: Noticed,
+    pub(super) events: EventCount,
     core: Mutex<Core>,
     trouble: Mutex<Trouble>,
     bell: Mutex<Bell>,
@@ -66,6 +70,7 @@ impl Inner {
         core: Core,
         revocations: Revocations,
         signer: CheckpointSigner,
+        events: EventCount,
     ) -> Inner {
         Inner {
             engine,
@@ -73,6 +78,8 @@ impl Inner {
             revocations,
             signer,
             folding: Mutex::default(),
+            noticed: Noticed::default(),
+            events,
             core: Mutex::new(core),
             trouble: Mutex::default(),
             bell: Mutex::default(),
@@ -100,7 +107,7 @@ impl Inner {
     /// Answers a decision before it is on disk, unless as many as may be lost are waiting already.
     pub(super) fn settle_buffered(
         &self,
-        settling: Settling,
+        settling: Settle,
         at_most: usize,
     ) -> Result<Settlement, StoreError> {
         self.engine.here()?;
@@ -121,7 +128,7 @@ impl Inner {
     fn buffer(
         &self,
         mut core: MutexGuard<'_, Core>,
-        settling: Settling,
+        settling: Settle,
     ) -> Result<Settlement, StoreError> {
         if core.closed {
             return Err(StoreError::Stopped);
@@ -143,9 +150,9 @@ impl Inner {
     /// The same, if that can be done without waiting for anybody or anything; else gives the decision back.
     pub(super) fn settle_buffered_at_once(
         &self,
-        settling: Box<Settling>,
+        settling: Box<Settle>,
         at_most: usize,
-    ) -> Result<Result<Settlement, StoreError>, Box<Settling>> {
+    ) -> Result<Result<Settlement, StoreError>, Box<Settle>> {
         if let Err(error) = self.engine.here() {
             return Ok(Err(error));
         }
@@ -216,6 +223,7 @@ impl Inner {
             if self.is_stopped() {
                 return;
             }
+            self.events.tick(now);
             if write {
                 self.write_buffered();
             }
@@ -258,6 +266,7 @@ impl Inner {
             written
         };
         self.revocations.close();
+        self.events.close();
         self.engine.close();
         let closed = self.core().journal.close();
         written.map_err(StoreError::Engine)?;
@@ -265,12 +274,12 @@ impl Inner {
         closed.map_err(|error| StoreError::file(self.engine.site().path(), error))
     }
 
-    /// Records a decision durably.
-    pub(super) fn settle(&self, decision: Settling) -> Result<Settlement, StoreError> {
+    /// Settles a decision durably.
+    pub(super) fn settle(&self, settle: Settle) -> Result<Settlement, StoreError> {
         use crate::store::commit::{Answer, Job};
-        match self.submit(Job::Settle(Box::new(decision)))? {
+        match self.submit(Job::Settle(Box::new(settle)))? {
             Answer::Settled(settlement) => Ok(settlement),
-            Answer::Revoked(_) => Err(StoreError::Stopped),
+            _ => Err(StoreError::Stopped),
         }
     }
 }

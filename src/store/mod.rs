@@ -5,20 +5,25 @@
 
 mod assembled;
 mod backup;
-pub(crate) mod clock;
+mod bulk;
+mod claims;
+mod clock;
 mod collect;
 mod commit;
 mod core;
 mod engine;
 mod error;
+mod events;
 mod fold;
 mod inner;
+mod joints;
 mod journal;
-mod lineage;
 mod making;
+mod noticed;
 mod opening;
 mod overlay;
 mod reader;
+mod requests;
 mod restore;
 mod schema;
 mod site;
@@ -34,26 +39,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::audit::{
-    AuditRecord, Checkpoint, Decision, Done, Ledger, LedgerUnavailable, Once, Settlement, Verdict,
-};
+use crate::audit::{AuditRecord, Checkpoint, Recording, Settling};
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
 use crate::store::collect::Trust;
 use crate::store::commit::{Answer, Job};
-use crate::store::core::{Settling, TimeSource};
+use crate::store::core::{Revoke, Settle, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::site::{Files, Memory};
 use crate::timestamp::Timestamp;
-use crate::verify::VerifiedCapability;
 
+#[doc(no_inline)]
+pub use crate::audit::{LogLine, MAX_ALIKE, SeenBlock, SeenChains, Standing, Stops};
+#[doc(no_inline)]
+pub use crate::revocation::Receipt;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
-pub use core::Receipt;
 pub use error::StoreError;
-pub use lineage::{Lineage, Standing, Stops};
-pub use reader::{LogLine, MAX_ALIKE, StoreReader, Verified};
+pub use reader::{StoreReader, Verified};
 pub use restore::{Loss, Restored, restore};
-pub use schema::SeenBlock;
 
 /// An open store. Clones share it; the files are closed when the last is dropped, from when on its
 /// [`revocations`](Store::revocations) leave every verifier undecided.
@@ -74,13 +77,6 @@ pub struct Store {
     shared: Arc<Shared>,
     recording: Recording,
     times: TimeSource,
-}
-
-/// When a decision is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recording {
-    Durable,
-    Buffered { at_most: usize },
 }
 
 struct Shared {
@@ -190,9 +186,9 @@ impl Store {
         revoking: Vec<Revoking>,
         now: Timestamp,
     ) -> Result<Vec<Receipt>, StoreError> {
-        match self.inner().submit(Job::Revoke { revoking, now }) {
+        match self.inner().submit(Job::Revoke(Revoke { revoking, request: None, now })) {
             Ok(Answer::Revoked(receipts)) => Ok(receipts),
-            Ok(Answer::Settled(_)) => Err(StoreError::Stopped.not_revoked()),
+            Ok(_) => Err(StoreError::Stopped.not_revoked()),
             Err(error) => Err(error.not_revoked()),
         }
     }
@@ -214,7 +210,7 @@ impl Store {
 
     /// Hands every record to `see`, in order. Waits for the disk, longer the more there are.
     pub fn each_record(&self, mut see: impl FnMut(AuditRecord)) -> Result<(), StoreError> {
-        self.reader().records(1).try_for_each(|line| line?.record().map(&mut see))
+        self.reader().records(1).try_for_each(|line| Ok(see(line?.record()?)))
     }
 
     /// A handle to the same store that answers decisions before they are on disk: a crash of the process
@@ -305,15 +301,8 @@ impl Store {
         self.inner().engine.site().path()
     }
 
-    fn settling(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-    ) -> Settling {
-        let allows_revocation = decision.verdict == Verdict::Allow && decision.precedes_revocation;
-        let verified = verified.cloned();
-        Settling { decision, once, verified, source: self.times, allows_revocation }
+    fn settle_now(&self, settling: Settling) -> Settle {
+        Settle { settling, source: self.times }
     }
 
     fn inner(&self) -> &Arc<Inner> {
@@ -340,56 +329,6 @@ impl Store {
         let threads = Mutex::new(vec![committing, folding]);
         let shared = Arc::new(Shared { inner, threads });
         Ok(Store { shared, recording: Recording::Durable, times: TimeSource::Clock })
-    }
-}
-
-impl Ledger for Store {
-    fn settle(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-    ) -> Result<Settlement, LedgerUnavailable> {
-        let settling = self.settling(decision, once, verified);
-        let settled = match self.recording {
-            Recording::Buffered { at_most } if once.is_none() => {
-                self.inner().settle_buffered(settling, at_most)
-            }
-            _ => self.inner().settle(settling),
-        };
-        settled.map_err(|error| LedgerUnavailable(error.to_string()))
-    }
-
-    fn settles_later(&self) -> bool {
-        true
-    }
-
-    fn settle_later(
-        &self,
-        decision: Decision,
-        once: Option<Once>,
-        verified: Option<&VerifiedCapability>,
-        done: Done,
-    ) {
-        let is_single_use = once.is_some();
-        let mut settling = Box::new(self.settling(decision, once, verified));
-        if let Recording::Buffered { at_most } = self.recording
-            && !is_single_use
-        {
-            match self.inner().settle_buffered_at_once(settling, at_most) {
-                Ok(settled) => {
-                    return done(settled.map_err(|error| LedgerUnavailable(error.to_string())));
-                }
-                Err(back) => settling = back,
-            }
-        }
-        self.inner().submit_later(Job::Settle(settling), |answer| {
-            done(match answer {
-                Ok(Answer::Settled(settlement)) => Ok(settlement),
-                Ok(Answer::Revoked(_)) => Err(LedgerUnavailable(StoreError::Stopped.to_string())),
-                Err(error) => Err(LedgerUnavailable(error.to_string())),
-            });
-        });
     }
 }
 

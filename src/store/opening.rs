@@ -9,18 +9,20 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
-use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash, tree_hash};
+use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash};
 use crate::keys::PrivateKey;
-use crate::revocation::Revocations;
+use crate::log;
+use crate::revocation::{Epoch, Revocations};
 use crate::store::StoreError;
 use crate::store::core::{Core, short};
 use crate::store::engine::Engine;
+use crate::store::events::EventCount;
 use crate::store::inner::Inner;
 use crate::store::journal::{Journal, JournalError};
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, StoredHashes, count_rows, encode, in_force, json_of,
-    read_revocations, read_state,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, EVENTS, FORMAT, ID, KEY, LOG, META, REQUESTS,
+    REVOCATIONS, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,
+    read_revocations, read_state, stored,
 };
 use crate::store::site::{Memory, Site};
 use crate::store::staging::Staging;
@@ -35,7 +37,7 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let mut id = [0; 16];
     // A public key is as random as anything.
     id.copy_from_slice(&PrivateKey::generate().public().to_bytes()[..16]);
-    let state = State { epoch: 1, ..State::default() };
+    let state = State { epoch: 1, log: Some(Epoch::random()), ..State::default() };
     let failed = |error| StoreError::file(site.path(), error);
     let journal = Journal::make(site.journal().map_err(failed)?, &id);
     let journal = journal.map_err(|error| journal_error(site.path(), error))?;
@@ -43,7 +45,8 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let engine = Engine::open(Arc::clone(&site))?;
     let signer = CheckpointSigner::new(&id, key)?;
     let core = Core::new(journal, Edge::default(), &state);
-    let inner = Inner::new(engine, core, Revocations::of_store(), signer);
+    let events = EventCount::new(state.log_epoch(&id), 0);
+    let inner = Inner::new(engine, core, Revocations::of_store(), signer, events);
     inner.sign()?;
     let finished = inner.core().journal.finish(&id);
     finished.map_err(failed)?;
@@ -74,7 +77,7 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let frames = frames.map_err(|error| journal_error(path, error))?;
     let edge = engine.read(|reading| {
         let log = reading.open_table(LOG)?;
-        Ok(Edge::load(state.records, state.last, &StoredHashes(&log))?)
+        Ok(Edge::load(state.records, state.last, stored(&log))?)
     })?;
     let mut core = Core::new(journal, edge, &state);
     core.journal.resume(&frames);
@@ -94,7 +97,10 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     revocations.add_all(engine.read(read_revocations)?);
     revocations.add_all(in_force(core.unfolded()));
     revocations.forget([], state.forgotten_until);
-    let inner = Inner::new(engine, core, revocations, signer);
+    let unfolded = core.unfolded().filter(|entry| entry.sequence > state.records);
+    let events = state.events + unfolded.filter(|entry| entry.is_event()).count() as u64;
+    let events = EventCount::new(state.log_epoch(&id), events);
+    let inner = Inner::new(engine, core, revocations, signer, events);
     take_over(&inner)?;
     Ok(inner)
 }
@@ -128,7 +134,7 @@ impl<'a> Heads<'a> {
         let met = match checkpoint.size() <= state.records {
             true => Some(engine.read(|reading| {
                 let log = reading.open_table(LOG)?;
-                Ok(tree_hash(checkpoint.size(), &StoredHashes(&log))?)
+                Ok(log::root(checkpoint.size(), stored(&log))?)
             })?),
             false => None,
         };
@@ -250,6 +256,8 @@ fn first_bytes(id: &[u8; 16], key: &PrivateKey, state: &State) -> Result<Vec<u8>
         writing.open_table(ACCEPTED_BY_EXPIRY)?;
         writing.open_table(SEEN)?;
         writing.open_table(SEEN_BY_EXPIRY)?;
+        writing.open_table(EVENTS)?;
+        writing.open_table(REQUESTS)?;
         Ok(())
     })?;
     engine.close();

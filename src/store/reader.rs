@@ -5,23 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
-use tlog_tiles::prove_record;
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogLine,
+    LogReader, MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
+use crate::log;
 use crate::process::Process;
-use crate::revocation::{InForce, Revocation, RevocationEntry, RevocationList, RevocationNotice};
+use crate::revocation::{InForce, Receipt, Revocation, RevocationEntry, RevocationList};
 use crate::store::StoreError;
-use crate::store::core::Receipt;
 use crate::store::engine::builder;
+use crate::store::events::{are_events, is_event};
 use crate::store::inner::Inner;
-use crate::store::lineage::{Lineage, Stops};
 use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
-    Effect, Entry, LOG, SEEN, SeenBlock, StoredHashes, decode, has_hashes, json_of,
-    read_revocations, read_state, revoked_by,
+    Effect, Entry, LOG, SEEN, decode, has_hashes, json_of, read_revocations, read_state,
+    revoked_by, stored,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
@@ -31,10 +31,6 @@ const MAX_TRIES: usize = 10;
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
-
-/// The most ids that are found for one beginning. More than one are ambiguous already; some are listed, since whoever
-/// signs can make the ids of its own blocks begin alike.
-pub const MAX_ALIKE: usize = 8;
 
 /// A store to look into.
 #[derive(Clone)]
@@ -85,27 +81,6 @@ enum Reach {
     Written,
     /// To what was answered, too, before it was written.
     Answered,
-}
-
-/// One record as it stands in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LogLine {
-    /// Its number.
-    pub sequence: u64,
-    /// Its exact bytes, the leaf of the tree: JSON without line breaks.
-    pub json: String,
-}
-
-impl LogLine {
-    /// What it says.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unreadable`] if it is no record.
-    pub fn record(&self) -> Result<AuditRecord, StoreError> {
-        decode(self.json.as_bytes(), "record", self.sequence)
-    }
 }
 
 /// What a verification of the whole log found.
@@ -196,33 +171,43 @@ impl StoreReader {
     }
 
     /// The chains that were verified here.
-    pub fn lineage(&self) -> Result<Lineage, StoreError> {
-        self.lineage_without(&[])
+    pub fn lineage(&self) -> Result<SeenChains, StoreError> {
+        Ok(SeenChains::new(self.seen()?, self.revocations()?))
     }
 
-    /// The same, as if what these receipts are for had not been revoked.
-    fn lineage_without(&self, receipts: &[Receipt]) -> Result<Lineage, StoreError> {
-        let made: HashSet<u64> = receipts
-            .iter()
-            .filter(|receipt| matches!(receipt, Receipt::Revoked { .. }))
-            .map(|receipt| receipt.sequence())
-            .collect();
+    /// The grants and hops that were seen here.
+    pub fn seen(&self) -> Result<Seen, StoreError> {
         let newer = self.newer(Reach::Answered)?;
         let newer = newer.into_iter().flat_map(|entry| entry.effects);
         let newer = newer.filter_map(|effect| match effect {
             Effect::See(block) => Some(block),
-            Effect::Revoke(_) | Effect::Accept { .. } => None,
+            _ => None,
         });
+        let (noticed, lost) = self.noticed();
         let (known, unseen) = self.read(|reading| {
             let table = reading.open_table(SEEN)?;
             let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
             let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
             Ok((blocks, read_state(reading)?.unseen))
         })?;
-        let mut revocations = self.revocations()?;
-        revocations
-            .retain(|entry| !made.contains(&entry.sequence) || prolongs_the_same(&entry.notice));
-        Ok(Lineage::new(known.into_iter().chain(newer), unseen, revocations))
+        // A block that is taken over meanwhile comes from the journal and from the database.
+        let mut met = HashSet::new();
+        let blocks = known.into_iter().chain(newer).chain(noticed);
+        let blocks = blocks.filter(|block| met.insert(block.id)).collect();
+        Ok(Seen::new(blocks, unseen + lost))
+    }
+
+    /// What was told of chains and is not on its way to the disk yet.
+    fn noticed(&self) -> (Vec<SeenBlock>, u64) {
+        match &self.0 {
+            Source::Open(inner) => (inner.noticed.blocks(), inner.noticed.lost()),
+            Source::Followed { .. } => (Vec::new(), 0),
+        }
+    }
+
+    /// Whether more blocks are remembered than these.
+    pub(super) fn has_seen_more_than(&self, most: u64) -> Result<bool, StoreError> {
+        Ok(self.read(read_state)?.rows.seen > most)
     }
 
     /// How much these revocations stop of the chains that were seen here, as of `now`: before they are made, or
@@ -234,14 +219,25 @@ impl StoreReader {
         now: Timestamp,
         most: u64,
     ) -> Result<Option<Stops>, StoreError> {
-        if self.read(read_state)?.rows.seen > most {
+        if self.has_seen_more_than(most)? {
             return Ok(None);
         }
-        Ok(Some(self.lineage_without(receipts)?.stops(revocations, now)))
+        let chains = SeenChains::before(self.seen()?, self.revocations()?, receipts);
+        Ok(Some(chains.stops(revocations, now)))
     }
 
     /// The ids that begin so, of the grants and hops that were seen here: [`MAX_ALIKE`] at most.
     pub fn ids_beginning(&self, beginning: &IdPrefix) -> Result<Vec<RevocationId>, StoreError> {
+        self.some_ids_beginning(beginning, MAX_ALIKE)
+    }
+
+    pub(super) fn some_ids_beginning(
+        &self,
+        beginning: &IdPrefix,
+        at_most: usize,
+    ) -> Result<Vec<RevocationId>, StoreError> {
+        let (noticed, _) = self.noticed();
+        let noticed = noticed.iter().map(|block| block.id).filter(|id| beginning.begins(id));
         let newer = self.newer(Reach::Answered)?;
         let newer =
             newer.iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
@@ -251,12 +247,12 @@ impl StoreReader {
         let (first, last) = beginning.range();
         let mut ids = self.read(|reading| {
             let table = reading.open_table(SEEN)?;
-            let rows = table.range(first..=last)?.take(MAX_ALIKE);
+            let rows = table.range(first..=last)?.take(at_most);
             let ids = rows.map(|row| Ok(RevocationId::from_bytes(row?.0.value())));
             ids.collect::<Result<BTreeSet<_>, StoreError>>()
         })?;
-        ids.extend(newer);
-        Ok(ids.into_iter().take(MAX_ALIKE).collect())
+        ids.extend(newer.chain(noticed));
+        Ok(ids.into_iter().take(at_most).collect())
     }
 
     /// The records from the one with this number on (the first is 1), in order.
@@ -388,19 +384,17 @@ impl StoreReader {
             inner.fold()?;
         }
         let checkpoint = self.checkpoint()?;
-        let index = sequence.checked_sub(1).filter(|index| *index < checkpoint.size());
-        let index = index.ok_or(StoreError::NoRecord { sequence, last: checkpoint.size() })?;
+        let last = checkpoint.size();
+        if !(1..=last).contains(&sequence) {
+            return Err(StoreError::NoRecord { sequence, last });
+        }
         self.read(|reading| {
-            let log = reading.open_table(LOG)?;
-            let path = prove_record(checkpoint.size(), index, &StoredHashes(&log))?;
+            let records = reading.open_table(LOG)?;
+            let path = log::path(checkpoint.size(), sequence, stored(&records))?;
             let missing = StoreError::Unreadable { what: "record", number: sequence };
-            let row = log.get(sequence)?.ok_or(missing)?;
-            Ok(InclusionProof {
-                record: json_of(row.value(), sequence)?.to_vec(),
-                index,
-                path: path.into_iter().map(|hash| hash.0).collect(),
-                checkpoint: checkpoint.text().to_owned(),
-            })
+            let row = records.get(sequence)?.ok_or(missing)?;
+            let record = json_of(row.value(), sequence)?;
+            Ok(InclusionProof::of(sequence, record, path, &checkpoint))
         })
     }
 
@@ -419,10 +413,12 @@ impl StoreReader {
         self.read(|reading| {
             let table = reading.open_table(LOG)?;
             let mut log = LogReader::expecting(&checkpoint);
+            let mut events = Vec::new();
             for row in table.iter()? {
                 let (sequence, row) = row?;
                 let read = log.next(json_of(row.value(), sequence.value())?);
-                read.map_err(|error| damaged(error.to_string()))?;
+                let record = read.map_err(|error| damaged(error.to_string()))?;
+                events.extend(is_event(&record).then_some(record.sequence));
                 if !has_hashes(row.value(), log.hashes()) {
                     let sequence = sequence.value();
                     return Err(damaged(format!(
@@ -431,6 +427,10 @@ impl StoreReader {
                 }
             }
             log.finish().map_err(|error| damaged(error.to_string()))?;
+            if !are_events(reading, &events)? {
+                let problem = "the events of the log of revocations are not those of the records";
+                return Err(damaged(problem.to_owned()));
+            }
             let known = read_revocations(reading)?;
             let told = log.in_force().iter().map(|(sequence, notice)| InForce {
                 sequence: *sequence,
@@ -464,11 +464,6 @@ impl StoreReader {
             Source::Followed { database, .. } => read(&database.read()?),
         }
     }
-}
-
-/// Whether it makes an earlier revocation last longer, and covers nothing that was not covered.
-fn prolongs_the_same(notice: &RevocationNotice) -> bool {
-    notice.prolongs.is_some() && !notice.revocation.ends_at_its_moment()
 }
 
 /// A revocation as its record tells it, which must be what the table has.

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use crate::audit::{AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration};
+use crate::audit::{
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration, SeenBlock,
+};
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
-use crate::revocation::{RevocationEntry, covered_until};
+use crate::revocation::{Epoch, RevocationEntry, covered_until};
 use crate::store::StoreError;
 use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
@@ -23,7 +25,7 @@ use crate::store::journal::{Frame, Journal};
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, SeenBlock, begins_with_hash, decode, encode, json_of, read_revocations,
+    SEEN_BY_EXPIRY, STATE, begins_with_hash, decode, encode, json_of, read_revocations,
     revocation_row,
 };
 use crate::store::site::{Files, Site};
@@ -320,6 +322,8 @@ fn build(
     let mut state = state.clone();
     let backed_up = state.clock.high_water.unwrap_or(now);
     state.epoch = epoch;
+    // Whoever has read the old log begins anew, with one event that nobody can read.
+    (state.log, state.events) = (Some(Epoch::random()), 1);
     if accepted_loss {
         // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
         state.clock = Clock::default();
@@ -377,7 +381,7 @@ fn build(
             by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
         }
         drop((by_id, by_expiry));
-        keep_state(writing, &mut state)
+        keep_state(writing, &[], &mut state)
     })?;
     let journal = site.journal().map_err(|error| StoreError::file(site.path(), error))?;
     let journal = Journal::make(journal, id);

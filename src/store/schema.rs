@@ -2,12 +2,12 @@
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
-use tlog_tiles::{Hash, HashReader, split_stored_hash_index};
+use sha2::{Digest, Sha256};
 
-use crate::audit::LeafHash;
+use crate::audit::{LeafHash, SeenBlock};
 use crate::chain::RevocationId;
 use crate::keys::PublicKey;
-use crate::revocation::{InForce, Revocation, RevocationEntry};
+use crate::revocation::{Epoch, InForce, RequestId, Revocation, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::clock::{Clock, Moments};
 use crate::timestamp::Timestamp;
@@ -35,6 +35,13 @@ pub(super) const SEEN: TableDefinition<[u8; 64], &[u8]> = TableDefinition::new("
 /// The same by expiry.
 pub(super) const SEEN_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
     TableDefinition::new("seen-by-expiry");
+
+/// Where the events of the log of revocations stand among the records: for the first event of each run without other records in between
+/// its number, and the number of its record. A store from before there was this table has none, and says so by its first number.
+pub(super) const EVENTS: TableDefinition<u64, u64> = TableDefinition::new("events");
+
+/// Requests to revoke that were answered, by their id.
+pub(super) const REQUESTS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("requests");
 
 /// The sentinel: without these words a file is no store of this version.
 pub(super) const FORMAT: (&str, &[u8]) = ("format", b"hardtack-store-2");
@@ -74,6 +81,28 @@ pub(super) struct State {
     pub(super) longest_call_seconds: u64,
     /// How many verified blocks were not remembered, for want of room.
     pub(super) unseen: u64,
+    /// How many events the log of revocations has. A store from before they were counted begins with one that nobody can read.
+    #[serde(default = "one")]
+    pub(super) events: u64,
+    /// Which log of revocations that is: new with each making and restoration.
+    #[serde(default)]
+    pub(super) log: Option<Epoch>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl State {
+    /// Which log of revocations this is. In a store from before it was kept, the store and its epoch say so.
+    pub(super) fn log_epoch(&self, id: &[u8; 16]) -> Epoch {
+        self.log.unwrap_or_else(|| {
+            let digest = Sha256::new().chain_update(id).chain_update(self.epoch.to_le_bytes());
+            let mut bytes = [0; 16];
+            bytes.copy_from_slice(&digest.finalize()[..16]);
+            Epoch::from_bytes(bytes)
+        })
+    }
 }
 
 /// How many rows there are.
@@ -82,6 +111,10 @@ pub(super) struct Rows {
     pub(super) revocations: u64,
     pub(super) accepted: u64,
     pub(super) seen: u64,
+    #[serde(default)]
+    pub(super) events: u64,
+    #[serde(default)]
+    pub(super) requests: u64,
 }
 
 /// What a record does to the tables besides being one.
@@ -99,33 +132,34 @@ pub(super) enum Effect {
     },
     /// A block of a verified chain was seen for the first time.
     See(SeenBlock),
+    /// A request to revoke was answered.
+    Answer { request: RequestId, answered: Answered },
+    /// Revocations were forgotten. It stands in no journal.
+    Forget,
 }
 
-/// A block of a chain that was verified here: who gave what to whom, until when.
+impl Effect {
+    /// Whether programs from before would take a frame with it for one that was never acknowledged.
+    pub(super) fn is_newer(&self) -> bool {
+        match self {
+            Effect::Revoke(entry) => {
+                matches!(entry.notice.revocation, Revocation::AgentUntilNow { .. })
+            }
+            Effect::Answer { .. } | Effect::Forget => true,
+            Effect::Accept { .. } | Effect::See(_) => false,
+        }
+    }
+}
+
+/// A request to revoke that was answered, and what with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SeenBlock {
-    /// The block's id.
-    pub id: RevocationId,
-    /// The block signature by which other Biscuit verifiers know a hop.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub wrapped: Option<RevocationId>,
-    /// The id of the hop or grant on which it stands; `None` for a grant.
-    pub parent: Option<RevocationId>,
-    /// The agent's name, or the subject's for a grant.
-    pub name: String,
-    /// Why, for a hop.
-    pub reason: Option<String>,
-    /// The key to which it is bound.
-    pub holder: Option<PublicKey>,
-    /// The root key that signed the grant.
-    pub root: PublicKey,
-    /// When the grant was issued.
-    pub issued: Timestamp,
-    /// When the block expires.
-    pub expires: Timestamp,
-    /// The record of the decision in which it was seen first.
-    pub seen: u64,
+pub(super) struct Answered {
+    /// The digest of what was asked for.
+    pub(super) asked: [u8; 32],
+    /// Of each, whether it came into force, and the number of its record.
+    pub(super) receipts: Vec<(bool, u64)>,
+    /// Until when it is kept at least.
+    pub(super) until: Timestamp,
 }
 
 /// One record on its way to the disk.
@@ -138,6 +172,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it is an event of the log of revocations.
+    pub(super) fn is_event(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Revoke(_) | Effect::Forget))
+    }
+
     pub(super) fn leaf(&self) -> LeafHash {
         self.hashes.first().map_or(LeafHash::of(&self.json), |leaf| LeafHash(*leaf))
     }
@@ -232,24 +271,16 @@ fn parse_revocation_row(sequence: u64, row: &[u8]) -> Option<InForce> {
     Some(InForce { sequence, revocation, revoked, expires })
 }
 
-/// The hashes of the tree, from the rows of [`LOG`].
-pub(super) struct StoredHashes<'a, T>(pub(super) &'a T);
-
-impl<T: ReadableTable<u64, &'static [u8]>> HashReader for StoredHashes<'_, T> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        let missing = || tlog_tiles::Error::IndexesNotInTree;
-        let find = |index: &u64| {
-            let (level, number) = split_stored_hash_index(*index);
-            // A subtree is complete with its last leaf, and stands in that record's row.
-            let sequence = (number + 1) << level;
-            let row = self.0.get(sequence).ok().flatten().ok_or_else(missing)?;
-            let at = 1 + 32 * usize::from(level);
-            let row = row.value();
-            let known = row.first().is_some_and(|count| *count > level);
-            let hash = row.get(at..at + 32).filter(|_| known).and_then(|hash| hash.try_into().ok());
-            hash.map(Hash).ok_or_else(missing)
-        };
-        indexes.iter().map(find).collect()
+/// Finds the hashes of the tree in the rows of [`LOG`].
+pub(super) fn stored(
+    log: &impl ReadableTable<u64, &'static [u8]>,
+) -> impl Fn(u64, usize) -> Option<[u8; 32]> {
+    |sequence, place| {
+        let row = log.get(sequence).ok().flatten()?;
+        let row = row.value();
+        row.first().filter(|count| usize::from(**count) > place)?;
+        let at = 1 + 32 * place;
+        row.get(at..at + 32)?.try_into().ok()
     }
 }
 
@@ -267,7 +298,18 @@ pub(super) fn count_rows(reading: &ReadTransaction) -> Result<Rows, StoreError> 
         revocations: reading.open_table(REVOCATIONS)?.len()?,
         accepted: reading.open_table(ACCEPTED)?.len()?,
         seen: reading.open_table(SEEN)?.len()?,
+        events: if_there(reading.open_table(EVENTS))?.map_or(Ok(0), |table| table.len())?,
+        requests: if_there(reading.open_table(REQUESTS))?.map_or(Ok(0), |table| table.len())?,
     })
+}
+
+/// A table that a store from before has not.
+pub(super) fn if_there<T>(opened: Result<T, redb::TableError>) -> Result<Option<T>, StoreError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn decode<T: serde::de::DeserializeOwned>(
@@ -305,7 +347,7 @@ pub(super) fn revoked_by<'a>(
 ) -> impl Iterator<Item = &'a RevocationEntry> {
     entries.into_iter().flat_map(|entry| &entry.effects).filter_map(|effect| match effect {
         Effect::Revoke(entry) => Some(entry),
-        Effect::Accept { .. } | Effect::See(_) => None,
+        _ => None,
     })
 }
 

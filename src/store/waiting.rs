@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::revocation::Revoking;
 use crate::store::commit::{Answer, Job};
+use crate::store::core::Revoke;
 use crate::store::{Receipt, Store, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -80,14 +81,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Receipt>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.inner().submit_later(Job::Revoke { revoking, now }, |done| {
+        let revoke = Revoke { revoking, request: None, now };
+        self.inner().submit_later(Job::Revoke(revoke), |done| {
             // Whoever asked may have gone away.
             let _ = answer.send(done);
         });
         match answered.await {
             Ok(Ok(Answer::Revoked(receipts))) => Ok(receipts),
             Ok(Err(error)) => Err(error.not_revoked()),
-            Ok(Ok(Answer::Settled(_))) | Err(_) => Err(StoreError::Stopped.not_revoked()),
+            Ok(Ok(_)) | Err(_) => Err(StoreError::Stopped.not_revoked()),
         }
     }
 }

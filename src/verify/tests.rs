@@ -82,7 +82,7 @@ mod exchanged {
     }
 
     fn cause<T>(result: Result<T, VerifyError>) -> Option<&'static str> {
-        result.err().map(|error| error.cause())
+        result.err().map(|error| error.cause().as_str())
     }
 
     #[test]

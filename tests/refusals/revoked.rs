@@ -115,13 +115,12 @@ impl RevocationSource for Silent {
 }
 
 impl Ledger for Silent {
-    fn settle(
-        &self,
-        _: Decision,
-        _: Option<Once>,
-        _: Option<&VerifiedCapability>,
-    ) -> Result<Settlement, LedgerUnavailable> {
+    fn settle(&self, _: Settling) -> Result<Settlement, LedgerUnavailable> {
         Err(LedgerUnavailable("no answer".to_owned()))
+    }
+
+    fn settle_later(&self, settling: Settling, done: Done) {
+        done(self.settle(settling));
     }
 }
 

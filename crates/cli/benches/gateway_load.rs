@@ -8,6 +8,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -96,7 +97,8 @@ async fn gateway(upstream: &str, root: &str) {
         Guard::new(verifier, Policy::builtin(), store.clone())
     };
     let gateway = Gateway::new(guard(AUDIENCE), Upstream::at(upstream).unwrap());
-    stand(gateway.revocations(guard(REVOCATIONS), store.clone()).router()).await;
+    let (log, seen) = (Arc::new(store.clone()), Arc::new(store.clone()));
+    stand(gateway.revocations(guard(REVOCATIONS), log, seen).router()).await;
 }
 
 /// Whoever holds a capability.

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
+use hardtack::audit::{Done, LedgerUnavailable, Settlement, Settling};
 use hardtack::{
     Call, CallError, Chain, Ledger, Permit, Presentation, Presenting, Revocation, Store,
 };
@@ -155,13 +156,12 @@ async fn arguments_are_read_from_the_body_and_the_service_gets_the_same() {
 async fn what_cannot_be_recorded_is_undecided() {
     struct Full;
     impl Ledger for Full {
-        fn settle(
-            &self,
-            _: hardtack::Decision,
-            _: Option<hardtack::audit::Once>,
-            _: Option<&hardtack::VerifiedCapability>,
-        ) -> Result<hardtack::audit::Settlement, hardtack::audit::LedgerUnavailable> {
-            Err(hardtack::audit::LedgerUnavailable("the disk is full".to_owned()))
+        fn settle(&self, _: Settling) -> Result<Settlement, LedgerUnavailable> {
+            Err(LedgerUnavailable("the disk is full".to_owned()))
+        }
+
+        fn settle_later(&self, settling: Settling, done: Done) {
+            done(self.settle(settling));
         }
     }
     let cast = Cast::new();

@@ -19,13 +19,14 @@ use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::inside::Inside;
 use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
-use crate::readiness::Readiness;
+use crate::readiness::{Readiness, Ready};
 use crate::relay::Relay;
 use crate::revoking::{self, Revoker};
 use crate::serve::Drain;
 use crate::upstream::Upstream;
+use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
-use hardtack::store::Store;
+use hardtack::revocation::RevocationLog;
 use hardtack_http::Realm;
 
 /// Where the server is, if its own URL has no path.
@@ -41,7 +42,7 @@ pub struct Gateway {
     guard: Arc<Guard>,
     realm: Realm,
     style: RefusalStyle,
-    store: Option<Store>,
+    ready: Option<Ready>,
     revoker: Option<Revoker>,
     metadata: Option<Metadata>,
     policies: PolicyMetrics,
@@ -59,7 +60,7 @@ impl Gateway {
             policies: PolicyMetrics::of(&guard),
             guard,
             style: RefusalStyle::default(),
-            store: None,
+            ready: None,
             revoker: None,
             metadata: None,
             readiness: Readiness::default(),
@@ -67,16 +68,27 @@ impl Gateway {
         }
     }
 
-    /// Is ready (`/readyz`) while this store can be written.
-    pub fn ready_while(mut self, store: Store) -> Gateway {
-        self.store = Some(store);
+    /// Is ready (`/readyz`) while `ready` finds nothing that does not work: that of a store is [`Store::ready`](crate::Store::ready). It
+    /// is asked on a thread of the runtime, and must not wait.
+    pub fn ready_while<E: ToString>(
+        mut self,
+        ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    ) -> Gateway {
+        self.ready = Some(Ready::new(ready));
         self
     }
 
     /// Takes requests to revoke at `/hardtack/revocations`, decided by `guard`, whose audience should be its
-    /// own, and writes them to `store`.
-    pub fn revocations(mut self, guard: impl Into<Arc<Guard>>, store: Store) -> Gateway {
-        self.revoker = Some(Revoker::new(guard.into(), store));
+    /// own, and made in `log`. What a revocation stops is counted of what `seen` remembers.
+    ///
+    /// What is revoked is in force for the tools' side as soon as its verifier hears of it: with a store at once.
+    pub fn revocations(
+        mut self,
+        guard: impl Into<Arc<Guard>>,
+        log: Arc<dyn RevocationLog>,
+        seen: Arc<dyn Lineage>,
+    ) -> Gateway {
+        self.revoker = Some(Revoker::new(guard.into(), log, seen));
         self
     }
 
@@ -151,7 +163,7 @@ impl Gateway {
         let metrics = self.relay.metrics.clone();
         let state = Arc::new(Entrance {
             relay: self.relay,
-            store: self.store,
+            ready: self.ready,
             policies: self.policies,
             readiness: self.readiness,
             side: Arc::new(Inside::new(metrics, self.guard, self.realm, self.style)),
@@ -197,7 +209,7 @@ pub(crate) fn with_pages(router: Router, origins: &[String]) -> Router {
 
 struct Entrance {
     relay: Relay,
-    store: Option<Store>,
+    ready: Option<Ready>,
     policies: PolicyMetrics,
     readiness: Readiness,
     side: Arc<Inside>,
@@ -231,8 +243,8 @@ async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) ->
     if let Some(problem) = entrance.readiness.problem() {
         return unready(problem);
     }
-    match entrance.store.as_ref().map(Store::ready) {
-        Some(Err(error)) => unready(error.to_string()),
+    match entrance.ready.as_ref().map(Ready::ask) {
+        Some(Err(problem)) => unready(problem),
         _ => answer::respond(StatusCode::OK, &json!({"ready": true})),
     }
 }

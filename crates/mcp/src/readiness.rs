@@ -1,6 +1,7 @@
 //! Readiness: what a gateway needs in the background besides its store.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What of a server's background work has ended. While anything has, `/readyz` answers 503 and says what.
@@ -22,5 +23,27 @@ impl Readiness {
     pub fn problem(&self) -> Option<String> {
         let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lost.first_key_value().map(|(what, why)| format!("{what} {why}"))
+    }
+}
+
+/// What is asked whether everything can be written.
+#[derive(Clone)]
+pub(crate) struct Ready(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+impl Ready {
+    pub(crate) fn new<E: ToString>(
+        ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    ) -> Ready {
+        Ready(Arc::new(move || ready().map_err(|error| error.to_string())))
+    }
+
+    pub(crate) fn ask(&self) -> Result<(), String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ready")
     }
 }

@@ -1,5 +1,6 @@
-//! Revoking: stopping agents while the gateway runs, which alone has the store.
+//! Revoking: stopping agents while the gateway runs, which may alone have the log of revocations.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -19,13 +20,14 @@ use crate::gateway::ENDPOINT;
 use crate::headers::Doorbell;
 use crate::strangers::{Strangers, Threads, on_own_thread};
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
+use hardtack::audit::{Lineage, MAX_ALIKE, SeenChains, Stops};
 use hardtack::call::{Call, MAX_ARGUMENT_BYTES};
 use hardtack::cause::Cause;
 use hardtack::chain::IdPrefix;
 use hardtack::guard::{Denial, Guard};
-use hardtack::revocation::Revocation;
+use hardtack::pending::wait;
+use hardtack::revocation::{Receipt, RequestId, Revocation, RevocationLog};
 use hardtack::revoke::{READ, REVOKE, RevocationRequest};
-use hardtack::store::{Receipt, Stops, Store, StoreError};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
@@ -209,17 +211,28 @@ const NOT_REVOKED: &str = "not_revoked";
 const MAX_COUNTED: u64 = 50_000;
 
 /// Who may revoke, and where it is written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Revoker {
     guard: Arc<Guard>,
-    store: Store,
+    log: Arc<dyn RevocationLog>,
+    seen: Arc<dyn Lineage>,
     realm: Realm,
 }
 
+impl fmt::Debug for Revoker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revoker").field("realm", &self.realm).finish_non_exhaustive()
+    }
+}
+
 impl Revoker {
-    pub(crate) fn new(guard: Arc<Guard>, store: Store) -> Revoker {
+    pub(crate) fn new(
+        guard: Arc<Guard>,
+        log: Arc<dyn RevocationLog>,
+        seen: Arc<dyn Lineage>,
+    ) -> Revoker {
         let realm = Realm::named(guard.verifier().audience());
-        Revoker { guard, store, realm }
+        Revoker { guard, log, seen, realm }
     }
 
     fn refuse(&self, denial: &Denial, operation: &str) -> Response {
@@ -272,15 +285,12 @@ impl Entrance {
         let Presented { token, peer, body } = self.presented(request)?;
         let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
         let (verified, _) = self.admit(&token, peer, body, READ).await?;
-        let store = self.revoker.store.clone();
+        let log = Arc::clone(&self.revoker.log);
         let list = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
-            let reader = store.reader();
-            let unreadable = |error: StoreError| Denial::unreadable_store(&error.to_string());
-            // The revocations first: what is forgotten meanwhile is in the list, or under the mark.
-            let entries = reader.revocations().map_err(unreadable)?;
-            let forgotten = reader.forgotten_until().map_err(unreadable)?;
-            Ok(json!({"as_of": now(), "forgotten_until": forgotten, "revocations": entries}))
+            // On a thread of its own, which may wait.
+            let now = wait(log.list(now())).map_err(|error| Denial::unreadable_store(&error.to_string()))?;
+            Ok(json!({"as_of": now.as_of, "forgotten_until": now.forgotten_until, "revocations": now.revocations}))
         });
         let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
         Ok(answer::respond(StatusCode::OK, &list))
@@ -310,15 +320,20 @@ impl Entrance {
         token: &str,
         asked: &RevocationRequest,
     ) -> Result<Answer, Denial> {
-        let store = &self.revoker.store;
+        let Revoker { log, seen, .. } = &self.revoker;
         // What cannot be looked up was not seen.
-        let seen =
-            |beginning: &IdPrefix| store.reader().ids_beginning(beginning).unwrap_or_default();
+        let seen = |beginning: &IdPrefix| seen.beginning(beginning, MAX_ALIKE).unwrap_or_default();
         let revoking = guard.check_revocation_among(token, asked, seen, now())?;
         let revocation = revoking.revocation().clone();
         let receipt = match asked.is_dry_run() {
             true => None,
-            false => Some(store.revoke(revoking, now()).map_err(unwritten)?),
+            // The presentation is used up, so that nobody asks again with it: each is a request of its own.
+            false => {
+                let receipts = wait(log.append(vec![revoking], RequestId::random(), now()));
+                let receipts = receipts.map_err(unwritten)?;
+                let none = || unwritten("the log of revocations has given no receipt");
+                Some(receipts.into_iter().next().ok_or_else(none)?)
+            }
         };
         let stops = self.count(&revocation, receipt);
         let status = match receipt {
@@ -333,9 +348,13 @@ impl Entrance {
     /// How much it stops. It is in force by now, whatever comes of the count.
     fn count(&self, revocation: &Revocation, receipt: Option<Receipt>) -> Option<Stops> {
         let _alone = self.counting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (reader, receipt) = (self.revoker.store.reader(), receipt.as_slice());
-        let counted = reader.stops(std::slice::from_ref(revocation), receipt, now(), MAX_COUNTED);
-        counted.inspect_err(|error| tracing::warn!(%error, "not counted")).ok().flatten()
+        let seen = self.revoker.seen.seen(MAX_COUNTED);
+        let seen =
+            seen.inspect_err(|error| tracing::warn!(%error, "not counted")).ok().flatten()?;
+        let listed = wait(self.revoker.log.list(now()));
+        let listed = listed.inspect_err(|error| tracing::warn!(%error, "not counted")).ok()?;
+        let chains = SeenChains::before(seen, listed.revocations, receipt.as_slice());
+        Some(chains.stops(std::slice::from_ref(revocation), now()))
     }
 
     /// Decides and does it in its turn, on a thread that nothing else uses.
@@ -408,7 +427,7 @@ impl Entrance {
 }
 
 /// A revocation that could not be written.
-fn unwritten(error: StoreError) -> Denial {
+fn unwritten(error: impl ToString) -> Denial {
     hardtack::audit::LedgerUnavailable(error.to_string()).into()
 }
 

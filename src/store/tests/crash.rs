@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::{Ledger, Settlement};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{Dice, NOW, decision, id, once, record, repeated, revoking};
+use crate::store::tests::{Dice, NOW, decision, id, once, record, repeated, revoking, settling};
 use crate::store::{Store, opening};
 
 /// What the store said was done.
@@ -43,7 +43,8 @@ fn work(store: &Store, seed: u64, steps: u64) -> Acknowledged {
                 }
             }
             7..=8 => {
-                let settled = store.settle(decision(NOW, number), Some(once(number, NOW)), None);
+                let settled =
+                    store.settle(settling(decision(NOW, number), Some(once(number, NOW))));
                 match settled {
                     Ok(Settlement::Recorded { sequence }) => {
                         done.records.push(sequence);
@@ -74,7 +75,7 @@ fn check(disk: &Disk, done: &Acknowledged, what: &str) {
         assert!(store.revocations().contains(&id(*number)), "{what}: {number} is not revoked");
     }
     for number in &done.accepted {
-        let again = store.settle(decision(NOW, 0), Some(once(*number, NOW)), None).unwrap();
+        let again = store.settle(settling(decision(NOW, 0), Some(once(*number, NOW)))).unwrap();
         assert!(matches!(again, Settlement::Replayed { .. }), "{what}: {number} is accepted again");
     }
     // And it goes on.

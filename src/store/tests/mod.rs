@@ -1,6 +1,8 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
 mod closing;
+#[cfg(feature = "testing")]
+mod conforming;
 mod corruption;
 mod crash;
 mod disk;
@@ -15,7 +17,7 @@ mod racing;
 mod staging;
 mod tampering;
 
-use crate::audit::{Decision, Ledger, Once, Settlement, Verdict};
+use crate::audit::{Decision, Ledger, Once, Settlement, Settling, Verdict};
 use crate::chain::RevocationId;
 use crate::revocation::{Revocation, Revoking};
 use crate::store::Store;
@@ -59,12 +61,16 @@ fn decision(time: Timestamp, number: u64) -> Decision {
 }
 
 fn once(number: u64, now: Timestamp) -> Once {
-    Once { id: id(number), expires: now + std::time::Duration::from_secs(60), block: 2 }
+    Once::new("notion.mcp", id(number), now + std::time::Duration::from_secs(60))
+}
+
+fn settling(decision: Decision, once: Option<Once>) -> Settling {
+    Settling::new(decision, once.map(|once| (once, 2)), None)
 }
 
 /// Records a decision; returns its number.
 fn record(store: &Store, number: u64) -> Option<u64> {
-    match store.settle(decision(NOW, number), None, None) {
+    match store.settle(settling(decision(NOW, number), None)) {
         Ok(Settlement::Recorded { sequence }) => Some(sequence),
         _ => None,
     }

@@ -13,7 +13,7 @@ use crate::chain::{Chain, GrantBlock, Hop};
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Revocation, RevocationSource, Revoking};
-use crate::store::tests::{Dice, NOW, decision, id, repeated};
+use crate::store::tests::{Dice, NOW, decision, id, repeated, settling};
 use crate::store::{Loss, Store, restore};
 use crate::timestamp::Timestamp;
 use crate::{Ledger, PublicKey};
@@ -218,7 +218,7 @@ impl World {
     }
 
     fn decide(&mut self) {
-        self.store().settle(decision(self.now, 1), None, None).unwrap();
+        self.store().settle(settling(decision(self.now, 1), None)).unwrap();
         self.tell();
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use crate::store::schema::{LOG, META, REVOCATIONS, STATE, State, encode, read_state};
+use crate::store::schema::{EVENTS, LOG, META, REVOCATIONS, STATE, State, encode, read_state};
 use crate::store::site::Site;
 use crate::store::tests::disk::Disk;
 use crate::store::tests::{NOW, record, revoking};
@@ -106,4 +106,18 @@ fn a_log_that_was_cut_or_counted_anew_is_refused() {
     assert!(matches!(edited(|_, state| state.rows.seen += 1), Err(StoreError::Damaged { .. })));
     let older = edited(|_, state| state.epoch = 0).unwrap_err().to_string();
     assert!(older.contains("of a later epoch"), "{older}");
+}
+
+/// Whoever follows the log of revocations would miss one.
+#[test]
+fn events_that_are_not_those_of_the_records_are_found() {
+    for (number, sequence) in [(1, 4), (2, 5), (3, 10)] {
+        let error = edited(|database, _| {
+            let writing = database.begin_write().unwrap();
+            writing.open_table(EVENTS).unwrap().insert(number, sequence).unwrap();
+            writing.commit().unwrap();
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the events of the log of revocations"), "{error}");
+    }
 }

@@ -221,8 +221,11 @@ impl Plan {
         let behind = without_query(upstream.url()).to_owned();
         let resource = settings.resource.clone().unwrap_or_default();
         let gateway = Gateway::new(Arc::clone(&guard), upstream)
-            .ready_while(store.clone())
-            .revocations(Arc::clone(&revoker), store.clone())
+            .ready_while({
+                let store = store.clone();
+                move || store.ready()
+            })
+            .revocations(Arc::clone(&revoker), Arc::new(store.clone()), Arc::new(store.clone()))
             .refusals(style)
             .hosts(settings.allow_host.iter().cloned())
             .origins(settings.allow_origin.iter().cloned())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hardtack::store::{Lineage, SeenBlock, Standing};
+use hardtack::store::{SeenBlock, SeenChains, Standing};
 use hardtack::{Revocation, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::terminal::{BAD, FAINT, GOOD, NAME, TEXT, WARN, short};
 const MAX_MARGIN: usize = 3 * 16;
 
 /// Every chain, with who is live in it and who is stopped by what.
-pub(crate) fn draw(lineage: &Lineage, now: Timestamp) -> String {
+pub(crate) fn draw(lineage: &SeenChains, now: Timestamp) -> String {
     let mut text = String::new();
     for grant in lineage.grants() {
         // Writing to a String does not fail.
@@ -27,7 +27,7 @@ pub(crate) fn draw(lineage: &Lineage, now: Timestamp) -> String {
 }
 
 /// What revocations would stop, and which live agents are among it.
-pub(crate) fn killed(lineage: &Lineage, revocations: &[Revocation], now: Timestamp) -> String {
+pub(crate) fn killed(lineage: &SeenChains, revocations: &[Revocation], now: Timestamp) -> String {
     let mut text = String::new();
     for revocation in revocations {
         let killed = lineage.killed_by(revocation, now);
@@ -79,7 +79,7 @@ pub(crate) fn unseen(revocations: &[Revocation], store: &str, is_revoked: bool) 
 }
 
 /// The same forest as JSON: one object a block, with how it stands.
-pub(crate) fn as_json(lineage: &Lineage, now: Timestamp) -> Vec<Value> {
+pub(crate) fn as_json(lineage: &SeenChains, now: Timestamp) -> Vec<Value> {
     let mut blocks = Vec::new();
     let mut next: Vec<&SeenBlock> = lineage.grants().collect();
     while let Some(block) = next.pop() {
@@ -99,7 +99,13 @@ pub(crate) fn as_json(lineage: &Lineage, now: Timestamp) -> Vec<Value> {
 }
 
 /// What hangs below a block; every line begins with `margin`.
-fn branches(text: &mut String, lineage: &Lineage, block: &SeenBlock, margin: &str, now: Timestamp) {
+fn branches(
+    text: &mut String,
+    lineage: &SeenChains,
+    block: &SeenBlock,
+    margin: &str,
+    now: Timestamp,
+) {
     if margin.chars().count() > MAX_MARGIN {
         return;
     }
@@ -113,7 +119,7 @@ fn branches(text: &mut String, lineage: &Lineage, block: &SeenBlock, margin: &st
     }
 }
 
-fn standing(lineage: &Lineage, block: &SeenBlock, now: Timestamp) -> String {
+fn standing(lineage: &SeenChains, block: &SeenBlock, now: Timestamp) -> String {
     match lineage.standing(block, now) {
         Standing::Live => {
             let left = humantime::format_duration(block.expires.since(now));
@@ -134,12 +140,12 @@ fn described(block: &SeenBlock) -> String {
     format!("{NAME}{}{NAME:#}{why} {FAINT}{id}{FAINT:#}", block.name)
 }
 
-fn note_unseen(text: &mut String, lineage: &Lineage) {
-    if lineage.unseen() > 0 {
+fn note_unseen(text: &mut String, lineage: &SeenChains) {
+    if lineage.lost() > 0 {
         let _ = writeln!(
             text,
             "{FAINT}{} more blocks were seen and not remembered, for want of room{FAINT:#}",
-            lineage.unseen()
+            lineage.lost()
         );
     }
 }

@@ -298,8 +298,11 @@ impl Stage {
         let upstream = upstream.answer_timeout(answer_timeout);
         let tools = Arc::new(guarded(guard(AUDIENCE)));
         let gateway = Gateway::new(Arc::clone(&tools), upstream)
-            .ready_while(store.clone())
-            .revocations(guard(REVOCATIONS), store.clone());
+            .ready_while({
+                let store = store.clone();
+                move || store.ready()
+            })
+            .revocations(guard(REVOCATIONS), Arc::new(store.clone()), Arc::new(store.clone()));
         let gateway = more(gateway);
         let drain = gateway.drain();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

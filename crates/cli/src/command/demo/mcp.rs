@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hardtack::{
@@ -102,8 +103,11 @@ impl Scene {
         let revoker = Verifier::new(roots, REVOCATIONS, store.revocations())?;
         let revoker = Guard::new(revoker, Policy::builtin(), store.clone());
         let gateway = Gateway::new(guard, Upstream::at(&upstream)?)
-            .ready_while(store.clone())
-            .revocations(revoker, store.clone());
+            .ready_while({
+                let store = store.clone();
+                move || store.ready()
+            })
+            .revocations(revoker, Arc::new(store.clone()), Arc::new(store.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/mcp", listener.local_addr()?);
         let (drain, grace) = (gateway.drain(), Duration::ZERO);

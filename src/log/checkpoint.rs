@@ -21,10 +21,13 @@ const EPOCH: &str = "epoch ";
 
 /// A log's head at a moment: its size, its root, and the store's epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TreeHead {
-    pub(crate) size: u64,
-    pub(crate) root: [u8; 32],
-    pub(crate) epoch: u64,
+pub struct TreeHead {
+    /// How many records there are.
+    pub size: u64,
+    /// The root of their tree.
+    pub root: [u8; 32],
+    /// How often the log was restored, counted from 1. A head of an earlier epoch is older, however long it is.
+    pub epoch: u64,
 }
 
 /// A signed head of a log.
@@ -77,13 +80,28 @@ impl Checkpoint {
 }
 
 /// Signs the heads of one log.
-pub(crate) struct CheckpointSigner {
+///
+/// ```
+/// use hardtack::PrivateKey;
+/// use hardtack::log::{Checkpoint, CheckpointSigner, TreeHead};
+///
+/// let signer = CheckpointSigner::new(&[7; 16], PrivateKey::generate())?;
+/// let signed = signer.sign(TreeHead { size: 3, root: [9; 32], epoch: 1 })?;
+/// assert_eq!(Checkpoint::verify(signed.text(), signer.key())?.size(), 3);
+/// # Ok::<(), hardtack::log::CheckpointError>(())
+/// ```
+pub struct CheckpointSigner {
     key: PrivateKey,
     log: LogKey,
 }
 
 impl CheckpointSigner {
-    pub(crate) fn new(store: &[u8; 16], key: PrivateKey) -> Result<Self, CheckpointError> {
+    /// A signer for the log with this id, which is part of its name.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Key`], never of a key that was made or read here.
+    pub fn new(store: &[u8; 16], key: PrivateKey) -> Result<Self, CheckpointError> {
         let public = VerifyingKey::from_bytes(&key.public().to_bytes());
         let public = public.map_err(|_| CheckpointError::Key)?;
         let name = format!("{ORIGIN}{}", hex::encode(store));
@@ -92,11 +110,17 @@ impl CheckpointSigner {
         Ok(CheckpointSigner { key, log })
     }
 
-    pub(crate) fn key(&self) -> &LogKey {
+    /// The public key, which is to be written down elsewhere.
+    pub fn key(&self) -> &LogKey {
         &self.log
     }
 
-    pub(crate) fn sign(&self, head: TreeHead) -> Result<Checkpoint, CheckpointError> {
+    /// Signs a head. Whoever signs says that all of it is on disk, and never signs two roots of one size and epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Form`], never of a head that was computed.
+    pub fn sign(&self, head: TreeHead) -> Result<Checkpoint, CheckpointError> {
         let extension = format!("{EPOCH}{}\n", head.epoch);
         let body =
             tlog_tiles::Checkpoint::new(&self.log.name, head.size, Hash(head.root), &extension);

@@ -9,21 +9,38 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use tlog_tiles::{Hash, check_record};
 
-use crate::audit::{AuditRecord, Checkpoint, CheckpointError, LeafHash, LogKey};
+use crate::audit::AuditRecord;
 use crate::cause::Cause;
+use crate::log::{Checkpoint, CheckpointError, LeafHash, LogKey};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
 /// A record, the path from it to the root of its log's tree, and the signed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
-    pub(crate) record: Vec<u8>,
-    pub(crate) index: u64,
-    pub(crate) path: Vec<[u8; 32]>,
-    pub(crate) checkpoint: String,
+    record: Vec<u8>,
+    index: u64,
+    path: Vec<[u8; 32]>,
+    checkpoint: String,
 }
 
 impl InclusionProof {
+    /// A proof that the record with this number and these bytes is in the log that the checkpoint signs, by a [`path`](crate::log::path)
+    /// in its tree. Whether it holds, whoever verifies it finds out.
+    pub fn of(
+        sequence: u64,
+        record: impl Into<Vec<u8>>,
+        path: Vec<[u8; 32]>,
+        checkpoint: &Checkpoint,
+    ) -> InclusionProof {
+        InclusionProof {
+            record: record.into(),
+            index: sequence.saturating_sub(1),
+            path,
+            checkpoint: checkpoint.text().to_owned(),
+        }
+    }
+
     /// Reads a proof and verifies it: the record is in the log whose key this is.
     ///
     /// # Errors

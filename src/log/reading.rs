@@ -1,15 +1,16 @@
-//! Verify: is this the log that was signed, whole and in order?
+//! Reading: is this the log that was signed, whole and in order?
 
 use std::collections::BTreeMap;
 
-use crate::audit::{AuditEvent, AuditRecord, Checkpoint, Edge, LeafHash};
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::cause::Cause;
+use crate::log::{Checkpoint, Edge, LeafHash};
 use crate::revocation::RevocationNotice;
 
 /// Reads a log from its first record on, and knows its tree.
 ///
 /// ```
-/// # use hardtack::audit::LogReader;
+/// # use hardtack::log::LogReader;
 /// let mut reader = LogReader::default();
 /// assert!(reader.next(br#"{"sequence":2}"#).is_err());
 /// assert_eq!(reader.len(), 0);

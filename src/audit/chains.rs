@@ -1,18 +1,18 @@
-//! Lineage: which chains were verified here, and what a revocation kills of them.
+//! Chains: what a revocation stops of the chains that were seen.
 
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Seen, SeenBlock};
 use crate::chain::RevocationId;
-use crate::revocation::{Revocation, RevocationEntry, covered_until};
-use crate::store::schema::SeenBlock;
+use crate::revocation::{Receipt, Revocation, RevocationEntry, RevocationNotice, covered_until};
 use crate::timestamp::Timestamp;
 
-/// The grants and hops that this store has seen, as a forest. What it has not seen it does not know: a
-/// chain that was delegated and never presented here is not in it.
+/// The grants and hops that were seen, as a forest, beside the revocations in force. What was not seen is not in it: a chain that was
+/// delegated and never presented here, say.
 #[derive(Debug, Clone)]
-pub struct Lineage {
+pub struct SeenChains {
     blocks: Vec<SeenBlock>,
     children: HashMap<Option<RevocationId>, Vec<usize>>,
     places: HashMap<RevocationId, usize>,
@@ -20,7 +20,7 @@ pub struct Lineage {
     /// The revocations of ids by id; the others are few and looked through.
     by_id: HashMap<RevocationId, usize>,
     others: Vec<usize>,
-    unseen: u64,
+    lost: u64,
 }
 
 /// How much of what a store has seen a revocation stops.
@@ -45,19 +45,17 @@ pub enum Standing<'a> {
     Fallen(&'a RevocationEntry),
 }
 
-impl Lineage {
-    pub(super) fn new(
-        blocks: impl IntoIterator<Item = SeenBlock>,
-        unseen: u64,
-        revocations: Vec<RevocationEntry>,
-    ) -> Lineage {
-        let mut lineage = Lineage {
+impl SeenChains {
+    /// What was seen, and the revocations in force.
+    pub fn new(seen: Seen, revocations: Vec<RevocationEntry>) -> SeenChains {
+        let Seen { blocks, lost } = seen;
+        let mut lineage = SeenChains {
             blocks: Vec::new(),
             children: HashMap::new(),
             places: HashMap::new(),
             by_id: HashMap::new(),
             others: Vec::new(),
-            unseen,
+            lost,
             revocations: Vec::new(),
         };
         for (place, entry) in revocations.iter().enumerate() {
@@ -68,7 +66,7 @@ impl Lineage {
         }
         lineage.revocations = revocations;
         for block in blocks {
-            // A block that is taken over meanwhile comes from the journal and from the database.
+            // One that is told twice is one.
             if let std::collections::hash_map::Entry::Vacant(vacant) =
                 lineage.places.entry(block.id)
             {
@@ -79,6 +77,22 @@ impl Lineage {
             }
         }
         lineage
+    }
+
+    /// The same, as if what these receipts are for had not been revoked: what they stop is counted so.
+    pub fn before(
+        seen: Seen,
+        mut revocations: Vec<RevocationEntry>,
+        receipts: &[Receipt],
+    ) -> SeenChains {
+        let made: HashSet<u64> = receipts
+            .iter()
+            .filter(|receipt| matches!(receipt, Receipt::Revoked { .. }))
+            .map(|receipt| receipt.sequence())
+            .collect();
+        revocations
+            .retain(|entry| !made.contains(&entry.sequence) || prolongs_the_same(&entry.notice));
+        SeenChains::new(seen, revocations)
     }
 
     /// The grants.
@@ -96,9 +110,9 @@ impl Lineage {
         self.places.get(id).map(|place| &self.blocks[*place])
     }
 
-    /// How many blocks were seen and not remembered, for want of room.
-    pub fn unseen(&self) -> u64 {
-        self.unseen
+    /// How many blocks were seen and are not remembered ([`Seen::lost`]).
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The blocks that a revocation, made at `moment`, would name itself.
@@ -180,6 +194,11 @@ impl Lineage {
         let places = self.children.get(&id).map_or(&[][..], Vec::as_slice);
         places.iter().map(|place| &self.blocks[*place])
     }
+}
+
+/// Whether it makes an earlier revocation last longer, and covers nothing that was not covered.
+fn prolongs_the_same(notice: &RevocationNotice) -> bool {
+    notice.prolongs.is_some() && !notice.revocation.ends_at_its_moment()
 }
 
 fn id_of(revocation: &Revocation) -> Option<RevocationId> {

@@ -1,0 +1,169 @@
+//! Ledger: a decision is settled, which is to say claimed, recorded and its chain remembered, before it is answered.
+
+use crate::audit::{Claim, Decision, Once, SeenBlock, UsesUnavailable, Verdict};
+use crate::cause::Cause;
+use crate::ruling::Ruling;
+use crate::timestamp::Timestamp;
+use crate::verify::VerifiedCapability;
+
+/// A decision that is to be settled. What is to be recorded of it, only [`Settling::decided`] says: a decision to allow a presentation that
+/// was used before is recorded as refused.
+#[derive(Debug)]
+pub struct Settling {
+    decision: Decision,
+    once: Option<Once>,
+    /// The number of the presentation's block.
+    block: usize,
+    /// The token, if the whole of it holds.
+    verified: Option<VerifiedCapability>,
+}
+
+impl Settling {
+    pub(crate) fn new(
+        decision: Decision,
+        once: Option<(Once, usize)>,
+        verified: Option<VerifiedCapability>,
+    ) -> Settling {
+        let (once, block) = once.map_or((None, 0), |(once, block)| (Some(once), block));
+        Settling { decision, once, block, verified }
+    }
+
+    /// The presentation that is to be claimed first, if the decision uses one up.
+    pub fn once(&self) -> Option<&Once> {
+        self.once.as_ref()
+    }
+
+    /// When it was decided.
+    pub fn time(&self) -> Timestamp {
+        self.decision.time
+    }
+
+    /// The blocks of the chain, if the whole of it holds: for [`Lineage::saw`](crate::audit::Lineage::saw), once the decision has its
+    /// record, whose number this is. None, where a chain does not hold.
+    pub fn seen(&self, record: u64) -> Vec<SeenBlock> {
+        let verified = self.verified.as_ref();
+        verified.map_or_else(Vec::new, |verified| {
+            SeenBlock::all_of(verified.chain(), verified.root(), record)
+        })
+    }
+
+    /// What is to be recorded, according to what came of the claim; where there is none to claim, that is [`Claim::First`].
+    pub fn decided(self, claim: Claim) -> Decision {
+        let Settling { mut decision, once, block, .. } = self;
+        if once.is_none() || claim == Claim::First {
+            return decision;
+        }
+        // It is refused whatever policies say of it.
+        (decision.candidate, decision.request) = (None, None);
+        decision.ruled(&Ruling::replayed(block))
+    }
+
+    /// What is to be recorded where it cannot be said whether the presentation was used.
+    pub fn undecided(self, error: &UsesUnavailable) -> Decision {
+        let Settling { mut decision, block, .. } = self;
+        (decision.candidate, decision.request) = (None, None);
+        let (undecided, message) = (Verdict::Undecided, error.to_string());
+        decision.ruled(&Ruling::refused(undecided, Cause::LedgerUnavailable, Some(block), message))
+    }
+
+    /// Whether a revocation follows it, for which room is kept.
+    pub(crate) fn allows_revocation(&self) -> bool {
+        self.decision.verdict == Verdict::Allow && self.decision.precedes_revocation
+    }
+
+    pub(crate) fn verified(&self) -> Option<&VerifiedCapability> {
+        self.verified.as_ref()
+    }
+
+    /// Leaves out the chain, which is then not remembered.
+    pub(crate) fn leave_out_chain(&mut self) {
+        self.verified = None;
+    }
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// Recorded under this number.
+    Recorded {
+        /// The record's number.
+        sequence: u64,
+    },
+    /// The presentation was accepted before. It is recorded as refused.
+    Replayed {
+        /// The record's number.
+        sequence: u64,
+    },
+}
+
+impl Settlement {
+    /// What became of a decision whose claim came out so, recorded under this number.
+    pub fn of(claim: Claim, sequence: u64) -> Settlement {
+        match claim {
+            Claim::First => Settlement::Recorded { sequence },
+            Claim::Again => Settlement::Replayed { sequence },
+        }
+    }
+
+    /// The record's number.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Settlement::Recorded { sequence } | Settlement::Replayed { sequence } => *sequence,
+        }
+    }
+}
+
+/// The record cannot be written, or the presentation's use cannot be looked up. The guard then refuses
+/// as undecided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the record cannot be written: {0}")]
+pub struct LedgerUnavailable(pub String);
+
+impl LedgerUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LedgerUnavailable
+    }
+}
+
+/// Settles decisions: claims the presentation, records the decision, remembers the chain.
+///
+/// There are two. A [`Store`](crate::Store) does all three in one step, with one wait for the disk. [`Separate`](crate::audit::Separate)
+/// puts together a [`Uses`](crate::audit::Uses), a [`Records`](crate::audit::Records) and a [`Lineage`](crate::audit::Lineage) of different
+/// engines. Whoever has all three in one transaction may write a third:
+///
+/// 1. claim [`Settling::once`], if there is one;
+/// 2. record [`Settling::decided`], whatever came of the claim;
+/// 3. remember [`Settling::seen`];
+/// 4. when the first two are durable, answer [`Settlement::of`] the claim.
+///
+/// If one of the first two fails, answer an error: the call is refused.
+pub trait Ledger: Send + Sync {
+    /// Settles one decision before it returns. Waits, with a store for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerUnavailable`] unless it is claimed and recorded.
+    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable>;
+
+    /// Settles one decision without waiting: comes back at once, and calls `done` when it is settled, from whatever thread. What was begun
+    /// is brought to an end, whoever still wants to hear of it.
+    fn settle_later(&self, settling: Settling, done: Done);
+}
+
+/// Hears what came of a decision.
+pub type Done = Box<dyn FnOnce(Result<Settlement, LedgerUnavailable>) + Send>;
+
+impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
+    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable> {
+        (**self).settle(settling)
+    }
+
+    fn settle_later(&self, settling: Settling, done: Done) {
+        (**self).settle_later(settling, done);
+    }
+}
+
+pub(crate) const REPLAYED_MESSAGE: &str =
+    "this call-bound presentation was accepted before and is good for once";

@@ -1,0 +1,67 @@
+//! Records: where decisions are kept, in order.
+
+use crate::audit::{Decision, LedgerUnavailable, LogLine};
+use crate::pending::Pending;
+
+/// When a decision is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Once it is on disk.
+    Durable,
+    /// At once: a crash loses the last `at_most`, or those of the last tenth of a second, whichever are fewer. Zero is durable.
+    Buffered {
+        /// How many may be lost.
+        at_most: usize,
+    },
+}
+
+/// Keeps decisions as records: numbered from 1, without gaps, each continuing the one before.
+///
+/// Each server has a log of its own, which it signs: a global order of decisions would put every call through one counter. What is
+/// recorded cannot be taken back.
+///
+/// # What an engine must hold
+///
+/// 1. **All or none.** The decisions of one call stand one after another, in their order, and either all of them are recorded or none.
+/// 2. **Durable before it answers**, unless it was told that it need not be ([`Recording::Buffered`]). What was read by anybody is
+///    never lost: [`Records::read`] shows what is durable.
+/// 3. **One log.** A record is an [`AuditRecord`](crate::AuditRecord): its bytes are the leaf of a Merkle tree, `previous` is the leaf
+///    hash of the record before. [`Edge`](crate::log::Edge) makes both, and [`LogReader`](crate::log::LogReader) verifies them.
+/// 4. **Never blocks.** As for [`Uses`](crate::audit::Uses): the future is polled on any thread, and needs no runtime around it. One that
+///    is dropped may or may not have recorded.
+///
+/// `testing::records` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
+pub trait Records: Send + Sync {
+    /// Records decisions; returns the number of the first, whose successors the others are.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerUnavailable`] unless all are recorded.
+    fn append<'a>(
+        &'a self,
+        decisions: Vec<Decision>,
+        recording: Recording,
+    ) -> Pending<'a, Result<u64, LedgerUnavailable>>;
+
+    /// The records from the one with this number on, in order, `at_most` of them; none where the log ends before. The log may hold other
+    /// records than decisions, and they count. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerUnavailable`] if they cannot be read.
+    fn read(&self, from: u64, at_most: usize) -> Result<Vec<LogLine>, LedgerUnavailable>;
+}
+
+impl<R: Records + ?Sized> Records for std::sync::Arc<R> {
+    fn append<'a>(
+        &'a self,
+        decisions: Vec<Decision>,
+        recording: Recording,
+    ) -> Pending<'a, Result<u64, LedgerUnavailable>> {
+        (**self).append(decisions, recording)
+    }
+
+    fn read(&self, from: u64, at_most: usize) -> Result<Vec<LogLine>, LedgerUnavailable> {
+        (**self).read(from, at_most)
+    }
+}

@@ -1,0 +1,98 @@
+//! Uses: which call-bound presentations were accepted, so that each is accepted once.
+
+use crate::cause::Cause;
+use crate::chain::RevocationId;
+use crate::pending::Pending;
+use crate::timestamp::Timestamp;
+
+/// How long after its expiry the id of a used presentation is kept at least: clocks differ, and this is many times by how much they may.
+pub const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// A presentation that is accepted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Once {
+    /// The server for which it was made.
+    pub audience: String,
+    /// Its id: its holder's signature, which a copy that is wrapped anew shares. 64 bytes.
+    pub id: RevocationId,
+    /// When it expires.
+    pub expires: Timestamp,
+}
+
+impl Once {
+    /// A presentation for this audience.
+    pub fn new(audience: impl Into<String>, id: RevocationId, expires: Timestamp) -> Once {
+        Once { audience: audience.into(), id, expires }
+    }
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It was not used before, and is used now.
+    First,
+    /// It was used before, or that cannot be ruled out.
+    Again,
+}
+
+/// Which presentations were used: claims each once, for all servers that share an audience.
+///
+/// A guard claims after checks and policies have allowed the call, and before it records the decision. So what an engine has claimed and
+/// the guard could then not record is used up, though the call was refused: an engine can only refuse more.
+///
+/// # What an engine must hold
+///
+/// 1. **Once.** Of any number of claims of one id for one audience, by any number of processes, at most one is answered
+///    [`Claim::First`]. The id alone may be the key: it is the signature of one presentation, for one audience.
+/// 2. **Durable before it answers.** A claim that was answered `First` is never answered so again, after no crash and no failover.
+///    Where it is not known whether a claim was written, answer an error.
+/// 3. **No clock brings one back.** An id may be forgotten an hour after it expired ([`KEPT_AFTER_EXPIRY`]), by the latest
+///    `now` that the engine was told. What expires in a stretch of time from which an id was forgotten is answered [`Claim::Again`] from
+///    then on: the simplest mark is the latest expiry that was ever forgotten, and whatever expires up to it counts as used.
+/// 4. **Never blocks.** The future is polled on any thread, and there need be no runtime around it: an engine that needs one keeps a
+///    handle to its own. A future that is dropped may or may not have claimed.
+///
+/// An engine never has to look at the clock: `now` is an argument.
+///
+/// `testing::uses` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
+///
+/// With PostgreSQL, for example, a claim is one statement, and `First` if it has inserted a row:
+///
+/// ```sql
+/// INSERT INTO used (audience, id, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+/// ```
+pub trait Uses: Send + Sync {
+    /// Claims a presentation, as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`UsesUnavailable`] if it cannot be claimed or it is not known whether it was. The guard refuses as undecided.
+    fn claim<'a>(
+        &'a self,
+        once: &'a Once,
+        now: Timestamp,
+    ) -> Pending<'a, Result<Claim, UsesUnavailable>>;
+}
+
+impl<U: Uses + ?Sized> Uses for std::sync::Arc<U> {
+    fn claim<'a>(
+        &'a self,
+        once: &'a Once,
+        now: Timestamp,
+    ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
+        (**self).claim(once, now)
+    }
+}
+
+/// It cannot be said now whether a presentation was used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it cannot be looked up whether the presentation was used: {0}")]
+pub struct UsesUnavailable(pub String);
+
+impl UsesUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LedgerUnavailable
+    }
+}

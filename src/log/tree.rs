@@ -1,0 +1,267 @@
+//! Tree: the Merkle tree over the records (RFC 6962, section 2.1).
+//!
+//! The hashes are those of `tlog_tiles`, which stores each complete subtree's hash once. Record `n`
+//! (from 1) is leaf `n - 1`, and brings the hashes of the subtrees that it completes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cause::Cause;
+use tlog_tiles::{
+    Hash, HashReader, record_hash, split_stored_hash_index, stored_hashes_for_record_hash,
+    sub_tree_index,
+};
+
+/// The hash of a record as a leaf: SHA-256 over a zero byte and the record's bytes. Written as 64
+/// hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeafHash(pub(crate) [u8; 32]);
+
+impl LeafHash {
+    /// The hash of the record with these bytes.
+    pub fn of(record: &[u8]) -> LeafHash {
+        LeafHash(record_hash(record).0)
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for LeafHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for LeafHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for LeafHash {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<LeafHash, hex::FromHexError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(LeafHash(bytes))
+    }
+}
+
+impl Serialize for LeafHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LeafHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LeafHash, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The right edge of a tree that grows: what is needed to add a leaf and to tell the root. Some two kilobytes at most.
+///
+/// Store with each record the hashes that [`Edge::push`] returns, in their order. Where a function here asks for a stored hash, it says by
+/// the number of the record (from 1) and the place among its hashes (from 0).
+///
+/// ```
+/// use hardtack::log::{Edge, LeafHash, path, root};
+///
+/// let (mut edge, mut stored) = (Edge::default(), Vec::new());
+/// for record in ["one", "two", "three"] {
+///     stored.push(edge.push(LeafHash::of(record.as_bytes()))?);
+/// }
+/// let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
+/// assert_eq!(root(3, find)?, edge.root()?);
+/// // Opened again, it goes on where it was.
+/// let again = Edge::load(3, LeafHash::of(b"three"), find)?;
+/// assert_eq!(again.root()?, edge.root()?);
+/// assert_eq!(path(3, 1, find)?.len(), 2);
+/// # Ok::<(), hardtack::log::TreeError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Edge {
+    size: u64,
+    last: LeafHash,
+    /// The largest complete subtrees from left to right, by their index in the storage.
+    peaks: Vec<(u64, Hash)>,
+}
+
+impl Edge {
+    /// The edge of a tree of `size` leaves, the last of which is `last`, whose stored hashes `find` finds.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`] if a hash is not found.
+    pub fn load(
+        size: u64,
+        last: LeafHash,
+        find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+    ) -> Result<Edge, TreeError> {
+        let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
+        let hashes = Stored(find).read_hashes(&indexes)?;
+        Ok(Edge { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
+    }
+
+    /// How many leaves there are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The last leaf's hash; zeros where there is none.
+    pub fn last(&self) -> LeafHash {
+        self.last
+    }
+
+    /// Adds a leaf; returns the hashes to store with it: its own, then those of the subtrees that it
+    /// completes.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`], never of an edge that was made or loaded here.
+    pub fn push(&mut self, leaf: LeafHash) -> Result<Vec<[u8; 32]>, TreeError> {
+        let hashes = stored_hashes_for_record_hash(self.size, Hash(leaf.0), self)?;
+        let first = tlog_tiles::stored_hash_index(0, self.size);
+        let new = (first..).zip(hashes.iter().copied());
+        let known: Vec<(u64, Hash)> = self.peaks.iter().copied().chain(new).collect();
+        self.size += 1;
+        self.last = leaf;
+        let indexes = sub_tree_index(0, self.size, Vec::new());
+        self.peaks = Known(&known).find(&indexes)?.into_iter().zip(indexes).map(flip).collect();
+        Ok(hashes.into_iter().map(|hash| hash.0).collect())
+    }
+
+    /// The root's hash.
+    ///
+    /// # Errors
+    ///
+    /// [`TreeError`], as of [`Edge::push`].
+    pub fn root(&self) -> Result<[u8; 32], TreeError> {
+        Ok(tlog_tiles::tree_hash(self.size, self)?.0)
+    }
+}
+
+impl HashReader for Edge {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        Known(&self.peaks).find(indexes)
+    }
+}
+
+struct Known<'a>(&'a [(u64, Hash)]);
+
+impl Known<'_> {
+    fn find(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let find = |index: &u64| self.0.iter().find(|(known, _)| known == index);
+        let found = indexes.iter().map(|index| find(index).map(|(_, hash)| *hash));
+        found.collect::<Option<_>>().ok_or(tlog_tiles::Error::IndexesNotInTree)
+    }
+}
+
+fn flip((hash, index): (Hash, u64)) -> (u64, Hash) {
+    (index, hash)
+}
+
+/// The root of a tree of `size` leaves whose stored hashes `find` finds.
+///
+/// # Errors
+///
+/// [`TreeError`] if a hash is not found.
+pub fn root(
+    size: u64,
+    find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+) -> Result<[u8; 32], TreeError> {
+    Ok(tlog_tiles::tree_hash(size, &Stored(find))?.0)
+}
+
+/// The hashes that prove a record, by its number, to be in the tree of the first `size`, from the leaf up.
+///
+/// # Errors
+///
+/// [`TreeError`] if there is no such record or a hash is not found.
+pub fn path(
+    size: u64,
+    record: u64,
+    find: impl Fn(u64, usize) -> Option<[u8; 32]>,
+) -> Result<Vec<[u8; 32]>, TreeError> {
+    let index = record.checked_sub(1).filter(|index| *index < size).ok_or(TreeError)?;
+    let path = tlog_tiles::prove_record(size, index, &Stored(find))?;
+    Ok(path.into_iter().map(|hash| hash.0).collect())
+}
+
+/// The hashes that are stored with records.
+struct Stored<F>(F);
+
+impl<F: Fn(u64, usize) -> Option<[u8; 32]>> HashReader for Stored<F> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        let find = |index: &u64| {
+            let (level, number) = split_stored_hash_index(*index);
+            // A subtree is complete with its last leaf, and is stored with that record.
+            let found = (self.0)((number + 1) << level, usize::from(level));
+            found.map(Hash).ok_or(tlog_tiles::Error::IndexesNotInTree)
+        };
+        indexes.iter().map(find).collect()
+    }
+}
+
+/// The tree does not have what is asked for, or a hash that was stored with its records is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the tree of the records cannot be computed, of which a hash is missing")]
+pub struct TreeError;
+
+impl TreeError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LogDamaged
+    }
+}
+
+impl From<tlog_tiles::Error> for TreeError {
+    fn from(_: tlog_tiles::Error) -> TreeError {
+        TreeError
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_has_the_root_of_the_tree_at_every_size() {
+        let (mut edge, mut stored, mut independent) = (
+            Edge::default(),
+            Vec::new(),
+            ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2_11::Sha256, Vec<u8>>::new(),
+        );
+        for number in 0..300_u32 {
+            let leaf = number.to_le_bytes().to_vec();
+            stored.push(edge.push(LeafHash::of(&leaf)).unwrap());
+            independent.push(leaf);
+            assert_eq!(edge.root().unwrap(), independent.root().as_bytes().as_slice(), "{number}");
+        }
+        // The stored hashes have the roots of all sizes, an edge that goes on, and the paths.
+        let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
+        let mut again = Edge::default();
+        for size in 1..=300_u64 {
+            let leaf = LeafHash::of(&(size as u32 - 1).to_le_bytes());
+            again.push(leaf).unwrap();
+            assert_eq!(root(size, find), again.root(), "{size}");
+            let loaded = Edge::load(size, leaf, find).unwrap();
+            assert_eq!((loaded.root(), loaded.last()), (again.root(), leaf), "{size}");
+        }
+        for record in [1, 2, 128, 299, 300] {
+            let leaf = LeafHash::of(&(record as u32 - 1).to_le_bytes());
+            let hashes = path(300, record, find).unwrap().into_iter().map(Hash).collect();
+            let root = Hash(edge.root().unwrap());
+            tlog_tiles::check_record(&hashes, 300, root, record - 1, Hash(leaf.0)).unwrap();
+        }
+        assert_eq!(path(300, 0, find), Err(TreeError));
+        assert_eq!(path(300, 301, find), Err(TreeError));
+        assert_eq!(root(301, find), Err(TreeError));
+    }
+}

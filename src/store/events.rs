@@ -1,0 +1,224 @@
+//! Events: the log of revocations, as whoever follows reads it.
+//!
+//! Each revocation and each forgetting is a record, and has a number among its kind. The database has which record that is; those that are
+//! in the journal alone follow in their order.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::{ReadTransaction, ReadableTable};
+
+use crate::audit::{AuditEvent, AuditRecord, Collection};
+use crate::pending::{Giver, Promised, promise};
+use crate::revocation::{Change, Epoch, Event, Events, Position, RevocationEntry};
+use crate::store::StoreError;
+use crate::store::inner::Inner;
+use crate::store::schema::{EVENTS, LOG, decode, if_there, json_of, read_state};
+
+/// How many events are read at a time.
+const READ_AT_ONCE: usize = 1000;
+
+/// How many events there are, and who waits for more.
+#[derive(Debug)]
+pub(super) struct EventCount {
+    epoch: Epoch,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// Until when each waits at most.
+    givers: Vec<(Instant, Giver<()>)>,
+    /// Nothing more will come, and nobody is left to say so.
+    is_closed: bool,
+}
+
+impl EventCount {
+    pub(super) fn new(epoch: Epoch, number: u64) -> EventCount {
+        EventCount {
+            epoch,
+            waiting: Mutex::new(Waiting { number, givers: Vec::new(), is_closed: false }),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn head(&self) -> Position {
+        Position { epoch: self.epoch, number: self.waiting().number }
+    }
+
+    /// So many more are on disk.
+    pub(super) fn add(&self, events: u64) {
+        if events == 0 {
+            return;
+        }
+        let woken = {
+            let mut waiting = self.waiting();
+            waiting.number += events;
+            std::mem::take(&mut waiting.givers)
+        };
+        woken.into_iter().for_each(|(_, giver)| giver.give(()));
+    }
+
+    /// Waits for what comes after a position, until a moment of the machine's.
+    #[allow(clippy::disallowed_methods, reason = "how long a wait takes, not what time it is")]
+    pub(super) fn wait(&self, after: Position, at_most: Duration) -> Promised<()> {
+        let (giver, promised) = promise();
+        let mut waiting = self.waiting();
+        let ends = Instant::now().checked_add(at_most);
+        let is_head = after == Position { epoch: self.epoch, number: waiting.number };
+        match ends.filter(|_| is_head && !waiting.is_closed) {
+            Some(ends) => waiting.givers.push((ends, giver)),
+            None => {
+                drop(waiting);
+                giver.give(());
+            }
+        }
+        promised
+    }
+
+    /// Wakes whoever has waited long enough.
+    pub(super) fn tick(&self, now: Instant) {
+        let (over, still): (Vec<_>, Vec<_>) = {
+            let mut waiting = self.waiting();
+            std::mem::take(&mut waiting.givers).into_iter().partition(|(ends, _)| *ends <= now)
+        };
+        if !still.is_empty() {
+            self.waiting().givers.extend(still);
+        }
+        over.into_iter().for_each(|(_, giver)| giver.give(()));
+    }
+
+    /// Wakes everybody: nothing more will come.
+    pub(super) fn close(&self) {
+        let waiting = {
+            let mut waiting = self.waiting();
+            waiting.is_closed = true;
+            std::mem::take(&mut waiting.givers)
+        };
+        drop(waiting);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The events after a position.
+    pub(super) fn events_after(
+        self: &Arc<Self>,
+        after: Position,
+        at_most: usize,
+    ) -> Result<Events, StoreError> {
+        self.engine.here()?;
+        if self.is_stopped() {
+            return Err(StoreError::Stopped);
+        }
+        let head = self.events.head();
+        if after.epoch != head.epoch || after.number > head.number {
+            return Ok(Events::Gone);
+        }
+        let at_most = at_most.clamp(1, READ_AT_ONCE);
+        // Before the database is looked at: what is taken over meanwhile is in both.
+        let newer: Vec<(u64, Vec<u8>)> = {
+            let core = self.core();
+            let newer = core.folding.iter().chain(&core.pending);
+            newer
+                .filter(|entry| entry.is_event())
+                .map(|entry| (entry.sequence, entry.json.clone()))
+                .collect()
+        };
+        let first = after.number + 1;
+        self.engine.read(|reading| {
+            let state = read_state(reading)?;
+            let table = if_there(reading.open_table(EVENTS))?;
+            let oldest = match &table {
+                Some(table) => table.first()?.map(|(number, _)| number.value()),
+                None => None,
+            };
+            if first < oldest.unwrap_or(state.events + 1) {
+                return Ok(Events::Gone);
+            }
+            let mut events = Vec::new();
+            if let Some(table) = &table
+                && first <= state.events
+            {
+                let log = reading.open_table(LOG)?;
+                // The run in which the first one stands, and those after it.
+                let begins = table.range(..=first)?.next_back().transpose()?;
+                let begins = begins.map_or(first, |(number, _)| number.value());
+                let mut runs = Vec::new();
+                for run in table.range(begins..)?.take(at_most + 1) {
+                    let (number, sequence) = run?;
+                    runs.push((number.value(), sequence.value()));
+                }
+                let ends = runs.iter().skip(1).map(|(number, _)| *number);
+                let ends = ends.chain([state.events + 1]);
+                let runs = runs.iter().take(at_most).zip(ends);
+                let numbers = runs.flat_map(|((number, sequence), end)| {
+                    (*number..end).map(move |each| (each, sequence + (each - number)))
+                });
+                for (number, sequence) in
+                    numbers.skip_while(|(number, _)| *number < first).take(at_most)
+                {
+                    let missing = StoreError::Unreadable { what: "record", number: sequence };
+                    let row = log.get(sequence)?.ok_or(missing)?;
+                    events.push(event(number, sequence, json_of(row.value(), sequence)?)?);
+                }
+            }
+            let newer = newer.iter().filter(|(sequence, _)| *sequence > state.records);
+            let newer = (state.events + 1..).zip(newer).filter(|(number, _)| *number >= first);
+            for (number, (sequence, json)) in newer.take(at_most - events.len()) {
+                events.push(event(number, *sequence, json)?);
+            }
+            Ok(Events::Next(events))
+        })
+    }
+}
+
+/// Whether a record is an event of the log of revocations.
+pub(super) fn is_event(record: &AuditRecord) -> bool {
+    match &record.event {
+        AuditEvent::Revocation(_) => true,
+        AuditEvent::Collection(collection) => !collection.revocations.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether the events that can be read are the last of these records, which are all that are events.
+pub(super) fn are_events(reading: &ReadTransaction, records: &[u64]) -> Result<bool, StoreError> {
+    let state = read_state(reading)?;
+    let Some(table) = if_there(reading.open_table(EVENTS))? else { return Ok(true) };
+    let mut runs = Vec::new();
+    for run in table.iter()? {
+        let (number, sequence) = run?;
+        runs.push((number.value(), sequence.value()));
+    }
+    let ends = runs.iter().skip(1).map(|(number, _)| *number).chain([state.events + 1]);
+    let numbers = runs.iter().zip(ends);
+    let listed: Vec<u64> = numbers
+        .flat_map(|((number, sequence), end)| {
+            (0..end.saturating_sub(*number)).map(move |n| sequence + n)
+        })
+        .take(records.len() + 1)
+        .collect();
+    Ok(records.ends_with(&listed))
+}
+
+fn event(number: u64, sequence: u64, json: &[u8]) -> Result<Event, StoreError> {
+    let record: AuditRecord = decode(json, "record", sequence)?;
+    Ok(Event::new(
+        number,
+        match record.event {
+            AuditEvent::Revocation(notice) => Change::Revoked(RevocationEntry { sequence, notice }),
+            AuditEvent::Collection(Collection { revocations, forgotten_until, .. }) => {
+                Change::Forgotten { sequences: revocations, until: forgotten_until }
+            }
+            _ => return Err(StoreError::Unreadable { what: "event", number }),
+        },
+    ))
+}

@@ -1,0 +1,158 @@
+//! Requests: what was answered to requests to revoke, so that one that is made again is answered again.
+//!
+//! The database has them; what is on its way there is in memory. A request that changed nothing is remembered in memory alone: made again
+//! after a restart, it is a new one.
+
+use std::collections::{HashMap, VecDeque};
+
+use redb::ReadableTable;
+use sha2::{Digest, Sha256};
+
+use crate::revocation::{Receipt, RequestId, Revoking};
+use crate::store::StoreError;
+use crate::store::engine::Engine;
+use crate::store::inner::Inner;
+use crate::store::schema::{Answered, Effect, Entry, REQUESTS, decode, if_there};
+use crate::timestamp::Timestamp;
+
+/// The most requests that changed nothing and are remembered.
+const MAX_UNWRITTEN: usize = 1024;
+
+/// How many expired ones are forgotten at a time.
+const MAX_SWEEP: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    recent: HashMap<RequestId, Answered, ahash::RandomState>,
+    unwritten: VecDeque<(RequestId, Answered)>,
+}
+
+impl Requests {
+    /// What was answered to this request, if it was made.
+    pub(super) fn find(
+        &self,
+        request: &RequestId,
+        engine: &Engine,
+    ) -> Result<Option<Answered>, StoreError> {
+        if let Some(answered) = self.recent.get(request) {
+            return Ok(Some(answered.clone()));
+        }
+        let unwritten = self.unwritten.iter().find(|(known, _)| known == request);
+        if let Some((_, answered)) = unwritten {
+            return Ok(Some(answered.clone()));
+        }
+        engine.read(|reading| {
+            let Some(table) = if_there(reading.open_table(REQUESTS))? else { return Ok(None) };
+            let row = table.get(request.as_bytes())?;
+            row.map(|row| decode(row.value(), "request", 0)).transpose()
+        })
+    }
+
+    pub(super) fn note(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Answer { request, answered } = effect {
+                self.recent.insert(*request, answered.clone());
+            }
+        }
+    }
+
+    pub(super) fn note_unwritten(&mut self, request: RequestId, answered: Answered) {
+        if self.unwritten.len() >= MAX_UNWRITTEN {
+            self.unwritten.pop_front();
+        }
+        self.unwritten.push_back((request, answered));
+    }
+
+    /// It could not be written.
+    pub(super) fn forget(&mut self, request: &RequestId) {
+        self.recent.remove(request);
+    }
+
+    /// The database has these.
+    pub(super) fn taken_over(&mut self, entries: &[Entry]) {
+        for effect in entries.iter().flat_map(|entry| &entry.effects) {
+            if let Effect::Answer { request, .. } = effect {
+                self.recent.remove(request);
+            }
+        }
+    }
+
+    pub(super) fn all_is_taken_over(&mut self) {
+        self.recent.clear();
+    }
+}
+
+impl Answered {
+    pub(super) fn of(asked: [u8; 32], receipts: &[Receipt], until: Timestamp) -> Answered {
+        let receipts = receipts
+            .iter()
+            .map(|receipt| (matches!(receipt, Receipt::Revoked { .. }), receipt.sequence()));
+        Answered { asked, receipts: receipts.collect(), until }
+    }
+
+    /// The receipts once more, for whoever asks for the same.
+    pub(super) fn again(
+        self,
+        request: &RequestId,
+        asked: &[u8; 32],
+    ) -> Result<Vec<Receipt>, StoreError> {
+        if self.asked != *asked {
+            return Err(StoreError::OtherRequest(*request));
+        }
+        let receipts = self.receipts.into_iter().map(|(is_new, sequence)| match is_new {
+            true => Receipt::Revoked { sequence },
+            false => Receipt::AlreadyRevoked { sequence },
+        });
+        Ok(receipts.collect())
+    }
+}
+
+/// A digest of what is asked for.
+pub(super) fn digest_of(revoking: &[Revoking]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for Revoking { revocation, by, reason } in revoking {
+        for part in [&revocation.to_string(), by, reason] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    digest.finalize().into()
+}
+
+impl Inner {
+    /// Forgets requests that were answered a day ago and more.
+    pub(super) fn forget_requests(&self, now: Timestamp) -> Result<(), StoreError> {
+        let expired = self.engine.read(|reading| {
+            let Some(table) = if_there(reading.open_table(REQUESTS))? else {
+                return Ok(Vec::new());
+            };
+            let mut expired = Vec::new();
+            for row in table.iter()? {
+                let (request, row) = row?;
+                let answered: Answered = decode(row.value(), "request", 0)?;
+                if answered.until <= now {
+                    expired.push(request.value());
+                }
+                if expired.len() == MAX_SWEEP {
+                    break;
+                }
+            }
+            Ok(expired)
+        })?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        self.directly_with(
+            Some(now),
+            |_| Ok((Vec::new(), ())),
+            |writing| {
+                let mut table = writing.open_table(REQUESTS)?;
+                for request in &expired {
+                    table.remove(request)?;
+                }
+                Ok(())
+            },
+            |_| {},
+        )
+    }
+}

@@ -21,7 +21,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
-use crate::cause::{Cause, RecordedCause};
+use crate::cause::RecordedCause;
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;

@@ -197,6 +197,7 @@ impl StoreError {
             StoreError::Name(error) => error.cause(),
             StoreError::Clock(error) => error.cause(),
             StoreError::NotRevoked(_) => Cause::NotRevoked,
+            StoreError::OtherRequest(_) => Cause::OtherRequest,
             StoreError::Stopped => Cause::StoreClosed,
             StoreError::Forked { .. } => Cause::StoreForked,
             StoreError::Restoring(_) => Cause::RestoringLoses,

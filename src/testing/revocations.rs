@@ -127,7 +127,7 @@ impl Log {
     }
 
     fn in_force(&self) -> Vec<RevocationEntry> {
-        let mut entries = self.list(later(1)).list.revocations;
+        let mut entries = self.list(later(1)).revocations;
         entries.sort_by_key(|entry| entry.sequence);
         entries
     }
@@ -173,8 +173,8 @@ fn a_new_log_is_empty(engine: Case) -> Result<(), LeftOut> {
     let head = log.head();
     assert_eq!(head.number, 0);
     assert_eq!(log.read(head, 10), Events::Next(Vec::new()));
-    let Snapshot { at, list } = log.list(NOW);
-    assert_eq!((at, list.forgotten_until, list.revocations), (head, None, Vec::new()));
+    let list = log.list(NOW);
+    assert_eq!((list.at, list.forgotten_until, list.revocations), (head, None, Vec::new()));
     Ok(())
 }
 
@@ -194,9 +194,9 @@ fn what_was_answered_is_listed(engine: Case) -> Result<(), LeftOut> {
     let log = Log::of(engine);
     for number in 0..5 {
         log.revoke(blocks([number]), NOW);
-        let Snapshot { at, list } = log.list(NOW);
+        let list = log.list(NOW);
         assert_eq!(list.revocations.len() as u64, number + 1);
-        assert_eq!(at, log.head());
+        assert_eq!(list.at, log.head());
     }
     Ok(())
 }
@@ -301,8 +301,8 @@ fn how_long_a_revocation_is_kept_depends_on_its_kind(engine: Case) -> Result<(),
 }
 
 fn sorted(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.list.revocations.sort_by_key(|entry| entry.sequence);
-    snapshot.list.as_of = NOW;
+    snapshot.revocations.sort_by_key(|entry| entry.sequence);
+    snapshot.as_of = NOW;
     snapshot
 }
 

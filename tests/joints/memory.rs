@@ -13,7 +13,7 @@ use hardtack::chain::IdPrefix;
 use hardtack::pending::{Pending, promise};
 use hardtack::revocation::{
     Change, Earlier, Epoch, Event, Events, Position, Receipt, RequestId, RevocationEntry,
-    RevocationList, RevocationLogError, RevocationNotice, Snapshot, covered_until,
+    RevocationLogError, RevocationNotice, Snapshot, covered_until,
 };
 use hardtack::{Lifetimes, RevocationId, RevocationLog, Revoking, Timestamp};
 
@@ -258,8 +258,7 @@ impl RevocationLog for Memory {
         let revocations =
             entries.map(|(sequence, notice)| entry(*sequence, notice.clone())).collect();
         let forgotten_until = disk.forgotten_until;
-        let list = RevocationList { as_of, forgotten_until, revocations };
-        now(Ok(Snapshot::new(disk.head(), list)))
+        now(Ok(Snapshot::new(disk.head(), as_of, forgotten_until, revocations)))
     }
 
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {

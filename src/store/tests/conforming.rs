@@ -115,7 +115,7 @@ fn a_store_from_before_opens_and_what_was_revoked_then_is_listed_and_gone_to_rea
     };
     assert_eq!(read(&store, 0), Events::Gone);
     assert_eq!(read(&store, 1), Events::Next(Vec::new()));
-    assert_eq!(wait(store.list(NOW)).unwrap().list.revocations.len(), 1);
+    assert_eq!(wait(store.list(NOW)).unwrap().revocations.len(), 1);
     store.revoke(revoking(2), NOW).unwrap();
     store.close().unwrap();
     drop(store);

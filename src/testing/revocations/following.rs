@@ -138,7 +138,7 @@ pub(super) fn a_list_meanwhile_has_batches_whole(engine: Case) -> Result<(), Lef
             return;
         }
         while !is_over.load(Ordering::Acquire) {
-            assert_eq!(log.list(NOW).list.revocations.len() % 20, 0);
+            assert_eq!(log.list(NOW).revocations.len() % 20, 0);
         }
     });
     Ok(())
@@ -148,7 +148,7 @@ pub(super) fn a_list_says_its_moment(engine: Case) -> Result<(), LeftOut> {
     let log = Log::of(engine);
     log.revoke(blocks([1]), NOW);
     for seconds in [5, 10] {
-        assert_eq!(log.list(later(seconds)).list.as_of, later(seconds));
+        assert_eq!(log.list(later(seconds)).as_of, later(seconds));
     }
     Ok(())
 }
@@ -173,7 +173,7 @@ pub(super) fn events_that_a_list_knows_already_change_nothing(engine: Case) -> R
     log.revoke(vec![alice(), block(2)], later(60));
     let (list, all) = (log.list(NOW), log.all());
     let mut again = list.clone();
-    all.iter().for_each(|event| again.list.apply(&event.change));
+    all.iter().for_each(|event| again.apply(&event.change));
     assert_eq!(sorted(again), sorted(list));
     Ok(())
 }

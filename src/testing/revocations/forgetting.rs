@@ -44,7 +44,7 @@ pub(super) fn what_is_forgotten_leaves_its_mark(engine: Case) -> Result<(), Left
     Log::of(engine).revoke(blocks([1]), NOW);
     until(engine, 0, LONG)?;
     let log = Log::of(engine);
-    let mark = log.list(later(LONG)).list.forgotten_until;
+    let mark = log.list(later(LONG)).forgotten_until;
     assert!(mark.is_some_and(|mark| mark >= covered_until(NOW)), "{mark:?}");
     // No live grant is refused by it.
     assert!(mark.is_some_and(|mark| mark < later(LONG - 24 * 3600)), "{mark:?}");
@@ -58,10 +58,10 @@ pub(super) fn what_is_forgotten_leaves_its_mark(engine: Case) -> Result<(), Left
 pub(super) fn the_mark_never_falls(engine: Case) -> Result<(), LeftOut> {
     Log::of(engine).revoke(blocks([1]), NOW);
     until(engine, 0, LONG)?;
-    let first = Log::of(engine).list(later(LONG)).list.forgotten_until;
+    let first = Log::of(engine).list(later(LONG)).forgotten_until;
     Log::of(engine).revoke(blocks([2]), later(LONG));
     until(engine, LONG, 2 * LONG)?;
-    let second = Log::of(engine).list(later(2 * LONG)).list.forgotten_until;
+    let second = Log::of(engine).list(later(2 * LONG)).forgotten_until;
     assert!(second > first && first.is_some());
     Ok(())
 }
@@ -70,7 +70,7 @@ pub(super) fn what_has_not_expired_is_not_forgotten(engine: Case) -> Result<(), 
     Log::of(engine).revoke(vec![block(1), alice()], NOW);
     until(engine, 0, 24 * 3600)?;
     let log = Log::of(engine);
-    assert_eq!((log.in_force().len(), log.list(NOW).list.forgotten_until), (2, None));
+    assert_eq!((log.in_force().len(), log.list(NOW).forgotten_until), (2, None));
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub(super) fn a_clock_that_jumped_forgets_nothing(engine: Case) -> Result<(), Le
         engine.forget(later(seconds))?;
     }
     let log = Log::of(engine);
-    assert_eq!((log.in_force().len(), log.list(NOW).list.forgotten_until), (1, None));
+    assert_eq!((log.in_force().len(), log.list(NOW).forgotten_until), (1, None));
     Ok(())
 }
 

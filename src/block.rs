@@ -10,6 +10,7 @@ use biscuit_auth::builder::{
     Term, Unary, fact, pred, string, var,
 };
 
+use crate::cause::Cause;
 use crate::keys::PublicKey;
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::profile::{MAX_COLLECTION, MAX_OPERATIONS_PER_QUERY, MAX_QUERIES_PER_CHECK};
@@ -47,6 +48,19 @@ pub enum DatalogError {
     /// An unreplaced `{parameter}`, or a key that is none.
     #[error("this check has a {{parameter}}, or trusts a key that is not a usable ed25519 key")]
     Parameter,
+}
+
+impl DatalogError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            DatalogError::TooLarge
+            | DatalogError::NotACheck
+            | DatalogError::NotAFact
+            | DatalogError::Parameter => Cause::MalformedDatalog,
+            DatalogError::Reserved { .. } => Cause::ReservedName,
+        }
+    }
 }
 
 /// Writes one block.

@@ -12,6 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use biscuit_auth::builder::BlockBuilder;
 use prost::Message;
 
+use crate::cause::Cause;
 use crate::chain::Chain;
 use crate::keys::{PrivateKey, PublicKey};
 use crate::profile::cost::{self, Sizes};
@@ -79,6 +80,18 @@ pub enum AcceptError {
     Delegator,
 }
 
+impl AcceptError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            AcceptError::Shape(error) => error.cause(),
+            AcceptError::Root => Cause::UnexpectedRoot,
+            AcceptError::Subject { .. } => Cause::UnexpectedSubject,
+            AcceptError::Delegator => Cause::UnexpectedDelegator,
+        }
+    }
+}
+
 /// A key with which the token cannot be signed further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -115,6 +128,19 @@ pub enum HolderError {
         "this is a presentation, which cannot be passed on; use the capability it was made from"
     )]
     Presentation,
+}
+
+impl HolderError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            HolderError::WrongKey { .. } => Cause::WrongKey,
+            HolderError::KeyNeeded { .. } => Cause::KeyNeeded,
+            HolderError::KeyNotNeeded => Cause::KeyNotNeeded,
+            HolderError::Signature { .. } => Cause::Signature,
+            HolderError::Presentation => Cause::AlreadyPresented,
+        }
+    }
 }
 
 impl Capability {
@@ -268,6 +294,16 @@ pub enum AppendError {
     /// The result would be refused by every verifier.
     #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),
+}
+
+impl AppendError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            AppendError::Signing(error) => error.cause(),
+            AppendError::Shape(_) => Cause::ResultRefused,
+        }
+    }
 }
 
 /// The sizes of the facts that a query meets at the least: the token's own, and what a verifier

@@ -7,6 +7,7 @@ use biscuit_auth::builder::Term;
 
 use crate::block::{self, Writer};
 use crate::capability::{AppendError, Capability, HolderError};
+use crate::cause::Cause;
 use crate::chain::Chain;
 use crate::constraint::{self, ConstraintError};
 use crate::keys::{PrivateKey, PublicKey};
@@ -302,4 +303,25 @@ pub enum DelegateError {
     /// The block cannot be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl DelegateError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            DelegateError::Holder(error) => error.cause(),
+            DelegateError::Name(error) => error.cause(),
+            DelegateError::Scope(error) => error.cause(),
+            DelegateError::NoScope | DelegateError::NoReason | DelegateError::NoHolder => {
+                Cause::Incomplete
+            }
+            DelegateError::ScopeWider { .. } => Cause::BeyondScope,
+            DelegateError::AudienceWider { .. } => Cause::BeyondAudience,
+            DelegateError::TooDeep { .. } => Cause::BeyondDepth,
+            DelegateError::Life(error) => error.cause(),
+            DelegateError::Constraint(error) => error.cause(),
+            DelegateError::Check(error) => error.cause(),
+            DelegateError::Append(error) => error.cause(),
+        }
+    }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::cause::Cause;
 use crate::file;
 
 /// The most bytes read from a key file: PEM with room for comments.
@@ -444,6 +445,23 @@ pub enum KeyError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+impl KeyError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            KeyError::PublicText
+            | KeyError::PrivateText
+            | KeyError::Algorithm
+            | KeyError::NotAPoint
+            | KeyError::Pem => Cause::MalformedKey,
+            KeyError::PrivateForPublic | KeyError::PublicForPrivate => Cause::KeyKind,
+            KeyError::Encrypted => Cause::KeyEncrypted,
+            KeyError::Exposed { .. } => Cause::KeyExposed,
+            KeyError::File { .. } => Cause::FileUnavailable,
+        }
+    }
 }
 
 #[cfg(test)]

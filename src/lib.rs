@@ -85,6 +85,7 @@ pub mod constraint;
 pub mod function;
 pub mod scope;
 pub mod flaw;
+pub mod cause;
 pub mod names;
 pub mod keys;
 pub mod profile;
@@ -142,6 +143,8 @@ pub use authorize::{AuthorizeError, authorize};
 pub use call::{Call, CallError};
 #[doc(inline)]
 pub use capability::Capability;
+#[doc(inline)]
+pub use cause::{Cause, Class};
 #[doc(inline)]
 pub use chain::{Chain, RevocationId};
 #[doc(inline)]

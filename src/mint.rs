@@ -7,6 +7,7 @@ use biscuit_auth::{Biscuit, KeyPair};
 
 use crate::block::{self, DatalogError, Writer};
 use crate::capability::Capability;
+use crate::cause::Cause;
 use crate::constraint::{self, ConstraintError};
 use crate::keys::{KeyError, PrivateKey, PublicKey};
 use crate::names::{self, NameError};
@@ -339,4 +340,22 @@ pub enum MintError {
     /// Biscuit could not write the block.
     #[error("the grant cannot be written as a Biscuit block")]
     Biscuit,
+}
+
+impl MintError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            MintError::Name(error) => error.cause(),
+            MintError::Scope(error) => error.cause(),
+            MintError::NoScope | MintError::NoHolder => Cause::Incomplete,
+            MintError::HolderIsRoot => Cause::HolderIsRoot,
+            MintError::Depth => Cause::TooMany,
+            MintError::Life(error) => error.cause(),
+            MintError::Fact(error) => error.cause(),
+            MintError::Constraint(error) => error.cause(),
+            MintError::Shape(_) | MintError::Biscuit => Cause::ResultRefused,
+            MintError::Key(error) => error.cause(),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
+use crate::cause::Cause;
 use crate::flaw::{Flaw, FlawKind};
 
 /// The most bytes in the name of a subject or an agent.
@@ -47,6 +48,13 @@ pub enum NameError {
         "{0}; in whose name something is revoked (by) is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, such as alice"
     )]
     By(Flaw),
+}
+
+impl NameError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedName
+    }
 }
 
 /// `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.

@@ -9,6 +9,7 @@ use rand_core::{OsRng, RngCore};
 use crate::block::{self, Writer};
 use crate::call::Call;
 use crate::capability::{AppendError, Capability, HolderError};
+use crate::cause::Cause;
 use crate::chain::{PresentationKind, RevocationId};
 use crate::delegate::first_wider_audience;
 use crate::keys::PrivateKey;
@@ -260,4 +261,19 @@ pub enum PresentError {
     /// The block cannot be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl PresentError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            PresentError::Holder(error) => error.cause(),
+            PresentError::Name(error) => error.cause(),
+            PresentError::AudienceWider { .. } => Cause::BeyondAudience,
+            PresentError::NotGranted { .. } => Cause::NotGranted,
+            PresentError::TooManyCalls => Cause::TooMany,
+            PresentError::Life(error) => error.cause(),
+            PresentError::Append(error) => error.cause(),
+        }
+    }
 }

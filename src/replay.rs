@@ -14,6 +14,7 @@ use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest
 use crate::authorize::facts::{Asked, Delegated, Presented, argument_facts, digest_fact};
 use crate::authorize::{RESTING_ON_POLICIES, decide};
 use crate::call::Call;
+use crate::cause::{Cause, RecordedCause};
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::policy::Policy;
 use crate::profile::vocabulary::ARGUMENT;
@@ -50,6 +51,13 @@ pub struct ReplayError {
     pub problem: &'static str,
 }
 
+impl ReplayError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LogDamaged
+    }
+}
+
 /// Decides by `policy` what a record tells of, as of its moment.
 ///
 /// # Errors
@@ -71,7 +79,11 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<Replayed, ReplayE
 fn asked_policies(decision: &Decision) -> bool {
     match &decision.cause {
         None => decision.verdict == Verdict::Allow,
-        Some(cause) => RESTING_ON_POLICIES.contains(&cause.as_str()) && decision.hop.is_none(),
+        // A cause that this version does not know is none of the policies' that it knows.
+        Some(cause) => {
+            cause.known().is_some_and(|cause| RESTING_ON_POLICIES.contains(&cause))
+                && decision.hop.is_none()
+        }
     }
 }
 
@@ -311,8 +323,8 @@ impl Replay {
 
     fn flip(&mut self, record: &AuditRecord, decision: &Decision, ruling: Ruling) {
         self.report.flip += 1;
-        let from = summary(decision.verdict, decision.cause.as_deref());
-        let to = summary(ruling.verdict, ruling.cause);
+        let from = summary(decision.verdict, decision.cause.as_ref().map(RecordedCause::as_str));
+        let to = summary(ruling.verdict, ruling.cause.map(Cause::as_str));
         let operation = decision.operation.clone();
         let key = (operation.clone(), from.clone(), to.clone(), ruling.place.clone());
         let flips = self.groups.entry(key).or_insert_with(|| Flips {

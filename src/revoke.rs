@@ -12,6 +12,7 @@ use crate::authorize::{
 };
 use crate::call::{Call, CallError};
 use crate::capability::{AppendError, Capability};
+use crate::cause::Cause;
 use crate::chain::{Chain, IdPrefix, PresentationKind, RevocationId};
 use crate::names::{self, NameError};
 use crate::policy::{Location, Policy};
@@ -227,6 +228,18 @@ pub enum RequestError {
     Proof(#[from] AppendError),
 }
 
+impl RequestError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RequestError::Form => Cause::MalformedRequest,
+            RequestError::Call(error) => error.cause(),
+            RequestError::Name(error) => error.cause(),
+            RequestError::Proof(error) => error.cause(),
+        }
+    }
+}
+
 /// A request to revoke that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -279,17 +292,17 @@ pub enum RevokeError {
 
 impl RevokeError {
     /// The stable name of the cause, as records and `--json` have it.
-    pub fn cause(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
             RevokeError::Unauthorized(error) => error.cause(),
-            RevokeError::NotCallBound => "revocation_not_call_bound",
-            RevokeError::NotAnId(_) | RevokeError::PartOfAnId => "revocation_not_an_id",
-            RevokeError::UnknownBeginning(_) => "revocation_id_unknown",
-            RevokeError::AmbiguousBeginning { .. } => "revocation_id_ambiguous",
-            RevokeError::NoProof => "revocation_without_proof",
-            RevokeError::Unreadable(_) | RevokeError::Unauthentic(_) => "revocation_proof",
-            RevokeError::NotInProof(_) => "revocation_not_in_proof",
-            RevokeError::NotDelegator => "revocation_by_stranger",
+            RevokeError::NotCallBound => Cause::RevocationNotCallBound,
+            RevokeError::NotAnId(_) | RevokeError::PartOfAnId => Cause::RevocationNotAnId,
+            RevokeError::UnknownBeginning(_) => Cause::RevocationIdUnknown,
+            RevokeError::AmbiguousBeginning { .. } => Cause::RevocationIdAmbiguous,
+            RevokeError::NoProof => Cause::RevocationWithoutProof,
+            RevokeError::Unreadable(_) | RevokeError::Unauthentic(_) => Cause::RevocationProof,
+            RevokeError::NotInProof(_) => Cause::RevocationNotInProof,
+            RevokeError::NotDelegator => Cause::RevocationByStranger,
         }
     }
 }

@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 
-use crate::audit::{Decision, REPLAYED, REPLAYED_MESSAGE, Verdict};
+use crate::audit::{Decision, REPLAYED_MESSAGE, Verdict};
 use crate::authorize::{Allowed, AuthorizeError};
+use crate::cause::{Cause, RecordedCause};
 use crate::policy::Location;
 use crate::verify::VerifyError;
 
@@ -18,7 +19,7 @@ pub struct Ruling {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for an allowed call, and none where a [replay](crate::replay) cannot say it.
-    pub cause: Option<&'static str>,
+    pub cause: Option<Cause>,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
     /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
@@ -30,7 +31,7 @@ pub struct Ruling {
 impl Ruling {
     /// Whether a record tells of another verdict or cause.
     pub fn differs_from(&self, decision: &Decision) -> bool {
-        self.verdict != decision.verdict || self.cause != decision.cause.as_deref()
+        self.verdict != decision.verdict || self.cause.map(RecordedCause::from) != decision.cause
     }
 
     /// Says what checks and policies decided.
@@ -54,17 +55,22 @@ impl Ruling {
 
     /// Says that a presentation, by this block, was accepted before and is good for once.
     pub(crate) fn replayed(block: usize) -> Ruling {
-        Ruling::refused(Verdict::Deny, REPLAYED, Some(block), REPLAYED_MESSAGE.to_owned())
+        Ruling::refused(Verdict::Deny, Cause::Replayed, Some(block), REPLAYED_MESSAGE.to_owned())
     }
 
     /// Says that an evaluation broke off, which is a fault of this library's.
     pub(crate) fn broken_off() -> Ruling {
-        Ruling::refused(Verdict::Deny, "not_evaluable", None, "the evaluation broke off".to_owned())
+        Ruling::refused(
+            Verdict::Deny,
+            Cause::NotEvaluable,
+            None,
+            "the evaluation broke off".to_owned(),
+        )
     }
 
     pub(crate) fn refused(
         verdict: Verdict,
-        cause: &'static str,
+        cause: Cause,
         hop: Option<usize>,
         message: String,
     ) -> Ruling {

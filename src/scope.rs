@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::cause::Cause;
 use crate::flaw::{Flaw, FlawKind};
 
 /// The most segments that a scope or an operation has. Real names have three or four; the cap
@@ -227,6 +228,18 @@ pub enum ScopeError {
         "an operation names one thing to do, such as tools:call:search, and is never a pattern"
     )]
     Pattern,
+}
+
+impl ScopeError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            ScopeError::Malformed(_) | ScopeError::TooManySegments | ScopeError::Pattern => {
+                Cause::MalformedScope
+            }
+            ScopeError::TooMany => Cause::TooMany,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use biscuit_auth::{ThirdPartyRequest, UnverifiedBiscuit};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::cause::Cause;
 use crate::keys::{PrivateKey, PublicKey, verify_strict};
 use crate::profile::shape::Shaped;
 
@@ -29,6 +30,17 @@ pub enum SigningError {
     /// Biscuit refused to write the block.
     #[error("the block cannot be written as a Biscuit block")]
     Block,
+}
+
+impl SigningError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            SigningError::Sealed => Cause::Sealed,
+            SigningError::WrongSecret => Cause::Signature,
+            SigningError::Block => Cause::ResultRefused,
+        }
+    }
 }
 
 /// Why the signatures do not hold, and from which block on.

@@ -18,13 +18,13 @@
 //! let bearer = scene.bearer(&["tools:call:search"]);
 //! let pay = Call::tool("pay").unwrap();
 //! let denial = scene.guard().check(&bearer, &pay, scene.now()).unwrap_err();
-//! assert_eq!(denial.refusal().cause, "not_granted");
+//! assert_eq!(denial.refusal().cause, Cause::NotGranted);
 //!
 //! // A minute later than the presentation lives.
 //! scene.advance(std::time::Duration::from_secs(360));
 //! let search = Call::tool("search").unwrap();
 //! let denial = scene.guard().check(&bearer, &search, scene.now()).unwrap_err();
-//! assert_eq!(denial.refusal().cause, "expired");
+//! assert_eq!(denial.refusal().cause, Cause::Expired);
 //! ```
 //!
 //! For whoever writes an engine of [`Uses`](crate::audit::Uses), [`RevocationLog`](crate::RevocationLog),

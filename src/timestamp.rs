@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::cause::Cause;
+
 /// A moment: whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
 /// Written as RFC 3339 in UTC (`2026-11-23T10:00:00Z`), in text as in JSON. Arithmetic stops at the
@@ -109,6 +111,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a moment is written as RFC 3339, such as 2026-11-23T10:00:00Z")]
 pub struct TimestampError;
+
+impl TimestampError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedTime
+    }
+}
 
 #[cfg(test)]
 mod tests {

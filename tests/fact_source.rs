@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hardtack::audit::{Kept, Verdict};
+use hardtack::cause::RecordedCause;
 use hardtack::guard::{
     Fact, FactNameError, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES, MAX_FACT_TERMS,
     MAX_FACTS,
@@ -62,7 +63,7 @@ impl Server {
     }
 
     fn cause(&self, call: &Call) -> &'static str {
-        self.check(call).map_or_else(|denial| denial.refusal().cause, |_| "")
+        self.check(call).map_or_else(|denial| denial.refusal().cause.as_str(), |_| "")
     }
 
     fn asked(&self) -> usize {
@@ -125,7 +126,7 @@ fn what_the_server_knows_is_asked_anew_for_each_decision() {
     let plain = Guard::unrecorded(server.cast.verifier(), policy(EDITORS));
     for _ in 0..2 {
         let denial = plain.check_again(&verified, &search(), NOW).unwrap_err();
-        assert_eq!(denial.refusal().cause, "nothing_allows");
+        assert_eq!(denial.refusal().cause.as_str(), "nothing_allows");
         server.guard.check_again(&verified, &search(), NOW).unwrap();
     }
 }
@@ -151,7 +152,7 @@ fn a_condition_of_a_delegator_means_the_same_whatever_the_server_knows() {
         let presented =
             token.present(Presenting::to(AUDIENCE), &server.cast.researcher, NOW).unwrap();
         let decided = server.guard.check(presented.bearer(), &search(), NOW);
-        let cause = decided.map_or_else(|denial| denial.refusal().cause, |_| "");
+        let cause = decided.map_or_else(|denial| denial.refusal().cause.as_str(), |_| "");
         assert_eq!(cause, if allowed { "" } else { "check_failed" }, "{check}");
     }
 }
@@ -177,11 +178,11 @@ fn a_source_that_does_not_answer_leaves_the_call_undecided_and_recorded() {
     for (server, words) in [(errs, "no answer from db\\u{a}xxx"), (breaks_off, "broke off")] {
         let denial = server.check(&search()).unwrap_err();
         assert!(matches!(denial, Denial::Undecided(_)), "{denial:?}");
-        assert_eq!(denial.refusal().cause, "facts_unavailable");
+        assert_eq!(denial.refusal().cause.as_str(), "facts_unavailable");
         let records = server.records();
         let decision = records[0].decision().unwrap();
         assert_eq!(decision.verdict, Verdict::Undecided);
-        assert_eq!(decision.cause.as_deref(), Some("facts_unavailable"));
+        assert_eq!(decision.cause.as_ref().map(RecordedCause::as_str), Some("facts_unavailable"));
         assert!(decision.message.contains(words), "{}", decision.message);
         assert!(decision.message.len() < 400, "{}", decision.message);
         assert_eq!(decision.operation, "tools:call:search");
@@ -189,9 +190,9 @@ fn a_source_that_does_not_answer_leaves_the_call_undecided_and_recorded() {
         assert_eq!(replay(&records[0], &policy(EDITORS)), Ok(Replayed::WithoutPolicies));
         let (decided, explanation) =
             server.guard.check_explained(server.cast.presented().bearer(), &search(), NOW);
-        assert_eq!(decided.unwrap_err().refusal().cause, "facts_unavailable");
+        assert_eq!(decided.unwrap_err().refusal().cause.as_str(), "facts_unavailable");
         assert_eq!(
-            (explanation.ruling.verdict, explanation.ruling.cause),
+            (explanation.ruling.verdict, explanation.ruling.cause.map(Cause::as_str)),
             (Verdict::Undecided, Some("facts_unavailable"))
         );
     }
@@ -236,7 +237,7 @@ fn what_a_source_may_not_state_leaves_the_call_undecided() {
         let server = server(allow, facts);
         let denial = server.check(&search()).unwrap_err();
         assert!(matches!(denial, Denial::Undecided(_)), "{denial:?}");
-        assert_eq!(denial.refusal().cause, "facts_unusable");
+        assert_eq!(denial.refusal().cause.as_str(), "facts_unusable");
         assert!(denial.refusal().message.contains(words), "{words}: {denial}");
         assert_eq!(server.records().len(), 1);
     }
@@ -266,7 +267,7 @@ fn what_the_server_states_is_paid_for() {
         let presented =
             token.present(Presenting::to(AUDIENCE), &server.cast.researcher, NOW).unwrap();
         let decided = server.guard.check(presented.bearer(), &search(), NOW);
-        assert_eq!(decided.map_or_else(|denial| denial.refusal().cause, |_| ""), cause);
+        assert_eq!(decided.map_or_else(|denial| denial.refusal().cause.as_str(), |_| ""), cause);
     }
 }
 
@@ -291,7 +292,7 @@ fn records_keep_what_was_stated_and_replay_decides_by_it() {
                 other => panic!("{other:?}"),
             };
             assert!(!decide(&policy(EDITORS)).differs_from(decision), "{name}");
-            assert_eq!(decide(&new).cause, Some("nothing_allows"));
+            assert_eq!(decide(&new).cause.map(Cause::as_str), Some("nothing_allows"));
             // What is written is what is read.
             let written = serde_json::to_string(&records[0]).unwrap();
             let read: AuditRecord = serde_json::from_str(&written).unwrap();
@@ -337,7 +338,7 @@ fn who_may_not_ask_has_no_one_asked() {
     let other = server.cast.researchers().present(other, &server.cast.researcher, NOW).unwrap();
     let another = search().argument("a", 1).unwrap();
     let denial = server.guard.check(other.bearer(), &another, NOW).unwrap_err();
-    assert_eq!((denial.refusal().cause, server.asked()), ("other_call", 0));
+    assert_eq!((denial.refusal().cause.as_str(), server.asked()), ("other_call", 0));
 }
 
 /// What is not known yet keeps nothing out of a list.
@@ -376,8 +377,17 @@ fn a_request_to_revoke_is_decided_by_it_too() {
         let presenting = Presenting::to(AUDIENCE).call(request.call().clone());
         let presented = granted.present(presenting, &server.cast.orchestrator, NOW).unwrap();
         let decided = server.guard.check_revocation(presented.bearer(), &request, NOW);
-        assert_eq!(decided.map_or_else(|denial| denial.refusal().cause, |_| ""), cause);
+        assert_eq!(decided.map_or_else(|denial| denial.refusal().cause.as_str(), |_| ""), cause);
         let records = server.records();
-        assert_eq!(records[0].decision().unwrap().cause.as_deref().unwrap_or_default(), cause);
+        assert_eq!(
+            records[0]
+                .decision()
+                .unwrap()
+                .cause
+                .as_ref()
+                .map(RecordedCause::as_str)
+                .unwrap_or_default(),
+            cause
+        );
     }
 }

@@ -16,8 +16,8 @@ fn cause(verifier: Verifier, call: &Call, now: Timestamp) -> Option<String> {
     let bearer = Cast::new().presented();
     let guard = Guard::unrecorded(verifier, Policy::builtin());
     guard.check(bearer.bearer(), call, now).err().map(|denial| match denial {
-        Denial::Undecided(refusal) => format!("undecided {}", refusal.cause),
-        denial => denial.refusal().cause.to_owned(),
+        Denial::Undecided(refusal) => format!("undecided {}", refusal.cause.as_str()),
+        denial => denial.refusal().cause.to_string(),
     })
 }
 

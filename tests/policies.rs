@@ -54,7 +54,10 @@ fn the_order_of_files_decides_nothing() {
         fs::write(folder.path().join("b.datalog"), second).unwrap();
         let verified =
             Cast::new().verifier().verify(Cast::new().presented().bearer(), NOW).unwrap();
-        authorize(&verified, &Policy::load(folder.path()).unwrap(), &search()).unwrap_err().cause()
+        authorize(&verified, &Policy::load(folder.path()).unwrap(), &search())
+            .unwrap_err()
+            .cause()
+            .as_str()
     };
     let (allow, deny) = ("allow if granted($op);", "deny if depth(1);");
     assert_eq!((decide(allow, deny), decide(deny, allow)), ("policy_denied", "policy_denied"));

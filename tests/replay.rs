@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hardtack::audit::Kept;
+use hardtack::cause::RecordedCause;
 use hardtack::replay::{Replay, Replayed, replay};
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::ruling::Ruling;
@@ -185,7 +186,7 @@ fn a_record_is_decided_again_as_the_call_was() {
                     }
                     other => panic!("{place}: {other:?}"),
                 }
-                seen.insert(match live.cause.as_deref() {
+                seen.insert(match live.cause.as_ref().map(RecordedCause::as_str) {
                     None => "allow",
                     Some("policy_denied") => "policy_denied",
                     Some("policy_check_failed") => "policy_check_failed",

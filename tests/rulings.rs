@@ -158,7 +158,7 @@ fn whoever_tells_of_a_decision_tells_the_same() {
             let found = &trial[number];
             assert_eq!(
                 (&*found.verdict, &found.at, &found.message),
-                (ruling.cause.unwrap_or("allow"), &ruling.place, &ruling.message),
+                (ruling.cause.map_or("allow", Cause::as_str), &ruling.place, &ruling.message),
             );
             rulings.push(ruling);
         }
@@ -185,7 +185,7 @@ fn whoever_tells_of_a_decision_tells_the_same() {
         let (others, _) = &told[(number + 1) % told.len()];
         for ((ruling, other), record) in rulings.iter().zip(others).zip(records) {
             let decision = record.decision().unwrap();
-            seen.insert(ruling.cause.unwrap_or("allow"));
+            seen.insert(ruling.cause.map_or("allow", Cause::as_str));
             if decision.request.is_none() {
                 continue;
             }
@@ -195,7 +195,7 @@ fn whoever_tells_of_a_decision_tells_the_same() {
             };
             seen.insert("candidate");
             assert_eq!(candidate.verdict, other.verdict);
-            assert_eq!(candidate.cause.as_deref(), other.cause);
+            assert_eq!(candidate.cause, other.cause.map(Into::into));
             assert_eq!(candidate.message, other.message);
         }
     }
@@ -233,7 +233,7 @@ fn what_is_refused_before_policies_are_asked_is_told_alike_too() {
     for (cause, bearer, call, now) in requests {
         let explained = guard.explain(bearer, call, now).ruling;
         let ruling = said(guard.check(bearer, call, now));
-        assert_eq!(ruling.cause, Some(cause));
+        assert_eq!(ruling.cause.map(Cause::as_str), Some(cause));
         assert_eq!(explained, ruling);
         let last = records(&store).pop().unwrap();
         let decision = last.decision().unwrap();
@@ -245,7 +245,7 @@ fn what_is_refused_before_policies_are_asked_is_told_alike_too() {
     assert_eq!(said(allowed).cause, None);
     let (decided, explained) = guard.check_explained(bound.bearer(), &search, NOW);
     let ruling = said(decided);
-    assert_eq!((ruling.cause, &explained.ruling), (Some("replayed"), &ruling));
+    assert_eq!((ruling.cause, &explained.ruling), (Some(Cause::Replayed), &ruling));
     let last = records(&store).pop().unwrap();
     let decision = last.decision().unwrap();
     assert!(!ruling.differs_from(decision), "{decision:?}");

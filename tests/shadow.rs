@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hardtack::audit::{Kept, Verdict};
+use hardtack::cause::RecordedCause;
 use hardtack::*;
 use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
@@ -53,7 +54,11 @@ fn where_a_candidate_decides_otherwise_the_record_says_so_and_the_one_in_force_a
         assert_eq!(decision.verdict == Verdict::Allow, allowed);
         assert_eq!(decision.policy, policy(live).digest());
         let told = decision.candidate.unwrap();
-        assert_eq!((told.verdict, told.cause.as_deref()), expected, "{candidate}");
+        assert_eq!(
+            (told.verdict, told.cause.as_ref().map(RecordedCause::as_str)),
+            expected,
+            "{candidate}"
+        );
         assert_eq!(told.policy, policy(candidate).digest());
         let counts = guard.shadow_counts();
         assert_eq!(
@@ -107,7 +112,7 @@ fn facts_of_a_candidate_that_a_tokens_check_reads_count() {
     let checked = checked.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
     guard.check(checked.bearer(), &search(), NOW).unwrap();
     let told = decisions(&store).remove(0).candidate.unwrap();
-    assert_eq!(told.cause.as_deref(), Some("check_failed"));
+    assert_eq!(told.cause.as_ref().map(RecordedCause::as_str), Some("check_failed"));
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn a_replayed_presentation_is_refused_whatever_a_candidate_says() {
     guard.check(once.bearer(), &search(), NOW).unwrap_err();
     let decisions = decisions(&store);
     assert!(decisions[0].candidate.is_some() && decisions[0].request.is_some());
-    assert_eq!(decisions[1].cause.as_deref(), Some("replayed"));
+    assert_eq!(decisions[1].cause.as_ref().map(RecordedCause::as_str), Some("replayed"));
     assert!(decisions[1].candidate.is_none() && decisions[1].request.is_none());
 }
 
@@ -181,10 +186,18 @@ fn policies_are_exchanged_between_decisions_and_never_within_one() {
     assert_eq!(decisions.len(), THREADS * CALLS);
     let mut different = 0;
     for decision in &decisions {
-        assert_eq!(decision.cause.as_deref(), cause_of(&decision.policy), "{decision:?}");
+        assert_eq!(
+            decision.cause.as_ref().map(RecordedCause::as_str),
+            cause_of(&decision.policy),
+            "{decision:?}"
+        );
         if let Some(candidate) = &decision.candidate {
             different += 1;
-            assert_eq!(candidate.cause.as_deref(), cause_of(&candidate.policy), "{decision:?}");
+            assert_eq!(
+                candidate.cause.as_ref().map(RecordedCause::as_str),
+                cause_of(&candidate.policy),
+                "{decision:?}"
+            );
         }
     }
     assert!(different > 0);

@@ -13,7 +13,9 @@ fn decide(policy: &str, arguments: &str) -> Result<policy::Location, &'static st
     let verified = cast.verifier().verify(cast.presented().bearer(), NOW).unwrap();
     let call = search().arguments(arguments).unwrap();
     let policy = parse(policy).unwrap_or_else(|error| panic!("{policy}: {error}"));
-    authorize(&verified, &policy, &call).map(|allowed| allowed.at).map_err(|error| error.cause())
+    authorize(&verified, &policy, &call)
+        .map(|allowed| allowed.at)
+        .map_err(|error| error.cause().as_str())
 }
 
 fn refused(policy: &str, arguments: &str) -> bool {
@@ -342,7 +344,9 @@ fn a_check_of_a_token_that_cannot_be_followed_refuses_calls_with_arguments() {
         let verified = cast.verifier().verify(bearer.bearer(), NOW).unwrap();
         let decide = |arguments: &str| {
             let call = search().arguments(arguments).unwrap();
-            authorize(&verified, &Policy::builtin(), &call).map(|_| ()).map_err(|e| e.cause())
+            authorize(&verified, &Policy::builtin(), &call)
+                .map(|_| ())
+                .map_err(|e| e.cause().as_str())
         };
         assert_eq!(decide(r#"{"FORCE NOW": true}"#), Err(refuses), "{check}");
         assert_eq!(decide(r#"{"nowhere": true}"#).is_ok(), passes, "{check}");

@@ -48,7 +48,9 @@ fn decide(policy: &str, arguments: &str) -> Result<policy::Location, &'static st
     let call = search().arguments(arguments).unwrap();
     let policy = format!("allow if granted($op); {policy}");
     let policy = Policy::parse("p.datalog", &policy).unwrap();
-    authorize(&verified, &policy, &call).map(|allowed| allowed.at).map_err(|error| error.cause())
+    authorize(&verified, &policy, &call)
+        .map(|allowed| allowed.at)
+        .map_err(|error| error.cause().as_str())
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn what_a_delegator_rejects_by_a_variable_is_rejected_in_every_spelling() {
         let verified = cast.verifier().verify(bearer.bearer(), NOW).unwrap();
         let decide = |arguments: String| {
             let call = search().arguments(&arguments).unwrap();
-            authorize(&verified, &Policy::builtin(), &call).map_err(|error| error.cause())
+            authorize(&verified, &Policy::builtin(), &call).map_err(|error| error.cause().as_str())
         };
         for name in SPELLINGS {
             let cause = decide(format!(r#"{{"{name}": true}}"#)).map(|_| ());

@@ -43,7 +43,7 @@ fn for_one_search(cast: &Cast) -> Presentation {
 }
 
 fn cause<T>(decided: Result<T, Denial>) -> &'static str {
-    decided.map_or_else(|denial| denial.refusal().cause, |_| "")
+    decided.map_or_else(|denial| denial.refusal().cause.as_str(), |_| "")
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl Scene {
             let decided = guard.check(&sent.bearer, &call, NOW);
             decided.map(drop).map_err(|denial| {
                 let refusal = denial.refusal();
-                (refusal.cause, refusal.message.clone())
+                (refusal.cause.as_str(), refusal.message.clone())
             })
         });
         let time = clock.elapsed();

@@ -1,6 +1,7 @@
 //! Ledger: a decision is settled, which is to say claimed, recorded and its chain remembered, before it is answered.
 
 use crate::audit::{Claim, Decision, Once, SeenBlock, UsesUnavailable, Verdict};
+use crate::cause::Cause;
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
@@ -62,7 +63,7 @@ impl Settling {
         let Settling { mut decision, block, .. } = self;
         (decision.candidate, decision.request) = (None, None);
         let (undecided, message) = (Verdict::Undecided, error.to_string());
-        decision.ruled(&Ruling::refused(undecided, UNAVAILABLE, Some(block), message))
+        decision.ruled(&Ruling::refused(undecided, Cause::LedgerUnavailable, Some(block), message))
     }
 
     /// Whether a revocation follows it, for which room is kept.
@@ -119,6 +120,13 @@ impl Settlement {
 #[error("the record cannot be written: {0}")]
 pub struct LedgerUnavailable(pub String);
 
+impl LedgerUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LedgerUnavailable
+    }
+}
+
 /// Settles decisions: claims the presentation, records the decision, remembers the chain.
 ///
 /// There are two. A [`Store`](crate::Store) does all three in one step, with one wait for the disk. [`Separate`](crate::audit::Separate)
@@ -157,11 +165,5 @@ impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
     }
 }
 
-/// The stable name of the cause when a presentation is accepted a second time.
-pub const REPLAYED: &str = "replayed";
-
 pub(crate) const REPLAYED_MESSAGE: &str =
     "this call-bound presentation was accepted before and is good for once";
-
-/// The stable name of the cause when that cannot be said.
-const UNAVAILABLE: &str = "ledger_unavailable";

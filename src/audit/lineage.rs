@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::chain::{Chain, IdPrefix, RevocationId};
 use crate::keys::PublicKey;
 use crate::timestamp::Timestamp;
@@ -151,3 +152,10 @@ impl<L: Lineage + ?Sized> Lineage for std::sync::Arc<L> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the chains that were seen cannot be read: {0}")]
 pub struct LineageUnavailable(pub String);
+
+impl LineageUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::StoreUnavailable
+    }
+}

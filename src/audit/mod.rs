@@ -21,6 +21,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
+use crate::cause::RecordedCause;
 use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;
@@ -38,7 +39,7 @@ pub use chains::{SeenChains, Standing, Stops};
 pub use filter::Filter;
 pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
 pub(crate) use ledger::REPLAYED_MESSAGE;
-pub use ledger::{Done, Ledger, LedgerUnavailable, REPLAYED, Settlement, Settling};
+pub use ledger::{Done, Ledger, LedgerUnavailable, Settlement, Settling};
 pub use lineage::{Lineage, LineageUnavailable, MAX_ALIKE, Seen, SeenBlock};
 pub use ocsf::ocsf;
 pub use records::{Recording, Records};
@@ -152,7 +153,7 @@ pub struct Decision {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for an allowed call.
-    pub cause: Option<String>,
+    pub cause: Option<RecordedCause>,
     /// The block at which the cause was seen.
     pub hop: Option<usize>,
     /// The verdict in words.
@@ -190,7 +191,7 @@ pub struct CandidateDecision {
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; none for a call that it would allow.
-    pub cause: Option<String>,
+    pub cause: Option<RecordedCause>,
     /// The verdict in words.
     pub message: String,
 }
@@ -299,7 +300,7 @@ impl Decision {
     /// The same, decided so.
     pub(crate) fn ruled(mut self, ruling: &Ruling) -> Decision {
         self.verdict = ruling.verdict;
-        self.cause = ruling.cause.map(str::to_owned);
+        self.cause = ruling.cause.map(RecordedCause::from);
         self.hop = ruling.hop;
         self.message.clone_from(&ruling.message);
         self

@@ -1,5 +1,6 @@
 //! Uses: which call-bound presentations were accepted, so that each is accepted once.
 
+use crate::cause::Cause;
 use crate::chain::RevocationId;
 use crate::pending::Pending;
 use crate::timestamp::Timestamp;
@@ -88,3 +89,10 @@ impl<U: Uses + ?Sized> Uses for std::sync::Arc<U> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be looked up whether the presentation was used: {0}")]
 pub struct UsesUnavailable(pub String);
+
+impl UsesUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LedgerUnavailable
+    }
+}

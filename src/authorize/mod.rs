@@ -15,6 +15,7 @@ use biscuit_auth::datalog::Rule;
 use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{Answer, Relevant};
 use crate::call::Call;
+use crate::cause::{Cause, Class};
 use crate::chain::Chain;
 use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::{Location, Policy};
@@ -242,19 +243,27 @@ pub enum AuthorizeError {
 
 impl AuthorizeError {
     /// The stable name of the cause, as records and `--json` have it.
-    pub fn cause(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
-            AuthorizeError::NotGranted { .. } => "not_granted",
-            AuthorizeError::Unbound { .. } => "unbound",
-            AuthorizeError::Scheme { .. } => "resource_scheme",
-            AuthorizeError::OtherCall => "other_call",
-            AuthorizeError::TooCostly { .. } => "too_costly",
-            AuthorizeError::CheckFailed { .. } => "check_failed",
-            AuthorizeError::PolicyCheckFailed { .. } => "policy_check_failed",
-            AuthorizeError::Denied { .. } => "policy_denied",
-            AuthorizeError::NothingAllows => "nothing_allows",
-            AuthorizeError::NotEvaluable { .. } => "not_evaluable",
-            AuthorizeError::Exhausted { .. } => "exhausted",
+            AuthorizeError::NotGranted { .. } => Cause::NotGranted,
+            AuthorizeError::Unbound { .. } => Cause::Unbound,
+            AuthorizeError::Scheme { .. } => Cause::ResourceScheme,
+            AuthorizeError::OtherCall => Cause::OtherCall,
+            AuthorizeError::TooCostly { .. } => Cause::TooCostly,
+            AuthorizeError::CheckFailed { .. } => Cause::CheckFailed,
+            AuthorizeError::PolicyCheckFailed { .. } => Cause::PolicyCheckFailed,
+            AuthorizeError::Denied { .. } => Cause::PolicyDenied,
+            AuthorizeError::NothingAllows => Cause::NothingAllows,
+            AuthorizeError::NotEvaluable { .. } => Cause::NotEvaluable,
+            AuthorizeError::Exhausted { .. } => Cause::Exhausted,
+        }
+    }
+
+    /// What a caller does about it. What is refused here is refused of the call.
+    pub fn class(&self) -> Class {
+        match self.cause() {
+            Cause::Unbound | Cause::TooCostly => Class::Forbidden,
+            cause => cause.class(),
         }
     }
 
@@ -291,8 +300,13 @@ impl AuthorizeError {
 }
 
 /// The causes that policies give. Two of them a block can give, too.
-pub(crate) const RESTING_ON_POLICIES: [&str; 5] =
-    ["policy_check_failed", "policy_denied", "nothing_allows", "not_evaluable", "exhausted"];
+pub(crate) const RESTING_ON_POLICIES: [Cause; 5] = [
+    Cause::PolicyCheckFailed,
+    Cause::PolicyDenied,
+    Cause::NothingAllows,
+    Cause::NotEvaluable,
+    Cause::Exhausted,
+];
 
 /// Which check of which block, in words.
 fn place_of(check: usize, block: usize) -> String {

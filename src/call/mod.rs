@@ -19,6 +19,7 @@ use url::Url;
 pub use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
 use crate::call::tally::{Counted, Tally};
+use crate::cause::Cause;
 use crate::scope::{Operation, ScopeError};
 
 pub use argument::IntoArgument;
@@ -363,6 +364,16 @@ pub enum CallError {
         "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}, \"params\": {{…}}}}, the last three optional"
     )]
     Form,
+}
+
+impl CallError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self.is_too_large() {
+            true => Cause::CallTooLarge,
+            false => Cause::InexactCall,
+        }
+    }
 }
 
 /// Whether a call can have this resource.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::cause::Cause;
+
 /// What stands for a block in revocation lists, records and replay protection: its external
 /// signature if it has one, otherwise its block signature. 64 bytes, written as 128 hexadecimal
 /// digits.
@@ -142,7 +144,21 @@ impl<'de> serde::Deserialize<'de> for IdPrefix {
 )]
 pub struct IdPrefixError;
 
+impl IdPrefixError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedId
+    }
+}
+
 /// The text is no revocation id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a revocation id is 128 hexadecimal digits, as `hardtack inspect --json` prints it")]
 pub struct RevocationIdError;
+
+impl RevocationIdError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedId
+    }
+}

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::call::{CallError, MAX_SAFE_INTEGER, check_resource};
+use crate::cause::Cause;
 use crate::constraint::hint::hint;
 use crate::constraint::{Constraint, Demand, Form, Range, Subject, THE_RESOURCE, Value};
 use crate::function::{Function, OperandError};
@@ -56,6 +57,20 @@ pub enum ConstraintError {
         /// How many.
         limit: usize,
     },
+}
+
+impl ConstraintError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            ConstraintError::Form { .. }
+            | ConstraintError::Value { .. }
+            | ConstraintError::Combination(_)
+            | ConstraintError::Resource { .. }
+            | ConstraintError::TooMany { .. } => Cause::MalformedConstraint,
+            ConstraintError::Operand(error) => error.cause(),
+        }
+    }
 }
 
 impl FromStr for Constraint {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::cause::Cause;
+
 /// What has to be changed, by one of several changes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -18,9 +20,9 @@ impl Remedy {
     }
 
     /// Of what can happen once a call is allowed.
-    pub(super) fn of_record(cause: Option<&str>) -> Remedy {
+    pub(super) fn of_record(cause: Option<Cause>) -> Remedy {
         match cause {
-            Some("replayed") => Remedy::new(
+            Some(Cause::Replayed) => Remedy::new(
                 "a presentation that is bound to a call is good for it once",
                 vec![Change::Present {
                     audience: None,

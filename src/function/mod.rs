@@ -24,6 +24,8 @@ use std::sync::{Arc, LazyLock};
 use biscuit_auth::builder::Term;
 use biscuit_auth::datalog::ExternFunc;
 
+use crate::cause::Cause;
+
 pub(crate) use glob::Glob;
 pub(crate) use path::Root;
 pub(crate) use url::Site;
@@ -137,11 +139,25 @@ pub(crate) fn functions() -> &'static HashMap<String, ExternFunc> {
 #[error("this text has not the form that is asked about, so it cannot be judged")]
 pub struct Unjudgeable;
 
+impl Unjudgeable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::NotEvaluable
+    }
+}
+
 /// What nothing can be compared with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct OperandError {
     problem: String,
+}
+
+impl OperandError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedOperand
+    }
 }
 
 impl OperandError {

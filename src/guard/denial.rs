@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::audit::{LedgerUnavailable, REPLAYED, Verdict};
+use crate::audit::{LedgerUnavailable, Verdict};
 use crate::authorize::AuthorizeError;
 use crate::call::CallError;
+use crate::cause::{Cause, Class};
 use crate::revoke::RevokeError;
 use crate::ruling::Ruling;
 use crate::verify::{VerifiedCapability, VerifyError};
@@ -29,7 +30,7 @@ pub enum Denial {
 #[non_exhaustive]
 pub struct Refusal {
     /// The stable name of the cause; `docs/profile.md` lists them.
-    pub cause: &'static str,
+    pub cause: Cause,
     /// The block at which it was seen; 0 is the grant.
     pub hop: Option<usize>,
     /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
@@ -76,27 +77,37 @@ impl Helps {
     }
 
     /// What helps against a cause, where that does not depend on the call.
-    fn against(cause: &str) -> Helps {
+    fn against(cause: Cause) -> Helps {
         match cause {
-            "not_granted" | "unbound" | "revocation_by_stranger" => Helps::Delegator,
-            "resource_scheme"
-            | "nothing_allows"
-            | "policy_denied"
-            | "policy_check_failed"
-            | "list_too_long" => Helps::Server,
-            "list_too_costly" => Helps::Delegator,
-            "inexact_call" | "call_too_large" | "strange_task" | "too_costly" | "check_failed"
-            | "not_evaluable" | "exhausted" => Helps::AnotherCall,
-            "ledger_unavailable"
-            | "overloaded"
-            | "facts_unavailable"
-            | "facts_unusable"
-            | "list_busy"
-            | "revocations_unavailable"
-            | "revocations_stale" => Helps::Later,
-            cause if cause.starts_with("revocation_") && cause != "revocation_not_call_bound" => {
-                Helps::AnotherCall
-            }
+            Cause::NotGranted | Cause::Unbound | Cause::RevocationByStranger => Helps::Delegator,
+            Cause::ResourceScheme
+            | Cause::NothingAllows
+            | Cause::PolicyDenied
+            | Cause::PolicyCheckFailed
+            | Cause::ListTooLong => Helps::Server,
+            Cause::ListTooCostly => Helps::Delegator,
+            Cause::InexactCall
+            | Cause::CallTooLarge
+            | Cause::StrangeTask
+            | Cause::TooCostly
+            | Cause::CheckFailed
+            | Cause::NotEvaluable
+            | Cause::Exhausted => Helps::AnotherCall,
+            Cause::LedgerUnavailable
+            | Cause::StoreUnavailable
+            | Cause::Unfinished
+            | Cause::Overloaded
+            | Cause::FactsUnavailable
+            | Cause::FactsUnusable
+            | Cause::ListBusy
+            | Cause::RevocationsUnavailable
+            | Cause::RevocationsStale => Helps::Later,
+            Cause::RevocationNotAnId
+            | Cause::RevocationIdUnknown
+            | Cause::RevocationIdAmbiguous
+            | Cause::RevocationWithoutProof
+            | Cause::RevocationProof
+            | Cause::RevocationNotInProof => Helps::AnotherCall,
             _ => Helps::NewToken,
         }
     }
@@ -104,7 +115,7 @@ impl Helps {
 
 impl Refusal {
     /// Makes a refusal for a cause that `docs/profile.md` lists, seen at a block or at none. What helps follows from the cause.
-    pub fn new(cause: &'static str, hop: Option<usize>, message: String) -> Refusal {
+    pub fn new(cause: Cause, hop: Option<usize>, message: String) -> Refusal {
         Refusal {
             cause,
             hop,
@@ -140,11 +151,29 @@ impl Denial {
                 Some(arguments) => {
                     (refusal.helps, refusal.arguments) = (Helps::AnotherCall, arguments);
                 }
-                None if refusal.cause == "check_failed" => refusal.helps = Helps::Delegator,
+                None if refusal.cause == Cause::CheckFailed => refusal.helps = Helps::Delegator,
                 None => {}
             }
         }
         self
+    }
+
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        self.refusal().cause
+    }
+
+    /// What a caller does about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Denial::Unauthenticated(_) => Class::Unauthenticated,
+            // A call that cannot be read is forbidden, too.
+            Denial::Forbidden(refusal) if refusal.cause.class() == Class::Malformed => {
+                Class::Malformed
+            }
+            Denial::Forbidden(_) => Class::Forbidden,
+            Denial::Undecided(_) => Class::Undecided,
+        }
     }
 
     /// What the record says.
@@ -157,40 +186,45 @@ impl Denial {
 
     /// A call that is not exact enough to be judged, which is not allowed.
     pub fn inexact(message: String) -> Denial {
-        Denial::Forbidden(Refusal::new("inexact_call", None, message))
+        Denial::Forbidden(Refusal::new(Cause::InexactCall, None, message))
     }
 
     /// What a capability does not cover, known before it is presented.
     pub fn not_granted(operation: &str) -> Denial {
         let message = format!("the capability does not grant {operation}");
-        Denial::Forbidden(Refusal::new("not_granted", None, message))
+        Denial::Forbidden(Refusal::new(Cause::NotGranted, None, message))
     }
 
     /// A task of somebody else's, or none.
     pub fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
-        Denial::Forbidden(Refusal::new("strange_task", None, message))
+        Denial::Forbidden(Refusal::new(Cause::StrangeTask, None, message))
     }
 
-    /// A list of which it cannot be said what of it a token may use. `cause` begins with `list_`, and the message is
+    /// A list of which it cannot be said what of it a token may use. `cause` is one of lists, and the message is
     /// for whoever asked.
-    pub fn undecided_list(cause: &'static str, message: String) -> Denial {
+    pub fn undecided_list(cause: Cause, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
     }
 
     /// A decision that was not brought to an end.
     pub fn unfinished(message: &str) -> Denial {
-        Denial::Undecided(Refusal::new("unfinished", None, message.to_owned()))
+        Denial::Undecided(Refusal::new(Cause::Unfinished, None, message.to_owned()))
     }
 
-    /// More is asked for at once than is looked at.
+    /// A store that cannot be read.
+    pub fn unreadable_store(message: &str) -> Denial {
+        Denial::Undecided(Refusal::new(Cause::StoreUnavailable, None, message.to_owned()))
+    }
+
+    /// More is asked for at once than is looked at. The message is for whoever asked, too.
     pub fn overloaded(message: &str) -> Denial {
-        Denial::Undecided(Refusal::new("overloaded", None, message.to_owned()))
+        Denial::Undecided(Refusal::new(Cause::Overloaded, None, message.to_owned()))
     }
 
     pub(crate) fn replayed(verified: &VerifiedCapability) -> Denial {
         let ruling = Ruling::replayed(verified.presentation().index);
-        Denial::Unauthenticated(Refusal::new(REPLAYED, ruling.hop, ruling.message))
+        Denial::Unauthenticated(Refusal::new(Cause::Replayed, ruling.hop, ruling.message))
     }
 }
 
@@ -240,16 +274,13 @@ impl From<RevokeError> for Denial {
 
 impl From<CallError> for Denial {
     fn from(error: CallError) -> Denial {
-        match error.is_too_large() {
-            true => Denial::Forbidden(Refusal::new("call_too_large", None, error.to_string())),
-            false => Denial::inexact(error.to_string()),
-        }
+        Denial::Forbidden(Refusal::new(error.cause(), None, error.to_string()))
     }
 }
 
 impl From<LedgerUnavailable> for Denial {
     fn from(error: LedgerUnavailable) -> Denial {
-        Denial::Undecided(Refusal::new("ledger_unavailable", None, error.to_string()))
+        Denial::Undecided(Refusal::new(Cause::LedgerUnavailable, None, error.to_string()))
     }
 }
 
@@ -285,8 +316,33 @@ mod tests {
             assert_eq!(denial.verdict(), verdict, "{denial}");
             assert!(denial.refusal().to_string().ends_with(words), "{denial}");
             let forbidden = matches!(denial, Denial::Forbidden(_));
-            let unauthenticated = denial.refusal().cause == "not_presented";
+            let unauthenticated = denial.refusal().cause == Cause::NotPresented;
             assert_eq!(forbidden, verdict == Verdict::Deny && !unauthenticated, "{denial}");
         }
+    }
+
+    #[test]
+    fn the_page_of_the_gateway_says_what_helps_against_each_cause() {
+        let page = std::fs::read_to_string("docs/gateway.md").unwrap();
+        let (_, table) = page.split_once("| `helps` | what that means | causes |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let row = |helps: Helps| {
+            let start = format!("| `{}` |", helps.as_str());
+            table.lines().find(|line| line.starts_with(&start)).unwrap()
+        };
+        // What a door answers by itself has no denial.
+        let doors = std::fs::read_to_string("docs/errors.md").unwrap();
+        let mut told = 0;
+        for cause in Cause::ALL.iter().filter(|cause| !doors.contains(&format!("| `{cause}` |"))) {
+            let is_secret = matches!(cause, Cause::FactsUnavailable | Cause::FactsUnusable);
+            // The page says of all that is answered with 401 at once that a new token helps.
+            if !table.contains(&format!("`{cause}`")) && (cause.status() == Some(401) || is_secret)
+            {
+                continue;
+            }
+            told += 1;
+            assert!(row(Helps::against(*cause)).contains(&format!("`{cause}`")), "{cause}");
+        }
+        assert!(told > 30, "{told}");
     }
 }

@@ -11,6 +11,7 @@ use biscuit_auth::builder::{self, MapKey, Term};
 
 use crate::block::{DatalogError, custom_fact};
 use crate::call::Call;
+use crate::cause::Cause;
 use crate::guard::{Denial, Refusal};
 use crate::mint::FactTerm;
 use crate::names;
@@ -142,6 +143,17 @@ pub enum FactNameError {
     TooMany,
 }
 
+impl FactNameError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            FactNameError::Reserved(_) => Cause::ReservedName,
+            FactNameError::Name(_) => Cause::MalformedName,
+            FactNameError::TooMany => Cause::TooMany,
+        }
+    }
+}
+
 /// A source, and what it may speak of.
 pub(super) struct Facts {
     names: Arc<[String]>,
@@ -187,7 +199,7 @@ impl Facts {
         };
         self.read(&said).map(|facts| Stated::known(&self.names, facts)).map_err(|problem| {
             Denial::Undecided(Refusal::new(
-                "facts_unusable",
+                Cause::FactsUnusable,
                 None,
                 format!("the server's source of facts states what it may not: {problem}"),
             ))
@@ -225,7 +237,7 @@ fn unavailable(error: &str) -> Denial {
     let beginning: String = error.chars().take(MAX_ERROR_CHARACTERS).collect();
     let message =
         format!("the server's source of facts does not answer: {}", names::escaped(&beginning));
-    Denial::Undecided(Refusal::new("facts_unavailable", None, message))
+    Denial::Undecided(Refusal::new(Cause::FactsUnavailable, None, message))
 }
 
 impl fmt::Debug for Facts {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::audit::{CandidateDecision, Verdict};
 use crate::authorize::{PreparedSets, authorize_instead};
 use crate::call::Call;
+use crate::cause::RecordedCause;
 use crate::guard::Sets;
 use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
@@ -56,7 +57,7 @@ impl Shadow {
         Some(Box::new(CandidateDecision {
             policy: candidate.digest().to_owned(),
             verdict,
-            cause: cause.map(str::to_owned),
+            cause: cause.map(RecordedCause::from),
             message,
         }))
     }

@@ -10,6 +10,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use signed_note::{Note, Verifier as NoteVerifier, VerifierList};
 use tlog_tiles::Hash;
 
+use crate::cause::Cause;
 use crate::keys::{PrivateKey, verify_strict};
 
 /// What a log's name begins with; the store's id follows.
@@ -236,4 +237,15 @@ pub enum CheckpointError {
     /// Not a verifier key.
     #[error("a log's key is written NAME+8 HEX DIGITS+BASE64, as `hardtack audit key` prints it")]
     Key,
+}
+
+impl CheckpointError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            CheckpointError::Form => Cause::MalformedCheckpoint,
+            CheckpointError::Signature { .. } => Cause::CheckpointSignature,
+            CheckpointError::Key => Cause::MalformedKey,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use tlog_tiles::{Hash, check_record};
 
 use crate::audit::AuditRecord;
+use crate::cause::Cause;
 use crate::log::{Checkpoint, CheckpointError, LeafHash, LogKey};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -99,4 +100,15 @@ pub enum ProofError {
     /// The record is not where the proof says.
     #[error("the record is not in the log that the checkpoint signs, or not at this place")]
     NotIncluded,
+}
+
+impl ProofError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            ProofError::Form => Cause::MalformedProof,
+            ProofError::Checkpoint(error) => error.cause(),
+            ProofError::NotIncluded => Cause::RecordNotIncluded,
+        }
+    }
 }

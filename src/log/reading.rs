@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::audit::{AuditEvent, AuditRecord};
+use crate::cause::Cause;
 use crate::log::{Checkpoint, Edge, LeafHash};
 use crate::revocation::RevocationNotice;
 
@@ -73,6 +74,21 @@ pub enum LogError {
         /// The record.
         sequence: u64,
     },
+}
+
+impl LogError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            LogError::Unreadable { .. }
+            | LogError::OutOfOrder { .. }
+            | LogError::Broken { .. }
+            | LogError::Prolongs { .. }
+            | LogError::Root { .. }
+            | LogError::Tree { .. } => Cause::LogDamaged,
+            LogError::CutOff { .. } => Cause::LogCutOff,
+        }
+    }
 }
 
 impl LogReader {

@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cause::Cause;
 use tlog_tiles::{
     Hash, HashReader, record_hash, split_stored_hash_index, stored_hashes_for_record_hash,
     sub_tree_index,
@@ -211,6 +213,13 @@ impl<F: Fn(u64, usize) -> Option<[u8; 32]>> HashReader for Stored<F> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tree of the records cannot be computed, of which a hash is missing")]
 pub struct TreeError;
+
+impl TreeError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::LogDamaged
+    }
+}
 
 impl From<tlog_tiles::Error> for TreeError {
     fn from(_: tlog_tiles::Error) -> TreeError {

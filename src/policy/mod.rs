@@ -17,6 +17,7 @@ use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
+use crate::cause::Cause;
 use crate::datalog::{Names, Unfollowed};
 use crate::file;
 use crate::names;
@@ -371,6 +372,18 @@ pub enum PolicyError {
     /// Nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]
     AllowsNothing,
+}
+
+impl PolicyError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            PolicyError::Source(error) => error.cause(),
+            PolicyError::Read { .. } => Cause::FileUnavailable,
+            PolicyError::TooLarge { .. } | PolicyError::Repeated { .. } => Cause::MalformedPolicy,
+            PolicyError::NoFiles { .. } | PolicyError::AllowsNothing => Cause::NoPolicies,
+        }
+    }
 }
 
 fn choice(sets: &[String]) -> String {

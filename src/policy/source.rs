@@ -8,6 +8,7 @@ use biscuit_parser::builder as ast;
 use biscuit_parser::parser::{self, SourceResult};
 
 use crate::block::nesting;
+use crate::cause::Cause;
 use crate::function::Function;
 use crate::names;
 use crate::policy::problem::Problem;
@@ -42,6 +43,13 @@ pub struct SourceError {
     pub at: Location,
     /// Why.
     pub problem: String,
+}
+
+impl SourceError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedPolicy
+    }
 }
 
 /// The statements of one file.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::timestamp::Timestamp;
 
 /// A life that cannot be given.
@@ -43,6 +44,18 @@ pub enum LifeError {
         /// When it expired.
         expired: Timestamp,
     },
+}
+
+impl LifeError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            LifeError::NotWholeSeconds => Cause::MalformedLife,
+            LifeError::TooLong { .. } => Cause::LifeTooLong,
+            LifeError::OutlivesParent { .. } => Cause::BeyondExpiry,
+            LifeError::ParentExpired { .. } => Cause::Expired,
+        }
+    }
 }
 
 /// The lives of one kind of block, in seconds.

@@ -11,6 +11,7 @@ use biscuit_auth::format::schema;
 use prost::Message;
 
 use crate::capability::TokenMistake;
+use crate::cause::Cause;
 use crate::keys::PublicKey;
 use crate::profile::terms::Terms;
 use crate::profile::*;
@@ -168,34 +169,34 @@ impl std::fmt::Display for FactProblem {
 
 impl ShapeError {
     /// The stable name of the cause, as records and `--json` have it.
-    pub fn cause(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
-            ShapeError::NotAToken { .. } | ShapeError::NotABiscuit => "not_a_token",
-            ShapeError::TooLarge => "too_large",
-            ShapeError::OverLimit { .. } => "over_limit",
-            ShapeError::TooCostly { .. } => "too_costly",
-            ShapeError::Algorithm { .. } => "algorithm",
-            ShapeError::SignatureVersion { .. } => "signature_version",
-            ShapeError::Encoding { .. } => "encoding",
-            ShapeError::Symbols { .. } => "symbols",
-            ShapeError::Content { .. } => "content",
+            ShapeError::NotAToken { .. } | ShapeError::NotABiscuit => Cause::NotAToken,
+            ShapeError::TooLarge => Cause::TooLarge,
+            ShapeError::OverLimit { .. } => Cause::OverLimit,
+            ShapeError::TooCostly { .. } => Cause::TooCostly,
+            ShapeError::Algorithm { .. } => Cause::Algorithm,
+            ShapeError::SignatureVersion { .. } => Cause::SignatureVersion,
+            ShapeError::Encoding { .. } => Cause::Encoding,
+            ShapeError::Symbols { .. } => Cause::Symbols,
+            ShapeError::Content { .. } => Cause::Content,
             ShapeError::Fact { predicate: "reason", problem: FactProblem::Missing, .. } => {
-                "no_reason"
+                Cause::NoReason
             }
             ShapeError::Fact { predicate: "scope", problem: FactProblem::Missing, .. } => {
-                "no_scope"
+                Cause::NoScope
             }
             ShapeError::Fact { predicate: "expires", problem: FactProblem::Missing, .. } => {
-                "no_expiry"
+                Cause::NoExpiry
             }
             ShapeError::Fact { predicate: "subject", problem: FactProblem::Missing, .. } => {
-                "no_subject"
+                Cause::NoSubject
             }
-            ShapeError::Fact { .. } => "fact",
-            ShapeError::Kind { .. } => "block_kind",
-            ShapeError::AfterPresentation { .. } => "after_presentation",
-            ShapeError::OtherParent { .. } => "other_parent",
-            ShapeError::Name { .. } => "name",
+            ShapeError::Fact { .. } => Cause::Fact,
+            ShapeError::Kind { .. } => Cause::BlockKind,
+            ShapeError::AfterPresentation { .. } => Cause::AfterPresentation,
+            ShapeError::OtherParent { .. } => Cause::OtherParent,
+            ShapeError::Name { .. } => Cause::Name,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::cause::Cause;
 use crate::keys::PrivateKey;
 use crate::pending::Pending;
 use crate::revocation::{
@@ -290,6 +291,17 @@ pub enum RevocationLogError {
     /// Nothing can be read now.
     #[error("the revocations cannot be read: {0}")]
     Unavailable(String),
+}
+
+impl RevocationLogError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RevocationLogError::NotRevoked(_) => Cause::NotRevoked,
+            RevocationLogError::OtherRequest(_) => Cause::OtherRequest,
+            RevocationLogError::Unavailable(_) => Cause::StoreUnavailable,
+        }
+    }
 }
 
 /// A revocation of the same that is in force, as far as it matters to one that is made again.

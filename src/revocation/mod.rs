@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::names::{self, NameError};
@@ -351,6 +352,13 @@ impl fmt::Display for RevokedBy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the revocation source cannot answer: {0}")]
 pub struct RevocationsUnavailable(pub String);
+
+impl RevocationsUnavailable {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::RevocationsUnavailable
+    }
+}
 
 /// How well a source knows what is revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

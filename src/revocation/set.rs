@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::process::Process;
@@ -244,6 +245,13 @@ pub(super) fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these revocations are a store's, and no copy; revoke at the store instead")]
 pub struct NotACopy;
+
+impl NotACopy {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::NotACopy
+    }
+}
 
 impl RevocationSet {
     fn add(&mut self, entry: InForce) {

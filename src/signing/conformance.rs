@@ -204,7 +204,7 @@ fn the_walk_and_the_profile_answer_to_each_sample_as_the_table_says() {
         assert!(stated.clone().all(|format| format.is_null() == accepted), "{name}");
         let refusal = Capability::from_bytes(&token).unwrap_err();
         let walk = walk(&token, &samples.root(), accepted);
-        answers.push((name, walk, refusal.cause(), refusal.block().unwrap()));
+        answers.push((name, walk, refusal.cause().as_str(), refusal.block().unwrap()));
     }
     assert_eq!(answers, SAMPLES);
     for (kind, count) in COUNTS {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cause::Cause;
 use crate::profile::CLOCK_SKEW;
 use crate::revocation::{GRACE, LONGEST_STEP};
 use crate::timestamp::Timestamp;
@@ -38,6 +39,13 @@ pub enum ClockDoubt {
         /// When a token made before would have expired.
         until: Timestamp,
     },
+}
+
+impl ClockDoubt {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::ClockDoubted
+    }
 }
 
 impl Clock {

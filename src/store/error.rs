@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use redb::DatabaseError;
 
+use crate::cause::Cause;
 use crate::names::NameError;
 use crate::process::Process;
 use crate::revocation::RequestId;
@@ -171,6 +172,37 @@ pub enum StoreError {
     /// A restoration that would lose what was revoked, and was not told that it may.
     #[error("{0}")]
     Restoring(String),
+}
+
+impl StoreError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            StoreError::File { .. } | StoreError::Engine(_) => Cause::StoreUnavailable,
+            StoreError::NotThere { .. } | StoreError::NoFolder { .. } | StoreError::Link { .. } => {
+                Cause::StoreNotThere
+            }
+            StoreError::Unfinished { .. } | StoreError::HalfRestored { .. } => {
+                Cause::StoreUnfinished
+            }
+            StoreError::InUse { .. } => Cause::StoreInUse,
+            StoreError::Foreign { .. } => Cause::StoreForeign,
+            StoreError::Backup { .. } => Cause::StoreIsBackup,
+            StoreError::WithoutDatabase { .. }
+            | StoreError::Incomplete { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Unreadable { .. } => Cause::StoreDamaged,
+            StoreError::RolledBack { .. } => Cause::StoreRolledBack,
+            StoreError::NoRecord { .. } => Cause::NoSuchRecord,
+            StoreError::Name(error) => error.cause(),
+            StoreError::Clock(error) => error.cause(),
+            StoreError::NotRevoked(_) => Cause::NotRevoked,
+            StoreError::OtherRequest(_) => Cause::OtherRequest,
+            StoreError::Stopped => Cause::StoreClosed,
+            StoreError::Forked { .. } => Cause::StoreForked,
+            StoreError::Restoring(_) => Cause::RestoringLoses,
+        }
+    }
 }
 
 impl StoreError {

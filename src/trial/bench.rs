@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::authorize::{PreparedSets, authorize_with};
+use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
@@ -166,6 +167,6 @@ fn with_trial_keys(
 }
 
 fn found(ruling: Ruling) -> Found {
-    let verdict = ruling.cause.unwrap_or(ALLOW).to_owned();
+    let verdict = ruling.cause.map_or(ALLOW, Cause::as_str).to_owned();
     Found { verdict, at: ruling.place, message: ruling.message }
 }

@@ -13,6 +13,7 @@ mod staging;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::policy::{Location, Policy, PolicyError};
 use crate::trial::bench::Set;
 use crate::trial::coverage::Tally;
@@ -98,4 +99,16 @@ pub enum TrialError {
     /// A case that got another verdict.
     #[error("{0}")]
     Verdict(Box<Decided>),
+}
+
+impl TrialError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            TrialError::Policy(error) => error.cause(),
+            TrialError::File { .. } | TrialError::Case { .. } => Cause::MalformedCase,
+            TrialError::TooMany => Cause::TooMany,
+            TrialError::Verdict(_) => Cause::CaseFailed,
+        }
+    }
 }

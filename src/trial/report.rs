@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::names;
 use crate::policy::Location;
 
@@ -199,4 +200,11 @@ pub enum Fault {
         /// Where it stands.
         at: Location,
     },
+}
+
+impl Fault {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::CaseMissing
+    }
 }

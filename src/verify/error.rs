@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::profile::life::Seconds;
 use crate::profile::shape::ShapeError;
 use crate::revocation::{RevocationsUnavailable, RevokedBy};
@@ -172,30 +173,30 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// The stable name of the cause, as records and `--json` have it.
-    pub fn cause(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
             VerifyError::Shape(error) => error.cause(),
-            VerifyError::Expired { .. } => "expired",
-            VerifyError::UnknownRoot => "unknown_root",
-            VerifyError::Signature { .. } => "signature",
-            VerifyError::Revoked { .. } => "revoked",
-            VerifyError::RevocationsUnavailable(_) => "revocations_unavailable",
-            VerifyError::RevocationsStale { .. } => "revocations_stale",
-            VerifyError::RevocationsForgotten { .. } => "revocations_forgotten",
-            VerifyError::WrongSigner { .. } => "wrong_signer",
-            VerifyError::Unbound { .. } => "unbound",
-            VerifyError::ForeignSigner { .. } => "foreign_signer",
-            VerifyError::RootAsHolder { .. } => "root_as_holder",
-            VerifyError::ScopeWider { .. } => "scope_wider",
-            VerifyError::AudienceWider { .. } => "audience_wider",
-            VerifyError::ExpiryWider { .. } => "expiry_wider",
-            VerifyError::TooDeep { .. } => "too_deep",
-            VerifyError::TooLongLived { .. } => "too_long_lived",
-            VerifyError::NotYetIssued { .. } => "not_yet_issued",
-            VerifyError::IssuedAfterExpiry => "issued_after_expiry",
-            VerifyError::NameMismatch { .. } => "name_mismatch",
-            VerifyError::NotPresented => "not_presented",
-            VerifyError::WrongAudience { .. } => "wrong_audience",
+            VerifyError::Expired { .. } => Cause::Expired,
+            VerifyError::UnknownRoot => Cause::UnknownRoot,
+            VerifyError::Signature { .. } => Cause::Signature,
+            VerifyError::Revoked { .. } => Cause::Revoked,
+            VerifyError::RevocationsUnavailable(_) => Cause::RevocationsUnavailable,
+            VerifyError::RevocationsStale { .. } => Cause::RevocationsStale,
+            VerifyError::RevocationsForgotten { .. } => Cause::RevocationsForgotten,
+            VerifyError::WrongSigner { .. } => Cause::WrongSigner,
+            VerifyError::Unbound { .. } => Cause::Unbound,
+            VerifyError::ForeignSigner { .. } => Cause::ForeignSigner,
+            VerifyError::RootAsHolder { .. } => Cause::RootAsHolder,
+            VerifyError::ScopeWider { .. } => Cause::ScopeWider,
+            VerifyError::AudienceWider { .. } => Cause::AudienceWider,
+            VerifyError::ExpiryWider { .. } => Cause::ExpiryWider,
+            VerifyError::TooDeep { .. } => Cause::TooDeep,
+            VerifyError::TooLongLived { .. } => Cause::TooLongLived,
+            VerifyError::NotYetIssued { .. } => Cause::NotYetIssued,
+            VerifyError::IssuedAfterExpiry => Cause::IssuedAfterExpiry,
+            VerifyError::NameMismatch { .. } => Cause::NameMismatch,
+            VerifyError::NotPresented => Cause::NotPresented,
+            VerifyError::WrongAudience { .. } => Cause::WrongAudience,
         }
     }
 

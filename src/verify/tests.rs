@@ -1,4 +1,5 @@
 use super::*;
+use crate::cause::Cause;
 use crate::revocation::RevocationUnchecked;
 use crate::{Grant, Issuer, Presenting, PrivateKey};
 
@@ -20,15 +21,15 @@ fn a_refusal_is_remembered_until_its_cause_is_another() {
     };
     let verify = |now| verifier.verify(bearer.bearer(), now).unwrap_err().cause();
     assert_eq!(remembered(&verifier, now), None);
-    assert_eq!(verify(now), "signature");
-    assert_eq!(remembered(&verifier, now), Some("signature"));
-    assert_eq!(remembered(&verifier, now + Duration::from_secs(29)), Some("signature"));
+    assert_eq!(verify(now), Cause::Signature);
+    assert_eq!(remembered(&verifier, now), Some(Cause::Signature));
+    assert_eq!(remembered(&verifier, now + Duration::from_secs(29)), Some(Cause::Signature));
     assert_eq!(remembered(&verifier, now + Duration::from_secs(30)), None);
-    assert_eq!(verify(now + Duration::from_secs(30)), "expired");
-    assert_eq!(remembered(&verifier, now + Duration::from_secs(31)), Some("expired"));
+    assert_eq!(verify(now + Duration::from_secs(30)), Cause::Expired);
+    assert_eq!(remembered(&verifier, now + Duration::from_secs(31)), Some(Cause::Expired));
     // The clock was set back.
     assert_eq!(remembered(&verifier, now), None);
-    assert_eq!(verify(now), "signature");
+    assert_eq!(verify(now), Cause::Signature);
     let forgets = Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", RevocationUnchecked);
     let forgets = forgets.unwrap().remember(0);
     assert!(forgets.verify(bearer.bearer(), now).is_err());
@@ -81,7 +82,7 @@ mod exchanged {
     }
 
     fn cause<T>(result: Result<T, VerifyError>) -> Option<&'static str> {
-        result.err().map(|error| error.cause())
+        result.err().map(|error| error.cause().as_str())
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Case {
             Ok(_) => Expected::Accepted,
             Err(denial) => {
                 let refusal = denial.refusal();
-                Expected::Refused { cause: refusal.cause, block: refusal.hop }
+                Expected::Refused { cause: refusal.cause.as_str(), block: refusal.hop }
             }
         }
     }

@@ -99,7 +99,7 @@ fn compare(
     for (at, node) in nodes.iter().enumerate() {
         let answer = guard.check(&node.bearer, &search(), NOW).map(drop).map_err(|denial| {
             let refusal = denial.refusal();
-            (refusal.cause, refusal.hop)
+            (refusal.cause.as_str(), refusal.hop)
         });
         let expected = expected(&node.marks, gone);
         assert_eq!(answer, expected, "node {at} below {gone:?}: HARDTACK_TREE={number}");

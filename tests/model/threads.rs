@@ -39,7 +39,7 @@ fn guard(remembered: usize) -> Guard {
 
 fn answer(guard: &Guard, question: &Question) -> Result<(), Refusal> {
     let answer = guard.check(&question.bearer, &question.call, question.now);
-    answer.map(drop).map_err(|denial| (denial.refusal().cause, denial.refusal().hop))
+    answer.map(drop).map_err(|denial| (denial.refusal().cause.as_str(), denial.refusal().hop))
 }
 
 fn is_call_bound(chain: &Chain) -> bool {

@@ -124,7 +124,7 @@ fn compare(number: u64, guards: &[Guard], tally: &mut Tally) {
         let answer = guards[server].check(&bearer, &forged::real(&call), forged::moment(now));
         let answer: Result<(), Refusal> = answer.map(drop).map_err(|denial| {
             let refusal = denial.refusal();
-            (refusal.cause, refusal.hop)
+            (refusal.cause.as_str(), refusal.hop)
         });
         assert_eq!(
             answer, expected,

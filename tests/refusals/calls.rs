@@ -158,7 +158,7 @@ fn an_unbound_hop_below_a_signed_presentation_governs_nothing() {
     let verified = cast.verifier().accept_unbound_hops().verify(bearer.bearer(), NOW).unwrap();
     let revoke = Call::new("hardtack:revoke").unwrap();
     let error = authorize(&verified, &Policy::builtin(), &revoke).unwrap_err();
-    assert_eq!((error.cause(), error.block()), ("unbound", Some(1)));
+    assert_eq!((error.cause().as_str(), error.block()), ("unbound", Some(1)));
     let policy = Policy::parse("p", "allow if granted($op); deny if unbound(1);").unwrap();
     let other = Call::new("hardtack:revoke").unwrap();
     assert!(authorize(&verified, &policy, &other).is_err());

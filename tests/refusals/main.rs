@@ -39,13 +39,13 @@ fn cause(bearer: &str) -> (&'static str, Option<usize>) {
 
 fn cause_by(verifier: &Verifier, bearer: &str) -> (&'static str, Option<usize>) {
     let error = verifier.verify(bearer, NOW).expect_err("accepted");
-    (error.cause(), error.block())
+    (error.cause().as_str(), error.block())
 }
 
 fn authorized(bearer: &str, policy: &str, call: &Call) -> Result<(), &'static str> {
     let verified = Cast::new().verifier().verify(bearer, NOW).unwrap();
     let policy = Policy::parse("test.datalog", policy).unwrap();
-    authorize(&verified, &policy, call).map(|_| ()).map_err(|error| error.cause())
+    authorize(&verified, &policy, call).map(|_| ()).map_err(|error| error.cause().as_str())
 }
 
 fn hop(more: &str) -> String {

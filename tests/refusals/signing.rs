@@ -15,7 +15,7 @@ fn transplanted(from: &Capability, onto: &Capability) -> Result<Capability, Stri
     let signed = forge::wrapped(block, &previous, &forge::pair(&secret));
     moved.blocks.push(signed);
     moved.proof = from.proof;
-    Capability::from_bytes(&moved.encode_to_vec()).map_err(|error| error.cause().to_owned())
+    Capability::from_bytes(&moved.encode_to_vec()).map_err(|error| error.cause().to_string())
 }
 
 /// A thief shows the orchestrator a grant of the thief's own, with the signature of a stolen one pasted in.

@@ -5,7 +5,7 @@ use crate::*;
 #[test]
 fn expired() {
     let error = Cast::new().verifier().verify(&seed().bearer(), NOW + minutes(5)).unwrap_err();
-    assert_eq!((error.cause(), error.block()), ("expired", Some(2)));
+    assert_eq!((error.cause().as_str(), error.block()), ("expired", Some(2)));
     let (cast, just_before) = (Cast::new(), NOW + minutes(5) - Duration::from_secs(1));
     cast.verifier().verify(&seed().bearer(), just_before).unwrap();
 }
@@ -49,7 +49,7 @@ fn a_chain_that_is_bound_to_nobody() {
     let verified = tolerant.verify(bearer.bearer(), NOW).unwrap();
     let governing = Call::new("hardtack:revoke").unwrap();
     assert_eq!(
-        authorize(&verified, &Policy::builtin(), &governing).unwrap_err().cause(),
+        authorize(&verified, &Policy::builtin(), &governing).unwrap_err().cause().as_str(),
         "unbound"
     );
 }
@@ -131,7 +131,7 @@ fn a_grant_from_the_future() {
     };
     verify(60).unwrap();
     let error = verify(61).unwrap_err();
-    assert_eq!((error.cause(), error.block()), ("not_yet_issued", Some(0)));
+    assert_eq!((error.cause().as_str(), error.block()), ("not_yet_issued", Some(0)));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_name_that_the_directory_knows_otherwise() {
             .directory(directory)
             .verify(&bearer, NOW)
             .map(|_| ())
-            .map_err(|error| (error.cause(), error.block()))
+            .map_err(|error| (error.cause().as_str(), error.block()))
     };
     let mismatch = Err(("name_mismatch", Some(1)));
     assert_eq!(by(Directory::default().and("agent.researcher", cast.researcher.public())), Ok(()));

@@ -32,10 +32,11 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 12] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 13] = [
     ("revocation_id_ambiguous", "a server has seen several ids that begin so"),
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),
     ("ledger_unavailable", "the verifier cannot record its decision"),
+    ("store_unavailable", "a server cannot read or open its store"),
     ("unfinished", "a decision broke off"),
     ("facts_unavailable", "what the server itself knows cannot be had"),
     ("facts_unusable", "what the server itself states may not be stated"),

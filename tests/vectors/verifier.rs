@@ -83,11 +83,11 @@ fn of_verified(verified: &VerifiedCapability) -> Answer {
 
 fn of_denial(denial: &Denial) -> Answer {
     let refusal = denial.refusal();
-    let status = match (denial, refusal.cause) {
+    let status = match (denial, refusal.cause.as_str()) {
         (Denial::Unauthenticated(_), _) => 401,
         (Denial::Forbidden(_), "inexact_call" | "call_too_large") => 400,
         (Denial::Forbidden(_), _) => 403,
         (Denial::Undecided(_), _) => 503,
     };
-    Answer::Err { cause: refusal.cause.to_owned(), block: refusal.hop, status }
+    Answer::Err { cause: refusal.cause.to_string(), block: refusal.hop, status }
 }

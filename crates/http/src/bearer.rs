@@ -3,6 +3,7 @@
 use http::request::Parts;
 use http::{Uri, header};
 
+use hardtack::cause::Cause;
 use hardtack::profile::MAX_TOKEN_BYTES;
 
 /// The most bytes in a bearer: the largest token as base64, a third more, with its padding.
@@ -33,6 +34,19 @@ pub enum BearerError {
     /// Something that is no token.
     #[error("the Authorization header has not the form: Bearer …")]
     Malformed,
+}
+
+impl BearerError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            BearerError::Missing => Cause::NoToken,
+            BearerError::Repeated | BearerError::InQuery | BearerError::Malformed => {
+                Cause::MalformedBearer
+            }
+            BearerError::TooLong => Cause::BearerTooLong,
+        }
+    }
 }
 
 /// The bearer of a request (RFC 6750, section 2.1).

@@ -11,6 +11,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use hardtack::call::{Call, CallError};
+use hardtack::cause::Cause;
 
 /// How long a body may take to arrive. It is read after its bearer was verified, and a thousand slow ones
 /// must not hold a server's memory for ever.
@@ -72,6 +73,21 @@ pub enum Undescribed {
     /// Something else, in words for whoever sent it.
     #[error("{0}")]
     Other(String),
+}
+
+impl Undescribed {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Undescribed::Call(error) => error.cause(),
+            Undescribed::TooLarge(_) => Cause::CallTooLarge,
+            Undescribed::Incomplete => Cause::BodyIncomplete,
+            Undescribed::NoRoute => Cause::NoRoute,
+            Undescribed::NoOperation => Cause::NoOperation,
+            Undescribed::NoText => Cause::NotText,
+            Undescribed::Other(_) => Cause::Undescribed,
+        }
+    }
 }
 
 impl<B, F> Describe<B> for F

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use http::request::Parts;
 
+use hardtack::cause::Cause;
 use hardtack::guard::Permit;
 
 /// Extracts the permit of the request, for a handler that takes one: `async fn page(permit: Permitted)`.
@@ -37,6 +38,13 @@ impl<S: Sync> FromRequestParts<S> for Permitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no guard stands in front of this route; put a hardtack_http::GuardLayer on it")]
 pub struct NoPermit;
+
+impl NoPermit {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::NoGuard
+    }
+}
 
 impl IntoResponse for NoPermit {
     fn into_response(self) -> axum::response::Response {

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{BearerError, Undescribed};
-use hardtack::audit::REPLAYED;
+use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Helps, Refusal};
 use hardtack::names;
 
@@ -42,6 +42,9 @@ const MAX_NAMED_CHARACTERS: usize = 64;
 /// (RFC 6749, section 4.1.2.1).
 const ACCESS_DENIED: &str = "access_denied";
 
+/// A scope is missing (RFC 6750, section 3.1).
+const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+
 /// A refusal, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,7 +59,7 @@ pub struct Refused {
     /// The scope that the request needs, where one is missing.
     pub scope: Option<String>,
     /// The stable name of the cause (`docs/profile.md`), as far as outsiders may know it.
-    pub cause: Option<&'static str>,
+    pub cause: Option<Cause>,
     /// What helps.
     pub helps: Option<Helps>,
     /// The arguments that another call could have otherwise, as far as that is told.
@@ -70,11 +73,13 @@ impl Refused {
     pub fn of(denial: &Denial, operation: &str) -> Refused {
         let refusal = denial.refusal();
         let (status, error) = class(denial);
-        let scope = (error == "insufficient_scope").then(|| operation.to_owned());
+        let scope = (error == INSUFFICIENT_SCOPE).then(|| operation.to_owned());
         // That a server knows something besides what it is shown is its own affair.
         let told = match denial {
             Denial::Unauthenticated(_) => is_told(refusal.cause),
-            Denial::Forbidden(_) | Denial::Undecided(_) => !refusal.cause.starts_with("facts_"),
+            Denial::Forbidden(_) | Denial::Undecided(_) => {
+                !matches!(refusal.cause, Cause::FactsUnavailable | Cause::FactsUnusable)
+            }
         };
         let advice = advice(denial);
         Refused {
@@ -93,7 +98,7 @@ impl Refused {
     pub fn by_door(
         status: StatusCode,
         error: &'static str,
-        cause: Option<&'static str>,
+        cause: Option<Cause>,
         helps: Helps,
         description: &str,
     ) -> Refused {
@@ -227,7 +232,7 @@ impl From<Undescribed> for Refused {
         match error {
             Undescribed::Call(error) => Refused::of(&error.into(), "the request"),
             Undescribed::TooLarge(_) => Refused {
-                cause: Some("call_too_large"),
+                cause: Some(Cause::CallTooLarge),
                 helps: Some(Helps::AnotherCall),
                 ..Refused::bad(StatusCode::PAYLOAD_TOO_LARGE, description)
             },
@@ -243,35 +248,45 @@ impl From<Undescribed> for Refused {
 
 /// The status of a denial, and its code.
 fn class(denial: &Denial) -> (StatusCode, &'static str) {
-    match (denial, denial.refusal().cause) {
-        (Denial::Unauthenticated(_), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
-        (Denial::Undecided(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-        (Denial::Forbidden(_), "inexact_call" | "call_too_large") => {
+    let cause = denial.cause();
+    match denial {
+        Denial::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        Denial::Undecided(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        Denial::Forbidden(_) if cause.status() == Some(400) => {
             (StatusCode::BAD_REQUEST, "invalid_request")
         }
         // Who has the scope may revoke anything.
-        (
-            Denial::Forbidden(_),
-            "not_granted"
-            | "revocation_not_an_id"
-            | "revocation_without_proof"
-            | "revocation_proof"
-            | "revocation_not_in_proof"
-            | "revocation_by_stranger",
-        ) => (StatusCode::FORBIDDEN, "insufficient_scope"),
-        (Denial::Forbidden(_), _) => (StatusCode::FORBIDDEN, ACCESS_DENIED),
+        Denial::Forbidden(_) if cause.error() == Some(INSUFFICIENT_SCOPE) => {
+            (StatusCode::FORBIDDEN, INSUFFICIENT_SCOPE)
+        }
+        Denial::Forbidden(_) => (StatusCode::FORBIDDEN, ACCESS_DENIED),
     }
 }
 
+/// Whether it is a request to revoke that is refused.
+fn is_of_revoking(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::RevocationNotCallBound
+            | Cause::RevocationNotAnId
+            | Cause::RevocationIdUnknown
+            | Cause::RevocationIdAmbiguous
+            | Cause::RevocationWithoutProof
+            | Cause::RevocationProof
+            | Cause::RevocationNotInProof
+            | Cause::RevocationByStranger
+    )
+}
+
 /// Whether it is told why a token does not hold: what its holder cannot but know, or can change.
-fn is_told(cause: &str) -> bool {
+fn is_told(cause: Cause) -> bool {
     let told = [
-        "expired",
-        "revoked",
-        "revocations_forgotten",
-        "wrong_audience",
-        "not_presented",
-        REPLAYED,
+        Cause::Expired,
+        Cause::Revoked,
+        Cause::RevocationsForgotten,
+        Cause::WrongAudience,
+        Cause::NotPresented,
+        Cause::Replayed,
     ];
     told.contains(&cause)
 }
@@ -281,16 +296,16 @@ fn advice(denial: &Denial) -> String {
     let refusal = denial.refusal();
     let again = ". Trying again in the same way will not help";
     match (refusal.helps, refusal.cause) {
-        (Helps::NewToken, "expired" | "revoked") => "; get a new one".to_owned(),
-        (Helps::NewToken, "other_call") => {
+        (Helps::NewToken, Cause::Expired | Cause::Revoked) => "; get a new one".to_owned(),
+        (Helps::NewToken, Cause::OtherCall) => {
             ". Trying again will not help; present the capability anew".to_owned()
         }
         (Helps::NewToken, _) => String::new(),
-        (Helps::AnotherCall, "inexact_call" | "call_too_large" | "strange_task") => {
+        (Helps::AnotherCall, Cause::InexactCall | Cause::CallTooLarge | Cause::StrangeTask) => {
             again.to_owned()
         }
-        (Helps::AnotherCall, cause) if cause.starts_with("revocation_") => again.to_owned(),
-        (Helps::AnotherCall, "check_failed") => format!(
+        (Helps::AnotherCall, cause) if is_of_revoking(cause) => again.to_owned(),
+        (Helps::AnotherCall, Cause::CheckFailed) => format!(
             "{again}; another call may pass{}, and whoever delegated to this agent can change the condition",
             named(refusal)
         ),
@@ -323,47 +338,46 @@ fn named(refusal: &Refusal) -> String {
 /// What a refused caller is told it is, and nothing of the policies that said so.
 fn outsiders_words(denial: &Denial, operation: &str) -> String {
     match (denial, denial.refusal().cause) {
-        (Denial::Unauthenticated(_), "expired") => "the token has expired".to_owned(),
-        (Denial::Unauthenticated(_), "revoked") => {
+        (Denial::Unauthenticated(_), Cause::Expired) => "the token has expired".to_owned(),
+        (Denial::Unauthenticated(_), Cause::Revoked) => {
             format!("the token is revoked{}", and_wait(denial))
         }
-        (Denial::Unauthenticated(_), "revocations_forgotten") => {
+        (Denial::Unauthenticated(_), Cause::RevocationsForgotten) => {
             format!("the grant is too old to be judged here; ask for a new one{}", and_wait(denial))
         }
-        (Denial::Unauthenticated(_), "wrong_audience") => {
+        (Denial::Unauthenticated(_), Cause::WrongAudience) => {
             "the token is presented to another server".to_owned()
         }
-        (Denial::Unauthenticated(_), "not_presented") => {
+        (Denial::Unauthenticated(_), Cause::NotPresented) => {
             "this is a capability and no presentation; its holder must present it first".to_owned()
         }
-        (Denial::Unauthenticated(_), REPLAYED) => {
+        (Denial::Unauthenticated(_), Cause::Replayed) => {
             "the token was for one call, which was made".to_owned()
         }
         (Denial::Unauthenticated(_), _) => "the token does not hold here".to_owned(),
-        (Denial::Forbidden(_), "not_granted") => {
+        (Denial::Forbidden(_), Cause::NotGranted) => {
             format!("the token does not grant {operation}")
         }
-        (Denial::Forbidden(_), "other_call") => {
+        (Denial::Forbidden(_), Cause::OtherCall) => {
             format!("the token is bound to another call than this one of {operation}")
         }
-        (Denial::Forbidden(_), "check_failed") => format!(
+        (Denial::Forbidden(_), Cause::CheckFailed) => format!(
             "whoever delegated the token made conditions that this call of {operation} does not meet"
         ),
-        (Denial::Forbidden(_), "resource_scheme" | "inexact_call" | "call_too_large") => {
-            denial.refusal().message.clone()
-        }
-        (Denial::Forbidden(_), cause) if cause.starts_with("revocation_") => {
-            denial.refusal().message.clone()
-        }
+        (
+            Denial::Forbidden(_),
+            Cause::ResourceScheme | Cause::InexactCall | Cause::CallTooLarge,
+        ) => denial.refusal().message.clone(),
+        (Denial::Forbidden(_), cause) if is_of_revoking(cause) => denial.refusal().message.clone(),
         (Denial::Forbidden(_), _) => format!("this call of {operation} is not allowed here"),
-        (Denial::Undecided(_), cause) if cause.starts_with("list_") => {
+        (Denial::Undecided(_), Cause::ListBusy | Cause::ListTooLong | Cause::ListTooCostly) => {
             denial.refusal().message.clone()
         }
-        (Denial::Undecided(_), "exhausted") => {
+        (Denial::Undecided(_), Cause::Exhausted) => {
             format!("to decide this call of {operation} takes more work than a decision may")
         }
-        (Denial::Undecided(_), "overloaded") => {
-            "too many new tokens come at once; try again later".to_owned()
+        (Denial::Undecided(_), Cause::Overloaded) => {
+            format!("{}; try again later", denial.refusal().message)
         }
         (Denial::Undecided(_), _) => {
             format!("whether {operation} is allowed cannot be said now; try again later")

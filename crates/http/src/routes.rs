@@ -15,6 +15,7 @@ use url::form_urlencoded;
 use crate::Describe;
 use crate::describe::{BODY_TIMEOUT, Undescribed, read_body};
 use hardtack::call::Call;
+use hardtack::cause::Cause;
 use hardtack::scope::{Operation, ScopeError};
 
 /// A table from axum's path templates and methods to operations, for [`GuardLayer`](crate::GuardLayer).
@@ -194,6 +195,16 @@ pub enum RouteError {
     /// A method and template that are there already.
     #[error("{0} stands in the table twice")]
     Repeated(String),
+}
+
+impl RouteError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RouteError::Path(_) | RouteError::Repeated(_) => Cause::MalformedRoute,
+            RouteError::Operation(_, error) => error.cause(),
+        }
+    }
 }
 
 #[cfg(test)]

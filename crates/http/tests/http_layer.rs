@@ -340,7 +340,8 @@ fn recorded(store: &Store) -> Vec<(Option<String>, String, Option<String>, bool)
     let mut found = Vec::new();
     let note = |record: hardtack::AuditRecord| {
         found.extend(record.decision().map(|decision| {
-            let (cause, known) = (decision.cause.clone(), decision.chain.is_some());
+            let (cause, known) =
+                (decision.cause.as_ref().map(ToString::to_string), decision.chain.is_some());
             (cause, decision.operation.clone(), decision.resource.clone(), known)
         }));
     };

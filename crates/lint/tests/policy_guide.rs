@@ -207,7 +207,7 @@ fn a_join_over_all_arguments_ends_without_an_answer() {
     let verified = verified(&[]);
     let verdict = |policy: &Block| {
         let policy = Policy::parse("page", &policy.text).unwrap();
-        authorize(&verified, &policy, &call).map(|_| ()).map_err(|error| error.cause())
+        authorize(&verified, &policy, &call).map(|_| ()).map_err(|error| error.cause().as_str())
     };
     assert_eq!(mistake.heading, JOIN);
     assert_eq!((verdict(&mistake), verdict(&mended)), (Err("exhausted"), Ok(())));
@@ -370,7 +370,8 @@ fn what_cannot_be_judged_refuses_the_call() {
         (format!(r#"allow if granted($op); in($p) <- tool("read"), {asked};"#), Ok(())),
     ] {
         let policy_of = Policy::parse("page", &policy).unwrap();
-        let found = authorize(&verified, &policy_of, &call).map(|_| ()).map_err(|e| e.cause());
+        let found =
+            authorize(&verified, &policy_of, &call).map(|_| ()).map_err(|e| e.cause().as_str());
         assert_eq!(found, expected, "{policy}");
     }
 }

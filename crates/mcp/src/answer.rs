@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::body::{OVERLOADED, UNDELIVERED};
 use crate::headers::Era;
 use crate::message::Id;
+use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Helps};
 use hardtack_http::{Realm, Refused};
 
@@ -124,7 +125,7 @@ pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
 /// A request of somebody for whom too much is held, or when too much is held for all.
 pub(crate) fn overloaded(id: Option<&Id>) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let (error, cause) = ("temporarily_unavailable", Some("overloaded"));
+    let (error, cause) = ("temporarily_unavailable", Some(Cause::Overloaded));
     let facts = Refused::by_door(status, error, cause, Helps::Later, OVERLOADED).facts();
     respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &facts))
 }
@@ -246,12 +247,7 @@ mod tests {
 
     type Kind = fn(guard::Refusal) -> Denial;
 
-    fn refused(
-        kind: Kind,
-        cause: &'static str,
-        style: RefusalStyle,
-        is_tool_call: bool,
-    ) -> Response {
+    fn refused(kind: Kind, cause: Cause, style: RefusalStyle, is_tool_call: bool) -> Response {
         let refusal = guard::Refusal::new(cause, None, "why".to_owned());
         let (denial, id, realm) = (kind(refusal), id(), Realm::named("notion.mcp"));
         let (denial, id, realm) = (&denial, Some(&id), &realm);
@@ -262,16 +258,18 @@ mod tests {
     #[tokio::test]
     async fn a_refused_tool_call_is_a_result_and_any_other_request_an_error() {
         let message = RefusalStyle::Message;
-        let (status, body) = json(refused(Denial::Forbidden, "not_granted", message, true)).await;
+        let (status, body) =
+            json(refused(Denial::Forbidden, Cause::NotGranted, message, true)).await;
         assert_eq!((status, &body["result"]["isError"]), (200, &json!(true)));
-        let (status, body) = json(refused(Denial::Forbidden, "not_granted", message, false)).await;
+        let (status, body) =
+            json(refused(Denial::Forbidden, Cause::NotGranted, message, false)).await;
         assert_eq!((status, &body["error"]["code"]), (200, &json!(FORBIDDEN)));
         let (status, body) =
-            json(refused(Denial::Undecided, "ledger_unavailable", message, false)).await;
+            json(refused(Denial::Undecided, Cause::LedgerUnavailable, message, false)).await;
         assert_eq!((status, &body["error"]["code"]), (200, &json!(UNDECIDED)));
         for style in [message, RefusalStyle::Challenge] {
             let (status, body) =
-                json(refused(Denial::Unauthenticated, "revoked", style, true)).await;
+                json(refused(Denial::Unauthenticated, Cause::Revoked, style, true)).await;
             assert_eq!((status, &body["error"]), (401, &json!("invalid_token")));
         }
     }
@@ -279,12 +277,12 @@ mod tests {
     #[tokio::test]
     async fn a_challenge_has_the_status_and_says_which_scope_is_missing() {
         let style = RefusalStyle::Challenge;
-        let answer = refused(Denial::Forbidden, "not_granted", style, true);
+        let answer = refused(Denial::Forbidden, Cause::NotGranted, style, true);
         let challenge = answer.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();
         assert!(challenge.contains("scope=\"tools:call:pay\""), "{challenge}");
         let (status, body) = json(answer).await;
         assert_eq!((status, &body["error"]["code"]), (403, &json!(FORBIDDEN)));
-        assert_eq!(refused(Denial::Undecided, "ledger_unavailable", style, true).status(), 503);
+        assert_eq!(refused(Denial::Undecided, Cause::LedgerUnavailable, style, true).status(), 503);
     }
 
     #[tokio::test]
@@ -292,23 +290,35 @@ mod tests {
         for (kind, cause, verdict, advice, retry) in [
             (
                 Denial::Undecided as Kind,
-                "ledger_unavailable",
+                Cause::LedgerUnavailable,
                 "undecided: ",
                 "try again later.",
                 true,
             ),
             (
                 Denial::Forbidden,
-                "inexact_call",
+                Cause::InexactCall,
                 "denied: ",
                 "in the same way will not help.",
                 false,
             ),
-            (Denial::Forbidden, "other_call", "denied: ", "present the capability anew.", false),
-            (Denial::Forbidden, "resource_scheme", "denied: ", "whoever runs this server", false),
             (
                 Denial::Forbidden,
-                "not_granted",
+                Cause::OtherCall,
+                "denied: ",
+                "present the capability anew.",
+                false,
+            ),
+            (
+                Denial::Forbidden,
+                Cause::ResourceScheme,
+                "denied: ",
+                "whoever runs this server",
+                false,
+            ),
+            (
+                Denial::Forbidden,
+                Cause::NotGranted,
                 "denied: ",
                 "whoever delegated to this agent",
                 false,

@@ -78,7 +78,7 @@ impl Filtering {
         let done = tokio::select! {
             biased;
             cause = watch.end() => {
-                tracing::info!(cause, "an answer is given up, since its token no longer holds");
+                tracing::info!(%cause, "an answer is given up, since its token no longer holds");
                 return None;
             }
             done = self.place.run(work) => done?,
@@ -139,10 +139,10 @@ impl Filtering {
 
     /// It is refused, whether that can be recorded or not.
     async fn note_refused(&self, denial: &Denial) {
-        self.metrics.decision(denial.verdict(), denial.refusal().cause);
+        self.metrics.decision(denial.verdict(), Some(denial.cause()));
         tracing::info!(
             hardtack.verdict = %denial.verdict(),
-            hardtack.cause = denial.refusal().cause,
+            hardtack.cause = %denial.refusal().cause,
             "a list is refused"
         );
         let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());

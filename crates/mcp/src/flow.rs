@@ -23,6 +23,7 @@ use crate::relay::Passage;
 use crate::review::Reviewed;
 use crate::serve::Drain;
 use crate::sse::{self, Splitter};
+use hardtack::cause::Cause;
 use hardtack::guard::Guard;
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
@@ -94,7 +95,7 @@ impl Watch {
     }
 
     /// Comes back when the token no longer holds, and says why.
-    pub(crate) async fn end(&mut self) -> &'static str {
+    pub(crate) async fn end(&mut self) -> Cause {
         loop {
             self.ticks.tick().await;
             let verifier = self.guard.verifier();
@@ -226,9 +227,9 @@ impl Flow {
         }
     }
 
-    fn note_cut(&self, cause: &str) {
+    fn note_cut(&self, cause: Cause) {
         self.metrics.cut();
-        tracing::info!(cause, "a stream is cut, since its token no longer holds");
+        tracing::info!(%cause, "a stream is cut, since its token no longer holds");
     }
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
@@ -250,7 +251,7 @@ impl Flow {
                 () = self.drain.ends(self.waits) => return self.cut("shutdown"),
                 cause = ended(&mut self.watch) => {
                     self.note_cut(cause);
-                    return self.cut(cause);
+                    return self.cut(cause.as_str());
                 }
                 chunk = self.chunks.next() => chunk,
             };
@@ -403,7 +404,7 @@ fn event(asked: Option<&Id>, code: i64, problem: &str) -> Vec<u8> {
 }
 
 /// Comes back when what is watched ends; never, if nothing is.
-pub(crate) async fn ended(watch: &mut Option<Watch>) -> &'static str {
+pub(crate) async fn ended(watch: &mut Option<Watch>) -> Cause {
     match watch {
         Some(watch) => watch.end().await,
         None => std::future::pending().await,

@@ -30,6 +30,7 @@ use crate::serve::Drain;
 use crate::source::{CapabilitySource, Held, Source};
 use crate::upstream::{Upstream, UpstreamError, plain_http};
 use hardtack::call::Call;
+use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::keys::PrivateKey;
 use hardtack::present::{PresentError, Presentation, Presenting};
@@ -91,6 +92,19 @@ pub enum HoldError {
     /// More presentations are still good than answers can be searched for.
     #[error("too many presentations that were sent are still good; wait until some have expired")]
     TooManyAlive,
+}
+
+impl HoldError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            HoldError::File { .. } => Cause::FileUnavailable,
+            HoldError::Shape(error) => error.cause(),
+            HoldError::Present(error) => error.cause(),
+            HoldError::PlainHttp { .. } => Cause::PlainHttp,
+            HoldError::TooManyAlive => Cause::Overloaded,
+        }
+    }
 }
 
 impl Holder {

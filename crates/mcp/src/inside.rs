@@ -31,6 +31,7 @@ use crate::strangers::{Strangers, Threads};
 use crate::tasks::Tasks;
 use hardtack::audit::Verdict;
 use hardtack::call::Call;
+use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Guard, WeighedRefusal};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
@@ -198,7 +199,7 @@ impl Inside {
     }
 
     fn count(&self, denial: &Denial) {
-        self.metrics.decision(denial.verdict(), denial.refusal().cause);
+        self.metrics.decision(denial.verdict(), Some(denial.cause()));
     }
 
     /// Refuses a bearer that was admitted and does not hold any more: a client may take its time between its headers and its
@@ -216,7 +217,7 @@ impl Inside {
         self.count(&denial);
         tracing::debug!(
             hardtack.verdict = %denial.verdict(),
-            hardtack.cause = denial.refusal().cause,
+            hardtack.cause = %denial.refusal().cause,
             "a bearer is not admitted"
         );
         Refused::of(&denial, "the request")
@@ -248,7 +249,7 @@ impl Inside {
             if let Err(denial) = decided.await {
                 return Err(self.refuse(message, method, &denial, &operation));
             }
-            self.metrics.decision(Verdict::Allow, "");
+            self.metrics.decision(Verdict::Allow, None);
         }
         Ok(())
     }
@@ -264,7 +265,7 @@ impl Inside {
         self.count(denial);
         tracing::info!(
             hardtack.verdict = %denial.verdict(),
-            hardtack.cause = cause,
+            hardtack.cause = %cause,
             hardtack.operation = operation,
             "refused"
         );
@@ -341,7 +342,7 @@ impl Inside {
             return Ok(place);
         }
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
-        let denial = Denial::undecided_list("list_busy", message_to_client);
+        let denial = Denial::undecided_list(Cause::ListBusy, message_to_client);
         let denial = self.record(visitor, method, denial).await;
         Err(self.refuse(message, method, &denial, method.name))
     }

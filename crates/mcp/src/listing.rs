@@ -16,6 +16,7 @@ use crate::review::write_name;
 use crate::tasks::Tasks;
 use hardtack::authorize::PreparedSets;
 use hardtack::call::Call;
+use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::policy::Policy;
 use hardtack::prospect::{Outlook, TooMuch};
@@ -84,14 +85,14 @@ impl Unshown {
     pub(crate) fn denial(self) -> Option<Denial> {
         let (cause, message) = match self {
             Unshown::TooLong => (
-                "list_too_long",
+                Cause::ListTooLong,
                 format!(
                     "the list has more than {MAX_LIST_ENTRIES} entries, and is neither shown nor shortened; the \
                      server behind must give it in parts"
                 ),
             ),
             Unshown::TooCostly => (
-                "list_too_costly",
+                Cause::ListTooCostly,
                 "to say what of this list the token may use takes more work than a list may; trying again will \
                  not help, but a token with simpler conditions on operations and resources will"
                     .to_owned(),

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use hardtack::audit::Verdict;
+use hardtack::cause::Cause;
 
 /// Upper ends of the buckets, in seconds: decisions take a tenth of a millisecond, tools take seconds.
 const BUCKETS: [f64; 12] =
@@ -99,13 +100,15 @@ impl Metrics {
         self.seconds.get_or_create(&Method { method }).observe(took.as_secs_f64());
     }
 
-    pub(crate) fn decision(&self, verdict: Verdict, cause: &'static str) {
+    pub(crate) fn decision(&self, verdict: Verdict, cause: Option<Cause>) {
         let verdict = match verdict {
             Verdict::Allow => "allow",
             Verdict::Deny => "deny",
             Verdict::Undecided => "undecided",
         };
-        self.decisions.get_or_create(&Decision { verdict, cause }).inc();
+        self.decisions
+            .get_or_create(&Decision { verdict, cause: cause.map_or("", Cause::as_str) })
+            .inc();
     }
 
     pub(crate) fn open_stream(&self) -> OpenStream {

@@ -139,7 +139,7 @@ impl Relay {
                 biased;
                 cause = ended(&mut passage.watch) => {
                     self.metrics.cut();
-                    tracing::info!(cause, "an answer is given up, since its token no longer holds");
+                    tracing::info!(%cause, "an answer is given up, since its token no longer holds");
                     return Err(given_up(id, passage.farewell.as_deref()));
                 }
                 () = self.drain.ends(passage.waits) => return Err(shutting_down(id)),

@@ -22,6 +22,7 @@ use crate::strangers::{Strangers, Threads, on_own_thread};
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::audit::{Lineage, MAX_ALIKE, SeenChains, Stops};
 use hardtack::call::{Call, MAX_ARGUMENT_BYTES};
+use hardtack::cause::Cause;
 use hardtack::chain::IdPrefix;
 use hardtack::guard::{Denial, Guard};
 use hardtack::pending::wait;
@@ -67,6 +68,19 @@ pub enum RevocationFailed {
     /// What is there answers something else.
     #[error("what answers at {0} is no Hardtack gateway")]
     Foreign(String),
+}
+
+impl RevocationFailed {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            RevocationFailed::Refused { .. } => Cause::RefusedThere,
+            RevocationFailed::NoAnswer(_) => Cause::NoAnswer,
+            RevocationFailed::Url(_) => Cause::MalformedUrl,
+            RevocationFailed::PlainHttp { .. } => Cause::PlainHttp,
+            RevocationFailed::Foreign(_) => Cause::NotAGateway,
+        }
+    }
 }
 
 /// What a gateway answers to a request to revoke.
@@ -275,7 +289,7 @@ impl Entrance {
         let list = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
             // On a thread of its own, which may wait.
-            let now = wait(log.list(now())).map_err(unavailable)?;
+            let now = wait(log.list(now())).map_err(|error| Denial::unreadable_store(&error.to_string()))?;
             Ok(json!({"as_of": now.as_of, "forgotten_until": now.forgotten_until, "revocations": now.revocations}))
         });
         let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
@@ -290,7 +304,7 @@ impl Entrance {
         let entrance = Arc::clone(self);
         let answer = self.at_a_desk(peer, move |guard| entrance.do_revoke(guard, &token, &asked));
         let answer = answer.await.map_err(|denial| {
-            tracing::warn!(hardtack.cause = denial.refusal().cause, "a revocation is refused");
+            tracing::warn!(hardtack.cause = %denial.refusal().cause, "a revocation is refused");
             self.revoker.refuse(&denial, REVOKE)
         })?;
         match answer.sequence {
@@ -316,8 +330,8 @@ impl Entrance {
             // The presentation is used up, so that nobody asks again with it: each is a request of its own.
             false => {
                 let receipts = wait(log.append(vec![revoking], RequestId::random(), now()));
-                let receipts = receipts.map_err(unavailable)?;
-                let none = || unavailable("the log of revocations has given no receipt");
+                let receipts = receipts.map_err(unwritten)?;
+                let none = || unwritten("the log of revocations has given no receipt");
                 Some(receipts.into_iter().next().ok_or_else(none)?)
             }
         };
@@ -350,7 +364,7 @@ impl Entrance {
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
     ) -> Result<T, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
-            return Err(unavailable("too many revocations are asked for at once"));
+            return Err(Denial::overloaded("too many revocations are asked for at once"));
         };
         let guard = Arc::clone(&self.revoker.guard);
         let done = on_own_thread(move || {
@@ -412,7 +426,8 @@ impl Entrance {
     }
 }
 
-fn unavailable(error: impl ToString) -> Denial {
+/// A revocation that could not be written.
+fn unwritten(error: impl ToString) -> Denial {
     hardtack::audit::LedgerUnavailable(error.to_string()).into()
 }
 

@@ -58,7 +58,7 @@ impl Strangers {
         peer: Peer,
     ) -> Result<Result<VerifiedCapability, Box<WeighedRefusal>>, Denial> {
         let Some(desk) = self.desks.next(peer).await else {
-            return Err(Denial::overloaded("too many new tokens at once"));
+            return Err(Denial::overloaded("too many new tokens come at once"));
         };
         let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
         let examine = move || {
@@ -93,6 +93,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use hardtack::cause::Cause;
     use hardtack::{
         Capability, Grant, Issuer, Policy, Presenting, PrivateKey, Revocation, Revoking, RootKeys,
         Store, Verifier,
@@ -162,7 +163,7 @@ mod tests {
         store.revoke(revoking, now()).unwrap();
         assert!(is_answered(&strangers, &guard, &good).await);
         let denial = admit(&strangers, &guard, &good).await.unwrap_err();
-        assert_eq!(denial.refusal().cause, "revoked");
+        assert_eq!(denial.refusal().cause, Cause::Revoked);
         // What another root trusts is not refused from memory by its guard.
         let trusts = Strangers::on(Threads::Own);
         let other_root = Issuer::new(PrivateKey::generate());
@@ -188,7 +189,7 @@ mod tests {
             let (mut records, mut unrecorded) = (0, 0);
             let count = |record: hardtack::AuditRecord| {
                 let decision = record.decision().unwrap();
-                assert_eq!(decision.cause.as_deref(), Some("signature"));
+                assert_eq!(decision.cause, Some(Cause::Signature.into()));
                 records += 1;
                 unrecorded += decision.unrecorded as usize;
             };

@@ -10,6 +10,8 @@ use reqwest::{Client, Response, Url, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use hardtack::cause::Cause;
+
 /// How long a connection may take to be made. The server is near, or it is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,6 +53,18 @@ pub enum UpstreamError {
     /// No client could be made.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl UpstreamError {
+    /// The stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        match self {
+            UpstreamError::Url(_) => Cause::MalformedUrl,
+            UpstreamError::Credential => Cause::MalformedCredential,
+            UpstreamError::PlainHttp { .. } => Cause::PlainHttp,
+            UpstreamError::Client(_) => Cause::ClientUnavailable,
+        }
+    }
 }
 
 /// Why there is no answer.

@@ -103,5 +103,5 @@ pub fn search() -> Call {
 /// The cause for which a bearer is refused, and the block.
 pub fn refusal(guard: &Guard, bearer: &str, call: &Call) -> (&'static str, Option<usize>) {
     let denial = guard.check(bearer, call, NOW).expect_err("allowed");
-    (denial.refusal().cause, denial.refusal().hop)
+    (denial.refusal().cause.as_str(), denial.refusal().hop)
 }

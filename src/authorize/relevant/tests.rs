@@ -118,7 +118,7 @@ fn what_is_left_out_decides_nothing() {
                 let decided = authorize_with(&sets, &verified, &policy, call);
                 assert_eq!(decided, all, "{statement} for {call:?}");
             }
-            decided.push(all.map_or_else(|error| error.cause(), |_| "allow"));
+            decided.push(all.map_or_else(|error| error.cause().as_str(), |_| "allow"));
             let prepared = sets.prepare(&verified, &policy).unwrap();
             let relevant = prepared.relevant(&policy, &Asked::of(&verified, call));
             let asked = [&relevant.checks, &relevant.denies, &relevant.allows];

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use hardtack::audit::Verdict;
 use hardtack::call::{ArgumentProblem, CallError};
-use hardtack::{Call, Denial, StoreError};
+use hardtack::{Call, Cause, Denial, StoreError};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
 use crate::command::deciding::guard;
@@ -17,14 +17,11 @@ use crate::terminal::{
     self, BAD, Done, GOOD, TEXT, WARN, even_unread, now, read_token, say, say_json,
 };
 
-/// The cause when the store cannot be opened.
-const STORE_UNAVAILABLE: &str = "store_unavailable";
-
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Answer<'a> {
     decision: Verdict,
-    cause: Option<&'a str>,
+    cause: Option<Cause>,
     hop: Option<usize>,
     message: &'a str,
     /// In how many seconds a new grant would not be refused for the same.
@@ -38,7 +35,7 @@ pub(crate) fn run(arguments: &Check) -> Done {
         // Whether anything is revoked cannot be known, which is an answer and no wrong usage.
         Err(error) if error.is::<StoreError>() && arguments.json => {
             let message = &terminal::with_causes(&*error);
-            let (decision, cause) = (Verdict::Undecided, Some(STORE_UNAVAILABLE));
+            let (decision, cause) = (Verdict::Undecided, Some(Cause::StoreUnavailable));
             answer(arguments, &Answer { decision, cause, hop: None, message, retry_after: None })?;
             return Ok(ExitCode::from(EXIT_FAILED));
         }

@@ -17,7 +17,7 @@ fn without_a_token_the_challenge_names_no_error() {
     assert_eq!(challenge, "Bearer realm=\"notion.mcp\"");
 }
 
-fn refused(denial: fn(Refusal) -> Denial, cause: &'static str) -> Refused {
+fn refused(denial: fn(Refusal) -> Denial, cause: Cause) -> Refused {
     let refusal = Refusal::new(cause, None, "the operator's words".to_owned());
     Refused::of(&denial(refusal), "tools:call:pay")
 }
@@ -27,24 +27,24 @@ fn outsiders_hear_of_each_cause_what_helps_them_and_no_more() {
     use Denial::{Forbidden, Unauthenticated, Undecided};
     let operators = "the operator's words";
     for (denial, cause, words) in [
-        (Unauthenticated as fn(Refusal) -> Denial, "expired", "has expired"),
-        (Unauthenticated, "revoked", "is revoked"),
-        (Unauthenticated, "revocations_forgotten", "too old to be judged"),
-        (Unauthenticated, "wrong_audience", "presented to another server"),
-        (Unauthenticated, "not_presented", "must present it first"),
-        (Unauthenticated, REPLAYED, "for one call, which was made"),
-        (Unauthenticated, "signature", "does not hold here"),
-        (Forbidden, "not_granted", "does not grant tools:call:pay"),
-        (Forbidden, "other_call", "bound to another call than this one of tools:call:pay"),
-        (Forbidden, "check_failed", "made conditions that this call of tools:call:pay"),
-        (Forbidden, "resource_scheme", operators),
-        (Forbidden, "inexact_call", operators),
-        (Forbidden, "revocation_by_stranger", operators),
-        (Forbidden, "policy_denied", "this call of tools:call:pay is not allowed here"),
-        (Forbidden, "call_too_large", operators),
-        (Undecided, "ledger_unavailable", "cannot be said now"),
-        (Undecided, "overloaded", "too many new tokens"),
-        (Undecided, "exhausted", "more work than a decision may"),
+        (Unauthenticated as fn(Refusal) -> Denial, Cause::Expired, "has expired"),
+        (Unauthenticated, Cause::Revoked, "is revoked"),
+        (Unauthenticated, Cause::RevocationsForgotten, "too old to be judged"),
+        (Unauthenticated, Cause::WrongAudience, "presented to another server"),
+        (Unauthenticated, Cause::NotPresented, "must present it first"),
+        (Unauthenticated, Cause::Replayed, "for one call, which was made"),
+        (Unauthenticated, Cause::Signature, "does not hold here"),
+        (Forbidden, Cause::NotGranted, "does not grant tools:call:pay"),
+        (Forbidden, Cause::OtherCall, "bound to another call than this one of tools:call:pay"),
+        (Forbidden, Cause::CheckFailed, "made conditions that this call of tools:call:pay"),
+        (Forbidden, Cause::ResourceScheme, operators),
+        (Forbidden, Cause::InexactCall, operators),
+        (Forbidden, Cause::RevocationByStranger, operators),
+        (Forbidden, Cause::PolicyDenied, "this call of tools:call:pay is not allowed here"),
+        (Forbidden, Cause::CallTooLarge, operators),
+        (Undecided, Cause::LedgerUnavailable, "cannot be said now"),
+        (Undecided, Cause::Overloaded, operators),
+        (Undecided, Cause::Exhausted, "more work than a decision may"),
     ] {
         let said = refused(denial, cause).description;
         assert!(said.contains(words), "{cause}: {said}");
@@ -62,13 +62,13 @@ fn each_refusal_has_the_headers_of_its_status() {
     for (denial, status) in
         [(Denial::Unauthenticated as fn(Refusal) -> Denial, 401), (Denial::Forbidden, 403)]
     {
-        let answer = answer(denial, "not_granted");
+        let answer = answer(denial, Cause::NotGranted);
         assert_eq!(answer.status(), status);
         assert!(header(&answer, header::WWW_AUTHENTICATE).is_some(), "{status}");
         assert_eq!(header(&answer, header::RETRY_AFTER), None, "{status}");
         assert_eq!(header(&answer, header::CACHE_CONTROL).as_deref(), Some("no-store"));
     }
-    let undecided = answer(Denial::Undecided, "ledger_unavailable");
+    let undecided = answer(Denial::Undecided, Cause::LedgerUnavailable);
     assert_eq!(undecided.status(), 503);
     assert_eq!(header(&undecided, header::WWW_AUTHENTICATE), None, "a client would log in again");
     assert_eq!(header(&undecided, header::RETRY_AFTER).as_deref(), Some(RETRY_AFTER));
@@ -79,19 +79,19 @@ fn each_refusal_has_the_headers_of_its_status() {
 #[test]
 fn only_where_a_scope_is_missing_a_scope_is_named() {
     for (cause, status, error, helps) in [
-        ("not_granted", 403, "insufficient_scope", "delegator"),
-        ("revocation_by_stranger", 403, "insufficient_scope", "delegator"),
-        ("inexact_call", 400, "invalid_request", "another_call"),
-        ("call_too_large", 400, "invalid_request", "another_call"),
-        ("too_costly", 403, ACCESS_DENIED, "another_call"),
-        ("check_failed", 403, ACCESS_DENIED, "another_call"),
-        ("policy_denied", 403, ACCESS_DENIED, "server"),
-        ("policy_check_failed", 403, ACCESS_DENIED, "server"),
-        ("nothing_allows", 403, ACCESS_DENIED, "server"),
-        ("not_evaluable", 403, ACCESS_DENIED, "another_call"),
-        ("resource_scheme", 403, ACCESS_DENIED, "server"),
-        ("other_call", 403, ACCESS_DENIED, "new_token"),
-        ("revocation_not_call_bound", 403, ACCESS_DENIED, "new_token"),
+        (Cause::NotGranted, 403, "insufficient_scope", "delegator"),
+        (Cause::RevocationByStranger, 403, "insufficient_scope", "delegator"),
+        (Cause::InexactCall, 400, "invalid_request", "another_call"),
+        (Cause::CallTooLarge, 400, "invalid_request", "another_call"),
+        (Cause::TooCostly, 403, ACCESS_DENIED, "another_call"),
+        (Cause::CheckFailed, 403, ACCESS_DENIED, "another_call"),
+        (Cause::PolicyDenied, 403, ACCESS_DENIED, "server"),
+        (Cause::PolicyCheckFailed, 403, ACCESS_DENIED, "server"),
+        (Cause::NothingAllows, 403, ACCESS_DENIED, "server"),
+        (Cause::NotEvaluable, 403, ACCESS_DENIED, "another_call"),
+        (Cause::ResourceScheme, 403, ACCESS_DENIED, "server"),
+        (Cause::OtherCall, 403, ACCESS_DENIED, "new_token"),
+        (Cause::RevocationNotCallBound, 403, ACCESS_DENIED, "new_token"),
     ] {
         let refused = refused(Denial::Forbidden, cause);
         assert_eq!((refused.status.as_u16(), refused.error), (status, Some(error)), "{cause}");
@@ -109,14 +109,16 @@ fn only_where_a_scope_is_missing_a_scope_is_named() {
 #[test]
 fn trying_again_is_said_to_help_where_it_does() {
     for (cause, retry) in [
-        ("ledger_unavailable", true),
-        ("overloaded", true),
-        ("list_busy", true),
-        ("revocations_stale", true),
-        ("revocations_unavailable", true),
-        ("exhausted", false),
-        ("list_too_long", false),
-        ("list_too_costly", false),
+        (Cause::LedgerUnavailable, true),
+        (Cause::Overloaded, true),
+        (Cause::StoreUnavailable, true),
+        (Cause::Unfinished, true),
+        (Cause::ListBusy, true),
+        (Cause::RevocationsStale, true),
+        (Cause::RevocationsUnavailable, true),
+        (Cause::Exhausted, false),
+        (Cause::ListTooLong, false),
+        (Cause::ListTooCostly, false),
     ] {
         let refused = refused(Denial::Undecided, cause);
         assert_eq!(refused.retry(), retry, "{cause}");
@@ -129,17 +131,17 @@ fn trying_again_is_said_to_help_where_it_does() {
 #[test]
 fn why_a_token_does_not_hold_is_told_as_far_as_its_holder_may_know() {
     let refused = |cause| refused(Denial::Unauthenticated, cause);
-    assert_eq!(refused("expired").cause, Some("expired"));
-    for cause in ["signature", "unknown_root", "name_mismatch", "too_costly"] {
+    assert_eq!(refused(Cause::Expired).cause, Some(Cause::Expired));
+    for cause in [Cause::Signature, Cause::UnknownRoot, Cause::NameMismatch, Cause::TooCostly] {
         let refused = refused(cause);
         assert_eq!(refused.cause, None, "{cause}");
-        assert!(!refused.json().contains(cause), "{cause}");
+        assert!(!refused.json().contains(cause.as_str()), "{cause}");
     }
 }
 
 #[test]
 fn a_refusal_names_few_arguments_and_shows_no_more_than_prints() {
-    let mut refusal = Refusal::new("policy_denied", None, "why".to_owned());
+    let mut refusal = Refusal::new(Cause::PolicyDenied, None, "why".to_owned());
     refusal.helps = Helps::AnotherCall;
     refusal.arguments = (0..9).map(|n| format!("{n}\u{202e}{}", "x".repeat(99))).collect();
     let refused = Refused::of(&Denial::Forbidden(refusal), "tools:call:pay");
@@ -150,7 +152,7 @@ fn a_refusal_names_few_arguments_and_shows_no_more_than_prints() {
 
 #[test]
 fn whoever_logs_in_again_too_early_hears_how_long_to_wait() {
-    let mut refusal = Refusal::new("revoked", Some(0), "the operator's words".to_owned());
+    let mut refusal = Refusal::new(Cause::Revoked, Some(0), "the operator's words".to_owned());
     refusal.retry_after = Some(Duration::from_secs(42));
     let refused = Refused::of(&Denial::Unauthenticated(refusal), "tools:call:pay");
     assert!(refused.description.contains("within the next 42 seconds"), "{refused:?}");

@@ -361,7 +361,7 @@ fn a_presentation_for_named_calls_is_good_for_them_and_as_often_as_they_are_made
         ] {
             let denial = stage.guard.check(&bearer, &call, now()).unwrap_err();
             assert!(matches!(denial, Denial::Forbidden(_)), "{denial:?}");
-            assert_eq!(denial.refusal().cause, "check_failed");
+            assert_eq!(denial.refusal().cause.as_str(), "check_failed");
         }
         let wider =
             Presenting::to(AUDIENCE).only([one.clone(), Call::new("resources:read").unwrap()]);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use hardtack::audit::Verdict;
-use hardtack::{Decision, Policy};
+use hardtack::{Cause, Decision, Policy};
 use serde_json::json;
 
 use crate::stage::{Stage, call, client, request};
@@ -41,7 +41,7 @@ async fn lists_and_calls_follow_new_policies_at_once() {
         decisions(&stage).into_iter().map(|decision| (decision.policy, decision.cause)).collect();
     let (old, new) = (Policy::builtin().digest().to_owned(), policy(NOTHING_DELETED));
     let new = new.digest().to_owned();
-    let denied = Some("policy_denied".to_owned());
+    let denied = Some(Cause::PolicyDenied.into());
     assert_eq!(told, [(old, None), (new.clone(), denied), (new, None)]);
 }
 

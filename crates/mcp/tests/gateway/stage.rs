@@ -357,6 +357,7 @@ impl Stage {
         self.store
             .each_record(|record| {
                 let cause = record.decision().and_then(|decision| decision.cause.clone());
+                let cause = cause.map(|cause| cause.to_string());
                 causes.extend(cause);
             })
             .unwrap();

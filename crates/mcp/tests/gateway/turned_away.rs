@@ -12,7 +12,8 @@ fn recorded(stage: &Stage) -> Vec<(String, String, Option<String>)> {
         found.extend(record.decision().map(|decision| {
             let hops = decision.chain.as_ref().and_then(|chain| chain.hops.last());
             let agent = hops.map(|hop| hop.delegate.clone());
-            (decision.cause.clone().unwrap_or_default(), decision.operation.clone(), agent)
+            let cause = decision.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+            (cause, decision.operation.clone(), agent)
         }));
     };
     stage.store.each_record(note).unwrap();

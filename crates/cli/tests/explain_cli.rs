@@ -106,6 +106,29 @@ fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
 }
 
 #[test]
+fn a_decision_is_told_alike_whether_it_is_explained_or_not() {
+    let scene = Scene::set();
+    for (call, cause, place) in [
+        ("tools:call:search", Value::Null, "p.datalog:1"),
+        ("tools:call:export", "nothing_allows".into(), ""),
+        ("tools:call:delete", "not_granted".into(), ""),
+        ("tools:call:pay --arg amount=250", "check_failed".into(), "check "),
+    ] {
+        let told = |more: &str| -> Value {
+            let output = scene.asked(&format!("check --operation {call} --json{more}"));
+            serde_json::from_str(&text(&output)).unwrap()
+        };
+        let (short, explained) = (told(""), told(" --explain"));
+        for member in ["decision", "cause", "hop", "place", "message"] {
+            assert_eq!(short[member], explained[member], "{member} of {call}");
+        }
+        let found = short["place"].as_str().unwrap_or_default();
+        assert_eq!(short["cause"], cause, "{call}");
+        assert!(found.starts_with(place) && found.is_empty() == place.is_empty(), "{found}");
+    }
+}
+
+#[test]
 fn what_a_token_may_do_is_listed() {
     let scene = Scene::set();
     let operations =

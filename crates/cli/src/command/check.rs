@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use hardtack::audit::Verdict;
 use hardtack::call::{ArgumentProblem, CallError};
+use hardtack::ruling::Ruling;
 use hardtack::{Call, Cause, Denial, StoreError};
 
 use crate::args::{Check, EXIT_DENIED, EXIT_FAILED};
@@ -23,10 +24,24 @@ struct Answer<'a> {
     decision: Verdict,
     cause: Option<Cause>,
     hop: Option<usize>,
+    place: Option<&'a str>,
     message: &'a str,
     /// In how many seconds a new grant would not be refused for the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(ruling: &'a Ruling, retry_after: Option<u64>) -> Answer<'a> {
+        Answer {
+            decision: ruling.verdict,
+            cause: ruling.cause,
+            hop: ruling.hop,
+            place: ruling.place.as_deref(),
+            message: &ruling.message,
+            retry_after,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Check) -> Done {
@@ -36,7 +51,9 @@ pub(crate) fn run(arguments: &Check) -> Done {
         Err(error) if error.is::<StoreError>() && arguments.json => {
             let message = &terminal::with_causes(&*error);
             let (decision, cause) = (Verdict::Undecided, Some(Cause::StoreUnavailable));
-            answer(arguments, &Answer { decision, cause, hop: None, message, retry_after: None })?;
+            let nowhere =
+                Answer { decision, cause, hop: None, place: None, message, retry_after: None };
+            answer(arguments, &nowhere)?;
             return Ok(ExitCode::from(EXIT_FAILED));
         }
         guard => guard?,
@@ -52,32 +69,19 @@ pub(crate) fn run(arguments: &Check) -> Done {
     }
     match guard.check(&bearer, &call, now) {
         Ok(permit) => {
-            let whom = permit.agent().map_or(String::new(), |agent| format!(" through {agent}"));
-            let message = format!(
-                "{} for {}{whom}, by {}",
-                call.operation(),
-                permit.subject(),
-                permit.allowed_by()
-            );
-            answer(
-                arguments,
-                &Answer {
-                    decision: Verdict::Allow,
-                    cause: None,
-                    hop: None,
-                    message: &message,
-                    retry_after: None,
-                },
-            )?;
+            let mut ruling = Ruling::from(&permit);
+            if !arguments.json {
+                let whom =
+                    permit.agent().map_or(String::new(), |agent| format!(" through {agent}"));
+                let (what, subject, by) = (call.operation(), permit.subject(), permit.allowed_by());
+                ruling.message = format!("{what} for {subject}{whom}, by {by}");
+            }
+            answer(arguments, &Answer::of(&ruling, None))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(denial) => {
-            let refusal = denial.refusal();
-            let decision = denial.verdict();
-            let cause = Some(refusal.cause);
-            let retry_after = refusal.retry_after.map(|wait| wait.as_secs());
-            let (hop, message) = (refusal.hop, &refusal.message);
-            answer(arguments, &Answer { decision, cause, hop, message, retry_after })?;
+            let retry_after = denial.refusal().retry_after.map(|wait| wait.as_secs());
+            answer(arguments, &Answer::of(&Ruling::from(&denial), retry_after))?;
             Ok(ExitCode::from(exit_code(&denial)))
         }
     }

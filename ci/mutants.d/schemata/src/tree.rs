@@ -1,0 +1,120 @@
+//! The copy of the source with all changes in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::find::{self, Change};
+use crate::place::{self, Place, Written};
+
+const MUTATED: &str = include_str!("mutated.rs");
+
+pub struct Tree {
+    pub root: PathBuf,
+    pub changes: Vec<Change>,
+    files: BTreeMap<String, (String, Vec<Place>)>,
+    pub left_out: BTreeSet<u32>,
+    pub written: BTreeMap<String, Vec<Written>>,
+}
+
+impl Tree {
+    /// Finds the changes of these files.
+    pub fn find(root: PathBuf, files: &[String]) -> Result<Tree, String> {
+        let mut tree = Tree {
+            root,
+            changes: Vec::new(),
+            files: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            written: BTreeMap::new(),
+        };
+        let mut sources = Vec::new();
+        let mut of_tests = HashSet::new();
+        for file in files {
+            let source = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+            let modules =
+                find::test_modules(&source).map_err(|error| format!("{file}: {error}"))?;
+            let folder = match file.strip_suffix("/mod.rs").or(file.strip_suffix("/lib.rs")) {
+                Some(folder) => folder,
+                None => file.trim_end_matches(".rs"),
+            };
+            of_tests.extend(modules.into_iter().map(|module| format!("{folder}/{module}")));
+            sources.push((file, source));
+        }
+        for (file, source) in sources {
+            let is_of_tests =
+                |of: &String| *file == format!("{of}.rs") || file.starts_with(&format!("{of}/"));
+            if of_tests.iter().any(is_of_tests) {
+                continue;
+            }
+            let from = tree.changes.len() as u32;
+            let (changes, places) =
+                find::find(file, &source, from).map_err(|error| format!("{file}: {error}"))?;
+            tree.changes.extend(changes);
+            tree.files.insert(file.clone(), (source, places));
+        }
+        Ok(tree)
+    }
+
+    /// Copies what Git knows of, as it is, and removes what it knows no more.
+    pub fn copy(&self) -> io::Result<()> {
+        let listed =
+            Command::new("git").args(["ls-files", "-co", "--exclude-standard", "-z"]).output()?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let listed: BTreeSet<&str> = listed
+            .split('\0')
+            .filter(|file| !file.is_empty() && Path::new(file).exists())
+            .collect();
+        let manifest = self.root.with_extension("files");
+        for gone in fs::read_to_string(&manifest).unwrap_or_default().lines() {
+            if !listed.contains(gone) {
+                let _ = fs::remove_file(self.root.join(gone));
+            }
+        }
+        for file in &listed {
+            if self.files.contains_key(*file) {
+                continue;
+            }
+            let to = self.root.join(file);
+            let mut bytes = fs::read(file)?;
+            if self.crates().contains(*file) {
+                bytes = [b"#![allow(warnings)] ", &bytes[..], b"\npub mod mutated;\n"].concat();
+            }
+            put(&to, &bytes)?;
+            fs::set_permissions(&to, fs::metadata(file)?.permissions())?;
+        }
+        for file in self.crates() {
+            put(&self.root.join(file).with_file_name("mutated.rs"), MUTATED.as_bytes())?;
+        }
+        fs::write(manifest, listed.into_iter().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The roots of the crates that have changes.
+    fn crates(&self) -> BTreeSet<String> {
+        let root = |file: &String| match file.rsplit_once("/src/") {
+            Some((folder, _)) => format!("{folder}/src/lib.rs"),
+            None => "src/lib.rs".to_owned(),
+        };
+        self.files.keys().map(root).collect()
+    }
+
+    /// Writes the changed files.
+    pub fn write(&mut self) -> io::Result<()> {
+        for (file, (source, places)) in &self.files {
+            let (text, written) = place::write(source, places, &self.left_out);
+            put(&self.root.join(file), text.as_bytes())?;
+            self.written.insert(file.clone(), written);
+        }
+        Ok(())
+    }
+}
+
+/// Writes what is not there yet, so that what is there is not compiled again.
+fn put(to: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    fs::write(to, bytes)
+}

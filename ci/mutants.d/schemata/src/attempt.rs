@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::find::Change;
+use crate::place::Change;
 use crate::tests::{Bench, End, Test, limit};
 
 /// How many tests that noticed neighbours are tried before the others.

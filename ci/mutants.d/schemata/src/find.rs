@@ -7,11 +7,12 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
-    Arm, Attribute, BinOp, Block, Expr, ExprBinary, ExprIf, ExprMatch, Lit, Meta, Pat, ReturnType,
+    Arm, Attribute, BinOp, Block, Expr, ExprBinary, ExprIf, ExprMatch, Lit, Pat, ReturnType,
     Signature, Stmt, UnOp,
 };
 
-use crate::place::{Form, Place};
+use crate::place::{Change, Form, Place};
+use crate::syntax::{self, has_let, is_absent, is_call_of, is_chain, one_line, short};
 use crate::values;
 
 /// Methods that ask a closure yes or no.
@@ -32,17 +33,6 @@ const ASKING: [&str; 14] = [
     "rposition",
 ];
 
-/// What a change is called: the file, what is done, the function and the text, and no place.
-#[derive(Debug, Clone)]
-pub struct Change {
-    pub number: u32,
-    pub file: String,
-    pub name: String,
-    /// For who looks for it.
-    pub line: usize,
-    pub function: String,
-}
-
 /// All changes of a file, from this number on, and where they stand.
 pub fn find(file: &str, source: &str, from: u32) -> Result<(Vec<Change>, Vec<Place>), syn::Error> {
     let parsed = syn::parse_file(source)?;
@@ -59,17 +49,6 @@ pub fn find(file: &str, source: &str, from: u32) -> Result<(Vec<Change>, Vec<Pla
     };
     finder.visit_file(&parsed);
     Ok((finder.changes, finder.places))
-}
-
-/// Modules that are compiled for tests alone.
-pub fn test_modules(source: &str) -> Result<Vec<String>, syn::Error> {
-    let modules = syn::parse_file(source)?.items.into_iter().filter_map(|item| match item {
-        syn::Item::Mod(module) if module.content.is_none() && is_absent(&module.attrs) => {
-            Some(module.ident.to_string())
-        }
-        _ => None,
-    });
-    Ok(modules.collect())
 }
 
 struct Finder<'a> {
@@ -190,35 +169,7 @@ impl Finder<'_> {
 
     fn operator(&mut self, expr: &Expr, binary: &ExprBinary) {
         let is_taken = self.taken.contains(&Self::key(expr));
-        let others: &[&str] = match binary.op {
-            BinOp::Eq(_) if !is_taken => &["!="],
-            BinOp::Ne(_) if !is_taken => &["=="],
-            BinOp::Lt(_) if !is_taken => &["<=", ">="],
-            BinOp::Le(_) if !is_taken => &["<", ">"],
-            BinOp::Gt(_) if !is_taken => &[">=", "<="],
-            BinOp::Ge(_) if !is_taken => &[">", "<"],
-            BinOp::Lt(_) => &["<="],
-            BinOp::Le(_) => &["<"],
-            BinOp::Gt(_) => &[">="],
-            BinOp::Ge(_) => &[">"],
-            BinOp::Add(_) => &["-", "*"],
-            BinOp::Sub(_) => &["+", "/"],
-            BinOp::Mul(_) => &["+", "/"],
-            BinOp::Div(_) => &["%", "*"],
-            BinOp::Rem(_) => &["/", "+"],
-            BinOp::BitAnd(_) => &["|", "^"],
-            BinOp::BitOr(_) => &["&", "^"],
-            BinOp::BitXor(_) => &["|", "&"],
-            BinOp::Shl(_) => &[">>"],
-            BinOp::Shr(_) => &["<<"],
-            BinOp::AddAssign(_) => &["-=", "*="],
-            BinOp::SubAssign(_) => &["+=", "/="],
-            BinOp::MulAssign(_) => &["+=", "/="],
-            BinOp::BitAndAssign(_) => &["|=", "^="],
-            BinOp::BitOrAssign(_) => &["&=", "^="],
-            BinOp::BitXorAssign(_) => &["|=", "&="],
-            _ => &[],
-        };
+        let others = syntax::others(&binary.op, is_taken);
         if others.is_empty() {
             return;
         }
@@ -228,7 +179,9 @@ impl Finder<'_> {
         let of = self.text(expr.span()).to_owned();
         let what: Vec<(String, String)> = others
             .iter()
-            .map(|other| (format!("replace {op} with {other}"), format!("{left} {other} {right}")))
+            .map(|other| {
+                (format!("replace {op} with {other}"), format!("({left}) {other} ({right})"))
+            })
             .collect();
         let span = expr.span();
         self.add(span.byte_range(), span.start().line, Form::Choice, what, &of);
@@ -538,62 +491,5 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             _ => {}
         }
         visit::visit_expr(self, expr);
-    }
-}
-
-fn has_let(expr: &Expr) -> bool {
-    match expr {
-        Expr::Let(_) => true,
-        Expr::Binary(binary) => has_let(&binary.left) || has_let(&binary.right),
-        _ => false,
-    }
-}
-
-fn is_chain(expr: &Expr, is: impl Fn(&BinOp) -> bool) -> bool {
-    match expr {
-        Expr::Binary(binary) => is(&binary.op),
-        Expr::Paren(paren) => is_chain(&paren.expr, is),
-        _ => false,
-    }
-}
-
-fn is_call_of(expr: &Expr, names: &[&str]) -> bool {
-    matches!(expr, Expr::Call(call) if matches!(&*call.func, Expr::Path(path) if names.iter().any(|name| path.path.is_ident(name))))
-}
-
-/// Whether what has these attributes is not compiled here, or for tests alone.
-fn is_absent(attrs: &[Attribute]) -> bool {
-    attrs.iter().any(|attr| match &attr.meta {
-        Meta::Path(path) => path.segments.last().is_some_and(|last| last.ident == "test"),
-        Meta::List(list) => {
-            let said = list.tokens.to_string();
-            list.path.is_ident("cfg")
-                && (said == "test"
-                    || [
-                        "all (test",
-                        "not (unix",
-                        "not (feature",
-                        "windows",
-                        "fuzzing",
-                        "not (target",
-                    ]
-                    .iter()
-                    .any(|absent| said.contains(absent)))
-        }
-        Meta::NameValue(_) => false,
-    })
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The text of a name: in one line, and not too long.
-fn short(text: &str) -> String {
-    const MOST: usize = 120;
-    let text = one_line(text);
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }

@@ -6,6 +6,7 @@ mod attempt;
 mod compile;
 mod find;
 mod place;
+mod syntax;
 mod tests;
 mod tree;
 mod values;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::find::Change;
+use crate::place::Change;
 use crate::tree::Tree;
 
 /// What `ci/mutants` hands over.

@@ -3,6 +3,17 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+/// What a change is called: the file, what is done, the function and the text, and no place.
+#[derive(Debug, Clone)]
+pub struct Change {
+    pub number: u32,
+    pub file: String,
+    pub name: String,
+    /// For who looks for it.
+    pub line: usize,
+    pub function: String,
+}
+
 /// How the changes of a place are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

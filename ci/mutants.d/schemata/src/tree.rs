@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::find::{self, Change};
-use crate::place::{self, Place, Written};
+use crate::find;
+use crate::place::{self, Change, Place, Written};
+use crate::syntax::is_absent;
 
 const MUTATED: &str = include_str!("mutated.rs");
 
@@ -33,8 +34,7 @@ impl Tree {
         let mut of_tests = HashSet::new();
         for file in files {
             let source = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-            let modules =
-                find::test_modules(&source).map_err(|error| format!("{file}: {error}"))?;
+            let modules = test_modules(&source).map_err(|error| format!("{file}: {error}"))?;
             let folder = match file.strip_suffix("/mod.rs").or(file.strip_suffix("/lib.rs")) {
                 Some(folder) => folder,
                 None => file.trim_end_matches(".rs"),
@@ -117,4 +117,15 @@ fn put(to: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     fs::create_dir_all(to.parent().unwrap_or(to))?;
     fs::write(to, bytes)
+}
+
+/// Modules that are compiled for tests alone.
+fn test_modules(source: &str) -> Result<Vec<String>, syn::Error> {
+    let modules = syn::parse_file(source)?.items.into_iter().filter_map(|item| match item {
+        syn::Item::Mod(module) if module.content.is_none() && is_absent(&module.attrs) => {
+            Some(module.ident.to_string())
+        }
+        _ => None,
+    });
+    Ok(modules.collect())
 }

@@ -28,6 +28,7 @@ struct Asked {
     goes_on: bool,
     jobs: usize,
     budget: Duration,
+    longest: Duration,
     /// The files that are changed.
     all: Vec<String>,
     /// Those of them whose changes are tried.
@@ -40,6 +41,7 @@ fn asked() -> Result<Asked, String> {
         goes_on: false,
         jobs: 2,
         budget: Duration::from_secs(60),
+        longest: Duration::from_secs(20),
         all: Vec::new(),
         only: BTreeMap::new(),
     };
@@ -56,6 +58,7 @@ fn asked() -> Result<Asked, String> {
             "--continue" => asked.goes_on = true,
             "--jobs" => asked.jobs = number()? as usize,
             "--budget" => asked.budget = Duration::from_secs(number()?),
+            "--longest" => asked.longest = Duration::from_secs(number()?),
             "--only" => is_only = true,
             unknown if unknown.starts_with("--") => {
                 return Err(format!("{unknown} is not known; see the top of ci/mutants"));
@@ -148,6 +151,7 @@ fn run(asked: Asked) -> Result<bool, String> {
         &tree.root,
         &left_out,
         &folder.join("reached.json"),
+        asked.longest,
         asked.jobs,
         &scratch,
     )?;

@@ -13,9 +13,6 @@ use serde_json::{Value, json};
 
 use crate::compile::Program;
 
-/// A test that takes longer unchanged is left out.
-const LONGEST: Duration = Duration::from_secs(40);
-
 /// What a test may take with a change in it: so much, and so many times what it takes without.
 const GRACE: Duration = Duration::from_secs(10);
 const TIMES: u32 = 8;
@@ -126,12 +123,13 @@ pub fn limit(tests: &[&Test]) -> Duration {
     GRACE + tests.iter().map(|test| test.takes).sum::<Duration>() * TIMES
 }
 
-/// All tests of these programs but those left out, with what each reaches. What did not change since the last time is taken from there.
+/// All tests of these programs but those left out and those that take longer than `longest`, with what each reaches. What did not change since the last time is taken from there.
 pub fn learn(
     programs: &[Program],
     root: &Path,
     left_out: &[String],
     remembered: &Path,
+    longest: Duration,
     jobs: usize,
     scratch: &Path,
 ) -> Result<Vec<Test>, String> {
@@ -181,6 +179,9 @@ pub fn learn(
                 loop {
                     let next = at.fetch_add(1, Ordering::Relaxed);
                     let Some((test, stamp)) = asked.get(next) else { break };
+                    if next % 100 == 0 {
+                        eprintln!("test {next} of {}", asked.len());
+                    }
                     let before = &known[&test.full];
                     let result = if before["stamp"] == **stamp {
                         (!before["reaches"].is_null()).then(|| {
@@ -196,7 +197,7 @@ pub fn learn(
                     } else {
                         let _ = fs::remove_file(&notes);
                         let begun = Instant::now();
-                        let end = bench.run(&[test], None, Some(&notes), LONGEST);
+                        let end = bench.run(&[test], None, Some(&notes), longest);
                         let takes = begun.elapsed();
                         bench.clear();
                         match end {

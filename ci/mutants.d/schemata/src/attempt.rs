@@ -32,7 +32,7 @@ pub fn attempt(
 ) -> Vec<Value> {
     let at = AtomicUsize::new(0);
     let done: Mutex<Vec<Value>> = Mutex::default();
-    let noticed_by: Mutex<HashMap<String, VecDeque<usize>>> = Mutex::default();
+    let noticed_by: Mutex<Noticed> = Mutex::default();
     std::thread::scope(|scope| {
         for job in 0..jobs {
             let (at, done, noticed_by) = (&at, &done, &noticed_by);
@@ -44,16 +44,10 @@ pub fn attempt(
                     let begun = Instant::now();
                     let none = Vec::new();
                     let reached_by = reaching.get(&change.number).unwrap_or(&none);
-                    let order = order(change, reached_by, &noticed_by.lock().expect("nobody panics"));
+                    let order = noticed_by.lock().expect("nobody panics").order(change, reached_by, tests);
                     let (came, by) = try_one(&bench, change, tests, &order, budget);
                     if let Some(by) = by {
-                        let mut noticed_by = noticed_by.lock().expect("nobody panics");
-                        for key in [&change.function, &change.file] {
-                            let by_key = noticed_by.entry(format!("{}{key}", change.file)).or_default();
-                            by_key.retain(|other| *other != by);
-                            by_key.push_front(by);
-                            by_key.truncate(NEIGHBOURS);
-                        }
+                        noticed_by.lock().expect("nobody panics").note(change, by, &tests[by]);
                     }
                     let result = json!({
                         "change": change.name, "number": change.number, "line": change.line, "file": change.file,
@@ -75,25 +69,50 @@ pub fn attempt(
     done.into_inner().unwrap_or_default()
 }
 
-/// First what noticed changes of the same function, then of the same file, then the others as they stand.
-fn order(
-    change: &Change,
-    reached_by: &[usize],
-    noticed_by: &HashMap<String, VecDeque<usize>>,
-) -> Vec<usize> {
-    let mut order: Vec<usize> = Vec::new();
-    for key in [&change.function, &change.file] {
-        let neighbours = noticed_by.get(&format!("{}{key}", change.file)).into_iter().flatten();
-        for neighbour in neighbours {
-            if reached_by.contains(neighbour) && !order.contains(neighbour) {
-                order.push(*neighbour);
+/// What noticed the changes so far.
+#[derive(Default)]
+struct Noticed {
+    /// The last tests, by function and by file.
+    last: HashMap<String, VecDeque<usize>>,
+    /// How many changes of a file the tests of a module noticed.
+    modules: HashMap<(String, String), isize>,
+}
+
+impl Noticed {
+    fn keys(change: &Change) -> [String; 2] {
+        [format!("{}: {}", change.file, change.function), change.file.clone()]
+    }
+
+    fn note(&mut self, change: &Change, by: usize, test: &Test) {
+        for key in Self::keys(change) {
+            let last = self.last.entry(key).or_default();
+            last.retain(|other| *other != by);
+            last.push_front(by);
+            last.truncate(NEIGHBOURS);
+        }
+        *self.modules.entry((change.file.clone(), test.module().to_owned())).or_default() += 1;
+    }
+
+    /// First what noticed changes of the same function, then of the same file, then the others, of which those stand first
+    /// whose module noticed the most of the file.
+    fn order(&self, change: &Change, reached_by: &[usize], tests: &[Test]) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        for key in Self::keys(change) {
+            for neighbour in self.last.get(&key).into_iter().flatten() {
+                if reached_by.contains(neighbour) && !order.contains(neighbour) {
+                    order.push(*neighbour);
+                }
             }
         }
+        let mut others: Vec<usize> =
+            reached_by.iter().filter(|test| !order.contains(test)).copied().collect();
+        others.sort_by_cached_key(|test| {
+            let key = (change.file.clone(), tests[*test].module().to_owned());
+            -self.modules.get(&key).copied().unwrap_or_default()
+        });
+        order.extend(others);
+        order
     }
-    let others: Vec<usize> =
-        reached_by.iter().filter(|test| !order.contains(test)).copied().collect();
-    order.extend(others);
-    order
 }
 
 fn try_one(

@@ -26,6 +26,8 @@ use crate::tree::Tree;
 struct Asked {
     list: bool,
     goes_on: bool,
+    /// Not what was missed the last time by all tests that reach it.
+    rest: bool,
     jobs: usize,
     budget: Duration,
     longest: Duration,
@@ -39,6 +41,7 @@ fn asked() -> Result<Asked, String> {
     let mut asked = Asked {
         list: false,
         goes_on: false,
+        rest: false,
         jobs: 2,
         budget: Duration::from_secs(60),
         longest: Duration::from_secs(20),
@@ -55,7 +58,8 @@ fn asked() -> Result<Asked, String> {
         };
         match arg.as_str() {
             "--list" => asked.list = true,
-            "--continue" => asked.goes_on = true,
+            "--continue" => (asked.goes_on, asked.rest) = (true, true),
+            "--again" => asked.goes_on = true,
             "--jobs" => asked.jobs = number()? as usize,
             "--budget" => asked.budget = Duration::from_secs(number()?),
             "--longest" => asked.longest = Duration::from_secs(number()?),
@@ -176,12 +180,17 @@ fn run(asked: Asked) -> Result<bool, String> {
     }
     let file = File::options().append(true).create(true).open(&results).map_err(said)?;
     mine.retain(|change| !tree.left_out.contains(&change.number));
-    let is_done = |change: &&Change| {
-        known.get(&change.name).is_none_or(|result| {
-            !matches!(result["came"].as_str(), Some("noticed" | "took too long"))
+    let came = |change: &Change| known.get(&change.name).and_then(|result| result["came"].as_str());
+    let mut trying: Vec<&Change> = mine
+        .iter()
+        .filter(|change| match came(change) {
+            Some("noticed" | "took too long") => false,
+            Some("missed" | "not reached") => !asked.rest,
+            _ => true,
         })
-    };
-    let trying: Vec<&Change> = mine.iter().filter(is_done).collect();
+        .collect();
+    // First what was not tried at all.
+    trying.sort_by_key(|change| came(change).is_some());
     let tried =
         attempt::attempt(&trying, &tests, &reaching, asked.budget, asked.jobs, &scratch, &file);
     let _ = fs::remove_dir_all(&scratch);

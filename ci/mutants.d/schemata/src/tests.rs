@@ -28,6 +28,13 @@ pub struct Test {
     pub reaches: BTreeSet<u32>,
 }
 
+impl Test {
+    /// The program's name and the module's.
+    pub fn module(&self) -> &str {
+        self.full.rsplit_once("::").map_or(&self.full, |(module, _)| module)
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {

@@ -20,9 +20,10 @@ const NEIGHBOURS: usize = 8;
 const QUICK: Duration = Duration::from_millis(60);
 const TOGETHER: usize = 20;
 
-/// Tries these changes and appends to `results` what came of each.
+/// Tries these changes and appends to `results` what came of each. `before` says which test noticed which change earlier.
 pub fn attempt(
     changes: &[&Change],
+    before: &[(&Change, String)],
     tests: &[Test],
     reaching: &HashMap<u32, Vec<usize>>,
     budget: Duration,
@@ -32,7 +33,13 @@ pub fn attempt(
 ) -> Vec<Value> {
     let at = AtomicUsize::new(0);
     let done: Mutex<Vec<Value>> = Mutex::default();
-    let noticed_by: Mutex<Noticed> = Mutex::default();
+    let mut noticed_before = Noticed::default();
+    for (change, by) in before {
+        if let Some(by) = tests.iter().position(|test| test.full == *by) {
+            noticed_before.note(change, by, &tests[by]);
+        }
+    }
+    let noticed_by = Mutex::new(noticed_before);
     std::thread::scope(|scope| {
         for job in 0..jobs {
             let (at, done, noticed_by) = (&at, &done, &noticed_by);
@@ -75,7 +82,7 @@ struct Noticed {
     /// The last tests, by function and by file.
     last: HashMap<String, VecDeque<usize>>,
     /// How many changes of a file the tests of a module noticed.
-    modules: HashMap<(String, String), isize>,
+    modules: HashMap<(String, String), u128>,
 }
 
 impl Noticed {
@@ -93,13 +100,14 @@ impl Noticed {
         *self.modules.entry((change.file.clone(), test.module().to_owned())).or_default() += 1;
     }
 
-    /// First what noticed changes of the same function, then of the same file, then the others, of which those stand first
-    /// whose module noticed the most of the file.
+    /// First what noticed changes of the same function, then of the same file, then the others: the less one takes for what
+    /// its module noticed in this file, the earlier.
     fn order(&self, change: &Change, reached_by: &[usize], tests: &[Test]) -> Vec<usize> {
         let mut order: Vec<usize> = Vec::new();
         for key in Self::keys(change) {
             for neighbour in self.last.get(&key).into_iter().flatten() {
-                if reached_by.contains(neighbour) && !order.contains(neighbour) {
+                let is_quick = tests[*neighbour].takes < QUICK * 3;
+                if is_quick && reached_by.contains(neighbour) && !order.contains(neighbour) {
                     order.push(*neighbour);
                 }
             }
@@ -108,7 +116,8 @@ impl Noticed {
             reached_by.iter().filter(|test| !order.contains(test)).copied().collect();
         others.sort_by_cached_key(|test| {
             let key = (change.file.clone(), tests[*test].module().to_owned());
-            -self.modules.get(&key).copied().unwrap_or_default()
+            let noticed = self.modules.get(&key).copied().unwrap_or_default();
+            (tests[*test].takes.as_micros().max(10_000) / (1 + noticed), tests[*test].reaches.len())
         });
         order.extend(others);
         order

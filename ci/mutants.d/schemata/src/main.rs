@@ -94,6 +94,7 @@ fn run(asked: Asked) -> Result<bool, String> {
     let here = std::env::current_dir().map_err(said)?;
     let folder = here.join("target/mutants");
     fs::create_dir_all(&folder).map_err(said)?;
+    let folder = folder.canonicalize().map_err(said)?;
     let mut tree = Tree::find(folder.join("tree"), &asked.all)?;
     let mut mine: Vec<Change> = tree
         .changes
@@ -191,8 +192,13 @@ fn run(asked: Asked) -> Result<bool, String> {
         .collect();
     // First what was not tried at all.
     trying.sort_by_key(|change| came(change).is_some());
+    let before: Vec<(&Change, String)> = mine
+        .iter()
+        .filter_map(|change| Some((change, known.get(&change.name)?["by"].as_str()?.to_owned())))
+        .collect();
+    let (budget, jobs) = (asked.budget, asked.jobs);
     let tried =
-        attempt::attempt(&trying, &tests, &reaching, asked.budget, asked.jobs, &scratch, &file);
+        attempt::attempt(&trying, &before, &tests, &reaching, budget, jobs, &scratch, &file);
     let _ = fs::remove_dir_all(&scratch);
     for result in tried {
         known.insert(result["change"].as_str().unwrap_or_default().to_owned(), result);

@@ -164,9 +164,13 @@ fn a_resource_is_in_normal_form() {
     ] {
         assert!(matches!(read(uri), Err(CallError::Resource { .. })), "{uri}");
     }
-    for uri in
-        ["file:///C:/keys|a", "file:///CC|/keys", "file:///a/C|/keys", "https://a.example/C|/"]
-    {
+    for uri in [
+        "file:///C:/keys|a",
+        "file:///1|/keys",
+        "file:///CC|/keys",
+        "file:///a/C|/keys",
+        "https://a.example/C|/",
+    ] {
         assert!(read(uri).is_ok(), "{uri}");
     }
     let normal = CallError::Resource { normal: Some("file:///c:/keys?a|b".to_owned()) };
@@ -305,5 +309,89 @@ fn the_names_of_arguments_take_as_much_work_as_they_are() {
         let (found, folded) = added(names, name);
         assert_eq!(found, is_let_in, "{names} of {name}, {folded} folded");
         assert!(folded > 0 && folded <= most, "{folded} names were folded, and {most} are enough");
+    }
+}
+
+#[test]
+fn each_level_and_value_inside_an_object_is_counted() {
+    let too_large = CallError::Arguments(ArgumentProblem::TooLarge);
+    let with = |value| Call::tool("t").unwrap().replacing_argument("a", Some(value)).map(drop);
+    let deep = |levels: usize| {
+        let inside = |value, _| serde_json::json!({ "b": value });
+        with((1..levels).fold(Value::from(1), inside))
+    };
+    assert_eq!(deep(MAX_ARGUMENT_DEPTH), Ok(()));
+    assert_eq!(deep(MAX_ARGUMENT_DEPTH + 1), Err(too_large.clone()), "levels");
+    let wide = |count: usize| {
+        with((1..count).map(|number| (format!("b{number}"), Value::from(1))).collect())
+    };
+    assert_eq!(wide(MAX_ARGUMENT_VALUES), Ok(()));
+    assert_eq!(wide(MAX_ARGUMENT_VALUES + 1), Err(too_large), "values");
+}
+
+#[test]
+fn a_text_is_read_up_to_twice_the_bytes_of_arguments() {
+    let read = |bytes: usize| {
+        let spaces = " ".repeat(bytes - "{\"a\":1}".len());
+        Call::tool("t").unwrap().arguments(&format!("{{\"a\":1{spaces}}}")).map(drop)
+    };
+    assert_eq!(read(2 * MAX_ARGUMENT_BYTES), Ok(()), "spaces are no part of the canonical form");
+    let refused = read(2 * MAX_ARGUMENT_BYTES + 1);
+    assert_eq!(refused, Err(CallError::Arguments(ArgumentProblem::TooLarge)));
+}
+
+#[test]
+fn names_that_take_long_to_compare_are_bounded_when_they_are_added_one_by_one() {
+    let call = |names: &[String]| {
+        let call = Call::tool("t").unwrap();
+        names.iter().try_fold(call, |call, name| call.argument_json(name, "1")).map(drop)
+    };
+    let half = |first: char| format!("{first}{}", "\u{e9}".repeat(MAX_FOLDED_BYTES / 4 - 1));
+    let (first, second) = (half('\u{e0}'), half('\u{e1}'));
+    assert_eq!(call(&["a".repeat(100), first.clone(), second.clone()]), Ok(()));
+    let refused = call(&[first, second, "\u{e9}".to_owned()]);
+    assert_eq!(refused, Err(CallError::Arguments(ArgumentProblem::TooLarge)));
+}
+
+#[test]
+fn the_largest_integer_may_be_written_as_a_fraction() {
+    assert_eq!(terms(r#"{"a":9007199254740991.0}"#), [Term::Integer(MAX_SAFE_INTEGER)]);
+}
+
+#[test]
+fn calls_that_say_the_same_are_equal_whatever_was_asked_of_them() {
+    let one = || Call::tool("t").unwrap().arguments(r#"{"a":1,"b":2}"#).unwrap();
+    let asked = one();
+    asked.digest();
+    assert_eq!(asked, one());
+    let added = Call::tool("t").unwrap().argument_json("a", "1").unwrap();
+    assert_eq!(added.argument_json("b", "2").unwrap(), one());
+    assert_ne!(one(), Call::tool("t").unwrap().arguments(r#"{"a":1,"b":3}"#).unwrap());
+}
+
+#[test]
+fn a_resource_in_a_constraint_has_the_same_bound() {
+    let uri = |bytes: usize| format!("https://a.example/{}", "a".repeat(bytes - 18));
+    assert_eq!(check_resource(&uri(MAX_RESOURCE_BYTES)), Ok(()));
+    assert_eq!(check_resource(&uri(MAX_RESOURCE_BYTES + 1)), Err(CallError::LongResource));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_call_is_small_up_to_sixteen_members_and_a_kilobyte_each() {
+    let arguments = |json: &str| Call::tool("t").unwrap().arguments(json).unwrap().is_small();
+    let params = |json: &str| Call::tool("t").unwrap().params(json).unwrap().is_small();
+    let text = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes));
+    // ["…"] has four bytes beside the text.
+    let list = |bytes: usize| format!("{{\"a\":[\"{}\"]}}", "x".repeat(bytes - 4));
+    let many = |count: usize| {
+        let members: Vec<String> = (0..count).map(|number| format!("\"a{number}\":1")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    for (met, passed) in [(text(1024), text(1025)), (list(1024), list(1025)), (many(16), many(17))]
+    {
+        assert!(arguments(&met) && params(&met), "{met}");
+        assert!(!arguments(&passed), "{passed}");
+        assert!(!params(&passed), "{passed}");
     }
 }

@@ -162,3 +162,25 @@ impl RevocationIdError {
         Cause::MalformedId
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_has_its_digits_and_nothing_else() {
+        let digits = |count: usize| "0123456789abcdef".repeat(8)[..count].to_owned();
+        let read = |text: &str| text.parse::<IdPrefix>().map(|prefix| prefix.to_string());
+        for count in [MIN_PREFIX_DIGITS, ID_DIGITS - 1] {
+            assert_eq!(read(&digits(count)), Ok(digits(count)));
+            assert_eq!(read(&format!(" {}… ", digits(count).to_uppercase())), Ok(digits(count)));
+        }
+        for count in [MIN_PREFIX_DIGITS - 1, ID_DIGITS] {
+            assert_eq!(read(&digits(count)), Err(IdPrefixError), "{count} digits");
+        }
+        for strange in ["g", "-", " ", "…", "\u{e9}"] {
+            let text = format!("{}{strange}{}", digits(16), digits(16));
+            assert_eq!(read(&text), Err(IdPrefixError), "{text}");
+        }
+    }
+}

@@ -7,6 +7,8 @@ mod check;
 mod example;
 mod hint;
 mod parse;
+#[cfg(test)]
+mod written;
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ use crate::function::{Function, OperandError};
 use crate::profile::{MAX_COLLECTION, MAX_QUERIES_PER_CHECK, MAX_STRING_BYTES};
 
 /// The most bytes of a constraint: it is one line that a person types.
-const MAX_CONSTRAINT_BYTES: usize = 4096;
+pub(super) const MAX_CONSTRAINT_BYTES: usize = 4096;
 
 /// A line that is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -146,6 +146,11 @@ mod tests {
         );
         assert_eq!(life(Some(1)).expiry(NOW, Timestamp::MAX), Ok(NOW + Duration::from_secs(1)));
         assert_eq!(life(Some(0)).expiry(NOW, Timestamp::MAX), Err(LifeError::NotWholeSeconds));
+        for millis in [999, 1001, 1500] {
+            let asked = Some(Duration::from_millis(millis));
+            let refused = Life { asked, ..life(None) }.expiry(NOW, Timestamp::MAX);
+            assert_eq!(refused, Err(LifeError::NotWholeSeconds), "{millis} ms");
+        }
         assert!(matches!(life(None).expiry(NOW, NOW), Err(LifeError::ParentExpired { .. })));
     }
 

@@ -85,7 +85,40 @@ fn origins_operations_and_dates_that_nobody_knows() {
     let length = r#"check if "a".length() == 1;"#;
     assert_eq!(edited(length, |query| unary(query).ffi_name = Some(0)), encoding);
     assert_eq!(edited(length, |query| unary(query).kind = 9), encoding);
+    fn binary(query: &mut schema::Rule) -> &mut schema::OpBinary {
+        let mut ops = query.expressions[0].ops.iter_mut();
+        ops.find_map(|op| match &mut op.content {
+            Some(schema::op::Content::Binary(binary)) => Some(binary),
+            _ => None,
+        })
+        .unwrap()
+    }
+    let sum = "check if 1 + 1 == 2;";
+    assert_eq!(edited(sum, |query| binary(query).ffi_name = Some(0)), encoding);
+    let without_name = |query: &mut schema::Rule| {
+        let ffi = schema::op_binary::Kind::Ffi;
+        (binary(query).kind, binary(query).ffi_name) = (ffi as i32, None);
+    };
+    assert_eq!(edited(sum, without_name), encoding);
+    assert_eq!(edited(sum, |query| binary(query).kind = 99), encoding);
+    assert_eq!(edited(sum, |query| query.expressions[0].ops[0].content = None), encoding);
+    assert_eq!(
+        edited(sum, |query| {
+            query.expressions[0].ops[0].content =
+                Some(schema::op::Content::Value(schema::Term { content: None }));
+        }),
+        encoding
+    );
     let map = r#"check if {"a": 1, "b": 2}.length() == 1;"#;
+    let key_left_out = |query: &mut schema::Rule| {
+        let Some(schema::op::Content::Value(term)) = &mut query.expressions[0].ops[0].content
+        else {
+            panic!()
+        };
+        let Some(Content::Map(map)) = &mut term.content else { panic!() };
+        map.entries[1].key.content = None;
+    };
+    assert_eq!(edited(map, key_left_out), encoding);
     let key_said_twice = |query: &mut schema::Rule| {
         let Some(schema::op::Content::Value(term)) = &mut query.expressions[0].ops[0].content
         else {

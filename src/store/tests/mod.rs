@@ -14,6 +14,7 @@ mod model;
 mod opening;
 mod outage;
 mod racing;
+mod replaying;
 mod staging;
 mod tampering;
 

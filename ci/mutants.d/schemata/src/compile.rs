@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -16,6 +16,8 @@ use crate::tree::Tree;
 pub struct Program {
     pub name: String,
     pub path: PathBuf,
+    /// The folder of its package.
+    pub package: PathBuf,
 }
 
 /// Compiles until it works. Returns why each change was left out, and the programs.
@@ -80,7 +82,9 @@ fn cargo(tree: &Tree, target: &str, args: &[&str]) -> Result<(Vec<Value>, Vec<Pr
         {
             let name = message["target"]["name"].as_str().unwrap_or_default();
             let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
-            programs.push(Program { name: format!("{kind}:{name}"), path: path.into() });
+            let manifest = Path::new(message["manifest_path"].as_str().unwrap_or_default());
+            let package = manifest.parent().unwrap_or(&tree.root).to_owned();
+            programs.push(Program { name: format!("{kind}:{name}"), path: path.into(), package });
         }
     }
     let is_done = child.wait().map_err(|error| error.to_string())?.success();

@@ -153,7 +153,6 @@ fn run(asked: Asked) -> Result<bool, String> {
     fs::create_dir_all(&scratch).map_err(said)?;
     let tests = tests::learn(
         &programs,
-        &tree.root,
         &left_out,
         &folder.join("reached.json"),
         asked.longest,

@@ -133,7 +133,6 @@ pub fn limit(tests: &[&Test]) -> Duration {
 /// All tests of these programs but those left out and those that take longer than `longest`, with what each reaches. What did not change since the last time is taken from there.
 pub fn learn(
     programs: &[Program],
-    root: &Path,
     left_out: &[String],
     remembered: &Path,
     longest: Duration,
@@ -148,7 +147,7 @@ pub fn learn(
     for program in programs {
         let list = Command::new(&program.path)
             .args(["--list", "--format", "terse"])
-            .current_dir(root)
+            .current_dir(&program.package)
             .output()
             .map_err(|error| error.to_string())?;
         let stamp = fs::metadata(&program.path)
@@ -165,7 +164,7 @@ pub fn learn(
             }
             let test = Test {
                 program: program.path.clone(),
-                package: root.to_owned(),
+                package: program.package.clone(),
                 name: name.to_owned(),
                 full,
                 takes: Duration::ZERO,

@@ -1,7 +1,5 @@
 //! What every engine must hold, of a store on disk, of one in memory, and of one that is written here from the public items alone.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod memory;
 mod separate;
 

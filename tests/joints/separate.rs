@@ -10,8 +10,8 @@ use hardtack::audit::{
 use hardtack::pending::Pending;
 use hardtack::*;
 
-use crate::common::{AUDIENCE, Cast, NOW, search};
 use crate::memory::Memory;
+use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
 
 /// An engine that does not work while it is told so.
 #[derive(Clone, Default)]

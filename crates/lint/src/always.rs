@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use biscuit_parser::builder::{Binary, Unary};
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use hardtack::function::Function;
 use crate::set::{self, Set};
 use crate::tree::{Expr, Node, Query, Span, Term, Value};
 use crate::words::{Column, Types, Values};
+use hardtack::function::Function;
 
 /// How often a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

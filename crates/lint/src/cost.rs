@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use biscuit_parser::builder::Binary;
 
-use hardtack::internal::{FACT_BUDGET, MAX_DERIVED_FACTS};
 use crate::normal::shown;
 use crate::set::Set;
 use crate::tree::{Atom, Expr, Kind, Node, Query, Term};
 use crate::words::{self, Column, Word};
 use crate::{Code, Findings};
+use hardtack::internal::{FACT_BUDGET, MAX_DERIVED_FACTS};
 
 /// How many facts a grant may well carry, of all names and of one.
 const GRANT_FACTS: u64 = 64;

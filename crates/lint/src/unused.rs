@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use hardtack::function::Function;
 use crate::matching::readers;
 use crate::near;
 use crate::normal::shown;
@@ -10,6 +9,7 @@ use crate::set::Set;
 use crate::tree::{Atom, Kind, Statement};
 use crate::words::{self, Values};
 use crate::{Code, Findings};
+use hardtack::function::Function;
 use hardtack::internal::is_reserved;
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {

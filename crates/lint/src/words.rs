@@ -1,11 +1,11 @@
 //! Words: what may stand in each place of Hardtack's own predicates, and which word was meant.
 
-use hardtack::names;
 use crate::near::{distance, nearest};
 use crate::tree::{Term, Value};
-use hardtack::profile::MAX_DEPTH;
 use hardtack::internal::WORDS;
 pub(super) use hardtack::internal::{Column, Word};
+use hardtack::names;
+use hardtack::profile::MAX_DEPTH;
 use hardtack::scope::{Operation, ScopeError};
 use hardtack::{Call, PublicKey};
 

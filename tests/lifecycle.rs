@@ -40,7 +40,7 @@ fn a_call_that_is_not_covered_is_presented_if_asked_for_and_refused_and_recorded
     let mut causes = Vec::new();
     let note = |record: AuditRecord| causes.extend(record.decision().unwrap().cause.clone());
     store.each_record(note).unwrap();
-    assert_eq!(causes, ["not_granted", "not_granted", "other_call"]);
+    assert_eq!(causes, [Cause::NotGranted, Cause::NotGranted, Cause::OtherCall]);
     // All else is as strict as ever.
     let elsewhere = Presenting::to("not an audience").call(delete()).even_uncovered();
     assert!(present(elsewhere).is_err());

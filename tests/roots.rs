@@ -33,10 +33,10 @@ fn a_decision_and_its_explanation_go_by_the_same_roots() {
             let cause = decided.as_ref().err().map(|denial| denial.refusal().cause);
             assert_eq!(explanation.ruling.cause, cause);
             assert_eq!(explanation.ruling.verdict == Verdict::Allow, decided.is_ok());
-            assert!(matches!(cause, None | Some("signature")), "{cause:?}");
+            assert!(matches!(cause, None | Some(Cause::Signature)), "{cause:?}");
             let again = guard.check_again(&verified, &search(), NOW);
             let again = again.err().map(|denial| denial.refusal().cause);
-            assert!(matches!(again, None | Some("signature")), "{again:?}");
+            assert!(matches!(again, None | Some(Cause::Signature)), "{again:?}");
             *if decided.is_ok() { &mut allowed } else { &mut refused } += 1;
         }
         done.store(true, Ordering::Relaxed);
@@ -69,9 +69,9 @@ fn policies_see_the_name_that_a_root_has_now() {
     };
     assert_eq!(cause(), None);
     guard.verifier().replace_roots(roots("acme-until-may"));
-    assert_eq!(cause(), Some("nothing_allows"));
+    assert_eq!(cause(), Some(Cause::NothingAllows));
     guard.verifier().replace_roots(strange());
-    assert_eq!(cause(), Some("signature"));
+    assert_eq!(cause(), Some(Cause::Signature));
     guard.verifier().replace_roots(strange().and(cast.root.public()).named("acme"));
     assert_eq!(cause(), None);
 }
@@ -94,11 +94,11 @@ fn a_proof_of_a_withdrawn_root_stops_nobody() {
         let asked = guard.check_revocation(bearer.bearer(), &request, NOW);
         asked.err().map(|denial| denial.refusal().cause)
     };
-    assert_eq!(cause(), Some("revocation_proof"));
+    assert_eq!(cause(), Some(Cause::RevocationProof));
     guard.verifier().replace_roots(both());
     assert_eq!(cause(), None);
     guard.verifier().replace_roots(cast.roots());
-    assert_eq!(cause(), Some("revocation_proof"));
+    assert_eq!(cause(), Some(Cause::RevocationProof));
     guard.verifier().replace_roots(RootKeys::of(other.public()));
-    assert_eq!(cause(), Some("signature"));
+    assert_eq!(cause(), Some(Cause::Signature));
 }

@@ -106,11 +106,11 @@ mod exchanged {
         assert_eq!(cause(verifier.verify_under_way(&verified, NOW)), forged);
         assert_eq!(cause(verifier.verify_under_way(&begun, NOW)), forged);
         let again = verifier.examine_again(&verified, &operation, NOW).unwrap_err();
-        assert_eq!((again.error.cause(), again.authentic.is_some()), ("signature", false));
+        assert_eq!((again.error.cause(), again.authentic.is_some()), (Cause::Signature, false));
         // What it says is told to nobody, whatever else is the matter with it.
         let late = NOW + Duration::from_secs(3600);
         let late = verifier.examine_again(&verified, &operation, late).unwrap_err();
-        assert_eq!((late.error.cause(), late.authentic.is_some()), ("expired", false));
+        assert_eq!((late.error.cause(), late.authentic.is_some()), (Cause::Expired, false));
         verifier.replace_roots(RootKeys::default());
         assert_eq!(cause(verifier.verify_again(&verified, NOW)), Some("unknown_root"));
         assert_eq!(cause(verifier.verify(bearer.bearer(), NOW)), Some("unknown_root"));

@@ -56,6 +56,7 @@ fn true_and_false_are_two_values() {
     assert!(yes.contains("true") && !yes.contains("false"), "{yes}");
     assert!(no.contains("false") && !no.contains("true"), "{no}");
     assert_ne!(yes, check("a == \"true\"").unwrap());
+    assert_ne!(no, check("a == \"false\"").unwrap());
 }
 
 #[test]

@@ -74,8 +74,8 @@ fn for_one_search(cast: &Cast) -> Presentation {
     cast.researchers().present(presenting, &cast.researcher, NOW).unwrap()
 }
 
-fn cause(decided: Result<Permit, Denial>) -> &'static str {
-    decided.map_or_else(|denial| denial.refusal().cause, |_| "")
+fn cause(decided: Result<Permit, Denial>) -> Option<Cause> {
+    decided.err().map(|denial| denial.refusal().cause)
 }
 
 fn recorded(records: &Failing) -> Vec<Decision> {
@@ -89,9 +89,9 @@ fn what_one_server_has_accepted_no_other_does() {
     let own = [(); 2].map(|()| Failing::default());
     let guards = own.each_ref().map(|own| guard(&cast, &uses, own));
     let bearer = for_one_search(&cast);
-    assert_eq!(cause(guards[0].check(bearer.bearer(), &search(), NOW)), "");
+    assert_eq!(cause(guards[0].check(bearer.bearer(), &search(), NOW)), None);
     for guard in &guards {
-        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "replayed");
+        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), Some(Cause::Replayed));
     }
     let verdicts = own
         .each_ref()
@@ -106,13 +106,16 @@ fn a_replay_is_recorded_as_a_store_records_it() {
     let guards = [guard(&cast, &parts, &parts), cast.guard(&store)];
     let bearer = for_one_search(&cast);
     for guard in &guards {
-        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "");
-        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "replayed");
+        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), None);
+        assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), Some(Cause::Replayed));
     }
     let mut of_store = Vec::new();
     store.each_record(|record| of_store.push(record.decision().unwrap().clone())).unwrap();
     assert_eq!(recorded(&parts), of_store);
-    assert_eq!((of_store[1].cause.as_deref(), of_store[1].hop), (Some("replayed"), Some(2)));
+    assert_eq!(
+        (of_store[1].cause.clone(), of_store[1].hop),
+        (Some(Cause::Replayed.into()), Some(2))
+    );
 }
 
 /// A failure between the claim and the record burns the presentation, and its call was refused.
@@ -122,12 +125,14 @@ fn what_was_claimed_and_not_recorded_is_refused_and_used_up() {
     let (guard, bearer) = (guard(&cast, &uses, &records), for_one_search(&cast));
     records.fails(true);
     let denial = guard.check(bearer.bearer(), &search(), NOW).unwrap_err();
-    assert!(matches!(&denial, Denial::Undecided(refusal) if refusal.cause == "ledger_unavailable"));
+    assert!(
+        matches!(&denial, Denial::Undecided(refusal) if refusal.cause == Cause::LedgerUnavailable)
+    );
     assert!(denial.to_string().contains("the disk is full"), "{denial}");
     assert_eq!(recorded(&records), []);
     records.fails(false);
-    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "replayed");
-    assert_eq!(cause(guard.check(for_one_search(&cast).bearer(), &search(), NOW)), "");
+    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), Some(Cause::Replayed));
+    assert_eq!(cause(guard.check(for_one_search(&cast).bearer(), &search(), NOW)), None);
 }
 
 /// While it cannot be said whether a presentation was used, its call is refused, recorded so, and the presentation good for later.
@@ -137,16 +142,18 @@ fn what_cannot_be_claimed_is_undecided_and_recorded_so() {
     let (guard, bearer) = (guard(&cast, &uses, &records), for_one_search(&cast));
     uses.fails(true);
     let denial = guard.check(bearer.bearer(), &search(), NOW).unwrap_err();
-    assert!(matches!(&denial, Denial::Undecided(refusal) if refusal.cause == "ledger_unavailable"));
+    assert!(
+        matches!(&denial, Denial::Undecided(refusal) if refusal.cause == Cause::LedgerUnavailable)
+    );
     assert!(denial.to_string().contains("no route to host"), "{denial}");
     // What uses nothing up needs no uses.
-    assert_eq!(cause(guard.check(cast.presented().bearer(), &search(), NOW)), "");
+    assert_eq!(cause(guard.check(cast.presented().bearer(), &search(), NOW)), None);
     let decisions = recorded(&records);
     assert_eq!(decisions[0].verdict, Verdict::Undecided);
-    assert_eq!(decisions[0].cause.as_deref(), Some("ledger_unavailable"));
+    assert_eq!(decisions[0].cause, Some(Cause::LedgerUnavailable.into()));
     assert!(decisions[0].message.contains("no route to host"));
     uses.fails(false);
-    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "");
+    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), None);
 }
 
 #[test]
@@ -154,8 +161,8 @@ fn a_refused_call_claims_nothing() {
     let (cast, parts) = (Cast::new(), Failing::default());
     let (guard, bearer) = (guard(&cast, &parts, &parts), for_one_search(&cast));
     let pay = Call::tool("pay").unwrap();
-    assert_eq!(cause(guard.check(bearer.bearer(), &pay, NOW)), "not_granted");
-    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), "");
+    assert_eq!(cause(guard.check(bearer.bearer(), &pay, NOW)), Some(Cause::NotGranted));
+    assert_eq!(cause(guard.check(bearer.bearer(), &search(), NOW)), None);
 }
 
 #[test]

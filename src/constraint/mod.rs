@@ -4,6 +4,7 @@
 //! token `check`'s.
 
 mod check;
+mod error;
 mod example;
 mod hint;
 mod parse;
@@ -17,8 +18,8 @@ use biscuit_auth::builder::Check;
 use crate::call::MAX_SAFE_INTEGER;
 use crate::function::{Function, OperandError};
 
+pub use error::ConstraintError;
 pub(crate) use example::texts_like;
-pub use parse::ConstraintError;
 
 /// What stands for "only those arguments that the other constraints speak of".
 const NO_OTHERS: &str = "no other arguments";

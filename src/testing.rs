@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use hardtack::testing::Scene;
-//! use hardtack::{Call, Permit};
+//! use hardtack::{Call, Cause, Permit};
 //!
 //! fn search(permit: &Permit) -> String {
 //!     format!("searched for {}", permit.subject())

@@ -57,7 +57,7 @@ impl std::fmt::Debug for Outlook<'_> {
 }
 
 impl<'a> Outlook<'a> {
-    /// With so much work for all calls together, in the units of [`cost`].
+    /// With so much work for all calls together, in the units of the bound of a decision.
     pub fn over(
         sets: &'a PreparedSets,
         verified: &'a VerifiedCapability,

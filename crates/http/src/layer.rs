@@ -30,7 +30,7 @@ type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// decoded. Any other reading, as this one for a service of hyper or tonic, has to agree with the service's:
 ///
 /// ```
-/// use hardtack::http::GuardLayer;
+/// use hardtack_http::GuardLayer;
 /// use hardtack::{Call, CallError, Guard};
 ///
 /// # fn layer(guard: Guard) {

@@ -31,6 +31,7 @@ pub use refusal::{Realm, Refused};
 pub use routes::{JsonRoutes, RouteError, Routes};
 
 /// The clock, which doors read for the library.
+#[doc(hidden)]
 #[allow(clippy::disallowed_methods, reason = "a door reads the clock for the library")]
 pub fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())

@@ -31,14 +31,13 @@ use hardtack::scope::{Operation, ScopeError};
 /// refused. Around a whole router, and on a service that was nested by `nest_service`, it refuses everything: no template was matched there.
 ///
 /// ```
-/// # fn service(guard: hardtack::Guard) -> Result<axum::Router, hardtack::http::RouteError> {
+/// # fn service(guard: hardtack::Guard) -> Result<axum::Router, hardtack_http::RouteError> {
 /// use axum::extract::Path;
 /// use axum::{Router, routing::get};
-/// use hardtack::http::{GuardLayer, Routes};
-/// use hardtack::Permit;
+/// use hardtack_http::{GuardLayer, Permitted, Routes};
 /// use http::Method;
 ///
-/// async fn page(Path(page): Path<String>, permit: Permit) -> String {
+/// async fn page(Path(page): Path<String>, permit: Permitted) -> String {
 ///     format!("{page} for {}", permit.subject())
 /// }
 ///

@@ -68,7 +68,7 @@ impl Gateway {
         }
     }
 
-    /// Is ready (`/readyz`) while `ready` finds nothing that does not work: that of a store is [`Store::ready`](crate::Store::ready). It
+    /// Is ready (`/readyz`) while `ready` finds nothing that does not work: that of a store is [`Store::ready`](hardtack::Store::ready). It
     /// is asked on a thread of the runtime, and must not wait.
     pub fn ready_while<E: ToString>(
         mut self,

@@ -1,7 +1,7 @@
 //! Tests of what may be written, up to each bound and not beyond.
 
-use super::{Constraint, ConstraintError};
 use super::parse::MAX_CONSTRAINT_BYTES;
+use super::{Constraint, ConstraintError};
 use crate::profile::{MAX_COLLECTION, MAX_QUERIES_PER_CHECK};
 
 fn check(text: &str) -> Result<String, ConstraintError> {

@@ -1,52 +1,32 @@
 //! The command's contract, driven from outside.
 
 use std::fs;
-use std::io::Write;
+use std::ops::Deref;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use hardtack_testkit::command::{self, text};
 use serde_json::Value;
 
 /// A scratch folder in which the command runs.
-struct Shell(tempfile::TempDir);
+struct Shell(command::Shell);
+
+impl Deref for Shell {
+    type Target = command::Shell;
+
+    fn deref(&self) -> &command::Shell {
+        &self.0
+    }
+}
 
 impl Shell {
     fn new() -> Shell {
-        Shell(tempfile::tempdir().unwrap())
+        Shell(command::Shell::new(env!("CARGO_BIN_EXE_hardtack")))
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Runs the command with arguments split at spaces; `'…'` keeps spaces.
-    fn run(&self, line: &str, input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hardtack"))
-            .args(split(line))
-            .current_dir(self.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    /// Runs it, demands success and returns what it printed.
+    /// Demands success, and returns what was printed without its last line break.
     fn ok(&self, line: &str, input: &str) -> String {
-        let output = self.run(line, input);
-        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
-        text(&output.stdout).trim().to_owned()
-    }
-
-    /// Runs it, demands failure with code 2 and nothing on stdout, and returns the error.
-    fn fails(&self, line: &str, input: &str) -> String {
-        let output = self.run(line, input);
-        assert_eq!(output.status.code(), Some(2), "{line}");
-        assert_eq!(text(&output.stdout), "", "{line}");
-        text(&output.stderr)
+        self.0.ok(line, input).trim().to_owned()
     }
 
     /// The seed chain: returns the root's public key and the researcher's capability.
@@ -71,19 +51,6 @@ impl Shell {
         let answer = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         (output.status.code().unwrap(), answer, text(&output.stderr))
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn split(line: &str) -> Vec<String> {
-    let quoted = line.split('\'').enumerate();
-    let words = quoted.flat_map(|(index, part)| match index % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
 }
 
 #[test]

@@ -1,24 +1,30 @@
 //! `check --explain`, `can` and `inspect`, typed as a person types them.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::ops::Deref;
+use std::process::Output;
 
+use hardtack_testkit::command::{Shell, fed, text};
 use serde_json::Value;
-
-const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");
 
 const POLICY: &str = r#"allow if tool("search"), granted($op);
 allow if tool("pay"), granted($op), role("clerk"), arg("amount", $a), $a.type() == "integer", $a <= 500;
 "#;
 
 /// A scratch folder with a bearer of two hops: search and pay, amount at most 100.
-struct Scene(tempfile::TempDir);
+struct Scene(Shell);
+
+impl Deref for Scene {
+    type Target = Shell;
+
+    fn deref(&self) -> &Shell {
+        &self.0
+    }
+}
 
 impl Scene {
     fn set() -> Scene {
-        let scene = Scene(tempfile::tempdir().unwrap());
+        let scene = Scene(Shell::new(env!("CARGO_BIN_EXE_hardtack")));
         let root = scene.ok("keygen --out root.key", "");
         fs::write(scene.path().join("root.pub"), root.trim()).unwrap();
         fs::create_dir(scene.path().join("set")).unwrap();
@@ -31,39 +37,11 @@ impl Scene {
              --reason errands --new-holder b.key --allow",
         );
         hop.arg("amount? <= 100");
-        let token = text(&Scene::fed(&mut hop, &grant));
+        let token = text(&fed(&mut hop, &grant).stdout);
         let bearer = scene.ok("present --key b.key --audience notion.mcp", &token);
         fs::write(scene.path().join("agent.token"), token).unwrap();
         fs::write(scene.path().join("bearer.token"), bearer).unwrap();
         scene
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join(name)).unwrap()
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(HARDTACK);
-        command.args(line.split_whitespace()).current_dir(self.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn fed(command: &mut Command, input: &str) -> Output {
-        let mut child = command.spawn().unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    fn ok(&self, line: &str, input: &str) -> String {
-        let output = Scene::fed(&mut self.command(line), input);
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        text(&output)
     }
 
     /// `check` or `can` of the bearer, under the set.
@@ -71,12 +49,8 @@ impl Scene {
         let root = self.read("root.pub");
         let (verb, rest) = line.split_once(' ').unwrap();
         let line = format!("{verb} --root {root} --audience notion.mcp --policies set {rest}");
-        Scene::fed(&mut self.command(&line), &self.read("bearer.token"))
+        fed(&mut self.command(&line), &self.read("bearer.token"))
     }
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[test]
@@ -84,7 +58,7 @@ fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
     let scene = Scene::set();
     let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain");
     assert_eq!(output.status.code(), Some(1));
-    let shown = text(&output);
+    let shown = text(&output.stdout);
     assert!(shown.starts_with("denied "), "{shown}");
     for line in [
         "x block 1: user:alice demands in the delegation to agent.a: amount? <= 100; amount is 250",
@@ -96,13 +70,13 @@ fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
     }
     let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain --json");
     assert_eq!(output.status.code(), Some(1));
-    let explanation: Value = serde_json::from_str(&text(&output)).unwrap();
+    let explanation: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
     assert_eq!(explanation["cause"], "check_failed");
     assert_eq!(explanation["hop"], 1);
     assert_eq!(explanation["remedies"][0]["changes"][0]["example"], 100);
     let output = scene.asked("check --operation tools:call:search --explain");
     assert_eq!(output.status.code(), Some(0));
-    assert!(!text(&output).contains("what would"), "{}", text(&output));
+    assert!(!text(&output.stdout).contains("what would"), "{}", text(&output.stdout));
 }
 
 #[test]
@@ -116,7 +90,7 @@ fn a_decision_is_told_alike_whether_it_is_explained_or_not() {
     ] {
         let told = |more: &str| -> Value {
             let output = scene.asked(&format!("check --operation {call} --json{more}"));
-            serde_json::from_str(&text(&output)).unwrap()
+            serde_json::from_str(&text(&output.stdout)).unwrap()
         };
         let (short, explained) = (told(""), told(" --explain"));
         for member in ["decision", "cause", "hop", "place", "message"] {
@@ -136,13 +110,13 @@ fn what_a_token_may_do_is_listed() {
     fs::write(scene.path().join("operations"), operations).unwrap();
     let output = scene.asked("can --operations operations --json");
     assert_eq!(output.status.code(), Some(0));
-    let rows: Vec<Value> = serde_json::from_str(&text(&output)).unwrap();
+    let rows: Vec<Value> = serde_json::from_str(&text(&output.stdout)).unwrap();
     let prospects: Vec<&str> = rows.iter().map(|row| row["prospect"].as_str().unwrap()).collect();
     // Nobody is a clerk here, and nothing grants deleting.
     assert_eq!(prospects, ["depends", "denied", "denied"]);
     assert!(rows[1]["why"].as_str().unwrap().contains("role(\"clerk\")"), "{}", rows[1]);
     assert!(rows[2]["why"].as_str().unwrap().contains("block 1 does not cover"), "{}", rows[2]);
-    let shown = text(&scene.asked("can --operations operations"));
+    let shown = text(&scene.asked("can --operations operations").stdout);
     assert!(shown.contains("tools:call:delete  denied"), "{shown}");
 
     fs::write(scene.path().join("operations"), "tools:call:*\n").unwrap();

@@ -1,19 +1,24 @@
 //! Mistakes at the command line: each is named, and what to do about it.
 
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::ops::Deref;
+
+use hardtack_testkit::command::{Shell, text};
 
 /// Keys and tokens in a folder of the test's own.
-struct Scene(tempfile::TempDir);
+struct Scene(Shell);
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+impl Deref for Scene {
+    type Target = Shell;
+
+    fn deref(&self) -> &Shell {
+        &self.0
+    }
 }
 
 impl Scene {
     fn set() -> Scene {
-        let scene = Scene(tempfile::tempdir().unwrap());
+        let scene = Scene(Shell::new(env!("CARGO_BIN_EXE_hardtack")));
         let root = scene.ok("keygen --out root.key", "");
         scene.write("root.pub", &root);
         let grant = scene.ok(
@@ -27,37 +32,8 @@ impl Scene {
         scene
     }
 
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text.trim()).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.path().join(name)).unwrap()
-    }
-
-    /// Runs the command with arguments split at spaces; `'…'` keeps spaces.
-    fn run(&self, line: &str, input: &str) -> Output {
-        let words = line.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect(),
-            _ => vec![part.to_owned()],
-        });
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hardtack"))
-            .args(words)
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
     fn ok(&self, line: &str, input: &str) -> String {
-        let output = self.run(line, input);
-        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
-        text(&output.stdout).trim().to_owned()
+        self.0.ok(line, input).trim().to_owned()
     }
 
     /// What is said of something that is refused.
@@ -81,7 +57,7 @@ fn whatever_is_given_for_a_token_is_named_by_every_verb() {
     let changed = format!("{}!{}", &token[..300], &token[301..]);
     let jwt =
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSIsInNjb3BlIjoiYWxsIn0.c2lnbmF0dXJlc2lnbmF0dXJl";
-    fs::write(scene.0.path().join("operations"), "tools:call:search").unwrap();
+    fs::write(scene.path().join("operations"), "tools:call:search").unwrap();
     for (given, said) in [
         (format!("\"{token}\""), "it stands in quotation marks"),
         (format!("'{token}'"), "it stands in quotation marks"),
@@ -150,12 +126,12 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let deciding = format!("--root {} --audience notion.mcp", root.trim());
     let bearer =
         scene.ok("present --key agent.key --audience notion.mcp", &scene.read("agent.token"));
-    fs::write(scene.0.path().join("no.key"), "hello").unwrap();
-    fs::write(scene.0.path().join("g.toml"), "lisen = \"a\"").unwrap();
-    fs::create_dir_all(scene.0.path().join("set/cases")).unwrap();
-    fs::write(scene.0.path().join("set/p.datalog"), "allow if granted($op);").unwrap();
+    fs::write(scene.path().join("no.key"), "hello").unwrap();
+    fs::write(scene.path().join("g.toml"), "lisen = \"a\"").unwrap();
+    fs::create_dir_all(scene.path().join("set/cases")).unwrap();
+    fs::write(scene.path().join("set/p.datalog"), "allow if granted($op);").unwrap();
     let case = "[[case]]\nname = \"a\"\nscopes = [\"*\"]\noperation = \"a:b\"\nexpect = \"deny\"\n";
-    fs::write(scene.0.path().join("set/cases/a.toml"), case).unwrap();
+    fs::write(scene.path().join("set/cases/a.toml"), case).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
     let serve = format!("{deciding} --upstream http://127.0.0.1:9/mcp --store store");
@@ -224,7 +200,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         recorded.contains("revocation + nothing of the chain is known to be revoked"),
         "{recorded}"
     );
-    let _open = hardtack::Store::open(scene.0.path().join("store")).unwrap();
+    let _open = hardtack::Store::open(scene.path().join("store")).unwrap();
     let heard = scene.refused(&format!("check {deciding} --operation a:b --store store"), &bearer);
     assert!(heard.contains("in use") && heard.contains("revoke --at URL"), "{heard}");
 }

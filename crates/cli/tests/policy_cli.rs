@@ -1,29 +1,30 @@
 //! `hardtack policy`, and the gateway whose policies are exchanged while it runs, driven as processes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::ops::Deref;
+use std::process::Command;
+use std::time::Duration;
 
+use hardtack_testkit::command::{PATIENCE, Serving, Shell, text, until, upstream};
 use serde_json::Value;
-
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");
 
 const ALLOW: &str = "allow if granted($op);\n";
 const NO_PAYMENTS: &str = "allow if granted($op);\ndeny if tool(\"pay\");\n";
 
 /// A scratch folder with a grant in it.
-struct Scene(tempfile::TempDir);
+struct Scene(Shell);
+
+impl Deref for Scene {
+    type Target = Shell;
+
+    fn deref(&self) -> &Shell {
+        &self.0
+    }
+}
 
 impl Scene {
     fn set() -> Scene {
-        let scene = Scene(tempfile::tempdir().unwrap());
+        let scene = Scene(Shell::new(env!("CARGO_BIN_EXE_hardtack")));
         let root = scene.ok(&["keygen", "--out", "root.key"], "");
         scene.write("root.pub", root.trim());
         let grant = [
@@ -47,38 +48,6 @@ impl Scene {
         fs::create_dir(scene.path().join("new")).unwrap();
         scene.write("new/p.datalog", NO_PAYMENTS);
         scene
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join(name)).unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(HARDTACK);
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::piped());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = self.command(arguments).spawn().unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    fn ok(&self, arguments: &[&str], input: &str) -> String {
-        let output = self.run(arguments, input);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
     }
 
     fn bearer(&self) -> String {
@@ -138,82 +107,17 @@ impl Scene {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// What this gateway says of itself.
+fn metrics(gateway: &Serving) -> String {
+    fetch(&gateway.url.replace("/mcp", "/metrics"), None, None)
 }
 
-/// A gateway, ended with the test, and what it has logged.
-struct Serving {
-    child: Child,
-    url: String,
-    log: Arc<Mutex<String>>,
-}
-
-impl Serving {
-    fn start(mut command: Command) -> Serving {
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let Some(at) = line.find("http://") else {
-            let mut problem = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
-            panic!("it does not serve: {line} {problem}");
-        };
-        let url = line[at..].trim().to_owned();
-        child.stdout = Some(said.into_inner());
-        let log = Arc::<Mutex<String>>::default();
-        let (theirs, heard) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
-        std::thread::spawn(move || {
-            for line in heard.lines().map_while(Result::ok) {
-                *theirs.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        Serving { child, url, log }
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    fn metrics(&self) -> String {
-        fetch(&self.url.replace("/mcp", "/metrics"), None, None)
-    }
-
-    /// Whether a call of this tool is let through.
-    fn allows(&self, bearer: &str, tool: &str, arguments: &str) -> bool {
-        let body = format!(
-            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
-        );
-        fetch(&self.url, Some(bearer), Some(body)).contains("found")
-    }
-
-    /// Sends SIGTERM and waits; what it holds is free then.
-    fn end(mut self) {
-        self.signal("-TERM");
-        until("it ends", || self.child.try_wait().unwrap().is_some());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+/// Whether a call of this tool is let through.
+fn allows(gateway: &Serving, bearer: &str, tool: &str, arguments: &str) -> bool {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+    );
+    fetch(&gateway.url, Some(bearer), Some(body)).contains("found")
 }
 
 fn fetch(url: &str, bearer: Option<&str>, body: Option<String>) -> String {
@@ -234,60 +138,17 @@ fn fetch(url: &str, bearer: Option<&str>, body: Option<String>) -> String {
     })
 }
 
-/// A server behind, on a thread: answers every request with the same result, until the test ends.
-fn server_behind() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            std::thread::spawn(move || {
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                while let Some(length) = head(&mut reader) {
-                    reader.read_exact(&mut vec![0; length]).unwrap();
-                    let body = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"found"}]}}"#;
-                    let head = format!(
-                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                        body.len()
-                    );
-                    if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    url
-}
-
-/// The length of the body that follows; nothing, when the connection ends.
-fn head(reader: &mut impl BufRead) -> Option<usize> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return None;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            return Some(length);
-        }
-    }
-}
-
 #[test]
 fn past_decisions_are_decided_again_and_what_flips_is_shown() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let bearer = scene.bearer();
     let gateway = scene.gateway(&upstream, &["--keep-requests", "arguments"]);
     for amount in [1, 50, 700, 800] {
-        assert!(gateway.allows(&bearer, "pay", &format!(r#"{{"amount":{amount}}}"#)));
+        assert!(allows(&gateway, &bearer, "pay", &format!(r#"{{"amount":{amount}}}"#)));
     }
-    assert!(gateway.allows(&bearer, "search", "{}"));
+    assert!(allows(&gateway, &bearer, "search", "{}"));
     fetch(&gateway.url, Some("nonsense"), Some("{}".to_owned()));
-    gateway.end();
+    assert!(gateway.ends());
     let records = scene.records();
 
     let (code, shown, _) = scene.replay("live", &records, &[]);
@@ -317,16 +178,16 @@ fn past_decisions_are_decided_again_and_what_flips_is_shown() {
 
 #[test]
 fn what_was_kept_as_digests_or_not_at_all_is_said() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let bearer = scene.bearer();
     let gateway = scene.gateway(&upstream, &[]);
-    assert!(gateway.allows(&bearer, "pay", r#"{"amount":1}"#));
-    gateway.end();
+    assert!(allows(&gateway, &bearer, "pay", r#"{"amount":1}"#));
+    assert!(gateway.ends());
     scene.write("gateway.toml", "keep-requests = \"digests\"\nshadow = \"new\"\n");
     let gateway = scene.gateway(&upstream, &["--config", "gateway.toml"]);
-    assert!(gateway.allows(&bearer, "pay", r#"{"amount":4711}"#));
-    assert!(gateway.allows(&bearer, "search", "{}"));
-    gateway.end();
+    assert!(allows(&gateway, &bearer, "pay", r#"{"amount":4711}"#));
+    assert!(allows(&gateway, &bearer, "search", "{}"));
+    assert!(gateway.ends());
     let records = scene.records();
     assert!(!records.contains("4711"), "{records}");
     // The second was seen by the candidate, too.
@@ -361,13 +222,13 @@ fn what_was_kept_as_digests_or_not_at_all_is_said() {
 
 #[test]
 fn new_policies_are_taken_and_broken_ones_are_not() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let bearer = scene.bearer();
     let gateway = scene.gateway(&upstream, &["--shadow", "new"]);
     let (pays, searches) =
-        (|| gateway.allows(&bearer, "pay", "{}"), || gateway.allows(&bearer, "search", "{}"));
+        (|| allows(&gateway, &bearer, "pay", "{}"), || allows(&gateway, &bearer, "search", "{}"));
     assert!(pays());
-    let metrics = gateway.metrics();
+    let metrics = metrics(&gateway);
     for line in [
         r#"hardtack_shadow_differences_total{live="allow",candidate="deny"} 1"#,
         "hardtack_shadow_decisions_total 1",
@@ -408,14 +269,14 @@ fn new_policies_are_taken_and_broken_ones_are_not() {
     gateway.signal("-HUP");
     until("the old ones decide again", pays);
     until("both are exchanged", || gateway.log().matches("policies are exchanged").count() == 3);
-    let metrics = gateway.metrics();
+    let metrics = metrics(&gateway);
     assert!(metrics.contains(r#"hardtack_policy_reloads_total{result="loaded"} 3"#), "{metrics}");
     assert!(metrics.contains(r#"hardtack_policy_reloads_total{result="refused"} 2"#), "{metrics}");
     gateway.signal("-HUP");
     until("a hangup is answered", || {
-        gateway.metrics().contains(r#"hardtack_policy_reloads_total{result="unchanged"} 2"#)
+        metrics(&gateway).contains(r#"hardtack_policy_reloads_total{result="unchanged"} 2"#)
     });
-    gateway.end();
+    assert!(gateway.ends());
 
     // At the start there are no old ones.
     scene.write("new/p.datalog", "allow if gran");
@@ -441,7 +302,7 @@ fn new_policies_are_taken_and_broken_ones_are_not() {
 
 #[test]
 fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let [first, second, third] =
         ["first", "second", "third"].map(|name| scene.bearer_of_new_root(name, "notion.mcp"));
     let stops = scene.bearer_of_new_root("fourth", "notion.mcp/hardtack");
@@ -452,7 +313,7 @@ fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
     // Files and keys side by side; no folder of policies, and a hangup ends nothing all the same.
     let asked = ["@roots/a.pub", inline.trim(), "@roots/b.pub"];
     let gateway = scene.gateway_trusting(&upstream, &asked, &[]);
-    let trusts = |bearer: &str| gateway.allows(bearer, "search", "{}");
+    let trusts = |bearer: &str| allows(&gateway, bearer, "search", "{}");
     let may_stop = || {
         let url = gateway.url.replace("/mcp", "/hardtack/revocations");
         let told = fetch(&url, Some(&stops), None);
@@ -497,7 +358,7 @@ fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
     drop(file);
     until("the new root is trusted", || trusts(&second));
     assert!(!trusts(&first) && trusts(&third) && may_stop());
-    let metrics = gateway.metrics();
+    let metrics = metrics(&gateway);
     assert!(metrics.contains(r#"hardtack_root_reloads_total{result="loaded"} 1"#), "{metrics}");
     let told = format!(r#"hardtack_root_reloads_total{{result="refused"}} {}"#, refused + 1);
     assert!(metrics.contains(&told), "{told} in {metrics}");
@@ -513,9 +374,9 @@ fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
     assert!(!trusts(&second) && trusts(&third) && !may_stop());
     gateway.signal("-HUP");
     until("a hangup is answered", || {
-        gateway.metrics().contains(r#"hardtack_root_reloads_total{result="unchanged"} 1"#)
+        metrics(&gateway).contains(r#"hardtack_root_reloads_total{result="unchanged"} 1"#)
     });
-    gateway.end();
+    assert!(gateway.ends());
 
     // At the start there are no old ones.
     scene.write("roots/a.pub", "");

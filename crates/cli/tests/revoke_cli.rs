@@ -1,22 +1,22 @@
 //! `hardtack revoke`, driven from outside: what it says that it stops, and in whose name.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use hardtack::{Capability, RevocationId};
+use hardtack_testkit::command::{Shell, fed, text};
 
 /// A scratch folder with a root, a grant, a hop, and a store that has seen them.
 struct Scene {
-    folder: tempfile::TempDir,
+    shell: Shell,
     root: String,
     researchers: String,
 }
 
 impl Scene {
     fn new() -> Scene {
-        let folder = tempfile::tempdir().unwrap();
-        let mut scene = Scene { folder, root: String::new(), researchers: String::new() };
+        let shell = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
+        let mut scene = Scene { shell, root: String::new(), researchers: String::new() };
         scene.root = scene.ok("keygen --out root.key", "");
         let grant = "mint --key root.key --subject user:alice --scope tools:call:* --new-holder orchestrator.key";
         let grant = scene.ok(grant, "");
@@ -27,7 +27,7 @@ impl Scene {
     }
 
     fn path(&self) -> &Path {
-        self.folder.path()
+        self.shell.path()
     }
 
     /// The researcher's bearer is used, and the store sees its chain.
@@ -42,22 +42,12 @@ impl Scene {
     }
 
     fn run(&self, line: &str, input: &str, user: Option<&str>) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
+        let mut command = self.shell.command(line);
         match user {
             Some(user) => command.env("USER", user),
             None => command.env_remove("USER"),
         };
-        let mut child = command
-            .args(line.split(' '))
-            .current_dir(self.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
+        fed(&mut command, input)
     }
 
     fn ok(&self, line: &str, input: &str) -> String {
@@ -75,10 +65,6 @@ impl Scene {
     fn hop(&self) -> RevocationId {
         Capability::parse(&self.researchers).unwrap().chain().hops[0].revocation_id
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[test]

@@ -1,23 +1,28 @@
 //! The verbs that stay up, driven as processes: configuration, errors, revocation, the end.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::Deref;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");
+use hardtack_testkit::command::{PATIENCE, Serving, Shell, text, upstream};
 
 /// A scratch folder with the seed chain in it.
-struct Scene(tempfile::TempDir);
+struct Scene(Shell);
+
+impl Deref for Scene {
+    type Target = Shell;
+
+    fn deref(&self) -> &Shell {
+        &self.0
+    }
+}
 
 impl Scene {
     fn set() -> Scene {
-        let scene = Scene(tempfile::tempdir().unwrap());
+        let scene = Scene(Shell::new(env!("CARGO_BIN_EXE_hardtack")));
         let root = scene.ok(&["keygen", "--out", "root.key"], "");
         fs::write(scene.path().join("root.pub"), root.trim()).unwrap();
         let grant = scene.ok(
@@ -57,43 +62,9 @@ impl Scene {
         scene
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path().join(name)).unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(HARDTACK);
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::piped());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = self.command(arguments).spawn().unwrap();
-        // A command that fails before it reads leaves a closed pipe.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    fn ok(&self, arguments: &[&str], input: &str) -> String {
-        let output = self.run(arguments, input);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
     /// What it says when it fails at once, with code 2.
     fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments, "");
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
-        text(&output.stderr)
+        self.0.fails(arguments, "")
     }
 
     fn bearer(&self) -> String {
@@ -122,98 +93,6 @@ impl Scene {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A verb that stays up, ended with the test.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(mut command: Command) -> Serving {
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let Some(at) = line.find("http://") else {
-            let mut problem = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
-            panic!("it does not serve: {line} {problem}");
-        };
-        let url = line[at..].trim().to_owned();
-        child.stdout = Some(said.into_inner());
-        Serving { child, url }
-    }
-
-    fn base(&self) -> &str {
-        self.url.trim_end_matches("/mcp")
-    }
-
-    /// Sends SIGTERM and waits; returns whether it ended well.
-    #[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
-    fn ends(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.success();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A server behind, on a thread: answers every request with the same result, until the test ends.
-fn server_behind() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            std::thread::spawn(move || {
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                loop {
-                    let mut length = 0;
-                    loop {
-                        let mut line = String::new();
-                        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                            return;
-                        }
-                        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                            length = value.trim().parse().unwrap();
-                        }
-                        if line == "\r\n" {
-                            break;
-                        }
-                    }
-                    reader.read_exact(&mut vec![0; length]).unwrap();
-                    let body = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"found"}]}}"#;
-                    let head = format!(
-                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                        body.len()
-                    );
-                    if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    url
-}
-
 /// Status and body of a tool call.
 fn call(url: &str, bearer: Option<&str>, tool: &str) -> (u16, String) {
     let body = format!(
@@ -238,7 +117,7 @@ fn call(url: &str, bearer: Option<&str>, tool: &str) -> (u16, String) {
 
 #[test]
 fn a_gateway_runs_by_flags_by_environment_and_by_file() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let (root, bearer) = (scene.read("root.pub"), scene.bearer());
     let flags = scene.gateway(&[], &root, &upstream);
     assert_eq!(call(&flags.url, Some(&bearer), "search").0, 200);
@@ -359,7 +238,7 @@ root = \"x\"
 
 #[test]
 fn while_a_gateway_has_the_store_it_is_asked_to_revoke() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let (root, bearer) = (scene.read("root.pub"), scene.bearer());
     let gateway = scene.gateway(&[], &root, &upstream);
     assert_eq!(call(&gateway.url, Some(&bearer), "search").0, 200);
@@ -428,7 +307,7 @@ fn while_a_gateway_has_the_store_it_is_asked_to_revoke() {
 
 #[test]
 fn an_agents_end_signs_for_a_runtime_and_stays_on_loopback() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let root = scene.read("root.pub");
     let gateway = scene.gateway(&[], &root, &upstream);
     let arguments = [
@@ -467,7 +346,7 @@ fn an_agents_end_signs_for_a_runtime_and_stays_on_loopback() {
 
 #[test]
 fn the_demo_over_mcp_ends_well() {
-    let scene = Scene(tempfile::tempdir().unwrap());
+    let scene = Scene(Shell::new(env!("CARGO_BIN_EXE_hardtack")));
     let shown = scene.ok(&["demo", "--mcp"], "");
     for expected in ["listed", "denied", "to delete 0 times", "revoked"] {
         assert!(shown.contains(expected), "{expected} in {shown}");
@@ -484,7 +363,8 @@ const USUAL: usize = 15;
 fn with_few_files(scene: &Scene, upstream: &str) -> Serving {
     let root = scene.read("root.pub");
     let script = format!(
-        "ulimit -n 168; exec {HARDTACK:?} gateway --listen 127.0.0.1:0 --upstream {upstream} --audience notion.mcp --root {} --store hardtack.store",
+        "ulimit -n 168; exec {:?} gateway --listen 127.0.0.1:0 --upstream {upstream} --audience notion.mcp --root {} --store hardtack.store",
+        env!("CARGO_BIN_EXE_hardtack"),
         root.trim()
     );
     let mut shell = Command::new("sh");
@@ -514,7 +394,7 @@ fn ask(stream: &mut TcpStream, path: &str) -> std::io::Result<u16> {
 #[test]
 #[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
 fn with_every_usual_connection_taken_what_is_urgent_is_answered_and_nothing_else() {
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let serving = with_few_files(&scene, &upstream);
     let bearer = scene.bearer();
     let mut held: Vec<_> = (0..USUAL).map(|_| asked(&serving, "/healthz")).collect();
@@ -575,7 +455,7 @@ fn floods(address: std::net::SocketAddr, stop: &std::sync::atomic::AtomicBool) -
 #[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
 fn a_flood_of_idle_connections_keeps_no_revocation_out() {
     use std::sync::atomic::{AtomicBool, Ordering};
-    let (scene, upstream) = (Scene::set(), server_behind());
+    let (scene, upstream) = (Scene::set(), upstream());
     let serving = with_few_files(&scene, &upstream);
     let held: Vec<_> = (0..USUAL).map(|_| asked(&serving, "/healthz")).collect();
     let inspected = scene.ok(&["inspect", "--json"], &scene.read("researcher.token"));

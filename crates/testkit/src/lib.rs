@@ -10,6 +10,7 @@
 )]
 
 pub mod clock;
+pub mod command;
 pub mod forge;
 pub mod small_disk;
 

@@ -66,6 +66,8 @@ cases! { dyn RevocationLog:
     what_was_forgotten_can_be_revoked_anew,
     a_clock_that_jumped_forgets_nothing,
     a_clock_that_went_back_forgets_nothing,
+    a_clock_that_stands_before_what_was_told_forgets_nothing,
+    a_request_outlives_forgetting_for_a_day,
     a_list_follows_through_forgetting,
     events_and_list_outlive_a_restart,
     numbers_go_on_after_a_restart,

@@ -2,7 +2,9 @@
 
 use super::{Case, Log, alice, blocks, of};
 use crate::keys::PrivateKey;
-use crate::revocation::{Receipt, RequestId, Revocation, RevocationEntry, RevocationLogError};
+use crate::revocation::{
+    Receipt, RequestId, Revocation, RevocationEntry, RevocationLogError, Revoking,
+};
 use crate::testing::LeftOut;
 use crate::testing::engine::{NOW, at_once, begin_and_drop, id, later};
 
@@ -63,7 +65,15 @@ pub(super) fn something_else_under_the_same_request_is_refused(
 ) -> Result<(), LeftOut> {
     let (log, request) = (Log::of(engine), RequestId::random());
     log.ask(blocks([1, 2]), request, NOW).expect("revoked");
-    for other in [blocks([1]), blocks([2, 1]), blocks([1, 2, 3]), vec![alice()]] {
+    let said = |by: &str, reason: &str| {
+        let said = |revoking: Revoking| {
+            Revoking::new(revoking.revocation().clone(), by, reason).expect("of its form")
+        };
+        blocks([1, 2]).into_iter().map(said).collect()
+    };
+    let others = [said("somebody else", "laptop stolen"), said("cases", "another reason")];
+    let fewer = [blocks([1]), blocks([2, 1]), blocks([1, 2, 3]), vec![alice()]];
+    for other in fewer.into_iter().chain(others) {
         let refused = log.ask(other, request, NOW);
         assert_eq!(refused, Err(RevocationLogError::OtherRequest(request)));
     }

@@ -1,7 +1,7 @@
 //! Forgetting: what may be forgotten, when, and what it leaves.
 
 use super::{Case, Log, alice, block, blocks, kinds, numbered_from, of, sorted};
-use crate::revocation::{Change, Event, Receipt, Revocation, covered_until};
+use crate::revocation::{Change, Event, Receipt, RequestId, Revocation, covered_until};
 use crate::testing::LeftOut;
 use crate::testing::engine::{NOW, later};
 
@@ -107,6 +107,11 @@ pub(super) fn a_clock_that_jumped_forgets_nothing(engine: Case) -> Result<(), Le
     }
     let log = Log::of(engine);
     assert_eq!((log.in_force().len(), log.list(NOW).forgotten_until), (1, None));
+    drop(log);
+    // Not before every token has expired that may have been made by the clock that is right.
+    until(engine, days + 3000, days + 20 * 3600)?;
+    let log = Log::of(engine);
+    assert_eq!((log.in_force().len(), log.list(NOW).forgotten_until), (1, None));
     Ok(())
 }
 
@@ -116,6 +121,27 @@ pub(super) fn a_clock_that_went_back_forgets_nothing(engine: Case) -> Result<(),
     Log::of(engine).revoke(blocks([2]), NOW);
     until(engine, 0, LONG)?;
     assert_eq!(Log::of(engine).in_force().len(), 2);
+    Ok(())
+}
+
+/// By the clock as it is now, the first has expired; by what was told before, nobody knows what time it is.
+pub(super) fn a_clock_that_stands_before_what_was_told_forgets_nothing(
+    engine: Case,
+) -> Result<(), LeftOut> {
+    Log::of(engine).revoke(blocks([1]), NOW);
+    Log::of(engine).revoke(blocks([2]), later(10 * 24 * 3600));
+    until(engine, 0, LONG)?;
+    assert_eq!(Log::of(engine).in_force().len(), 2);
+    Ok(())
+}
+
+pub(super) fn a_request_outlives_forgetting_for_a_day(engine: Case) -> Result<(), LeftOut> {
+    let request = RequestId::random();
+    let receipts = Log::of(engine).ask(vec![alice()], request, NOW).expect("revoked");
+    until(engine, 0, 23 * 3600)?;
+    let log = Log::of(engine);
+    assert_eq!(log.ask(vec![alice()], request, later(23 * 3600)), Ok(receipts));
+    assert_eq!(log.in_force()[0].notice.revoked, NOW);
     Ok(())
 }
 

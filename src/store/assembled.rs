@@ -1,4 +1,4 @@
-//! Assembled: a log that is put together again, from a database, journals and an export.
+//! Assembled: a log that is put together again, from a database, journals and an export; each record must continue the hash chain.
 
 use crate::audit::{AuditEvent, AuditRecord, Checkpoint, Edge, LeafHash, LogReader, Restoration};
 use crate::store::StoreError;

@@ -1,4 +1,7 @@
 //! Clock: what the store makes of the times that it is told, which may jump.
+//!
+//! The latest moment is kept as a high-water mark. A step ahead of more than an hour is a jump, and doubts the clock until tokens made
+//! before it have expired.
 
 use std::time::Duration;
 
@@ -16,33 +19,33 @@ pub(super) struct Clock {
     pub(super) jumped: Option<Timestamp>,
 }
 
-/// Why the clock is not trusted enough to forget anything.
+/// A reason not to trust the clock enough to forget anything ([`Store::collect`](crate::Store::collect)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClockDoubt {
-    /// It stands before a moment that the store was told already.
+    /// The clock stands before a moment that the store was told already.
     #[error(
         "the clock says {now}, and this store has already seen {seen}: one of the two is wrong"
     )]
     Behind {
-        /// What it says now.
+        /// What the clock says now.
         now: Timestamp,
-        /// The latest that it said.
+        /// The latest moment that the store was told.
         seen: Timestamp,
     },
-    /// It went ahead in one step, and not long enough ago.
+    /// The clock went ahead by more than an hour in one step, and not long enough ago.
     #[error(
         "the clock went ahead to {landed} in one step of over an hour; before {until} it is not known whether that was right"
     )]
     Jumped {
-        /// Where it landed.
+        /// The moment to which the clock went.
         landed: Timestamp,
-        /// When a token made before would have expired.
+        /// The moment when every token made before the jump has expired; the doubt ends then.
         until: Timestamp,
     },
 }
 
 impl ClockDoubt {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause: [`Cause::ClockDoubted`].
     pub fn cause(&self) -> Cause {
         Cause::ClockDoubted
     }

@@ -1,4 +1,4 @@
-//! Collect: forgetting what no live token can hold any more, and nothing else.
+//! Collect: forgetting what no live token can hold any more, and nothing else. What it leaves is a low-water mark.
 //!
 //! A revocation that is forgotten too early lets a revoked token in again. Three things stand against
 //! that. A revocation is kept until every token that existed when it was made has expired. While the
@@ -19,13 +19,13 @@ use crate::timestamp::Timestamp;
 /// How much one transaction forgets: some tens of milliseconds in which nobody else is served.
 const STEP: usize = 10_000;
 
-/// What was forgotten.
+/// How much [`Store::collect`](crate::Store::collect) forgot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {
-    /// Revocations that no live token can hold any more.
+    /// The number of revocations that no live token can hold any more.
     pub revocations: u64,
-    /// Blocks of chains that expired.
+    /// The number of blocks of chains that expired.
     pub blocks: u64,
 }
 

@@ -1,9 +1,8 @@
-//! Commit: how callers' jobs come to be on disk.
+//! Commit: how callers' jobs come to be on disk. This is group commit with a leader.
 //!
-//! Whoever finds nobody writing takes all that waits, writes it in one frame and answers; whoever comes
-//! meanwhile waits for the next frame. So one caller has the latency of one write, and many
-//! have the throughput of many, without a thread between them. For callers that must not wait, as on the threads
-//! of an asynchronous runtime, a thread of the store's takes the turn.
+//! A caller who finds nobody writing is the leader: it takes all that waits, writes it in one frame and answers. Callers who come
+//! meanwhile wait for the next frame. So one caller has the latency of one write, and many have the throughput of many, without a thread
+//! between them. For callers that must not wait, as on the threads of an asynchronous runtime, a thread of the store's leads.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,6 @@
 //! Core: what each job comes to, decided in memory before anything is written.
 //!
-//! Holds the edge of the log, and what is in the journal and not yet in the database.
+//! Holds the edge of the log (the frontier of its Merkle tree), and what is in the journal and not yet in the database.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

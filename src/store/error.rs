@@ -11,129 +11,130 @@ use crate::process::Process;
 use crate::revocation::RequestId;
 use crate::store::clock::ClockDoubt;
 
-/// A store that cannot be opened, read or written.
+/// An error of a store: it cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A file cannot be opened, made, read or written.
     #[error("store {}{}", path.display(), crate::file::meaning(source))]
     File {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// There is no store.
+    /// There is no store at this path.
     #[error("there is no store at {}; is the path right? To make a new one: hardtack store create {}", path.display(), quoted(path))]
     NotThere {
-        /// The file that was named.
+        /// The path that was given.
         path: PathBuf,
     },
-    /// There is no folder in which a store could be.
+    /// There is no folder in which the store could be.
     #[error("store {}: there is no folder {}; is the path right? If so, make the folder first", path.display(), folder.display())]
     NoFolder {
-        /// The file that was named.
+        /// The path that was given for the store.
         path: PathBuf,
-        /// The folder.
+        /// The folder that is missing.
         folder: PathBuf,
     },
-    /// A store was begun and not finished. Nothing was ever recorded in it.
+    /// The making of the store was interrupted. Nothing was ever recorded in it; [`Store::create`](crate::Store::create) replaces it.
     #[error(
         "store {} was not finished: whoever made it was interrupted, and nothing was ever recorded in it; make it again: hardtack store create {}", path.display(), quoted(path)
     )]
     Unfinished {
-        /// The store.
+        /// The store's path.
         path: PathBuf,
     },
-    /// A restoration was cut off while the parts of the store were moved to their place.
+    /// A restoration was interrupted while the parts of the store were moved to their place. The same restoration, begun again, finishes
+    /// the move.
     #[error(
         "store {} was being restored, and whoever did it was interrupted; give the same command (hardtack store restore) again, which finishes it", path.display()
     )]
     HalfRestored {
-        /// The store.
+        /// The store's path.
         path: PathBuf,
     },
-    /// Of a store the database is missing, and other parts are there.
+    /// The store's database is missing, and other parts of it are there.
     #[error(
         "{} is there and {} is not: a store has lost its database. Put it back, or bring it back from a backup (hardtack store restore); to begin anew and lose what was revoked and recorded, move the rest away", left.display(), path.display()
     )]
     WithoutDatabase {
-        /// The store.
+        /// The path of the missing database.
         path: PathBuf,
-        /// A part that is there.
+        /// The path of a part that is there.
         left: PathBuf,
     },
-    /// Another process has it open for writing.
+    /// Another process has the store open for writing. One at a time can.
     #[error(
         "store {} is in use by another process, and one at a time can write to it. If that is a gateway, ask it (hardtack revoke --at URL revokes there, and it decides the calls that are sent to it), or stop it first; hardtack audit, revocations, store check and store backup look into the store meanwhile", path.display()
     )]
     InUse {
-        /// The file.
+        /// The store's path.
         path: PathBuf,
     },
-    /// Not a store, or not one of this version.
+    /// The file is no store, or none that this version can read. Nothing was changed in it.
     #[error("{} is not a Hardtack store that this version can read; nothing was changed in it", path.display())]
     Foreign {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
     },
-    /// A part of the store is missing.
+    /// The journal or the checkpoint of the store is missing, so that nobody can say whether anything was lost.
     #[error(
         "store {}: {part} is missing, without which it cannot be known whether anything was lost; bring it back beside the store, or see `hardtack store recover`", path.display()
     )]
     Incomplete {
-        /// The store.
+        /// The store's path.
         path: PathBuf,
         /// The missing part's file name.
         part: String,
     },
-    /// A link to a store, beside which its other parts are missing.
+    /// The path is a symbolic link to a store, beside which the store's other parts are missing. Name the store itself.
     #[error(
         "store {} is a link to {}, and its journal and checkpoint are looked for beside the link; name the store itself", path.display(), target.display()
     )]
     Link {
-        /// The link.
+        /// The link's path.
         path: PathBuf,
-        /// Where it leads.
+        /// The path to which it leads.
         target: PathBuf,
     },
-    /// Damaged.
+    /// The store is damaged. Restore it from a backup.
     #[error(
         "store {} is damaged ({problem}); restore it from a backup (`hardtack store restore`) or save what can be read (`hardtack store recover`)", path.display()
     )]
     Damaged {
-        /// The store.
+        /// The store's path.
         path: PathBuf,
-        /// What was found.
+        /// The first thing that was found wrong.
         problem: String,
     },
-    /// Older than what was signed.
+    /// The store was rolled back: it is older than what its checkpoint signed, and may not know what was revoked since.
     #[error(
         "store {} was rolled back: it ends at record {records}, and its checkpoint signs {signed}; an older copy does not know what was revoked since: bring back the newest one, or see `hardtack store restore`", path.display()
     )]
     RolledBack {
-        /// The store.
+        /// The store's path.
         path: PathBuf,
-        /// How many records it has.
+        /// The number of records that the store has.
         records: u64,
-        /// How many its checkpoint signs.
+        /// The number of records that its checkpoint signs.
         signed: u64,
     },
-    /// A backup, which does not know what was revoked after it was made.
+    /// The file is a backup, which does not know what was revoked after it was made: it is restored and not opened.
     #[error("{} is a backup; bring it into use with `hardtack store restore`", path.display())]
     Backup {
-        /// The file.
+        /// The backup's path.
         path: PathBuf,
     },
-    /// An entry that is not what was written.
+    /// An entry of the database is not what was written there.
     #[error("{what} {number} cannot be read")]
     Unreadable {
-        /// What kind of entry.
+        /// The kind of entry, such as `record`.
         what: &'static str,
-        /// Its number.
+        /// The entry's number; 0 for kinds without numbers.
         number: u64,
     },
-    /// There is no such record.
+    /// The last checkpoint signs no record with this number.
     #[error("there is no record {sequence}; the last is {last}")]
     NoRecord {
         /// The number that was asked for.
@@ -141,41 +142,42 @@ pub enum StoreError {
         /// The last record's number.
         last: u64,
     },
-    /// A revocation whose name could never match.
+    /// A name is not of its form, so that its revocation could never match.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The clock is not trusted enough to forget revocations.
+    /// Nothing was forgotten, since the clock is not trusted enough.
     #[error("nothing was forgotten: {0}")]
     Clock(#[from] ClockDoubt),
-    /// Nothing was written.
+    /// Nothing was written: the database, the journal or the checkpoint does not work.
     #[error("nothing was written: {0}")]
     Engine(String),
-    /// Nothing is revoked that was not before.
+    /// The revocation was not acknowledged. If it is not known what became of the write, it may be found in force later.
     #[error("not revoked: {0}")]
     NotRevoked(String),
-    /// Something else was asked for under the same request id. Nothing is revoked.
+    /// The request id was used already, for another revocation. Nothing is revoked; ask under a new id.
     #[error(
         "not revoked: the request {0} was made already, for something else; ask under a new id"
     )]
     OtherRequest(RequestId),
-    /// The store was closed. Nothing was written.
+    /// The store is closed. Nothing was written.
     #[error("nothing was written: the store is closed")]
     Stopped,
-    /// The store was opened by another process, of which this one is a fork. Nothing was written.
+    /// This process is a fork of the one that opened the store. Nothing was written; open the store after the fork.
     #[error(
         "nothing was written: process {opened_by} has opened the store, and this process is a fork of it; open the store after the fork, in the process that uses it"
     )]
     Forked {
-        /// The number of the process that opened it.
+        /// The process id of the one that opened it.
         opened_by: u32,
     },
-    /// A restoration that would lose what was revoked, and was not told that it may.
+    /// The restoration would lose records, and with them revocations, which [`Loss::Refused`](crate::store::Loss) does not allow; or its
+    /// sources do not belong together. The text says which.
     #[error("{0}")]
     Restoring(String),
 }
 
 impl StoreError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             StoreError::File { .. } | StoreError::Engine(_) => Cause::StoreUnavailable,

@@ -1,4 +1,7 @@
 //! Fold: how the database takes over what the journal holds, and the head of the log is signed.
+//!
+//! In a database's words this is the flush (or checkpoint) of a write-ahead journal; afterwards its segment can be used again. The signed
+//! head is the log's checkpoint.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Journal: where records are durable before the database has them.
+//! Journal: where records are durable before the database has them, a write-ahead journal.
 //!
 //! A commit of the database takes two waits for the disk and writes a page for each table that it
 //! touches; a frame of the journal takes one wait and one write, into space that was reserved when

@@ -1,7 +1,8 @@
 //! Store: revocations, records and accepted presentations, in files that survive.
 //!
-//! The only folder that names redb. Callers wait for a frame of the journal; the database follows
-//! within a second, and with it the signed head of the log. `docs/store.md` tells how it holds together.
+//! Callers wait for one frame of a write-ahead journal. The database (redb, which no other folder names) follows within a second, and
+//! with it the
+//! signed head of the log, the checkpoint. `docs/store.md` tells how it holds together.
 
 mod assembled;
 mod backup;
@@ -58,7 +59,9 @@ pub use error::StoreError;
 pub use reader::{StoreReader, Verified};
 pub use restore::{Loss, Restored, restore};
 
-/// An open store. Clones share it; the files are closed when the last is dropped, from when on its
+/// An open store: the engine of revocations, records, uses and lineage that comes with the library.
+///
+/// Clones share one store. The files are closed by [`Store::close`] or when the last clone is dropped. From then on its
 /// [`revocations`](Store::revocations) leave every verifier undecided.
 ///
 /// ```
@@ -85,27 +88,29 @@ struct Shared {
 }
 
 impl Store {
-    /// Opens a store that exists. Waits for the disk (`open_async`, feature `tokio`).
+    /// Opens the store whose database is the file at `path`. Waits for the disk (`open_async`, feature `tokio`, does not).
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotThere`] if there is none: [`Store::create`] makes one. [`StoreError`]: a store that is damaged, cut off, emptied, rolled back or no store is never opened,
-    /// and the error says what to do.
+    /// [`StoreError::NotThere`] if there is none: [`Store::create`] makes one. [`StoreError::InUse`] while another process has it open.
+    /// [`StoreError`] for a store that is damaged, cut off, emptied or rolled back, and for what is no store: it is not opened, and the
+    /// error says what to do.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
         let opened = making::open_whole(path, || opening::open(Arc::new(Files::at(path))));
         Store::start(opened?)
     }
 
-    /// Makes a new store, readable by its owner only: the file, and beside it `….journal` and
-    /// `….checkpoint`, which belong to it. What is left of a making that was interrupted, by a kill or a loss of
-    /// power, is replaced; nothing was ever recorded in that. Waits for the disk (`create_async`).
+    /// Makes a new store that only its owner can read: the file at `path`, and beside it `….journal` and `….checkpoint`, which belong to
+    /// it. Waits for the disk (`create_async`, feature `tokio`, does not).
+    ///
+    /// A store that was begun here and never finished, because of a kill or a loss of power, is replaced: nothing was ever recorded in
+    /// it. If several processes make the same store at the same moment, one of them does.
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if there is a store or another file already; [`StoreError::WithoutDatabase`] if
-    /// another part of a store is; [`StoreError::InUse`] if it is a store that is open;
-    /// [`StoreError::NoFolder`]. Of several that make the same at the same moment, one does.
+    /// [`StoreError::File`] if there is a store or another file already; [`StoreError::WithoutDatabase`] if another part of a store is
+    /// there; [`StoreError::InUse`] if it is a store that is open; [`StoreError::NoFolder`] if there is no folder for it.
     pub fn create(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
         let files = Files::at(path);
@@ -120,15 +125,16 @@ impl Store {
         made
     }
 
-    /// Opens the store, or makes a new one if there is none, for programs that mean it: with a mistyped path
-    /// they begin with an empty store, in which nothing is revoked. Of several that do this at the same moment,
-    /// one makes the store, and the others open it, as soon as the one has closed it. Waits for the disk (`open_or_create_async`).
+    /// Opens the store at `path`, or makes a new one if there is none. Waits for the disk (`open_or_create_async`, feature `tokio`, does
+    /// not).
+    ///
+    /// A program that calls this with a mistyped path begins with an empty store, in which nothing is revoked. If several callers do this
+    /// at the same moment, one makes the store, and the others open it as soon as the first has closed it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], as for [`Store::open`] and [`Store::create`]: what is there and cannot be opened is
-    /// never replaced, but for a making that was interrupted. [`StoreError::InUse`] while another process has
-    /// the store.
+    /// [`StoreError`], as for [`Store::open`] and [`Store::create`]: what is there and cannot be opened is never replaced, except a store
+    /// that was begun and never finished. [`StoreError::InUse`] while another process has the store.
     ///
     /// ```
     /// use hardtack::{Revocation, Revoking, Store, Timestamp};
@@ -161,26 +167,32 @@ impl Store {
         }
     }
 
-    /// A store in memory: the same engine, for tests and for trying things out. Neither this nor what is done with it waits for a
-    /// disk.
+    /// Makes a store in memory, for tests and for trying things out. The engine is the one that writes files. Neither this call nor any
+    /// other on the store waits for a disk.
     pub fn in_memory() -> Result<Store, StoreError> {
         Store::start(opening::make(Arc::new(Memory::default()))?)
     }
 
-    /// Revokes, as of `now`. When this returns, the revocation is on disk and every verifier that asks
-    /// [`Store::revocations`] knows it. To revoke again what is revoked changes nothing. Waits for the disk (`revoke_async`, feature
-    /// `tokio`).
+    /// Revokes what `revoking` asks for, as of `now`, and returns the number of its record. When this returns, the revocation is on disk,
+    /// and every verifier that asks [`Store::revocations`] knows it. Waits for the disk (`revoke_async`, feature `tokio`, does not).
+    ///
+    /// To revoke again what is revoked already changes nothing, unless it then lasts or covers more.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotRevoked`]: then nothing is revoked that was not before.
+    /// [`StoreError::NotRevoked`]: nothing was acknowledged. If it is not known what became of the write, the revocation may be found in
+    /// force later.
     pub fn revoke(&self, revoking: Revoking, now: Timestamp) -> Result<Receipt, StoreError> {
         let receipts = self.revoke_all(vec![revoking], now)?;
         receipts.into_iter().next().ok_or_else(|| StoreError::Stopped.not_revoked())
     }
 
-    /// Revokes all of these in one step, or none. Returns a receipt for each, in their order. Waits for the disk
-    /// (`revoke_all_async`).
+    /// Revokes all of `revoking` as of `now` in one step, or none. Returns a receipt for each, in their order. Waits for the disk
+    /// (`revoke_all_async`, feature `tokio`, does not).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotRevoked`], as for [`Store::revoke`].
     pub fn revoke_all(
         &self,
         revoking: Vec<Revoking>,
@@ -193,22 +205,24 @@ impl Store {
         }
     }
 
-    /// The set that verifiers ask, which this store keeps up to date. It is in memory: nobody who asks it waits for a disk.
+    /// Returns the set of revocations that verifiers ask; this store keeps it up to date. It is in memory: nobody who asks it waits for a
+    /// disk.
     pub fn revocations(&self) -> Revocations {
         self.inner().revocations.clone()
     }
 
-    /// The store, to look into. Waits for no disk; what it is asked does.
+    /// Returns a reader, which looks into this store and changes nothing. Waits for no disk; what the reader is asked does.
     pub fn reader(&self) -> StoreReader {
         StoreReader::of(Arc::clone(self.inner()))
     }
 
-    /// Every revocation in force, in the order in which they were made. Waits for the disk.
+    /// Returns every revocation in force, in the order in which they were made. Waits for the disk.
     pub fn list_revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
         self.reader().revocations()
     }
 
-    /// Hands every record to `see`, in order. Waits for the disk, longer the more there are.
+    /// Hands every record to `see`, in order. Waits for the disk, longer the more records there are. Ends at the first record that cannot
+    /// be read, with its error.
     pub fn each_record(&self, mut see: impl FnMut(AuditRecord)) -> Result<(), StoreError> {
         self.reader().records(1).try_for_each(|line| {
             see(line?.record()?);
@@ -216,9 +230,11 @@ impl Store {
         })
     }
 
-    /// A handle to the same store that answers decisions before they are on disk: a crash of the process
-    /// or the machine loses the last `at_most` of them, or those of the last tenth of a second,
-    /// whichever are fewer. Revocations and call-bound presentations are on disk first all the same. Waits for no disk.
+    /// Returns a handle to this store that answers decisions before they are on disk. By default, and with zero, each decision is on disk
+    /// before it is answered.
+    ///
+    /// A crash of the process or the machine loses the last `at_most` decisions, or those of the last tenth of a second, whichever are
+    /// fewer. Revocations and call-bound presentations are on disk first all the same. Waits for no disk.
     pub fn losing_at_most(mut self, at_most: usize) -> Store {
         self.recording = match at_most {
             0 => Recording::Durable,
@@ -227,15 +243,18 @@ impl Store {
         self
     }
 
-    /// A handle to the same store for decisions as of supposed moments: what would be decided then? They
-    /// are recorded like others; what the store thinks of the clock is not touched by them. Waits for no disk.
+    /// Returns a handle to this store for decisions as of supposed moments: what would be decided then? These decisions are recorded like
+    /// others, and their moments do not change what the store thinks of the clock. Waits for no disk.
     pub fn for_supposed_times(mut self) -> Store {
         self.times = TimeSource::Supposed;
         self
     }
 
-    /// Forgets what no live token can hold any more: revocations of ids and subjects, and blocks of
-    /// chains that were seen. To be called now and then, say once a minute, by whoever keeps a store open. Waits for the disk.
+    /// Forgets, as of `now`, what no live token can hold any more: revocations of ids, of subjects and of agents until now, and blocks of
+    /// chains that were seen. Call it now and then, say once a minute, while a store is open. Waits for the disk.
+    ///
+    /// Tokens whose grant was issued up to the moment of a forgotten revocation are refused from then on. While clocks are right, all of
+    /// them have expired.
     ///
     /// # Errors
     ///
@@ -244,29 +263,31 @@ impl Store {
         self.inner().collect(now, Trust::UnlessJumped)
     }
 
-    /// The same, on the word of somebody who has looked at the clock. If it is wrong nevertheless, no
-    /// revoked token is let in: tokens are refused that are not revoked. Waits for the disk.
+    /// Forgets what [`Store::collect`] forgets, also while the clock has jumped: the caller has looked at the clock and vouches for it.
+    /// If the clock is wrong nevertheless, no revoked token is let in: tokens are refused that are not revoked. Waits for the disk.
     pub fn collect_trusting_the_clock(&self, now: Timestamp) -> Result<Collected, StoreError> {
         self.inner().collect(now, Trust::Vouched)
     }
 
-    /// Signs the head of the log now, and returns it. Otherwise that is done every second or thousand
-    /// records, and when the store is closed. Waits for the disk.
+    /// Signs the head of the log now, and returns it. Otherwise the head is signed every second, every thousand records, and when the
+    /// store is closed. Waits for the disk.
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         self.inner().fold()
     }
 
-    /// Copies the store as it is now into a new file ([`StoreReader::backup`]). Waits for the disk.
+    /// Copies the store as it is now into a new file at `to`, as [`StoreReader::backup`] does, and returns the copy's checkpoint. Waits
+    /// for the disk.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
         self.reader().backup(to)
     }
 
-    /// Whether everything can be written, as far as that is known. Waits for no disk.
+    /// Checks that everything can be written, as far as that is known. Waits for no disk.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`] with what does not work. It is tried again every second; meanwhile what
-    /// can be recorded is, and everything else is refused.
+    /// [`StoreError::Engine`] with what does not work; [`StoreError::Stopped`] once the store is closed; [`StoreError::Forked`] in a fork
+    /// of the process that opened it. What does not work is tried again every second; meanwhile what can be recorded is recorded, and
+    /// everything else is refused.
     pub fn ready(&self) -> Result<(), StoreError> {
         self.inner().engine.here()?;
         if self.inner().is_stopped() {
@@ -276,17 +297,17 @@ impl Store {
         trouble.any().map_or(Ok(()), |problem| Err(StoreError::Engine(problem.clone())))
     }
 
-    /// Closes the store for all its clones: ends its threads, has the database take over what the journal
-    /// holds, signs the head of the log and releases the lock, so that another process can open it. It waits
-    /// for the disk. What waits for its turn to be written is refused, and whatever is asked of the store
-    /// from then on, as unavailable. To close a store that is closed does nothing.
+    /// Closes the store for all its clones: ends its threads, has the database take over what the journal holds, signs the head of the
+    /// log and releases the lock, so that another process can open it. Waits for the disk (`close_async`, feature `tokio`, does not).
+    ///
+    /// Jobs that still wait to be written are refused, and so is whatever is asked of the store from then on. To close a store that is
+    /// closed does nothing.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] with what could not be written; the store is closed all the same. What was
-    /// acknowledged is on disk, in the journal, and taken over when the store is opened the next time; but
-    /// for decisions that were answered before they were written ([`Store::losing_at_most`]), if the
-    /// journal could not be written.
+    /// [`StoreError`] with what could not be written; the store is closed all the same. What was acknowledged is on disk, in the journal,
+    /// and is taken over when the store is opened the next time. Only decisions that were answered before they were written
+    /// ([`Store::losing_at_most`]) are lost if the journal could not be written.
     ///
     /// ```
     /// # let store = hardtack::Store::in_memory()?;
@@ -299,7 +320,7 @@ impl Store {
         self.shared.close()
     }
 
-    /// Where it is kept; `None` in memory. Waits for no disk.
+    /// Returns the path of the store's database; `None` for a store in memory. Waits for no disk.
     pub fn path(&self) -> Option<&Path> {
         self.inner().engine.site().path()
     }

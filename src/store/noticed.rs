@@ -1,4 +1,4 @@
-//! Noticed: blocks of chains that somebody told the store of, and that wait for the next fold.
+//! Noticed: blocks of chains that somebody told the store of, in a bounded queue in memory until the next fold.
 //!
 //! What a decision of the store's own brings goes with its record. What is told without a record is not worth a wait for the disk:
 //! a crash loses what was told in the last second.

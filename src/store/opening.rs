@@ -1,4 +1,4 @@
-//! Opening: is this a store, whole and the newest there was?
+//! Opening: is this a store, whole and the newest there was (recovery from the journal, detection of a rollback)?
 //!
 //! A store that is opened as something else than it was lets in whom it revoked. So everything that is
 //! known twice is compared: the sentinel, the counts, the last record and its hash, the journal's

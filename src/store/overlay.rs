@@ -1,4 +1,4 @@
-//! Overlay: bytes that can be written without changing what is below.
+//! Overlay: bytes that can be written without changing what is below (copy-on-write, by pages).
 //!
 //! A database that needs repair cannot be read without writing to it. Over an overlay it can: to
 //! look into a damaged store, to read one on a disk that is full or write-protected.

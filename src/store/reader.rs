@@ -32,7 +32,8 @@ const MAX_TRIES: usize = 10;
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
 
-/// A store to look into.
+/// A store to look into, and not to change: revocations, records, the signed log and what was seen. Made by [`StoreReader::open`] or
+/// [`Store::reader`](crate::Store::reader). Every method waits for the disk, except [`StoreReader::path`].
 #[derive(Clone)]
 pub struct StoreReader(Source);
 
@@ -83,7 +84,7 @@ enum Reach {
     Answered,
 }
 
-/// What a verification of the whole log found.
+/// The result of [`StoreReader::verify`], which reads the whole log and finds it whole.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Verified {
@@ -96,12 +97,13 @@ pub struct Verified {
 }
 
 impl StoreReader {
-    /// Opens a store to look into it, whether or not another process writes to it. Nothing on disk is
-    /// changed: where the store would have to be repaired or its journal taken over, that is done in memory.
+    /// Opens the store at `path` to look into it, whether or not another process writes to it. Nothing on disk is changed: where the
+    /// store would have to be repaired or its journal taken over, that is done in memory.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], as for [`Store::open`](crate::Store::open).
+    /// [`StoreError`], as for [`Store::open`](crate::Store::open). [`StoreError::InUse`] where the file is locked for a moment, by a
+    /// process that is just opening it or by another reader.
     pub fn open(path: impl AsRef<Path>) -> Result<StoreReader, StoreError> {
         let path = path.as_ref();
         super::making::open_whole(path, || StoreReader::open_once(path))
@@ -138,7 +140,7 @@ impl StoreReader {
         StoreReader(Source::Open(inner))
     }
 
-    /// Every revocation in force, in the order of their records.
+    /// Returns every revocation in force, in the order of their records.
     pub fn revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
         let newer = self.newer(Reach::Answered)?;
         let mut entries = self.read(|reading| {
@@ -154,7 +156,8 @@ impl StoreReader {
         Ok(entries)
     }
 
-    /// What is known of revocations now, for verifiers elsewhere that decide on a copy.
+    /// Returns what is revoked now, as a list for verifiers elsewhere that decide on a copy
+    /// ([`Revocations::copied`](crate::Revocations::copied)). `now` is the moment that the list states as its own.
     pub fn revocation_list(&self, now: Timestamp) -> Result<RevocationList, StoreError> {
         // The revocations first: what is forgotten meanwhile is in the list, or under the mark.
         let revocations = self.revocations()?.iter().map(InForce::from).collect();
@@ -162,7 +165,8 @@ impl StoreReader {
         Ok(RevocationList { as_of: now, forgotten_until, revocations })
     }
 
-    /// The moment up to which grants may be covered by revocations that were forgotten.
+    /// Returns the mark: grants issued up to this moment may be covered by revocations that were forgotten, and are refused. `None` if
+    /// nothing was forgotten yet.
     pub fn forgotten_until(&self) -> Result<Option<Timestamp>, StoreError> {
         match &self.0 {
             Source::Open(inner) => Ok(inner.core().forgotten_until),
@@ -170,12 +174,12 @@ impl StoreReader {
         }
     }
 
-    /// The chains that were verified here.
+    /// Returns the chains that were verified here as a forest, beside the revocations in force.
     pub fn lineage(&self) -> Result<SeenChains, StoreError> {
         Ok(SeenChains::new(self.seen()?, self.revocations()?))
     }
 
-    /// The grants and hops that were seen here.
+    /// Returns the grants and hops that were seen here, and how many were lost.
     pub fn seen(&self) -> Result<Seen, StoreError> {
         let newer = self.newer(Reach::Answered)?;
         let newer = newer.into_iter().flat_map(|entry| entry.effects);
@@ -214,8 +218,9 @@ impl StoreReader {
         Ok(self.read(read_state)?.rows.seen > most)
     }
 
-    /// How much these revocations stop of the chains that were seen here, as of `now`: before they are made, or
-    /// after, with their receipts. Each block is looked at: where there are more than `most`, it is not counted.
+    /// Counts how much these revocations stop, as of `now`, of the chains that were seen here. They may be made already, with their
+    /// `receipts`, or not yet, without any: the count is the one before they were made. `None` if the store remembers more than `most`
+    /// blocks, since each of them is looked at.
     pub fn stops(
         &self,
         revocations: &[Revocation],
@@ -230,7 +235,7 @@ impl StoreReader {
         Ok(Some(chains.stops(revocations, now)))
     }
 
-    /// The ids that begin so, of the grants and hops that were seen here: [`MAX_ALIKE`] at most.
+    /// Returns the ids of grants and hops seen here that begin with `beginning`, in order: [`MAX_ALIKE`] at most.
     pub fn ids_beginning(&self, beginning: &IdPrefix) -> Result<Vec<RevocationId>, StoreError> {
         self.some_ids_beginning(beginning, MAX_ALIKE)
     }
@@ -259,7 +264,8 @@ impl StoreReader {
         Ok(ids.into_iter().take(at_most).collect())
     }
 
-    /// The records from the one with this number on (the first is 1), in order.
+    /// Reads the records in order, from the one with the number `from` on (the first is 1). The iterator reads the disk as it goes, and
+    /// ends with the log. An error does not end it: stop there, or the place that failed is read again.
     pub fn records(&self, from: u64) -> impl Iterator<Item = Result<LogLine, StoreError>> {
         let mut next = from.max(1);
         let mut lines = Vec::new().into_iter();
@@ -337,7 +343,7 @@ impl StoreReader {
         }
     }
 
-    /// The log's public key: with it, its checkpoints and proofs are verified elsewhere.
+    /// Returns the log's public key, with which its checkpoints and proofs are verified elsewhere.
     pub fn log_key(&self) -> Result<LogKey, StoreError> {
         match &self.0 {
             Source::Open(inner) => Ok(inner.signer.key().clone()),
@@ -349,7 +355,7 @@ impl StoreReader {
         }
     }
 
-    /// The last checkpoint: the signed head of the log, up to a second old.
+    /// Returns the last checkpoint: the signed head of the log, up to a second old.
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         let site: &dyn Site = match &self.0 {
             Source::Open(inner) => inner.engine.site(),
@@ -368,8 +374,8 @@ impl StoreReader {
         }
     }
 
-    /// Copies the store as it is now into a new file, while it is in use. The copy can be restored and
-    /// not opened: it does not know what is revoked after it was made.
+    /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be
+    /// [restored](crate::store::restore()) and not opened: it does not know what is revoked after it was made.
     ///
     /// # Errors
     ///
@@ -378,7 +384,8 @@ impl StoreReader {
         super::backup::backup(self, to.as_ref())
     }
 
-    /// Proves that the record with this number is in the log, to whoever has the log's key.
+    /// Proves that the record with the number `sequence` is in the log, to whoever has the log's key: an inclusion proof (RFC 6962,
+    /// section 2.1.1) with the signed head. An open store signs its head first.
     ///
     /// # Errors
     ///
@@ -402,8 +409,8 @@ impl StoreReader {
         })
     }
 
-    /// Reads the whole log and compares it with the last checkpoint, with the hashes that the tree
-    /// stores, and with the revocations that are in force; all as of one moment.
+    /// Verifies the whole log: reads every record, and compares the log with the last checkpoint, with the hashes that the tree stores
+    /// and with the revocations in force, all as of one moment. Takes longer the more records there are.
     ///
     /// # Errors
     ///
@@ -451,7 +458,7 @@ impl StoreReader {
         })
     }
 
-    /// The file by which people know it; `None` in memory.
+    /// Returns the path of the store's database; `None` for a store in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Open(inner) => inner.engine.site().path(),

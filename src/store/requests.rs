@@ -1,4 +1,4 @@
-//! Requests: what was answered to requests to revoke, so that one that is made again is answered again.
+//! Requests: what was answered to requests to revoke, so that one that is made again is answered again (idempotency keys).
 //!
 //! The database has them; what is on its way there is in memory. A request that changed nothing is remembered in memory alone: made again
 //! after a restart, it is a new one.

@@ -1,8 +1,8 @@
-//! Restore: from a backup or a damaged file to a store.
+//! Restore: from a backup or a damaged file to a store, by replaying the log.
 //!
-//! A backup does not know what was revoked after it was made. It becomes a store again together with the records since (an
-//! export, or what is left of the damaged store), up to what the last checkpoint signs; or on somebody's word that the
-//! rest may be lost, and then every grant issued so far is refused.
+//! A backup does not know what was revoked after it was made. It becomes a store again together with the records since (an export, or
+//! what is left of the damaged store), up to what the last checkpoint signs. Or somebody accepts that the rest may be lost, and then
+//! every grant issued so far is refused.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,42 +35,41 @@ use crate::timestamp::Timestamp;
 /// How many records are written in one transaction.
 const COPY_AT_ONCE: usize = 10_000;
 
-/// Whether records may be lost.
+/// The choice whether a restoration may lose records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// They may not: what is there must reach the last checkpoint.
+    /// No record may be lost: what is there must reach the last checkpoint.
     Refused,
-    /// They may: then every grant that was issued up to now is refused, since it may have been revoked.
-    /// Revocations of keys and agents' names that are lost must be made again.
+    /// Records may be lost. Then every grant that was issued up to now is refused, since it may have been revoked. Revocations of keys
+    /// and agents' names that are lost must be made again.
     Accepted,
 }
 
-/// What came back.
+/// The result of [`restore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restored {
-    /// How many records the backup or damaged store had, whole and in order.
+    /// The number of records that the backup or damaged store had, whole and in order.
     pub records: u64,
-    /// How many were replayed after them.
+    /// The number of records that were replayed after those.
     pub replayed: u64,
-    /// How many revocations are in force.
+    /// The number of revocations in force.
     pub revocations: u64,
-    /// What of the source could not be read, if anything.
+    /// The part of the source that could not be read, in words, if there is one.
     pub unreadable: Option<String>,
-    /// Whether records may have been lost.
+    /// Whether records may have been lost. Then every grant issued up to the restoration is refused.
     pub accepted_loss: bool,
 }
 
-/// Makes a store at `to` from a backup or a damaged store at `from`, of which nothing is changed, and
-/// from exported records (`hardtack audit --json`, one line each) that go on where it ends.
+/// Makes a store at `to` from a backup or a damaged store at `from`, as of `now`. Nothing of `from` is changed. Waits for the disk.
 ///
-/// `checkpoint` is the text of the last checkpoint that the store is known to have signed; the one
-/// beside `to`, where the lost store was, is looked at too.
+/// `tail` are exported records (`hardtack audit --json`, one line each) that go on where `from` ends. `checkpoint` is the text of the
+/// last checkpoint that the store is known to have signed. The checkpoint beside `to`, where the lost store was, is looked at too.
 ///
 /// # Errors
 ///
-/// [`StoreError::Restoring`] if records would be lost and `loss` is [`Loss::Refused`]; then no store is
-/// made. [`StoreError::File`] if there is one at `to` already.
+/// [`StoreError::Restoring`] if records would be lost and `loss` is [`Loss::Refused`]; then no store is made. [`StoreError::File`] if
+/// there is one at `to` already.
 pub fn restore(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,

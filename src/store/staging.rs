@@ -1,4 +1,4 @@
-//! Staging: what is restored or backed up is made whole beside its place, and moved there part by part.
+//! Staging: what is restored or backed up is made whole beside its place, and moved there part by part (write aside, then rename).
 //!
 //! Whoever is killed while it is made leaves the place as it was, with the journal and the checkpoint of a lost store,
 //! which say how much there was. Whoever is killed while it is moved leaves a database that is not opened until

@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// A future that is dropped takes nothing back. Once it was polled, a revocation is made, though nobody hears of it, and a store is
 /// opened and closed again.
 impl Store {
-    /// [`Store::open`], without a thread that waits.
+    /// Opens the store at `path`, as [`Store::open`] does, on a thread of tokio's that may block: the task awaits.
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ impl Store {
         on_a_thread(move || Store::open(path)).await
     }
 
-    /// [`Store::create`], without a thread that waits.
+    /// Makes a new store at `path`, as [`Store::create`] does, on a thread of tokio's that may block: the task awaits.
     ///
     /// # Errors
     ///
@@ -36,7 +36,8 @@ impl Store {
         on_a_thread(move || Store::create(path)).await
     }
 
-    /// [`Store::open_or_create`], without a thread that waits.
+    /// Opens the store at `path` or makes a new one, as [`Store::open_or_create`] does, on a thread of tokio's that may block: the task
+    /// awaits.
     ///
     /// # Errors
     ///
@@ -46,7 +47,8 @@ impl Store {
         on_a_thread(move || Store::open_or_create(path)).await
     }
 
-    /// [`Store::close`], without a thread that waits. To drop the last handle closes the store, too, and waits for the disk.
+    /// Closes the store for all its clones, as [`Store::close`] does, on a thread of tokio's that may block: the task awaits. To drop the
+    /// last handle closes the store, too, and waits for the disk.
     ///
     /// # Errors
     ///
@@ -56,7 +58,7 @@ impl Store {
         on_a_thread(move || store.close()).await
     }
 
-    /// [`Store::revoke`], without a thread that waits: when it answers, the revocation is on disk.
+    /// Revokes what `revoking` asks for, as [`Store::revoke`] does, while the task awaits. When it answers, the revocation is on disk.
     ///
     /// # Errors
     ///
@@ -70,7 +72,7 @@ impl Store {
         receipts.into_iter().next().ok_or_else(|| StoreError::Stopped.not_revoked())
     }
 
-    /// [`Store::revoke_all`], without a thread that waits.
+    /// Revokes all of `revoking` or none, as [`Store::revoke_all`] does, while the task awaits.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ use crate::chain::RevocationId;
 use crate::revocation::{Receipt, Revocation, RevocationEntry, RevocationNotice, covered_until};
 use crate::timestamp::Timestamp;
 
-/// The grants and hops that were seen, as a forest, beside the revocations in force. What was not seen is not in it: a chain that was
-/// delegated and never presented here, say.
+/// The grants and hops that were seen, as a forest, beside the revocations in force. A block that was never seen is not in it: of a chain
+/// that was delegated and never presented here, say.
 #[derive(Debug, Clone)]
 pub struct SeenChains {
     blocks: Vec<SeenBlock>,
@@ -23,30 +23,30 @@ pub struct SeenChains {
     lost: u64,
 }
 
-/// How much of what a store has seen a revocation stops.
+/// How much of what a store has seen some revocations stop ([`SeenChains::stops`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stops {
-    /// Blocks that it names, and all below them.
+    /// The number of blocks that they name, and of all blocks below those.
     pub blocks: u64,
-    /// Those of them that are neither expired nor stopped by another revocation.
+    /// The number of those blocks that are neither expired nor stopped by another revocation.
     pub live: u64,
 }
 
-/// How a block stands.
+/// The state of a block at a moment ([`SeenChains::standing`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing<'a> {
-    /// Neither it nor anything above it is revoked or expired.
+    /// Neither the block nor anything above it is revoked or expired.
     Live,
-    /// It is expired, or something above it is.
+    /// The block is expired, or something above it is.
     Expired,
-    /// This revocation names it.
+    /// This revocation names the block.
     Revoked(&'a RevocationEntry),
-    /// This revocation names something above it.
+    /// This revocation names a block above it.
     Fallen(&'a RevocationEntry),
 }
 
 impl SeenChains {
-    /// What was seen, and the revocations in force.
+    /// Builds the forest of the blocks in `seen`, beside the revocations in force.
     pub fn new(seen: Seen, revocations: Vec<RevocationEntry>) -> SeenChains {
         let Seen { blocks, lost } = seen;
         let mut lineage = SeenChains {
@@ -79,7 +79,8 @@ impl SeenChains {
         lineage
     }
 
-    /// The same, as if what these receipts are for had not been revoked: what they stop is counted so.
+    /// Builds the forest of the blocks in `seen` as it was before the revocations of `receipts` were made: [`SeenChains::stops`] then
+    /// counts what these stop.
     pub fn before(
         seen: Seen,
         mut revocations: Vec<RevocationEntry>,
@@ -95,37 +96,38 @@ impl SeenChains {
         SeenChains::new(seen, revocations)
     }
 
-    /// The grants.
+    /// Iterates over the grants: the roots of the forest.
     pub fn grants(&self) -> impl Iterator<Item = &SeenBlock> {
         self.below(None)
     }
 
-    /// What was delegated directly from a block.
+    /// Iterates over the hops that were delegated directly from the block with this id.
     pub fn children(&self, id: &RevocationId) -> impl Iterator<Item = &SeenBlock> {
         self.below(Some(*id))
     }
 
-    /// The block with this id, if it was seen.
+    /// Returns the block with this id, if it was seen.
     pub fn block(&self, id: &RevocationId) -> Option<&SeenBlock> {
         self.places.get(id).map(|place| &self.blocks[*place])
     }
 
-    /// How many blocks were seen and are not remembered ([`Seen::lost`]).
+    /// Returns how many blocks were seen and are not remembered ([`Seen::lost`]).
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// The blocks that a revocation, made at `moment`, would name itself.
+    /// Returns the blocks that a revocation, made at `moment`, would itself name.
     pub fn named_by(&self, revocation: &Revocation, moment: Timestamp) -> Vec<&SeenBlock> {
         self.blocks.iter().filter(|block| names(revocation, moment, block)).collect()
     }
 
-    /// What a revocation, made at `moment`, kills: the blocks it names and all below them.
+    /// Returns the blocks that a revocation, made at `moment`, kills: the blocks that it names and all below them.
     pub fn killed_by(&self, revocation: &Revocation, moment: Timestamp) -> Vec<&SeenBlock> {
         self.killed_by_any(std::slice::from_ref(revocation), moment)
     }
 
-    /// What any of these revocations, made at `moment`, kills. Looks at each block once.
+    /// Returns the blocks that any of these revocations, made at `moment`, kills: the blocks that they name and all below them. Looks at
+    /// each block once.
     pub fn killed_by_any(&self, revocations: &[Revocation], moment: Timestamp) -> Vec<&SeenBlock> {
         let ids: HashSet<RevocationId> = revocations.iter().filter_map(id_of).collect();
         let others = || revocations.iter().filter(|revocation| id_of(revocation).is_none());
@@ -147,7 +149,7 @@ impl SeenChains {
         killed
     }
 
-    /// How much that is.
+    /// Counts the blocks that these revocations, made at `moment`, kill, and how many of them are live.
     pub fn stops(&self, revocations: &[Revocation], moment: Timestamp) -> Stops {
         let killed = self.killed_by_any(revocations, moment);
         let is_live = |block: &&&SeenBlock| self.standing(block, moment) == Standing::Live;
@@ -155,7 +157,8 @@ impl SeenChains {
         Stops { blocks: killed.len() as u64, live }
     }
 
-    /// How a block stands at a moment.
+    /// Returns the state of a block at the moment `now`. A revocation of the block itself comes before one above it, and both before an
+    /// expiry.
     pub fn standing(&self, block: &SeenBlock, now: Timestamp) -> Standing<'_> {
         let line = self.line(block);
         if let Some(entry) = self.revoked(block) {

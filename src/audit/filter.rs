@@ -4,28 +4,28 @@ use crate::audit::{AuditEvent, AuditRecord, Decision, Verdict};
 use crate::scope::{Operation, Scope};
 use crate::timestamp::Timestamp;
 
-/// Conditions on records, all of which must hold. The empty filter passes everything.
+/// Conditions on records, all of which must hold. The default filter is empty and passes everything.
 ///
-/// Subject, agent, operation and verdict are asked of decisions; a revocation passes those that name
-/// what it revokes, and no others.
+/// Subject, agent, operation and verdict are asked of decisions. A revocation passes a subject or an agent that it names itself, and no
+/// operation and no verdict. Records of collections and restorations pass none of the four.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The subject whose rights were used.
+    /// Passes decisions on the rights of this subject.
     pub subject: Option<String>,
-    /// An agent anywhere in the chain.
+    /// Passes decisions with an agent of this name anywhere in the chain.
     pub agent: Option<String>,
-    /// A scope that covers the operation: one operation, or a pattern with `*`.
+    /// Passes decisions on operations that this scope covers: one operation, or a pattern with `*`.
     pub operation: Option<Scope>,
-    /// The verdict.
+    /// Passes decisions with this verdict.
     pub verdict: Option<Verdict>,
-    /// Not before this moment.
+    /// Passes records of this moment and later.
     pub since: Option<Timestamp>,
-    /// Before this moment.
+    /// Passes records from before this moment.
     pub until: Option<Timestamp>,
 }
 
 impl Filter {
-    /// Whether a record is wanted.
+    /// Returns whether the record meets all conditions.
     pub fn passes(&self, record: &AuditRecord) -> bool {
         let in_time = self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until);

@@ -14,34 +14,34 @@ use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
-/// The most bytes of arguments that a record keeps; of larger ones it keeps the digest. A frame of the store's
-/// journal has 256 KiB, and others' records beside this one.
+/// The most bytes of arguments that a record keeps, 16 KiB; of larger ones it keeps the digest. A frame of the store's journal has 256
+/// KiB, and others' records beside this one.
 pub const MAX_KEPT_ARGUMENT_BYTES: usize = 16 * 1024;
 
-/// What a record keeps of a call's arguments, where requests are kept at all.
+/// The choice how much of a call's arguments a record keeps, where requests are kept at all.
 ///
 /// Arguments can hold personal data and secrets, and records cannot be deleted singly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// The arguments, up to [`MAX_KEPT_ARGUMENT_BYTES`]; of operations of `hardtack:`, the digest.
+    /// The arguments, up to [`MAX_KEPT_ARGUMENT_BYTES`]. Of larger ones, and of operations of `hardtack:`, the digest.
     Arguments,
     /// The SHA-256 digest of the canonical call, which says nothing of arguments that cannot be guessed.
     Digests,
 }
 
-/// What policies saw of a call, beyond what the record says elsewhere.
+/// The part of a call that policies saw and that the record does not say elsewhere.
 ///
-/// Subject, issuer, agents' names, audience and kind of presentation stand in the record's chain; operation,
-/// resource and moment beside it.
+/// Subject, issuer, agents' names, audience and kind of presentation stand in the record's chain; operation, resource and moment beside
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeptRequest {
-    /// When the grant was made.
+    /// The moment when the grant was issued.
     pub issued: Timestamp,
-    /// What the issuer says of the subject.
+    /// The facts that the issuer says of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<KeptFact>,
-    /// What the server stated itself ([`FactSource`](crate::guard::FactSource)).
+    /// The facts that the server stated itself ([`FactSource`](crate::guard::FactSource)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stated: Vec<KeptFact>,
     /// The keys of the record's hops, in their order.
@@ -50,7 +50,7 @@ pub struct KeptRequest {
     /// The number of the presentation's block, if nobody in particular signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unbound_presentation: Option<usize>,
-    /// The arguments or what stands for them.
+    /// The arguments, or their digest.
     #[serde(flatten)]
     pub arguments: KeptArguments,
 }
@@ -59,10 +59,10 @@ pub struct KeptRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeptFact {
-    /// Its name.
+    /// The fact's name.
     pub name: String,
-    /// Its values: text, integers, booleans, null and arrays as JSON has them, `{"date": RFC 3339}`,
-    /// `{"bytes": hex}`, `{"set": […]}` and `{"map": [[key, value], …]}`.
+    /// The fact's values: text, integers, booleans, null and arrays as JSON has them, `{"date": RFC 3339}`, `{"bytes": hex}`, `{"set":
+    /// […]}` and `{"map": [[key, value], …]}`.
     pub terms: Vec<Value>,
 }
 
@@ -70,22 +70,22 @@ pub struct KeptFact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct KeptHop {
-    /// The number of its block.
+    /// The number of the hop's block.
     pub block: usize,
-    /// Who signed it; `null` for an unbound hop, which anybody could have appended.
+    /// The key that signed the hop; `null` for an unbound hop, which anybody could have appended.
     pub signer: Option<PublicKey>,
-    /// Who may use it; `null` for whoever has it.
+    /// The key that may use the hop; `null` if whoever has the token may.
     pub holder: Option<PublicKey>,
 }
 
-/// What is kept of arguments.
+/// A call's arguments in a record, or their digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum KeptArguments {
-    /// All of them, as they were judged.
+    /// All arguments, as they were judged.
     Arguments(Map<String, Value>),
-    /// SHA-256 of the canonical call, in hexadecimal digits.
+    /// The SHA-256 digest of the canonical call, in hexadecimal digits.
     Digest(String),
 }
 

@@ -6,8 +6,8 @@ use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
-/// A decision that is to be settled. What is to be recorded of it, only [`Settling::decided`] says: a decision to allow a presentation that
-/// was used before is recorded as refused.
+/// A decision that is to be settled by a [`Ledger`]. Only [`Settling::decided`] says what is to be recorded of it: a decision to allow a
+/// presentation that was used before is recorded as refused.
 #[derive(Debug)]
 pub struct Settling {
     decision: Decision,
@@ -28,18 +28,18 @@ impl Settling {
         Settling { decision, once, block, verified }
     }
 
-    /// The presentation that is to be claimed first, if the decision uses one up.
+    /// Returns the presentation that is to be claimed first; `None` if the decision uses none up.
     pub fn once(&self) -> Option<&Once> {
         self.once.as_ref()
     }
 
-    /// When it was decided.
+    /// Returns the moment of the decision.
     pub fn time(&self) -> Timestamp {
         self.decision.time
     }
 
-    /// The blocks of the chain, if the whole of it holds: for [`Lineage::saw`](crate::audit::Lineage::saw), once the decision has its
-    /// record, whose number this is. None, where a chain does not hold.
+    /// Returns the blocks of the chain, for [`Lineage::saw`](crate::audit::Lineage::saw), as seen in the record with the number `record`.
+    /// Empty if the chain as a whole did not verify.
     pub fn seen(&self, record: u64) -> Vec<SeenBlock> {
         let verified = self.verified.as_ref();
         verified.map_or_else(Vec::new, |verified| {
@@ -47,7 +47,7 @@ impl Settling {
         })
     }
 
-    /// What is to be recorded, according to what came of the claim; where there is none to claim, that is [`Claim::First`].
+    /// Returns the decision to record, given what came of the claim. Pass [`Claim::First`] where there was nothing to claim.
     pub fn decided(self, claim: Claim) -> Decision {
         let Settling { mut decision, once, block, .. } = self;
         if once.is_none() || claim == Claim::First {
@@ -58,7 +58,7 @@ impl Settling {
         decision.ruled(&Ruling::replayed(block))
     }
 
-    /// What is to be recorded where it cannot be said whether the presentation was used.
+    /// Returns the decision to record where it cannot be said whether the presentation was used: undecided.
     pub fn undecided(self, error: &UsesUnavailable) -> Decision {
         let Settling { mut decision, block, .. } = self;
         (decision.candidate, decision.request) = (None, None);
@@ -81,16 +81,16 @@ impl Settling {
     }
 }
 
-/// What became of a decision.
+/// The result of settling a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settlement {
-    /// Recorded under this number.
+    /// The decision is recorded under this number.
     Recorded {
         /// The record's number.
         sequence: u64,
     },
-    /// The presentation was accepted before. It is recorded as refused.
+    /// The presentation was accepted before: the decision is recorded as refused, under this number.
     Replayed {
         /// The record's number.
         sequence: u64,
@@ -98,7 +98,7 @@ pub enum Settlement {
 }
 
 impl Settlement {
-    /// What became of a decision whose claim came out so, recorded under this number.
+    /// Returns the result of a decision whose claim came out as `claim` and which is recorded under the number `sequence`.
     pub fn of(claim: Claim, sequence: u64) -> Settlement {
         match claim {
             Claim::First => Settlement::Recorded { sequence },
@@ -106,7 +106,7 @@ impl Settlement {
         }
     }
 
-    /// The record's number.
+    /// Returns the number of the record.
     pub fn sequence(&self) -> u64 {
         match self {
             Settlement::Recorded { sequence } | Settlement::Replayed { sequence } => *sequence,
@@ -114,14 +114,14 @@ impl Settlement {
     }
 }
 
-/// The record cannot be written, or the presentation's use cannot be looked up. The guard then refuses
-/// as undecided.
+/// An error of a [`Ledger`] or of [`Records`](crate::audit::Records): the record cannot be written or read, or the presentation's use
+/// cannot be looked up. The guard then refuses as undecided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the record cannot be written: {0}")]
 pub struct LedgerUnavailable(pub String);
 
 impl LedgerUnavailable {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::LedgerUnavailable
     }
@@ -140,19 +140,19 @@ impl LedgerUnavailable {
 ///
 /// If one of the first two fails, answer an error: the call is refused.
 pub trait Ledger: Send + Sync {
-    /// Settles one decision before it returns. Waits, with a store for the disk.
+    /// Settles one decision before it returns: claims, records, remembers. May wait; a store waits for the disk.
     ///
     /// # Errors
     ///
     /// [`LedgerUnavailable`] unless it is claimed and recorded.
     fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable>;
 
-    /// Settles one decision without waiting: comes back at once, and calls `done` when it is settled, from whatever thread. What was begun
-    /// is brought to an end, whoever still wants to hear of it.
+    /// Settles one decision without waiting: returns at once, and calls `done` from any thread when the decision is settled. What was
+    /// begun is brought to an end, even if nobody hears of it any more.
     fn settle_later(&self, settling: Settling, done: Done);
 }
 
-/// Hears what came of a decision.
+/// The callback of [`Ledger::settle_later`], which is given the result.
 pub type Done = Box<dyn FnOnce(Result<Settlement, LedgerUnavailable>) + Send>;
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {

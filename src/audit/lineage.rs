@@ -11,26 +11,26 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SeenBlock {
-    /// The block's id.
+    /// The block's revocation id.
     pub id: RevocationId,
-    /// The block signature by which other Biscuit verifiers know a hop.
+    /// The block's own signature, where it differs from `id`: by it other Biscuit verifiers know a hop.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub wrapped: Option<RevocationId>,
     /// The id of the hop or grant on which it stands; `None` for a grant.
     pub parent: Option<RevocationId>,
     /// The agent's name, or the subject's for a grant.
     pub name: String,
-    /// Why, for a hop.
+    /// The reason that the delegator gave; `None` for a grant.
     pub reason: Option<String>,
-    /// The key to which it is bound.
+    /// The key to which the block is bound; `None` if it is bound to none.
     pub holder: Option<PublicKey>,
     /// The root key that signed the grant.
     pub root: PublicKey,
-    /// When the grant was issued.
+    /// The moment when the grant was issued.
     pub issued: Timestamp,
-    /// When the block expires.
+    /// The moment when the block expires.
     pub expires: Timestamp,
-    /// The record of the decision in which it was seen first.
+    /// The number of the record in which the block was seen first.
     pub seen: u64,
 }
 
@@ -76,18 +76,18 @@ impl SeenBlock {
 /// signs can make the ids of its own blocks begin alike.
 pub const MAX_ALIKE: usize = 8;
 
-/// What is remembered of chains that were seen.
+/// The blocks that a [`Lineage`] remembers of the chains that it was told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Seen {
     /// The blocks, each once, in no order.
     pub blocks: Vec<SeenBlock>,
-    /// How many were seen and are not remembered, for want of room or because a crash lost them, as far as that is known.
+    /// The number of blocks that were seen and are not remembered, for want of room or because of a crash, as far as it is known.
     pub lost: u64,
 }
 
 impl Seen {
-    /// These blocks, of all that were seen but for so many.
+    /// Makes the answer of a [`Lineage`] that remembers `blocks` and has lost `lost` others.
     pub fn new(blocks: Vec<SeenBlock>, lost: u64) -> Seen {
         Seen { blocks, lost }
     }
@@ -108,17 +108,17 @@ impl Seen {
 ///
 /// `testing::lineage` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
 pub trait Lineage: Send + Sync {
-    /// Takes note of the blocks of one chain, the grant first.
+    /// Takes note of the blocks of one chain, the grant first. Comes back at once.
     fn saw(&self, blocks: Vec<SeenBlock>);
 
-    /// What is remembered; `None` if that is more than `at_most` blocks. Waits for the disk.
+    /// Returns what is remembered; `None` if that is more than `at_most` blocks. May wait; a store waits for the disk.
     ///
     /// # Errors
     ///
     /// [`LineageUnavailable`] if it cannot be read.
     fn seen(&self, at_most: u64) -> Result<Option<Seen>, LineageUnavailable>;
 
-    /// The ids of remembered blocks that begin so, `at_most` of them. Waits for the disk.
+    /// Returns the ids of remembered blocks that begin with `beginning`, `at_most` of them. May wait; a store waits for the disk.
     ///
     /// # Errors
     ///
@@ -148,13 +148,13 @@ impl<L: Lineage + ?Sized> Lineage for std::sync::Arc<L> {
     }
 }
 
-/// What was seen cannot be read now.
+/// An error of a [`Lineage`]: what was seen cannot be read now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the chains that were seen cannot be read: {0}")]
 pub struct LineageUnavailable(pub String);
 
 impl LineageUnavailable {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::StoreUnavailable
     }

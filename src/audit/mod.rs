@@ -46,15 +46,15 @@ pub use records::{Recording, Records};
 pub use separate::Separate;
 pub use uses::{Claim, KEPT_AFTER_EXPIRY, Once, Uses, UsesUnavailable};
 
-/// What was decided.
+/// The verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The call may go on.
     Allow,
-    /// It may not.
+    /// The call may not go on.
     Deny,
-    /// That cannot be said now, so it may not.
+    /// The verdict cannot be given now, so the call may not go on.
     Undecided,
 }
 
@@ -68,18 +68,18 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One entry of the log. As JSON, its bytes are the leaf that the Merkle tree is made of.
+/// One record of the log. Its bytes as JSON are the leaf of the log's Merkle tree (RFC 6962, section 2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 #[non_exhaustive]
 pub struct AuditRecord {
-    /// Its number: from 1, without gaps.
+    /// The record's number: from 1, without gaps.
     pub sequence: u64,
-    /// When it happened.
+    /// The moment of the event.
     pub time: Timestamp,
     /// The leaf hash (RFC 6962, section 2.1) of the record before it; zeros in the first.
     pub previous: LeafHash,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     pub event: AuditEvent,
 }
@@ -105,7 +105,7 @@ impl From<Written> for AuditRecord {
 }
 
 impl AuditRecord {
-    /// The record with this number, which continues the one with this leaf hash: zeros before the first.
+    /// Makes the record with the number `sequence`, which continues the record whose leaf hash is `previous`: zeros before the first.
     pub fn new(
         sequence: u64,
         time: Timestamp,
@@ -115,7 +115,7 @@ impl AuditRecord {
         AuditRecord { sequence, time, previous, event }
     }
 
-    /// The decision, if it tells of one.
+    /// Returns the decision; `None` if the record tells of another event.
     pub fn decision(&self) -> Option<&Decision> {
         match &self.event {
             AuditEvent::Decision(decision) => Some(decision),
@@ -124,7 +124,7 @@ impl AuditRecord {
     }
 }
 
-/// What a record tells.
+/// The event that a record tells of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -146,34 +146,33 @@ pub enum AuditEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {
-    /// When it was decided. As JSON, records have it outside.
+    /// The moment of the decision. As JSON, it stands in the record outside of the decision.
     #[serde(skip)]
     pub time: Timestamp,
     /// The verdict.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
-    /// The stable name of the cause; none for an allowed call.
+    /// The stable name of the cause; `None` for an allowed call.
     pub cause: Option<RecordedCause>,
-    /// The block at which the cause was seen.
+    /// The number of the block at which the cause was seen, if it was one block.
     pub hop: Option<usize>,
     /// The verdict in words.
     pub message: String,
     /// The operation that was asked for.
     pub operation: String,
-    /// The resource that it is about.
+    /// The resource of the call, if it has one.
     pub resource: Option<String>,
-    /// Whose rights were used, and through whom.
+    /// The chain: whose rights were used, and through whom. `None` if nothing of the token is proven, such as where a signature does not hold.
     pub chain: Option<AuditChain>,
-    /// Which set of policies decided.
+    /// The digest of the set of policies that decided.
     pub policy: String,
-    /// How many bearers without a valid signature were refused before this one and, being too many, not
-    /// recorded each.
+    /// The number of bearers without a valid signature that were refused before this decision and were too many to be recorded each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unrecorded: u64,
-    /// What a candidate set of policies would have decided, if otherwise.
+    /// The decision of a candidate set of policies, if it would have been another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Box<CandidateDecision>>,
-    /// What policies saw of the call, if that is kept and they were asked.
+    /// The part of the call that policies saw, if requests are kept and policies were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<KeptRequest>>,
     /// Whether a revocation follows it, so that it may take the room that is kept for those. No record says so.
@@ -181,18 +180,18 @@ pub struct Decision {
     pub(crate) precedes_revocation: bool,
 }
 
-/// What a set of policies that is tried beside the one in force would have decided. It decides nothing.
+/// The decision that a candidate set of policies, tried beside the one in force, would have made. It decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CandidateDecision {
-    /// Which set.
+    /// The digest of the candidate set.
     pub policy: String,
-    /// Its verdict.
+    /// The candidate's verdict.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
-    /// The stable name of the cause; none for a call that it would allow.
+    /// The stable name of the cause; `None` for a call that the candidate would allow.
     pub cause: Option<RecordedCause>,
-    /// The verdict in words.
+    /// The candidate's verdict in words.
     pub message: String,
 }
 
@@ -200,16 +199,16 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What was forgotten in one step of a collection.
+/// What one step of a collection has forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Collection {
-    /// The revocations, as ranges of their sequence numbers, both ends included.
+    /// The forgotten revocations, as ranges of their sequence numbers, both ends included.
     pub revocations: Vec<(u64, u64)>,
-    /// From now on, tokens whose grant was issued up to this moment are refused: they may have been
-    /// revoked by what was forgotten.
+    /// The mark: from now on, tokens whose grant was issued up to this moment are refused, since they may have been revoked by what was
+    /// forgotten.
     pub forgotten_until: Option<Timestamp>,
-    /// How many blocks of chains were forgotten.
+    /// The number of blocks of chains that were forgotten.
     pub blocks: u64,
 }
 
@@ -223,52 +222,52 @@ impl Collection {
     }
 }
 
-/// How a store came back.
+/// A restoration of a store from a backup or a damaged file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Restoration {
-    /// The epoch that began.
+    /// The epoch that began with it, counted from 1.
     pub epoch: u64,
-    /// The last record that the backup or damaged file had.
+    /// The number of the last record that the backup or damaged file had.
     pub from: u64,
-    /// The last record that was replayed after it, from an export.
+    /// The number of the last record that was replayed after it, from an export.
     pub replayed: u64,
     /// Whether records may have been lost. Then every grant issued up to this moment is refused.
     pub accepted_loss: bool,
 }
 
-/// A chain, as records have it.
+/// A chain as records have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditChain {
     /// Whether the whole chain holds. If not, its signatures do, and so do subject and grant; what hops
     /// and presentation say is what somebody wrote there.
     pub verified: bool,
-    /// The subject.
+    /// The subject whose rights were used.
     pub subject: String,
-    /// The verifier's name for the root.
+    /// The verifier's name for the root key.
     pub issuer: String,
-    /// The grant's id.
+    /// The grant's revocation id.
     pub grant_id: RevocationId,
-    /// Through whom and why.
+    /// The hops: through whom and why, from the grant down.
     pub hops: Vec<AuditHop>,
-    /// To whom the chain was presented, if it was.
+    /// The audience of the presentation; `None` if there was none.
     pub audience: Option<String>,
-    /// `session` or `call`.
+    /// The kind of presentation, `session` or `call`; `None` if there was none.
     pub presented: Option<String>,
-    /// The presentation's id.
+    /// The presentation's revocation id; `None` if there was none.
     pub presentation_id: Option<RevocationId>,
 }
 
-/// A hop, as records have it.
+/// A hop as records have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditHop {
-    /// What its delegator calls the agent.
+    /// The agent's name, as its delegator calls it.
     pub delegate: String,
-    /// Why.
+    /// The reason that the delegator gave.
     pub reason: String,
-    /// The hop's id.
+    /// The hop's revocation id.
     pub id: RevocationId,
 }
 

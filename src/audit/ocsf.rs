@@ -16,7 +16,8 @@ const fn type_uid(class: u32, activity: u32) -> u32 {
     class * 100 + activity
 }
 
-/// A record as one OCSF event.
+/// Returns a record as one event of OCSF 1.6.0, as a JSON object: a decision as API Activity (class 6003), any other record as Entity
+/// Management (class 3004). What the schema has no place for stands in `unmapped`.
 pub fn ocsf(record: &AuditRecord) -> Value {
     let mut event = match &record.event {
         AuditEvent::Decision(decision) => decision_event(decision),

@@ -3,14 +3,15 @@
 use crate::audit::{Decision, LedgerUnavailable, LogLine};
 use crate::pending::Pending;
 
-/// When a decision is answered.
+/// The choice when a decision is answered: before or after it is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recording {
-    /// Once it is on disk.
+    /// A decision is answered once it is on disk.
     Durable,
-    /// At once: a crash loses the last `at_most`, or those of the last tenth of a second, whichever are fewer. Zero is durable.
+    /// A decision is answered at once: a crash loses the last `at_most`, or those of the last tenth of a second, whichever are fewer.
+    /// Zero is durable.
     Buffered {
-        /// How many may be lost.
+        /// The most decisions that a crash may lose.
         at_most: usize,
     },
 }
@@ -32,7 +33,7 @@ pub enum Recording {
 ///
 /// `testing::records` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
 pub trait Records: Send + Sync {
-    /// Records decisions; returns the number of the first, whose successors the others are.
+    /// Records these decisions in their order; returns the number of the first, which those of the others follow.
     ///
     /// # Errors
     ///
@@ -43,8 +44,8 @@ pub trait Records: Send + Sync {
         recording: Recording,
     ) -> Pending<'a, Result<u64, LedgerUnavailable>>;
 
-    /// The records from the one with this number on, in order, `at_most` of them; none where the log ends before. The log may hold other
-    /// records than decisions, and they count. Waits for the disk.
+    /// Returns the records from the one with the number `from` on, in order, `at_most` of them; none if the log ends before. The log may
+    /// hold other records than decisions, and they count. May wait; a store waits for the disk.
     ///
     /// # Errors
     ///

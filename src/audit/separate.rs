@@ -14,7 +14,7 @@ use crate::audit::{
 use crate::pending::{Pending, wait};
 use crate::process::Process;
 
-/// A ledger of parts: whose uses are shared among servers, say, and whose records are its own.
+/// A ledger of separate parts: [`Uses`] that servers share, say, and [`Records`] of the server's own.
 ///
 /// It claims a call-bound presentation first and then records the decision, durably. What cannot be claimed is refused, and recorded as
 /// undecided. If the claim was won and the record fails, the call is refused and its presentation used up: whoever holds it presents anew.
@@ -50,7 +50,8 @@ struct Parts {
 }
 
 impl Separate {
-    /// A ledger that claims with `uses`, records with `records`, durably, and remembers chains with `lineage`.
+    /// Makes a ledger that claims with `uses`, records with `records` and remembers chains with `lineage`. Decisions are recorded
+    /// durably, unless [`Separate::recording`] says otherwise.
     pub fn new(
         uses: Arc<dyn Uses>,
         records: Arc<dyn Records>,
@@ -60,7 +61,8 @@ impl Separate {
         Separate { parts, driver: Mutex::default(), opened_by: Process::here() }
     }
 
-    /// Records decisions that use nothing up so from now on; by default durably. Those that do are recorded durably all the same.
+    /// Sets when a decision that uses nothing up is answered; by default once it is on disk. A decision that uses a presentation up is on
+    /// disk first all the same.
     pub fn recording(mut self, recording: Recording) -> Separate {
         self.parts.recording = recording;
         self

@@ -5,34 +5,35 @@ use crate::chain::RevocationId;
 use crate::pending::Pending;
 use crate::timestamp::Timestamp;
 
-/// How long after its expiry the id of a used presentation is kept at least: clocks differ, and this is many times by how much they may.
+/// The time after its expiry for which the id of a used presentation is kept at least, one hour: clocks differ, and this is many times by
+/// how much they may.
 pub const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3600);
 
-/// A presentation that is accepted once.
+/// A presentation that is accepted once, as a [`Uses`] knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Once {
-    /// The server for which it was made.
+    /// The name of the server for which it was made.
     pub audience: String,
-    /// Its id: its holder's signature, which a copy that is wrapped anew shares. 64 bytes.
+    /// The presentation's id: its holder's signature, which a copy that is wrapped anew shares. 64 bytes.
     pub id: RevocationId,
-    /// When it expires.
+    /// The moment when the presentation expires.
     pub expires: Timestamp,
 }
 
 impl Once {
-    /// A presentation for this audience.
+    /// Names the presentation with this id, for this audience, which expires at this moment.
     pub fn new(audience: impl Into<String>, id: RevocationId, expires: Timestamp) -> Once {
         Once { audience: audience.into(), id, expires }
     }
 }
 
-/// What came of a claim.
+/// The answer to a claim ([`Uses::claim`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// It was not used before, and is used now.
+    /// The presentation was not used before, and is used now.
     First,
-    /// It was used before, or that cannot be ruled out.
+    /// The presentation was used before, or that cannot be ruled out.
     Again,
 }
 
@@ -63,11 +64,11 @@ pub enum Claim {
 /// INSERT INTO used (audience, id, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 /// ```
 pub trait Uses: Send + Sync {
-    /// Claims a presentation, as of `now`.
+    /// Claims a presentation, as of `now`: [`Claim::First`] the first time, [`Claim::Again`] from then on.
     ///
     /// # Errors
     ///
-    /// [`UsesUnavailable`] if it cannot be claimed or it is not known whether it was. The guard refuses as undecided.
+    /// [`UsesUnavailable`] if it cannot be claimed or it is not known whether it was. The guard then refuses as undecided.
     fn claim<'a>(
         &'a self,
         once: &'a Once,
@@ -85,13 +86,13 @@ impl<U: Uses + ?Sized> Uses for std::sync::Arc<U> {
     }
 }
 
-/// It cannot be said now whether a presentation was used.
+/// An error of a [`Uses`]: it cannot be said now whether a presentation was used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be looked up whether the presentation was used: {0}")]
 pub struct UsesUnavailable(pub String);
 
 impl UsesUnavailable {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::LedgerUnavailable
     }

@@ -19,18 +19,18 @@ const ORIGIN: &str = "hardtack/";
 /// The extension line that says in which epoch the store is.
 const EPOCH: &str = "epoch ";
 
-/// A log's head at a moment: its size, its root, and the store's epoch.
+/// The head of a log at a moment: its size, its root and its epoch. A [`Checkpoint`] is a head that is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeHead {
-    /// How many records there are.
+    /// The number of records.
     pub size: u64,
-    /// The root of their tree.
+    /// The root hash of the Merkle tree over the records (RFC 6962, section 2.1).
     pub root: [u8; 32],
-    /// How often the log was restored, counted from 1. A head of an earlier epoch is older, however long it is.
+    /// The epoch: how often the log was restored, counted from 1. A head of an earlier epoch is older, however long it is.
     pub epoch: u64,
 }
 
-/// A signed head of a log.
+/// A signed head of a log, in the form of `c2sp.org/tlog-checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     text: String,
@@ -38,11 +38,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint and verifies that `key` signed it.
+    /// Reads a checkpoint from its text and verifies that `key` signed it.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`]: it is no checkpoint, of another log, or not signed by the key.
+    /// [`CheckpointError`] if it is no checkpoint, is of another log, or is not signed by the key.
     pub fn verify(text: &str, key: &LogKey) -> Result<Checkpoint, CheckpointError> {
         let note = Note::from_bytes(text.as_bytes()).map_err(|_| CheckpointError::Form)?;
         note.verify(&VerifierList::new(vec![Box::new(key.clone())]))
@@ -58,28 +58,28 @@ impl Checkpoint {
         Ok(Checkpoint { text: text.to_owned(), head })
     }
 
-    /// How many records the log had.
+    /// Returns the number of records that the log had.
     pub fn size(&self) -> u64 {
         self.head.size
     }
 
-    /// The root of their Merkle tree.
+    /// Returns the root hash of the Merkle tree over those records.
     pub fn root(&self) -> &[u8; 32] {
         &self.head.root
     }
 
-    /// How often the store had been restored, counted from 1.
+    /// Returns the log's epoch: how often the store had been restored, counted from 1.
     pub fn epoch(&self) -> u64 {
         self.head.epoch
     }
 
-    /// The signed note, as it is to be published.
+    /// Returns the text of the signed note, as it is to be published.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Signs the heads of one log.
+/// A signer of the heads of one log. Whoever has one can sign for the log: keep it with the log's engine.
 ///
 /// ```
 /// use hardtack::PrivateKey;
@@ -96,11 +96,11 @@ pub struct CheckpointSigner {
 }
 
 impl CheckpointSigner {
-    /// A signer for the log with this id, which is part of its name.
+    /// Makes a signer with `key` for the log with the id `store`, which is part of the log's name.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Key`], never of a key that was made or read here.
+    /// [`CheckpointError::Key`], never for a key that was made or read by this library.
     pub fn new(store: &[u8; 16], key: PrivateKey) -> Result<Self, CheckpointError> {
         let public = VerifyingKey::from_bytes(&key.public().to_bytes());
         let public = public.map_err(|_| CheckpointError::Key)?;
@@ -110,16 +110,17 @@ impl CheckpointSigner {
         Ok(CheckpointSigner { key, log })
     }
 
-    /// The public key, which is to be written down elsewhere.
+    /// Returns the log's public key, to be written down elsewhere: with it, checkpoints and proofs are verified.
     pub fn key(&self) -> &LogKey {
         &self.log
     }
 
-    /// Signs a head. Whoever signs says that all of it is on disk, and never signs two roots of one size and epoch.
+    /// Signs a head. Sign only what is on disk whole, and never two roots of one size and epoch: that is the promise which the signature
+    /// makes.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Form`], never of a head that was computed.
+    /// [`CheckpointError::Form`], never for a head that was computed.
     pub fn sign(&self, head: TreeHead) -> Result<Checkpoint, CheckpointError> {
         let extension = format!("{EPOCH}{}\n", head.epoch);
         let body =
@@ -154,8 +155,8 @@ impl signed_note::Signer for CheckpointSigner {
     }
 }
 
-/// The public key of a log, by which its checkpoints and proofs are verified: a verifier key of
-/// `c2sp.org/signed-note`, such as `hardtack/<store>+<8 hexadecimal digits>+<base64>`.
+/// The public key of a log, by which its checkpoints and proofs are verified. As text it is a verifier key of `c2sp.org/signed-note`,
+/// such as `hardtack/<store>+<8 hexadecimal digits>+<base64>`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LogKey {
     name: String,
@@ -165,7 +166,7 @@ pub struct LogKey {
 }
 
 impl LogKey {
-    /// The log's name: `hardtack/` and the store's id.
+    /// Returns the log's name: `hardtack/` and the store's id.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -221,26 +222,26 @@ impl fmt::Debug for LogKey {
     }
 }
 
-/// What is no checkpoint, or none of this log.
+/// An error of a checkpoint or a log's key: it has not its form, or is none of this log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// Not a checkpoint in a signed note.
+    /// The text is no checkpoint in a signed note.
     #[error("this is no checkpoint of a Hardtack store in a signed note")]
     Form,
-    /// Not signed by the log.
+    /// The log has not signed the checkpoint.
     #[error("the checkpoint is not signed by {expected}")]
     Signature {
-        /// The log whose signature is missing or does not hold.
+        /// The name of the log whose signature is missing or does not hold.
         expected: String,
     },
-    /// Not a verifier key.
+    /// The text or bytes are no verifier key.
     #[error("a log's key is written NAME+8 HEX DIGITS+BASE64, as `hardtack audit key` prints it")]
     Key,
 }
 
 impl CheckpointError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             CheckpointError::Form => Cause::MalformedCheckpoint,

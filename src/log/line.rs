@@ -3,27 +3,27 @@
 use crate::audit::AuditRecord;
 use crate::log::LogError;
 
-/// One record as it stands in the log.
+/// One record as it stands in the log, in its exact bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// Its number.
+    /// The record's number.
     pub sequence: u64,
-    /// Its exact bytes, the leaf of the tree: JSON without line breaks.
+    /// The record's exact bytes, the leaf of the tree: JSON without line breaks.
     pub json: String,
 }
 
 impl LogLine {
-    /// The record with this number, in its exact bytes.
+    /// Makes the line with the number `sequence` and the bytes `json`. Whether these are a record, [`LogLine::record`] finds out.
     pub fn new(sequence: u64, json: impl Into<String>) -> LogLine {
         LogLine { sequence, json: json.into() }
     }
 
-    /// What it says.
+    /// Reads the record that the line holds.
     ///
     /// # Errors
     ///
-    /// [`LogError::Unreadable`] if it is no record.
+    /// [`LogError::Unreadable`] if it holds none.
     pub fn record(&self) -> Result<AuditRecord, LogError> {
         let read = serde_json::from_str(&self.json);
         read.map_err(|_| LogError::Unreadable { sequence: self.sequence })

@@ -15,7 +15,7 @@ use crate::log::{Checkpoint, CheckpointError, LeafHash, LogKey};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
-/// A record, the path from it to the root of its log's tree, and the signed root.
+/// An inclusion proof (RFC 6962, section 2.1.1): a record, the path from it to the root of its log's tree, and the signed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     record: Vec<u8>,
@@ -25,8 +25,8 @@ pub struct InclusionProof {
 }
 
 impl InclusionProof {
-    /// A proof that the record with this number and these bytes is in the log that the checkpoint signs, by a [`path`](crate::log::path)
-    /// in its tree. Whether it holds, whoever verifies it finds out.
+    /// Puts together a proof that the record with this number and these bytes is in the log that the checkpoint signs. `path` is its
+    /// [`path`](crate::log::path) in that log's tree. Nothing is checked here: [`InclusionProof::verify`] checks it.
     pub fn of(
         sequence: u64,
         record: impl Into<Vec<u8>>,
@@ -41,11 +41,12 @@ impl InclusionProof {
         }
     }
 
-    /// Reads a proof and verifies it: the record is in the log whose key this is.
+    /// Reads a proof from its text and verifies, with the log's key, that the record is in the log. Returns the record and the checkpoint
+    /// that signs it.
     ///
     /// # Errors
     ///
-    /// [`ProofError`]: the first thing that does not hold.
+    /// [`ProofError`] with the first thing that does not hold.
     pub fn verify(text: &str, key: &LogKey) -> Result<(AuditRecord, Checkpoint), ProofError> {
         let proof = InclusionProof::parse(text).ok_or(ProofError::Form)?;
         let checkpoint = Checkpoint::verify(&proof.checkpoint, key)?;
@@ -87,14 +88,14 @@ impl fmt::Display for InclusionProof {
     }
 }
 
-/// A proof that does not hold.
+/// An error of a proof that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
-    /// Not a proof.
+    /// The text is no proof.
     #[error("this is no proof of a record, as `hardtack audit prove` writes it")]
     Form,
-    /// Its checkpoint does not hold.
+    /// The proof's checkpoint does not hold.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The record is not where the proof says.
@@ -103,7 +104,7 @@ pub enum ProofError {
 }
 
 impl ProofError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             ProofError::Form => Cause::MalformedProof,

@@ -1,4 +1,4 @@
-//! Reading: is this the log that was signed, whole and in order?
+//! Reading: is this the log that was signed, whole and in order? The hash chain and the root of the Merkle tree say so.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::cause::Cause;
 use crate::log::{Checkpoint, Edge, LeafHash};
 use crate::revocation::RevocationNotice;
 
-/// Reads a log from its first record on, and knows its tree.
+/// A verifier of a whole log: it is given each record from the first on, and computes their tree.
 ///
 /// ```
 /// # use hardtack::log::LogReader;
@@ -24,60 +24,60 @@ pub struct LogReader {
     hashes: Vec<[u8; 32]>,
 }
 
-/// A log that is not as it was signed.
+/// An error of a log that is not as it was signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// Not a record.
+    /// The bytes are no record.
     #[error("what should be record {sequence} is no record")]
     Unreadable {
-        /// Its place.
+        /// The number that the record should have.
         sequence: u64,
     },
-    /// Out of its place: one was taken out, put in or moved.
+    /// The record is out of its place: one was taken out, put in or moved.
     #[error("where record {expected} should be stands record {found}")]
     OutOfOrder {
-        /// The place.
+        /// The number that the record should have.
         expected: u64,
-        /// The record there.
+        /// The number that it has.
         found: u64,
     },
-    /// It names another record before it.
+    /// The record does not continue the one before it: it names another hash.
     #[error("record {sequence} does not continue the one before it: one of the two was changed")]
     Broken {
-        /// The record.
+        /// The record's number.
         sequence: u64,
     },
-    /// It takes the place of an earlier revocation that it does not prolong.
+    /// The record takes the place of an earlier revocation that it does not prolong.
     #[error("record {sequence} takes the place of a revocation that it does not prolong")]
     Prolongs {
-        /// The record.
+        /// The record's number.
         sequence: u64,
     },
-    /// The whole differs from what was signed.
+    /// The records differ from those that the checkpoint signs.
     #[error("the first {size} records are not those that the checkpoint signs")]
     Root {
-        /// The checkpoint's size.
+        /// The number of records that the checkpoint signs.
         size: u64,
     },
     /// Records that were signed are missing at the end.
     #[error("the log ends at record {len}, and the checkpoint signs {size}: the end was cut off")]
     CutOff {
-        /// How many there are.
+        /// The number of records that there are.
         len: u64,
-        /// The checkpoint's size.
+        /// The number of records that the checkpoint signs.
         size: u64,
     },
     /// The tree cannot be computed.
     #[error("the tree of record {sequence} cannot be computed")]
     Tree {
-        /// The record.
+        /// The record's number.
         sequence: u64,
     },
 }
 
 impl LogError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             LogError::Unreadable { .. }
@@ -92,19 +92,19 @@ impl LogError {
 }
 
 impl LogReader {
-    /// A reader that compares what it reads with this checkpoint. What comes after the records that the
-    /// checkpoint signs continues them, and is signed by nobody yet.
+    /// Makes a reader that compares what it reads with this checkpoint. Records after those that the checkpoint signs must continue them,
+    /// and are signed by nobody yet.
     pub fn expecting(checkpoint: &Checkpoint) -> LogReader {
         let expected = Some((checkpoint.size(), *checkpoint.root()));
         LogReader { expected, ..LogReader::default() }
     }
 
-    /// Reads the next record, from its exact bytes.
+    /// Reads the next record from its exact bytes, and returns it.
     ///
     /// # Errors
     ///
-    /// [`LogError`] if it does not continue what was read, or what was read by then is not what an
-    /// expected checkpoint signs. Nothing is read then.
+    /// [`LogError`] if the record does not continue those before, or if the records up to it are not those that the expected checkpoint
+    /// signs. The reader then stays where it was.
     pub fn next(&mut self, bytes: &[u8]) -> Result<AuditRecord, LogError> {
         let sequence = self.len() + 1;
         let record: AuditRecord =
@@ -157,21 +157,21 @@ impl LogReader {
         &self.hashes
     }
 
-    /// How many records were read.
+    /// Returns the number of records that were read.
     pub fn len(&self) -> u64 {
         self.edge.size()
     }
 
-    /// Whether none was read.
+    /// Returns whether no record was read yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// That was all.
+    /// Ends the log: checks that no record is missing after the last one that was read.
     ///
     /// # Errors
     ///
-    /// [`LogError::CutOff`] if an expected checkpoint signs more records.
+    /// [`LogError::CutOff`] if the expected checkpoint signs more records.
     pub fn finish(&self) -> Result<(), LogError> {
         match self.expected.map(|(size, _)| size).filter(|size| *size > self.len()) {
             Some(size) => Err(LogError::CutOff { len: self.len(), size }),

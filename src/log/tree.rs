@@ -1,4 +1,4 @@
-//! Tree: the Merkle tree over the records (RFC 6962, section 2.1).
+//! Tree: the Merkle tree over the records (RFC 6962, section 2.1; RFC 9162, section 2.1), which grows by its frontier.
 //!
 //! The hashes are those of `tlog_tiles`, which stores each complete subtree's hash once. Record `n`
 //! (from 1) is leaf `n - 1`, and brings the hashes of the subtrees that it completes.
@@ -14,18 +14,18 @@ use tlog_tiles::{
     sub_tree_index,
 };
 
-/// The hash of a record as a leaf: SHA-256 over a zero byte and the record's bytes. Written as 64
+/// The hash of a record as a leaf of the tree (RFC 6962, section 2.1): SHA-256 over a zero byte and the record's bytes. Written as 64
 /// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeafHash(pub(crate) [u8; 32]);
 
 impl LeafHash {
-    /// The hash of the record with these bytes.
+    /// Computes the leaf hash of the record with these bytes.
     pub fn of(record: &[u8]) -> LeafHash {
         LeafHash(record_hash(record).0)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -65,10 +65,11 @@ impl<'de> Deserialize<'de> for LeafHash {
     }
 }
 
-/// The right edge of a tree that grows: what is needed to add a leaf and to tell the root. Some two kilobytes at most.
+/// The frontier of a Merkle tree that grows: the roots of its complete subtrees from left to right. It is what is needed to add a leaf
+/// and to compute the root, some two kilobytes at most.
 ///
-/// Store with each record the hashes that [`Edge::push`] returns, in their order. Where a function here asks for a stored hash, it says by
-/// the number of the record (from 1) and the place among its hashes (from 0).
+/// Store with each record the hashes that [`Edge::push`] returns, in their order. Where a function here asks for a stored hash, it says
+/// by the number of the record (from 1) and the place among its hashes (from 0).
 ///
 /// ```
 /// use hardtack::log::{Edge, LeafHash, path, root};
@@ -94,7 +95,7 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// The edge of a tree of `size` leaves, the last of which is `last`, whose stored hashes `find` finds.
+    /// Loads the frontier of a tree of `size` leaves, the last of which is `last`, from the stored hashes that `find` finds.
     ///
     /// # Errors
     ///
@@ -109,22 +110,21 @@ impl Edge {
         Ok(Edge { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
     }
 
-    /// How many leaves there are.
+    /// Returns the number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The last leaf's hash; zeros where there is none.
+    /// Returns the last leaf's hash; zeros if there is no leaf.
     pub fn last(&self) -> LeafHash {
         self.last
     }
 
-    /// Adds a leaf; returns the hashes to store with it: its own, then those of the subtrees that it
-    /// completes.
+    /// Adds a leaf; returns the hashes to store with it: its own, then those of the subtrees that it completes.
     ///
     /// # Errors
     ///
-    /// [`TreeError`], never of an edge that was made or loaded here.
+    /// [`TreeError`], never for a frontier that was made or loaded here.
     pub fn push(&mut self, leaf: LeafHash) -> Result<Vec<[u8; 32]>, TreeError> {
         let hashes = stored_hashes_for_record_hash(self.size, Hash(leaf.0), self)?;
         let first = tlog_tiles::stored_hash_index(0, self.size);
@@ -137,11 +137,11 @@ impl Edge {
         Ok(hashes.into_iter().map(|hash| hash.0).collect())
     }
 
-    /// The root's hash.
+    /// Computes the root hash of the tree.
     ///
     /// # Errors
     ///
-    /// [`TreeError`], as of [`Edge::push`].
+    /// [`TreeError`], never for a frontier that was made or loaded here.
     pub fn root(&self) -> Result<[u8; 32], TreeError> {
         Ok(tlog_tiles::tree_hash(self.size, self)?.0)
     }
@@ -167,7 +167,7 @@ fn flip((hash, index): (Hash, u64)) -> (u64, Hash) {
     (index, hash)
 }
 
-/// The root of a tree of `size` leaves whose stored hashes `find` finds.
+/// Computes the root hash of a tree of `size` leaves from the stored hashes that `find` finds.
 ///
 /// # Errors
 ///
@@ -179,7 +179,8 @@ pub fn root(
     Ok(tlog_tiles::tree_hash(size, &Stored(find))?.0)
 }
 
-/// The hashes that prove a record, by its number, to be in the tree of the first `size`, from the leaf up.
+/// Computes the inclusion proof (RFC 6962, section 2.1.1) of the record with the number `record` in the tree of the first `size` records:
+/// the hashes from the leaf up.
 ///
 /// # Errors
 ///
@@ -209,13 +210,13 @@ impl<F: Fn(u64, usize) -> Option<[u8; 32]>> HashReader for Stored<F> {
     }
 }
 
-/// The tree does not have what is asked for, or a hash that was stored with its records is missing.
+/// An error of a tree that does not have what is asked for, or of which a hash that was stored with its records is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tree of the records cannot be computed, of which a hash is missing")]
 pub struct TreeError;
 
 impl TreeError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::LogDamaged
     }

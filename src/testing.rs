@@ -61,7 +61,8 @@ pub use engine::{Case, Engine, LeftOut, conform};
 /// The moment at which a scene begins: 2026-01-01T12:00:00Z.
 const BEGINNING: Timestamp = Timestamp::from_unix_seconds(1_767_268_800);
 
-/// An issuer, the subject `user:test`, its agent `agent.test`, and a server that is called `test.server` and trusts the issuer.
+/// A test's whole world: an issuer, the subject `user:test`, its agent `agent.test`, and a server that is called `test.server` and trusts
+/// the issuer.
 ///
 /// Its policies are the built-in ones, which allow what a token grants; [`Scene::with`] takes others. Its clock stands still until
 /// it is [advanced](Scene::advance). Every method panics where the library would answer an error, since then the test itself is wrong.
@@ -82,15 +83,15 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// The name of the server, the audience of its presentations.
+    /// The name of the server, which is the audience of its presentations.
     pub const AUDIENCE: &'static str = "test.server";
 
-    /// A scene with the built-in policies.
+    /// Makes a scene with the built-in policies, which allow what a token grants.
     pub fn new() -> Scene {
         Scene::with(Policy::builtin())
     }
 
-    /// A scene with these policies.
+    /// Makes a scene with these policies.
     pub fn with(policy: impl Into<Arc<Policy>>) -> Scene {
         let issuer = Issuer::new(PrivateKey::generate());
         let store = Store::in_memory().expect("a store in memory");
@@ -107,38 +108,38 @@ impl Scene {
         }
     }
 
-    /// What the scene's clock shows.
+    /// Returns the time that the scene's clock shows.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_unix_seconds(self.now.load(Ordering::Relaxed))
     }
 
-    /// Moves the clock on, by whole seconds.
+    /// Moves the scene's clock on by `by`, in whole seconds; a fraction is left out.
     pub fn advance(&self, by: Duration) {
         self.now.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
 
-    /// The clock, for what takes one: `GuardLayer::clock(scene.clock())`.
+    /// Returns the scene's clock as a function, for what takes one: `GuardLayer::clock(scene.clock())`.
     pub fn clock(&self) -> impl Fn() -> Timestamp + Send + Sync + 'static {
         let now = Arc::clone(&self.now);
         move || Timestamp::from_unix_seconds(now.load(Ordering::Relaxed))
     }
 
-    /// Who signs grants.
+    /// Returns the issuer, which signs grants.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// The store with its revocations and records.
+    /// Returns the store with the scene's revocations and records.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The guard of the server, for a `GuardLayer` or to be asked.
+    /// Returns the server's guard, for a `GuardLayer` or to be asked.
     pub fn guard(&self) -> Arc<Guard> {
         Arc::clone(&self.guard)
     }
 
-    /// A capability of `agent.test` with these scopes, from `user:test`, valid from now.
+    /// Makes a capability of `agent.test` with these scopes, granted by `user:test`, valid from now.
     pub fn capability(&self, scopes: &[&str]) -> Capability {
         let grant = Grant::to("user:test").holder(self.subject.public());
         let grant = scopes.iter().fold(grant, |grant, scope| grant.scope(*scope));
@@ -148,19 +149,20 @@ impl Scene {
         granted.delegate(hop, &self.subject, self.now()).expect("scopes that can be passed on")
     }
 
-    /// The same capability, presented to the server for five minutes: what stands behind `Authorization: Bearer`.
+    /// Makes a bearer with these scopes: a [`Scene::capability`] that is presented to the server for five minutes. It is what stands
+    /// behind `Authorization: Bearer`.
     pub fn bearer(&self, scopes: &[&str]) -> String {
         let presenting = Presenting::to(Scene::AUDIENCE);
         let presented = self.capability(scopes).present(presenting, &self.agent, self.now());
         presented.expect("a capability of the agent's").bearer().to_owned()
     }
 
-    /// Leave to do one call of `operation` without arguments, granted and recorded.
+    /// Makes a permit for one call of `operation` without arguments, granted and recorded.
     pub fn permit(&self, operation: &str) -> Permit {
         self.permit_of(&Call::new(operation).expect("an operation, such as tools:call:search"))
     }
 
-    /// Leave to do `call`, granted and recorded.
+    /// Makes a permit for `call`, granted and recorded.
     pub fn permit_of(&self, call: &Call) -> Permit {
         let bearer = self.bearer(&[call.operation().as_str()]);
         self.guard.check(&bearer, call, self.now()).expect("a call that the policies allow")

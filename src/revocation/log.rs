@@ -14,34 +14,34 @@ use crate::revocation::{
 };
 use crate::timestamp::Timestamp;
 
-/// Which of all logs it is that a position belongs to: 16 random bytes, new when a log is made and whenever it may have lost or changed
-/// something, as by a restoration from a backup. Written as 32 hexadecimal digits.
+/// The id of one history of a log: 16 random bytes. It is new when a log is made and whenever the log may have lost or changed something,
+/// as by a restoration from a backup. Written as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch([u8; 16]);
 
-/// A place in a log of revocations: after so many events.
+/// A position in a log of revocations: after so many events of one epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// Of which log.
+    /// The epoch of the log.
     pub epoch: Epoch,
-    /// The number of the last event before it; 0 before the first.
+    /// The number of the last event before the position; 0 before the first.
     pub number: u64,
 }
 
-/// By which a batch is known when it is handed over again. Whoever asks for a revocation makes one ([`RequestId::random`]), keeps it until
-/// it hears an answer, and asks again with the same.
+/// The id of a request to revoke a batch, by which the batch is known when it is handed over again (an idempotency key). Make one with
+/// [`RequestId::random`] for each request, keep it until there is an answer, and ask again with the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 16]);
 
 macro_rules! sixteen_bytes {
     ($name:ident) => {
         impl $name {
-            /// These bytes.
+            /// Makes the id of these 16 bytes.
             pub fn from_bytes(bytes: [u8; 16]) -> $name {
                 $name(bytes)
             }
 
-            /// Sixteen random bytes.
+            /// Makes an id of 16 random bytes.
             pub fn random() -> $name {
                 let mut bytes = [0; 16];
                 // A public key is as random as anything.
@@ -49,7 +49,7 @@ macro_rules! sixteen_bytes {
                 $name(bytes)
             }
 
-            /// The bytes.
+            /// Returns the 16 bytes of the id.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
@@ -94,65 +94,65 @@ macro_rules! sixteen_bytes {
 sixteen_bytes!(Epoch);
 sixteen_bytes!(RequestId);
 
-/// What happened in a log of revocations.
+/// One event of a log of revocations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// Its number: from 1, without gaps.
+    /// The event's number: from 1, without gaps.
     pub number: u64,
-    /// What it was.
+    /// The change.
     pub change: Change,
 }
 
 impl Event {
-    /// The event with this number.
+    /// Makes the event with the number `number`.
     pub fn new(number: u64, change: Change) -> Event {
         Event { number, change }
     }
 }
 
-/// How what is revoked changed.
+/// A change of what is revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// Something is revoked. If it prolongs an earlier revocation
+    /// Something was revoked. If the revocation prolongs an earlier one
     /// ([`RevocationNotice::prolongs`](crate::revocation::RevocationNotice::prolongs)), it takes that one's place.
     Revoked(RevocationEntry),
-    /// Revocations that no live token can hold any more are forgotten.
+    /// Revocations that no live token can hold any more were forgotten.
     Forgotten {
-        /// Which: ranges of the numbers that the entries have as their `sequence`, both ends included.
+        /// The forgotten revocations: ranges of the numbers that the entries have as their `sequence`, both ends included.
         sequences: Vec<(u64, u64)>,
         /// The mark: grants issued up to this moment are refused from now on, since they may have been revoked.
         until: Option<Timestamp>,
     },
 }
 
-/// What of a log comes after a position.
+/// The answer of [`RevocationLog::read`]: the part of a log after a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Events {
-    /// The next events, without a gap: the first has the number after the position's. None, at the end of the log.
+    /// The next events, without a gap: the first has the number after the position's. Empty at the end of the log.
     Next(Vec<Event>),
-    /// The log cannot say what came after it: it is of another epoch, lies beyond the end, or what came after it is kept no longer.
-    /// Whoever reads takes the whole [list](RevocationLog::list) anew.
+    /// The log cannot say what came after the position: it is of another epoch, lies beyond the end, or its events are kept no longer.
+    /// Take the whole [list](RevocationLog::list) anew.
     Gone,
 }
 
-/// All that is in force at a position, with who revoked and why, as a place to read on from.
+/// All that is in force at a position of a log, with who revoked and why, as a place to read on from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Where to read on. The entries may know already what came after this: to apply those events once more changes nothing.
+    /// The position from which to read on. The entries may already know events after it: to apply those once more changes nothing.
     pub at: Position,
-    /// When it was made.
+    /// The moment when the snapshot was made.
     pub as_of: Timestamp,
     /// The mark: grants issued up to this moment may be covered by revocations that were forgotten.
     pub forgotten_until: Option<Timestamp>,
-    /// What is in force.
+    /// The revocations in force.
     pub revocations: Vec<RevocationEntry>,
 }
 
 impl Snapshot {
-    /// What is in force, which knows everything up to this position.
+    /// Makes a snapshot of what is in force, which knows every event up to the position `at`.
     pub fn new(
         at: Position,
         as_of: Timestamp,
@@ -162,7 +162,7 @@ impl Snapshot {
         Snapshot { at, as_of, forgotten_until, revocations }
     }
 
-    /// Returns what a verifier elsewhere needs of it, for [`Revocations::copied`](crate::Revocations::copied).
+    /// Returns what a verifier elsewhere needs of the snapshot, for [`Revocations::copied`](crate::Revocations::copied).
     pub fn list(&self) -> RevocationList {
         RevocationList {
             as_of: self.as_of,
@@ -171,9 +171,10 @@ impl Snapshot {
         }
     }
 
-    /// Goes on by the next events; returns whether they were the next ones. If not, nothing is changed, and the list is to be taken anew.
+    /// Applies `events` and moves the position on; returns whether they were the next ones. If they were not, nothing is changed, and the
+    /// list is to be taken anew.
     ///
-    /// Each look at the entries goes through them, which a copy of many thousands should not: that is for an index.
+    /// Each event is looked for among all entries. A copy of many thousands should keep an index instead.
     pub fn advance(&mut self, events: &[Event]) -> bool {
         let next = (self.at.number + 1..).zip(events);
         if next.clone().any(|(number, event)| event.number != number) {
@@ -186,7 +187,7 @@ impl Snapshot {
         true
     }
 
-    /// Changes what it knows as a log says. To apply a change twice is to apply it once.
+    /// Applies one change to what is in force; the position stays. To apply a change twice is to apply it once.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Revoked(entry) => {
@@ -230,8 +231,8 @@ impl Snapshot {
 ///
 /// `testing::revocations` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
 pub trait RevocationLog: Send + Sync {
-    /// Revokes all of these as of `now`, or none. Returns a receipt for each, in their order; those of one's own earlier call, if the
-    /// request was made already. An empty batch is answered without receipts.
+    /// Revokes all of these as of `now`, or none. Returns a receipt for each, in their order. If the request was made already, these are
+    /// the receipts of the earlier call. An empty batch is answered without receipts.
     ///
     /// # Errors
     ///
@@ -243,7 +244,7 @@ pub trait RevocationLog: Send + Sync {
         now: Timestamp,
     ) -> Pending<'a, Result<Vec<Receipt>, RevocationLogError>>;
 
-    /// The events after a position, `at_most` of them and one at least, if there is one.
+    /// Returns the events after a position: `at_most` of them, and at least one if there is one.
     ///
     /// # Errors
     ///
@@ -254,47 +255,47 @@ pub trait RevocationLog: Send + Sync {
         at_most: usize,
     ) -> Pending<'a, Result<Events, RevocationLogError>>;
 
-    /// Where the log ends.
+    /// Returns the position at the end of the log.
     ///
     /// # Errors
     ///
     /// [`RevocationLogError::Unavailable`] if that cannot be said now.
     fn head<'a>(&'a self) -> Pending<'a, Result<Position, RevocationLogError>>;
 
-    /// All that is in force, to begin with or to begin anew. `now` is what the list says of itself.
+    /// Returns all that is in force, to begin with or to begin anew. `now` is the moment that the snapshot states as its own.
     ///
     /// # Errors
     ///
     /// [`RevocationLogError::Unavailable`] if that cannot be said now.
     fn list<'a>(&'a self, now: Timestamp) -> Pending<'a, Result<Snapshot, RevocationLogError>>;
 
-    /// Comes back when there is something after a position that was not there, or `at_most` has passed; sooner or a second later, too.
-    /// It is a hint, so that nobody reads again and again in vain: whoever comes back reads.
+    /// Waits until there is something after a position, or `at_most` has passed. It may come back sooner, or a second later. It is only a
+    /// hint, which spares reading in vain: whoever comes back reads.
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()>;
 }
 
-/// How long a request is known again at least.
+/// The time for which a request id is known at least: a day.
 pub const REQUESTS_KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// A log that did not do what it was asked for.
+/// An error of a [`RevocationLog`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevocationLogError {
-    /// It is not acknowledged. It may be found in force later, if it was written nevertheless.
+    /// The revocation is not acknowledged. If it was written nevertheless, it may be found in force later.
     #[error("not revoked: {0}")]
     NotRevoked(String),
-    /// Something else was asked for under the same request id. Nothing is revoked.
+    /// The request id was used already, for something else. Nothing is revoked; ask under a new id.
     #[error(
         "not revoked: the request {0} was made already, for something else; ask under a new id"
     )]
     OtherRequest(RequestId),
-    /// Nothing can be read now.
+    /// The log cannot be read now.
     #[error("the revocations cannot be read: {0}")]
     Unavailable(String),
 }
 
 impl RevocationLogError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             RevocationLogError::NotRevoked(_) => Cause::NotRevoked,
@@ -304,23 +305,24 @@ impl RevocationLogError {
     }
 }
 
-/// A revocation of the same that is in force, as far as it matters to one that is made again.
+/// An earlier revocation of the same that is in force, as far as it matters to one that is made again ([`Revoking::against`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Earlier {
-    /// Its number.
+    /// The number of its record.
     pub sequence: u64,
-    /// Since when.
+    /// The moment since when it is in force.
     pub revoked: Timestamp,
-    /// Until when it is kept; `None` for good.
+    /// The moment until when it is kept; `None` for one that is kept for good.
     pub expires: Option<Timestamp>,
 }
 
 impl Revoking {
-    /// What is to be written of it, made at `moment`, which is the latest `now` that the log was ever told. `None`, where an `earlier`
-    /// revocation of the same does all that already. `longest` is the longest life of a grant that a verifier accepts.
+    /// Returns what a log is to write of this request; `None` if an `earlier` revocation of the same does all that already. For whoever
+    /// writes an engine of [`RevocationLog`].
     ///
-    /// To revoke a block, a key or a name again changes nothing, unless it makes it last notably longer; what ends at its moment covers
-    /// grants up to this one.
+    /// `moment` is the latest `now` that the log was ever told, and `longest` the longest life of a grant that a verifier accepts. To
+    /// revoke a block, a key or a name again changes nothing, unless it makes the revocation last notably longer. A revocation that ends
+    /// at its moment covers grants up to the new one.
     pub fn against(
         &self,
         earlier: Option<Earlier>,

@@ -35,47 +35,50 @@ pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
 /// How much longer than a token can live its revocation is kept, for clocks that differ, many times over. By less, nothing is prolonged.
 pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
-/// What can be revoked. `docs/profile.md` says for each who can still get around it.
+/// A revocation: what is revoked. `docs/profile.md` says for each kind who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Revocation {
-    /// One block, and all that stands on it. Stops an agent if it is the hop made for it.
+    /// One block is revoked, and all that stands on it. To stop an agent, revoke the hop made for it.
     Id {
         /// The block's id, or the block signature by which other Biscuit verifiers know it.
         id: RevocationId,
     },
-    /// Every grant for a subject that was issued up to the moment of revocation (and a minute more): the account, in
-    /// all its sessions. A grant that is issued within that minute is refused until it expires; one that is issued
-    /// later is a new one. To end one session, revoke the id of its grant ([`Revocation::Id`]).
+    /// Every grant for a subject is revoked that was issued up to the moment of revocation (and a minute more): the account, in all its
+    /// sessions. A grant that is issued within that minute is refused until it expires; one that is issued later is a new one. To end one
+    /// session, revoke the id of its grant ([`Revocation::Id`]).
     Subject {
         /// The subject's name.
         subject: String,
-        /// Of this root key only; of every root where there is none.
+        /// The root key whose grants are revoked; `None` for those of every root.
         root: Option<PublicKey>,
     },
-    /// A holder's key, wherever a grant or hop names it.
+    /// A holder's key is revoked for good, wherever a grant or hop names it.
     Holder {
         /// The public key.
         key: PublicKey,
     },
-    /// What an agent of this name holds by now: every chain with a hop to the name whose grant was issued up to
-    /// the moment of revocation (and a minute more). Under a grant that is issued later, the name may be delegated
-    /// to again.
+    /// All that an agent of this name holds by now is revoked: every chain with a hop to the name whose grant was issued up to the moment
+    /// of revocation (and a minute more). Under a grant that is issued later, the name may be delegated to again.
     AgentUntilNow {
         /// The agent's name.
         agent: String,
     },
-    /// An agent's name, for good, wherever a hop names it. For people: its delegator can choose another name. What
-    /// stops the agent under any name is the key that it holds ([`Revocation::Holder`]).
+    /// An agent's name is revoked for good, wherever a hop names it. This is for people: the agent's delegator can choose another name.
+    /// To stop the agent under any name, revoke the key that it holds ([`Revocation::Holder`]).
     Agent {
-        /// The name.
+        /// The agent's name.
         agent: String,
     },
 }
 
 impl Revocation {
-    /// Whether the name in it is of its form; one that is not could never match.
+    /// Checks the form of the name in the revocation.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] for a name that is not of its form: it could never match.
     pub fn check(&self) -> Result<(), NameError> {
         match self {
             Revocation::Subject { subject, .. } => names::check_subject(subject),
@@ -103,9 +106,9 @@ impl fmt::Display for Revocation {
 }
 
 impl Revocation {
-    /// Whether it loses its object with time. An id stands for one block, and what covers grants up to its
-    /// moment for those: once all of them have expired, it may be forgotten. A key or a name that is
-    /// revoked for good may stand in a token that is made tomorrow, so that these are kept for good.
+    /// Returns whether the revocation may be forgotten one day. It may if it covers only tokens that exist by now: one block, or the
+    /// grants up to its moment. Once all of them have expired, it has no object. A key or a name that is revoked for good may stand in a
+    /// token that is made tomorrow, and is kept for good.
     pub fn expires(&self) -> bool {
         match self {
             Revocation::Id { .. }
@@ -115,7 +118,7 @@ impl Revocation {
         }
     }
 
-    /// Whether it covers the grants that were issued up to its moment (and a minute more), and no later ones.
+    /// Returns whether the revocation covers only grants that were issued up to its moment (and a minute more), and no later ones.
     pub fn ends_at_its_moment(&self) -> bool {
         match self {
             Revocation::Subject { .. } | Revocation::AgentUntilNow { .. } => true,
@@ -124,8 +127,8 @@ impl Revocation {
     }
 }
 
-/// What somebody asks to be revoked: what, who and why. The moment and how long it is kept are the
-/// store's to say.
+/// A request to revoke: what is to be revoked, by whom and why. The store or log says of which moment the revocation is and how long it
+/// is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoking {
     pub(crate) revocation: Revocation,
@@ -134,12 +137,12 @@ pub struct Revoking {
 }
 
 impl Revoking {
-    /// Asks for a revocation, in the name of `by`, for a reason.
+    /// Asks for a revocation, in the name of `by`, for `reason`.
     ///
     /// # Errors
     ///
-    /// [`NameError`] for a name that could never match, and for a `by` or reason that is empty, longer
-    /// than 256 bytes or does not print.
+    /// [`NameError`] for a name that could never match, and for a `by` or `reason` that is empty, is longer than 256 bytes or does not
+    /// print.
     pub fn new(
         revocation: Revocation,
         by: impl Into<String>,
@@ -152,7 +155,7 @@ impl Revoking {
         Ok(revoking)
     }
 
-    /// Returns what is to be revoked.
+    /// Returns the revocation that is asked for.
     pub fn revocation(&self) -> &Revocation {
         &self.revocation
     }
@@ -162,21 +165,21 @@ impl Revoking {
         &self.by
     }
 
-    /// Why.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 }
 
-/// Where a revocation stands.
+/// A receipt for a revocation, which says under which record it is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receipt {
-    /// It is in force now, under this record.
+    /// The revocation is in force now, under this record.
     Revoked {
         /// The record's number.
         sequence: u64,
     },
-    /// It was in force already; nothing was written.
+    /// The revocation was in force already; nothing was written.
     AlreadyRevoked {
         /// The number of the record that put it in force.
         sequence: u64,
@@ -184,7 +187,7 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// The record by which it is in force.
+    /// Returns the number of the record by which the revocation is in force.
     pub fn sequence(self) -> u64 {
         match self {
             Receipt::Revoked { sequence } | Receipt::AlreadyRevoked { sequence } => sequence,
@@ -199,15 +202,16 @@ pub struct RevocationNotice {
     /// What is revoked.
     #[serde(flatten)]
     pub revocation: Revocation,
-    /// Since when. What covers a subject or an agent until now covers grants that were issued up to a minute later.
+    /// The moment since when it is in force. A revocation of a subject, or of an agent until now, covers grants that were issued up to a
+    /// minute later.
     pub revoked: Timestamp,
-    /// When no live token can hold it any more; `None` where one always could.
+    /// The moment when no live token can hold what is revoked any more; `None` if one always could.
     pub expires: Option<Timestamp>,
-    /// Who revoked.
+    /// The name of whoever revoked.
     pub by: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The record of an earlier revocation of the same that this one prolongs.
+    /// The number of the record of an earlier revocation of the same, which this one prolongs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prolongs: Option<u64>,
 }
@@ -224,13 +228,13 @@ impl RevocationNotice {
     }
 }
 
-/// A revocation that is in force.
+/// A revocation that is in force, with its record's number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RevocationEntry {
-    /// The number of its record.
+    /// The number of the revocation's record.
     pub sequence: u64,
-    /// What, since when, until when, by whom and why.
+    /// The revocation: what, since when, until when, by whom and why.
     #[serde(flatten)]
     pub notice: RevocationNotice,
 }
@@ -239,14 +243,14 @@ pub struct RevocationEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InForce {
-    /// The number of its record.
+    /// The number of the revocation's record.
     pub sequence: u64,
     /// What is revoked.
     #[serde(flatten)]
     pub revocation: Revocation,
-    /// Since when, as [`RevocationNotice::revoked`].
+    /// The moment since when it is in force, as [`RevocationNotice::revoked`].
     pub revoked: Timestamp,
-    /// When no live token can hold it any more; `None` where one always could.
+    /// The moment when no live token can hold what is revoked any more; `None` if one always could.
     pub expires: Option<Timestamp>,
 }
 
@@ -262,54 +266,53 @@ impl From<&RevocationEntry> for InForce {
 }
 
 impl RevocationEntry {
-    /// The revocation whose record has this number.
+    /// Makes the entry of the revocation whose record has the number `sequence`.
     pub fn new(sequence: u64, notice: RevocationNotice) -> RevocationEntry {
         RevocationEntry { sequence, notice }
     }
 }
 
-/// What a store knows of revocations at a moment, for verifiers that decide on a copy
-/// ([`Revocations::copied`]).
+/// All that is revoked at a moment, for verifiers that decide on a copy ([`Revocations::copied`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationList {
-    /// When it was made.
+    /// The moment when the list was made.
     pub as_of: Timestamp,
-    /// Grants issued up to this moment may be covered by revocations that were forgotten.
+    /// The mark: grants issued up to this moment may be covered by revocations that were forgotten, and are refused.
     pub forgotten_until: Option<Timestamp>,
-    /// What is in force.
+    /// The revocations in force.
     pub revocations: Vec<InForce>,
 }
 
-/// What of a chain is revoked.
+/// The answer of a [`RevocationSource`] about a chain in which something is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
-    /// The block to which it applies: 0 is the grant.
+    /// The number of the block to which the revocation applies: 0 is the grant.
     pub block: usize,
-    /// By what.
+    /// The revocation's kind.
     pub by: RevokedBy,
 }
 
-/// By what a block is revoked.
+/// The kind of revocation that applies to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevokedBy {
-    /// Its id.
+    /// The block's id is revoked.
     Id,
-    /// The subject.
+    /// The subject is revoked.
     Subject {
         /// The last moment of issue that is covered.
         until: Timestamp,
     },
-    /// The holder's key.
+    /// The holder's key is revoked.
     Holder,
-    /// The agent's name, for good.
+    /// The agent's name is revoked for good.
     Agent,
-    /// The agent's name, for grants of the past.
+    /// The agent's name is revoked for grants of the past.
     AgentUntilNow {
         /// The last moment of issue that is covered.
         until: Timestamp,
     },
-    /// It may be revoked: the grant is so old that its revocation would have been forgotten. Does not
-    /// happen while clocks are right, since such a grant has expired.
+    /// The block may be revoked: the grant is so old that its revocation would have been forgotten. This does not happen while clocks are
+    /// right, since such a grant has expired.
     Forgotten {
         /// The last moment of issue that is covered.
         until: Timestamp,
@@ -317,7 +320,7 @@ pub enum RevokedBy {
 }
 
 impl RevokedBy {
-    /// The last moment of issue that is covered, if a grant that is issued later is a new one.
+    /// Returns the last moment of issue that is covered; `None` if a grant that is issued later is refused as well.
     pub fn until(self) -> Option<Timestamp> {
         match self {
             RevokedBy::Subject { until }
@@ -327,8 +330,8 @@ impl RevokedBy {
         }
     }
 
-    /// How long, from now, a new grant would be refused as well: until the minute is over that a revocation covers
-    /// beyond its moment. `None` once that is over, and where a grant of later issue makes no difference.
+    /// Returns for how long, from `now`, a new grant would be refused as well: a revocation covers the minute after its moment, too.
+    /// `None` once that minute is over, and if a grant of later issue makes no difference.
     pub fn retry_after(self, now: Timestamp) -> Option<Duration> {
         let until = self.until().filter(|until| now <= *until)?;
         Some(until.since(now) + Duration::from_secs(1))

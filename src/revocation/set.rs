@@ -1,4 +1,4 @@
-//! Set: the revocations in memory, where every decision looks.
+//! Set: the revocations in memory (hash sets by kind), where every decision looks.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,9 +17,8 @@ use crate::revocation::{
 };
 use crate::timestamp::Timestamp;
 
-/// Revocations in memory: a handle to one shared set. A [`Store`](crate::store::Store) keeps one true
-/// to what it has written; without a store, fill it from a list and say as of when it is true
-/// ([`Revocations::copied`]).
+/// The revocations in memory, as a handle to one shared set. A [`Store`](crate::store::Store) keeps its set true to what it has written;
+/// without a store, make one from a list, which is true as of a moment ([`Revocations::copied`]).
 #[derive(Debug, Clone)]
 pub struct Revocations(Arc<Shared>);
 
@@ -89,7 +88,7 @@ impl Revocations {
         Revocations(Arc::new(Shared { set, copy, longest_life, longest_call, kept_by }))
     }
 
-    /// A set that knows what a list knows: a copy of another server's, say. Waits for no disk.
+    /// Makes a set that knows what `list` knows: a copy of another server's revocations, say. Waits for no disk.
     pub fn copied(list: &RevocationList) -> Revocations {
         let revocations = Revocations::kept_by(None);
         let mut set = revocations.write();
@@ -101,10 +100,10 @@ impl Revocations {
         revocations
     }
 
-    /// Adds what another list knows, which came at `now`, and forgets what that has no longer; but only what would be forgotten by `now`
-    /// and the longest lives that verifiers accept here, too ([`RevocationSource::keep_for`]), reckoned from the moment when it was learned.
-    /// Grants of that time are refused from then on ([`RevokedBy::Forgotten`]), which refuses nobody while clocks are right. So neither a
-    /// list that lacks something nor a clock that jumps takes a revocation back. Waits for no disk.
+    /// Adds what `list`, which came at `now`, knows, and forgets what it no longer has. An entry is forgotten only when `now` and the
+    /// longest lives that verifiers accept here ([`RevocationSource::keep_for`]) allow it, too, reckoned from the moment when the entry
+    /// was learned. Grants of that time are refused from then on ([`RevokedBy::Forgotten`]), which refuses nobody while clocks are right.
+    /// So neither a list that lacks something nor a clock that jumps takes a revocation back. Waits for no disk.
     ///
     /// # Errors
     ///
@@ -169,14 +168,14 @@ impl Revocations {
         Duration::from_secs(self.0.longest_call.load(Ordering::Relaxed))
     }
 
-    /// Whether one of these ids is revoked. For lookups outside a verifier; it says nothing of subjects,
-    /// holders and agents. Waits for no disk.
+    /// Returns whether one of these ids is revoked. For lookups outside a verifier: subjects, holders and agents are not looked at. Waits
+    /// for no disk.
     pub fn contains_any<'a>(&self, ids: impl IntoIterator<Item = &'a RevocationId>) -> bool {
         let set = self.read();
         ids.into_iter().any(|id| set.ids.contains_key(&short(id)))
     }
 
-    /// Whether this id is revoked. Waits for no disk.
+    /// Returns whether this id is revoked. Waits for no disk.
     pub fn contains(&self, id: &RevocationId) -> bool {
         self.contains_any([id])
     }
@@ -241,13 +240,13 @@ pub(super) fn subject_key(subject: &str, root: Option<PublicKey>) -> SubjectKey 
     (subject.to_owned(), root.map(|root| root.to_bytes()))
 }
 
-/// A set that a store keeps was to learn from a list.
+/// An error of [`Revocations::renew`]: a set that a store keeps takes no list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these revocations are a store's, and no copy; revoke at the store instead")]
 pub struct NotACopy;
 
 impl NotACopy {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::NotACopy
     }
@@ -373,9 +372,8 @@ impl RevocationSet {
     }
 }
 
-/// The last moment of issue that a revocation covers which ends at this moment, and at which forgetting it
-/// leaves its mark. A minute more: clocks differ, and a grant in the making when it was revoked must not slip
-/// through.
+/// Returns the last moment of issue that is covered by a revocation which ends at the moment `revoked`: a minute later. It is also the
+/// mark that forgetting this revocation leaves. Clocks differ, and a grant in the making when it was revoked must not slip through.
 pub fn covered_until(revoked: Timestamp) -> Timestamp {
     revoked + CLOCK_SKEW
 }

@@ -9,38 +9,38 @@ use crate::profile::Lifetimes;
 use crate::revocation::Revoked;
 use crate::timestamp::Timestamp;
 
-/// The source cannot say what is revoked. The verifier then refuses as undecided.
+/// An error of a [`RevocationSource`]: it cannot say what is revoked. The verifier then refuses as undecided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the revocation source cannot answer: {0}")]
 pub struct RevocationsUnavailable(pub String);
 
 impl RevocationsUnavailable {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::RevocationsUnavailable
     }
 }
 
-/// How well a source knows what is revoked.
+/// The freshness of what a source knows of revocations ([`RevocationSource::knowledge`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knowledge {
-    /// It is where revocations are made.
+    /// The source is where revocations are made.
     Live,
-    /// It is a copy, made at this moment.
+    /// The source is a copy, made at this moment.
     AsOf(Timestamp),
-    /// It is several copies, made at these moments and between.
+    /// The source is several copies, made at these moments and between.
     Between {
-        /// When the oldest was made.
+        /// The moment when the oldest was made.
         oldest: Timestamp,
-        /// When the newest was made.
+        /// The moment when the newest was made.
         newest: Timestamp,
     },
-    /// There is none: nothing is looked at.
+    /// The source looks at no revocations.
     Unchecked,
 }
 
 impl Knowledge {
-    /// When the oldest and the newest of its copies were made, if it is copies.
+    /// Returns the moments when the oldest and the newest of the source's copies were made; `None` if it is no copy.
     pub fn span(self) -> Option<(Timestamp, Timestamp)> {
         match self {
             Knowledge::AsOf(moment) => Some((moment, moment)),
@@ -50,24 +50,29 @@ impl Knowledge {
     }
 }
 
-/// Answers whether anything of a chain is revoked.
+/// Answers whether anything of a chain is revoked. Every verification asks it, so it should answer from memory.
 pub trait RevocationSource: Send + Sync {
-    /// The first revocation that applies to this chain, whose grant `root` signed.
+    /// Returns the first revocation that applies to this chain, whose grant `root` signed; `None` if nothing of it is revoked.
     ///
-    /// To be asked of every chain: both signatures of every block ([`Chain::signatures`]), the
-    /// subject, every holder key ([`Chain::holders`]) and every agent name ([`Chain::agents`]).
+    /// Look up, for every chain: both signatures of every block ([`Chain::signatures`]), the subject, every holder key
+    /// ([`Chain::holders`]) and every agent name ([`Chain::agents`]).
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationsUnavailable`] if that cannot be said now.
     fn revoked(
         &self,
         chain: &Chain,
         root: &PublicKey,
     ) -> Result<Option<Revoked>, RevocationsUnavailable>;
 
-    /// How fresh the answers are. A copy that is older than the verifier's bound leaves every chain in
-    /// which nothing is revoked undecided.
+    /// Returns how fresh the answers are. If a copy is older than the verifier's bound, every chain in which nothing is revoked is left
+    /// undecided.
     fn knowledge(&self) -> Knowledge;
 
-    /// The verifier accepts lives up to these: what covers such tokens is not to be forgotten earlier.
-    /// A store that forgets too early nevertheless refuses what is not revoked ([`RevokedBy::Forgotten`](crate::revocation::RevokedBy::Forgotten)).
+    /// Tells the source that a verifier accepts tokens of these lives: what covers such tokens must not be forgotten earlier. By default
+    /// nothing is done. A store that forgets too early nevertheless refuses what is not revoked
+    /// ([`RevokedBy::Forgotten`](crate::revocation::RevokedBy::Forgotten)).
     fn keep_for(&self, lifetimes: &Lifetimes) {
         let _ = lifetimes;
     }
@@ -91,8 +96,8 @@ impl<S: RevocationSource + ?Sized> RevocationSource for Arc<S> {
     }
 }
 
-/// No revocations are looked at. For trying things out and for tests: with it, nothing that was
-/// delegated can be taken back before it expires.
+/// A source that looks at no revocations, for trying things out and for tests. With it, nothing that was delegated can be taken back
+/// before it expires.
 #[derive(Debug, Clone, Copy)]
 pub struct RevocationUnchecked;
 

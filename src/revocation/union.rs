@@ -9,7 +9,7 @@ use crate::profile::Lifetimes;
 use crate::revocation::{Knowledge, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy};
 use crate::timestamp::Timestamp;
 
-/// Several sources as one: a verifier's own store and copies of others', say.
+/// Several sources of revocations that are asked as one: a verifier's own store and copies of others', say.
 ///
 /// - Revoked is what any of them says is revoked. Of several answers the one at the lowest block counts; of those at one block the one
 ///   that lasts longest, for good before any moment. What may have been [forgotten](RevokedBy::Forgotten) comes after all that is known.
@@ -33,12 +33,12 @@ use crate::timestamp::Timestamp;
 pub struct Union(Vec<Box<dyn RevocationSource>>);
 
 impl Union {
-    /// One source, to which others are added.
+    /// Makes a union of one source, to which [`Union::and`] adds others.
     pub fn of(source: impl RevocationSource + 'static) -> Union {
         Union(vec![Box::new(source)])
     }
 
-    /// Asks this one, too.
+    /// Adds a source, which is asked too.
     pub fn and(mut self, source: impl RevocationSource + 'static) -> Union {
         self.0.push(Box::new(source));
         self

@@ -12,54 +12,60 @@ use crate::timestamp::Timestamp;
 /// The moment at which cases begin: 2026-11-23T10:00:00Z.
 pub(super) const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
 
-/// An engine under test, empty when it is made.
+/// An engine under test, as [`conform`] needs it. It is empty when it is made.
 ///
-/// `T` is what it is an engine of: `dyn Uses`, `dyn RevocationLog`, `dyn Records` or `dyn Lineage`.
+/// `T` is the trait that is tested: `dyn Uses`, `dyn RevocationLog`, `dyn Records` or `dyn Lineage`.
 pub trait Engine<T: ?Sized> {
-    /// The engine, as it runs now.
+    /// Returns the engine as it runs now.
     fn joint(&self) -> Arc<T>;
 
-    /// Ends it as a crash does, after everything that was answered, and runs it again on what was durable.
+    /// Ends the engine as a crash does, after everything that was answered, and runs it again on what was durable. By default the cases
+    /// that need this are left out.
     ///
     /// # Errors
     ///
-    /// [`LeftOut`] for one that lives in memory alone.
+    /// [`LeftOut`] for an engine that lives in memory alone.
     fn restart(&mut self) -> Result<(), LeftOut> {
         Err(LeftOut)
     }
 
-    /// Has it forget what it may as of `now`, and tells it the time so. Nobody vouches for the clock.
+    /// Tells the engine the time `now`, and has it forget what it may. Nobody vouches for the clock. By default the cases that need this
+    /// are left out.
     ///
     /// # Errors
     ///
-    /// [`LeftOut`] for one that never forgets.
+    /// [`LeftOut`] for an engine that never forgets.
     fn forget(&mut self, now: Timestamp) -> Result<(), LeftOut> {
         let _ = now;
         Err(LeftOut)
     }
 }
 
-/// A case does not apply to this engine.
+/// The answer that a case does not apply to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeftOut;
 
-/// Something that every engine must do.
+/// One case: something that every engine of a trait must do.
 pub struct Case<T: ?Sized> {
     pub(super) name: &'static str,
     pub(super) run: fn(&mut dyn Engine<T>) -> Result<(), LeftOut>,
 }
 
 impl<T: ?Sized> Case<T> {
-    /// What must hold, in words.
+    /// Returns the name of the case: what must hold, in words joined by underscores.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Puts an engine that is empty to it. Panics if it does not hold.
+    /// Puts an empty engine to the case.
+    ///
+    /// # Panics
+    ///
+    /// If the case does not hold.
     ///
     /// # Errors
     ///
-    /// [`LeftOut`] if it does not apply to the engine.
+    /// [`LeftOut`] if the case does not apply to the engine.
     pub fn run(&self, engine: &mut dyn Engine<T>) -> Result<(), LeftOut> {
         (self.run)(engine)
     }
@@ -71,8 +77,8 @@ impl<T: ?Sized> std::fmt::Debug for Case<T> {
     }
 }
 
-/// Puts an engine to all cases, each with a new one that `make` makes, and says which did not apply. Panics with the names of all that do
-/// not hold.
+/// Puts an engine to all `cases`, each time a new one that `make` makes. Returns the names of the cases that did not apply. Panics with
+/// the names of all cases that do not hold.
 ///
 /// ```
 /// # #![allow(clippy::unwrap_used)]
@@ -113,7 +119,7 @@ pub fn conform<T: ?Sized + 'static>(
 
 macro_rules! cases {
     ($joint:ty: $($case:ident),* $(,)?) => {
-        /// The cases.
+        /// The cases that every engine of this trait must pass, for [`conform`](crate::testing::conform).
         pub const CASES: &[$crate::testing::Case<$joint>] =
             &[$($crate::testing::Case { name: stringify!($case), run: $case }),*];
     };

@@ -45,7 +45,8 @@ pub enum Claim {
 /// # What an engine must hold
 ///
 /// 1. **Once.** Of any number of claims of one id for one audience, by any number of processes, at most one is answered
-///    [`Claim::First`]. The id alone may be the key: it is the signature of one presentation, for one audience.
+///    [`Claim::First`]. The id alone may be the key: it is the signature of one presentation, for one audience. A claim and what
+///    forgets (rule 3) exclude each other: a claim that has read the old mark must not be answered after the new one is in force.
 /// 2. **Durable before it answers.** A claim that was answered `First` is never answered so again, after no crash and no failover.
 ///    Where it is not known whether a claim was written, answer an error.
 /// 3. **No clock brings one back.** An id may be forgotten an hour after it expired ([`KEPT_AFTER_EXPIRY`]), by the latest
@@ -53,16 +54,23 @@ pub enum Claim {
 ///    then on: the simplest mark is the latest expiry that was ever forgotten, and whatever expires up to it counts as used.
 /// 4. **Never blocks.** The future is polled on any thread, and there need be no runtime around it: an engine that needs one keeps a
 ///    handle to its own. A future that is dropped may or may not have claimed.
+/// 5. **Ends.** Nobody who waits for a claim bounds the wait: an engine that goes over a network gives each claim a bound of its own, some
+///    seconds, and answers an error beyond it.
 ///
 /// An engine never has to look at the clock: `now` is an argument.
 ///
 /// `testing::uses` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
 ///
-/// With PostgreSQL, for example, a claim is one statement, and `First` if it has inserted a row:
+/// With PostgreSQL, for example, `used_mark` is one row with the latest expiry that was ever forgotten. A claim is one statement, and
+/// `First` if it has inserted a row. The lock keeps what forgets, which updates that row first, from running at the same time:
 ///
 /// ```sql
-/// INSERT INTO used (audience, id, expires) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+/// WITH mark AS MATERIALIZED (SELECT until FROM used_mark FOR SHARE)
+/// INSERT INTO used (audience, id, expires)
+/// SELECT $1, $2, $3 FROM mark WHERE $3 > mark.until ON CONFLICT DO NOTHING
 /// ```
+///
+/// The session commits with `synchronous_commit = on`, or rule 2 does not hold.
 pub trait Uses: Send + Sync {
     /// Claims a presentation, as of `now`: [`Claim::First`] the first time, [`Claim::Again`] from then on.
     ///

@@ -214,20 +214,49 @@ impl Snapshot {
 ///
 /// 1. **All or none.** A batch is revoked whole or not at all, and its events stand one after another, in its order.
 /// 2. **Durable before it answers**, and read by everybody who reads from then on. What was read by anybody is never lost: a log that may
-///    have lost its end, by a failover say, begins a new [`Epoch`].
+///    have lost its end, by a failover say, begins a new [`Epoch`]; with PostgreSQL, the timeline tells. Who answers is the one that
+///    can be written: a server that was replaced must not be asked any more, which is for whoever operates it to see to.
 /// 3. **Asked again, made once.** A batch that is handed over again with the request id of one that was revoked is answered as that one
 ///    was, and changes nothing, for a day at least ([`REQUESTS_KEPT`]). This matters: what [ends at its
 ///    moment](crate::Revocation::ends_at_its_moment) would otherwise stop the grants that were issued in between. Another batch under the same id is
-///    refused.
+///    refused; another `by` or reason makes it another. An empty batch uses up nothing.
 /// 4. **In one order, without gaps.** Events are numbered from 1. No event comes to be seen after one with a higher number was read:
 ///    numbers that a database hands out before it commits (sequences) do not hold this; a counter that is locked until the commit does.
+///    The `sequence` of an entry is the engine's own number for it; the event's number will do.
 /// 5. **What is revoked already is revoked once.** Revoked again, it is not written again unless that makes it last or cover more, and then
-///    takes the earlier one's place: [`Revoking::against`] says which and makes the notice.
+///    takes the earlier one's place: [`Revoking::against`] says which and makes the notice. The same are those whose [`Revocation`] is equal.
 /// 6. **Nothing un-revokes.** What no live token can hold any more may be forgotten, which raises the mark: [`covered_until`](crate::revocation::covered_until) the moment of
-///    the last that is forgotten, and it never falls. Nothing is forgotten while the clock has jumped.
+///    the last that is forgotten, and it never falls. Nothing is forgotten while the clock is in doubt: after a step of more than an hour
+///    ahead, until the longest lifetime and an hour have passed since, and as long as the clock stands before what was told earlier.
+///    The entries and the mark of a list are of one moment.
 /// 7. **No clock is believed.** A revocation counts to the latest `now` that the log was ever told.
 /// 8. **Never blocks.** Futures are polled on any thread, and there need be no runtime around them: an engine that needs one keeps a
-///    handle to its own. An `append` that is dropped may or may not be made.
+///    handle to its own. An `append` that is dropped may or may not be made. Nobody who waits
+///    bounds the wait: an engine that goes over a network gives each answer a bound of its own, some seconds.
+///
+/// A verifier elsewhere takes the list and follows it:
+///
+/// ```
+/// use std::time::Duration;
+/// use hardtack::pending::wait;
+/// use hardtack::revocation::{Events, RevocationLog};
+/// use hardtack::{Revocations, Store, Timestamp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (log, now) = (Store::in_memory()?, Timestamp::from_unix_seconds(1_795_428_000));
+/// let mut known = wait(log.list(now))?;
+/// let copy = Revocations::copied(&known.list()); // for Verifier::new
+///
+/// // Again and again, as long as the verifier runs:
+/// wait(log.wait(known.at, Duration::from_secs(5)));
+/// match wait(RevocationLog::read(&log, known.at, 1000))? {
+///     Events::Next(events) if known.advance(&events) => known.as_of = now,
+///     _ => known = wait(log.list(now))?,
+/// }
+/// copy.renew(&known.list(), now)?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// `testing::revocations` has the cases that an engine must pass (feature `testing`); a [`Store`](crate::Store) is the first engine.
 pub trait RevocationLog: Send + Sync {
@@ -343,7 +372,8 @@ impl Revoking {
         Some(RevocationNotice {
             revocation: self.revocation.clone(),
             revoked: earlier.map_or(moment, |earlier| moment.max(earlier.revoked)),
-            expires,
+            // Servers that accept other lifetimes may share the log: none of them shortens what another wrote.
+            expires: expires.max(earlier.and_then(|earlier| earlier.expires)),
             by: self.by.clone(),
             reason: self.reason.clone(),
             prolongs: earlier.map(|earlier| earlier.sequence),

@@ -369,11 +369,12 @@ impl Revoking {
                 return None;
             }
         }
+        let kept = earlier.and_then(|earlier| earlier.expires);
         Some(RevocationNotice {
             revocation: self.revocation.clone(),
             revoked: earlier.map_or(moment, |earlier| moment.max(earlier.revoked)),
             // Servers that accept other lifetimes may share the log: none of them shortens what another wrote.
-            expires: expires.max(earlier.and_then(|earlier| earlier.expires)),
+            expires: expires.map(|expires| kept.map_or(expires, |kept| kept.max(expires))),
             by: self.by.clone(),
             reason: self.reason.clone(),
             prolongs: earlier.map(|earlier| earlier.sequence),
@@ -424,5 +425,26 @@ mod tests {
         assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), at);
         assert!("a7".parse::<RequestId>().is_err());
         assert_ne!(RequestId::random(), RequestId::random());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::revocation::Revocation;
+
+    #[test]
+    fn none_of_two_servers_shortens_what_the_other_wrote() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let hours = |hours: u64| Duration::from_secs(3600 * hours);
+        let alice = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+        let alice = Revoking::new(alice, "tests", "lost").unwrap();
+        let long = alice.against(None, now, hours(48)).unwrap();
+        assert_eq!(long.expires, Some(now + hours(49)));
+        let earlier = Earlier { sequence: 1, revoked: long.revoked, expires: long.expires };
+        let short = alice.against(Some(earlier), now + hours(1), hours(24)).unwrap();
+        assert_eq!((short.revoked, short.expires), (now + hours(1), long.expires));
+        let longer = alice.against(Some(earlier), now + hours(30), hours(24)).unwrap();
+        assert_eq!(longer.expires, Some(now + hours(55)));
     }
 }

@@ -29,8 +29,9 @@ use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
+pub(crate) use weighed::Weighed;
+pub use weighed::WeighedRefusal;
 use weighed::permit;
-pub use weighed::{Weighed, WeighedRefusal};
 
 pub use denial::{Denial, Helps, Refusal};
 use facts::Facts;

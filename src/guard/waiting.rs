@@ -139,7 +139,10 @@ impl Guard {
     }
 
     /// Records what was weighed, without a thread that waits for it.
-    pub async fn settle_async(self: &Arc<Guard>, weighed: Weighed) -> Result<Permit, Denial> {
+    pub(crate) async fn settle_async(
+        self: &Arc<Guard>,
+        weighed: Weighed,
+    ) -> Result<Permit, Denial> {
         let (answer, answered) = oneshot::channel();
         self.settle_later(weighed, |decided| {
             // Whoever asked may have gone away.

@@ -10,7 +10,7 @@ use crate::verify::VerifiedCapability;
 
 /// A decision before it is recorded: the answer that will be given if it is.
 #[derive(Debug)]
-pub enum Weighed {
+pub(crate) enum Weighed {
     /// It is allowed.
     Allowed {
         /// What is recorded.
@@ -49,7 +49,7 @@ impl Weighed {
 
 impl WeighedRefusal {
     /// A refusal of which there will be no record.
-    pub fn unrecorded(denial: Denial) -> WeighedRefusal {
+    pub(crate) fn unrecorded(denial: Denial) -> WeighedRefusal {
         WeighedRefusal { decision: None, verified: None, denial }
     }
 

@@ -15,13 +15,11 @@ use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{
     DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve, serve_admin,
 };
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::life;
-use crate::command::reloading::{self, Part, Reloading, load_checked};
+use crate::command::reloading::{Folders, Part, RootFiles, load_checked, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::command::{close, open, serving, warn_of_left_out};
@@ -237,28 +235,18 @@ impl Plan {
             tend(readiness.clone(), "forgetting what expired", move || collect(forgetting.clone()));
         let collecting = tokio::spawn(collecting);
         let trusting = Some(self.trusting).filter(Trusting::has_files);
-        let reloading = match self.folders.is_empty() && trusting.is_none() {
-            // Without anything to load, a hangup ends the process, as it does by custom.
-            true => None,
-            false => {
-                // Taken here, so that a hangup ends nothing from now on.
-                let hangups = Arc::new(Mutex::new(signal(SignalKind::hangup())?));
-                let reloading = Reloading {
-                    guard: Arc::clone(&guard),
-                    revoker,
-                    reloads: gateway.reloads(),
-                    root_reloads: gateway.root_reloads(),
-                    folders: self.folders,
-                    trusting,
-                };
-                let reloading = Arc::new(std::sync::Mutex::new(reloading));
-                let look = move || {
-                    let (reloading, hangups) = (Arc::clone(&reloading), Arc::clone(&hangups));
-                    async move { reloading::run(reloading, &mut *hangups.lock().await).await }
-                };
-                Some(tokio::spawn(tend(readiness, "exchanging policies and roots", look)))
-            }
-        };
+        // Without anything to load, a hangup ends the process, as it does by custom.
+        let mut reloading = Vec::new();
+        if let Some(trusting) = trusting {
+            let (guards, reloads) = (vec![Arc::clone(&guard), revoker], gateway.root_reloads());
+            let files = RootFiles { guards, reloads, trusting };
+            reloading.push(watch(files, readiness.clone(), "exchanging roots")?);
+        }
+        if !self.folders.is_empty() {
+            let (guard, reloads) = (Arc::clone(&guard), gateway.reloads());
+            let folders = Folders { guard, reloads, folders: self.folders };
+            reloading.push(watch(folders, readiness, "exchanging policies")?);
+        }
 
         if !bound.ip().is_loopback() {
             warn(
@@ -303,7 +291,7 @@ impl Plan {
             }
         }
         collecting.abort();
-        reloading.inspect(JoinHandle::abort);
+        reloading.iter().for_each(JoinHandle::abort);
         close(&store);
         serving::announce("the gateway has stopped");
         Ok(ExitCode::SUCCESS)

@@ -1,15 +1,18 @@
 //! Reloading: the gateway's policies and roots, exchanged while it runs.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hardtack::policy::{self, FolderWatch};
 use hardtack::{Guard, Policy, trial};
-use hardtack_mcp::{Reload, Reloads};
-use tokio::signal::unix::Signal;
+use hardtack_mcp::{Readiness, Reload, Reloads};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::secrets::hidden;
 use crate::terminal::with_causes;
@@ -44,19 +47,47 @@ impl Part {
     }
 }
 
-/// The folders of a gateway and the files of its roots, and where what is in them goes.
-pub(crate) struct Reloading {
-    pub(crate) guard: Arc<Guard>,
-    /// Who decides on requests to revoke: it trusts the same roots, and has policies of its own.
-    pub(crate) revoker: Arc<Guard>,
-    pub(crate) reloads: Reloads,
-    pub(crate) root_reloads: Reloads,
-    pub(crate) folders: Vec<(Part, FolderWatch)>,
-    pub(crate) trusting: Option<Trusting>,
+/// What is looked at now and then. Each has a task of its own: roots do not wait for a folder that hangs.
+pub(crate) trait Look: Send + 'static {
+    /// What it looks for, in the log.
+    const FOR: &'static str;
+
+    /// Looks once; `asked` by a hangup, it takes what is there for changed.
+    fn look(&mut self, asked: bool);
 }
 
-/// Looks at the folders and files now and then, and when a hangup comes, until it is aborted.
-pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) {
+/// The folders of a gateway's policies, and where what is in them goes.
+pub(crate) struct Folders {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) reloads: Reloads,
+    pub(crate) folders: Vec<(Part, FolderWatch)>,
+}
+
+/// The files of a gateway's roots, and where what is in them goes.
+pub(crate) struct RootFiles {
+    /// Whoever decides: on calls, and on requests to revoke.
+    pub(crate) guards: Vec<Arc<Guard>>,
+    pub(crate) reloads: Reloads,
+    pub(crate) trusting: Trusting,
+}
+
+/// Looks now and then, and when a hangup comes, until it is aborted. Begun anew where it ends ([`tend`]).
+pub(crate) fn watch(
+    looking: impl Look,
+    readiness: Readiness,
+    what: &'static str,
+) -> io::Result<JoinHandle<()>> {
+    // Taken here, so that a hangup ends nothing from now on.
+    let hangups = Arc::new(tokio::sync::Mutex::new(signal(SignalKind::hangup())?));
+    let looking = Arc::new(Mutex::new(looking));
+    let work = move || {
+        let (looking, hangups) = (Arc::clone(&looking), Arc::clone(&hangups));
+        async move { run(looking, &mut *hangups.lock().await).await }
+    };
+    Ok(tokio::spawn(tend(readiness, what, work)))
+}
+
+async fn run<L: Look>(looking: Arc<Mutex<L>>, hangups: &mut Signal) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -64,14 +95,15 @@ pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) 
             _ = ticks.tick() => false,
             _ = hangups.recv() => true,
         };
-        let reloading = Arc::clone(&reloading);
+        let looking = Arc::clone(&looking);
         let mut looked = tokio::task::spawn_blocking(move || {
-            reloading.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
+            looking.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).look(asked);
         });
         let in_time = tokio::time::timeout(LOOK_WITHIN, &mut looked).await;
         if in_time.is_err() {
             tracing::error!(
-                "looking for new policies and roots takes long; those in force stay until it comes back, if it does"
+                "looking for new {} takes long; those in force stay until it comes back, if it does",
+                L::FOR
             );
         }
         let looked = match in_time {
@@ -79,21 +111,27 @@ pub(crate) async fn run(reloading: Arc<Mutex<Reloading>>, hangups: &mut Signal) 
             Err(_) => looked.await,
         };
         if looked.is_err() {
-            tracing::error!("looking for new policies and roots broke off; those in force stay");
+            tracing::error!("looking for new {} broke off; those in force stay", L::FOR);
         }
     }
 }
 
-impl Reloading {
-    /// Roots come first: who is trusted no longer does not wait for policies that take long.
+impl Look for RootFiles {
+    const FOR: &'static str = "roots";
+
     fn look(&mut self, asked: bool) {
-        if let Some(trusting) = &mut self.trusting {
-            if asked {
-                trusting.ask();
-            }
-            let taken = trusting.look(&[&self.guard, &self.revoker]);
-            taken.into_iter().for_each(|taken| self.root_reloads.count(taken));
+        if asked {
+            self.trusting.ask();
         }
+        let taken = self.trusting.look(&self.guards);
+        taken.into_iter().for_each(|taken| self.reloads.count(taken));
+    }
+}
+
+impl Look for Folders {
+    const FOR: &'static str = "policies";
+
+    fn look(&mut self, asked: bool) {
         for (part, watch) in &mut self.folders {
             if asked {
                 watch.ask();

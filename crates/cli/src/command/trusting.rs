@@ -1,6 +1,7 @@
 //! Trusting: which roots does a gateway trust, and do their files say something else than before?
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use hardtack::{Guard, RootKeys};
 use hardtack_mcp::Reload;
@@ -50,7 +51,7 @@ impl Trusting {
 
     /// Reads the files again. What they say is taken at the second look in a row that finds it, so that no half-written file is
     /// taken; what cannot be read or is no key leaves the roots in force. `None` if there is nothing to be taken.
-    pub(crate) fn look(&mut self, guards: &[&Guard]) -> Option<Reload> {
+    pub(crate) fn look(&mut self, guards: &[Arc<Guard>]) -> Option<Reload> {
         let now = Some(read(&self.asked));
         let agrees = self.seen == now;
         self.seen.clone_from(&now);
@@ -72,7 +73,7 @@ fn read(asked: &[String]) -> Read {
 }
 
 /// Puts roots in the place of others, if there are any.
-fn take(guards: &[&Guard], read: Read) -> Reload {
+fn take(guards: &[Arc<Guard>], read: Read) -> Reload {
     let new = match read {
         Ok(new) => new,
         Err(error) => {

@@ -49,7 +49,7 @@ impl Weighed {
 
 impl WeighedRefusal {
     /// A refusal of which there will be no record.
-    pub(crate) fn unrecorded(denial: Denial) -> WeighedRefusal {
+    pub fn unrecorded(denial: Denial) -> WeighedRefusal {
         WeighedRefusal { decision: None, verified: None, denial }
     }
 

@@ -1,6 +1,5 @@
 //! `hardtack revoke`, driven from outside: what it says that it stops, and in whose name.
 
-use std::path::Path;
 use std::process::Output;
 
 use hardtack::{Capability, RevocationId};
@@ -24,10 +23,6 @@ impl Scene {
         scene.researchers = scene.ok(hop, &grant);
         scene.ok("store create store", "");
         scene
-    }
-
-    fn path(&self) -> &Path {
-        self.shell.path()
     }
 
     /// The researcher's bearer is used, and the store sees its chain.

@@ -416,6 +416,7 @@ impl<L: RevocationLog + ?Sized> RevocationLog for std::sync::Arc<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revocation::Revocation;
 
     #[test]
     fn a_position_is_written_in_digits_and_read_again() {
@@ -426,12 +427,6 @@ mod tests {
         assert!("a7".parse::<RequestId>().is_err());
         assert_ne!(RequestId::random(), RequestId::random());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::revocation::Revocation;
 
     #[test]
     fn none_of_two_servers_shortens_what_the_other_wrote() {

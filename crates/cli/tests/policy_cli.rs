@@ -1,6 +1,7 @@
 //! `hardtack policy`, and the gateway whose policies are exchanged while it runs, driven as processes.
 
 use std::fs;
+use std::io::Write;
 use std::ops::Deref;
 use std::process::Command;
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Scene {
 }
 
 /// What this gateway says of itself.
-fn metrics(gateway: &Serving) -> String {
+fn figures(gateway: &Serving) -> String {
     fetch(&gateway.url.replace("/mcp", "/metrics"), None, None)
 }
 
@@ -228,7 +229,7 @@ fn new_policies_are_taken_and_broken_ones_are_not() {
     let (pays, searches) =
         (|| allows(&gateway, &bearer, "pay", "{}"), || allows(&gateway, &bearer, "search", "{}"));
     assert!(pays());
-    let metrics = metrics(&gateway);
+    let metrics = figures(&gateway);
     for line in [
         r#"hardtack_shadow_differences_total{live="allow",candidate="deny"} 1"#,
         "hardtack_shadow_decisions_total 1",
@@ -269,12 +270,12 @@ fn new_policies_are_taken_and_broken_ones_are_not() {
     gateway.signal("-HUP");
     until("the old ones decide again", pays);
     until("both are exchanged", || gateway.log().matches("policies are exchanged").count() == 3);
-    let metrics = metrics(&gateway);
+    let metrics = figures(&gateway);
     assert!(metrics.contains(r#"hardtack_policy_reloads_total{result="loaded"} 3"#), "{metrics}");
     assert!(metrics.contains(r#"hardtack_policy_reloads_total{result="refused"} 2"#), "{metrics}");
     gateway.signal("-HUP");
     until("a hangup is answered", || {
-        metrics(&gateway).contains(r#"hardtack_policy_reloads_total{result="unchanged"} 2"#)
+        figures(&gateway).contains(r#"hardtack_policy_reloads_total{result="unchanged"} 2"#)
     });
     assert!(gateway.ends());
 
@@ -358,7 +359,7 @@ fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
     drop(file);
     until("the new root is trusted", || trusts(&second));
     assert!(!trusts(&first) && trusts(&third) && may_stop());
-    let metrics = metrics(&gateway);
+    let metrics = figures(&gateway);
     assert!(metrics.contains(r#"hardtack_root_reloads_total{result="loaded"} 1"#), "{metrics}");
     let told = format!(r#"hardtack_root_reloads_total{{result="refused"}} {}"#, refused + 1);
     assert!(metrics.contains(&told), "{told} in {metrics}");
@@ -374,7 +375,7 @@ fn roots_in_files_are_taken_anew_and_broken_ones_are_not() {
     assert!(!trusts(&second) && trusts(&third) && !may_stop());
     gateway.signal("-HUP");
     until("a hangup is answered", || {
-        metrics(&gateway).contains(r#"hardtack_root_reloads_total{result="unchanged"} 1"#)
+        figures(&gateway).contains(r#"hardtack_root_reloads_total{result="unchanged"} 1"#)
     });
     assert!(gateway.ends());
 

@@ -6,38 +6,38 @@ use http::{Uri, header};
 use hardtack::cause::Cause;
 use hardtack::profile::MAX_TOKEN_BYTES;
 
-/// The most bytes in a bearer: the largest token as base64, a third more, with its padding.
+/// The most bytes in a bearer: the largest token as base64, a third more than its bytes, with padding.
 pub const MAX_BEARER_BYTES: usize = MAX_TOKEN_BYTES.div_ceil(3) * 4;
 
 /// The parameters by which a token can stand in a query (RFC 6750, section 2.3, and common habits). It
 /// would be written to every log on its way.
 const QUERY_PARAMETERS: [&str; 3] = ["access_token", "token", "bearer"];
 
-/// A request that presents no token, or not in the one way that is accepted.
+/// An error of [`bearer`]: a request presents no token, or not in the one way that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BearerError {
-    /// No token at all, or another scheme.
+    /// The request has no token at all, or uses another scheme.
     #[error("send the token as: Authorization: Bearer …")]
     Missing,
-    /// More than one `Authorization` header, of which two readers would take different ones.
+    /// The request has more than one `Authorization` header, of which two readers could take different ones.
     #[error("there is more than one Authorization header; send one")]
     Repeated,
-    /// A token in the query.
+    /// The request has a token in the query.
     #[error(
         "there is a token in the query, where every log sees it; send it as: Authorization: Bearer …"
     )]
     InQuery,
-    /// More than a token can have.
+    /// The bearer has more than [`MAX_BEARER_BYTES`].
     #[error("the bearer has more than {MAX_BEARER_BYTES} bytes")]
     TooLong,
-    /// Something that is no token.
+    /// The text in the place of the token is none.
     #[error("the Authorization header has not the form: Bearer …")]
     Malformed,
 }
 
 impl BearerError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             BearerError::Missing => Cause::NoToken,
@@ -49,7 +49,7 @@ impl BearerError {
     }
 }
 
-/// The bearer of a request (RFC 6750, section 2.1).
+/// Returns the bearer token of a request (RFC 6750, section 2.1). It is not verified.
 ///
 /// # Errors
 ///

@@ -24,35 +24,40 @@ pub const MAX_REFUSED_BODY_BYTES: usize = 64 * 1024;
 /// And for how long: whoever is refused is not waited for.
 pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Says which operation, resource and arguments a request means.
+/// Says which operation, resource and arguments a request means, for [`GuardLayer`](crate::GuardLayer). What it says is judged, so it
+/// must read a request as the service does.
 ///
-/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one:
-/// `|request: &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments
-/// stand in the body, [`Reading`] is one. What it says is judged, so it must read a request as the service does.
+/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one: `|request:
+/// &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments stand in the body, [`Reading`] is
+/// one.
 ///
-/// It is asked only about requests whose bearer holds, so that it may do its work.
+/// It is asked only about requests whose bearer is valid, so that its work is done for nobody else.
 pub trait Describe<B>: Clone + Send + Sync + 'static {
-    /// The call, and the request for the service.
+    /// Returns the call that the request means, and the request for the service.
+    ///
+    /// # Errors
+    ///
+    /// [`Undescribed`] if the request means no call; it is then refused.
     fn describe(
         &self,
         request: Request<B>,
     ) -> impl Future<Output = Result<(Call, Request<B>), Undescribed>> + Send;
 
-    /// What was asked for, as far as that can be said for little: what the record of a refused bearer says. It is asked only if
-    /// the bearer's signatures hold and the refusal is recorded (100 a second
-    /// at the most). Of what comes of it, operation and resource are recorded. `None`, as by default, has it recorded as
-    /// `admission`.
+    /// Returns the call that a refused request asked for, if that can be said with little work. Its operation and resource stand in the
+    /// record of the refusal. `None`, which is the default, has the request recorded as `admission`.
+    ///
+    /// It is asked only if the bearer's signatures hold and the refusal is recorded, 100 times a second at the most.
     fn asked(&self, request: Request<B>) -> impl Future<Output = Option<Call>> + Send {
         drop(request);
         ready(None)
     }
 }
 
-/// A request that means no call.
+/// An error of [`Describe`]: a request that means no call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Undescribed {
-    /// Its arguments are not exact enough to be judged.
+    /// The request's arguments are not exact enough to be judged.
     #[error(transparent)]
     Call(#[from] CallError),
     /// The body is larger than it may be.
@@ -67,16 +72,16 @@ pub enum Undescribed {
     /// The table of routes has no operation for the request's method.
     #[error("the method is none that can be asked for here")]
     NoOperation,
-    /// A parameter of the path, or the body, is no text.
+    /// A parameter of the path, or the body, is no UTF-8 text.
     #[error("the request has bytes that are no UTF-8 text")]
     NoText,
-    /// Something else, in words for whoever sent it.
+    /// Another problem, in words for whoever sent the request.
     #[error("{0}")]
     Other(String),
 }
 
 impl Undescribed {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             Undescribed::Call(error) => error.cause(),
@@ -112,8 +117,8 @@ where
     }
 }
 
-/// Describes a request by its head and its body, which is read up to a number of bytes, and handed to the
-/// service as it came.
+/// Describes a request by its head and its body ([`Describe`]). The body is read up to a number of bytes, and handed to the service as it
+/// came.
 #[derive(Clone)]
 pub struct Reading<F> {
     most: usize,
@@ -121,7 +126,8 @@ pub struct Reading<F> {
 }
 
 impl<F> Reading<F> {
-    /// Reads at most `most` bytes.
+    /// Reads at most `most` bytes of the body and has `describe` say which call head and body mean. A request with a larger body is
+    /// refused.
     pub fn up_to(most: usize, describe: F) -> Reading<F>
     where
         F: Fn(&Parts, &Bytes) -> Result<Call, CallError> + Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Layer: the guard in front of a service.
+//! Layer: the guard in front of a service, as tower middleware.
 
 use std::fmt;
 use std::future::Future;
@@ -19,12 +19,12 @@ use hardtack::guard::{Denial, Guard, Permit};
 use hardtack::timestamp::Timestamp;
 use hardtack::verify::{Rejection, VerifiedCapability};
 
-/// The body of an answer: the service's own, or a refusal's.
+/// The body of an answer: the service's own, or that of a refusal.
 pub type Answered<B> = Either<Full<Bytes>, B>;
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Puts a [`Guard`] in front of a service.
+/// Middleware that puts a [`Guard`] in front of a service: a [`Layer`] of tower.
 ///
 /// For axum, `Routes` (feature `axum`) is a table from path templates to operations: it judges the parameters that the router
 /// decoded. Any other reading, as this one for a service of hyper or tonic, has to agree with the service's:
@@ -56,13 +56,14 @@ pub struct GuardLayer<D> {
 }
 
 impl<D> GuardLayer<D> {
-    /// Guards by what `describe` says that each request means: `Routes`, a [`Reading`](crate::Reading), another [`Describe`], or a
-    /// function from the request's head whose parameter has its type: `|request: &http::request::Parts| …`.
+    /// Makes a layer by which `guard` decides the call that `describe` says each request means. `describe` is a `Routes` (feature
+    /// `axum`), a [`Reading`](crate::Reading), another [`Describe`], or a function from the request's head whose parameter has its type:
+    /// `|request: &http::request::Parts| …`.
     pub fn new(guard: impl Into<Arc<Guard>>, describe: D) -> GuardLayer<D> {
         GuardLayer { guard: guard.into(), describe, clock: Arc::new(now) }
     }
 
-    /// Takes the time from `clock` instead of the system's.
+    /// Takes the time from `clock`, for tests say. By default it is the system's.
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> GuardLayer<D> {
         self.clock = Arc::new(clock);
         self
@@ -73,7 +74,8 @@ impl<D> GuardLayer<D>
 where
     D: Fn(&Parts) -> Result<Call, CallError> + Clone + Send + Sync + 'static,
 {
-    /// Guards by what `describe` says that the head of each request means. A request for which it has an error is answered by 400.
+    /// Makes a layer by which `guard` decides the call that `describe` says the head of each request means. A request for which
+    /// `describe` returns an error is answered by 400.
     pub fn from_fn(guard: impl Into<Arc<Guard>>, describe: D) -> GuardLayer<D> {
         GuardLayer::new(guard, describe)
     }
@@ -87,10 +89,10 @@ impl<S, D: Clone> Layer<S> for GuardLayer<D> {
     }
 }
 
-/// A service behind a [`Guard`].
+/// A service behind a [`Guard`], which [`GuardLayer`] makes.
 ///
-/// A request that is let through has `Arc<Permit>` and `Arc<Chain>` among its extensions, and no
-/// `Authorization` header. It does its work, which may wait for the disk, on tokio's blocking threads.
+/// A request that is let through has `Arc<Permit>` and `Arc<Chain>` among its extensions, and no `Authorization` header. The guard's
+/// work, which may wait for the disk, is done on tokio's blocking threads.
 #[derive(Clone)]
 pub struct Guarded<S, D> {
     inner: S,

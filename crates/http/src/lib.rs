@@ -1,4 +1,4 @@
-//! HTTP: a tower layer that lets a request through only if its bearer may do what it asks for.
+//! HTTP: a tower layer (middleware) that lets a request through only if its bearer may do what it asks for.
 //!
 //! For services of axum, hyper and tonic alike. The service inside finds the [`Permit`] and the [`Chain`] in
 //! the request's extensions, and never sees the bearer. Refusals are those of RFC 6750.

@@ -11,7 +11,7 @@ use http::request::Parts;
 use hardtack::cause::Cause;
 use hardtack::guard::Permit;
 
-/// Extracts the permit of the request, for a handler that takes one: `async fn page(permit: Permitted)`.
+/// An extractor of axum's for the permit of the request: `async fn page(permit: Permitted)`.
 ///
 /// A handler without the [`GuardLayer`](crate::GuardLayer) in front of it is never run: its request is answered by 500, with the
 /// text of [`NoPermit`].
@@ -34,13 +34,13 @@ impl<S: Sync> FromRequestParts<S> for Permitted {
     }
 }
 
-/// A handler asked for a [`Permit`], and no guard had decided about the request.
+/// An error of [`Permitted`]: no guard had decided about the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no guard stands in front of this route; put a hardtack_http::GuardLayer on it")]
 pub struct NoPermit;
 
 impl NoPermit {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         Cause::NoGuard
     }

@@ -18,17 +18,17 @@ use hardtack::names;
 /// When to try again what could not be decided, in seconds: a store tries its disk again every second.
 const RETRY_AFTER: &str = "1";
 
-/// What a challenge says of the server.
+/// A server as a challenge names it (RFC 6750, section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realm {
-    /// What the server is called: its audience.
+    /// The server's name, which is its audience.
     pub name: String,
-    /// Where its metadata is (RFC 9728), if an authorization server gives out tokens for it.
+    /// The URL of the server's metadata (RFC 9728); `None` if no authorization server gives out tokens for it.
     pub resource_metadata: Option<String>,
 }
 
 impl Realm {
-    /// A server of this name, whose tokens come from no authorization server.
+    /// Makes the realm of a server with this name, whose tokens come from no authorization server.
     pub fn named(name: impl Into<String>) -> Realm {
         Realm { name: name.into(), resource_metadata: None }
     }
@@ -49,27 +49,27 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// 400, 401, 403, 413 or 503.
+    /// The HTTP status: 400, 401, 403, 413 or 503.
     pub status: StatusCode,
-    /// `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section 3.1), `access_denied`, or
-    /// `temporarily_unavailable`; none where no token was sent at all.
+    /// The error's name: `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section 3.1), `access_denied`, or
+    /// `temporarily_unavailable`; `None` if no token was sent at all.
     pub error: Option<&'static str>,
-    /// In words, for whoever sent the request: what it is, and what helps.
+    /// The refusal in words, for whoever sent the request: what it is, and what helps.
     pub description: String,
-    /// The scope that the request needs, where one is missing.
+    /// The scope that the request needs, if one is missing.
     pub scope: Option<String>,
-    /// The stable name of the cause (`docs/profile.md`), as far as outsiders may know it.
+    /// The stable name of the cause (`docs/profile.md`), if outsiders may know it.
     pub cause: Option<Cause>,
-    /// What helps.
+    /// The step that helps.
     pub helps: Option<Helps>,
-    /// The arguments that another call could have otherwise, as far as that is told.
+    /// The names of arguments with which another call could pass, as far as that is told.
     pub arguments: Vec<String>,
-    /// How long a new grant would be refused as well, if it would.
+    /// The time for which a new grant would be refused as well; `None` if it would not.
     pub retry_after: Option<Duration>,
 }
 
 impl Refused {
-    /// A denial of `operation`.
+    /// Makes the refusal that a client sees of a denial of `operation`.
     pub fn of(denial: &Denial, operation: &str) -> Refused {
         let refusal = denial.refusal();
         let (status, error) = class(denial);
@@ -94,7 +94,7 @@ impl Refused {
         }
     }
 
-    /// A request that a door refuses by itself, for a cause that is no decision.
+    /// Makes the refusal of a request that a door refuses by itself, for a cause that is no decision.
     pub fn by_door(
         status: StatusCode,
         error: &'static str,
@@ -119,12 +119,13 @@ impl Refused {
         }
     }
 
-    /// Whether the same request may be answered otherwise later.
+    /// Returns whether the same request may be answered otherwise later.
     pub fn retry(&self) -> bool {
         self.helps == Some(Helps::Later)
     }
 
-    /// What a program may read of it: `error`, `cause`, `scope`, `retry`, `retry_after`, `helps` and `arguments`.
+    /// Returns what a program may read of the refusal, as a JSON object: `error`, `cause`, `scope`, `retry`, `retry_after` (seconds),
+    /// `helps` and `arguments`.
     pub fn facts(&self) -> Value {
         json!({
             "error": self.error,
@@ -137,7 +138,7 @@ impl Refused {
         })
     }
 
-    /// The value of `WWW-Authenticate`, where the status asks for one.
+    /// Returns the value of `WWW-Authenticate` (RFC 6750, section 3); `None` if no other token would help: for 503 and `access_denied`.
     pub fn challenge(&self, realm: &Realm) -> Option<HeaderValue> {
         // With a challenge, clients ask for another token, which would be refused, too.
         if self.status == StatusCode::SERVICE_UNAVAILABLE || self.error == Some(ACCESS_DENIED) {
@@ -158,7 +159,8 @@ impl Refused {
         HeaderValue::try_from(challenge).ok()
     }
 
-    /// `{"error": …, "error_description": …, "cause": …, "scope": …, "retry": …, "retry_after": …, "helps": …, "arguments": […]}`.
+    /// Returns the body of the answer, as JSON: `{"error": …, "error_description": …, "cause": …, "scope": …, "retry": …, "retry_after":
+    /// …, "helps": …, "arguments": […]}`.
     pub fn json(&self) -> String {
         let mut body = self.facts();
         body["error"] = json!(self.error.unwrap_or("invalid_token"));
@@ -166,7 +168,7 @@ impl Refused {
         body.to_string()
     }
 
-    /// The whole answer.
+    /// Returns the whole answer: status, headers and a JSON body, never to be stored by caches.
     pub fn response(&self, realm: &Realm) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.json()));
         *response.status_mut() = self.status;
@@ -187,7 +189,7 @@ impl Refused {
 }
 
 impl Refused {
-    /// The whole answer to a gRPC request: a status without a message ("Trailers-Only", gRPC over HTTP/2).
+    /// Returns the whole answer to a gRPC request: a status without a message ("Trailers-Only", gRPC over HTTP/2).
     pub fn grpc_response(&self, realm: &Realm) -> Response<Bytes> {
         let status = match self.status {
             StatusCode::UNAUTHORIZED => "16",

@@ -52,12 +52,12 @@ use hardtack::scope::{Operation, ScopeError};
 pub struct Routes(BTreeMap<String, Vec<(Method, Operation)>>);
 
 impl Routes {
-    /// An empty table, by which every request is refused.
+    /// Makes an empty table, by which every request is refused.
     pub fn new() -> Routes {
         Routes::default()
     }
 
-    /// Requests of `method` to the template `path` mean `operation`.
+    /// Adds a row: requests of `method` to the template `path` mean `operation`.
     ///
     /// `path` is written as for [`Router::route`](axum::Router::route), whole: with what a nested router is nested under. A `HEAD` request means
     /// what `GET` does, as in axum, unless the table says otherwise.
@@ -86,9 +86,10 @@ impl Routes {
         Ok(self)
     }
 
-    /// Takes the members of the body, a JSON object of at most `most` bytes, as arguments, too. A request without a body has none.
+    /// Takes the members of the body, too, as arguments: a JSON object of at most `most` bytes. A request without a body has none. The
+    /// body is handed to the handler as it came.
     ///
-    /// The body is handed to the handler as it came. Without this, no body is looked at, and what it says is not judged.
+    /// By default no body is looked at, and what it says is not judged.
     pub fn reading_json(self, most: usize) -> JsonRoutes {
         JsonRoutes { routes: self, most }
     }
@@ -142,7 +143,7 @@ impl<B: Send> Describe<B> for Routes {
     }
 }
 
-/// [`Routes`] that take the members of a JSON body as arguments, too.
+/// A table of [`Routes`] that takes the members of a JSON body as arguments, too. Made by [`Routes::reading_json`].
 #[derive(Debug, Clone)]
 pub struct JsonRoutes {
     routes: Routes,
@@ -179,25 +180,25 @@ fn with_members(call: Call, body: &[u8]) -> Result<Call, Undescribed> {
         .try_fold(call, |call, (name, value)| call.argument(name, value.clone()))?)
 }
 
-/// A row that cannot be in a table of [`Routes`].
+/// An error of a row that cannot be in a table of [`Routes`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// A template that axum would not take.
+    /// The template is one that axum would not take.
     #[error(
         "the path template {0:?} does not begin with a slash; write it as for Router::route, such as /pages/{{page}}"
     )]
     Path(String),
-    /// What stands for the operation is none.
+    /// The text in the place of the operation is none.
     #[error("the operation of {0}: {1}")]
     Operation(String, #[source] ScopeError),
-    /// A method and template that are there already.
+    /// The method and template are in the table already.
     #[error("{0} stands in the table twice")]
     Repeated(String),
 }
 
 impl RouteError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             RouteError::Path(_) | RouteError::Repeated(_) => Cause::MalformedRoute,

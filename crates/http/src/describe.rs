@@ -27,9 +27,9 @@ pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Says which operation, resource and arguments a request means, for [`GuardLayer`](crate::GuardLayer). What it says is judged, so it
 /// must read a request as the service does.
 ///
-/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one: `|request:
-/// &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments stand in the body, [`Reading`] is
-/// one.
+/// `Routes` (feature `axum`) is one for axum's path templates. A function from the request's head is one:
+/// `|request: &http::request::Parts| Call::new("pages:read")`, whose parameter needs its type. Where arguments stand in the body,
+/// [`Reading`] is one.
 ///
 /// It is asked only about requests whose bearer is valid, so that its work is done for nobody else.
 pub trait Describe<B>: Clone + Send + Sync + 'static {

@@ -41,14 +41,14 @@ pub(crate) const UNDECIDED: i64 = 503;
 /// What stands before the members that a program may read of a refusal.
 pub(crate) const META: &str = "dev.hardtack/refusal";
 
-/// How a refused request of a valid token is answered.
+/// The choice how a refused request of a valid token is answered ([`Gateway::refusals`](crate::Gateway::refusals)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RefusalStyle {
-    /// HTTP 200: the model sees the reason and the session goes on.
+    /// HTTP 200 with an error in the answer: the model sees the reason and the session goes on.
     #[default]
     Message,
-    /// HTTP 403 `insufficient_scope` with a challenge, and the reason in the body. For clients that ask
-    /// for more scope then; agents on the Python SDK 1.x do not survive it.
+    /// HTTP 403 `insufficient_scope` with a challenge (RFC 6750, section 3), and the reason in the body. For clients that then ask for
+    /// more scope; agents on the Python SDK 1.x do not survive it.
     Challenge,
 }
 

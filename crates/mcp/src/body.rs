@@ -14,7 +14,7 @@ use crate::answer::{self, INVALID_REQUEST};
 use crate::budget::{EXCHANGE_BYTES, Share};
 use crate::message::{MAX_VALUES, MessageError, sender_of};
 
-/// The most bytes in a message: what the official Rust server takes, too.
+/// The most bytes in a message, 4 MiB: what the official Rust server takes, too.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How much of a body is passed over to keep a connection: what comes with a head in one or two packets.

@@ -1,4 +1,4 @@
-//! Budget: how much is held at once, for whom?
+//! Budget: how much is held at once, for whom? A quota of memory per subject; where it is used up, answers wait (backpressure).
 //!
 //! Whoever asks pays for all that is held until the answer has been taken: the message while it is read, judged and
 //! forwarded, the answer while it is collected and rewritten, and what waits for a client that does not read. Subjects pay, and

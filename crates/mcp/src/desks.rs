@@ -1,4 +1,4 @@
-//! Desks: a few at a time, and of those who wait each peer in its turn.
+//! Desks: a few at a time, and of those who wait each peer in its turn: a semaphore with fair queueing (round robin), which sheds load.
 //!
 //! Whoever sends a thousand requests waits behind its own, and not the others behind it.
 

@@ -1,4 +1,4 @@
-//! Echo: no answer hands the runtime a bearer that was sent for it.
+//! Echo: no answer hands the runtime a bearer that was sent for it. A streaming search by a rolling hash (Rabin–Karp).
 //!
 //! Servers repeat what they are sent: in error pages, in tools that show requests, in logs that a tool reads. What is
 //! looked for are parts of what each presentation has of its own, however an answer is cut into chunks and lines:

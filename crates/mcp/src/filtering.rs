@@ -1,4 +1,4 @@
-//! Filtering: how and where what a server answers is looked at, while its token holds.
+//! Filtering: how and where what a server answers is looked at, while its token holds (response filtering).
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -1,4 +1,6 @@
 //! Flow: an answer on its way to the client, for as long as its token holds.
+//!
+//! A client that does not read holds back the server (backpressure): no more than a few chunks wait for it.
 
 use std::io;
 use std::sync::Arc;

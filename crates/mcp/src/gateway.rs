@@ -1,4 +1,4 @@
-//! Gateway: an MCP server, for whoever holds a capability for it.
+//! Gateway: an MCP server, for whoever holds a capability for it. A reverse proxy that authorizes.
 //!
 //! It verifies the bearer of every request, decides every call before the server hears of it, and shows each
 //! token the part of the server that it may use.
@@ -29,11 +29,11 @@ use hardtack::guard::Guard;
 use hardtack::revocation::RevocationLog;
 use hardtack_http::Realm;
 
-/// Where the server is, if its own URL has no path.
+/// The path of the gateway's endpoint, besides `/` and the server's own path.
 pub const ENDPOINT: &str = "/mcp";
 
-/// A gateway in front of one MCP server, over streamable HTTP, for both protocols that are in use
-/// (`initialize` with sessions up to 2025-11-25, and 2026-07-28).
+/// A reverse proxy in front of one MCP server (the upstream), over streamable HTTP, which lets through what its guard allows. It speaks
+/// both protocols that are in use: `initialize` with sessions up to 2025-11-25, and 2026-07-28.
 ///
 /// [`Gateway::router`] is the service; [`serve`](crate::serve) serves it.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Lets through to `upstream` what `guard` allows.
+    /// Makes a gateway that lets through to `upstream` what `guard` allows.
     pub fn new(guard: impl Into<Arc<Guard>>, upstream: Upstream) -> Gateway {
         let guard = guard.into();
         Gateway {
@@ -68,8 +68,9 @@ impl Gateway {
         }
     }
 
-    /// Is ready (`/readyz`) while `ready` finds nothing that does not work: that of a store is [`Store::ready`](hardtack::Store::ready). It
-    /// is asked on a thread of the runtime, and must not wait.
+    /// Answers at `/readyz` that the gateway is ready only while `ready` finds no error, such as
+    /// [`Store::ready`](hardtack::Store::ready). By default nothing is asked. `ready` is called on a thread of the runtime, and must not
+    /// wait.
     pub fn ready_while<E: ToString>(
         mut self,
         ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
@@ -78,10 +79,10 @@ impl Gateway {
         self
     }
 
-    /// Takes requests to revoke at `/hardtack/revocations`, decided by `guard`, whose audience should be its
-    /// own, and made in `log`. What a revocation stops is counted of what `seen` remembers.
+    /// Takes requests to revoke at `/hardtack/revocations`; without this, there is no such path. `guard` decides them, and its audience
+    /// should be its own. They are made in `log`. How much a revocation stops is counted of what `seen` remembers.
     ///
-    /// What is revoked is in force for the tools' side as soon as its verifier hears of it: with a store at once.
+    /// A revocation is in force for the tools' side as soon as its verifier hears of it: with a store at once.
     pub fn revocations(
         mut self,
         guard: impl Into<Arc<Guard>>,
@@ -92,62 +93,61 @@ impl Gateway {
         self
     }
 
-    /// Answers refused requests of valid tokens so.
+    /// Sets how refused requests of valid tokens are answered; by default as [`RefusalStyle::Message`].
     pub fn refusals(mut self, style: RefusalStyle) -> Gateway {
         self.style = style;
         self
     }
 
-    /// Is addressed by these names too (`Host`), besides the loopback ones.
+    /// Answers to these names (the `Host` header), too. By default it answers to the loopback ones alone.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Gateway {
         self.relay.doorbell.hosts.extend(hosts);
         self
     }
 
-    /// Is used from these pages (`Origin`), such as `https://app.example`. Otherwise from none.
+    /// Takes requests from these web pages (the `Origin` header), such as `https://app.example`. By default it takes them from none.
     pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Gateway {
         self.relay.doorbell.origins.extend(origins);
         self
     }
 
-    /// Says at the well-known places (RFC 9728) that tokens for `resource`, the URL of this gateway, come from
-    /// these authorization servers. Without any, those places are not there.
+    /// Publishes the protected resource metadata (RFC 9728) at its well-known paths: tokens for `resource`, the URL of this gateway, come
+    /// from these authorization servers. Without any server, there are no such paths.
     pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Gateway {
         self.metadata = Metadata::of(resource, servers);
         self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
         self
     }
 
-    /// Where whoever exchanges the guard's policies counts what came of it.
+    /// Returns the counter of attempts to exchange the guard's policies. Whoever makes one counts it there.
     pub fn reloads(&self) -> Reloads {
         self.policies.reloads.clone()
     }
 
-    /// Where whoever exchanges the roots of its guards counts what came of it.
+    /// Returns the counter of attempts to exchange the roots of its guards. Whoever makes one counts it there.
     pub fn root_reloads(&self) -> Reloads {
         self.policies.root_reloads.clone()
     }
 
-    /// Where whoever works for it in the background says that this has ended (`/readyz`).
+    /// Returns the handle by which background work says that it has ended (`/readyz`).
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// How it hears that it is to end; for [`serve`](crate::serve).
+    /// Returns the handle by which the service hears that it is to end; for [`serve`](crate::serve).
     pub fn drain(&self) -> Drain {
         self.relay.drain.clone()
     }
 
-    /// The service, as [`Gateway::router`] makes it but without `/metrics`, and a second one with `/healthz`, `/readyz` and
-    /// `/metrics` alone, for a listener that only whoever runs the gateway can reach; for
-    /// [`serve_admin`](crate::serve_admin).
+    /// Returns two services. The first is that of [`Gateway::router`] without `/metrics`. The second has `/healthz`, `/readyz` and
+    /// `/metrics` alone, for a listener that only whoever runs the gateway can reach; serve it by [`serve_admin`](crate::serve_admin).
     pub fn routers(mut self) -> (Router, Router) {
         self.has_metrics_elsewhere = true;
         self.build()
     }
 
-    /// The service: the endpoint at `/mcp`, at `/` and at the server's own path, and `/healthz`, `/readyz`,
-    /// `/metrics`, `/hardtack/revocations` and the metadata.
+    /// Returns the service: the endpoint at `/mcp`, at `/` and at the server's own path, and `/healthz`, `/readyz`, `/metrics`,
+    /// `/hardtack/revocations` and the metadata.
     pub fn router(self) -> Router {
         self.build().0
     }

@@ -1,4 +1,4 @@
-//! Holder: an agent runtime's own door, on its own machine.
+//! Holder: an agent runtime's own door, on its own machine: a local proxy that signs.
 //!
 //! A runtime that can only be given a URL speaks plain MCP to it; it signs what the runtime sends with the
 //! agent's key, freshly, so that neither key nor token enters the runtime or the model's context.
@@ -43,59 +43,58 @@ const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long a presentation lives: as long as servers accept. What it begins may go on for half of it at the least.
 const SESSION_LIFE: Duration = Duration::from_secs(10 * 60);
 
-/// What an agent holds, and to whom it presents it.
+/// The agent's end of the line: a capability, and the server to which it is presented.
 ///
-/// [`Holder::router`] is the service, which must be served on loopback only: whoever can reach it acts as the
-/// agent.
+/// [`Holder::router`] is the service. Serve it on loopback only: whoever can reach it acts as the agent.
 #[derive(Debug)]
 pub struct Holder {
     relay: Relay,
     inside: Inside,
 }
 
-/// For what a presentation is good.
+/// The choice for what a presentation is good ([`Holder::binding`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Binding {
-    /// For what the capability grants, for minutes.
+    /// A presentation is good for what the capability grants, for minutes.
     #[default]
     Session,
-    /// Each `tools/call` and other guarded request has one of its own, good for it alone and once. What is no call has
-    /// one by which no call is allowed.
+    /// Each `tools/call` and other guarded request has a presentation of its own, good for it alone and once. A request that is no call
+    /// has one by which no call is allowed.
     Call,
 }
 
-/// A capability that cannot be presented.
+/// An error of a [`Holder`]: its capability cannot be presented.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HoldError {
-    /// The file cannot be read.
+    /// The capability's file cannot be read.
     #[error("the capability {path} cannot be read: {problem}")]
     File {
-        /// The file.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The problem, in words.
         problem: String,
     },
-    /// What it holds is no capability.
+    /// The file's text is no capability.
     #[error(transparent)]
     Shape(#[from] hardtack::profile::ShapeError),
-    /// It cannot be presented to this audience, or not by this key, or no longer.
+    /// The capability cannot be presented to this audience, by this key or at this time.
     #[error(transparent)]
     Present(#[from] PresentError),
-    /// The server is another machine, and is asked over plain HTTP
+    /// The server is another machine, and would be asked over plain HTTP
     /// ([`Upstream::accept_plain_http_to`](crate::Upstream::accept_plain_http_to)).
     #[error("{}", plain_http(.host))]
     PlainHttp {
-        /// The server's host.
+        /// The server's host name.
         host: String,
     },
-    /// More presentations are still good than answers can be searched for.
+    /// So many presentations are still good that answers cannot be searched for one more.
     #[error("too many presentations that were sent are still good; wait until some have expired")]
     TooManyAlive,
 }
 
 impl HoldError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             HoldError::File { .. } => Cause::FileUnavailable,
@@ -108,12 +107,12 @@ impl HoldError {
 }
 
 impl Holder {
-    /// Presents what `source` holds to `audience`, which is at `upstream`, with the holder's key. Reads the source on
-    /// this thread.
+    /// Makes the holder that presents the capability of `source` with `key` to `audience`, the server at `upstream`. Reads the source on
+    /// this thread, and tries whether its capability can be presented; nothing is sent.
     ///
     /// # Errors
     ///
-    /// [`HoldError`] if that cannot be done now, or if the bearer would go over plain HTTP to another machine.
+    /// [`HoldError`] if it cannot be presented now, or if the bearer would go over plain HTTP to another machine.
     pub fn new(
         source: CapabilitySource,
         key: PrivateKey,
@@ -136,31 +135,31 @@ impl Holder {
         Ok(Holder { relay: Relay::to(upstream), inside })
     }
 
-    /// How strictly presentations are bound.
+    /// Sets how strictly presentations are bound; by default [`Binding::Session`].
     pub fn binding(mut self, binding: Binding) -> Holder {
         self.inside.binding = binding;
         self
     }
 
-    /// Is addressed by these names too (`Host`), besides the loopback ones.
+    /// Answers to these names (the `Host` header), too. By default it answers to the loopback ones alone.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Holder {
         self.relay.doorbell.hosts.extend(hosts);
         self
     }
 
-    /// Is used from these pages (`Origin`), such as `https://app.example`. Otherwise from none: whatever sends as such a
-    /// page acts as the agent.
+    /// Takes requests from these web pages (the `Origin` header), such as `https://app.example`. By default it takes them from none:
+    /// whatever sends as such a page acts as the agent.
     pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Holder {
         self.relay.doorbell.origins.extend(origins);
         self
     }
 
-    /// How it hears that it is to end; for [`serve`](crate::serve).
+    /// Returns the handle by which the service hears that it is to end; for [`serve`](crate::serve).
     pub fn drain(&self) -> Drain {
         self.relay.drain.clone()
     }
 
-    /// The service: the endpoint at `/mcp` and `/`.
+    /// Returns the service, with the endpoint at `/mcp` and `/`.
     pub fn router(self) -> Router {
         let origins = self.relay.doorbell.origins.clone();
         let state = Arc::new((self.relay, Arc::new(self.inside)));

@@ -1,4 +1,4 @@
-//! Lanes: what takes its time for whoever asked, on few threads, and for each subject one at a time.
+//! Lanes: what takes its time for whoever asked, on few threads, and for each subject one at a time (bulkheads).
 //!
 //! Lists are filtered here. Whoever holds a token can ask for many at once, under as many keys as it likes: so what
 //! is counted is the subject whose rights are used, and the root that says so.

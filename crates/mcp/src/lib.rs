@@ -1,7 +1,7 @@
-//! MCP: a gateway in front of a tool server, and an agent's own end of the line.
+//! MCP: a gateway in front of a tool server (a reverse proxy that authorizes), and an agent's own end of the line (a proxy that signs).
 //!
-//! Both are one relay that reads each message once; what they do with it differs. Requests go
-//! `serve` → `gateway` or `holder` → `relay` → `upstream`, answers come back through `flow`.
+//! Both are one relay that reads each message once; what they do with it differs. Requests go `serve` → `gateway` or `holder` → `relay` →
+//! `upstream`, answers come back through `flow`.
 
 #![allow(clippy::result_large_err, reason = "a refusal is a response, and is made once")]
 

@@ -14,18 +14,18 @@ use prometheus_client::registry::Registry;
 use hardtack::audit::Verdict;
 use hardtack::guard::Guard;
 
-/// What came of policies or roots that were to take the place of others.
+/// The result of an attempt to exchange policies or roots ([`Reloads::count`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
-    /// They decide, are the candidate, or are trusted, from now on.
+    /// The new ones decide, are the candidate, or are trusted, from now on.
     Loaded,
-    /// They are the same as before.
+    /// The new ones are the same as before.
     Unchanged,
-    /// They cannot be loaded, or are policies that do not pass their cases, and the others stay.
+    /// The new ones cannot be loaded, or are policies that do not pass their cases. The others stay.
     Refused,
 }
 
-/// Counts such attempts for `/metrics`; the gateway does not make them itself.
+/// A counter of attempts to exchange policies or roots, which `/metrics` shows. The gateway makes no attempts itself.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads(Family<Attempt, Counter>);
 
@@ -35,7 +35,7 @@ struct Attempt {
 }
 
 impl Reloads {
-    /// Counts one.
+    /// Counts one attempt by its result.
     pub fn count(&self, result: Reload) {
         let result = match result {
             Reload::Loaded => "loaded",

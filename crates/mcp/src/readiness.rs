@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What of a server's background work has ended. While anything has, `/readyz` answers 503 and says what.
+/// The background work of a server that has ended. While any has, `/readyz` answers 503 and says which. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Readiness {
-    /// Says that `what` no longer goes on, and why.
+    /// Says that the work `what` has ended, and why.
     pub fn lost(&self, what: &'static str, why: impl Into<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why.into());
     }
 
-    /// Says that `what` goes on again.
+    /// Says that the work `what` goes on again.
     pub fn restored(&self, what: &'static str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 
-    /// What has ended first in the order of names, if anything has.
+    /// Returns the work that has ended, with the reason; of several the first in the order of names. `None` if none has.
     pub fn problem(&self) -> Option<String> {
         let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lost.first_key_value().map(|(what, why)| format!("{what} {why}"))

@@ -1,4 +1,4 @@
-//! Relay: one request in, one request out, streamed both ways.
+//! Relay: one request in, one request out, streamed both ways: the reverse proxy.
 //!
 //! What a gateway and an agent have in common: they read a message once, ask their [`Side`] about it, and
 //! forward its bytes. The side knows tokens; the relay knows the protocol.

@@ -1,4 +1,5 @@
-//! Reserve: connections beyond the usual ones, for what must never wait: revocations, and what says how the gateway is.
+//! Reserve: connections beyond the usual ones, for what must never wait: revocations, and what says how the gateway is. A priority class
+//! of its own in admission control.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};

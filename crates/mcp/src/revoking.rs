@@ -31,47 +31,47 @@ use hardtack::revoke::{READ, REVOKE, RevocationRequest};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
-/// Where it is.
+/// The path at which a gateway takes requests to revoke.
 pub const REVOCATIONS: &str = "/hardtack/revocations";
 
 /// How long a request may take to arrive.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// A revocation that a gateway did not make.
+/// An error of [`revoke_at`]: the gateway did not say that it has revoked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevocationFailed {
-    /// It refused, in its own words.
+    /// The gateway refused, in its own words.
     #[error("the gateway refused ({status}): {description}")]
     Refused {
-        /// The HTTP status.
+        /// The HTTP status of its answer.
         status: u16,
-        /// What it said.
+        /// The description in its answer.
         description: String,
     },
-    /// It did not answer. Whether anything is revoked is not known; to ask again does no harm.
+    /// The gateway did not answer. It is not known whether anything is revoked; to ask again does no harm.
     #[error(
         "the gateway does not answer at {0}; whether it has revoked is not known, so ask again"
     )]
     NoAnswer(String),
-    /// No URL to which anything could be sent.
+    /// The text is no URL to which anything could be sent. Nothing was sent.
     #[error(
         "{0} is no http:// or https:// URL without user, password and fragment; nothing was sent"
     )]
     Url(String),
-    /// The presentation would go over plain HTTP to another machine, where an answer can be forged, too.
+    /// The presentation would go over plain HTTP to another machine, where an answer can be forged, too. Nothing was sent.
     #[error("{}; nothing was sent", plain_http(.host))]
     PlainHttp {
-        /// The gateway's host.
+        /// The gateway's host name.
         host: String,
     },
-    /// What is there answers something else.
+    /// The server at this URL is no Hardtack gateway: it answers something else.
     #[error("what answers at {0} is no Hardtack gateway")]
     Foreign(String),
 }
 
 impl RevocationFailed {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             RevocationFailed::Refused { .. } => Cause::RefusedThere,
@@ -83,15 +83,15 @@ impl RevocationFailed {
     }
 }
 
-/// What a gateway answers to a request to revoke.
+/// A gateway's answer to a request to revoke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RevocationAnswer {
-    /// Where the revocation stands; `None` for a dry run.
+    /// The receipt, which says under which record the revocation is in force; `None` for a dry run.
     pub receipt: Option<Receipt>,
-    /// What is revoked, with its whole id; `None` from a gateway that does not say.
+    /// The revocation, with its whole id; `None` from a gateway that does not say.
     pub revocation: Option<Revocation>,
-    /// How much that stops of what the gateway's store has seen; `None` where it was not counted.
+    /// How much the revocation stops of the chains that the gateway has seen; `None` if it was not counted.
     pub stops: Option<Stops>,
 }
 
@@ -110,11 +110,11 @@ struct Answer {
 /// The most bytes read of an answer that is a few words.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Asks the gateway at `url` (with or without [`REVOCATIONS`] at its end) to revoke. `bearer` is a
-/// presentation for the gateway's audience for revocations that is bound to [`RevocationRequest::call`].
+/// Asks the gateway at `url` (with or without [`REVOCATIONS`] at its end) to revoke. `bearer` is a presentation for the gateway's
+/// audience for revocations that is bound to [`RevocationRequest::call`].
 ///
-/// Over plain HTTP it asks loopback alone: whoever is on the way to another machine could keep the request from it,
-/// and answer that it is done. [`revoke_over_plain_http_at`] asks another one.
+/// Over plain HTTP it asks loopback alone: whoever is on the way to another machine could keep the request from it, and answer that it is
+/// done. [`revoke_over_plain_http_at`] asks another machine all the same.
 ///
 /// # Errors
 ///
@@ -127,11 +127,12 @@ pub async fn revoke_at(
     ask(url, None, bearer, request).await
 }
 
-/// Like [`revoke_at`], over plain HTTP to `host`, too, if that is the gateway's.
+/// Asks the gateway at `url` to revoke, as [`revoke_at`] does, and over plain HTTP also at `host`, if that is the gateway's. Whoever is
+/// on the way there can read, keep and forge what is sent: name only a host that is reached over a private line.
 ///
 /// # Errors
 ///
-/// As [`revoke_at`].
+/// [`RevocationFailed`] unless the gateway says that it is revoked.
 pub async fn revoke_over_plain_http_at(
     url: &str,
     host: &str,

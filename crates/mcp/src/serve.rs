@@ -1,4 +1,4 @@
-//! Serve: connections, within bounds, until the end.
+//! Serve: connections, within bounds, until the end (graceful shutdown).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -47,7 +47,7 @@ const FILES_FOR_OTHERS: u64 = 128;
 /// How long to wait after no connection can be accepted, which is when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How what is served hears that it is to end: first that it should, then that it must.
+/// A handle by which a service hears that it is to end: first that it should, then that it must. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     begun: CancellationToken,
@@ -55,12 +55,12 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Whether it should end.
+    /// Returns whether the service should end.
     pub fn has_begun(&self) -> bool {
         self.begun.is_cancelled()
     }
 
-    /// Ends what waits for what may never come; whatever else is under way goes on.
+    /// Ends whatever waits for what may never come, such as an open stream of events. Whatever else is under way goes on.
     pub fn begin(&self) {
         self.begun.cancel();
     }
@@ -74,16 +74,17 @@ impl Drain {
     }
 }
 
-/// Serves `router` over HTTP/1.1 until `stop` comes; then takes no more requests, lets those under way go
-/// on for `grace`, ends what waits by `drain`, and after `grace` once more whatever is left.
+/// Serves `router` over HTTP/1.1 until `stop` comes, and then shuts down gracefully. It takes no more connections, and `drain` ends
+/// whatever waits for what may never come. Requests under way go on for `grace`; then `drain` says that they must end. After `grace` once
+/// more whatever is left is cut.
 ///
-/// At most 4,096 connections are open, or fewer where the process may open fewer files. 64 more may ask for
-/// `/hardtack/revocations`, `/healthz`, `/readyz` and `/metrics` alone, and are told 503 otherwise; of these one that is idle
-/// is closed after five seconds, and sooner if another one needs its place.
+/// At most 4,096 connections are open, or fewer where the process may open fewer files. 64 more may ask for `/hardtack/revocations`,
+/// `/healthz`, `/readyz` and `/metrics` alone, and are told 503 otherwise; of these one that is idle is closed after five seconds, and
+/// sooner if another one needs its place.
 ///
 /// # Errors
 ///
-/// None that is of one connection.
+/// None for now: a connection that fails ends alone, and a listener that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -101,12 +102,13 @@ const MAX_ADMIN_CONNECTIONS: usize = 16;
 /// How long they may go on when the rest has ended.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves what says how a server is, until `stop` comes. At most 16 connections are open, and 16 more that are closed when they
-/// are idle for five seconds, or when another one needs their place.
+/// Serves the router of health and metrics ([`Gateway::routers`](crate::Gateway::routers)) over HTTP/1.1 until `stop` comes; connections
+/// then have one second to end. At most 16 connections are open, and 16 more that are closed when they are idle for five seconds, or when
+/// another one needs their place.
 ///
 /// # Errors
 ///
-/// None that is of one connection.
+/// None for now: a connection that fails ends alone, and a listener that fails is tried again.
 pub async fn serve_admin(
     listener: TcpListener,
     router: Router,

@@ -1,4 +1,4 @@
-//! Session: who opened it?
+//! Session: who opened it? A session id that is authenticated by a MAC (HMAC), and kept nowhere.
 //!
 //! The server's own session id goes to the client with a code over who opened it, which only this process can
 //! make. Whoever else sends it is told that there is no such session. So nothing is kept here, and nobody can

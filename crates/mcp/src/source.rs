@@ -18,13 +18,13 @@ const MAX_CAPABILITY_BYTES: u64 = 64 * 1024;
 /// How long reading a file of a few kilobytes may take. Only a mount that hangs takes longer.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
-/// Where a capability comes from.
+/// The place from which a [`Holder`](crate::Holder) takes its capability.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum CapabilitySource {
-    /// This one, until it expires.
+    /// One capability, until it expires.
     Fixed(Box<Capability>),
-    /// This regular file, read again for every presentation: whoever delegated puts a newer one in its place.
+    /// A regular file, read again for every presentation: whoever delegates puts a newer capability in its place.
     File(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! Strangers: bearers whose signatures are not known yet, and how many of them are looked at at once.
+//! Strangers: bearers whose signatures are not known yet, and how many of them are looked at at once (admission control).
 //!
 //! A signature costs a thousand times what it costs to send one. Known bearers do not wait for strangers, strangers
 //! wait for each other, and of these each peer has its turn.

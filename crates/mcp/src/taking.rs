@@ -1,4 +1,4 @@
-//! Taking: does a client take what it is sent?
+//! Taking: does a client take what it is sent? A timeout with a least rate, against slow readers.
 //!
 //! What it does not take is held for it. A client that takes too little for too long is cut.
 

@@ -1,4 +1,4 @@
-//! Upstream: the server behind, and how it is asked.
+//! Upstream: the server behind the reverse proxy, and how it is asked.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are kept for later: each keeps its buffers.
 const MAX_IDLE: usize = 64;
 
-/// How long a server may take until its answer begins: what clients wait, too.
+/// The time that a server may take until its answer begins, by default: five minutes, which clients wait, too.
 pub const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The server behind a gateway or an agent: one URL, over HTTP or HTTPS.
+/// The server behind a gateway or an agent's end (the upstream): one URL, over HTTP or HTTPS.
 ///
-/// Follows no redirect, uses no proxy of the environment's, keeps no cookie.
+/// It follows no redirect, uses no proxy of the environment's and keeps no cookie.
 #[derive(Clone)]
 pub struct Upstream {
     client: Client,
@@ -34,29 +34,29 @@ pub struct Upstream {
     plain_http_to: Option<String>,
 }
 
-/// A server that cannot be asked.
+/// An error of an [`Upstream`]: the server cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
-    /// No URL.
+    /// The text is no URL of a server.
     #[error("{0} is no http:// or https:// URL without user, password and fragment")]
     Url(String),
-    /// A credential that no header can hold.
+    /// The credential has characters that no header can hold.
     #[error("the credential for the server has characters that no header can hold")]
     Credential,
-    /// A credential that others on the way could read.
+    /// The credential would go over plain HTTP to another machine, where others on the way could read it.
     #[error("{}", plain_http(.host))]
     PlainHttp {
-        /// The server's host.
+        /// The server's host name.
         host: String,
     },
-    /// No client could be made.
+    /// The HTTP client could not be made.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl UpstreamError {
-    /// The stable name of the cause.
+    /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
             UpstreamError::Url(_) => Cause::MalformedUrl,
@@ -75,11 +75,11 @@ pub(crate) enum NoAnswer {
 }
 
 impl Upstream {
-    /// The server at `url`, which is the whole URL of its MCP endpoint.
+    /// Names the server at `url`, which is the whole URL of its MCP endpoint. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// [`UpstreamError`] if it is none, or has a user, a password or a fragment.
+    /// [`UpstreamError`] if it is no `http://` or `https://` URL, or has a user, a password or a fragment.
     pub fn at(url: &str) -> Result<Upstream, UpstreamError> {
         let wrong = || UpstreamError::Url(for_errors(url));
         let parsed = Url::parse(url).map_err(|_| wrong())?;
@@ -99,14 +99,14 @@ impl Upstream {
         })
     }
 
-    /// Sends credentials over plain HTTP to `host`, if that is the server's: where nobody can be on the way who would
-    /// read and use them. Without this, they go over HTTPS, or to loopback (`localhost`, 127.0.0.0/8, `::1`).
+    /// Sends credentials over plain HTTP to `host`, too, if that is the server's. For lines on which nobody can read and use them. By
+    /// default they go over HTTPS, or to loopback (`localhost`, 127.0.0.0/8, `::1`).
     pub fn accept_plain_http_to(mut self, host: impl Into<String>) -> Upstream {
         self.plain_http_to = Some(host.into());
         self
     }
 
-    /// Whether a credential may be sent there.
+    /// Checks that a credential may be sent to the server: over HTTPS, to loopback, or to the host of [`Upstream::accept_plain_http_to`].
     ///
     /// # Errors
     ///
@@ -122,7 +122,8 @@ impl Upstream {
         }
     }
 
-    /// Sends the server this `Authorization`, such as `Bearer …`: its own credential, and never a caller's.
+    /// Sends the server this `Authorization` header, such as `Bearer …`: the gateway's own credential, and never a caller's. By default
+    /// it gets none.
     ///
     /// # Errors
     ///
@@ -137,18 +138,18 @@ impl Upstream {
         Ok(self)
     }
 
-    /// Waits this long for an answer to begin ([`DEFAULT_ANSWER_TIMEOUT`] otherwise).
+    /// Waits this long for an answer to begin; by default [`DEFAULT_ANSWER_TIMEOUT`].
     pub fn answer_timeout(mut self, timeout: Duration) -> Upstream {
         self.answer_timeout = timeout;
         self
     }
 
-    /// The path of its endpoint.
+    /// Returns the path of the server's endpoint.
     pub fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// The URL of its endpoint.
+    /// Returns the URL of the server's endpoint.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }

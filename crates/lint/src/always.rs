@@ -1,4 +1,5 @@
-//! Always: which conditions hold whatever the call is, nearly always, or never?
+//! Always: which conditions hold whatever the call is, nearly always, or never? Constant folding, and abstract interpretation of the
+//! rest.
 
 use std::collections::HashMap;
 

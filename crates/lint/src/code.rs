@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// The set does not load, or a policy does not do what it says.
+    /// An error: the set does not load, or a policy does not do what it says.
     Error,
-    /// Risky or useless.
+    /// A warning: a policy is risky or useless.
     Warning,
 }
 
@@ -60,11 +60,11 @@ pub enum Code {
     WrongType,
     /// A text in the place of a key that is none.
     KeyLiteral,
-    /// What can never hold.
+    /// A condition or body that can never hold.
     NeverMatches,
     /// A policy that another one makes useless.
     NeverDecides,
-    /// What holds for every call.
+    /// A condition or body that holds for every call.
     AlwaysHolds,
     /// An `allow if` for every call, or nearly every one.
     CatchAllAllow,
@@ -78,7 +78,7 @@ pub enum Code {
     CheckIfOverMany,
     /// `.try_or()`, which takes an error for an answer.
     HidesErrors,
-    /// What can grow beyond what a decision may take.
+    /// A statement whose evaluation can grow beyond what a decision may take.
     Costly,
     /// A fact or rule that nothing reads.
     NeverRead,
@@ -89,7 +89,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// The stable name, such as `catch-all-allow`.
+    /// Returns the stable name of the rule, such as `catch-all-allow`.
     pub fn name(self) -> &'static str {
         match self {
             Code::Unreadable => "unreadable",
@@ -129,7 +129,7 @@ impl Code {
         }
     }
 
-    /// How bad a finding of this kind is.
+    /// Returns the severity of findings of this rule.
     pub fn severity(self) -> Severity {
         match self {
             Code::NeverDecides

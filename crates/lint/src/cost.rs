@@ -1,4 +1,7 @@
 //! Cost: can the evaluation of a question grow beyond what a decision may take, with what an agent chooses?
+//!
+//! Bounds on the number of facts of each word are handed on from rule to rule until they no longer change (a fixpoint of a cardinality
+//! analysis), or a bound of rounds is reached.
 
 use std::collections::{BTreeMap, HashSet};
 

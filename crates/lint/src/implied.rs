@@ -1,4 +1,4 @@
-//! Implied: does a condition hold wherever some others do?
+//! Implied: does a condition hold wherever some others do? A test of entailment, which is sound and not complete: a `false` says nothing.
 
 use biscuit_parser::builder::Binary;
 

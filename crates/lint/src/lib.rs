@@ -1,10 +1,9 @@
-//! Lint: what in a set of policies would not load, does not do what it says, or is risky?
+//! Lint: what in a set of policies would not load, does not do what it says, or is risky? A static analysis of Datalog.
 //!
-//! All problems of all files at once; the loader stops at the first. Nothing is decided here.
+//! It reports all problems of all files at once; the loader stops at the first. It decides nothing.
 //!
-//! Facts that an issuer says of its subjects are known from [`Options::grant_facts`] and from comments of
-//! the form `// fact: team(string, integer)`, with the types integer, string, date, bytes, bool, set, array,
-//! map, null and any.
+//! Facts that an issuer says of its subjects are known from [`Options::grant_facts`] and from comments of the form
+//! `// fact: team(string, integer)`, with the types integer, string, date, bytes, bool, set, array, map, null and any.
 
 mod always;
 mod broad;
@@ -51,58 +50,60 @@ use set::Set;
 use split::Lines;
 use tree::{Kind, Span};
 
-/// What the linter is told of the server that the policies are for.
+/// Options of the linter: what it is told of the server that the policies are for. By default it is told nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Facts that issuers say of subjects, such as `role("editor")`.
+    /// Examples of facts that issuers say of subjects, such as `role("editor")`. Words that neither these, the set nor Hardtack asserts
+    /// are reported.
     pub grant_facts: Vec<String>,
-    /// Whether the server has a directory of names and keys, so that agents' names are proven.
+    /// Whether the server has a directory of names and keys, so that agents' names are proven. If not, which is the default, policies
+    /// that rest on such a name are reported.
     pub directory: bool,
-    /// The moment, for conditions on moments that have passed.
+    /// The present moment. With it, conditions on moments that have passed are reported; by default they are not.
     pub now: Option<Timestamp>,
 }
 
-/// Something that is wrong.
+/// A problem that the linter has found, at its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Which rule it breaks.
+    /// The rule that is broken.
     pub code: Code,
-    /// How bad that is.
+    /// The severity of the problem.
     pub severity: Severity,
-    /// The file, as it was named.
+    /// The name of the file, as it was given.
     pub file: String,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column, from 1, in characters.
+    /// The column, counted from 1, in characters.
     pub column: usize,
-    /// What is wrong, and what comes of it.
+    /// The problem in words, and what comes of it.
     pub message: String,
-    /// How to mend it.
+    /// The remedy in words.
     pub mend: String,
-    /// The part of the file's text, in bytes.
+    /// The part of the file's text, as a range of bytes.
     #[serde(skip)]
     pub span: Range<usize>,
 }
 
-/// What was found in one set.
+/// A report on one set of policies.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Report {
     /// The names and texts of the files.
     pub files: Vec<(String, String)>,
-    /// How many policies and checks they have.
+    /// The number of policies and checks in them.
     pub policies: usize,
-    /// In the order of the files.
+    /// The findings, in the order of the files.
     pub findings: Vec<Finding>,
 }
 
-/// The sets in a folder: the folder itself if it has policies, and those of its subfolders that have some; or
-/// one file.
+/// Finds the sets of policies at `path`: the path itself if it is a file or a folder with policies, and otherwise those of its subfolders
+/// that have policies, in order of their names. If none has, the path itself.
 ///
 /// # Errors
 ///
-/// [`PolicyError::Read`] for what cannot be read.
+/// [`PolicyError::Read`] for a file or folder that cannot be read.
 pub fn sets(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
     if !fs::metadata(path).map_err(failed)?.is_dir() || !policy_files(path)?.is_empty() {
@@ -120,11 +121,11 @@ pub fn sets(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
     Ok(if found.is_empty() { vec![path.to_owned()] } else { found })
 }
 
-/// Lints one set: every `*.datalog` file of a folder, or one such file.
+/// Lints one set: every `*.datalog` file of the folder `path`, or the one file at `path`.
 ///
 /// # Errors
 ///
-/// [`PolicyError::Read`] and [`PolicyError::TooLarge`] for what cannot be read.
+/// [`PolicyError::Read`] and [`PolicyError::TooLarge`] for a file or folder that cannot be read.
 pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError> {
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
     let is_folder = fs::metadata(path).map_err(failed)?.is_dir();
@@ -151,7 +152,7 @@ pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError
     Ok(lint_texts(files.collect::<Result<Vec<_>, PolicyError>>()?, options))
 }
 
-/// Lints one set whose files have these names and texts.
+/// Lints one set whose files have these names and texts. Reads no file.
 ///
 /// ```
 /// use hardtack_lint::{Code, Options, lint_texts};

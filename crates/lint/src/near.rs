@@ -1,4 +1,4 @@
-//! Near: which known word was meant by one that is not known?
+//! Near: which known word was meant by one that is not known? By edit distance (Damerau–Levenshtein, optimal string alignment).
 
 /// How many words are compared with one that is not known.
 const MAX_KNOWN: usize = 200;

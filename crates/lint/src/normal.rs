@@ -1,4 +1,4 @@
-//! Normal: a body with one name for what is one thing, and what in it contradicts itself.
+//! Normal: a body with one name for what is one thing (a normal form, by unification), and what in it contradicts itself.
 
 use std::collections::HashMap;
 

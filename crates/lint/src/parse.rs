@@ -1,4 +1,4 @@
-//! Parse: one statement's text to its tree.
+//! Parse: one statement's text to its tree, by recursive descent.
 //!
 //! Reads what Biscuit's parser reads, whose word is the last: this one is asked for places and judges nothing.
 

@@ -1,4 +1,8 @@
-//! Subsume: which policies another one makes useless?
+//! Subsume: which policies another one makes useless? Theta-subsumption, as of clauses in logic programming.
+//!
+//! A policy subsumes another one if some substitution of its variables makes each of its predicates one of the other's, or a fact, and
+//! each of its conditions [implied](crate::implied) by the other's. The search goes by backtracking, within a bound of steps; what it
+//! does not find within that is not reported.
 
 use std::cell::Cell;
 use std::collections::HashMap;

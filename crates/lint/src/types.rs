@@ -1,4 +1,4 @@
-//! Types: is everything compared with what it can equal, and every condition a yes or no?
+//! Types: is everything compared with what it can equal, and every condition a yes or no? Type inference and checking.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Unfold: a question in Hardtack's own words, with the bodies of the set's rules in the place of their heads.
+//! Unfold: a question in Hardtack's own words, with the bodies of the set's rules in the place of their heads (unfolding, by resolution).
 
 use std::collections::HashMap;
 

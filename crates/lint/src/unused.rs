@@ -1,4 +1,4 @@
-//! Unused: which words nobody asserts, which nobody reads, and which have another number of terms?
+//! Unused: which words nobody asserts, which nobody reads (dead code), and which have another number of terms?
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -23,7 +23,7 @@ pub struct SeenChains {
     lost: u64,
 }
 
-/// How much of what a store has seen some revocations stop ([`SeenChains::stops`]).
+/// The number of seen blocks that some revocations stop ([`SeenChains::stops`]).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stops {
     /// The number of blocks that they name, and of all blocks below those.

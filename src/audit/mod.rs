@@ -79,7 +79,7 @@ pub struct AuditRecord {
     pub time: Timestamp,
     /// The leaf hash (RFC 6962, section 2.1) of the record before it; zeros in the first.
     pub previous: LeafHash,
-    /// The event.
+    /// The event that the record tells of.
     #[serde(flatten)]
     pub event: AuditEvent,
 }
@@ -149,7 +149,7 @@ pub struct Decision {
     /// The moment of the decision. As JSON, it stands in the record outside of the decision.
     #[serde(skip)]
     pub time: Timestamp,
-    /// The verdict.
+    /// The verdict on the call.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The stable name of the cause; `None` for an allowed call.
@@ -199,7 +199,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What one step of a collection has forgotten.
+/// The record of one step of a collection, by which a store forgets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Collection {
@@ -296,7 +296,7 @@ impl Decision {
         }
     }
 
-    /// The same, decided so.
+    /// The decision as this ruling has it.
     pub(crate) fn ruled(mut self, ruling: &Ruling) -> Decision {
         self.verdict = ruling.verdict;
         self.cause = ruling.cause.map(RecordedCause::from);

@@ -1,4 +1,4 @@
-//! Records: where decisions are kept, in order.
+//! Records: where decisions are kept, in order: an append-only log.
 
 use crate::audit::{Decision, LedgerUnavailable, LogLine};
 use crate::pending::Pending;

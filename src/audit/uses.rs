@@ -1,4 +1,4 @@
-//! Uses: which call-bound presentations were accepted, so that each is accepted once.
+//! Uses: which call-bound presentations were accepted, so that each is accepted once (a replay cache).
 
 use crate::cause::Cause;
 use crate::chain::RevocationId;

@@ -1,4 +1,4 @@
-//! Checkpoint: how long the log is and what its tree's root is, signed.
+//! Checkpoint: how long the log is and what its tree's root is, signed (in the words of RFC 6962, a signed tree head).
 //!
 //! The text is a checkpoint of C2SP (`c2sp.org/tlog-checkpoint`) in a signed note
 //! (`c2sp.org/signed-note`), so that witnesses and other tools of that family can read and cosign it.

@@ -1,4 +1,4 @@
-//! Log: how records hold together, so that nobody can change one unseen.
+//! Log: how records hold together, so that nobody can change one unseen: a hash chain and a Merkle tree, as in a transparency log.
 //!
 //! Each record carries the hash of the one before, and all are leaves of a Merkle tree (RFC 6962, section 2.1) whose head is signed from
 //! time to time. Where records are kept is an engine's business; with what is here, any engine keeps the same log:

@@ -1,4 +1,4 @@
-//! Proof: that one record is in a log, for somebody who has the log's key and nothing else.
+//! Proof: that one record is in a log (an inclusion proof), for somebody who has the log's key and nothing else.
 //!
 //! The text is a proof of `c2sp.org/tlog-proof`. The record itself travels as its extra data, which
 //! is trusted only because its hash is the leaf that the proof is about.

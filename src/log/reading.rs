@@ -39,7 +39,7 @@ pub enum LogError {
     OutOfOrder {
         /// The number that the record should have.
         expected: u64,
-        /// The number that it has.
+        /// The number that the record has.
         found: u64,
     },
     /// The record does not continue the one before it: it names another hash.

@@ -1,4 +1,4 @@
-//! Copy: what of a copy of somebody's revocations may be forgotten, and when?
+//! Copy: what of a copy (a replica) of somebody's revocations may be forgotten, and when?
 //!
 //! A copy is renewed from lists, and forgets what they no longer have, or it would grow for ever. Whoever makes the lists may be
 //! wrong, or lie, and the copy's own clock may jump. So an entry goes only when it would have to go by the copy's own clock and

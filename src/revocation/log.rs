@@ -1,4 +1,4 @@
-//! Log: where revocations are made, and how whoever decides elsewhere hears of them, in order.
+//! Log: where revocations are made, and how whoever decides elsewhere hears of them, in order (a change feed).
 
 use std::fmt;
 use std::str::FromStr;
@@ -100,7 +100,7 @@ sixteen_bytes!(RequestId);
 pub struct Event {
     /// The event's number: from 1, without gaps.
     pub number: u64,
-    /// The change.
+    /// The change that the event makes.
     pub change: Change,
 }
 
@@ -208,7 +208,7 @@ impl Snapshot {
     }
 }
 
-/// Where revocations are made: a log of events in one order, which is the same for everybody who reads it.
+/// A log of revocations, where they are made: its events have one order, which is the same for everybody who reads it.
 ///
 /// # What an engine must hold
 ///

@@ -199,7 +199,7 @@ impl Receipt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RevocationNotice {
-    /// What is revoked.
+    /// The revocation: what is revoked.
     #[serde(flatten)]
     pub revocation: Revocation,
     /// The moment since when it is in force. A revocation of a subject, or of an agent until now, covers grants that were issued up to a
@@ -245,7 +245,7 @@ pub struct RevocationEntry {
 pub struct InForce {
     /// The number of the revocation's record.
     pub sequence: u64,
-    /// What is revoked.
+    /// The revocation: what is revoked.
     #[serde(flatten)]
     pub revocation: Revocation,
     /// The moment since when it is in force, as [`RevocationNotice::revoked`].
@@ -288,7 +288,7 @@ pub struct RevocationList {
 pub struct Revoked {
     /// The number of the block to which the revocation applies: 0 is the grant.
     pub block: usize,
-    /// The revocation's kind.
+    /// The kind of the revocation that applies.
     pub by: RevokedBy,
 }
 

@@ -27,7 +27,7 @@ pub enum ClockDoubt {
         "the clock says {now}, and this store has already seen {seen}: one of the two is wrong"
     )]
     Behind {
-        /// What the clock says now.
+        /// The moment that the clock says now.
         now: Timestamp,
         /// The latest moment that the store was told.
         seen: Timestamp,

@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 /// How much one transaction forgets: some tens of milliseconds in which nobody else is served.
 const STEP: usize = 10_000;
 
-/// How much [`Store::collect`](crate::Store::collect) forgot.
+/// The counts of what [`Store::collect`](crate::Store::collect) has forgotten.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {

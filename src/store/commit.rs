@@ -254,7 +254,7 @@ impl Inner {
         }
     }
 
-    /// Writes what waits; returns how many jobs that were.
+    /// Leads a group commit: writes what waits; returns how many jobs that were.
     fn lead(&self) -> usize {
         let _leading = Leading(&self.queue);
         let mut batch: VecDeque<Waiting> = {

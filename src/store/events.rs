@@ -1,4 +1,4 @@
-//! Events: the log of revocations, as whoever follows reads it.
+//! Events: the log of revocations, as whoever follows reads it (a change feed, with long polling).
 //!
 //! Each revocation and each forgetting is a record, and has a number among its kind. The database has which record that is; those that are
 //! in the journal alone follow in their order.

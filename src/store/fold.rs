@@ -48,7 +48,7 @@ impl Inner {
         signed
     }
 
-    /// The same, until the journal holds nothing that the database does not have; its frames then begin anew.
+    /// Folds until the journal holds nothing that the database does not have; its frames then begin anew.
     pub(super) fn fold_all(&self) -> Result<Checkpoint, StoreError> {
         // What is answered and unwritten, the segment in use and the other one.
         const PARTS: usize = 3;
@@ -202,8 +202,8 @@ impl Inner {
         self.directly_with(Some(now), make, |_| Ok(()), |_| {})
     }
 
-    /// The same, with something more to write in the same transaction, and to do once it is on disk and
-    /// before anything else is recorded.
+    /// Writes entries straight into the database, with all that waits before them. `more` writes in the same transaction; `then` runs
+    /// once that is on disk and before anything else is recorded.
     pub(super) fn directly_with<T>(
         &self,
         now: Option<Timestamp>,

@@ -147,7 +147,7 @@ impl Inner {
         Ok(settlement)
     }
 
-    /// The same, if that can be done without waiting for anybody or anything; else gives the decision back.
+    /// Settles a decision before it is written, if that can be done without waiting for anybody or anything; else gives the decision back.
     pub(super) fn settle_buffered_at_once(
         &self,
         settling: Box<Settle>,

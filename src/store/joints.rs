@@ -121,7 +121,7 @@ impl Records for Store {
     }
 }
 
-/// What is told without a record is on disk within a second.
+/// A block that is told without a record is on disk within a second.
 impl Lineage for Store {
     fn saw(&self, blocks: Vec<SeenBlock>) {
         self.inner().saw(blocks);
@@ -148,7 +148,7 @@ impl Lineage for Store {
     }
 }
 
-/// What is read is read on a thread of its own, which whoever follows takes once a second at most.
+/// Events and lists are read on a thread of their own, which whoever follows takes once a second at most.
 impl RevocationLog for Store {
     fn append<'a>(
         &'a self,

@@ -218,7 +218,7 @@ impl Journal {
         Ok(found)
     }
 
-    /// The frames that continue a log of `records` records, the last of which has the hash `last`.
+    /// The frames to replay: those that continue a log of `records` records, the last of which has the hash `last`.
     pub(super) fn read(
         &self,
         mut records: u64,

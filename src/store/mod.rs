@@ -1,8 +1,7 @@
 //! Store: revocations, records and accepted presentations, in files that survive.
 //!
 //! Callers wait for one frame of a write-ahead journal. The database (redb, which no other folder names) follows within a second, and
-//! with it the
-//! signed head of the log, the checkpoint. `docs/store.md` tells how it holds together.
+//! with it the signed head of the log, the checkpoint. `docs/store.md` tells how it holds together.
 
 mod assembled;
 mod backup;
@@ -173,8 +172,8 @@ impl Store {
         Store::start(opening::make(Arc::new(Memory::default()))?)
     }
 
-    /// Revokes what `revoking` asks for, as of `now`, and returns the number of its record. When this returns, the revocation is on disk,
-    /// and every verifier that asks [`Store::revocations`] knows it. Waits for the disk (`revoke_async`, feature `tokio`, does not).
+    /// Revokes what `revoking` asks for, as of `now`, and returns a receipt. When this returns, the revocation is on disk, and every
+    /// verifier that asks [`Store::revocations`] knows it. Waits for the disk (`revoke_async`, feature `tokio`, does not).
     ///
     /// To revoke again what is revoked already changes nothing, unless it then lasts or covers more.
     ///
@@ -253,8 +252,8 @@ impl Store {
     /// Forgets, as of `now`, what no live token can hold any more: revocations of ids, of subjects and of agents until now, and blocks of
     /// chains that were seen. Call it now and then, say once a minute, while a store is open. Waits for the disk.
     ///
-    /// Tokens whose grant was issued up to the moment of a forgotten revocation are refused from then on. While clocks are right, all of
-    /// them have expired.
+    /// Tokens whose grant was issued up to the moment of a forgotten revocation (and a minute more) are refused from then on. While
+    /// clocks are right, all of them have expired.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ impl Overlay {
         self.changes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A page as it is now; zeros where there is nothing.
+    /// A page as it is now, copied on the first write; zeros where there is nothing.
     fn page<'a>(&self, changes: &'a mut Changes, number: u64) -> io::Result<&'a mut Vec<u8>> {
         let (start, visible) = (number * PAGE, changes.visible);
         match changes.pages.entry(number) {

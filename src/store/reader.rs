@@ -33,7 +33,7 @@ const MAX_TRIES: usize = 10;
 const READ_AT_ONCE: usize = 1000;
 
 /// A store to look into, and not to change: revocations, records, the signed log and what was seen. Made by [`StoreReader::open`] or
-/// [`Store::reader`](crate::Store::reader). Every method waits for the disk, except [`StoreReader::path`].
+/// [`Store::reader`](crate::Store::reader). Its methods may wait for the disk; [`StoreReader::path`] never does.
 #[derive(Clone)]
 pub struct StoreReader(Source);
 
@@ -84,15 +84,15 @@ enum Reach {
     Answered,
 }
 
-/// The result of [`StoreReader::verify`], which reads the whole log and finds it whole.
+/// The result of [`StoreReader::verify`] for a log that is whole.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Verified {
-    /// How many records there are, each of which continues the one before.
+    /// The number of records, each of which continues the one before.
     pub records: u64,
     /// The checkpoint, whose root is that of the tree over its first records.
     pub checkpoint: Checkpoint,
-    /// How many revocations are in force, each of which a record put there.
+    /// The number of revocations in force, each of which a record put there.
     pub revocations: u64,
 }
 
@@ -325,7 +325,7 @@ impl StoreReader {
         }
     }
 
-    /// The same of a store to which another process writes. While it is read, segments may be used again:
+    /// What the journal has beyond the database, of a store to which another process writes. While it is read, segments may be used again:
     /// then what was there is in the database, and it is read once more.
     fn followed(&self, files: &Arc<Files>) -> Result<Vec<Entry>, StoreError> {
         let path = files.path().unwrap_or(Path::new("")).to_owned();

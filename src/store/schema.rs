@@ -25,14 +25,14 @@ pub(super) const REVOCATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new
 /// Accepted call-bound presentations by id, with their expiry in seconds since 1970.
 pub(super) const ACCEPTED: TableDefinition<[u8; 64], u64> = TableDefinition::new("accepted");
 
-/// The same by expiry, so that the oldest are found first.
+/// Accepted call-bound presentations by expiry, so that the oldest are found first.
 pub(super) const ACCEPTED_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
     TableDefinition::new("accepted-by-expiry");
 
 /// Blocks of chains that were verified here by id, as JSON.
 pub(super) const SEEN: TableDefinition<[u8; 64], &[u8]> = TableDefinition::new("seen");
 
-/// The same by expiry.
+/// Blocks of chains that were verified here by expiry.
 pub(super) const SEEN_BY_EXPIRY: TableDefinition<(u64, [u8; 64]), ()> =
     TableDefinition::new("seen-by-expiry");
 

@@ -373,7 +373,7 @@ fn open(path: &Path, access: Access) -> io::Result<Backend> {
     backend.map(Backend::new).map_err(io::Error::other)
 }
 
-/// The same files, of which nothing is changed: what is written is kept in memory.
+/// A store's files of which nothing is changed: what is written is kept in memory.
 #[derive(Debug)]
 pub(super) struct Untouched(pub(super) Files);
 

@@ -1,4 +1,4 @@
-//! Engine: how an engine is put to its cases.
+//! Engine: how an engine is put to its cases (conformance tests).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

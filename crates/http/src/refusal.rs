@@ -60,7 +60,7 @@ pub struct Refused {
     pub scope: Option<String>,
     /// The stable name of the cause (`docs/profile.md`), if outsiders may know it.
     pub cause: Option<Cause>,
-    /// The step that helps.
+    /// The remedy, as one of a few kinds; `None` where none is known.
     pub helps: Option<Helps>,
     /// The names of arguments with which another call could pass, as far as that is told.
     pub arguments: Vec<String>,

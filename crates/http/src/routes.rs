@@ -1,4 +1,4 @@
-//! Routes: which operation does a request mean, by the path template that axum matched?
+//! Routes: which operation does a request mean, by the path template that axum matched (its route)?
 //!
 //! The path is not read a second time: what is judged are the parameters that axum decoded, which are what the handler's
 //! `Path` gets. A reading of one's own of the path can differ from the router's in escapes, doubled slashes or dots.

@@ -274,7 +274,7 @@ fn is_wide(hir: &Hir) -> bool {
     }
 }
 
-/// What an expression of constants comes to.
+/// What an expression of constants comes to (constant folding).
 pub(super) fn evaluate(expr: &Expr) -> Option<Term> {
     let value = match &expr.node {
         Node::Term(term) if term.variable().is_none() => return Some(term.clone()),

@@ -34,7 +34,7 @@ pub enum Code {
     VariableInFact,
     /// A variable that no predicate binds.
     UnboundVariable,
-    /// A `{parameter}`.
+    /// A `{parameter}`, which a policy cannot have.
     Parameter,
     /// A fact or rule that asserts one of Hardtack's own words.
     ReservedPredicate,

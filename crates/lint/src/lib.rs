@@ -56,7 +56,7 @@ pub struct Options {
     /// Examples of facts that issuers say of subjects, such as `role("editor")`. Words that neither these, the set nor Hardtack asserts
     /// are reported.
     pub grant_facts: Vec<String>,
-    /// Whether the server has a directory of names and keys, so that agents' names are proven. If not, which is the default, policies
+    /// Set if the server has a directory of names and keys, so that agents' names are proven. If not, which is the default, policies
     /// that rest on such a name are reported.
     pub directory: bool,
     /// The present moment. With it, conditions on moments that have passed are reported; by default they are not.

@@ -29,7 +29,7 @@ enum How {
     Part,
 }
 
-/// How often it is looked at what rules hand on.
+/// How often it is looked at what rules hand on, up to a fixpoint.
 const MAX_ROUNDS: usize = 4;
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {

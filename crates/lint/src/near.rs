@@ -10,7 +10,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     (least.0 <= near).then_some(least.1)
 }
 
-/// How many letters are to be changed, added, taken out or swapped; more than `most` is `most + 1`.
+/// The Damerau–Levenshtein distance, by dynamic programming: how many letters are to be changed, added, taken out or swapped. Where the
+/// lengths differ by more than `most`, it is `most + 1`.
 pub(super) fn distance(a: &str, b: &str, most: usize) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());

@@ -223,7 +223,7 @@ fn link_tool(query: &Query, names: &mut Names) -> Result<(), (Span, Both)> {
     Ok(())
 }
 
-/// The same expression with other terms.
+/// This expression with other terms (substitution).
 pub(super) fn replaced(expr: &Expr, with: &dyn Fn(&Term) -> Term) -> Expr {
     let node = match &expr.node {
         Node::Term(term) => Node::Term(Term { span: term.span, ..with(term) }),

@@ -6,7 +6,7 @@ use crate::tree::{self, Atom, Kind, Query, Span, Statement, Term, Value};
 use crate::words::{self, Column, Types, Values};
 use crate::{Options, matching, parse};
 
-/// How often types are handed on from rule to rule.
+/// How often types are handed on from rule to rule, up to a fixpoint.
 const MAX_ROUNDS: usize = 20;
 
 /// All statements that could be read, and what is known of their predicates.

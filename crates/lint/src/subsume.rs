@@ -272,7 +272,7 @@ impl Search<'_> {
             .all(|special| self.matches(&general.plain, 0, special, &mut HashMap::new()))
     }
 
-    /// Finds what the variables of `general` stand for, one predicate after the other.
+    /// Finds a substitution for the variables of `general`, one predicate after the other, by backtracking.
     fn matches<'g>(
         &self,
         general: &'g Normal,

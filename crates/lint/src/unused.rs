@@ -128,7 +128,7 @@ fn underivable(set: &Set, findings: &mut Findings) {
     }
 }
 
-/// How often what rules derive is handed on.
+/// How often what rules derive is handed on, up to a fixpoint.
 const MAX_ROUNDS: usize = 100;
 
 /// Facts and rules that no policy and no check reads, whether directly or through rules.

@@ -35,7 +35,7 @@ pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// A refusal. Outside the range that JSON-RPC and MCP reserve, and what HTTP calls it.
 const FORBIDDEN: i64 = 403;
 
-/// The same, where it could not be decided.
+/// A refusal where it could not be decided.
 pub(crate) const UNDECIDED: i64 = 503;
 
 /// What stands before the members that a program may read of a refusal.
@@ -130,7 +130,7 @@ pub(crate) fn overloaded(id: Option<&Id>) -> Response {
     respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &facts))
 }
 
-/// The same of an answer that has come.
+/// An answer that has come and is not handed on, since too much is held.
 pub(crate) fn undelivered(id: Option<&Id>) -> Response {
     // To ask again would have it done twice.
     error(StatusCode::SERVICE_UNAVAILABLE, id, UNDECIDED, UNDELIVERED)

@@ -67,7 +67,7 @@ pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
 pub(crate) const OVERLOADED: &str =
     "too much is held for this subject, or for all, that is under way; try again later";
 
-/// The same of an answer: what was asked for is not undone.
+/// What is told of an answer that is one too many: what was asked for is not undone.
 pub(crate) const UNDELIVERED: &str = "the answer is not handed on, since too much is held for this subject, or for all, that is under way; what was asked for may have been done";
 
 enum Unread {

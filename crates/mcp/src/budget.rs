@@ -96,7 +96,7 @@ impl Share {
         true
     }
 
-    /// The same for an answer, which can wait.
+    /// Covers the bytes of an answer, which can wait.
     #[must_use]
     pub(crate) async fn cover_soon(&mut self, bytes: usize) -> bool {
         self.cover_within(bytes, PATIENCE).await

@@ -60,7 +60,7 @@ impl Desks {
         Desks(Arc::new(Shared { max_waiting, state: Mutex::new(state) }))
     }
 
-    /// Waits for its turn. `None` if too many wait: whoever came last of the peer for whom most do is sent away.
+    /// Waits for its turn. `None` if too many wait: whoever came last of the peer for whom most do is sent away (longest queue drop).
     pub(crate) async fn next(&self, peer: Peer) -> Option<Desk> {
         let called = {
             let mut state = self.state();

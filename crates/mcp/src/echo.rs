@@ -139,7 +139,7 @@ const fn power(base: u64, exponent: usize) -> u64 {
     product
 }
 
-/// The hash with one more letter at its end.
+/// The rolling hash with one more letter at its end (Rabin–Karp).
 fn roll(hash: u64, letter: u8) -> u64 {
     hash.wrapping_mul(BASE).wrapping_add(u64::from(letter) + 1)
 }

@@ -387,7 +387,7 @@ fn review(batch: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> (Vec<u8>, bool) {
     (shown, unread)
 }
 
-/// The same in one line, since some readers take each line of data by itself. Between the parts of a JSON text a blank is as good
+/// The message in one line, since some readers take each line of data by itself. Between the parts of a JSON text a blank is as good
 /// as a line break, and within them there is none.
 fn on_one_line(reviewed: Reviewed, data: &str) -> Reviewed {
     match reviewed {

@@ -361,7 +361,7 @@ impl Inside {
         self.filtering(visitor, what, Begun::Call, place).rewrite(Some(asked.clone()), shows)
     }
 
-    /// The same of what was not asked for by a message: it can be the answer to any.
+    /// How an answer is looked at that was not asked for by a message: it can be the answer to any.
     fn review_any(&self, visitor: &Bearer, what: &'static str) -> Rewrite {
         let place = self.lanes.place_for_stream(Payer::of(&visitor.verified));
         let filtering = self.filtering(visitor, what, Begun::Connection, place);

@@ -22,7 +22,7 @@ const MAX_ID_BYTES: usize = 256;
 /// Where a member of another spelling would be taken for one of these by readers that do not tell them apart.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-/// The same, of a request's parameters.
+/// Where a member of another spelling would be taken for one of these parameters by such readers.
 const PARAMETERS: [&str; 13] = [
     "name",
     "arguments",

@@ -69,7 +69,7 @@ pub(crate) enum Needs {
     Listing,
     /// That each of these calls is allowed.
     Calls(Calls),
-    /// The same, and that every task which is named is the caller's own.
+    /// That each of these calls is allowed, and that every task which is named is the caller's own.
     OwnTask(Calls),
 }
 

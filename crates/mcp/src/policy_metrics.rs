@@ -1,4 +1,4 @@
-//! Policy metrics: which policies and roots are in force, what came of a candidate beside them, and of new ones.
+//! Policy metrics: which policies and roots are in force, what came of a candidate beside them (shadow mode), and of new ones.
 
 use std::collections::BTreeSet;
 use std::fmt;

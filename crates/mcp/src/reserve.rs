@@ -121,7 +121,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// The same service, which answers a connection in the reserve what is urgent, and nothing else.
+/// The service of `router`, which answers a connection in the reserve what is urgent, and nothing else.
 pub(crate) fn bounded(router: Router) -> Router {
     router.layer(middleware::from_fn(answer_urgent))
 }

@@ -95,7 +95,7 @@ pub struct RevocationAnswer {
     pub stops: Option<Stops>,
 }
 
-/// The same on the wire.
+/// The answer to a request to revoke, on the wire.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Answer {
     status: String,

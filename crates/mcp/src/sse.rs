@@ -240,7 +240,7 @@ pub(crate) fn data(event: &str) -> String {
     data
 }
 
-/// The same event with other data.
+/// An event like this one, with other data.
 pub(crate) fn with_data(event: &str, data: &str, to: &mut Vec<u8>) {
     for line in event.split('\n').filter(|line| !line.is_empty() && data_of_line(line).is_none()) {
         to.extend_from_slice(line.as_bytes());

@@ -49,7 +49,7 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// The HTTP status: 400, 401, 403, 413 or 503.
+    /// The HTTP status: 400, 401, 403 or 503; for a request that means no call or cannot be read, 404, 405, 408, 413 or 431, too.
     pub status: StatusCode,
     /// The error's name: `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section 3.1), `access_denied`, or
     /// `temporarily_unavailable`; `None` if no token was sent at all.

@@ -30,16 +30,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A token that can be delegated or presented.
+/// A token in its holder's hands, which can be delegated ([`Capability::delegate`]) or presented
+/// ([`Capability::present`]). Nothing that it says is verified.
 ///
-/// `Debug` shows whose it is and not what it is: the text of a token is a secret.
+/// `Debug` shows whose token it is and leaves out its text, which is a secret.
 #[derive(Clone)]
 pub struct Capability {
     shaped: Shaped,
     chain: Chain,
 }
 
-/// What an agent expects of a token that it is handed.
+/// The origin that an agent expects of a token that it is handed ([`Capability::accept`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expect<'a> {
@@ -57,17 +58,17 @@ pub enum Expect<'a> {
     },
 }
 
-/// A token that is not what was expected.
+/// The error of a token that does not come from where it was expected ([`Capability::accept`]).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
-    /// Not a token of the profile.
+    /// The text is no token of the profile's shape.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// Not signed by the expected root, or damaged.
+    /// The token is not signed by the expected root, or is damaged.
     #[error("the token is not signed by the expected root key")]
     Root,
-    /// For somebody else.
+    /// The grant is for another subject.
     #[error("the token is a grant for {found}, not for {expected}")]
     Subject {
         /// Whom it is for.
@@ -81,7 +82,7 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             AcceptError::Shape(error) => error.cause(),
@@ -92,7 +93,7 @@ impl AcceptError {
     }
 }
 
-/// A key with which the token cannot be signed further.
+/// The error of a key with which a token cannot be signed further.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HolderError {
@@ -131,7 +132,7 @@ pub enum HolderError {
 }
 
 impl HolderError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             HolderError::WrongKey { .. } => Cause::WrongKey,
@@ -144,11 +145,12 @@ impl HolderError {
 }
 
 impl Capability {
-    /// Reads a token's text: URL-safe base64 of a Biscuit.
+    /// Reads a token's text: a Biscuit in URL-safe base64 (RFC 4648, section 5), with or without padding. Checks the
+    /// shape, and an upper bound of what it costs to evaluate. Verifies no signature.
     ///
     /// # Errors
     ///
-    /// [`ShapeError`] if it is not of the profile's shape. No signature is looked at.
+    /// [`ShapeError`] if the token is not of the profile's shape, or too costly to evaluate.
     pub fn parse(text: &str) -> Result<Capability, ShapeError> {
         // A third more text than bytes, and padding.
         if text.len() > MAX_TOKEN_BYTES.div_ceil(3) * 4 {
@@ -170,7 +172,12 @@ impl Capability {
         })
     }
 
-    /// Reads a token's bytes. Like [`Capability::parse`].
+    /// Reads a token's bytes, a Biscuit in Protobuf. Checks the shape and the cost, as [`Capability::parse`] does for a
+    /// text. Verifies no signature.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`], as of [`Capability::parse`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Capability, ShapeError> {
         let shaped = shape::gate(bytes)?;
         let chain = Chain::read(&shaped)?;
@@ -181,9 +188,13 @@ impl Capability {
         Ok(Capability { shaped, chain })
     }
 
-    /// Reads a token that somebody hands over, and checks that it comes from where it should: from
-    /// this root for this subject, or from this delegator. Verifies signatures only; what the chain
-    /// allows is in [`Capability::chain`].
+    /// Reads a token that somebody hands over, and checks that it comes from where it should: a grant for the expected
+    /// subject by the expected root, or a last hop by the expected delegator. Verifies signatures only: expiry,
+    /// revocation and widths are left to the verifier. What the token allows is in [`Capability::chain`].
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`] if the text is no token, or comes from somewhere else.
     pub fn accept(text: &str, expected: Expect<'_>) -> Result<Capability, AcceptError> {
         let capability = Capability::parse(text)?;
         match expected {
@@ -208,28 +219,30 @@ impl Capability {
         Ok(capability)
     }
 
-    /// The token's text. A secret: whoever has it may hand it on, and its holder can use it.
+    /// Returns the token's text, a Biscuit in URL-safe base64. It is a secret: its holder can use it, and whoever has
+    /// an unbound one can.
     pub fn to_base64(&self) -> String {
         BASE64.encode(self.to_bytes())
     }
 
-    /// The token's bytes: a Biscuit in Protobuf. A secret like its text.
+    /// Returns the token's bytes, a Biscuit in Protobuf. They are a secret, as the text is.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.shaped.biscuit.encode_to_vec()
     }
 
-    /// What the token says. Nothing of it is verified.
+    /// Returns what the token's blocks say, decoded. Nothing of it is verified.
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
 
-    /// The unsigned hint which root key signed it.
+    /// Returns the root key id that the token carries, if any: an unsigned hint which root key signed it.
     pub fn root_key_id(&self) -> Option<u32> {
         self.shaped.biscuit.root_key_id
     }
 
-    /// The first block after the grant whose signature does not hold: the token was changed, by accident or not. Of the
-    /// grant's own, a root's public key tells ([`Verifier`](crate::Verifier)).
+    /// Returns the number of the first block after the grant whose signature is not valid: the token was changed, by
+    /// accident or not. `None` if all are valid. The grant's own signature can be checked only with the root's public
+    /// key ([`Verifier`](crate::Verifier)).
     pub fn first_damaged_block(&self) -> Option<usize> {
         signing::verify_after_grant(&self.shaped).err().map(|BadSignature { block }| block)
     }
@@ -284,20 +297,20 @@ impl Capability {
     }
 }
 
-/// A block that cannot be appended.
+/// The error of a block that cannot be appended to a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
     /// The token cannot be extended.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The result would be refused by every verifier.
+    /// Every verifier would refuse the result: it is not of the profile's shape, or too costly to evaluate.
     #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),
 }
 
 impl AppendError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             AppendError::Signing(error) => error.cause(),

@@ -1,4 +1,4 @@
-//! Delegate: a holder passes on a part of what it holds. No issuer, no network, not even the root's
+//! Delegate: a holder passes on a part of what it holds (attenuation). No issuer, no network, not even the root's
 //! public key.
 
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::timestamp::Timestamp;
 
 pub use crate::block::DatalogError;
 
-/// What is passed on, to whom and why.
+/// A delegation to be signed: what is passed on, to whom, for how long and why. [`Capability::delegate`] makes a
+/// capability of it.
 ///
 /// ```
 /// # use hardtack::*;
@@ -57,8 +58,8 @@ pub struct Delegation {
 }
 
 impl Delegation {
-    /// A delegation to the agent that its delegator calls `agent`. It lives fifteen minutes, and
-    /// needs a scope, a reason and a holder.
+    /// Begins a delegation to the agent that the delegator calls `agent`. It needs a scope, a reason and a holder (or
+    /// [`Delegation::unbound`]). By default it lives for fifteen minutes, or as long as the parent if that is shorter.
     pub fn to(agent: impl Into<String>) -> Delegation {
         Delegation {
             delegate: agent.into(),
@@ -74,68 +75,70 @@ impl Delegation {
         }
     }
 
-    /// Passes on what [`Scope`] `scope` covers; may be called again for more.
+    /// Passes on the operations that the [`Scope`] `scope` covers. Call it again for more scopes. Each must lie within
+    /// one of the parent's.
     pub fn scope(mut self, scope: impl Into<String>) -> Delegation {
         self.scopes.push(scope.into());
         self
     }
 
-    /// Limits use to `audience`; may be called again for more. Without one, the parent's are kept.
+    /// Limits use to the server called `audience`, which must be one of the parent's if the parent names any. Call it
+    /// again for more servers. Without an audience, the parent's are kept.
     pub fn audience(mut self, audience: impl Into<String>) -> Delegation {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Why this is delegated: one printable line of at most 256 bytes, which records and refusals
-    /// show.
+    /// Sets the reason of the delegation: one printable line of at most 256 bytes. Records and refusals show it.
     pub fn reason(mut self, reason: impl Into<String>) -> Delegation {
         self.reason = Some(reason.into());
         self
     }
 
-    /// Demands something of every call's arguments: a [`Constraint`](crate::Constraint) such as `amount <= 100` or
-    /// `path within /srv/data`, or `no other arguments`, which leaves none but those that the other constraints
-    /// of this delegation speak of. May be called again; all must hold.
+    /// Adds a condition on the arguments of every call: a [`Constraint`](crate::Constraint) such as `amount <= 100` or
+    /// `path within /srv/data`. `no other arguments` allows only those arguments of which the other constraints of this
+    /// delegation speak. Call it again for more; all of them must hold.
     pub fn allow(mut self, constraint: impl ToString) -> Delegation {
         self.allowances.push(constraint.to_string());
         self
     }
 
-    /// Demands something more of every call, in Datalog:
-    /// `check all arg("amount", $a), $a <= 100`. `check all` also demands that the argument is there.
+    /// Adds a Datalog check of every call, such as `check all arg("amount", $a), $a <= 100`. `check all` also demands
+    /// that the argument is there.
     pub fn check(mut self, check: impl Into<String>) -> Delegation {
         self.checks.push(check.into());
         self
     }
 
-    /// Binds the hop to whoever has the private half of `holder`.
+    /// Binds the hop to the key `holder`: only whoever has its private half can delegate further or present the token.
     pub fn holder(mut self, holder: PublicKey) -> Delegation {
         self.holder = Some(holder);
         self
     }
 
-    /// Binds the hop to a key made on the way, and returns that key: an orchestrator that starts a
-    /// worker hands it both.
+    /// Makes a new key, binds the hop to it, and returns the delegation and the private key. An orchestrator that
+    /// starts a worker hands it the token and this key.
     pub fn new_holder(self) -> (Delegation, PrivateKey) {
         let key = PrivateKey::generate();
         (self.holder(key.public()), key)
     }
 
-    /// Binds the hop to nobody: whoever has the token may use it. Verifiers refuse it unless told
-    /// otherwise by name.
+    /// Binds the hop to nobody, so that whoever has the token may use it. Verifiers refuse such a token unless
+    /// [`accept_unbound_hops`](crate::Verifier::accept_unbound_hops) was called.
     pub fn unbound(mut self) -> Delegation {
         self.unbound = true;
         self
     }
 
-    /// Lives for `ttl`, in whole seconds; never longer than the parent.
+    /// Sets how long the hop lives: whole seconds, at least one, at most [`Delegation::longest_life`]. A life beyond
+    /// the parent's is refused. The default is fifteen minutes, cut to the parent's life.
     pub fn ttl(mut self, ttl: Duration) -> Delegation {
         self.ttl = Some(ttl);
         self
     }
 
-    /// Allows a `ttl` of up to `longest` instead of an hour. Verifiers have a bound of their own
-    /// ([`Lifetimes`]) and must be given the same.
+    /// Sets the longest life that [`Delegation::ttl`] may ask for; the default is one hour. Verifiers have a bound of
+    /// their own ([`Lifetimes`]): give them the same.
     pub fn longest_life(mut self, longest: Duration) -> Delegation {
         self.longest = longest;
         self
@@ -143,11 +146,12 @@ impl Delegation {
 }
 
 impl Capability {
-    /// Passes on a part of this capability, signed with the `key` to which it is bound.
+    /// Passes on a part of this capability and returns the new one. The hop is signed with `key`, the private key to
+    /// which this capability is bound, as of `now`. This capability stays as it is. No network is needed.
     ///
     /// # Errors
     ///
-    /// [`DelegateError`], naming what would be wider than what.
+    /// [`DelegateError`] names what is missing, not of its form, or wider than the parent's. Nothing is signed then.
     pub fn delegate(
         &self,
         delegation: Delegation,
@@ -157,8 +161,14 @@ impl Capability {
         append_hop(self, delegation, Some(key), now)
     }
 
-    /// Passes on a part of a capability that is bound to nobody. The hop is signed by nobody in
-    /// particular, and verifiers refuse it unless told otherwise by name.
+    /// Passes on a part of a capability that is bound to nobody. The hop carries no holder's signature, so that anybody
+    /// with the token could have made it. Verifiers refuse it unless
+    /// [`accept_unbound_hops`](crate::Verifier::accept_unbound_hops) was called.
+    ///
+    /// # Errors
+    ///
+    /// [`DelegateError`], as of [`Capability::delegate`]; [`DelegateError::Holder`] if the capability is bound to a
+    /// key.
     pub fn delegate_unbound(
         &self,
         delegation: Delegation,
@@ -245,31 +255,31 @@ pub(crate) fn first_wider_audience<'a>(parent: &[String], child: &'a [String]) -
     child.iter().find(outside).map(String::as_str)
 }
 
-/// A delegation that cannot be made.
+/// The error of a delegation that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DelegateError {
-    /// Not the holder's key.
+    /// The key is not the holder's, or the token cannot be signed further.
     #[error(transparent)]
     Holder(#[from] HolderError),
-    /// A name or reason that is not of its form.
+    /// A name or the reason is not of its form.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A scope that is not of its form.
+    /// A scope is not of its form.
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    /// No scope.
+    /// The delegation has no scope.
     #[error("a delegation needs at least one scope, such as tools:call:search")]
     NoScope,
-    /// No reason.
+    /// The delegation has no reason.
     #[error("a delegation needs a reason, which records and refusals show")]
     NoReason,
-    /// Neither a holder nor the word that there is none.
+    /// The delegation names no holder, and [`Delegation::unbound`] was not called.
     #[error(
         "a delegation is bound to the delegate's key; name it, or say by name that it is unbound"
     )]
     NoHolder,
-    /// A scope that the parent has not.
+    /// A scope lies within none of the parent's scopes.
     #[error("the scope {scope} is not covered by any scope of its parent: {parent}")]
     ScopeWider {
         /// The scope that was asked for.
@@ -277,7 +287,7 @@ pub enum DelegateError {
         /// The parent's scopes.
         parent: String,
     },
-    /// An audience that the parent has not.
+    /// An audience is not among the parent's audiences.
     #[error("the audience {audience} is not among its parent's: {parent}")]
     AudienceWider {
         /// The audience that was asked for.
@@ -285,28 +295,28 @@ pub enum DelegateError {
         /// The parent's audiences.
         parent: String,
     },
-    /// More hops than the grant allows.
+    /// The grant allows no further hop.
     #[error("the grant allows {max_depth} hops, and they are used up")]
     TooDeep {
         /// How many hops the grant allows.
         max_depth: u8,
     },
-    /// A life that cannot be given.
+    /// The life is not in whole seconds, longer than the bound, or longer than the parent's.
     #[error(transparent)]
     Life(#[from] LifeError),
-    /// A constraint that cannot be read.
+    /// A constraint cannot be read.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
-    /// A check that cannot be read.
+    /// A Datalog check cannot be read.
     #[error(transparent)]
     Check(#[from] DatalogError),
-    /// The block cannot be appended.
+    /// The block cannot be appended to the token.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 impl DelegateError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             DelegateError::Holder(error) => error.cause(),

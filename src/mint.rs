@@ -17,7 +17,7 @@ use crate::profile::{DEFAULT_DEPTH, DEFAULT_LIVES, Lifetimes, MAX_DEPTH, PROFILE
 use crate::scope::{Scope, ScopeError};
 use crate::timestamp::Timestamp;
 
-/// Whoever has a root key, and grants parts of what subjects may do.
+/// An issuer of capabilities. It has a root key, and grants parts of what subjects may do.
 ///
 /// ```
 /// use hardtack::{Grant, Issuer, PrivateKey, Timestamp};
@@ -37,34 +37,37 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer that signs with `root`.
+    /// Makes an issuer that signs with the private key `root`. Verifiers must trust its public half
+    /// ([`Issuer::public`]).
     pub fn new(root: PrivateKey) -> Issuer {
         Issuer { root, key_id: None, longest: Lifetimes::default().grant }
     }
 
-    /// Writes `id` into each token, as a hint to verifiers that trust several root keys.
+    /// Writes the root key id `id` into each token, as a hint for verifiers that trust several root keys. The id is not
+    /// signed. By default a token carries none.
     pub fn key_id(mut self, id: u32) -> Issuer {
         self.key_id = Some(id);
         self
     }
 
-    /// The longest life that this issuer gives, 24 hours otherwise. Verifiers have a bound of their
-    /// own ([`Lifetimes`]) and must be given the same.
+    /// Sets the longest life that this issuer gives to a grant; the default is 24 hours. A grant that asks for more is
+    /// refused ([`MintError::Life`]). Verifiers have a bound of their own ([`Lifetimes`]): give them the same.
     pub fn longest_life(mut self, longest: Duration) -> Issuer {
         self.longest = longest;
         self
     }
 
-    /// The root's public key, which verifiers trust.
+    /// Returns the root's public key, which verifiers must trust.
     pub fn public(&self) -> PublicKey {
         self.root.public()
     }
 
-    /// Signs a grant, valid from `now`.
+    /// Signs `grant` with the root key and returns the capability, which is valid from `now`. It needs no network and
+    /// no store.
     ///
     /// # Errors
     ///
-    /// [`MintError`], naming what is missing or not of its form.
+    /// [`MintError`] names what is missing, not of its form, or beyond a bound. Nothing is signed then.
     pub fn mint(&self, grant: Grant, now: Timestamp) -> Result<Capability, MintError> {
         names::check_subject(&grant.subject)?;
         let scopes = parse_scopes(&grant.scopes)?;
@@ -116,7 +119,7 @@ impl Issuer {
     }
 }
 
-/// What is granted, to whom.
+/// A grant to be signed: what is granted, to whom, and for how long. [`Issuer::mint`] makes a capability of it.
 #[derive(Debug, Clone)]
 pub struct Grant {
     subject: String,
@@ -131,8 +134,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// A grant of what `subject` may do, such as `user:alice`. It lives an hour, allows eight hops,
-    /// and needs a scope and a holder.
+    /// Begins a grant of what `subject` may do, a name with a `:` such as `user:alice`. It needs a scope and a holder
+    /// (or [`Grant::unbound`]). By default it lives for one hour and allows eight hops.
     pub fn to(subject: impl Into<String>) -> Grant {
         Grant {
             subject: subject.into(),
@@ -147,20 +150,21 @@ impl Grant {
         }
     }
 
-    /// Grants what [`Scope`] `scope` covers; may be called again for more.
+    /// Grants the operations that the [`Scope`] `scope` covers, such as `tools:call:*`. Call it again for more scopes.
+    /// The text is checked by [`Issuer::mint`].
     pub fn scope(mut self, scope: impl Into<String>) -> Grant {
         self.scopes.push(scope.into());
         self
     }
 
-    /// Allows use at `audience`; may be called again for more. Without one, a hop or the presentation
-    /// names it.
+    /// Allows use at the server called `audience`. Call it again for more servers. Without an audience the grant is
+    /// good for any; a hop or the presentation then names one.
     pub fn audience(mut self, audience: impl Into<String>) -> Grant {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Says something more about the subject that policies may read: the fact `name` of these terms.
+    /// States a fact about the subject that policies may read: the predicate `name` with these terms.
     ///
     /// ```
     /// use hardtack::Grant;
@@ -186,7 +190,7 @@ impl Grant {
         self
     }
 
-    /// Says something more about the subject that policies may read, in Datalog: `role("editor")`.
+    /// States a fact about the subject that policies may read, written in Datalog: `role("editor")`.
     ///
     /// [`Issuer::mint`] refuses what is not one fact without variables, and a name that Hardtack gives a meaning.
     pub fn fact_datalog(mut self, fact: impl Into<String>) -> Grant {
@@ -194,46 +198,49 @@ impl Grant {
         self
     }
 
-    /// Demands something of every call's arguments: a [`Constraint`](crate::Constraint) such as
-    /// `amount <= 100`, or `no other arguments`. May be called again; all must hold.
+    /// Adds a condition on the arguments of every call: a [`Constraint`](crate::Constraint) such as `amount <= 100`, or
+    /// `no other arguments`. Call it again for more; all of them must hold.
     pub fn allow(mut self, constraint: impl ToString) -> Grant {
         self.allowances.push(constraint.to_string());
         self
     }
 
-    /// Binds the token to whoever has the private half of `holder`. Never a root key.
+    /// Binds the token to the key `holder`: only whoever has its private half can delegate or present the token. The
+    /// root key is refused ([`MintError::HolderIsRoot`]).
     pub fn holder(mut self, holder: PublicKey) -> Grant {
         self.holder = Some(holder);
         self
     }
 
-    /// Binds the token to a key made on the way, and returns that key.
+    /// Makes a new key, binds the token to it, and returns the grant and the private key. Whoever gets the token needs
+    /// that key.
     pub fn new_holder(self) -> (Grant, PrivateKey) {
         let key = PrivateKey::generate();
         (self.holder(key.public()), key)
     }
 
-    /// Binds the token to nobody: whoever has it may use it. Verifiers refuse it unless told
-    /// otherwise by name.
+    /// Binds the token to nobody, so that whoever has it may use it. Verifiers refuse such a token unless
+    /// [`accept_unbound_hops`](crate::Verifier::accept_unbound_hops) was called.
     pub fn unbound(mut self) -> Grant {
         self.unbound = true;
         self
     }
 
-    /// Lives for `ttl`, in whole seconds.
+    /// Sets how long the grant lives, from the moment of minting: whole seconds, at least one, at most
+    /// [`Issuer::longest_life`]. The default is one hour.
     pub fn ttl(mut self, ttl: Duration) -> Grant {
         self.ttl = Some(ttl);
         self
     }
 
-    /// Allows this many hops, 13 at most.
+    /// Sets how many hops may follow the grant: 0 to 13. The default is eight.
     pub fn max_depth(mut self, hops: u8) -> Grant {
         self.max_depth = hops;
         self
     }
 }
 
-/// A term of a fact: a text, an integer, a `bool` or a moment.
+/// A term of a fact: a text, an integer, a `bool` or a moment ([`Timestamp`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct FactTerm(Term);
 
@@ -300,50 +307,50 @@ pub(crate) fn dedup(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-/// A grant that cannot be minted.
+/// The error of a grant that cannot be minted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MintError {
-    /// A name that is not of its form.
+    /// The subject's or an audience's name is not of its form.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A scope that is not of its form.
+    /// A scope is not of its form.
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    /// No scope.
+    /// The grant has no scope.
     #[error("a grant needs at least one scope, such as tools:call:*")]
     NoScope,
-    /// Neither a holder nor the word that there is none.
+    /// The grant names no holder, and [`Grant::unbound`] was not called.
     #[error("a grant is bound to a holder's key; name it, or say by name that it is unbound")]
     NoHolder,
-    /// The root's own key as holder.
+    /// The holder is the root's own key.
     #[error("the holder may not be the root key itself; make the holder a key of its own")]
     HolderIsRoot,
-    /// More hops than the profile allows.
+    /// The grant asks for more hops than the profile allows, 13.
     #[error("a grant allows at most {MAX_DEPTH} hops")]
     Depth,
-    /// A life that cannot be given.
+    /// The life is not in whole seconds, or longer than the issuer gives.
     #[error(transparent)]
     Life(#[from] LifeError),
-    /// A fact that is none, or that is reserved.
+    /// A fact cannot be read, or its name is reserved.
     #[error(transparent)]
     Fact(#[from] DatalogError),
-    /// A constraint that cannot be read.
+    /// A constraint cannot be read.
     #[error(transparent)]
     Constraint(#[from] ConstraintError),
-    /// The token would be refused by every verifier.
+    /// Every verifier would refuse the token: it is not of the profile's shape, or too costly to evaluate.
     #[error("every verifier would refuse the result")]
     Shape(#[from] ShapeError),
-    /// A key that Biscuit does not take.
+    /// Biscuit does not take the root key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Biscuit could not write the block.
+    /// Biscuit could not write or sign the block.
     #[error("the grant cannot be written as a Biscuit block")]
     Biscuit,
 }
 
 impl MintError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             MintError::Name(error) => error.cause(),

@@ -19,14 +19,15 @@ use crate::profile::{DEFAULT_LIVES, Lifetimes, MAX_COLLECTION};
 use crate::revoke::RevocationRequest;
 use crate::timestamp::Timestamp;
 
-/// From this many characters on, a bearer risks being cut off: common proxies take 8 KiB of header.
+/// The length, in characters, beyond which proxies may cut a bearer off: common ones take 8 KiB of header.
 pub const LONG_BEARER: usize = 8000;
 
 /// What stands for the digest of a call where there is none: no text is known, or can be found, that has this SHA-256
 /// digest.
 const NO_CALL: [u8; 32] = [0; 32];
 
-/// To whom a capability is presented, and how strictly.
+/// A presentation to be signed: to which server, for which calls, and for how long. [`Capability::present`] makes the
+/// bearer token of it.
 #[derive(Debug, Clone)]
 pub struct Presenting {
     audience: String,
@@ -39,7 +40,8 @@ pub struct Presenting {
 }
 
 impl Presenting {
-    /// For any granted calls to `audience`, for five minutes.
+    /// Begins a presentation to the server called `audience`, for every call that the capability grants, as often as it
+    /// is made. By default it lives for five minutes, or as long as the capability if that is shorter.
     pub fn to(audience: impl Into<String>) -> Presenting {
         Presenting {
             audience: audience.into(),
@@ -50,35 +52,38 @@ impl Presenting {
         }
     }
 
-    /// For this one call only, and once: the strict kind. Lives a minute.
+    /// Binds the presentation to this one call, with exactly these arguments. A server with a store allows it once. By
+    /// default it then lives for one minute.
     pub fn call(mut self, call: Call) -> Presenting {
         self.call = Some(call);
         self
     }
 
-    /// For no other calls than these, as often as they are made, and for what is no call: with none, it opens
-    /// sessions and asks for lists, and no call is allowed by it. Lives for minutes. 64 calls at most.
+    /// Limits the presentation to these calls, 64 at most, each as often as it is made. The bearer is still good for
+    /// what is no call: it opens sessions and asks for lists. With no calls given, it is good for that alone. It lives
+    /// as long as any presentation that is not bound to one call.
     pub fn only(mut self, calls: impl IntoIterator<Item = Call>) -> Presenting {
         self.only = Some(calls.into_iter().collect());
         self
     }
 
-    /// Also for calls that the capability does not cover; otherwise none is made for them. The server refuses such a call, says why
-    /// in its own words, and records it: for callers where an error would end more than the call.
+    /// Makes a presentation for a call even if the capability does not cover it. By default [`Capability::present`]
+    /// refuses ([`PresentError::NotGranted`]). The server then refuses the call, says why in its own words, and records
+    /// it. This is for callers where an error would end more than the call.
     pub fn even_uncovered(mut self) -> Presenting {
         self.uncovered = true;
         self
     }
 
-    /// Lives for `ttl`, in whole seconds: ten minutes at most, two for a call; never longer than the
-    /// capability.
+    /// Sets how long the presentation lives, in whole seconds: ten minutes at most, or two if it is bound to one call.
+    /// A life beyond the capability's is refused.
     pub fn ttl(mut self, ttl: Duration) -> Presenting {
         self.ttl = Some(ttl);
         self
     }
 }
 
-/// A bearer token for one audience. `Debug` does not show it.
+/// A bearer token for one audience. It is a secret, and `Debug` does not show it.
 #[derive(Clone)]
 pub struct Presentation {
     capability: Capability,
@@ -86,22 +91,22 @@ pub struct Presentation {
 }
 
 impl Presentation {
-    /// The bearer token, for `Authorization: Bearer …` (RFC 6750). A secret while it lives.
+    /// Returns the bearer token, for the header `Authorization: Bearer …` (RFC 6750). It is a secret while it lives.
     pub fn bearer(&self) -> &str {
         &self.text
     }
 
-    /// Whether the bearer is so long that proxies may cut it off.
+    /// Tells whether the bearer has more than [`LONG_BEARER`] characters, so that proxies may cut it off.
     pub fn is_long(&self) -> bool {
         self.text.len() > LONG_BEARER
     }
 
-    /// When it is no longer valid.
+    /// Returns the first moment at which the bearer is no longer valid.
     pub fn expires(&self) -> Timestamp {
         self.capability.chain().expires()
     }
 
-    /// The id by which it is revoked and recorded.
+    /// Returns the revocation id of the presentation, by which it is revoked and recorded.
     pub fn revocation_id(&self) -> Option<RevocationId> {
         self.capability.chain().presentation.as_ref().map(|last| last.revocation_id)
     }
@@ -114,12 +119,12 @@ impl fmt::Debug for Presentation {
 }
 
 impl Capability {
-    /// Makes the bearer token for one audience, signed with the `key` to which this capability is
-    /// bound, and seals it.
+    /// Makes the bearer token for one audience and seals it, so that no block can be appended. It is signed with `key`,
+    /// the private key to which this capability is bound, as of `now`.
     ///
     /// # Errors
     ///
-    /// [`PresentError`], naming what is wrong.
+    /// [`PresentError`] names what is not of its form, or beyond what the capability covers. Nothing is signed then.
     pub fn present(
         &self,
         presenting: Presenting,
@@ -129,8 +134,12 @@ impl Capability {
         append_presentation(self, presenting, Some(key), now)
     }
 
-    /// Makes the bearer token for one request to revoke, whether the capability covers `hardtack:revoke` or
-    /// its holder delegated the hop that is to be revoked.
+    /// Makes the bearer token for one request to revoke, bound to that request. The capability need not cover
+    /// `hardtack:revoke`: a holder may revoke hops that it delegated. The server decides which of the two applies.
+    ///
+    /// # Errors
+    ///
+    /// [`PresentError`], as of [`Capability::present`].
     pub fn present_to_revoke(
         &self,
         audience: impl Into<String>,
@@ -142,8 +151,12 @@ impl Capability {
         append_presentation(self, presenting.even_uncovered(), Some(key), now)
     }
 
-    /// Like [`Capability::present`], for a capability that is bound to nobody. Verifiers refuse it
-    /// unless told otherwise by name.
+    /// Makes the bearer token of a capability that is bound to nobody. Verifiers refuse it unless
+    /// [`accept_unbound_hops`](crate::Verifier::accept_unbound_hops) was called.
+    ///
+    /// # Errors
+    ///
+    /// [`PresentError`], as of [`Capability::present`]; [`PresentError::Holder`] if the capability is bound to a key.
     pub fn present_unbound(
         &self,
         presenting: Presenting,
@@ -226,17 +239,17 @@ fn nonce() -> [u8; 16] {
     nonce
 }
 
-/// A presentation that cannot be made.
+/// The error of a presentation that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresentError {
-    /// Not the holder's key.
+    /// The key is not the holder's, or the token cannot be signed further.
     #[error(transparent)]
     Holder(#[from] HolderError),
-    /// An audience that is not of its form.
+    /// The audience is not of its form.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// An audience that the capability has not.
+    /// The audience is not among the capability's audiences.
     #[error("the audience {audience} is not among the capability's: {parent}")]
     AudienceWider {
         /// The audience that was asked for.
@@ -244,7 +257,7 @@ pub enum PresentError {
         /// The capability's audiences.
         parent: String,
     },
-    /// A call that the capability does not allow. [`Presenting::even_uncovered`] presents it all the same.
+    /// The capability does not cover a call's operation. [`Presenting::even_uncovered`] presents it all the same.
     #[error("the capability does not cover {operation}; it covers {scopes}")]
     NotGranted {
         /// The operation that was asked for.
@@ -252,19 +265,19 @@ pub enum PresentError {
         /// The capability's scopes.
         scopes: String,
     },
-    /// More calls than one check can name.
+    /// [`Presenting::only`] was given more calls than one check can name, 64.
     #[error("a presentation is for {MAX_COLLECTION} named calls at most")]
     TooManyCalls,
-    /// A life that cannot be given.
+    /// The life is not in whole seconds, longer than the bound, or longer than the capability's.
     #[error(transparent)]
     Life(#[from] LifeError),
-    /// The block cannot be appended.
+    /// The block cannot be appended to the token.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 impl PresentError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             PresentError::Holder(error) => error.cause(),

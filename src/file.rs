@@ -10,11 +10,11 @@ use std::path::Path;
 /// How much room there is at once for what a file holds: more than a key file may have.
 const ROOM_BYTES: u64 = 32 * 1024;
 
-/// Opens a regular file. Never waits for whoever should write into a pipe.
+/// Opens the regular file at `path` for reading. Never waits, also where the path is a pipe into which nobody writes.
 ///
 /// # Errors
 ///
-/// Those of the operating system; [`io::ErrorKind::InvalidInput`] for a pipe, a device, a socket or a folder.
+/// Those of the operating system, and [`io::ErrorKind::InvalidInput`] for a pipe, a device, a socket or a folder.
 pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -23,39 +23,40 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
     regular(options.open(path)?)
 }
 
-/// Reads a regular file of at most `at_most` bytes.
+/// Reads the regular file at `path`, of at most `at_most` bytes, and returns its bytes.
 ///
 /// # Errors
 ///
-/// As [`open`]; [`io::ErrorKind::FileTooLarge`] if it has more bytes.
+/// Those of [`open`], and [`io::ErrorKind::FileTooLarge`] if the file has more bytes.
 pub fn read(path: impl AsRef<Path>, at_most: u64) -> io::Result<Vec<u8>> {
     read_all(open(path)?, at_most)
 }
 
-/// Like [`read`], for text in UTF-8.
+/// Reads the regular file at `path`, of at most `at_most` bytes, as text in UTF-8. A byte order mark at its beginning
+/// is left out.
 ///
 /// # Errors
 ///
-/// As [`read`]; [`io::ErrorKind::InvalidData`] if it is no UTF-8.
+/// Those of [`read`], and [`io::ErrorKind::InvalidData`] if the file is no text in UTF-8.
 pub fn read_text(path: impl AsRef<Path>, at_most: u64) -> io::Result<String> {
     text(read(path, at_most)?)
 }
 
-/// Like [`read_text`], from a pipe, too, which is read to its end: for what a person hands to a command once, as in
-/// `--key <(…)`. Waits for whoever writes into it.
+/// Reads the regular file or the pipe at `path`, of at most `at_most` bytes, as text in UTF-8. A pipe is read to its
+/// end, and this waits for whoever writes into it: it is for what a person hands to a command once, as in `--key <(…)`.
 ///
 /// # Errors
 ///
-/// As [`read_text`].
+/// Those of [`read_text`].
 pub fn read_text_or_pipe(path: impl AsRef<Path>, at_most: u64) -> io::Result<String> {
     text(read_all(open_or_pipe(path)?, at_most)?)
 }
 
-/// Like [`open`], or a pipe, for what is read line by line.
+/// Opens the regular file or the pipe at `path`, for what is read line by line. Waits for whoever writes into a pipe.
 ///
 /// # Errors
 ///
-/// As [`open`].
+/// Those of [`open`].
 pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
     let path = path.as_ref();
     // Opened and closed again, a pipe would be broken for whoever writes into it, and then wait for another one.
@@ -68,11 +69,12 @@ pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
     }
 }
 
-/// Reads the file `inner` of a folder, which is at most `at_most` bytes. Links are followed only within the folder.
+/// Reads the file `inner` of `folder`, of at most `at_most` bytes, as text in UTF-8. Links are followed only within the
+/// folder.
 ///
 /// # Errors
 ///
-/// As [`read_text`]; [`io::ErrorKind::InvalidInput`] for a link out of the folder.
+/// Those of [`read_text`], and [`io::ErrorKind::InvalidInput`] for a link out of the folder.
 pub fn read_text_beneath(
     folder: impl AsRef<Path>,
     inner: impl AsRef<Path>,
@@ -137,11 +139,12 @@ pub(crate) fn meaning(error: &io::Error) -> &'static str {
 /// What some systems begin a text with.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text in UTF-8 that bytes are, without the byte order mark with which some systems begin one.
+/// Returns `bytes` as text in UTF-8, without the byte order mark with which some systems begin a text.
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::InvalidData`] if they are none, and what they look like.
+/// [`io::ErrorKind::InvalidData`] if the bytes are no text in UTF-8. The message says so, or that they look like
+/// UTF-16.
 pub fn text(mut bytes: Vec<u8>) -> io::Result<String> {
     const UTF_8: &[u8] = b"\xef\xbb\xbf";
     const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];

@@ -7,50 +7,50 @@ use crate::names::escaped;
 /// The most characters of a text that are shown: enough to know it by, and fewer than a key has.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// A text that is not of its form, and the first thing that is wrong with it. `Display` shows both; of a long text, the
-/// beginning.
+/// The first thing that is wrong with a text that is not of its form. `Display` shows the text and the flaw, and only
+/// the beginning of a long text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
     shown: String,
     kind: FlawKind,
 }
 
-/// What is wrong with a text. Places count characters, from 1.
+/// The kinds of flaws that a name or a scope can have. Places count characters, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlawKind {
-    /// It is empty, or made of blanks.
+    /// The text is empty, or made of blanks.
     Empty,
-    /// It has more bytes than it may.
+    /// The text has more bytes than it may have.
     TooLong {
-        /// How many it has.
+        /// The number of bytes that it has.
         bytes: usize,
     },
-    /// A character that it may not have.
+    /// The text has a character that it may not have.
     Character {
-        /// Which.
+        /// The character.
         character: char,
-        /// Where.
+        /// Its place.
         place: usize,
     },
     /// A segment between two `:` is empty.
     EmptySegment {
-        /// Where it should be.
+        /// The place where it should be.
         place: usize,
     },
     /// A segment has more bytes than it may.
     LongSegment {
-        /// Where it begins.
+        /// The place where it begins.
         place: usize,
-        /// How many it has.
+        /// The number of bytes that it has.
         bytes: usize,
     },
-    /// A `*` that is not the whole last segment.
+    /// The text has a `*` that is not the whole last segment.
     Star {
-        /// Where.
+        /// Its place.
         place: usize,
     },
-    /// It has no `:`.
+    /// The text has no `:`.
     NoColon,
 }
 
@@ -71,7 +71,7 @@ impl Flaw {
         })
     }
 
-    /// What it is.
+    /// Returns the kind of the flaw.
     pub fn kind(&self) -> FlawKind {
         self.kind
     }

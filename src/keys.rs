@@ -30,12 +30,12 @@ const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// The key whose encoding (RFC 8032, section 5.1.2) is `bytes`.
+    /// Reads a public key from its 32 bytes, the encoding of RFC 8032, section 5.1.2.
     ///
     /// # Errors
     ///
-    /// [`KeyError::NotAPoint`] if it is no point of the curve or one of small order, for which
-    /// anybody can make signatures.
+    /// [`KeyError::NotAPoint`] if the bytes are no point of the curve, or one of small order, for which anybody can
+    /// make signatures.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
         match key.is_weak() || !is_canonical(bytes) {
@@ -44,12 +44,16 @@ impl PublicKey {
         }
     }
 
-    /// The encoding of RFC 8032, section 5.1.2.
+    /// Returns the key's 32 bytes, the encoding of RFC 8032, section 5.1.2.
     pub fn to_bytes(&self) -> [u8; 32] {
         self.0
     }
 
-    /// The key as a SubjectPublicKeyInfo in PEM (RFC 8410).
+    /// Writes the key as a SubjectPublicKeyInfo in PEM (RFC 8410).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it cannot be encoded.
     pub fn to_pem(&self) -> Result<String, KeyError> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| KeyError::NotAPoint)?;
         key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::Pem)
@@ -122,33 +126,39 @@ impl<'de> Deserialize<'de> for PublicKey {
 
 /// An Ed25519 private key: an issuer's root key or a holder's key.
 ///
-/// Never shown by `Debug`, wiped from memory when dropped. A clone is a second copy of the secret, which is wiped when it is dropped itself.
+/// `Debug` never shows it. It is wiped from memory when it is dropped. A clone is a second copy of the secret, and is
+/// wiped when it is dropped itself.
 #[derive(Clone)]
 pub struct PrivateKey(SigningKey);
 
 impl PrivateKey {
-    /// A new key from the operating system's random source.
+    /// Makes a new key from the operating system's random source.
     pub fn generate() -> PrivateKey {
         PrivateKey(SigningKey::generate(&mut OsRng))
     }
 
-    /// The key whose secret seed (RFC 8032, section 5.1.5) is `seed`.
+    /// Makes the key whose secret seed (RFC 8032, section 5.1.5) is `seed`.
     pub fn from_bytes(seed: &[u8; 32]) -> PrivateKey {
         PrivateKey(SigningKey::from_bytes(seed))
     }
 
-    /// The public half.
+    /// Returns the public half of the key.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Biscuit's text form: `ed25519-private/` and 64 hexadecimal digits. A secret.
+    /// Writes the key in Biscuit's text form, `ed25519-private/` and 64 hexadecimal digits. The text is a secret, and
+    /// is wiped when it is dropped.
     pub fn to_text(&self) -> Zeroizing<String> {
         let seed = Zeroizing::new(hex::encode(self.0.as_bytes()));
         Zeroizing::new(format!("ed25519-private/{}", seed.as_str()))
     }
 
-    /// The key as PKCS #8 in PEM (RFC 8410). A secret.
+    /// Writes the key as PKCS #8 in PEM (RFC 8410). The text is a secret, and is wiped when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Pem`] if it cannot be encoded.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         // Version 1, without the public key: common tools do not read version 2.
         let bare = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
@@ -166,28 +176,36 @@ impl PrivateKey {
         save_private(path.as_ref(), &[text.as_bytes(), b"\n"].concat())
     }
 
-    /// Like [`PrivateKey::save`], as PEM.
+    /// Writes the key as PKCS #8 in PEM (RFC 8410) to a new file that only its owner can read (mode 0600).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::File`] if the file exists already (a key is never overwritten) or cannot be written, and
+    /// [`KeyError::Pem`].
     pub fn save_pem(&self, path: impl AsRef<Path>) -> Result<(), KeyError> {
         save_private(path.as_ref(), self.to_pem()?.as_bytes())
     }
 
-    /// Reads a key file in Biscuit's text form or PEM.
+    /// Reads a private key from a file, in Biscuit's text form or PEM. Refuses a file that others can read.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Exposed`] if the file is this process's own and anybody else can read or write it, or if it is another
-    /// user's and others than that one's group can read it, or others than that one write it (a secret that Kubernetes mounts
-    /// with `fsGroup` is root's and readable by a group of this process, which cannot change that),
-    /// [`KeyError::File`] if it cannot be read, is no regular file or has more than 16 KiB, and the errors of parsing.
+    /// - [`KeyError::Exposed`] if the file belongs to this process's user, and anybody else can read or write it.
+    /// - [`KeyError::Exposed`] if the file belongs to another user, and others than that user's group can read it, or
+    ///   others than that user can write it. A secret that Kubernetes mounts with `fsGroup` passes: it is root's and
+    ///   readable by a group of this process, which cannot change that.
+    /// - [`KeyError::File`] if the file cannot be read, is no regular file, or has more than 16 KiB.
+    /// - The errors of parsing a key.
     pub fn load(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
         PrivateKey::read(path.as_ref(), refuse_exposed)
     }
 
-    /// Like [`PrivateKey::load`], whoever else can read the file: where modes mean nothing, or nobody else is.
+    /// Reads a private key from a file, in Biscuit's text form or PEM, whoever else can read the file. This is for
+    /// places where file modes mean nothing, or where nobody else is.
     ///
     /// # Errors
     ///
-    /// As [`PrivateKey::load`], but [`KeyError::Exposed`].
+    /// Those of [`PrivateKey::load`] without [`KeyError::Exposed`].
     pub fn load_exposed(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
         PrivateKey::read(path.as_ref(), |_, _| Ok(()))
     }
@@ -206,12 +224,13 @@ impl PrivateKey {
         Ok(key)
     }
 
-    /// Like [`PrivateKey::load`], from a pipe, too, which is read to its end: for a person who hands it over once, as
-    /// in `--key <(…)`. Waits for whoever writes into it.
+    /// Reads a private key from a file or a pipe, in Biscuit's text form or PEM. A file must pass as for
+    /// [`PrivateKey::load`]. A pipe is read to its end, and this waits for whoever writes into it: it is for a person
+    /// who hands a key over once, as in `--key <(…)`.
     ///
     /// # Errors
     ///
-    /// As [`PrivateKey::load`].
+    /// Those of [`PrivateKey::load`].
     pub fn load_or_read_pipe(path: impl AsRef<Path>) -> Result<PrivateKey, KeyError> {
         let path = path.as_ref();
         match PrivateKey::load(path) {
@@ -337,23 +356,24 @@ pub(crate) struct RootKey {
 }
 
 impl RootKeys {
-    /// Trusts `key` for every token. Policies and records know it by a fingerprint
-    /// (`root-<16 hexadecimal digits of its SHA-256>`) until it is [`named`](RootKeys::named).
+    /// Makes a set that trusts `key`, for every token. Policies and records know the key by a fingerprint (`root-<16
+    /// hexadecimal digits of its SHA-256>`) until it is [`named`](RootKeys::named).
     pub fn of(key: PublicKey) -> RootKeys {
         RootKeys::default().and(key)
     }
 
-    /// Trusts `key` too, for every token.
+    /// Adds `key` to the set, trusted for every token.
     pub fn and(self, key: PublicKey) -> RootKeys {
         self.add(key, None)
     }
 
-    /// Trusts `key` too, for tokens that carry the root key id `id`.
+    /// Adds `key` to the set, trusted only for tokens that carry the root key id `id`.
     pub fn and_with_id(self, id: u32, key: PublicKey) -> RootKeys {
         self.add(key, Some(id))
     }
 
-    /// Gives the key added last the name by which policies (`issuer($name)`) and records know it.
+    /// Names the key that was added last. Policies (`issuer($name)`) and records know it by this name instead of its
+    /// fingerprint.
     pub fn named(mut self, name: impl Into<String>) -> RootKeys {
         if let Some(last) = self.0.last_mut() {
             last.name = name.into();
@@ -361,22 +381,22 @@ impl RootKeys {
         self
     }
 
-    /// How many keys are trusted.
+    /// Returns the number of keys that are trusted.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether no key is trusted, in which case every token is refused.
+    /// Returns true if no key is trusted. Every token is refused then.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What policies and records call them, in the order in which they were added.
+    /// Returns the names by which policies and records know the keys, in the order in which the keys were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|root| root.name.as_str())
     }
 
-    /// Whether `key` is one of them.
+    /// Returns true if `key` is trusted, for every token or for those with some root key id.
     pub fn contains(&self, key: &PublicKey) -> bool {
         self.0.iter().any(|root| root.key == *key)
     }
@@ -395,14 +415,14 @@ impl RootKeys {
     }
 }
 
-/// A key that cannot be read or written.
+/// The error of a key that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// Not `ed25519/<64 hex digits>`.
+    /// The text of a public key is not `ed25519/<64 hex digits>`.
     #[error("a public key is written ed25519/<64 hexadecimal digits>, or as PEM")]
     PublicText,
-    /// Not `ed25519-private/<64 hex digits>`.
+    /// The text of a private key is not `ed25519-private/<64 hex digits>`.
     #[error("a private key is written ed25519-private/<64 hexadecimal digits>, or as PEM")]
     PrivateText,
     /// A private key was given where a public key is expected.
@@ -423,10 +443,10 @@ pub enum KeyError {
         "only ed25519 keys are accepted: with secp256r1 a holder can make a second valid signature"
     )]
     Algorithm,
-    /// Not a point of the curve, or one of small order.
+    /// The bytes are no point of the curve, or one of small order.
     #[error("these bytes are no usable ed25519 public key")]
     NotAPoint,
-    /// Not PEM of an Ed25519 key.
+    /// The text is no PEM of an Ed25519 key.
     #[error("this is no PEM of an ed25519 key (PKCS #8 for a private key, SPKI for a public one)")]
     Pem,
     /// Others than the owner can read the file.
@@ -448,7 +468,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             KeyError::PublicText

@@ -19,31 +19,31 @@ pub const MAX_AUDIENCE_BYTES: usize = 256;
 /// The most bytes in a reason: a sentence, not a prompt.
 pub const MAX_REASON_BYTES: usize = 256;
 
-/// A name that cannot be used, and the form it must have.
+/// The error of a name that cannot be used. Its message says which form the name must have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Not `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
+    /// A subject's name is not `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
     #[error(
         "{0}; a subject is 1 to {MAX_NAME_BYTES} letters, digits or `_.:@/-` with at least one `:`, such as user:alice"
     )]
     Subject(Flaw),
-    /// Not `[A-Za-z0-9_.@/-]{1,128}`.
+    /// An agent's name is not `[A-Za-z0-9_.@/-]{1,128}`.
     #[error(
         "{0}; an agent's name is 1 to {MAX_NAME_BYTES} letters, digits or `_.@/-`, without `:`, such as agent.researcher"
     )]
     Agent(Flaw),
-    /// Not 1 to 256 printable ASCII bytes without spaces.
+    /// An audience is not 1 to 256 printable ASCII characters without spaces.
     #[error(
         "{0}; an audience is 1 to {MAX_AUDIENCE_BYTES} printable ASCII characters without spaces, such as notion.mcp"
     )]
     Audience(Flaw),
-    /// Empty, blank, too long, or with characters that do not print.
+    /// A reason is empty, blank, too long, or has characters that do not print.
     #[error(
         "{0}; a reason is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, and says why"
     )]
     Reason(Flaw),
-    /// In whose name something is revoked: empty, blank, too long, or with characters that do not print.
+    /// The name in which something is revoked is empty, blank, too long, or has characters that do not print.
     #[error(
         "{0}; in whose name something is revoked (by) is 1 to {MAX_REASON_BYTES} bytes of printable text on one line, such as alice"
     )]
@@ -51,24 +51,38 @@ pub enum NameError {
 }
 
 impl NameError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedName
     }
 }
 
-/// `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`.
+/// Checks the name of a subject: `[A-Za-z0-9_.:@/-]{1,128}` with at least one `:`, such as `user:alice`.
+///
+/// # Errors
+///
+/// [`NameError::Subject`] with the first thing that is wrong.
 pub fn check_subject(name: &str) -> Result<(), NameError> {
     let no_colon = || (!name.contains(':')).then(|| Flaw::of(name, FlawKind::NoColon));
     refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.:@/-")).or_else(no_colon), NameError::Subject)
 }
 
-/// `[A-Za-z0-9_.@/-]{1,128}`: no `:`, so that no agent can be called what a subject is called.
+/// Checks the name of an agent: `[A-Za-z0-9_.@/-]{1,128}`, such as `agent.researcher`. It has no `:`, so that no agent
+/// can have the name of a subject.
+///
+/// # Errors
+///
+/// [`NameError::Agent`] with the first thing that is wrong.
 pub fn check_agent(name: &str) -> Result<(), NameError> {
     refuse(flaw(name, MAX_NAME_BYTES, is_in_name(b"_.@/-")), NameError::Agent)
 }
 
-/// 1 to 256 printable ASCII bytes without spaces.
+/// Checks the name of an audience: 1 to 256 printable ASCII characters without spaces, such as `notion.mcp` or a URL
+/// (RFC 8707).
+///
+/// # Errors
+///
+/// [`NameError::Audience`] with the first thing that is wrong.
 pub fn check_audience(name: &str) -> Result<(), NameError> {
     refuse(flaw(name, MAX_AUDIENCE_BYTES, |c| c.is_ascii_graphic()), NameError::Audience)
 }
@@ -125,7 +139,8 @@ pub(crate) fn is_printable(c: char) -> bool {
         )
 }
 
-/// The text with every character that does not print written out, such as `\u{1b}`.
+/// Returns `text` with every character that does not print written out, such as `\u{1b}`, so that nothing in it can
+/// hide or reorder text in a terminal.
 pub fn escaped(text: &impl ToString) -> String {
     let escape =
         |c: char| if is_printable(c) { c.to_string() } else { c.escape_unicode().to_string() };

@@ -1,6 +1,7 @@
 //! Scope: which operations may be done, and whether one scope lies within another.
 //!
-//! One matcher answers both questions, so that no child can do what its parent may not.
+//! One matcher answers both questions (prefix matching, with containment of one pattern in another), so that no child
+//! can do what its parent may not.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +11,8 @@ use serde::{Serialize, Serializer};
 use crate::cause::Cause;
 use crate::flaw::{Flaw, FlawKind};
 
-/// The most segments that a scope or an operation has. Real names have three or four; the cap
-/// keeps matching and messages short.
+/// The most segments that a scope or an operation may have. Real names have three or four; the bound keeps matching and
+/// messages short.
 pub const MAX_SCOPE_SEGMENTS: usize = 8;
 
 /// The most bytes in a segment: the longest tool name that the Model Context Protocol allows.
@@ -40,17 +41,17 @@ pub const RESERVED_SEGMENT: &str = "hardtack";
 pub struct Scope(String);
 
 impl Scope {
-    /// Whether this scope allows `operation`.
+    /// Returns true if this scope allows `operation`.
     pub fn covers(&self, operation: &Operation) -> bool {
         covers(&self.0, &operation.0)
     }
 
-    /// Whether every operation of `child` is an operation of this scope.
+    /// Returns true if every operation of `child` is an operation of this scope, so that `child` only narrows it.
     pub fn covers_scope(&self, child: &Scope) -> bool {
         covers(&self.0, &child.0)
     }
 
-    /// The scope as it is written.
+    /// Returns the scope as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,17 +63,17 @@ impl Scope {
     }
 }
 
-/// One thing to be done, such as `tools:call:search`. Never a pattern.
+/// An operation, one thing to be done, such as `tools:call:search`. It is never a pattern.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Operation(String);
 
 impl Operation {
-    /// The operation as it is written.
+    /// Returns the operation as it is written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The tool's name, if this is `tools:call:<name>`.
+    /// Returns the tool's name if the operation is `tools:call:<name>`, and `None` otherwise.
     pub fn tool(&self) -> Option<&str> {
         self.0.strip_prefix("tools:call:")
     }
@@ -82,7 +83,8 @@ impl Operation {
         first_segment(&self.0) == "resources"
     }
 
-    /// Whether this governs Hardtack itself (`hardtack:revoke` and the like).
+    /// Returns true if the operation governs Hardtack itself: its first segment is [`RESERVED_SEGMENT`], as in
+    /// `hardtack:revoke`.
     pub fn is_reserved(&self) -> bool {
         first_segment(&self.0) == RESERVED_SEGMENT
     }
@@ -206,7 +208,7 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// The text is no scope, or no operation.
+/// The error of a text that is no scope or no operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -215,7 +217,7 @@ pub enum ScopeError {
         "{0}; a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
     )]
     Malformed(Flaw),
-    /// More than [`MAX_SCOPE_SEGMENTS`] segments.
+    /// The text has more than [`MAX_SCOPE_SEGMENTS`] segments.
     #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
     TooManySegments,
     /// More scopes than one check can name.
@@ -231,7 +233,7 @@ pub enum ScopeError {
 }
 
 impl ScopeError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             ScopeError::Malformed(_) | ScopeError::TooManySegments | ScopeError::Pattern => {

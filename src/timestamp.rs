@@ -1,6 +1,6 @@
 //! Timestamp: a moment in whole seconds, as tokens state it.
 //!
-//! The library never reads a clock. Whoever calls it says what time it is, once per decision.
+//! The library never reads a clock. The caller says what time it is, once per decision.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,18 +22,18 @@ impl Timestamp {
     /// The end of the year 9999, the last moment that RFC 3339 can write.
     pub const MAX: Timestamp = Timestamp(253_402_300_799);
 
-    /// The moment `seconds` after 1970-01-01T00:00:00Z; [`Timestamp::MAX`] at the latest.
+    /// Returns the moment `seconds` after 1970-01-01T00:00:00Z; [`Timestamp::MAX`] at the latest.
     pub const fn from_unix_seconds(seconds: u64) -> Timestamp {
         if seconds > Timestamp::MAX.0 { Timestamp::MAX } else { Timestamp(seconds) }
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z.
+    /// Returns the whole seconds since 1970-01-01T00:00:00Z.
     pub const fn unix_seconds(self) -> u64 {
         self.0
     }
 
-    /// Reads RFC 3339, such as `2026-11-23T10:00:00Z` or `2026-11-23T11:00:00+01:00`; fractions of
-    /// a second are cut off.
+    /// Reads a moment in RFC 3339, such as `2026-11-23T10:00:00Z` or `2026-11-23T11:00:00+01:00`. Fractions of a second
+    /// are cut off.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Timestamp {
             .ok_or(TimestampError)
     }
 
-    /// How long after `earlier` this moment is; zero if it is not after it.
+    /// Returns the time from `earlier` to this moment, in whole seconds; zero if this moment is not later.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
@@ -70,7 +70,8 @@ impl std::ops::Sub<Duration> for Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// A clock that stands before 1970 gives 1970, when no grant has been issued yet.
+    /// Returns the moment in whole seconds; fractions are cut off. A clock before 1970 gives 1970, when no grant has
+    /// been issued yet.
     fn from(moment: SystemTime) -> Timestamp {
         let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Timestamp::from_unix_seconds(seconds)
@@ -107,13 +108,13 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// The text is no RFC 3339 moment between 1970 and 9999.
+/// The error of a text that is no RFC 3339 moment between 1970 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a moment is written as RFC 3339, such as 2026-11-23T10:00:00Z")]
 pub struct TimestampError;
 
 impl TimestampError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedTime
     }

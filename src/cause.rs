@@ -8,11 +8,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a caller does about an error.
+/// The classes of errors, by what a caller does about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Class {
-    /// The token does not hold here: get another one, or present it anew.
+    /// The token is not valid here: get another one, or present it anew.
     Unauthenticated,
     /// The right is missing: ask for less, or have whoever delegated or runs the server allow more.
     Forbidden,
@@ -29,7 +29,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Every class.
+    /// All classes.
     pub const ALL: &'static [Class] = &[
         Class::Unauthenticated,
         Class::Forbidden,
@@ -40,7 +40,7 @@ impl Class {
         Class::Damaged,
     ];
 
-    /// Its stable name.
+    /// Returns the stable name of the class.
     pub fn as_str(self) -> &'static str {
         match self {
             Class::Unauthenticated => "unauthenticated",
@@ -74,34 +74,34 @@ macro_rules! causes {
         }
 
         impl Cause {
-            /// Every cause.
+            /// All causes.
             pub const ALL: &'static [Cause] = &[$(Cause::$variant),*];
 
-            /// Its stable name.
+            /// Returns the stable name of the cause, such as `revoked`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Cause::$variant => $name),* }
             }
 
-            /// What a caller does about it. `unbound` and `too_costly` are a token's, and of a call they are forbidden:
-            /// there [`AuthorizeError::class`](crate::AuthorizeError::class) and [`Denial::class`](crate::Denial::class)
-            /// say so.
+            /// Returns the class of the cause, by what a caller does about it. `unbound` and `too_costly` are classed
+            /// as a token's here. Of a call they are forbidden: [`AuthorizeError::class`](crate::AuthorizeError::class)
+            /// and [`Denial::class`](crate::Denial::class) say so.
             pub fn class(self) -> Class {
                 match self { $(Cause::$variant => Class::$class),* }
             }
 
-            /// The HTTP status with which a door answers; `None` of what no door meets.
+            /// Returns the HTTP status with which a server answers; `None` for a cause that no server meets.
             pub fn status(self) -> Option<u16> {
                 match self { $(Cause::$variant => status!($($status $($error)?)?)),* }
             }
 
-            /// The code beside the status: `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section
-            /// 3.1), `access_denied` or `temporarily_unavailable` (RFC 6749, section 4.1.2.1). `None` of what no door
-            /// meets, and where no token was sent.
+            /// Returns the error code beside the HTTP status: `invalid_token`, `insufficient_scope` or
+            /// `invalid_request` (RFC 6750, section 3.1), `access_denied` or `temporarily_unavailable` (RFC 6749,
+            /// section 4.1.2.1). `None` for a cause that no server meets, and where no token was sent.
             pub fn error(self) -> Option<&'static str> {
                 match self { $(Cause::$variant => error!($($status $($error)?)?)),* }
             }
 
-            /// What it means, in one line.
+            /// Returns the meaning of the cause, in one line.
             pub fn meaning(self) -> &'static str {
                 match self { $(Cause::$variant => $meaning),* }
             }
@@ -302,13 +302,13 @@ causes! {
     CaseMissing "case_missing" Conflict: "The cases of a trial do not show what a policy is for.";
 }
 
-/// No name of a cause that this version knows.
+/// The error of a text that is no name of a cause that this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no cause that this version knows; docs/profile.md and docs/errors.md list them")]
 pub struct UnknownCause;
 
 impl UnknownCause {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedName
     }
@@ -332,18 +332,18 @@ impl<'de> Deserialize<'de> for Cause {
     }
 }
 
-/// A cause as a record has it. Records outlive versions: a name that a later one wrote is kept as it is.
+/// A cause as a record has it. Records outlive versions, so a name that a later version wrote is kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecordedCause {
-    /// One that this version knows.
+    /// A cause that this version knows.
     Known(Cause),
-    /// The name of one that it does not know.
+    /// The name of a cause that this version does not know.
     Other(String),
 }
 
 impl RecordedCause {
-    /// Reads a name. None is refused.
+    /// Reads the name of a cause. No name is refused: an unknown one becomes [`RecordedCause::Other`].
     pub fn of(name: String) -> RecordedCause {
         match name.parse() {
             Ok(cause) => RecordedCause::Known(cause),
@@ -351,7 +351,7 @@ impl RecordedCause {
         }
     }
 
-    /// Its name.
+    /// Returns the name of the cause, whether this version knows it or not.
     pub fn as_str(&self) -> &str {
         match self {
             RecordedCause::Known(cause) => cause.as_str(),
@@ -359,7 +359,7 @@ impl RecordedCause {
         }
     }
 
-    /// The cause, if this version knows it.
+    /// Returns the cause if this version knows it, and `None` otherwise.
     pub fn known(&self) -> Option<Cause> {
         match self {
             RecordedCause::Known(cause) => Some(*cause),

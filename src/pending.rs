@@ -1,4 +1,4 @@
-//! Pending: an answer that comes later, for whoever has an asynchronous runtime and whoever has none.
+//! Pending: an answer that comes later (a future), for programs with an asynchronous runtime and without one.
 //!
 //! What may go over a network ([`Uses`](crate::audit::Uses), [`RevocationLog`](crate::revocation::RevocationLog)) answers with a
 //! future. It is polled on any thread, with or without a runtime around it, and never blocks the one that polls.
@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-/// An answer that comes later.
+/// An answer that comes later: a boxed future that can be sent to another thread.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Waits on this thread until the answer is there. For threads that may wait, which those of a runtime may not.
+/// Blocks this thread until the future `answer` is ready, and returns its result. Threads of an asynchronous runtime
+/// may not wait so.
 ///
 /// ```
 /// assert_eq!(hardtack::pending::wait(async { 7 }), 7);
@@ -39,7 +40,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Makes an answer that another thread will give: its giver, and the future that waits for it. For engines that call back.
+/// Makes a one-shot channel for an answer that another thread will give: the giver, and the future that waits for it.
+/// This is for engines that call back.
 ///
 /// ```
 /// use hardtack::pending::{promise, wait};
@@ -65,11 +67,11 @@ struct Shared<T> {
     waker: Option<Waker>,
 }
 
-/// Whoever owes an answer. Dropped without one, it says that none will come.
+/// The sending half of [`promise`]. If it is dropped without an answer, the other half learns that none will come.
 pub struct Giver<T>(Arc<Mutex<Shared<T>>>);
 
 impl<T> Giver<T> {
-    /// Gives the answer. Whoever waits for it is woken.
+    /// Gives the answer and wakes whoever waits for it.
     pub fn give(self, answer: T) {
         lock(&self.0).answer = Some(answer);
     }
@@ -95,7 +97,7 @@ impl<T> fmt::Debug for Giver<T> {
     }
 }
 
-/// An answer that somebody owes; `None` if it will never be given.
+/// The receiving half of [`promise`]: a future of the answer, or of `None` if the answer will never be given.
 pub struct Promised<T>(Arc<Mutex<Shared<T>>>);
 
 impl<T> Future for Promised<T> {

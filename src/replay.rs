@@ -1,8 +1,8 @@
 //! Replay: how would other policies have decided what was decided before?
 //!
-//! Rests on what records keep ([`KeptRequest`]) and asks the policies alone: what was
-//! refused before they were asked stays refused. The token's own checks are not kept. They held, and are taken
-//! to hold again; only where policies assert facts that a check reads could that be otherwise.
+//! It rests on what records keep ([`KeptRequest`]) and asks the policies alone (a dry run over the log). What was
+//! refused before policies were asked stays refused. The token's own checks are not kept. They held, and are taken to
+//! hold again; only where policies assert facts that a check reads could that be otherwise.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,47 +22,48 @@ use crate::prospect::{Foreseen, foresee};
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 
-/// How many examples a report has of each group of decisions.
+/// The most examples that a report has of each group of decisions.
 pub const EXAMPLES: usize = 3;
 
 /// The block that the grant's facts come from.
 const GRANT: usize = 0;
 
-/// What becomes of a recorded decision under other policies.
+/// The result of deciding a record again by other policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replayed {
-    /// No policies were asked, or the record tells of no decision.
+    /// Policies had no part in it: none were asked, or the record tells of no decision.
     WithoutPolicies,
-    /// That cannot be said: the record does not keep what policies saw.
+    /// It cannot be said: the record does not keep what policies saw
+    /// ([`Guard::keep_requests`](crate::Guard::keep_requests)).
     NotKept,
-    /// That cannot be said: it rests on arguments, of which only the digest was kept.
+    /// It cannot be said: the decision rests on arguments, of which only the digest was kept.
     RestsOnArguments,
-    /// It is decided so.
+    /// The decision under the other policies.
     Decided(Ruling),
 }
 
-/// A record that does not say what records say.
+/// The error of a record that no guard can have written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {sequence} cannot be decided again: {problem} is not of its form")]
 pub struct ReplayError {
-    /// The record.
+    /// The number of the record.
     pub sequence: u64,
-    /// What is wrong in it.
+    /// The part of the record that is wrong.
     pub problem: &'static str,
 }
 
 impl ReplayError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::LogDamaged
     }
 }
 
-/// Decides by `policy` what a record tells of, as of its moment.
+/// Decides again, by `policy`, what `record` tells of, as of the moment of the record. Nothing is recorded.
 ///
 /// # Errors
 ///
-/// [`ReplayError`] of a record that no guard wrote.
+/// [`ReplayError`] for a record that no guard can have written.
 pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<Replayed, ReplayError> {
     let Some(decision) = record.decision().filter(|decision| asked_policies(decision)) else {
         return Ok(Replayed::WithoutPolicies);
@@ -198,61 +199,61 @@ fn decide_in(
     }
 }
 
-/// What becomes of many decisions.
+/// The result of deciding many records again ([`Replay::report`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReplayReport {
-    /// The records that were read, whatever they tell.
+    /// The number of records that were read, whatever they tell.
     pub records: u64,
-    /// Of these, those that policies had no part in.
+    /// The number of these in which policies had no part.
     pub without_policies: u64,
-    /// Decisions that stay as they are.
+    /// The number of decisions that stay as they are.
     pub stay: u64,
-    /// Decisions with another verdict or cause.
+    /// The number of decisions with another verdict or cause.
     pub flip: u64,
-    /// Decisions of which nothing can be said, since their records keep no request.
+    /// The number of decisions of which nothing can be said, since their records keep no request.
     pub not_kept: u64,
-    /// Decisions of which nothing can be said, since they rest on arguments that were not kept.
+    /// The number of decisions of which nothing can be said, since they rest on arguments that were not kept.
     pub rest_on_arguments: u64,
-    /// What flips, alike with alike, most first.
+    /// The decisions with another verdict or cause, in groups of the same kind; the largest group comes first.
     pub flips: Vec<Flips>,
 }
 
-/// Decisions that flip alike.
+/// A group of decisions that become another verdict or cause in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Flips {
-    /// The operation.
+    /// The operation of these calls.
     pub operation: String,
     /// The recorded verdict, and its cause if there is one: `deny (nothing_allows)`.
     pub from: String,
-    /// The other one.
+    /// The verdict under the other policies, in the same form.
     pub to: String,
-    /// Where in the policies the other one was decided.
+    /// The place in the other policies where it was decided, as file and line.
     pub place: Option<String>,
-    /// How many.
+    /// The number of decisions in the group.
     pub count: u64,
-    /// The first of them, [`EXAMPLES`] at most.
+    /// The first decisions of the group, [`EXAMPLES`] at most.
     pub examples: Vec<Example>,
 }
 
-/// One decision that flips.
+/// A decision that becomes another verdict or cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Example {
     /// The number of its record.
     pub sequence: u64,
-    /// When it was decided.
+    /// The moment at which it was decided.
     pub time: Timestamp,
-    /// Whose rights were used.
+    /// The subject, whose rights were used.
     pub subject: String,
-    /// Through whom; nobody, if the subject acted itself.
+    /// The agent that acted; `None` if the subject acted itself.
     pub agent: Option<String>,
-    /// What would be said of it.
+    /// The message of the decision under the other policies.
     pub message: String,
 }
 
-/// Decides records again, one after the other, and counts what becomes of them.
+/// Decides records again by other policies, one after the other, and counts what becomes of them.
 ///
 /// ```
 /// use hardtack::*;
@@ -287,16 +288,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// By these policies.
+    /// Begins a replay by `policy`, with nothing read yet.
     pub fn by(policy: Policy) -> Replay {
         Replay { policy, report: ReplayReport::default(), groups: BTreeMap::new() }
     }
 
-    /// Decides one record.
+    /// Decides one record again and counts the result.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] of a record that no guard wrote; it is not counted.
+    /// [`ReplayError`] for a record that no guard can have written; it is not counted.
     pub fn read(&mut self, record: &AuditRecord) -> Result<(), ReplayError> {
         let replayed = replay(record, &self.policy)?;
         self.report.records += 1;
@@ -314,7 +315,7 @@ impl Replay {
         Ok(())
     }
 
-    /// What became of them.
+    /// Ends the replay and returns what became of the records.
     pub fn report(self) -> ReplayReport {
         let mut flips: Vec<Flips> = self.groups.into_values().collect();
         flips.sort_by_key(|flips| std::cmp::Reverse(flips.count));

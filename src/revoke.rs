@@ -1,6 +1,6 @@
 //! Revoke: may this presentation revoke what it asks for?
 //!
-//! Over the network, a capability stops others as it calls tools: by a presentation that is bound to the
+//! Over the network, a capability revokes others in the way that it calls tools: by a presentation that is bound to the
 //! request. What is revoked then, and for how long, is for [`store`](crate::store) to say.
 
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,10 @@ use crate::profile::shape::ShapeError;
 use crate::revocation::{Revocation, Revoking};
 use crate::verify::{VerifiedCapability, Verifier, VerifyError};
 
-/// The operation of a request to revoke.
+/// The operation of a request to revoke, which a scope must name to grant it.
 pub const REVOKE: &str = "hardtack:revoke";
 
-/// The operation of a request to see what is revoked.
+/// The operation of a request to see what is revoked, which a scope must name to grant it.
 pub const READ: &str = "hardtack:read";
 
 /// What stands for the policy where none is needed: whoever delegated a hop may revoke it.
@@ -35,7 +35,7 @@ const MAX_BY_BYTES: usize = crate::names::MAX_REASON_BYTES;
 /// A request to revoke, as it goes over the wire: a JSON object
 /// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …, "dry_run": …}`.
 ///
-/// It is the arguments of the call to which the presentation is bound.
+/// The object is the arguments of the call to which the presentation is bound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevocationRequest {
     call: Call,
@@ -95,12 +95,12 @@ impl Asked {
 }
 
 impl RevocationRequest {
-    /// Asks for a revocation, for a reason. `proof` is a token that contains the hop to be revoked, and is sent
-    /// sealed; whoever has the scope `hardtack:revoke` needs none.
+    /// Makes a request for `revocation`, with a reason of one line. `proof` is a token that contains the hop to be
+    /// revoked, and is sent sealed. A presenter with the scope `hardtack:revoke` needs no proof.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] for a name or reason that is not of its form, and a proof that cannot be sealed.
+    /// [`RequestError`] for a name or reason that is not of its form, and for a proof that cannot be sealed.
     pub fn new(
         revocation: Revocation,
         reason: impl Into<String>,
@@ -110,12 +110,13 @@ impl RevocationRequest {
         RevocationRequest::of(revocation, reason, proof)
     }
 
-    /// Asks, for a reason, for the revocation of the one block whose id begins so, of those that the server has seen.
-    /// Needs the scope `hardtack:revoke`: whoever else may revoke a hop has a token with its whole id.
+    /// Makes a request for the revocation of the one block whose id begins with `id`, of those that the server has
+    /// seen, with a reason of one line. It needs the scope `hardtack:revoke`: anybody else who may revoke a hop has a
+    /// token with its whole id.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] for a reason that is not of its form.
+    /// [`RequestError`] if the reason is not of its form.
     pub fn beginning(
         id: IdPrefix,
         reason: impl Into<String>,
@@ -125,11 +126,12 @@ impl RevocationRequest {
         RevocationRequest::of(beginning, reason, None)
     }
 
-    /// The same, asking only what it would stop. It takes the same right, and nothing is revoked.
+    /// Makes the request ask only what it would stop. It needs the same right as the revocation, and nothing is
+    /// revoked.
     ///
     /// # Errors
     ///
-    /// [`RequestError`], never of a request that is one.
+    /// [`RequestError`], which does not happen for a request that was made or read.
     pub fn dry_run(self) -> Result<RevocationRequest, RequestError> {
         let mut members = self.call.arguments_json().clone();
         members.insert("dry_run".to_owned(), Value::Bool(true));
@@ -154,7 +156,11 @@ impl RevocationRequest {
         RevocationRequest::parse(&Value::Object(members).to_string())
     }
 
-    /// Reads the JSON object, as strictly as the arguments of any call.
+    /// Reads a request from the JSON object that went over the wire, as strictly as the arguments of any call.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] for what two readers could read differently, and for what is no request.
     pub fn parse(json: &str) -> Result<RevocationRequest, RequestError> {
         let call = Call::new(REVOKE)?.arguments(json)?;
         let members = Value::Object(call.arguments_json().clone());
@@ -169,12 +175,13 @@ impl RevocationRequest {
         Ok(RevocationRequest { call, asked, reason, proof, dry_run })
     }
 
-    /// The call to which a presentation of the request is bound.
+    /// Returns the call to which a presentation of the request is bound
+    /// ([`Capability::present_to_revoke`](crate::Capability::present_to_revoke)).
     pub fn call(&self) -> &Call {
         &self.call
     }
 
-    /// What is to be revoked; `None` if only the beginning of its id is given.
+    /// Returns what is to be revoked; `None` if only the beginning of an id is given.
     pub fn revocation(&self) -> Option<&Revocation> {
         match &self.asked {
             Asked::Revocation(revocation) => Some(revocation),
@@ -182,12 +189,12 @@ impl RevocationRequest {
         }
     }
 
-    /// Whether it asks only what it would stop.
+    /// Returns true if the request asks only what it would stop ([`RevocationRequest::dry_run`]).
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
     }
 
-    /// The JSON object that goes over the wire.
+    /// Writes the request as the JSON object that goes over the wire.
     pub fn to_json(&self) -> String {
         Value::Object(self.call.arguments_json().clone()).to_string()
     }
@@ -208,7 +215,7 @@ impl RevocationRequest {
     }
 }
 
-/// A request that is none.
+/// The error of a text or of parts that make no request to revoke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -217,19 +224,19 @@ pub enum RequestError {
         "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}, and \"dry_run\": true to revoke nothing; kinds and members that are not known here are refused"
     )]
     Form,
-    /// Not exact enough.
+    /// The JSON is not exact enough to be judged.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// A name or reason that is not of its form.
+    /// A name or the reason is not of its form.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// A proof that is damaged.
+    /// The proof cannot be sealed.
     #[error("the proof cannot be sealed")]
     Proof(#[from] AppendError),
 }
 
 impl RequestError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             RequestError::Form => Cause::MalformedRequest,
@@ -240,58 +247,59 @@ impl RequestError {
     }
 }
 
-/// A request to revoke that is not allowed.
+/// The error of a request to revoke that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevokeError {
-    /// As for any call.
+    /// The request is not allowed as a call, by the token or by policies.
     #[error(transparent)]
     Unauthorized(#[from] AuthorizeError),
-    /// A presentation that could be sent again with another request.
+    /// The presentation is not bound to the request, and could be sent again with another one.
     #[error("a revocation needs a presentation that is bound to it (present --call)")]
     NotCallBound,
-    /// Keys, names and subjects name strangers.
+    /// Keys, names and subjects may name strangers, and need the scope `hardtack:revoke`.
     #[error(
         "without the scope {REVOKE}, only ids of hops that one delegated can be revoked, and not {0}"
     )]
     NotAnId(Revocation),
-    /// A part of an id would have to be looked up, of what strangers have done.
+    /// A part of an id would have to be looked up among what strangers have done, and needs the scope
+    /// `hardtack:revoke`.
     #[error("without the scope {REVOKE}, an id must be given whole")]
     PartOfAnId,
-    /// No block with such an id was seen.
+    /// The server has seen no block with an id that begins so.
     #[error(
         "no grant or hop that this server has seen has an id that begins with {0}; give the whole id, which revokes what was not seen, too"
     )]
     UnknownBeginning(IdPrefix),
-    /// Several blocks have such an id.
+    /// The server has seen several blocks with ids that begin so.
     #[error(
         "the ids of {count} or more blocks that this server has seen begin with {beginning}; give more digits"
     )]
     AmbiguousBeginning {
         /// The digits.
         beginning: IdPrefix,
-        /// How many were found before it was stopped looking.
+        /// The number that was found before the search ended.
         count: usize,
     },
-    /// No token that contains the hop.
+    /// No token that contains the hop is given as proof.
     #[error("without the scope {REVOKE}, a token that contains the hop must be given as proof")]
     NoProof,
-    /// A proof that is no token.
+    /// The proof is no token of the profile.
     #[error("the proof is no token of the profile")]
     Unreadable(#[source] ShapeError),
-    /// A proof that no trusted root signed, or in which a hop is not signed by its delegator.
+    /// The proof is signed by no trusted root, or a hop in it is not signed by its delegator.
     #[error("the proof does not hold")]
     Unauthentic(#[source] VerifyError),
-    /// A hop that does not stand in the proof.
+    /// The proof does not contain the hop.
     #[error("the proof has no hop with the id {0}")]
     NotInProof(RevocationId),
-    /// A hop that somebody else delegated.
+    /// Somebody else delegated the hop.
     #[error("the proof does not show that the presenting key delegated this hop or one before it")]
     NotDelegator,
 }
 
 impl RevokeError {
-    /// The stable name of the cause, as records and `--json` have it.
+    /// Returns the [`Cause`] of this error: its stable name, as records and `--json` have it.
     pub fn cause(&self) -> Cause {
         match self {
             RevokeError::Unauthorized(error) => error.cause(),

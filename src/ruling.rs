@@ -11,25 +11,26 @@ use crate::cause::{Cause, RecordedCause};
 use crate::policy::Location;
 use crate::verify::VerifyError;
 
-/// What a decision comes to, why and where. It is for the people who run the server: it names policies.
+/// The result of a decision: the verdict, its cause, and the place where it was decided. It is for the people who run
+/// the server, since it names policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Ruling {
-    /// The verdict.
+    /// Whether the call is allowed, denied or undecided.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
-    /// The stable name of the cause; none for an allowed call, and none where a [replay](crate::replay) cannot say it.
+    /// The cause of a refusal. `None` for an allowed call, and where a [replay](crate::replay) cannot say it.
     pub cause: Option<Cause>,
-    /// The block at which it was seen; 0 is the grant.
+    /// The number of the block at which the cause was seen; 0 is the grant. `None` if it belongs to no block.
     pub hop: Option<usize>,
-    /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
+    /// The place where it was decided, if there is one: a policy's file and line, or which check of which block.
     pub place: Option<String>,
     /// The verdict in words.
     pub message: String,
 }
 
 impl Ruling {
-    /// Whether a record tells of another verdict or cause.
+    /// Returns true if the recorded `decision` has another verdict or another cause than this one.
     pub fn differs_from(&self, decision: &Decision) -> bool {
         self.verdict != decision.verdict || self.cause.map(RecordedCause::from) != decision.cause
     }

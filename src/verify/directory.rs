@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::chain::Hop;
 use crate::keys::PublicKey;
 
-/// Which agents' names belong to which keys, as far as this server knows.
+/// A list of which agents' names belong to which keys, as far as this server knows
+/// ([`Verifier::directory`](crate::Verifier::directory)).
 ///
 /// A listed name with another key, or a listed key with another name, is refused. Without a listing
 /// an agent's name is only what its delegator calls it.
@@ -13,7 +14,7 @@ use crate::keys::PublicKey;
 pub struct Directory(BTreeMap<String, Vec<PublicKey>>);
 
 impl Directory {
-    /// Adds a key of the agent called `name`; it may have several.
+    /// Adds a key of the agent called `name`. An agent may have several keys: call it again for each.
     pub fn and(mut self, name: impl Into<String>, key: PublicKey) -> Directory {
         self.0.entry(name.into()).or_default().push(key);
         self

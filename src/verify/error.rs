@@ -1,4 +1,4 @@
-//! Error: why a token does not hold.
+//! Error: why is a token not valid here?
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::revocation::{RevocationsUnavailable, RevokedBy};
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-/// A token that does not hold. `block` counts from 0, the grant.
+/// The error of a token that is not valid here. `block` is the number of the block at fault, from 0, the grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// Not of the profile's shape.
+    /// The token is not of the profile's shape, or too costly to evaluate.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// Expired.
+    /// A block has expired.
     #[error("block {block} expired at {expired}")]
     Expired {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// When it expired.
         expired: Timestamp,
@@ -29,34 +29,34 @@ pub enum VerifyError {
         "no root key is trusted here for the key id that the token carries, or for tokens that carry none (a key trusted as ID=PUB is tried for tokens with that id only; mint --key-id ID makes them)"
     )]
     UnknownRoot,
-    /// A signature that does not hold.
+    /// The signature of a block is not valid.
     #[error("the signature of block {block} does not hold{}", if *block == 0 { ": no trusted root key made this token" } else { "" })]
     Signature {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// Revoked.
+    /// A block is revoked, and with it all that follows.
     #[error("block {block} is revoked by {by}, and with it all that follows{}", later(*.by))]
     Revoked {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// By what.
+        /// The kind of revocation that revokes it.
         by: RevokedBy,
-        /// How long, from the moment of the decision, a new grant would be refused, too; `None` if it would not,
-        /// or if a new grant makes no difference.
+        /// The time, from the moment of the decision, for which a new grant would be refused, too; `None` if it would
+        /// not, or if a new grant makes no difference.
         retry_after: Option<Duration>,
     },
     /// The revocation source cannot answer.
     #[error(transparent)]
     RevocationsUnavailable(#[from] RevocationsUnavailable),
-    /// Nothing is known to be revoked, but what is known is too old.
+    /// Nothing is known to be revoked, but what is known is too old, or as of a moment in the future.
     #[error("{}", stale(*.as_of, *.now, *.bound))]
     RevocationsStale {
         /// The moment as of which the source knows.
         as_of: Timestamp,
         /// The moment of the decision.
         now: Timestamp,
-        /// How old it may be.
+        /// The greatest age that is accepted.
         bound: Duration,
     },
     /// The grant is older than what is remembered of revocations.
@@ -68,102 +68,103 @@ pub enum VerifyError {
         issued: Timestamp,
         /// The last moment of issue that is refused.
         until: Timestamp,
-        /// How long, from the moment of the decision, a new grant would be refused, too.
+        /// The time, from the moment of the decision, for which a new grant would be refused, too.
         retry_after: Option<Duration>,
     },
-    /// Signed by another key than the holder's.
+    /// A block is not signed by the holder that the block before it names.
     #[error("block {block} is not signed by the holder that the block before it names")]
     WrongSigner {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// Signed by nobody in particular.
+    /// A block stands on a block that names no holder, so that anybody may have appended it.
+    /// [`Verifier::accept_unbound_hops`](crate::Verifier::accept_unbound_hops) accepts such hops.
     #[error(
         "block {block} stands on a block that names no holder, so anybody may have appended it"
     )]
     Unbound {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A signature that says nothing, on a block whose parent names no holder.
+    /// A block bears a signature although the block before it names no holder, so that the signature says nothing.
     #[error("block {block} bears a signature although the block before it names no holder")]
     ForeignSigner {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A root key as holder.
+    /// A block names a root key as holder.
     #[error("block {block} names a root key as holder")]
     RootAsHolder {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A scope that the parent has not.
+    /// A scope of a block lies within none of its parent's scopes.
     #[error("block {block} widens: the scope {scope} is not covered by any scope of its parent")]
     ScopeWider {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// The scope.
         scope: Scope,
     },
-    /// An audience that the parent has not.
+    /// An audience of a block is not among its parent's.
     #[error("block {block} widens: the audience {audience} is not among its parent's")]
     AudienceWider {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// The audience.
         audience: String,
     },
-    /// A life beyond the parent's.
+    /// A block expires after its parent.
     #[error(
         "block {block} widens: it expires at {expires}, after its parent, which expires at {parent}"
     )]
     ExpiryWider {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// When it expires.
         expires: Timestamp,
         /// When its parent expires.
         parent: Timestamp,
     },
-    /// More hops than the grant allows.
+    /// The chain has more hops than the grant allows.
     #[error("block {block} widens: the grant allows {max_depth} hops")]
     TooDeep {
-        /// The first hop too many.
+        /// The number of the block of the first hop too many.
         block: usize,
-        /// How many the grant allows.
+        /// The number of hops that the grant allows.
         max_depth: u8,
     },
-    /// A life that is longer than this server accepts.
+    /// A block lives longer than this server accepts ([`Verifier::lifetimes`](crate::Verifier::lifetimes)).
     #[error("block {block} lives until {expires}, longer than is accepted here")]
     TooLongLived {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// When it expires.
         expires: Timestamp,
     },
-    /// A grant from the future.
+    /// The grant was issued in the future, beyond what clocks may differ.
     #[error("the grant was issued at {issued}, which lies in the future")]
     NotYetIssued {
         /// When it says that it was issued.
         issued: Timestamp,
     },
-    /// A grant that had expired when it was issued.
+    /// The grant says that it expired before it was issued.
     #[error("the grant says that it expired before it was issued")]
     IssuedAfterExpiry,
-    /// A listed name with another key, or a listed key with another name.
+    /// A block gives a listed name another key, or a listed key another name ([`Directory`](crate::Directory)).
     #[error("block {block} calls {name} an agent that the directory knows otherwise")]
     NameMismatch {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// The name.
         name: String,
     },
-    /// A capability that was never presented.
+    /// The token is a capability that was never presented.
     #[error(
         "this is a capability and no presentation: its holder must present it for this audience"
     )]
     NotPresented,
-    /// Presented to somebody else.
+    /// The token is presented to another server.
     #[error("the token is presented to {audience}, which is not this server")]
     WrongAudience {
         /// To whom it is presented.
@@ -172,7 +173,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// The stable name of the cause, as records and `--json` have it.
+    /// Returns the [`Cause`] of this error: its stable name, as records and `--json` have it.
     pub fn cause(&self) -> Cause {
         match self {
             VerifyError::Shape(error) => error.cause(),
@@ -200,7 +201,8 @@ impl VerifyError {
         }
     }
 
-    /// How long, from the moment of the decision, a new grant would be refused for the same, if it would.
+    /// Returns the time, from the moment of the decision, for which a new grant would be refused for the same cause;
+    /// `None` if it would not.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             VerifyError::Revoked { retry_after, .. }
@@ -209,7 +211,8 @@ impl VerifyError {
         }
     }
 
-    /// The block at which it was seen.
+    /// Returns the number of the block at which the error was seen, from 0, the grant; `None` if it belongs to no
+    /// block.
     pub fn block(&self) -> Option<usize> {
         match self {
             VerifyError::Shape(error) => error.block(),

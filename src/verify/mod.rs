@@ -1,6 +1,7 @@
 //! Verify: is this token authentic, well shaped, unrevoked, and does every hop only narrow?
 //!
-//! Says nothing about what policies think of it; see [`authorize`](mod@crate::authorize).
+//! It says nothing about what policies allow; see [`authorize`](mod@crate::authorize). Signatures that were found valid are kept in a
+//! bounded cache, by the digest of the bearer.
 
 mod directory;
 mod error;
@@ -33,19 +34,20 @@ pub use rejection::Rejection;
 pub(crate) use stated::Stated;
 pub(crate) use trust::Authentic;
 
-/// The schemes of resources that a verifier judges unless told otherwise. A scheme that is not listed
-/// is refused, since its URIs may have a normal form that is not known here.
+/// The URI schemes of resources that a verifier judges by default ([`Verifier::resource_schemes`]). Any other scheme is refused, since its
+/// URIs may have a normal form that is not known here.
 pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 
-/// How old a copy of the revocations may be unless told otherwise: what is revoked elsewhere takes
-/// effect here within half a minute, or nothing is allowed.
+/// The greatest age of a copy of the revocations by default ([`Verifier::max_staleness`]). What is revoked elsewhere takes effect here
+/// within half a minute, or nothing is allowed.
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
-/// How many authentic tokens are remembered unless told otherwise: so many agents at a time cost their
-/// signatures once in the life of a presentation. One takes some tens of kilobytes, with what a guard remembers of it beside.
+/// The number of authentic tokens that are remembered by default ([`Verifier::remember`]). So many agents at a time cost their signatures
+/// once in the life of a presentation. One token takes some tens of kilobytes, with what a guard remembers of it beside.
 pub const DEFAULT_REMEMBERED: usize = 1024;
 
-/// A tool server's view: which roots it trusts, what it is called, and what is revoked.
+/// The verifier of a tool server. It knows which roots are trusted, what the server is called, and what is revoked, and says of a bearer
+/// token whether it is valid here. It does not decide whether a call is allowed: a [`Guard`](crate::Guard) asks it, and then the policies.
 ///
 /// ```
 /// use hardtack::{PrivateKey, RootKeys, Store, Verifier};
@@ -75,7 +77,7 @@ enum UnboundHops {
 }
 
 impl Verifier {
-    /// A verifier called `audience` that trusts `roots` and asks `revocations`.
+    /// Makes a verifier for the server called `audience`. It trusts the root keys `roots`, and asks `revocations` what is revoked.
     ///
     /// # Errors
     ///
@@ -100,66 +102,69 @@ impl Verifier {
         })
     }
 
-    /// Remembers the signatures of this many tokens ([`DEFAULT_REMEMBERED`] otherwise), so that a
-    /// bearer that comes again costs none; 0 for none. Expiry, revocation and the walk are looked at every time.
-    /// Bearers whose shape or signatures do not hold are remembered for a minute, a thousand of them, unless it is 0.
+    /// Sets how many tokens are remembered whose signatures are valid ([`DEFAULT_REMEMBERED`] by default), so that a bearer that comes
+    /// again costs no signature; 0 turns this off. Expiry, revocation and the walk are checked every time. Bearers that were refused for
+    /// their shape, signatures or expiry are remembered for a minute, a thousand of them, unless it is 0.
     pub fn remember(mut self, tokens: usize) -> Verifier {
         self.trust = self.trust.remembering(tokens);
         self
     }
 
-    /// The roots that it trusts by now.
+    /// Returns the root keys that are trusted now.
     pub fn roots(&self) -> Arc<RootKeys> {
         Arc::clone(&self.trust.in_force().roots)
     }
 
-    /// Trusts other roots from now on; returns the ones before. What was remembered of signatures ends with those: bearers of a
-    /// root that is withdrawn are refused from now on, remembered ones and values that were verified before
-    /// ([`Verifier::verify_again`]), too, and bearers that were refused for want of a root are looked at anew. A verification that
-    /// is under way goes by the new ones. The same roots again change nothing. Waits for no disk.
+    /// Replaces the root keys that are trusted, and returns the former ones. Bearers of a root that is withdrawn are refused from now on.
+    /// This holds for remembered ones, too, and for values that were verified before ([`Verifier::verify_again`]). Bearers that were
+    /// refused for want of a root are verified anew. A verification that is under way goes by the new roots. The same roots again change
+    /// nothing. Waits for no disk.
     pub fn replace_roots(&self, roots: impl Into<Arc<RootKeys>>) -> Arc<RootKeys> {
         self.trust.replace(roots.into())
     }
 
-    /// What this server is called.
+    /// Returns the name of this server, which presentations must have as their audience.
     pub fn audience(&self) -> &str {
         &self.audience
     }
 
-    /// Decides on a copy of the revocations while it is at most this old
-    /// ([`DEFAULT_MAX_STALENESS`] otherwise). A source that is a store itself is never stale.
+    /// Sets the greatest age of a copy of the revocations on which tokens are accepted ([`DEFAULT_MAX_STALENESS`] by default). On an older
+    /// copy, tokens are refused ([`VerifyError::RevocationsStale`]). A source that is a store itself is never stale.
     pub fn max_staleness(mut self, bound: Duration) -> Verifier {
         self.max_staleness = bound;
         self
     }
 
-    /// The same for operations that `scope` covers. Of several that do, the strictest counts.
+    /// Sets the greatest age of a copy of the revocations for operations that `scope` covers, in place of [`Verifier::max_staleness`]. If
+    /// several scopes cover an operation, the smallest age counts. Call it again for more scopes.
     pub fn max_staleness_of(mut self, scope: Scope, bound: Duration) -> Verifier {
         self.staleness_of.push((scope, bound));
         self
     }
 
-    /// Accepts lives up to these, and has the revocation source remember as long.
+    /// Sets the longest lives of blocks that are accepted ([`Lifetimes::default`] by default). Longer ones are refused
+    /// ([`VerifyError::TooLongLived`]). The revocation source is told to remember revocations as long.
     pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Verifier {
         self.revocations.keep_for(&lifetimes);
         self.lifetimes = lifetimes;
         self
     }
 
-    /// Accepts hops that nobody in particular signed, which anybody who had the token may have
-    /// appended. Never for operations that govern Hardtack itself. Policies see `unbound($k)`.
+    /// Accepts hops that no holder signed. By default they are refused ([`VerifyError::Unbound`]), since anybody who had the token may
+    /// have appended them. They never count for operations that govern Hardtack itself. Policies see `unbound($k)`.
     pub fn accept_unbound_hops(mut self) -> Verifier {
         self.unbound = UnboundHops::Accepted;
         self
     }
 
-    /// Knows which names belong to which keys.
+    /// Sets which agents' names belong to which keys. By default nothing is listed, and an agent's name is what its delegator calls it.
     pub fn directory(mut self, directory: Directory) -> Verifier {
         self.directory = directory;
         self
     }
 
-    /// Judges resources with these URI schemes only.
+    /// Sets the URI schemes of resources that are judged ([`DEFAULT_RESOURCE_SCHEMES`] by default). A call for a resource of another
+    /// scheme is refused.
     pub fn resource_schemes<T: Into<String>>(
         mut self,
         schemes: impl IntoIterator<Item = T>,
@@ -168,17 +173,19 @@ impl Verifier {
         self
     }
 
-    /// Verifies a bearer token as of `now`.
+    /// Verifies a bearer token as of `now`: its shape, signatures, expiry and revocation, and that every hop only narrows. It must be
+    /// presented to this server.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`]: the first thing that does not hold, in the order of `docs/profile.md`.
+    /// [`VerifyError`] names the first thing that is wrong, in the order of `docs/profile.md`.
     pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, VerifyError> {
         self.examine(bearer, None, now).map_err(|rejection| rejection.error)
     }
 
-    /// Like [`Verifier::verify`], for an operation; of a token whose signatures hold, the record learns
-    /// more.
+    /// Verifies a bearer token as of `now`, for `operation` if one is given: [`Verifier::max_staleness_of`] counts then. For a token whose
+    /// signatures are valid, the error also carries what the token says, for the record. It is a [`Rejection`], of what
+    /// [`Verifier::verify`] refuses.
     pub fn examine(
         &self,
         bearer: &str,
@@ -196,7 +203,8 @@ impl Verifier {
         })
     }
 
-    /// The same, if it is remembered whether the signatures hold: costs microseconds. `None` if it is not.
+    /// Verifies a bearer token as [`Verifier::examine`] does, but only if it is remembered whether its signatures are valid. `None` if it
+    /// is not. This costs microseconds. The error is that of [`Verifier::examine`].
     pub fn recognize(
         &self,
         bearer: &str,
@@ -233,18 +241,19 @@ impl Verifier {
         held.map_err(|error| Box::new(Rejection { error, authentic: set.admit(token).ok() }))
     }
 
-    /// Like [`Verifier::verify`], for a bearer whose signatures are remembered: costs microseconds, if the
-    /// revocation source answers from memory. `None` if they are not, or if it does not hold (any more).
+    /// Verifies a bearer token whose signatures are remembered as valid. `None` if they are not remembered, or if the token is not valid
+    /// (any more). This costs microseconds, if the revocation source answers from memory.
     pub fn verify_remembered(&self, bearer: &str, now: Timestamp) -> Option<VerifiedCapability> {
         let digest = Sha256::digest(bearer).into();
         self.trust.judge(|set| self.hold(set, &set.recall(&digest)?, None, now).ok())
     }
 
-    /// Whether what was verified still holds: of a root that is trusted by now, unexpired, unrevoked, within every bound.
+    /// Checks that a verified capability is still valid as of `now`: its root is trusted, nothing has expired or was revoked, and every
+    /// bound is kept.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] as of [`Verifier::verify`], without shape and the holders' signatures.
+    /// [`VerifyError`], as of [`Verifier::verify`]. Shape and the holders' signatures are not checked again.
     pub fn verify_again(
         &self,
         verified: &VerifiedCapability,
@@ -253,7 +262,8 @@ impl Verifier {
         self.trust.judge(|set| self.hold(set, &verified.token, None, now).map(drop))
     }
 
-    /// The same, and returns what holds now.
+    /// Checks that a verified capability is still valid as of `now`, and returns it as verified at that moment. The errors are those of
+    /// [`Verifier::verify_again`].
     pub fn renewed(
         &self,
         verified: &VerifiedCapability,
@@ -286,8 +296,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// Whether a call that was allowed with a capability may go on: like [`Verifier::verify_again`], but a presentation that
-    /// was bound to the call has been used, and its own end is no matter any more.
+    /// Checks that a call that was allowed with `verified` may go on, as of `now`. A session presentation is checked as by
+    /// [`Verifier::verify_again`]. A presentation that was bound to the call has been used up: its own expiry does not count any more, and
+    /// the root, the expiries of the grant and the hops, and revocation are checked. The errors are those of [`Verifier::verify_again`].
     pub fn verify_under_way(
         &self,
         verified: &VerifiedCapability,
@@ -413,9 +424,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// A presentation that holds: authentic, unrevoked, for this server, narrowing at every hop.
-///
-/// Only [`Verifier::verify`] makes one. What it may be used for is for policies to say.
+/// A presentation that was verified: authentic, unrevoked, for this server, narrowing at every hop. Only a [`Verifier`] makes one.
+/// What it may be used for is for policies to say.
 #[derive(Debug, Clone)]
 pub struct VerifiedCapability {
     token: Arc<Authentic>,
@@ -427,37 +437,37 @@ pub struct VerifiedCapability {
 }
 
 impl VerifiedCapability {
-    /// What the token says, all of it verified.
+    /// Returns what the token says, all of it verified.
     pub fn chain(&self) -> &Chain {
         self.token.capability.chain()
     }
 
-    /// Whose rights are used.
+    /// Returns the name of the subject, whose rights are used.
     pub fn subject(&self) -> &str {
         &self.chain().grant.subject
     }
 
-    /// What the leaf's delegator calls it; `None` when the subject presents its grant itself.
+    /// Returns the name of the agent that presents, as its delegator calls it; `None` if the subject presents its grant itself.
     pub fn agent(&self) -> Option<&str> {
         self.chain().hops.last().map(|hop| hop.delegate.as_str())
     }
 
-    /// The verifier's own name for the root key.
+    /// Returns the verifier's own name for the root key ([`RootKeys::named`]).
     pub fn issuer(&self) -> &str {
         &self.token.issuer
     }
 
-    /// The root key that signed the grant.
+    /// Returns the root key that signed the grant.
     pub fn root(&self) -> PublicKey {
         self.token.root
     }
 
-    /// The moment as of which it was verified.
+    /// Returns the moment as of which it was verified.
     pub fn verified_at(&self) -> Timestamp {
         self.at
     }
 
-    /// The presentation at the chain's end.
+    /// Returns the presentation, the last block of the chain.
     pub fn presentation(&self) -> &PresentationBlock {
         &self.presentation
     }

@@ -1,8 +1,9 @@
 //! Refused: which bearers were refused a moment ago, for their own sake?
 //!
-//! A bearer that does not hold costs as much each time that it comes. What is remembered is that it is not of the
-//! profile's shape, that it has expired, or that no trusted root and holders signed it: that rests on its bytes, on
-//! the roots of the verifier that remembers, and on the moment. What rests on revocations is never remembered.
+//! A negative cache. A bearer that is not valid costs as much each time that it comes. What is remembered is that it is
+//! not of the profile's shape, that it has expired, or that no trusted root and holders signed it: that rests on its
+//! bytes, on the roots of the verifier that remembers, and on the moment. What rests on revocations is never
+//! remembered.
 
 use std::fmt;
 use std::time::Duration;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::verify::{Authentic, VerifyError};
 
-/// Why a token does not hold, and what it says if its signatures do.
+/// The error of a token that is not valid here. If the signatures are valid, it carries what the token says, for the
+/// record.
 #[derive(Debug)]
 pub struct Rejection {
     pub(crate) error: VerifyError,
@@ -12,8 +13,8 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// Whether the token is refused only because what is known of revocations is too old, for which operations have bounds of
-    /// their own.
+    /// Returns true if the token is refused only because what is known of revocations is too old. Operations can have
+    /// bounds of their own ([`Verifier::max_staleness_of`](crate::Verifier::max_staleness_of)).
     pub fn is_stale(&self) -> bool {
         matches!(self.error, VerifyError::RevocationsStale { .. })
     }

@@ -1,7 +1,8 @@
 //! Trust: which roots are trusted now, and what is remembered of signatures under them?
 //!
-//! Roots can be exchanged while a verifier runs. What is remembered belongs to the set under which it was checked and ends
-//! with it. Of what was verified earlier and is still held by somebody, it is looked each time whether its root is trusted now.
+//! Roots can be exchanged while a verifier runs (key rotation). What is remembered belongs to the set under which it
+//! was checked and ends with it. Of what was verified earlier and is still held by somebody, it is looked each time
+//! whether its root is trusted now.
 
 use std::fmt;
 use std::sync::{Arc, RwLock};

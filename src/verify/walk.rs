@@ -1,4 +1,5 @@
-//! Walk: from the grant to the presentation, does every link hold and only narrow?
+//! Walk: from the grant to the presentation, does every link hold and only narrow? (Path validation, as of a
+//! certificate chain, RFC 5280, section 6.)
 
 use std::time::Duration;
 

@@ -176,7 +176,7 @@ impl RevocationRequest {
     }
 
     /// Returns the call to which a presentation of the request is bound
-    /// ([`Capability::present_to_revoke`](crate::Capability::present_to_revoke)).
+    /// ([`Capability::present_to_revoke`]).
     pub fn call(&self) -> &Call {
         &self.call
     }

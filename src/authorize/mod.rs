@@ -1,6 +1,7 @@
 //! Authorize: may this verified capability do this call, by the token's own checks and by policy?
 //!
-//! Policies see what the walk found and nothing that an agent said of itself (`facts`).
+//! Policies and checks are Datalog over facts of the token, the call and the moment. Policies see what the walk found
+//! and nothing that an agent said of itself (`facts`).
 
 pub(crate) mod facts;
 mod prepared;
@@ -28,11 +29,13 @@ pub(crate) use prepared::{Prepared, PreparedTokens, sizes_of};
 pub(crate) use rests::rests_on;
 pub(crate) use world::RULES;
 
-/// Decides one call.
+/// Decides by the token's checks and by `policy` whether `call` is allowed with `verified`, as of the moment at which
+/// that was verified. Nothing is recorded, and a presentation for one call is not used up: a [`Guard`](crate::Guard)
+/// does both.
 ///
 /// # Errors
 ///
-/// [`AuthorizeError`]: the first thing that does not hold, in the order of `docs/profile.md`.
+/// [`AuthorizeError`] names the first thing that refuses the call, in the order of `docs/profile.md`.
 pub fn authorize(
     verified: &VerifiedCapability,
     policy: &Policy,
@@ -150,43 +153,44 @@ fn decide_among(
     }
 }
 
-/// Which policy allowed a call.
+/// The answer to a call that is allowed: the policy that allows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Allowed {
-    /// The first `allow if` that matched.
+    /// The place of the first `allow if` that matched.
     pub at: Location,
 }
 
-/// A call that is not allowed.
+/// The error of a call that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorizeError {
     /// No scope of the chain covers the operation.
     #[error("the chain does not grant {operation}; it grants {scopes}")]
     NotGranted {
-        /// The operation.
+        /// The operation of the call.
         operation: String,
-        /// What the chain grants.
+        /// The scopes that the chain grants.
         scopes: String,
-        /// The first block whose scopes do not cover it.
+        /// The number of the first block whose scopes do not cover it.
         block: Option<usize>,
     },
-    /// An operation that governs Hardtack itself, over a link that nobody in particular signed.
+    /// The operation governs Hardtack itself, and some link of the chain is signed by no holder.
     #[error("block {block} is bound to no holder, and {operation} needs every hop to be")]
     Unbound {
-        /// The first block on an unbound link.
+        /// The number of the first block on an unbound link.
         block: usize,
-        /// The operation.
+        /// The operation of the call.
         operation: String,
     },
-    /// A resource whose scheme this server does not judge.
+    /// The resource has a scheme that this server does not judge
+    /// ([`Verifier::resource_schemes`](crate::Verifier::resource_schemes)).
     #[error("resources of scheme {scheme} are not judged here")]
     Scheme {
-        /// The scheme.
+        /// The scheme of the resource.
         scheme: String,
     },
-    /// A call-bound presentation for another call.
+    /// The presentation is bound to another call.
     #[error("the presentation is bound to another call: operation, resource or arguments differ")]
     OtherCall,
     /// The checks could cost too much with this call's arguments.
@@ -194,55 +198,55 @@ pub enum AuthorizeError {
         "evaluating the checks with these arguments could cost {cost} units, more than {MAX_COST}"
     )]
     TooCostly {
-        /// The upper bound of the work.
+        /// The upper bound of the work, in units of [`MAX_COST`].
         cost: u64,
     },
-    /// A check of the token does not hold.
+    /// A check of the token fails.
     #[error("check {check} of block {block} does not hold for this call")]
     CheckFailed {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// Which of its checks, from 1.
+        /// The number of the check in its block, from 1.
         check: usize,
     },
-    /// A check of the policies does not hold.
+    /// A check of the policies fails.
     #[error("the policy check at {at} does not hold for this call")]
     PolicyCheckFailed {
-        /// Where it stands.
+        /// The place of the statement, as file and line.
         at: Location,
     },
-    /// A policy denies it.
+    /// A `deny if` matches the call.
     #[error("the policy at {at} denies this call")]
     Denied {
-        /// Where it stands.
+        /// The place of the statement, as file and line.
         at: Location,
     },
-    /// No policy allows it.
+    /// No `allow if` matches the call.
     #[error("no policy allows this call")]
     NothingAllows,
-    /// A check or policy that cannot be evaluated for some match.
+    /// A check or policy cannot be evaluated for some match.
     #[error(
         "{place} cannot be evaluated for this call: a value has another type or form than it compares, or \
          overflows"
     )]
     NotEvaluable {
-        /// Which.
+        /// The check or the policy.
         place: String,
-        /// The block that makes it; none for policies.
+        /// The number of the block that makes the check; `None` for policies.
         block: Option<usize>,
     },
-    /// The evaluation took more than it may.
+    /// The evaluation took more work than a decision may.
     #[error("{place} took more work than a decision may")]
     Exhausted {
-        /// Which.
+        /// The check or the policy.
         place: String,
-        /// The block that makes it; none for policies.
+        /// The number of the block that makes the check; `None` for policies.
         block: Option<usize>,
     },
 }
 
 impl AuthorizeError {
-    /// The stable name of the cause, as records and `--json` have it.
+    /// Returns the [`Cause`] of this error: its stable name, as records and `--json` have it.
     pub fn cause(&self) -> Cause {
         match self {
             AuthorizeError::NotGranted { .. } => Cause::NotGranted,
@@ -259,7 +263,8 @@ impl AuthorizeError {
         }
     }
 
-    /// What a caller does about it. What is refused here is refused of the call.
+    /// Returns the class of the error, by what a caller does about it. It is that of the cause, but `unbound` and
+    /// `too_costly` are [`Class::Forbidden`]: here they are refused of the call, and not of the token.
     pub fn class(&self) -> Class {
         match self.cause() {
             Cause::Unbound | Cause::TooCostly => Class::Forbidden,
@@ -267,7 +272,8 @@ impl AuthorizeError {
         }
     }
 
-    /// The block at which it was seen.
+    /// Returns the number of the block at which the error was seen, from 0, the grant; `None` if it belongs to no
+    /// block.
     pub fn block(&self) -> Option<usize> {
         match self {
             AuthorizeError::Unbound { block, .. } | AuthorizeError::CheckFailed { block, .. } => {

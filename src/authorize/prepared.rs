@@ -1,4 +1,5 @@
-//! Prepared: what do all decisions about one token by one set of policies have in common?
+//! Prepared: what do all decisions about one token by one set of policies have in common? (A cache of what is
+//! translated, derived and bounded once.)
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Relevant: which policies can still matter, once token and operation are known?
 //!
-//! Of two hundred policies, most are about another tool or another role. Which those are is found out once for
-//! each token and operation; a decision then asks the others.
+//! Partial evaluation, in three-valued logic. Of two hundred policies, most are about another tool or another role.
+//! Which those are is found out once for each token and operation; a decision then asks the others.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

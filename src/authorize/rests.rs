@@ -1,7 +1,7 @@
 //! Rests: does a refusal rest on the arguments or the resource of the call, so that another call may pass?
 //!
-//! For whoever is refused, and so no more than this is found: of a policy, which arguments of this call it names; of a
-//! delegator's condition, which the token says openly, all that it names.
+//! This is told to whoever is refused, so no more than this is found: of a policy, which arguments of this call it
+//! names; of a delegator's condition, which the token says openly, all arguments that it names.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,7 @@
 //! Unknown: which parts of a query do not depend on what is not known yet?
+//!
+//! The first step of partial evaluation: predicates that rest on unknown facts are found by taint propagation through
+//! the rules, to a fixpoint. The rest of a query can be asked at once.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! Words: which numbers stand for the words of facts and checks?
 //!
-//! Biscuit's own conversions go through all known words for each place where one stands. An attacker chooses how many
-//! words there are and how many places, so here each word is looked for once.
+//! String interning, by a hash index. Biscuit's own conversions go through all known words for each place where one
+//! stands. An attacker chooses how many words there are and how many places, so here each word is looked for once.
 
 use std::collections::HashMap;
 

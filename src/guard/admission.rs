@@ -10,8 +10,9 @@ use crate::verify::{Rejection, VerifiedCapability};
 const ADMISSION: &str = "admission";
 
 impl Guard {
-    /// Verifies a bearer for what any valid one may do: open a connection, keep it alive, list what it may
-    /// use. Only a refusal is recorded, under the operation `admission`, and waits for the ledger (`admit_async`, feature `tokio`).
+    /// Verifies a bearer for what any valid one may do: open a connection, keep it alive, list what it may use. No
+    /// policy is asked. Only a refusal is recorded, under the operation `admission`; then this waits for the ledger
+    /// (`admit_async`, feature `tokio`).
     ///
     /// # Errors
     ///
@@ -20,8 +21,8 @@ impl Guard {
         self.verify(bearer, &Call::new(ADMISSION)?, now)
     }
 
-    /// What is to be said of a bearer that is refused before it is known what it asks for, and who may still
-    /// [tell](WeighedRefusal::tell).
+    /// Makes the refusal of a bearer, before it is recorded, where it is not yet known what the bearer asks for. The
+    /// caller may still [tell](WeighedRefusal::tell) that. It would be recorded under the operation `admission`.
     pub fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> WeighedRefusal {
         match Call::new(ADMISSION) {
             Ok(admission) => self.weigh_rejected(rejection, &admission, now),
@@ -29,7 +30,8 @@ impl Guard {
         }
     }
 
-    /// [`Guard::admit`] before it is recorded.
+    /// Verifies a bearer as [`Guard::admit`] does, and leaves it to the caller to have a refusal recorded. Waits for no
+    /// disk.
     pub fn weigh_admission(
         &self,
         bearer: &str,
@@ -43,7 +45,8 @@ impl Guard {
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
     }
 
-    /// The same of a bearer of which it is remembered whether its signatures hold: costs microseconds. `None` of others.
+    /// Verifies a bearer as [`Guard::weigh_admission`] does, but only if it is remembered whether its signatures are
+    /// valid; `None` if it is not. This costs microseconds.
     pub fn recognize(
         &self,
         bearer: &str,
@@ -57,7 +60,8 @@ impl Guard {
         )
     }
 
-    /// The same of one that was verified before: what a door does when much may have come between.
+    /// Verifies a capability again that was verified before, and returns it as verified at `now`. A server does so when
+    /// much may have happened in between. As with [`Guard::weigh_admission`], the caller has a refusal recorded.
     pub fn weigh_admission_again(
         &self,
         verified: &VerifiedCapability,
@@ -71,7 +75,8 @@ impl Guard {
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
     }
 
-    /// What a door refuses by itself, of a capability that holds: `what` it was that could not be judged.
+    /// Makes the refusal of a request with a valid capability, before it is recorded, where the server itself refuses
+    /// it by `denial`. `what` names in the record what could not be judged.
     pub fn weigh_refusal(
         &self,
         verified: &VerifiedCapability,

@@ -11,61 +11,64 @@ use crate::revoke::RevokeError;
 use crate::ruling::Ruling;
 use crate::verify::{VerifiedCapability, VerifyError};
 
-/// A refused call. The variant says how to answer it over HTTP (RFC 6750, section 3.1).
+/// A refused call. The variant says how to answer it over HTTP (RFC 6750, section 3.1). It is exhaustive on purpose:
+/// each variant is one HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// The token does not hold: 401 `invalid_token`.
+    /// The token is not valid here: 401 `invalid_token`.
     #[error("{0}")]
     Unauthenticated(Refusal),
-    /// The token holds and the call is not allowed: 403, `insufficient_scope` where a scope is missing.
+    /// The token is valid and the call is not allowed: 403, with `insufficient_scope` where a scope is missing.
     #[error("{0}")]
     Forbidden(Refusal),
-    /// That cannot be said now: 503.
+    /// The call cannot be decided now: 503. Until it can be, nothing is allowed.
     #[error("{0}")]
     Undecided(Refusal),
 }
 
-/// Why a call is refused.
+/// The reason why a call is refused, for the people who run the server. The fields say what of it may be told to the
+/// caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The stable name of the cause; `docs/profile.md` lists them.
     pub cause: Cause,
-    /// The block at which it was seen; 0 is the grant.
+    /// The number of the block at which the cause was seen; 0 is the grant. `None` if it belongs to no block.
     pub hop: Option<usize>,
-    /// Where it was decided, if at one place: a policy's file and line, or which check of which block.
-    /// Boxed, so that what returns a denial returns little.
+    /// The place where it was decided, if there is one: a policy's file and line, or which check of which block. Boxed,
+    /// so that what returns a denial returns little.
     pub place: Option<Box<String>>,
     /// The cause in words, for the people who run the server. It may say what policies are in force.
     pub message: String,
-    /// What would help: which of several it is may be told to whoever asked.
+    /// The kind of change that would help. It may be told to the caller.
     pub helps: Helps,
-    /// The arguments of the call on which it rests, as far as they are known: of a policy those that the call has, of a
-    /// delegator's condition all that it names.
+    /// The names of the arguments on which the refusal rests, as far as they are known: of a policy those that the call
+    /// has, of a delegator's condition all that it names.
     pub arguments: Vec<String>,
-    /// How long, from the moment of the decision, a new grant would be refused as well: within the minute that the
-    /// revocation of a subject, or of an agent until now, covers beyond its moment. `None` of all other refusals.
+    /// The time, from the moment of the decision, for which a new grant would be refused as well: within the minute
+    /// that the revocation of a subject, or of an agent until now, covers beyond its moment. `None` for all other
+    /// refusals.
     pub retry_after: Option<Duration>,
 }
 
-/// What helps who is refused.
+/// The kinds of changes that help a caller who is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Helps {
     /// Another call, with other arguments or another resource, may pass.
     AnotherCall,
-    /// Whoever delegated can change it.
+    /// A change by whoever delegated.
     Delegator,
-    /// The people who run the server can change it.
+    /// A change by the people who run the server.
     Server,
-    /// The token is over, or not good for this: a new one.
+    /// A new token: this one has expired, or is not good for this call.
     NewToken,
-    /// The same call, later.
+    /// This call, made again later.
     Later,
 }
 
 impl Helps {
-    /// Its stable name, as refusals have it.
+    /// Returns its stable name, as refusals have it.
     pub fn as_str(self) -> &'static str {
         match self {
             Helps::AnotherCall => "another_call",
@@ -114,7 +117,8 @@ impl Helps {
 }
 
 impl Refusal {
-    /// Makes a refusal for a cause that `docs/profile.md` lists, seen at a block or at none. What helps follows from the cause.
+    /// Makes a refusal for `cause`, seen at block number `hop` or at none, with a message for the people who run the
+    /// server. What helps follows from the cause.
     pub fn new(cause: Cause, hop: Option<usize>, message: String) -> Refusal {
         Refusal {
             cause,
@@ -135,7 +139,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Denial {
-    /// Why.
+    /// Returns the reason of the refusal.
     pub fn refusal(&self) -> &Refusal {
         match self {
             Denial::Unauthenticated(refusal)
@@ -158,12 +162,13 @@ impl Denial {
         self
     }
 
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of the refusal: its stable name, by which programs and records tell causes apart.
     pub fn cause(&self) -> Cause {
         self.refusal().cause
     }
 
-    /// What a caller does about it.
+    /// Returns the class of the refusal, by what a caller does about it. Of a call that is not exact enough it is
+    /// [`Class::Malformed`].
     pub fn class(&self) -> Class {
         match self {
             Denial::Unauthenticated(_) => Class::Unauthenticated,
@@ -176,7 +181,7 @@ impl Denial {
         }
     }
 
-    /// What the record says.
+    /// Returns the verdict that the record says: a denial, or undecided.
     pub fn verdict(&self) -> Verdict {
         match self {
             Denial::Unauthenticated(_) | Denial::Forbidden(_) => Verdict::Deny,
@@ -184,40 +189,41 @@ impl Denial {
         }
     }
 
-    /// A call that is not exact enough to be judged, which is not allowed.
+    /// Makes the denial of a call that is not exact enough to be judged (`inexact_call`).
     pub fn inexact(message: String) -> Denial {
         Denial::Forbidden(Refusal::new(Cause::InexactCall, None, message))
     }
 
-    /// What a capability does not cover, known before it is presented.
+    /// Makes the denial of an operation that a capability does not cover, known before it is presented (`not_granted`).
     pub fn not_granted(operation: &str) -> Denial {
         let message = format!("the capability does not grant {operation}");
         Denial::Forbidden(Refusal::new(Cause::NotGranted, None, message))
     }
 
-    /// A task of somebody else's, or none.
+    /// Makes the denial of a request about a task that is somebody else's, or that does not exist (`strange_task`).
     pub fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
         Denial::Forbidden(Refusal::new(Cause::StrangeTask, None, message))
     }
 
-    /// A list of which it cannot be said what of it a token may use. `cause` is one of lists, and the message is
-    /// for whoever asked.
+    /// Makes the denial of a list, where it cannot be said which of its entries a token may use. `cause` is one of
+    /// those for lists. The message is shown to the caller.
     pub fn undecided_list(cause: Cause, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
     }
 
-    /// A decision that was not brought to an end.
+    /// Makes the denial of a call whose decision was not brought to an end (`unfinished`).
     pub fn unfinished(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::Unfinished, None, message.to_owned()))
     }
 
-    /// A store that cannot be read.
+    /// Makes the denial of a request for which a store cannot be read (`store_unavailable`).
     pub fn unreadable_store(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::StoreUnavailable, None, message.to_owned()))
     }
 
-    /// More is asked for at once than is looked at. The message is for whoever asked, too.
+    /// Makes the denial of a request that came while too many others were under way (`overloaded`; admission control).
+    /// The message is also shown to the caller.
     pub fn overloaded(message: &str) -> Denial {
         Denial::Undecided(Refusal::new(Cause::Overloaded, None, message.to_owned()))
     }

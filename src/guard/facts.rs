@@ -1,6 +1,7 @@
 //! Facts: what does the server know of whoever asks, at the moment of the decision?
 //!
-//! A role from its own database, say. Policies read it beside what the token says; the token's checks do not.
+//! An example is a role from its own database. Policies read it beside what the token says; the token's checks do not.
+//! (A policy information point, in the words of XACML.)
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,23 +20,24 @@ use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::timestamp::Timestamp;
 use crate::verify::{Stated, VerifiedCapability};
 
-/// How many predicates a source may speak of: each is one that no list can be sure of before a call.
+/// The most names of facts that a source may have. Each is one that no list can be sure of before a call.
 pub const MAX_FACT_NAMES: usize = 16;
 
-/// How many facts a source may state for one decision: every query of the policies passes over each of them, and a record can
-/// keep them.
+/// The most facts that a source may state for one decision. Every query of the policies passes over each of them, and a
+/// record can keep them.
 pub const MAX_FACTS: usize = 64;
 
-/// How many terms a fact may have: more than a row of which policies make sense.
+/// The most terms that a fact may have: more than any row of which policies make sense.
 pub const MAX_FACT_TERMS: usize = 8;
 
-/// How many bytes their names and texts may have together: a record can keep them, and one of the store's frames has 256 KiB.
+/// The most bytes that the names and texts of a decision's facts may have together. A record can keep them, and one of
+/// the store's frames has 256 KiB.
 pub const MAX_FACT_BYTES: usize = 4096;
 
 /// How much of a source's error stands in a record.
 const MAX_ERROR_CHARACTERS: usize = 200;
 
-/// What a source answers that cannot say what it knows.
+/// The error of a source that cannot say what it knows.
 pub type FactsUnavailable = Box<dyn std::error::Error + Send + Sync>;
 
 /// One fact that a source states, such as `role("editor")`.
@@ -46,7 +48,8 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// The fact `name` of these terms, each a text, an integer, a `bool` or a moment.
+    /// Makes the fact `name` of these terms, each a text, an integer, a `bool` or a moment. Name and terms are checked
+    /// when the fact is stated.
     ///
     /// ```
     /// use hardtack::guard::Fact;
@@ -90,18 +93,19 @@ fn text_bytes(term: &Term) -> usize {
     }
 }
 
-/// Says what the server knows, once for each decision that reaches the token's checks.
+/// A source of what the server knows about a caller. It is asked once for each decision that reaches the token's
+/// checks.
 ///
-/// A function is one: `|verified: &VerifiedCapability, call: &Call, now: Timestamp| Ok(vec![Fact::new("role", ["editor"])])`.
-/// It may wait, for a database say: the doors ask it on threads that may. It has to end: nothing else bounds how long a
-/// decision waits for it.
+/// A function is a source: `|verified: &VerifiedCapability, call: &Call, now: Timestamp| Ok(vec![Fact::new("role",
+/// ["editor"])])`. It may wait, for a database for example: servers ask it on threads that may wait. It has to end:
+/// nothing else bounds how long a decision waits for it.
 pub trait FactSource: Send + Sync {
-    /// What is to be known of whoever presents `verified` and asks for `call`, as of `now`.
+    /// Returns the facts about the caller who presents `verified` and asks for `call`, as of `now`.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the source from saying so. The call is then undecided (`facts_unavailable`); the record has the beginning of
-    /// the error, so that it should hold no secret, and whoever asked hears nothing of it.
+    /// Any error that keeps the source from answering. The call is then undecided (`facts_unavailable`). The record has
+    /// the beginning of the error, so it should hold no secret. The caller learns nothing of it.
     fn facts(
         &self,
         verified: &VerifiedCapability,
@@ -126,25 +130,25 @@ where
     }
 }
 
-/// Names of facts that a source cannot have.
+/// The error of names of facts that a source cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FactNameError {
-    /// A name that Hardtack gives a meaning.
+    /// The name is one to which Hardtack gives a meaning.
     #[error("`{0}` is reserved: only Hardtack itself asserts it; choose another name")]
     Reserved(String),
-    /// A name that is none of Datalog's.
+    /// The name is no name of Datalog.
     #[error(
         "{0:?} is no name of a fact; begin with a letter and go on with letters, digits, _ and :"
     )]
     Name(String),
-    /// More names than may be.
+    /// The source has more than [`MAX_FACT_NAMES`] names.
     #[error("a source of facts has at most {MAX_FACT_NAMES} names")]
     TooMany,
 }
 
 impl FactNameError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             FactNameError::Reserved(_) => Cause::ReservedName,

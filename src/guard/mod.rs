@@ -45,7 +45,9 @@ use rejections::Rejections;
 use shadow::Shadow;
 pub use shadow::ShadowCounts;
 
-/// What a tool server asks before each call.
+/// The guard of a tool server, to be asked before each call. It verifies the bearer, decides by the token's checks and the policies, and
+/// records the decision, whole or not at all. A [`Permit`] comes out, or a [`Denial`] that says how to answer. Do nothing for a caller
+/// without a permit.
 ///
 /// ```
 /// use hardtack::*;
@@ -90,7 +92,8 @@ struct Sets {
 }
 
 impl Guard {
-    /// A guard that records every decision in `ledger` before it answers. Waits for no disk.
+    /// Makes a guard that verifies with `verifier`, decides by `policy`, and records every decision in `ledger` before it answers. Waits
+    /// for no disk.
     pub fn new(
         verifier: Verifier,
         policy: impl Into<Arc<Policy>>,
@@ -99,8 +102,8 @@ impl Guard {
         Guard { ledger: Some(Box::new(ledger)), ..Guard::unrecorded(verifier, policy) }
     }
 
-    /// A guard that records nothing and accepts a call-bound presentation as often as it comes. Neither this nor its decisions wait
-    /// for a disk.
+    /// Makes a guard that records nothing, and so accepts a presentation for one call as often as it comes. Neither this nor its decisions
+    /// wait for a disk.
     pub fn unrecorded(verifier: Verifier, policy: impl Into<Arc<Policy>>) -> Guard {
         Guard {
             prepared: PreparedTokens::new(verifier.remembers()),
@@ -114,22 +117,22 @@ impl Guard {
         }
     }
 
-    /// Tries a candidate set of policies: whatever reaches the policies is decided by both, the one in force
-    /// answers, and where the candidate would decide otherwise the record says so. Waits for no disk.
+    /// Tries a candidate set of policies beside the set in force; by default there is none. Whatever reaches the policies is decided by
+    /// both. The set in force answers, and where the candidate would decide otherwise the record says so. Waits for no disk.
     pub fn shadowed_by(self, candidate: impl Into<Arc<Policy>>) -> Guard {
         self.replace_candidate(Some(candidate.into()));
         self
     }
 
-    /// Has records keep what policies saw of each call that reached them, so that other policies can decide
-    /// it again ([`replay`](crate::replay)). Arguments can hold personal data. Waits for no disk.
+    /// Has records keep what policies saw of each call that reached them, so that other policies can decide it again
+    /// ([`replay`](crate::replay)). By default they do not. Arguments can hold personal data. Waits for no disk.
     pub fn keep_requests(mut self, kept: Kept) -> Guard {
         self.kept = Some(kept);
         self
     }
 
-    /// Has policies see what `source` knows of whoever asks, at the moment of each decision: facts with these names. Waits for no
-    /// disk; decisions wait for the source.
+    /// Gives policies facts that `source` states about whoever asks, at the moment of each decision; `names` are the names of these facts.
+    /// By default there are none. Waits for no disk; decisions wait for the source.
     ///
     /// ```
     /// use hardtack::guard::{Fact, FactsUnavailable};
@@ -158,11 +161,11 @@ impl Guard {
     /// ```
     ///
     /// A grant can state a fact of the same name, which policies see as well: give the server's own names that no issuer uses, as
-    /// `db_role` here. The token's checks never see what the source states, so that a condition of a delegator means the same at
-    /// every server. The source is asked once a decision, of calls that the chain covers; with [`Guard::keep_requests`], records
-    /// keep what it said, and [`replay`](crate::replay) decides by it. A list ([`Guard::prospect`]) takes it for unknown. An error of
-    /// the source leaves the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than
-    /// [`MAX_FACTS`], [`MAX_FACT_TERMS`] and [`MAX_FACT_BYTES`] (`facts_unusable`).
+    /// `db_role` here. The token's checks never see what the source states, so that a delegator's condition means the same at every
+    /// server. The source is asked once a decision, for calls that the chain covers. With [`Guard::keep_requests`], records keep what it
+    /// said, and [`replay`](crate::replay) decides by it. A list ([`Guard::prospect`]) takes it for unknown. An error of the source leaves
+    /// the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than [`MAX_FACTS`],
+    /// [`MAX_FACT_TERMS`] and [`MAX_FACT_BYTES`] (`facts_unusable`).
     ///
     /// # Errors
     ///
@@ -177,36 +180,36 @@ impl Guard {
         Ok(self)
     }
 
-    /// What it verifies with, and where its roots are exchanged ([`Verifier::replace_roots`]). Waits for no disk.
+    /// Returns the verifier of this guard, at which its root keys are replaced ([`Verifier::replace_roots`]). Waits for no disk.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// What it decides by now. Waits for no disk.
+    /// Returns the set of policies in force now. Waits for no disk.
     pub fn policy(&self) -> Arc<Policy> {
         self.sets().live
     }
 
-    /// Decides by other policies from now on; returns the ones before. A decision that has begun ends by
-    /// those with which it began, and every record says which they were. Waits for no disk.
+    /// Replaces the set of policies in force, and returns the former one. A decision that has begun ends by the set with which it began,
+    /// and every record says which it was. Waits for no disk.
     pub fn replace_policy(&self, policy: impl Into<Arc<Policy>>) -> Arc<Policy> {
         let policy = policy.into();
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         std::mem::replace(&mut sets.live, policy)
     }
 
-    /// The candidate that is tried beside them. Waits for no disk.
+    /// Returns the candidate set of policies that is tried now; `None` if there is none. Waits for no disk.
     pub fn candidate(&self) -> Option<Arc<Policy>> {
         self.sets().candidate
     }
 
-    /// Tries another candidate from now on, or none; returns the one before. Waits for no disk.
+    /// Replaces the candidate set of policies, or ends the trial with `None`; returns the former one. Waits for no disk.
     pub fn replace_candidate(&self, candidate: Option<Arc<Policy>>) -> Option<Arc<Policy>> {
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         std::mem::replace(&mut sets.candidate, candidate)
     }
 
-    /// What came of the candidates so far. Waits for no disk.
+    /// Returns how often candidate sets of policies were asked so far, and how often they would have decided otherwise. Waits for no disk.
     pub fn shadow_counts(&self) -> ShadowCounts {
         self.shadow.counts()
     }
@@ -216,18 +219,18 @@ impl Guard {
         self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// Decides whether the bearer may do `call`, as of `now`. Waits until the ledger has recorded it, with a store for the disk;
-    /// asynchronous programs ask `check_async` (feature `tokio`).
+    /// Decides whether the bearer may do `call`, as of `now`. A presentation for one call is used up if the call is allowed. Waits until
+    /// the ledger has recorded the decision, with a store for the disk; asynchronous programs ask `check_async` (feature `tokio`).
     ///
     /// # Errors
     ///
-    /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk;
-    /// but of bearers that do not hold only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
+    /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk; but of bearers that are not valid,
+    /// only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
         self.settle(self.weigh(&self.sets(), bearer, call, now))
     }
 
-    /// Like [`Guard::check`], and explains the decision to the people who run the server. The explanation names
+    /// Decides as [`Guard::check`] does, records the decision, and explains it to the people who run the server. The explanation names
     /// policies and shows arguments: it is not for the caller. Waits as [`Guard::check`] does.
     pub fn check_explained(
         &self,
@@ -258,8 +261,8 @@ impl Guard {
         }
     }
 
-    /// Why [`Guard::check`] would decide as it would, as of `now`. Nothing is recorded and no presentation is used up. Waits for no
-    /// disk.
+    /// Explains how [`Guard::check`] would decide `call` as of `now`, and why. Nothing is recorded and no presentation is used up. Waits
+    /// for no disk.
     pub fn explain(&self, bearer: &str, call: &Call, now: Timestamp) -> Explanation {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
             Err(rejection) => explain::rejected(&self.verifier, bearer, &rejection, now),
@@ -282,8 +285,8 @@ impl Guard {
         }
     }
 
-    /// Like [`Guard::check`], of a capability that was verified before: all that can have changed since is
-    /// looked at again. Waits as [`Guard::check`] does (`check_again_async`).
+    /// Decides whether `call` is allowed with a capability that was verified before, as of `now`. Roots, expiry, revocation and bounds are
+    /// checked again; shape and the holders' signatures cannot have changed. Waits as [`Guard::check`] does (`check_again_async`).
     pub fn check_again(
         &self,
         verified: &VerifiedCapability,
@@ -456,19 +459,19 @@ impl Guard {
         ledger.settle_later(Settling::new(decision, None, verified), Box::new(done));
     }
 
-    /// What [`Guard::check`] would say of such a call if its arguments were of the right kind. Nothing is
-    /// recorded; the call is to be checked all the same. Waits for no disk.
+    /// Tells whether [`Guard::check`] could allow a call of this operation and resource, whatever its arguments are. Nothing is recorded;
+    /// the call is to be checked all the same. Waits for no disk.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
         let verified = self.foreseeing(verified.clone());
         prospect::prospect(&self.prepared(&verified), &verified, &self.policy(), call)
     }
 
-    /// What decisions about this token have in common, as far as it was found out.
+    /// Returns what decisions about this token have in common, as far as it was computed (a cache).
     pub fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
         self.prepared.of(verified)
     }
 
-    /// The token beside what is not known before a call is decided.
+    /// Returns `verified` with the facts of the server's source marked as unknown, as they are before a call is decided.
     pub fn foreseeing(&self, verified: VerifiedCapability) -> VerifiedCapability {
         verified.beside(self.facts.as_ref().map(Facts::unknown).unwrap_or_default())
     }

@@ -1,12 +1,13 @@
-//! Permit: what a guard hands out for one call that it allowed and recorded.
+//! Permit: what a guard hands out for one call that it allowed and recorded (a proof type).
 
 use crate::chain::Chain;
 use crate::policy::Location;
 use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
-/// Leave to do one call. What acts for a caller takes one of these; only a [`Guard`](crate::Guard) makes one, of a
-/// decision that it has recorded.
+/// The permission for one call. Code that acts for a caller takes one of these, so that it cannot be reached without a
+/// decision. Only a [`Guard`](crate::Guard) makes one, of a decision that it has recorded (an
+/// [`unrecorded`](crate::Guard::unrecorded) one records nothing).
 #[derive(Debug)]
 pub struct Permit {
     pub(super) verified: VerifiedCapability,
@@ -15,27 +16,27 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Whose rights are used.
+    /// Returns the name of the subject, whose rights are used.
     pub fn subject(&self) -> &str {
         self.verified.subject()
     }
 
-    /// What the leaf's delegator calls it; `None` when the subject acts itself.
+    /// Returns the name of the agent that acts, as its delegator calls it; `None` if the subject acts itself.
     pub fn agent(&self) -> Option<&str> {
         self.verified.agent()
     }
 
-    /// The whole chain, verified.
+    /// Returns the whole chain of the token, verified.
     pub fn chain(&self) -> &Chain {
         self.verified.chain()
     }
 
-    /// The policy that allowed it.
+    /// Returns the place of the policy that allowed the call, as file and line.
     pub fn allowed_by(&self) -> &Location {
         &self.allowed
     }
 
-    /// The number of its record; `None` from a guard that records nothing.
+    /// Returns the number of the decision's record; `None` from a guard that records nothing.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
     }

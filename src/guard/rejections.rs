@@ -1,10 +1,11 @@
-//! Rejections: which of many bearers that do not hold are recorded?
+//! Rejections: which of many bearers that are not valid are recorded? (A rate limit, with a fixed window of one
+//! second.)
 
 use crate::timestamp::Timestamp;
 
-/// How many bearers that do not hold are recorded in a second, of those without a valid signature and of the
-/// others each; the rest are counted, and the next record says how many. Whoever sends them by the thousand must
-/// not fill the disk.
+/// The most refused bearers that are recorded in a second: so many without a valid signature, and so many of the
+/// others. The rest are counted, and the next record says how many. Whoever sends them by the thousand must not fill
+/// the disk.
 pub const MAX_REJECTIONS_RECORDED: u32 = 100;
 
 /// Bearers that were refused in one second.

@@ -10,14 +10,15 @@ use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
 impl Guard {
-    /// Decides whether the bearer may revoke what it asks for, as of `now`: anything with the scope
-    /// `hardtack:revoke`; without it, hops that its own key delegated (`docs/profile.md`). The presentation
-    /// must be bound to this call, and is used up. Waits until the ledger has recorded it, with a store for the disk
-    /// (`check_revocation_async`, feature `tokio`).
+    /// Decides whether the bearer may revoke what `request` asks for, as of `now`, and returns what is to be handed to
+    /// the store. With the scope `hardtack:revoke` it may revoke anything; without it, hops that its own key delegated
+    /// (`docs/profile.md`). The presentation must be bound to the call of this request, and is used up. Waits until the
+    /// ledger has recorded the decision, with a store for the disk (`check_revocation_async`, feature `tokio`).
     ///
     /// # Errors
     ///
-    /// [`Denial`], as of [`Guard::check`]. What is returned is to be handed to the store.
+    /// [`Denial`], as of [`Guard::check`]. A request that gives only the beginning of an id is refused, since no ids
+    /// are known here ([`Guard::check_revocation_among`]).
     pub fn check_revocation(
         &self,
         bearer: &str,
@@ -27,9 +28,10 @@ impl Guard {
         self.check_revocation_among(bearer, request, |_| Vec::new(), now)
     }
 
-    /// The same; `seen` finds the ids of grants and hops that begin in some way
-    /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)), where the request gives the beginning of
-    /// one. It is asked only for whoever may revoke anything. Waits as [`Guard::check_revocation`] does, and for `seen`.
+    /// Decides whether the bearer may revoke what `request` asks for, as [`Guard::check_revocation`] does, also where
+    /// the request gives only the beginning of an id. `seen` finds the ids of grants and hops that begin so
+    /// ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)). It is asked only for bearers that may
+    /// revoke anything. Waits as [`Guard::check_revocation`] does, and for `seen`.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Shadow: would a candidate set of policies have decided otherwise than the one in force?
 //!
-//! The candidate is asked beside the set in force and never answers.
+//! A shadow (dark launch) of a set of policies: the candidate is asked beside the set in force and never answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,15 @@ use crate::verify::VerifiedCapability;
 
 const VERDICTS: [Verdict; 3] = [Verdict::Allow, Verdict::Deny, Verdict::Undecided];
 
-/// How often a candidate was asked, and how often it would have decided otherwise, since the guard was made.
+/// Counts of how often a candidate set of policies was asked, and how often it would have decided otherwise, since the
+/// guard was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShadowCounts {
-    /// Decisions that the candidate made, too.
+    /// The number of decisions that the candidate made, too.
     pub decisions: u64,
-    /// Of these, those that it made otherwise: the verdict in force, the candidate's, how many. Where both are
-    /// the same, the causes differed.
+    /// The decisions that it made otherwise: the verdict in force, the candidate's verdict, and their number. Where
+    /// both verdicts are the same, the causes differed.
     pub differences: Vec<(Verdict, Verdict, u64)>,
 }
 

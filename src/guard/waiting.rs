@@ -1,7 +1,8 @@
 //! Waiting: how is a decision made where threads must not wait, in an asynchronous program?
 //!
-//! One way for all doors. What is quick is weighed where it is asked; what takes its time, and whatever waits for a source of
-//! facts, on tokio's blocking threads; records are waited for without a thread.
+//! Bounded concurrency, by semaphores. There is one way for all doors. What is quick is weighed where it is asked; what
+//! takes its time, and whatever waits for a source of facts, on tokio's blocking threads; records are waited for
+//! without a thread.
 
 use std::sync::{Arc, LazyLock};
 
@@ -29,7 +30,8 @@ static ASKING: Semaphore = Semaphore::const_new(64);
 /// A future that is dropped takes nothing back. Once it was polled and had its turn, the decision is made, recorded and, of a
 /// presentation that is bound to a call, used up, though nobody hears of it; before, nothing has happened at all.
 impl Guard {
-    /// [`Guard::check`], without a thread that waits.
+    /// Decides whether the bearer may do `call`, as [`Guard::check`] does, without blocking a thread of the runtime.
+    /// Returns when the ledger has recorded the decision.
     ///
     /// # Errors
     ///
@@ -70,7 +72,8 @@ impl Guard {
         self.decide_in_turn(weigh).await
     }
 
-    /// [`Guard::check_again`], without a thread that waits.
+    /// Decides whether `call` is allowed with a capability that was verified before, as [`Guard::check_again`] does,
+    /// without blocking a thread of the runtime. Returns when the ledger has recorded the decision.
     ///
     /// # Errors
     ///
@@ -88,7 +91,8 @@ impl Guard {
         self.decide_in_turn(move |guard| guard.weigh_again(&verified, &call, now)).await
     }
 
-    /// [`Guard::admit`], without a thread that waits.
+    /// Verifies a bearer for what any valid one may do, as [`Guard::admit`] does, without blocking a thread of the
+    /// runtime.
     ///
     /// # Errors
     ///
@@ -102,7 +106,8 @@ impl Guard {
         self.blocking(move |guard| guard.admit(&bearer, now)).await
     }
 
-    /// [`Guard::check_revocation`], without a thread that waits.
+    /// Decides whether the bearer may revoke what `request` asks for, as [`Guard::check_revocation`] does, without
+    /// blocking a thread of the runtime.
     ///
     /// # Errors
     ///
@@ -138,7 +143,7 @@ impl Guard {
         answered.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    /// Records what was weighed, without a thread that waits for it.
+    /// Has a decision recorded and returns its answer, without blocking a thread. What cannot be recorded is undecided.
     pub(crate) async fn settle_async(
         self: &Arc<Guard>,
         weighed: Weighed,
@@ -151,7 +156,7 @@ impl Guard {
         answered.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    /// The same of a refusal.
+    /// Has a refusal recorded and returns its denial, without blocking a thread. What cannot be recorded is undecided.
     pub async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
         let (answer, answered) = oneshot::channel();
         self.settle_refusal_later(refusal, |denial| {
@@ -161,7 +166,8 @@ impl Guard {
         answered.await.unwrap_or_else(|_| unfinished())
     }
 
-    /// Does it on a thread that may wait for the disk. Where it does not come back, nothing is decided.
+    /// Does `work` on one of tokio's blocking threads, which may wait for the disk, and returns its result. Where the
+    /// work panics or the runtime ends first, the answer is [`Denial::Undecided`] (`unfinished`).
     pub async fn blocking<T: Send + 'static>(
         self: &Arc<Guard>,
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,

@@ -8,25 +8,27 @@ use crate::policy::Location;
 use crate::ruling::Ruling;
 use crate::verify::VerifiedCapability;
 
-/// A decision before it is recorded: the answer that will be given if it is.
+/// A decision before it is recorded. The answer that it holds is given once it is recorded
+/// (`Guard::settle_async`, feature `tokio`).
 #[derive(Debug)]
 pub(crate) enum Weighed {
-    /// It is allowed.
+    /// The call is allowed.
     Allowed {
-        /// What is recorded.
+        /// The decision that is recorded.
         decision: Decision,
-        /// The use that is claimed first, of a presentation for one call, and the number of its block.
+        /// The use of a presentation for one call, which is claimed before the call is allowed, and the number of its
+        /// block. `None` for a presentation for many calls.
         once: Option<(Once, usize)>,
-        /// The token.
+        /// The verified token.
         verified: VerifiedCapability,
-        /// The policy that allows it.
+        /// The place of the policy that allows the call.
         at: Location,
     },
-    /// It is refused.
+    /// The call is refused.
     Refused(WeighedRefusal),
 }
 
-/// A refusal before it is recorded.
+/// A refusal before it is recorded. The answer that it holds is given once it is recorded.
 #[derive(Debug)]
 pub struct WeighedRefusal {
     /// What is recorded; nothing, of a forgery too many.
@@ -48,7 +50,7 @@ impl Weighed {
 }
 
 impl WeighedRefusal {
-    /// A refusal of which there will be no record.
+    /// Makes a refusal by `denial` of which there will be no record.
     pub fn unrecorded(denial: Denial) -> WeighedRefusal {
         WeighedRefusal { decision: None, verified: None, denial }
     }
@@ -62,13 +64,14 @@ impl WeighedRefusal {
         WeighedRefusal { decision: Some(decision), verified, denial }
     }
 
-    /// Whether the record of a refused bearer may say what was asked for: it is written at all, and the signatures hold. What a
-    /// stranger asks for is not written down, so that nobody can fill records with what he likes.
+    /// Returns true if the record of a refused bearer may say what was asked for: there will be a record, and the
+    /// signatures of the bearer are valid. What a stranger asks for is not written down, so that nobody can fill
+    /// records with what he likes.
     pub fn may_tell(&self) -> bool {
         self.decision.as_ref().is_some_and(|decision| decision.chain.is_some())
     }
 
-    /// Says in the record what was asked for.
+    /// Writes into the record which operation and resource were asked for, if [`WeighedRefusal::may_tell`] allows it.
     pub fn tell(&mut self, call: &Call) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = call.operation().to_string();
@@ -76,7 +79,8 @@ impl WeighedRefusal {
         }
     }
 
-    /// The same of a request that means no call which could be judged: its method.
+    /// Writes the method of a request into the record, where the request means no call that could be judged, if
+    /// [`WeighedRefusal::may_tell`] allows it.
     pub fn tell_method(&mut self, method: &'static str) {
         if let Some(decision) = self.decision.as_mut().filter(|decision| decision.chain.is_some()) {
             decision.operation = method.to_owned();

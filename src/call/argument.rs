@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Number, Value};
 
-/// What [`Call::argument`](crate::Call::argument) takes: numbers, `bool`, `String`, lists and maps of these, `Option`, whose `None`
-/// is JSON's null, and [`serde_json::Value`].
+/// A value of Rust's that [`Call::argument`](crate::Call::argument) takes: numbers, `bool`, `String`, lists and maps of these,
+/// `Option`, whose `None` is JSON's null, and [`serde_json::Value`].
 ///
 /// A `&str` is none of them: it could be a text or JSON's text of a value. A text is given as a `String`, JSON by
 /// [`Call::argument_json`](crate::Call::argument_json). Lists of `&str` are lists of texts.
@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
     note = "give a text as a String, and the JSON text of a value to `argument_json`"
 )]
 pub trait IntoArgument {
-    /// The value in JSON; `None` for a number that JSON does not have, such as an infinite one.
+    /// Converts the value to JSON; `None` for a number that JSON does not have, such as an infinite one.
     fn into_argument(self) -> Option<Value>;
 }
 

@@ -1,4 +1,4 @@
-//! JSON: read so strictly that no two readers could read it differently.
+//! JSON: read so strictly that no two readers could read it differently (I-JSON, RFC 7493, and stricter).
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -12,13 +12,13 @@ use crate::call::{
 };
 use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain};
 
-/// What is wrong with arguments.
+/// The kinds of things that are wrong with JSON that readers could read differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArgumentProblem {
-    /// No JSON, or JSON with something behind it.
+    /// The text is no JSON, or has something behind it.
     NotJson,
-    /// JSON, but no object.
+    /// The text is JSON, but no object.
     NotAnObject,
     /// A member stands twice.
     Repeated,
@@ -84,8 +84,11 @@ pub(super) fn parse_value(json: &str) -> Result<Value, CallError> {
         .map_err(CallError::Arguments)
 }
 
-/// Reads any JSON of at most this many levels and values, without what two readers could read
-/// differently.
+/// Reads any JSON of at most `levels` levels and `values` values, and refuses what two readers could read differently.
+///
+/// # Errors
+///
+/// [`ArgumentProblem`] names what is wrong.
 pub fn parse_strictly(json: &[u8], levels: usize, values: usize) -> Result<Value, ArgumentProblem> {
     let (values, foldable) = (Cell::new(values), Cell::new(MAX_FOLDED_BYTES));
     let mut deserializer = serde_json::Deserializer::from_slice(json);

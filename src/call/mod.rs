@@ -1,6 +1,7 @@
 //! Call: one operation, on one resource, with its arguments, exactly.
 //!
-//! Arguments are read once, strictly; what was read is what is hashed, judged and passed on.
+//! Arguments are read once, strictly; what was read is what is hashed, judged and passed on. This is defence against parser
+//! differentials: no two readers of one text may find different calls in it.
 
 mod argument;
 mod json;
@@ -29,19 +30,19 @@ pub use json::ArgumentProblem;
 /// of more than this are documents, which belong in a resource.
 pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 
-/// The most values in the arguments, at all depths: 20,000 distinct strings cost 273 ms.
+/// The most values in the arguments, at all depths. 20,000 distinct strings would cost 273 ms.
 pub const MAX_ARGUMENT_VALUES: usize = 1000;
 
 /// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).
 pub const MAX_RESOURCE_BYTES: usize = 8000;
 
-/// How deep arguments may nest.
+/// The most levels to which arguments may nest.
 pub const MAX_ARGUMENT_DEPTH: usize = 32;
 
 /// The largest integer that every JSON reader reads the same way, 2^53 − 1 (RFC 8259, section 6).
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
-/// What an agent wants to do, exactly.
+/// A call: what an agent wants to do, exactly. It has one operation, and may have a resource, arguments and other parameters.
 ///
 /// ```
 /// use hardtack::Call;
@@ -75,7 +76,11 @@ impl PartialEq for Known {
 }
 
 impl Call {
-    /// A call of `operation`, such as `tools:call:search` or `resources:read`.
+    /// Begins a call of `operation`, such as `tools:call:search` or `resources:read`, without resource and arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Operation`] if the text is no operation.
     pub fn new(operation: &str) -> Result<Call, CallError> {
         let operation = operation.parse()?;
         Ok(Call {
@@ -88,12 +93,20 @@ impl Call {
         })
     }
 
-    /// A call of the tool `name`: the operation `tools:call:<name>`.
+    /// Begins a call of the tool `name`: the operation `tools:call:<name>`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Operation`] if that is no operation.
     pub fn tool(name: &str) -> Result<Call, CallError> {
         Call::new(&format!("tools:call:{name}"))
     }
 
-    /// The resource that the call is about, a URI in the WHATWG URL Standard's normal form.
+    /// Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Resource`], with the normal form if there is one, and [`CallError::LongResource`].
     pub fn resource(mut self, uri: &str) -> Result<Call, CallError> {
         if uri.len() > MAX_RESOURCE_BYTES {
             return Err(CallError::LongResource);
@@ -103,25 +116,29 @@ impl Call {
         Ok(self)
     }
 
-    /// The call's arguments, the text of a JSON object.
+    /// Sets the arguments of the call from the text of a JSON object, in place of those that it has.
     ///
     /// # Errors
     ///
-    /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any
-    /// depth, for names that some reader takes for one (they differ in capitals, a normal form or spaces around them), for a
-    /// character in a name that does not print, a lone surrogate, an integer beyond ±(2^53−1), and more than the caps allow.
+    /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any depth, for names that some
+    /// reader takes for one (they differ in capitals, a normal form or spaces around them), for a character in a name that does
+    /// not print, a lone surrogate, an integer beyond ±(2^53−1) (RFC 8259, section 6), and more than the caps allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
         self.arguments = parse_object(json)?;
         self.checked()
     }
 
-    /// The same, of arguments that were read by [`parse_strictly`].
+    /// Sets the arguments of the call to those that [`parse_strictly`] read, in place of those that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Arguments`] for more than the caps allow, and for names that some reader takes for one.
     pub fn read_arguments(mut self, arguments: Map<String, Value>) -> Result<Call, CallError> {
         self.arguments = arguments;
         self.checked()
     }
 
-    /// Adds one argument.
+    /// Adds one argument, a value of Rust's.
     ///
     /// ```
     /// use hardtack::Call;
@@ -136,8 +153,8 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// [`CallError::Arguments`] for a name that is there already, for a number that is not finite, and for what
-    /// [`Call::arguments`] refuses.
+    /// [`CallError::Arguments`] for a name that is there already, and for what [`Call::arguments`] refuses;
+    /// [`CallError::NotFinite`] for a number that is not finite.
     pub fn argument(self, name: &str, value: impl IntoArgument) -> Result<Call, CallError> {
         let value = value.into_argument();
         let value = value.ok_or(CallError::NotFinite)?;
@@ -145,7 +162,7 @@ impl Call {
         self.argument_json(name, &value.to_string())
     }
 
-    /// Adds one argument, the text of a JSON value.
+    /// Adds one argument from the text of a JSON value.
     ///
     /// # Errors
     ///
@@ -161,9 +178,10 @@ impl Call {
         Ok(self)
     }
 
-    /// What else the request says that a server may act on: of a request to an MCP server all members of `params` that are
-    /// neither operation, resource nor arguments, such as `requestState`, and of `_meta` what is not the protocol's own. No
-    /// check or policy sees it; a presentation that is bound to the call is bound to it, too. The text of a JSON object.
+    /// Sets what else the request says that a server may act on, from the text of a JSON object. For a request to an MCP server
+    /// these are all members of `params` that are neither operation, resource nor arguments, such as `requestState`, and of
+    /// `_meta` those that are not the protocol's own. No check or policy sees them. A presentation that is bound to the call is
+    /// bound to them, too.
     ///
     /// # Errors
     ///
@@ -174,7 +192,7 @@ impl Call {
         Ok(self)
     }
 
-    /// The same, of what was read by [`parse_strictly`].
+    /// Sets what else the request says that a server may act on ([`Call::params`]), to what [`parse_strictly`] read.
     pub fn read_params(mut self, params: Map<String, Value>) -> Call {
         self.params = params;
         self.digest = Known::default();
@@ -194,7 +212,12 @@ impl Call {
         self.checked()
     }
 
-    /// Reads `{"operation": …, "resource": …, "arguments": …, "params": …}`, the last three optional.
+    /// Reads a call from the text of a JSON object, `{"operation": …, "resource": …, "arguments": …, "params": …}`; the last
+    /// three are optional.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Form`] for another form, and the errors of each part.
     pub fn parse(json: &str) -> Result<Call, CallError> {
         let mut members = parse_object(json)?;
         let Some(Value::String(operation)) = members.remove("operation") else {
@@ -220,23 +243,23 @@ impl Call {
         if members.is_empty() { Ok(call) } else { Err(CallError::Form) }
     }
 
-    /// What is to be done.
+    /// Returns the operation of the call.
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// The URI of the resource it is about.
+    /// Returns the URI of the resource that the call is about; `None` if it is about none.
     pub fn resource_uri(&self) -> Option<&str> {
         self.resource.as_ref().map(Resource::as_str)
     }
 
-    /// The arguments as they were read: pass on these and not the text that came in.
+    /// Returns the arguments as they were read. Pass on these, and not the text that came in.
     pub fn arguments_json(&self) -> &Map<String, Value> {
         &self.arguments
     }
 
-    /// SHA-256 of the canonical call: the RFC 8785 form of
-    /// `{"operation":…,"resource":…,"arguments":…,"params":…}` without what is absent; empty arguments and params are absent.
+    /// Returns the SHA-256 digest of the canonical call: the RFC 8785 form of
+    /// `{"operation":…,"resource":…,"arguments":…,"params":…}` without what is absent. Empty arguments and params are absent.
     pub fn digest(&self) -> [u8; 32] {
         *self.digest.0.get_or_init(|| Sha256::digest(self.canonical()).into())
     }
@@ -337,29 +360,29 @@ fn has_drive_with_pipe(url: &Url) -> bool {
     url.scheme() == "file" && drive.is_ascii_alphabetic()
 }
 
-/// A call that is not exact enough to be judged.
+/// The error of a call that is not exact enough to be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// No operation.
+    /// The operation is not of its form.
     #[error(transparent)]
     Operation(#[from] ScopeError),
-    /// No URI, or not in normal form.
+    /// The resource is no URI, or not in normal form.
     #[error("the resource is not a URI in normal form{}", normal.as_ref().map_or(String::new(), |uri| format!("; write {uri}")))]
     Resource {
         /// The normal form, where there is one.
         normal: Option<String>,
     },
-    /// A resource that is too long.
+    /// The resource has more than [`MAX_RESOURCE_BYTES`] bytes.
     #[error("the resource has more than {MAX_RESOURCE_BYTES} bytes")]
     LongResource,
-    /// Arguments that two readers could read differently, or too large.
+    /// The arguments could be read differently by two readers, or are too large.
     #[error("the arguments {0}")]
     Arguments(ArgumentProblem),
-    /// A number that JSON does not have.
+    /// An argument is a number that JSON does not have.
     #[error("an argument is a number that is not finite, which JSON does not have")]
     NotFinite,
-    /// Another form than that of a call.
+    /// The JSON object is not of the form of a call.
     #[error(
         "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}, \"params\": {{…}}}}, the last three optional"
     )]
@@ -367,7 +390,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self.is_too_large() {
             true => Cause::CallTooLarge,

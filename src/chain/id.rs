@@ -6,9 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::cause::Cause;
 
-/// What stands for a block in revocation lists, records and replay protection: its external
-/// signature if it has one, otherwise its block signature. 64 bytes, written as 128 hexadecimal
-/// digits.
+/// A revocation id. It stands for a block in revocation lists, records and replay protection: the block's external
+/// signature if it has one, otherwise its block signature. It is 64 bytes, written as 128 hexadecimal digits.
 ///
 /// The bytes of a token are no id, and neither is the block signature of a hop: both can be made
 /// anew by whoever held the parent's token (see `docs/profile.md`).
@@ -16,7 +15,7 @@ use crate::cause::Cause;
 pub struct RevocationId(pub(crate) [u8; 64]);
 
 impl RevocationId {
-    /// The id with these bytes.
+    /// Makes the id of these 64 bytes.
     pub fn from_bytes(bytes: [u8; 64]) -> RevocationId {
         RevocationId(bytes)
     }
@@ -29,7 +28,7 @@ impl RevocationId {
         }
     }
 
-    /// The 64 bytes.
+    /// Returns the 64 bytes of the id.
     pub fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }
@@ -69,8 +68,8 @@ impl<'de> serde::Deserialize<'de> for RevocationId {
     }
 }
 
-/// The beginning of a revocation id, as it is shown where a whole one is too long: 16 to 127 hexadecimal digits. A
-/// store that has seen the block finds the whole id ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)).
+/// The beginning of a revocation id, 16 to 127 hexadecimal digits, as it is shown where a whole id is too long. A store
+/// that has seen the block finds the whole id ([`StoreReader::ids_beginning`](crate::StoreReader::ids_beginning)).
 ///
 /// ```
 /// let shown: hardtack::chain::IdPrefix = "00112233445566778899aabb…".parse()?;
@@ -89,7 +88,7 @@ const MIN_PREFIX_DIGITS: usize = 16;
 const ID_DIGITS: usize = 128;
 
 impl IdPrefix {
-    /// Whether the id begins so.
+    /// Returns true if `id` begins with these digits.
     pub fn begins(&self, id: &RevocationId) -> bool {
         id.digits(&mut [0; ID_DIGITS]).starts_with(&self.0)
     }
@@ -110,7 +109,7 @@ impl IdPrefix {
 impl std::str::FromStr for IdPrefix {
     type Err = IdPrefixError;
 
-    /// Takes the mark of what was left out at its end, too.
+    /// Reads 16 to 127 hexadecimal digits. A `…` at the end, for what was left out, is taken as well.
     fn from_str(text: &str) -> Result<IdPrefix, IdPrefixError> {
         let digits = text.trim().trim_end_matches('…').to_ascii_lowercase();
         let is_one = (MIN_PREFIX_DIGITS..ID_DIGITS).contains(&digits.len())
@@ -137,7 +136,7 @@ impl<'de> serde::Deserialize<'de> for IdPrefix {
     }
 }
 
-/// The text is no beginning of a revocation id.
+/// The error of a text that is no beginning of a revocation id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an id is 128 hexadecimal digits, as `hardtack inspect --json` prints it, or the first {MIN_PREFIX_DIGITS} or more of one that the store has seen"
@@ -145,19 +144,19 @@ impl<'de> serde::Deserialize<'de> for IdPrefix {
 pub struct IdPrefixError;
 
 impl IdPrefixError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedId
     }
 }
 
-/// The text is no revocation id.
+/// The error of a text that is no revocation id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a revocation id is 128 hexadecimal digits, as `hardtack inspect --json` prints it")]
 pub struct RevocationIdError;
 
 impl RevocationIdError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedId
     }

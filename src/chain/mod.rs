@@ -1,7 +1,7 @@
 //! Chain: what a token's blocks say, decoded.
 //!
-//! Holds facts of the right name, number and type; whether they are true, signed or narrower than
-//! their parents is asked elsewhere ([`verify`](crate::verify)).
+//! A chain holds facts of the right name, number and type. Whether they are true, signed or narrower than their parents
+//! is asked elsewhere ([`verify`](crate::verify)).
 
 mod id;
 mod read;
@@ -14,101 +14,102 @@ use crate::timestamp::Timestamp;
 
 pub use id::{IdPrefix, IdPrefixError, RevocationId, RevocationIdError};
 
-/// What a token says, block by block.
+/// A token's blocks, decoded. Nothing of it is verified unless it comes from a
+/// [`VerifiedCapability`](crate::VerifiedCapability).
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Chain {
-    /// The first block: what the subject granted.
+    /// The grant, the first block: what the subject granted.
     pub grant: GrantBlock,
     /// The hops, in the order of delegation.
     pub hops: Vec<Hop>,
     /// The last block, if the token is a presentation.
     pub presentation: Option<PresentationBlock>,
-    /// Blocks that only add checks, appended by nobody in particular.
+    /// Blocks that only add checks, which no holder signed.
     pub caveats: Vec<Caveat>,
 }
 
-/// Block 0.
+/// The grant, block 0.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct GrantBlock {
-    /// Whose rights these are.
+    /// The name of the subject, whose rights these are.
     pub subject: String,
-    /// What may be done.
+    /// The scopes: what may be done.
     pub scopes: Vec<Scope>,
-    /// Where; empty for anywhere, until a hop or the presentation names it.
+    /// The audiences: at which servers. Empty for any, until a hop or the presentation names one.
     pub audiences: Vec<String>,
-    /// When the grant was made.
+    /// The moment at which the grant was made.
     pub issued: Timestamp,
     /// The first moment at which it is no longer valid.
     pub expires: Timestamp,
-    /// How many hops may follow.
+    /// The number of hops that may follow.
     pub max_depth: u8,
-    /// Who may delegate or present it; `None` for whoever has it.
+    /// The key of the holder, who may delegate or present it; `None` for whoever has the token.
     pub holder: Option<PublicKey>,
-    /// Further facts about the subject, in Datalog.
+    /// Further facts about the subject, each in Datalog.
     pub facts: Vec<String>,
-    /// The block's id.
+    /// The revocation id of the block.
     pub revocation_id: RevocationId,
 }
 
-/// A delegation.
+/// A hop: one delegation.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Hop {
     /// The number of its block.
     pub index: usize,
-    /// Who delegates: what its own delegator calls it, or the subject.
+    /// The name of whoever delegates, as its own delegator calls it, or the subject's.
     pub delegator: String,
-    /// To whom: a name that the delegator chose, proven by nothing else.
+    /// The name of the agent to whom it is delegated. The delegator chose it, and nothing else proves it.
     pub delegate: String,
-    /// What may be done.
+    /// The scopes: what may be done.
     pub scopes: Vec<Scope>,
-    /// Where: the hop's own audiences, or its parent's where it names none.
+    /// The audiences: the hop's own, or its parent's where it names none.
     pub audiences: Vec<String>,
     /// The first moment at which the hop is no longer valid.
     pub expires: Timestamp,
-    /// Why.
+    /// The reason of the delegation.
     pub reason: String,
-    /// Who may delegate further or present; `None` for whoever has the token.
+    /// The key of the holder, who may delegate further or present; `None` for whoever has the token.
     pub holder: Option<PublicKey>,
-    /// Who signed the hop; `None` for a first-party block, which anybody can append.
+    /// The key that signed the hop; `None` for a first-party block, which anybody can append.
     pub signer: Option<PublicKey>,
-    /// How many checks the hop makes.
+    /// The number of checks that the hop makes.
     pub checks: usize,
-    /// The block's id.
+    /// The revocation id of the block.
     pub revocation_id: RevocationId,
     #[serde(skip)]
     pub(crate) block_signature: RevocationId,
 }
 
-/// A block that only adds checks.
+/// A caveat: a block that only adds checks.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Caveat {
     /// The number of its block.
     pub index: usize,
-    /// How many checks it makes.
+    /// The number of checks that it makes.
     pub checks: usize,
-    /// The block's id.
+    /// The revocation id of the block.
     pub revocation_id: RevocationId,
 }
 
-/// The last block of what goes over the wire.
+/// A presentation, the last block of what goes over the wire.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PresentationBlock {
     /// The number of its block.
     pub index: usize,
-    /// For any calls while it lives, or for one exact call.
+    /// Whether it is for many calls while it lives, or for one exact call.
     pub kind: PresentationKind,
-    /// To whom it is presented.
+    /// The audience: the server to which it is presented.
     pub audience: String,
     /// The first moment at which it is no longer valid.
     pub expires: Timestamp,
-    /// Who presents; `None` for a first-party block, which anybody can append.
+    /// The key that signed the presentation; `None` for a first-party block, which anybody can append.
     pub signer: Option<PublicKey>,
-    /// The block's id.
+    /// The revocation id of the block.
     pub revocation_id: RevocationId,
     #[serde(skip)]
     pub(crate) block_signature: RevocationId,
@@ -116,18 +117,18 @@ pub struct PresentationBlock {
     pub(crate) digest: Option<[u8; 32]>,
 }
 
-/// How strictly a presentation is bound.
+/// The two kinds of presentations, by how strictly they are bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PresentationKind {
-    /// Good for every granted call to its audience while it lives.
+    /// A presentation for every granted call to its audience while it lives.
     Session,
-    /// Good for one exact call, once.
+    /// A presentation for one exact call, once.
     Call,
 }
 
 impl PresentationKind {
-    /// The word that the token and `presented($kind)` use.
+    /// Returns the word that the token and the policies' fact `presented($kind)` use: `session` or `call`.
     pub fn as_str(self) -> &'static str {
         match self {
             PresentationKind::Session => "session",
@@ -137,23 +138,24 @@ impl PresentationKind {
 }
 
 impl Chain {
-    /// How many hops there are.
+    /// Returns the number of hops.
     pub fn depth(&self) -> usize {
         self.hops.len()
     }
 
-    /// The key to which the chain is bound now: the last hop's holder, or the grant's.
+    /// Returns the key to which the chain is bound now: the last hop's holder, or the grant's. `None` if it is bound to
+    /// nobody.
     pub fn holder(&self) -> Option<PublicKey> {
         self.hops.last().map_or(self.grant.holder, |hop| hop.holder)
     }
 
-    /// What the chain allows now: the last hop's scopes, or the grant's.
+    /// Returns the scopes that the chain allows now: the last hop's, or the grant's.
     pub fn scopes(&self) -> &[Scope] {
         self.hops.last().map_or(&self.grant.scopes, |hop| &hop.scopes)
     }
 
-    /// Where the chain may be used: the presentation's audience, the last hop's or the grant's.
-    /// Empty for anywhere.
+    /// Returns the audiences at which the chain may be used: the presentation's, the last hop's or the grant's. Empty
+    /// for any.
     pub fn audiences(&self) -> &[String] {
         match &self.presentation {
             Some(presentation) => std::slice::from_ref(&presentation.audience),
@@ -161,18 +163,18 @@ impl Chain {
         }
     }
 
-    /// The first moment at which some block of the chain is no longer valid.
+    /// Returns the first moment at which some block of the chain is no longer valid.
     pub fn expires(&self) -> Timestamp {
         self.expiries().map(|(_, expires)| expires).min().unwrap_or(self.grant.expires)
     }
 
-    /// The name of whoever holds the chain now: the last delegate, or the subject.
+    /// Returns the name of whoever holds the chain now: the last delegate, or the subject.
     pub fn bearer_name(&self) -> &str {
         self.hops.last().map_or(&self.grant.subject, |hop| &hop.delegate)
     }
 
-    /// Both signatures of every block, with the block's number: its id, and the block signature by
-    /// which other Biscuit verifiers know it.
+    /// Returns both signatures of every block, each with the block's number: its revocation id, and the block signature
+    /// by which other Biscuit verifiers know the block.
     pub fn signatures(&self) -> impl Iterator<Item = (usize, RevocationId)> {
         let grant = (0, self.grant.revocation_id);
         let caveats = self.caveats.iter().map(|caveat| (caveat.index, caveat.revocation_id));
@@ -186,14 +188,14 @@ impl Chain {
         std::iter::once(grant).chain(caveats).chain(hops).chain(last)
     }
 
-    /// Every holder's key, with the number of the block that names it.
+    /// Returns the key of every holder, with the number of the block that names it.
     pub fn holders(&self) -> impl Iterator<Item = (usize, PublicKey)> {
         let grant = self.grant.holder.map(|key| (0, key));
         let hops = self.hops.iter().filter_map(|hop| hop.holder.map(|key| (hop.index, key)));
         grant.into_iter().chain(hops)
     }
 
-    /// Every agent's name, with the number of its hop.
+    /// Returns the name of every agent, with the number of the block of its hop.
     pub fn agents(&self) -> impl Iterator<Item = (usize, &str)> {
         self.hops.iter().map(|hop| (hop.index, hop.delegate.as_str()))
     }

@@ -4,11 +4,11 @@ use crate::call::CallError;
 use crate::cause::Cause;
 use crate::function::OperandError;
 
-/// A line that is no constraint.
+/// The error of a line that is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConstraintError {
-    /// None of the forms.
+    /// The line has none of the forms of a constraint.
     #[error("`{text}` is no constraint: {hint}")]
     Form {
         /// What was written.
@@ -16,7 +16,7 @@ pub enum ConstraintError {
         /// What to write instead.
         hint: &'static str,
     },
-    /// A value that is none.
+    /// A value in it is none, or of the wrong kind.
     #[error(
         "`{text}` is no {wanted}; write text in double quotes, numbers as whole numbers (1.5 arrives as text: \
          count in cents or grams)"
@@ -27,13 +27,13 @@ pub enum ConstraintError {
         /// What belongs there.
         wanted: &'static str,
     },
-    /// A folder, site, network or pattern that is none.
+    /// A folder, site, network or pattern in it is none.
     #[error("nothing can be compared with that: {0}")]
     Operand(OperandError),
-    /// A combination that cannot be checked.
+    /// It combines what cannot be checked together.
     #[error("{0}")]
     Combination(&'static str),
-    /// A resource that no call can have.
+    /// It names a resource that no call can have.
     #[error("`the resource` never equals `{text}`: {problem}")]
     Resource {
         /// What was written.
@@ -41,18 +41,18 @@ pub enum ConstraintError {
         /// What is wrong with it, and its normal form if it has one.
         problem: CallError,
     },
-    /// More than a check has room for.
+    /// It has more than a check has room for.
     #[error("a constraint has at most {limit} {what}")]
     TooMany {
-        /// Of what.
+        /// The things of which there are too many.
         what: &'static str,
-        /// How many.
+        /// The most of these that there may be.
         limit: usize,
     },
 }
 
 impl ConstraintError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             ConstraintError::Form { .. }

@@ -1,4 +1,4 @@
-//! Hint: what does somebody want to write whose constraint is none?
+//! Hint: what does somebody want to write whose line is no constraint?
 
 use crate::constraint::THE_RESOURCE;
 

@@ -24,7 +24,7 @@ pub(crate) use example::texts_like;
 /// What stands for "only those arguments that the other constraints speak of".
 const NO_OTHERS: &str = "no other arguments";
 
-/// What is demanded of one argument, or of which arguments there may be.
+/// A condition of a delegator on one argument of a call, or on which arguments there may be.
 ///
 /// It is read from text and written as such: `amount <= 100`, `path within /srv/data`,
 /// `currency in ["EUR", "USD"]`. Each becomes one check of the hop's block. An argument that is spoken of must be
@@ -43,7 +43,8 @@ const NO_OTHERS: &str = "no other arguments";
 pub struct Constraint(pub(crate) Form);
 
 impl Constraint {
-    /// The argument that it is about, if it is about one and not about the call's resource.
+    /// Returns the name of the argument that the constraint is about; `None` if it is about the call's resource or
+    /// about several arguments.
     pub fn argument(&self) -> Option<&str> {
         match &self.0 {
             Form::Demanded { of, .. } | Form::Absent(of) => of.argument(),
@@ -64,7 +65,7 @@ impl Constraint {
         }
     }
 
-    /// That there are no other arguments than those that `others` speak of.
+    /// Makes the constraint that a call has no other arguments than those of which `others` speak.
     pub fn no_other_arguments(others: &[Constraint]) -> Constraint {
         let mut names: Vec<String> = others.iter().flat_map(Constraint::arguments).collect();
         names.sort();

@@ -1,4 +1,5 @@
-//! Address: is this an IP address of that network, and is it one of the public internet?
+//! Address: is this an IP address of that network (CIDR prefix matching, RFC 4632), and is it one of the public
+//! internet?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

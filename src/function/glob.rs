@@ -1,9 +1,9 @@
 //! Glob: does a text have this pattern, whoever reads it?
 //!
-//! Patterns are for names of files and the like, and readers of these do not agree on what a text names. So a text is held
-//! against the pattern as it stands, and as those read it who fold letters, leave letters out or cut names short
-//! ([`loose`](crate::function::loose)). Where one finds the pattern and another does not, the text cannot be judged: neither an
-//! `allow` nor a `deny` is got around.
+//! Glob matching over several readings of one text. Patterns are for names of files and the like, and readers of these
+//! do not agree on what a text names. So a text is held against the pattern as it stands, and as those read it who fold
+//! letters, leave letters out or cut names short ([`loose`](crate::function::loose)). Where one finds the pattern and
+//! another does not, the text cannot be judged: neither an `allow` nor a `deny` is got around.
 
 use std::borrow::Cow;
 

@@ -1,10 +1,10 @@
 //! Function: the external functions of the profile, by name, for what plain Datalog cannot say of a text.
 //!
-//! Each compares an argument with a text that is written out in the check or policy. They are pure, cheap
-//! and bounded. A text that has not the form that is asked about (no clean path, no URL in normal form) is
-//! neither inside nor outside: it cannot be judged, and a call whose check or policy cannot be evaluated is
-//! refused, whether the function stands behind `!` or not. Other Biscuit verifiers do not know the functions
-//! and refuse.
+//! Each compares an argument with a text that is written out in the check or policy. They are pure, cheap and bounded,
+//! and give one of three answers (three-valued logic). A text that has not the form that is asked about (no clean path,
+//! no URL in normal form) is neither inside nor outside: it cannot be judged. A call whose check or policy cannot be
+//! evaluated is refused, whether the function stands behind `!` or not. Other Biscuit verifiers do not know the
+//! functions and refuse.
 
 mod address;
 mod device;
@@ -32,11 +32,11 @@ pub(crate) use url::Site;
 
 pub(crate) use address::Network;
 
-/// The most bytes of a text that is judged: longer than any path or URL that servers take. What is longer
-/// cannot be judged.
+/// The most bytes of a text that is judged: more than any path or URL that servers take. A longer text cannot be
+/// judged.
 pub const MAX_JUDGED_BYTES: usize = 4096;
 
-/// The most bytes of what it is compared with.
+/// The most bytes of the operand with which a text is compared.
 pub const MAX_OPERAND_BYTES: usize = 512;
 
 /// An external function of the profile: `$value.extern::name("operand")`.
@@ -53,11 +53,11 @@ pub enum Function {
 }
 
 impl Function {
-    /// All of them.
+    /// All functions.
     pub const ALL: [Function; 4] =
         [Function::Path, Function::Url, Function::Network, Function::Glob];
 
-    /// The name behind `extern::`.
+    /// Returns the name of the function, which stands behind `extern::`.
     pub fn name(self) -> &'static str {
         match self {
             Function::Path => "hardtack_path",
@@ -67,16 +67,16 @@ impl Function {
         }
     }
 
-    /// The function of this name.
+    /// Returns the function with this name; `None` if there is none.
     pub fn named(name: &str) -> Option<Function> {
         Function::ALL.into_iter().find(|function| function.name() == name)
     }
 
-    /// Whether something can be compared with `operand`, which stands in the check or policy.
+    /// Checks that texts can be compared with `operand`, which stands in the check or policy.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words.
+    /// [`OperandError`] says in words what is wrong with it.
     pub fn check_operand(self, operand: &str) -> Result<(), OperandError> {
         if operand.len() > MAX_OPERAND_BYTES {
             return Err(OperandError::new(format!("more than {MAX_OPERAND_BYTES} bytes")));
@@ -89,11 +89,12 @@ impl Function {
         }
     }
 
-    /// Judges a text.
+    /// Judges whether the text `value` lies within `operand`: in the folder, the site or the network, or of the
+    /// pattern.
     ///
     /// # Errors
     ///
-    /// [`Unjudgeable`] for a text that has not the form that is asked about, or is too long.
+    /// [`Unjudgeable`] if the text has not the form that is asked about, or is longer than [`MAX_JUDGED_BYTES`].
     pub fn judge(self, value: &str, operand: &str) -> Result<bool, Unjudgeable> {
         if value.len() > MAX_JUDGED_BYTES || operand.len() > MAX_OPERAND_BYTES {
             return Err(Unjudgeable);
@@ -134,19 +135,19 @@ pub(crate) fn functions() -> &'static HashMap<String, ExternFunc> {
     &FUNCTIONS
 }
 
-/// A text that cannot be judged.
+/// The error of a text that cannot be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this text has not the form that is asked about, so it cannot be judged")]
 pub struct Unjudgeable;
 
 impl Unjudgeable {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::NotEvaluable
     }
 }
 
-/// What nothing can be compared with.
+/// The error of an operand with which nothing can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct OperandError {
@@ -154,7 +155,7 @@ pub struct OperandError {
 }
 
 impl OperandError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedOperand
     }

@@ -1,7 +1,7 @@
 //! Path: does a path, or a `file:` URL, stay within a folder, read as text?
 //!
-//! Nothing is looked up: where a folder has a symbolic link that leads out of it, whoever follows that link
-//! is outside, and the tool that opens files must see to that.
+//! This is lexical containment, against path traversal. Nothing is looked up: where a folder has a symbolic link that
+//! leads out of it, whoever follows that link is outside, and the tool that opens files must see to that.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,8 @@
 //! Pattern: do letters, one after the other, have this form?
 //!
-//! How many parts of the pattern may have been passed is kept as one bit each, so that a letter is held against sixty-four
-//! parts at once. Readers leave different letters out; all of them are asked at once.
+//! This is the bit-parallel simulation of a nondeterministic automaton (Shift-And, Baeza-Yates and Gonnet). Each part
+//! of the pattern that may have been passed is kept as one bit, so that a letter is held against sixty-four parts at
+//! once. Readers leave different letters out; all of them are asked at once.
 
 /// One part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Agree: examples that satisfy everything at once, where several things are demanded of the same arguments.
+//! Agree: which examples satisfy everything at once, where several things are demanded of the same arguments? (A
+//! bounded search by trial.)
 
 use std::collections::BTreeMap;
 

@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use crate::cause::Cause;
 
-/// What has to be changed, by one of several changes.
+/// A remedy: what stands in the way of a call, and the changes of which one takes it away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Remedy {
-    /// What stands in the way.
+    /// The obstacle that stands in the way, in words.
     pub obstacle: String,
-    /// Any one of these takes it away; the least comes first.
+    /// The changes, of which any one takes the obstacle away. The least comes first.
     pub changes: Vec<Change>,
 }
 
@@ -41,124 +41,124 @@ impl Remedy {
     }
 }
 
-/// Something that somebody can do.
+/// A change that somebody can make.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {
     /// Call it with another argument.
     Argument {
-        /// The argument's name.
+        /// The name of the argument.
         argument: String,
-        /// What it must satisfy.
+        /// The condition that it must satisfy.
         must: String,
-        /// A value that does, if one is known.
+        /// A value that satisfies it, if one is known.
         example: Option<serde_json::Value>,
-        /// In words.
+        /// The change in words.
         text: String,
     },
     /// Call it without an argument.
     NoArgument {
-        /// The argument's name.
+        /// The name of the argument.
         argument: String,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Have a hop or the grant made anew with one more scope.
+    /// Have the grant or a hop made anew, with one more scope.
     Scope {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// Who makes it.
+        /// The name of whoever makes that block.
         by: String,
         /// The scope to add.
         scope: String,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Have a hop or the grant made anew, without a check or with one that leaves room.
+    /// Have the grant or a hop made anew, without a check or with one that leaves room.
     Check {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// Who makes it.
+        /// The name of whoever makes that block.
         by: String,
-        /// The check or constraint as it is.
+        /// The check or constraint as it stands in the token.
         check: String,
-        /// A constraint in its place that lets this call through; none where it must be left out.
+        /// A constraint in its place that lets this call through; `None` where it must be left out.
         instead: Option<String>,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Have a hop, the grant or the presentation made anew.
+    /// Have the grant, a hop or the presentation made anew.
     Renew {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// Who makes it.
+        /// The name of whoever makes that block.
         by: String,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Have the issuer state something more, or no longer, of the subject.
+    /// Have the issuer state a fact about the subject, or no longer state it.
     Fact {
-        /// The fact.
+        /// The fact, in Datalog.
         fact: String,
-        /// Whether it must be there or not.
+        /// True if the fact must be stated, false if it must not be.
         stated: bool,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Present the capability otherwise.
+    /// Present the capability in another way.
     Present {
-        /// To which server, if that matters.
+        /// The audience to present it to, if that matters.
         audience: Option<String>,
-        /// `session` or `call`, if that matters.
+        /// The kind of presentation, `session` or `call`, if that matters.
         kind: Option<&'static str>,
-        /// In words.
+        /// The change in words.
         text: String,
     },
-    /// Another operation is meant.
+    /// Call another operation, which is probably meant.
     Operation {
-        /// Which.
+        /// The operation.
         operation: String,
         /// The change in words.
         text: String,
     },
     /// Call it for another resource.
     Resource {
-        /// What it must satisfy.
+        /// The condition that it must satisfy.
         must: String,
-        /// In words.
+        /// The change in words.
         text: String,
     },
     /// Call it otherwise: through another chain of delegations, at another time, somewhere else.
     Otherwise {
-        /// What must hold, in Datalog.
+        /// The condition that must hold, in Datalog.
         must: String,
-        /// In words.
+        /// The change in words.
         text: String,
     },
     /// Change the policies.
     Policy {
-        /// The policy to change, as file and line; none for a new one.
+        /// The policy to change, as file and line; `None` for a new one.
         at: Option<String>,
-        /// A line that would do, to be added.
+        /// A line that would do if it were added.
         add: Option<String>,
-        /// In words.
+        /// The change in words.
         text: String,
     },
     /// Change how the server is set up.
     Server {
-        /// In words.
+        /// The change in words.
         text: String,
     },
     /// Ask somebody for a new token.
     Token {
-        /// In words.
+        /// The change in words.
         text: String,
     },
 }
 
 impl Change {
-    /// The change in words.
+    /// Returns the change in words.
     pub fn text(&self) -> &str {
         match self {
             Change::Argument { text, .. }

@@ -1,7 +1,8 @@
 //! Explain: why was a call decided as it was, and what is the least that would have it allowed?
 //!
-//! For the people who run a server or delegate to agents. An agent that is refused learns the class and the
-//! missing right, no more ([`guard`](crate::guard)). Nothing here decides; it looks at what decided.
+//! This is for the people who run a server or delegate to agents. An agent that is refused learns the class and the
+//! missing right, no more ([`guard`](crate::guard)). Nothing here decides; it looks at what decided. (Why-not
+//! provenance of a query, and the least repair.)
 
 mod agree;
 mod change;
@@ -26,69 +27,70 @@ use crate::verify::{Rejection, VerifiedCapability, Verifier};
 
 pub use change::{Change, Remedy};
 
-/// Why a call was decided as it was.
+/// An explanation of why a call was decided as it was. It names policies and shows arguments, so it is not for the
+/// caller.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What it came to.
+    /// The verdict, its cause and its place.
     #[serde(flatten)]
     pub ruling: Ruling,
-    /// What was looked at, in order: what held, what did not, and what was not reached.
+    /// The steps of the decision, in order: those that held, those that did not, and those that were not reached.
     pub steps: Vec<Step>,
-    /// What has to be changed for the call to be allowed: each of them, by one of its changes. Empty for an
+    /// The remedies for the call to be allowed: all of them are needed, each by one of its changes. Empty for an
     /// allowed call, and where nothing is known that would help.
     pub remedies: Vec<Remedy>,
 }
 
-/// One thing that was looked at.
+/// A step of a decision: one thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Step {
-    /// Which part of the decision it belongs to.
+    /// The part of the decision to which the step belongs.
     pub stage: Stage,
-    /// The block that it is about.
+    /// The number of the block that the step is about, if it is about one.
     pub block: Option<usize>,
-    /// The policy that it is about, as file and line.
+    /// The policy that the step is about, as file and line, if it is about one.
     pub policy: Option<String>,
-    /// What came of it.
+    /// The result of the step.
     pub outcome: Outcome,
-    /// What it was, in words.
+    /// The step in words.
     pub text: String,
 }
 
-/// A part of the decision, in the order of `docs/profile.md`.
+/// The parts of a decision, in the order of `docs/profile.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// The token's shape.
     Shape,
-    /// Its signatures.
+    /// The token's signatures.
     Signatures,
-    /// Whether it is revoked.
+    /// Revocation: whether any block is revoked.
     Revocation,
-    /// Whether every hop only narrows.
+    /// The walk: whether every hop only narrows.
     Walk,
-    /// Whether the chain covers the call.
+    /// The call: whether the chain covers it.
     Call,
     /// The checks of the token's blocks.
     Checks,
-    /// The policies.
+    /// The policies of the server.
     Policies,
-    /// Whether it was used before, and its record.
+    /// The record, and whether the presentation was used before.
     Record,
 }
 
-/// What came of a step.
+/// The results that a step can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It holds.
+    /// The step passed.
     Held,
-    /// It does not, and refuses.
+    /// The step failed, and refuses the call.
     Failed,
-    /// It says nothing here: a policy that neither allows nor denies this call.
+    /// The step says nothing here: a policy that neither allows nor denies this call.
     Silent,
-    /// It was not looked at, since something before it failed.
+    /// The step was not reached, since something before it failed.
     NotReached,
 }
 
@@ -114,8 +116,8 @@ impl Step {
     }
 }
 
-/// What each block demands beyond what every block does (expiry, scope, audience, holder, depth), in words: the
-/// number of the block, and a constraint or a check in Datalog. Nothing of it is verified.
+/// Lists what each block of `capability` demands beyond what every block does (expiry, scope, audience, holder, depth):
+/// the number of the block, and a constraint in words or a check in Datalog. Nothing of it is verified.
 pub fn demands(capability: &Capability) -> Vec<(usize, String)> {
     let mut demands = Vec::new();
     for (index, block) in capability.shaped().blocks.iter().enumerate() {

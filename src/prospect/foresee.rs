@@ -1,7 +1,7 @@
 //! Foresee: what do policies say of a call, some of whose facts are not known, if anything certain?
 //!
-//! For records that keep no arguments. Where [`prospect`](super) says "perhaps" too often, a list has an entry too
-//! many; here, what is said must be what would be decided.
+//! This is for records that keep no arguments (partial evaluation, exact where [`prospect`](super) may guess). Where a
+//! prospect says "perhaps" too often, a list has an entry too many; here, what is said must be what would be decided.
 
 use std::collections::HashSet;
 

@@ -1,7 +1,8 @@
 //! Prospect: could this capability do this operation, whatever the arguments will be?
 //!
-//! For lists of what an agent may use. It evaluates what [`authorize`](mod@crate::authorize) does, with a third
-//! answer for whatever rests on arguments, and never says no to what could be allowed with some.
+//! This is for lists of what an agent may use. It is partial evaluation, in three-valued logic: it evaluates what
+//! [`authorize`](mod@crate::authorize) does, with a third answer for whatever rests on arguments, and never says no to
+//! what could be allowed with some.
 
 mod foresee;
 mod outlook;
@@ -21,20 +22,20 @@ pub(crate) use foresee::{Foreseen, foresee};
 pub use outlook::Outlook;
 pub use outlook::TooMuch;
 
-/// What may become of a call.
+/// The possible results of a call whose arguments are not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prospect {
-    /// It is allowed.
+    /// The call is allowed, whatever the arguments.
     Allowed,
-    /// It is allowed with some arguments and refused with others, or which is not known without them.
+    /// The call may be allowed with some arguments and refused with others: it is not known without them.
     DependsOnArguments,
-    /// It is refused, whatever the arguments.
+    /// The call is refused, whatever the arguments.
     Denied,
 }
 
 impl Prospect {
-    /// Whether it is worth trying.
+    /// Returns true if the call could be allowed with some arguments, so that it is worth trying.
     pub fn is_open(self) -> bool {
         self != Prospect::Denied
     }

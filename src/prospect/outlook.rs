@@ -1,7 +1,7 @@
 //! Outlook: what may become of each of many calls by one token, within a bound of work?
 //!
-//! Most of what decides does not depend on which call it is, and is asked once for all of them. What does is paid
-//! for as a call pays for it, before it is asked.
+//! Batch evaluation with a work budget. Most of what decides does not depend on which call it is, and is asked once for
+//! all of them. What does is paid for as a call pays for it, before it is asked.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -34,11 +34,11 @@ const SCOPES_PER_UNIT: u64 = 4;
 /// How many bytes of a check are gone through in one unit, to see what it can cost.
 const RECKONED_PER_UNIT: u64 = 2;
 
-/// The work for these calls would be more than it may be.
+/// The error of calls whose evaluation would take more work than was allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMuch;
 
-/// What may become of calls by one token, by one set of policies.
+/// The prospects of many calls by one token, under one set of policies, within a bound of work.
 pub struct Outlook<'a> {
     sets: &'a PreparedSets,
     verified: &'a VerifiedCapability,
@@ -57,7 +57,8 @@ impl std::fmt::Debug for Outlook<'_> {
 }
 
 impl<'a> Outlook<'a> {
-    /// With so much work for all calls together, in the units of the bound of a decision.
+    /// Begins an outlook that may take `most` units of work for all calls together. They are the units of [`MAX_COST`],
+    /// the bound of one decision.
     pub fn over(
         sets: &'a PreparedSets,
         verified: &'a VerifiedCapability,
@@ -68,12 +69,17 @@ impl<'a> Outlook<'a> {
         Outlook { sets, verified, policy, common, known, left: most }
     }
 
-    /// How much work there may still be.
+    /// Returns the units of work that are left.
     pub fn left(&self) -> u64 {
         self.left
     }
 
-    /// Looks at what the token's checks can cost, before any is asked.
+    /// Checks that the work left suffices for the token's checks of all these calls, before any is evaluated. Nothing
+    /// is spent on the calls themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuch`] if it does not.
     pub fn afford(&mut self, calls: &[Option<Call>]) -> Result<(), TooMuch> {
         let (mut all, mut counted) = (0_u64, HashSet::new());
         for call in calls.iter().flatten() {
@@ -94,7 +100,11 @@ impl<'a> Outlook<'a> {
         if all > self.left { Err(TooMuch) } else { Ok(()) }
     }
 
-    /// What may become of this one. The call's operation and resource count, its arguments do not.
+    /// Returns the prospect of `call`. Its operation and resource count, its arguments do not.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuch`] if the work left does not suffice.
     pub fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
         let chain = self.verified.chain();
         self.spend(1 + chain.scopes().len() as u64 / SCOPES_PER_UNIT)?;

@@ -1,7 +1,8 @@
 //! Folder: does a folder of policies hold something else than before, and does it lie still?
 //!
-//! Looks at names, sizes and texts and at no moment of change: a mount that is exchanged as a whole, as
-//! Kubernetes does, and an editor that writes a new file in the place of the old look the same.
+//! Polling by content fingerprint, and debouncing. It looks at names, sizes and texts and at no moment of change: a
+//! mount that is exchanged as a whole, as Kubernetes does, and an editor that writes a new file in the place of the old
+//! look the same.
 
 use std::fs;
 use std::io;
@@ -23,7 +24,7 @@ const LOCK: &str = ".#";
 /// the `._` files of macOS. None is a policy.
 const HIDDEN: &str = ".";
 
-/// A folder of policies that is looked at now and then.
+/// A watch over a folder of policies, by polling: call [`FolderWatch::has_changed`] every second or two.
 ///
 /// ```no_run
 /// use hardtack::Policy;
@@ -51,20 +52,21 @@ pub struct FolderWatch {
 type Print = [u8; 32];
 
 impl FolderWatch {
-    /// Watches a folder whose policies are loaded next. Waits for the disk, and so does every look.
+    /// Begins to watch `folder`, whose policies the caller loads next. This waits for the disk, and so does every look.
     pub fn of(folder: impl Into<PathBuf>) -> FolderWatch {
         let folder = folder.into();
         let print = print(&folder);
         FolderWatch { folder, tried: Some(print), seen: Some(print) }
     }
 
-    /// The folder.
+    /// Returns the folder that is watched.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether it holds something else than when it was loaded last, and held the same at the last look: files
-    /// that are being written are not taken. When this says so, load it and ask [`FolderWatch::lay_still`].
+    /// Returns true if the folder holds something else than when it was loaded last, and held the same at the last
+    /// look, so that files that are being written are not taken. If so, load the folder and ask
+    /// [`FolderWatch::lay_still`].
     pub fn has_changed(&mut self) -> bool {
         let now = Some(print(&self.folder));
         let agrees = self.seen == now;
@@ -76,8 +78,9 @@ impl FolderWatch {
         changed
     }
 
-    /// Whether it still holds what it held when it was found to have changed. If not, what was loaded meanwhile
-    /// may be of two minds; it is found to have changed again.
+    /// Returns true if the folder still holds what it held when [`FolderWatch::has_changed`] said that it had changed.
+    /// If not, what was loaded meanwhile may be half old and half new: leave it. The folder will be found to have
+    /// changed again.
     pub fn lay_still(&mut self) -> bool {
         let now = Some(print(&self.folder));
         let still = self.tried == now;
@@ -87,7 +90,8 @@ impl FolderWatch {
         still
     }
 
-    /// Takes what is there for changed, whatever was there before.
+    /// Takes the folder for changed, whatever it holds: the next [`FolderWatch::has_changed`] says so, unless the folder
+    /// is being written.
     pub fn ask(&mut self) {
         self.tried = None;
     }
@@ -96,8 +100,8 @@ impl FolderWatch {
 /// The most files of a set with one ending: hundreds of subjects. Each may be as large as a file may be.
 pub(super) const MAX_FILES: usize = 1000;
 
-/// The hidden files of a set that have the ending of a policy or of cases, and are none of either: for whoever should know
-/// that they are left out. Where a folder cannot be read there are none. Waits for the disk.
+/// Returns the hidden files of a set that have the ending of a policy or of cases. They are left out when the set is
+/// read, and are listed for whoever should know. Where a folder cannot be read there are none. Waits for the disk.
 pub fn left_out(set: impl AsRef<Path>) -> Vec<PathBuf> {
     let set = set.as_ref();
     let folders = [(set.to_owned(), EXTENSION), (set.join(CASES), CASE_EXTENSION)];

@@ -41,7 +41,8 @@ const QUICK_JOIN: usize = 4;
 /// The ending of policy files; others in the folder are left alone.
 pub const EXTENSION: &str = "datalog";
 
-/// A set of policies, ready to decide.
+/// A set of policies, read and ready to decide. A `deny` that matches overrides every `allow`, and what nothing allows
+/// is denied.
 ///
 /// ```
 /// use hardtack::Policy;
@@ -77,15 +78,15 @@ pub(crate) struct Places {
 }
 
 impl Policy {
-    /// What the chain grants is allowed, and nothing else. Waits for no disk.
+    /// Returns the built-in policy: what the chain grants is allowed, and nothing else. Waits for no disk.
     pub fn builtin() -> Policy {
         // The text is part of this crate, and a test parses it; were it broken, nothing is allowed.
         Policy::from_files(&[("default.datalog".to_owned(), BUILTIN.to_owned())])
             .unwrap_or_else(|_| Policy::empty())
     }
 
-    /// Reads every `*.datalog` file of a folder as one set, but hidden ones ([`left_out`]). Waits for the disk; asynchronous programs
-    /// load on a thread that may wait (`spawn_blocking`).
+    /// Reads every `*.datalog` file of `folder` as one set, without hidden files ([`left_out`]). Waits for the disk;
+    /// asynchronous programs load on a thread that may wait (`spawn_blocking`).
     ///
     /// # Errors
     ///
@@ -95,7 +96,11 @@ impl Policy {
         Policy::from_files(&read_folder(folder.as_ref())?)
     }
 
-    /// Reads one policy text; `name` stands in messages. Waits for no disk.
+    /// Reads one policy text as a set; `name` stands in messages and records as the file's name. Waits for no disk.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`], as of [`Policy::parse_set`].
     pub fn parse(name: &str, text: &str) -> Result<Policy, PolicyError> {
         Policy::from_files(&[(name.to_owned(), text.to_owned())])
     }
@@ -143,7 +148,7 @@ impl Policy {
         Policy::from_files(&set)
     }
 
-    /// What identifies this set in records: SHA-256 over names and texts of its files, as 64
+    /// Returns the digest that identifies this set in records: SHA-256 over names and texts of its files, as 64
     /// hexadecimal digits. Waits for no disk.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -258,12 +263,12 @@ impl Policy {
     }
 }
 
-/// The sets of policies at `folder`: itself if it has policy files, and otherwise the folders in it that have
-/// some, in the order of their names. Waits for the disk.
+/// Returns the sets of policies at `folder`: the folder itself if it has policy files, and otherwise the folders in it
+/// that have some, in the order of their names. Waits for the disk.
 ///
 /// # Errors
 ///
-/// [`PolicyError::Read`] if a folder cannot be read.
+/// [`PolicyError::Read`] if a folder cannot be read, or is reached by a link out of `folder`.
 pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
     let folder = folder.as_ref();
     if !policy_files(folder)?.is_empty() {
@@ -334,14 +339,14 @@ pub fn unread(path: &Path, source: io::Error) -> PolicyError {
     }
 }
 
-/// A set of policies that cannot be loaded.
+/// The error of a set of policies that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// A statement that is refused.
+    /// A statement is refused.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A file or folder that cannot be read.
+    /// A file or folder cannot be read.
     #[error("policy {}{}", path.display(), crate::file::meaning(source))]
     Read {
         /// The file or folder.
@@ -349,13 +354,13 @@ pub enum PolicyError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file that is no policy.
+    /// A file has more bytes than a policy may have.
     #[error("policy {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// A folder without policies.
+    /// A folder has no policy files.
     #[error("{} has no *.{EXTENSION} file{}", path.display(), choice(sets))]
     NoFiles {
         /// The folder.
@@ -363,19 +368,19 @@ pub enum PolicyError {
         /// The folders in it that have some.
         sets: Vec<String>,
     },
-    /// Two files of one name.
+    /// Two files of the set have one name.
     #[error("two files of the set are called {}", names::escaped(name))]
     Repeated {
         /// The name.
         name: String,
     },
-    /// Nothing would ever be allowed.
+    /// The set has no `allow if`, so that nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]
     AllowsNothing,
 }
 
 impl PolicyError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             PolicyError::Source(error) => error.cause(),

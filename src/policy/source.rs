@@ -20,12 +20,12 @@ const MAX_NESTING: usize = 64;
 /// The most bytes in a statement: a chain of operators makes the parser recurse as deep as it is long.
 const MAX_STATEMENT_BYTES: usize = 4096;
 
-/// Where a statement stands.
+/// The place of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The file's name.
+    /// The name of the file.
     pub file: String,
-    /// The line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
 }
 
@@ -35,18 +35,18 @@ impl fmt::Display for Location {
     }
 }
 
-/// A statement that is refused, and where it stands.
+/// The error of a statement that is refused, and its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at}: {problem}")]
 pub struct SourceError {
-    /// Where.
+    /// The place of the statement.
     pub at: Location,
-    /// Why.
+    /// The reason of the refusal, in words.
     pub problem: String,
 }
 
 impl SourceError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         Cause::MalformedPolicy
     }

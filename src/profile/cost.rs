@@ -1,9 +1,9 @@
 //! Cost: an upper bound of the work that a decision about a token can take.
 //!
-//! Biscuit's engine looks at its limits only between queries, so a query must be known to be cheap
-//! before it is started. The bound multiplies what can be multiplied: facts by facts for a join,
-//! elements by operations for `.all` and `.any`. One unit is roughly 40 ns; `benches/worst_token` looks for what
-//! takes longer than its units say.
+//! Static cost analysis. Biscuit's engine looks at its limits only between queries, so a query must be known to be
+//! cheap before it is started. The bound multiplies what can be multiplied: facts by facts for a join, elements by
+//! operations for `.all` and `.any`. One unit is roughly 40 ns; `benches/worst_token` looks for what takes longer than
+//! its units say.
 
 use std::collections::BTreeMap;
 

@@ -6,48 +6,48 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::timestamp::Timestamp;
 
-/// A life that cannot be given.
+/// The error of a life that cannot be given to a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifeError {
-    /// Shorter than a second, or not in whole seconds.
+    /// The life is shorter than a second, or not in whole seconds.
     #[error("a life is at least one second, in whole seconds")]
     NotWholeSeconds,
-    /// Longer than verifiers accept.
+    /// The life is longer than verifiers accept, or than the signer gives.
     #[error(
         "a life of {} is longer than the {} that verifiers accept; ask for less",
         Seconds(asked),
         Seconds(longest)
     )]
     TooLong {
-        /// What was asked for.
+        /// The life that was asked for.
         asked: Duration,
-        /// The bound.
+        /// The longest life.
         longest: Duration,
     },
-    /// Longer than the parent lives.
+    /// The block would expire after its parent.
     #[error(
         "it would expire at {asked}, after its parent, which expires at {parent}; ask for at most {}",
         Seconds(left)
     )]
     OutlivesParent {
-        /// When it would expire.
+        /// The moment at which it would expire.
         asked: Timestamp,
-        /// When its parent expires.
+        /// The moment at which its parent expires.
         parent: Timestamp,
-        /// How long the parent still lives.
+        /// The time for which the parent still lives.
         left: Duration,
     },
     /// The parent has expired.
     #[error("the token expired at {expired}; ask whoever delegated it for a new one")]
     ParentExpired {
-        /// When it expired.
+        /// The moment at which it expired.
         expired: Timestamp,
     },
 }
 
 impl LifeError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             LifeError::NotWholeSeconds => Cause::MalformedLife,

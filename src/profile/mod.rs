@@ -18,11 +18,11 @@ pub use shape::{FactProblem, ShapeError};
 /// The version of the profile that this library makes and accepts: `hardtack(1)` in the grant.
 pub const PROFILE_VERSION: i64 = 1;
 
-/// The most bytes in a token. A bearer travels in one HTTP header, of which common proxies take
-/// 8 KiB; twice that leaves room for those that take more.
+/// The most bytes in a token. A bearer travels in one HTTP header, of which common proxies take 8 KiB. Twice that
+/// leaves room for those that take more.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// The most blocks: a grant, [`MAX_DEPTH`] hops, a presentation and a caveat.
+/// The most blocks in a token: a grant, [`MAX_DEPTH`] hops, a presentation and a caveat.
 pub const MAX_BLOCKS: usize = 16;
 
 /// The most hops that a grant can allow. Chains in practice have two to five.
@@ -44,14 +44,14 @@ pub const MAX_OPERATIONS_PER_QUERY: usize = 32;
 /// The most additions in a query: `+` joins strings, which can double them each time.
 pub const MAX_ADDITIONS_PER_QUERY: usize = 4;
 
-/// How deep lazy `&&` and `||` may nest. Parameterised closures (`.all`, `.any`) do not nest at all:
+/// The most levels to which lazy `&&` and `||` may nest. Parameterised closures (`.all`, `.any`) do not nest at all:
 /// each level multiplies the work by the size of a collection.
 pub const MAX_LAZY_DEPTH: usize = 4;
 
 /// The most terms in a set, array or map in a token, and in a predicate.
 pub const MAX_COLLECTION: usize = 64;
 
-/// How deep sets, arrays and maps may nest in a token: what JSON arguments may, and no more.
+/// The most levels to which sets, arrays and maps may nest in a token.
 pub const MAX_TERM_DEPTH: usize = 8;
 
 /// The most bytes in a string or byte array of a token.
@@ -75,11 +75,11 @@ pub const MAX_FACTS: usize = 256;
 /// checks. The checks of the seed chain (human, orchestrator, researcher, call) need some hundredths of it.
 pub const MAX_COST: u64 = 50_000;
 
-/// How far a grant's `issued` may lie in the future: the clocks of two machines differ.
+/// The longest time by which a grant's `issued` may lie in the future, since the clocks of two machines differ.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// The longest lives, from now, that a verifier accepts and a signer gives without being told
-/// otherwise.
+/// The longest lives of blocks, counted from now. The default is what a verifier accepts
+/// ([`Verifier::lifetimes`](crate::Verifier::lifetimes)) and a signer gives unless told otherwise.
 ///
 /// ```
 /// use hardtack::Lifetimes;
@@ -90,13 +90,14 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// A grant: 24 hours, a working day with its night.
+    /// The longest life of a grant. By default 24 hours, a working day with its night.
     pub grant: Duration,
-    /// A hop: 1 hour, the longest task that an agent should do on one delegation.
+    /// The longest life of a hop. By default one hour, the longest task that an agent should do on one delegation.
     pub hop: Duration,
-    /// A session presentation: 10 minutes, what a stolen bearer is worth at most.
+    /// The longest life of a session presentation. By default ten minutes: so long a stolen bearer can be used at most.
     pub session: Duration,
-    /// A call-bound presentation: 2 minutes, the way of one call.
+    /// The longest life of a presentation that is bound to one call. By default two minutes, enough for the way of one
+    /// call.
     pub call: Duration,
 }
 

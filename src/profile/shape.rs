@@ -1,4 +1,5 @@
-//! The shape gate: bytes that anybody may have made, to blocks that have exactly one reading.
+//! The shape gate: bytes that anybody may have made, to blocks that have exactly one reading (strict decoding,
+//! canonical form).
 //!
 //! Says nothing about signatures, nor about what the facts mean; see [`chain`](crate::chain).
 
@@ -38,121 +39,121 @@ pub(crate) struct ShapedBlock {
     pub(crate) external: Option<(PublicKey, [u8; 64])>,
 }
 
-/// A token that is not of the profile's shape.
+/// The error of a token that is not of the profile's shape.
 ///
-/// `block` counts from 0, the grant.
+/// `block` is the number of the block at fault, from 0, the grant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {
-    /// A text that is no Biscuit in URL-safe base64 (RFC 4648, section 5).
+    /// The text is no Biscuit in URL-safe base64 (RFC 4648, section 5).
     #[error("this is no token: {mistake}")]
     NotAToken {
         /// What it looks like.
         mistake: TokenMistake,
     },
-    /// Not a Biscuit, or one with parts that are left out or said twice.
+    /// The bytes are no Biscuit, or one with parts that are left out or said twice.
     #[error("this is no Biscuit token, or not the one encoding of it")]
     NotABiscuit,
-    /// More than [`MAX_TOKEN_BYTES`].
+    /// The token has more than [`MAX_TOKEN_BYTES`].
     #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
     TooLarge,
-    /// More than one of the profile's caps allows.
+    /// A block has more than one of the profile's caps allows.
     #[error("block {block} has more than {limit} {what}")]
     OverLimit {
-        /// The block.
+        /// The number of the block.
         block: usize,
-        /// What there is too much of.
+        /// The things of which there are too many.
         what: &'static str,
         /// The cap.
         limit: usize,
     },
-    /// The evaluation could cost more than [`MAX_COST`].
+    /// The evaluation of the token's checks could cost more than [`MAX_COST`].
     #[error("evaluating the token's checks could cost {cost} units, more than {MAX_COST}")]
     TooCostly {
         /// The upper bound of the work.
         cost: u64,
     },
-    /// A key that is not Ed25519, or no key at all.
+    /// A block has a key that is not Ed25519, or no key at all.
     #[error("block {block} has a key that is not a usable ed25519 key")]
     Algorithm {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A signature of another length, or of a version before 3.3.
+    /// A block has a signature of another length, or of a version of Biscuit before 3.3.
     #[error("block {block} is not signed as Biscuit 3.3 signs (version 1, 64 bytes)")]
     SignatureVersion {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A block whose bytes are not what its content encodes to.
+    /// The bytes of a block are not what its content encodes to.
     #[error("block {block} is not encoded in the one way that its content is")]
     Encoding {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A word that is not defined where it is used, or is defined twice.
+    /// A block uses a word or key that is not defined there, or defines one twice.
     #[error("block {block} uses a word or key that it does not define, or defines one twice")]
     Symbols {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// Content that the profile does not allow in a token.
+    /// A block contains what the profile does not allow in a token.
     #[error("block {block} contains {what}, which a token may not")]
     Content {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// What it contains.
         what: &'static str,
     },
-    /// A fact of the profile that is missing, said twice, or not of its type.
+    /// A fact of the profile is missing, said twice, or not of its type.
     #[error("block {block}: {predicate} {problem}")]
     Fact {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// The predicate's name.
         predicate: &'static str,
         /// What is wrong with it.
         problem: FactProblem,
     },
-    /// A block that is neither grant, hop, caveat nor presentation.
+    /// A block is neither a grant, a hop, a caveat nor a presentation.
     #[error("block {block} is neither a grant, a hop, a caveat nor a presentation")]
     Kind {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A block after the presentation, which must be the last.
+    /// A block follows the presentation, which must be the last block.
     #[error("block {block} follows the presentation, which must be the last block")]
     AfterPresentation {
         /// The block that follows.
         block: usize,
     },
-    /// A block that was signed over another token.
+    /// A block was signed over another token than this.
     #[error("block {block} was signed over another token than this")]
     OtherParent {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
-    /// A name, scope or reason that is not of its form.
+    /// A name, scope or reason of a block is not of its form.
     #[error("block {block}: {predicate} is not of its form")]
     Name {
-        /// The block.
+        /// The number of the block.
         block: usize,
         /// The predicate's name.
         predicate: &'static str,
     },
 }
 
-/// What is wrong with a fact of the profile.
+/// The kinds of things that are wrong with a fact of the profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FactProblem {
-    /// It is required and is not there.
+    /// The fact is required and is missing.
     Missing,
-    /// It may be said once and is said more often.
+    /// The fact may be said once and is said more often.
     Repeated,
-    /// It has another arity or type than the profile gives it, or a value out of range.
+    /// The fact has another arity or type than the profile gives it, or a value out of range.
     Malformed,
-    /// It has no place in a block of this kind.
+    /// The fact has no place in a block of this kind.
     Misplaced,
 }
 
@@ -168,7 +169,7 @@ impl std::fmt::Display for FactProblem {
 }
 
 impl ShapeError {
-    /// The stable name of the cause, as records and `--json` have it.
+    /// Returns the [`Cause`] of this error: its stable name, as records and `--json` have it.
     pub fn cause(&self) -> Cause {
         match self {
             ShapeError::NotAToken { .. } | ShapeError::NotABiscuit => Cause::NotAToken,
@@ -200,7 +201,8 @@ impl ShapeError {
         }
     }
 
-    /// The block at which it was seen.
+    /// Returns the number of the block at which the error was seen, from 0, the grant; `None` if it belongs to no
+    /// block.
     pub fn block(&self) -> Option<usize> {
         match self {
             ShapeError::NotAToken { .. }

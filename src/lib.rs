@@ -1,8 +1,8 @@
 //! Capability tokens for AI agents, built on [Biscuit](https://www.biscuitsec.org).
 //!
-//! A human grants a part of what they may do, agents pass on less and less, offline, each hop signed by its delegator. A
-//! tool server verifies the whole chain offline, decides by Datalog policies what the agent may do, and records the
-//! decision before it gives it. Revoking a parent stops every agent below it.
+//! A human grants a part of what they may do. Agents pass on less and less, offline, and each hop is signed by its
+//! delegator. A tool server verifies the whole chain offline, decides by Datalog policies what the agent may do, and
+//! records the decision before it gives it. Revoking a parent stops every agent below it.
 //!
 //! ```
 //! use hardtack::*;
@@ -42,7 +42,9 @@
 //! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`]; `hardtack_http::GuardLayer` |
 //! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |
 //!
-//! A token, a clock's time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function reads a clock: time is an argument. A guard waits for the disk of its store, which keeps each decision; verifying and authorizing alone wait for nothing.
+//! A bearer token, the time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function reads a clock: time
+//! is an argument. A guard waits for the disk of its store, which keeps each decision; verifying and authorizing alone
+//! wait for nothing.
 //!
 //! # Features
 //!

@@ -74,8 +74,8 @@ impl<'a> Outlook<'a> {
         self.left
     }
 
-    /// Checks that the work left suffices for the token's checks of all these calls, before any is evaluated. Nothing
-    /// is spent on the calls themselves.
+    /// Checks that the work left suffices for the token's checks of all these calls, before any is evaluated.
+    /// Work is spent only on what the calls have in common.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
-//! Trial: a set of policies put to its cases, with real tokens, a real verifier and the set as it stands.
+//! Trial: does a set of policies decide its cases as they say? (Table-driven tests of policies, with coverage.) Tokens
+//! and verifier are real, and the set is taken as it stands.
 //!
-//! It stands above the stages of a capability's life, for it goes through all of them. A case never depends on
-//! the day: it says when it is decided, or it is decided at 2026-11-23T10:00:00Z, a Monday.
+//! It stands above the stages of a capability's life, for it goes through all of them. A case never depends on the day:
+//! it says when it is decided, or it is decided at 2026-11-23T10:00:00Z, a Monday.
 
 mod bench;
 mod cases;
@@ -20,14 +21,15 @@ use crate::trial::coverage::Tally;
 
 pub use report::{Decided, Expected, Fault, Found, Kind, Report, Statement};
 
-/// Puts the set in `folder` to its cases, `folder/cases/*.toml`.
+/// Decides the cases of the set of policies in `folder`, `folder/cases/*.toml`, and reports which got another verdict
+/// and what they fail to show.
 ///
-/// `elapsed` says how long it has been since some moment; the report tells by it how long each case took.
+/// `elapsed` returns the time since some fixed moment. By it the report says how long each case took.
 ///
 /// # Errors
 ///
-/// [`TrialError`] if the set or a case cannot be read, or a case cannot be built: its scope is wider than its
-/// grant's, say. A case with another verdict is no error but stands in the report.
+/// [`TrialError`] if the set or a case cannot be read, or a case cannot be built, for example if its scope is wider
+/// than its grant's. A case with another verdict is no error: it stands in the report.
 ///
 /// ```
 /// use hardtack::trial;
@@ -54,11 +56,12 @@ pub fn run(folder: impl AsRef<Path>, elapsed: impl Fn() -> Duration) -> Result<R
     Ok(Report { folder: set.folder, cases, statements, faults })
 }
 
-/// Loads the set in `folder`, if each of its cases gets its verdict. A set without cases is loaded as it is.
+/// Loads the set of policies in `folder`, if each of its cases gets its verdict. A set without cases is loaded as it
+/// is.
 ///
 /// # Errors
 ///
-/// [`TrialError`]: as of [`run`], and [`TrialError::Verdict`] for the first case with another verdict.
+/// [`TrialError`], as of [`run`], and [`TrialError::Verdict`] for the first case with another verdict.
 pub fn load(folder: impl AsRef<Path>) -> Result<Policy, TrialError> {
     let set = Set::read(folder.as_ref())?;
     set.each_case(|decided, _| match decided.is_as_expected() {
@@ -68,41 +71,41 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Policy, TrialError> {
     Ok(set.policy)
 }
 
-/// A set that cannot be put to its cases, or that is not to be taken.
+/// The error of a set whose cases cannot be decided, or that is not to be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrialError {
     /// The set cannot be loaded.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// A file of cases that cannot be read, or that speaks of what is not there.
+    /// A file of cases cannot be read, or names what is not there.
     #[error("{at}: {problem}")]
     File {
-        /// Where.
+        /// The place in the file.
         at: Location,
-        /// Why.
+        /// The reason, in words.
         problem: String,
     },
-    /// A case that cannot be read or built.
+    /// A case cannot be read or built.
     #[error("{at}: case \"{case}\": {problem}")]
     Case {
-        /// Where it stands.
+        /// The place of the case.
         at: Location,
-        /// Its name.
+        /// The name of the case.
         case: String,
-        /// Why.
+        /// The reason, in words.
         problem: String,
     },
-    /// More cases than are decided before a set is taken.
+    /// The set has more cases than are decided before a set is taken.
     #[error("the set has more than {} cases; split it", cases::MAX_CASES)]
     TooMany,
-    /// A case that got another verdict.
+    /// A case got another verdict.
     #[error("{0}")]
     Verdict(Box<Decided>),
 }
 
 impl TrialError {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
             TrialError::Policy(error) => error.cause(),

@@ -11,52 +11,52 @@ use crate::policy::Location;
 /// The verdict of a call that is allowed; of others it is the cause.
 pub(crate) const ALLOW: &str = "allow";
 
-/// What a trial of a set found.
+/// The report of a trial of a set of policies ([`run`](crate::trial::run)).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
-    /// The set's folder.
+    /// The folder of the set.
     pub folder: PathBuf,
-    /// Every case, in the order of files and lines; one that names policies in `also` is there twice.
+    /// All cases, in the order of files and lines. A case that names policies in `also` is there twice.
     pub cases: Vec<Decided>,
-    /// Every statement of the set, in the order of files and lines.
+    /// All statements of the set, in the order of files and lines.
     pub statements: Vec<Statement>,
-    /// What the cases fail to show.
+    /// The things that the cases fail to show.
     pub faults: Vec<Fault>,
 }
 
 impl Report {
-    /// Whether every case got its verdict and the cases show what they must.
+    /// Returns true if every case got its verdict and the cases show what they must.
     pub fn passes(&self) -> bool {
         self.faults.is_empty() && self.unexpected().next().is_none()
     }
 
-    /// The cases that got another verdict.
+    /// Returns the cases that got another verdict, or got it from another place.
     pub fn unexpected(&self) -> impl Iterator<Item = &Decided> {
         self.cases.iter().filter(|case| !case.is_as_expected())
     }
 }
 
-/// A case, decided.
+/// A case that was decided.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Decided {
-    /// Where it stands, below the set's folder: `cases/payments.toml:12`.
+    /// The place of the case, below the set's folder: `cases/payments.toml:12`.
     pub at: Location,
-    /// Its name.
+    /// The name of the case.
     pub name: String,
     /// The policy files in force.
     pub policies: Vec<String>,
-    /// What it must get.
+    /// The verdict that it must get.
     pub expected: Expected,
-    /// What it got.
+    /// The verdict that it got.
     pub found: Found,
-    /// How long it took, from minting to the verdict.
+    /// The time that it took, from minting to the verdict.
     pub took: Duration,
 }
 
 impl Decided {
-    /// Whether it got the verdict that it must get, from where it must get it.
+    /// Returns true if the case got the verdict that it must get, from the place where it must get it.
     pub fn is_as_expected(&self) -> bool {
         let place = |wanted: &String| self.found.at.as_ref().is_some_and(|at| is_at(at, wanted));
         self.expected.verdict == self.found.verdict && self.expected.at.iter().all(place)
@@ -85,7 +85,7 @@ impl fmt::Display for Decided {
 pub struct Expected {
     /// `allow`, or the cause of the refusal.
     pub verdict: String,
-    /// From which file, or which line of it.
+    /// The file, or the line of a file, from which it must come, if the case says so.
     pub at: Option<String>,
 }
 
@@ -101,9 +101,10 @@ impl fmt::Display for Expected {
 pub struct Found {
     /// `allow`, or the cause of the refusal.
     pub verdict: String,
-    /// Which statement gave it, where one did: `payments.datalog:12`, or `check 1 of block 2` of the token.
+    /// The place of the statement that gave it, if one did: `payments.datalog:12`, or `check 1 of block 2` of the
+    /// token.
     pub at: Option<String>,
-    /// The same in words.
+    /// The verdict in words.
     pub message: String,
 }
 
@@ -122,13 +123,14 @@ fn verdict(f: &mut fmt::Formatter<'_>, verdict: &str, at: Option<&str>) -> fmt::
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statement {
-    /// What it is.
+    /// The kind of the statement.
     pub kind: Kind,
-    /// Where it stands.
+    /// The place of the statement.
     pub at: Location,
-    /// Its first line.
+    /// The first line of the statement.
     pub text: String,
-    /// An `allow` allowed, a `deny` denied, a check refused, a rule derived, a fact was part of what matched.
+    /// True if it did something in some case: an `allow` allowed, a `deny` denied, a check refused, a rule derived, a
+    /// fact was part of what matched.
     pub decided: bool,
 }
 
@@ -148,12 +150,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it gives verdicts, so that a case must show it. What rules and facts do shows in these.
+    /// Returns true if statements of this kind give verdicts, so that a case must show each. What rules and facts do
+    /// shows in these.
     pub fn is_policy(self) -> bool {
         matches!(self, Kind::Allow | Kind::Deny | Kind::Check)
     }
 
-    /// Its name in one word.
+    /// Returns the name of the kind in one word.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Allow => "allow",
@@ -176,34 +179,34 @@ impl Kind {
     }
 }
 
-/// What the cases of a set fail to show, and how to mend it.
+/// A thing that the cases of a set fail to show. The message says how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing is shown.
+    /// The set has no case, so that nothing is shown.
     #[error("the set has no case; write some in {folder}, as policies/README.md of Hardtack shows")]
     NoCase {
-        /// Where they would be.
+        /// The folder where cases would be.
         folder: String,
     },
     /// No case shows that the file refuses.
     #[error("{file} has no refusing case; add one in which it is in force and the call is refused")]
     NeverRefused {
-        /// The file.
+        /// The name of the file.
         file: String,
     },
-    /// No case shows what a policy is for.
+    /// No case shows what a statement is for.
     #[error("{at} {}; add a case in which it does, or delete it", kind.did_not())]
     NeverDecided {
-        /// What it is.
+        /// The kind of the statement.
         kind: Kind,
-        /// Where it stands.
+        /// The place of the statement.
         at: Location,
     },
 }
 
 impl Fault {
-    /// The stable name of the cause.
+    /// Returns the [`Cause`] of the fault: its stable name, by which programs tell faults apart.
     pub fn cause(&self) -> Cause {
         Cause::CaseMissing
     }

@@ -71,9 +71,9 @@ pub enum AcceptError {
     /// The grant is for another subject.
     #[error("the token is a grant for {found}, not for {expected}")]
     Subject {
-        /// Whom it is for.
+        /// The subject of the grant.
         found: String,
-        /// Whom it should be for.
+        /// The subject that was expected.
         expected: String,
     },
     /// The last hop is not signed by the expected delegator.
@@ -116,12 +116,12 @@ pub enum HolderError {
     /// The token names no holder, so that a signature would say nothing.
     #[error("this token names no holder, so a key has no use here; leave it out")]
     KeyNotNeeded,
-    /// A signature of the token does not hold.
+    /// A signature of the token is not valid.
     #[error(
         "the signature of block {block} does not hold: the token is damaged or was tampered with; ask whoever delegated it for a new one"
     )]
     Signature {
-        /// The block.
+        /// The number of the block.
         block: usize,
     },
     /// The token is a presentation, after which nothing may follow.

@@ -64,7 +64,7 @@ impl fmt::Display for Class {
 /// code beside it; what it means.
 macro_rules! causes {
     ($($variant:ident $name:literal $class:ident $(($status:literal $($error:literal)?))?: $meaning:literal;)*) => {
-        /// Why a call is refused, or why something fails.
+        /// A cause: why a call is refused, or why something fails, under a stable name.
         ///
         /// Names stay: a later version may add some, and changes none.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -298,7 +298,7 @@ pub enum DelegateError {
     /// The grant allows no further hop.
     #[error("the grant allows {max_depth} hops, and they are used up")]
     TooDeep {
-        /// How many hops the grant allows.
+        /// The number of hops that the grant allows.
         max_depth: u8,
     },
     /// The life is not in whole seconds, longer than the bound, or longer than the parent's.

@@ -30,7 +30,7 @@ pub enum FlawKind {
     Character {
         /// The character.
         character: char,
-        /// Its place.
+        /// The place of the character.
         place: usize,
     },
     /// A segment between two `:` is empty.
@@ -47,7 +47,7 @@ pub enum FlawKind {
     },
     /// The text has a `*` that is not the whole last segment.
     Star {
-        /// Its place.
+        /// The place of the character.
         place: usize,
     },
     /// The text has no `:`.

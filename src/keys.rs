@@ -438,7 +438,7 @@ pub enum KeyError {
         "this PEM is encrypted, and no passphrase is asked for here; decrypt it on the way, as in: --key <(openssl pkey -in FILE)"
     )]
     Encrypted,
-    /// Not Ed25519.
+    /// The key is of another algorithm than Ed25519.
     #[error(
         "only ed25519 keys are accepted: with secp256r1 a holder can make a second valid signature"
     )]
@@ -452,17 +452,17 @@ pub enum KeyError {
     /// Others than the owner can read the file.
     #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}; where that cannot be done, as with a mounted secret, ask for a mode without rights for others, or take the key all the same by --accept-exposed-key", path.display(), path.display())]
     Exposed {
-        /// The key file.
+        /// The path of the key file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits of the file.
         mode: u32,
     },
     /// The file cannot be read or written.
     #[error("key file {}", path.display())]
     File {
-        /// The key file.
+        /// The path of the key file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -96,7 +96,7 @@ impl Presentation {
         &self.text
     }
 
-    /// Tells whether the bearer has more than [`LONG_BEARER`] characters, so that proxies may cut it off.
+    /// Returns true if the bearer has more than [`LONG_BEARER`] characters, so that proxies may cut it off.
     pub fn is_long(&self) -> bool {
         self.text.len() > LONG_BEARER
     }

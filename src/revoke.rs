@@ -219,7 +219,7 @@ impl RevocationRequest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// Another form.
+    /// The JSON is not of the form of a request.
     #[error(
         "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}, and \"dry_run\": true to revoke nothing; kinds and members that are not known here are refused"
     )]
@@ -276,7 +276,7 @@ pub enum RevokeError {
         "the ids of {count} or more blocks that this server has seen begin with {beginning}; give more digits"
     )]
     AmbiguousBeginning {
-        /// The digits.
+        /// The digits with which the ids begin.
         beginning: IdPrefix,
         /// The number that was found before the search ended.
         count: usize,

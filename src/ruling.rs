@@ -16,7 +16,7 @@ use crate::verify::VerifyError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Ruling {
-    /// Whether the call is allowed, denied or undecided.
+    /// The verdict: the call is allowed, denied or undecided.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
     /// The cause of a refusal. `None` for an allowed call, and where a [replay](crate::replay) cannot say it.

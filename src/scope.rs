@@ -220,7 +220,7 @@ pub enum ScopeError {
     /// The text has more than [`MAX_SCOPE_SEGMENTS`] segments.
     #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
     TooManySegments,
-    /// More scopes than one check can name.
+    /// There are more scopes than one check can name.
     #[error(
         "these are more scopes than a block's check can name (some 24 with `*`, 64 without); grant a wider one, such as tools:call:*"
     )]

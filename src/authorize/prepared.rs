@@ -129,7 +129,7 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// For the last few sets of policies by which a token was decided.
+/// A cache of what decisions about one token have in common, for the last few sets of policies by which it was decided.
 #[derive(Debug, Default)]
 pub struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
 

@@ -20,7 +20,7 @@ pub enum ArgumentProblem {
     NotJson,
     /// The text is JSON, but no object.
     NotAnObject,
-    /// A member stands twice.
+    /// A member stands twice in an object.
     Repeated,
     /// Two members have names that some readers take for one.
     Alike,
@@ -28,7 +28,7 @@ pub enum ArgumentProblem {
     Name,
     /// An integer that readers round differently.
     UnsafeInteger,
-    /// More bytes, values or levels than the caps allow.
+    /// The text has more bytes, values or levels than the caps allow.
     TooLarge,
 }
 

@@ -1,6 +1,6 @@
-//! Mistake: a text that is no token, and what it looks like instead.
+//! Mistake: what does a text look like that is no token?
 //!
-//! Says nothing of what the text is made of: whoever hears of it learns the kind, and none of its characters.
+//! It repeats none of the text: whoever hears of it learns the kind, and none of its characters.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,66 +17,67 @@ const LEAST_HEX_DIGITS: usize = 32;
 /// What stands before a token in a header, in small letters.
 const HEADERS: [&str; 3] = ["bearer ", "bearer:", "authorization:"];
 
-/// What a text that is no token looks like, and what to do about it. Never the text.
+/// The kinds of texts that are given in the place of a token. The message says what to do about it, and never repeats
+/// the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenMistake {
-    /// Nothing, or blanks alone.
+    /// The text is empty, or made of blanks.
     #[error("it is empty")]
     Empty,
-    /// It begins with the mark with which some systems begin a text.
+    /// The text begins with a byte order mark, with which some systems begin a text.
     #[error("it begins with a byte order mark; save it without one, as UTF-8")]
     ByteOrderMark,
-    /// A private key.
+    /// The text is a private key.
     #[error(
         "it is a private key, and a token belongs here; give the key's file where a key is asked for, and treat the key as exposed if others may have seen it"
     )]
     PrivateKey,
-    /// A public key.
+    /// The text is a public key.
     #[error("it is a public key, and a token belongs here")]
     PublicKey,
-    /// A page, such as one on which somebody has to log in.
+    /// The text is a page in HTML, such as one on which somebody has to log in.
     #[error("it is a page in HTML, perhaps one that asks for a login; look at where it comes from")]
     Html,
-    /// JSON, such as the answer of which the token is a member.
+    /// The text is JSON, such as an answer of which the token is a member.
     #[error("it is JSON; take the token out of it, without its quotation marks")]
     Json,
-    /// `Bearer` or `Authorization:` stands before it.
+    /// `Bearer` or `Authorization:` stands before the token.
     #[error(
         "the word Bearer or the name of a header stands before it; leave out all that stands before the token"
     )]
     Header,
-    /// It stands in quotation marks.
+    /// The token stands in quotation marks.
     #[error("it stands in quotation marks; leave them out")]
     Quoted,
-    /// A JSON Web Token (RFC 7519).
+    /// The text is a JSON Web Token (RFC 7519).
     #[error(
         "it is a JWT, as OAuth servers give out, and those hold no capability; take what hardtack mint, delegate or present wrote"
     )]
     Jwt,
-    /// There are line breaks or blanks in it or around it.
+    /// Line breaks or blanks stand in the token or around it.
     #[error(
         "it has line breaks or blanks in it or around it, as mail programs and terminals make them; put it on one line, without any"
     )]
     Wrapped,
-    /// Its signs are written for a URL.
+    /// The token is written for a URL, with percent signs (RFC 3986, section 2.1).
     #[error("it is written for a URL, with percent signs; decode it (%3D is =)")]
     PercentEncoded,
-    /// Hexadecimal digits.
+    /// The text is made of hexadecimal digits.
     #[error(
         "it is made of hexadecimal digits, as ids, digests and keys are; a token is URL-safe base64"
     )]
     Hexadecimal,
-    /// Standard base64 instead of the URL-safe alphabet.
+    /// The token is in standard base64 instead of the URL-safe alphabet (RFC 4648).
     #[error("it is in standard base64; a token has - in the place of + and _ in the place of /")]
     StandardBase64,
-    /// Its end is missing.
+    /// The end of the token is missing.
     #[error("its end is missing; copy the whole of it again")]
     CutOff,
-    /// Some characters of it are others.
+    /// Some characters of the token were changed.
     #[error("some of it was changed on the way; copy it again")]
     Changed,
-    /// Something else.
+    /// The text is something else.
     #[error(
         "a token is one line of URL-safe base64, as hardtack mint, delegate and present write it"
     )]

@@ -101,7 +101,7 @@ pub struct Caveat {
 pub struct PresentationBlock {
     /// The number of its block.
     pub index: usize,
-    /// Whether it is for many calls while it lives, or for one exact call.
+    /// The kind: for many calls while it lives, or for one exact call.
     pub kind: PresentationKind,
     /// The audience: the server to which it is presented.
     pub audience: String,

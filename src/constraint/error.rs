@@ -11,9 +11,9 @@ pub enum ConstraintError {
     /// The line has none of the forms of a constraint.
     #[error("`{text}` is no constraint: {hint}")]
     Form {
-        /// What was written.
+        /// The text that was written.
         text: String,
-        /// What to write instead.
+        /// Advice on what to write instead.
         hint: &'static str,
     },
     /// A value in it is none, or of the wrong kind.
@@ -22,9 +22,9 @@ pub enum ConstraintError {
          count in cents or grams)"
     )]
     Value {
-        /// What was written.
+        /// The text that was written.
         text: String,
-        /// What belongs there.
+        /// The kind of value that belongs there.
         wanted: &'static str,
     },
     /// A folder, site, network or pattern in it is none.
@@ -36,9 +36,9 @@ pub enum ConstraintError {
     /// It names a resource that no call can have.
     #[error("`the resource` never equals `{text}`: {problem}")]
     Resource {
-        /// What was written.
+        /// The text that was written.
         text: String,
-        /// What is wrong with it, and its normal form if it has one.
+        /// The problem of the resource, with its normal form if it has one.
         problem: CallError,
     },
     /// It has more than a check has room for.

@@ -1,4 +1,7 @@
 //! Miss: what does a query lack to match, and what of that would be the least to change?
+//!
+//! The nearest miss, by enumeration: every selection of a query's parts is left out, and the cheapest one is taken with
+//! which the rest matches (a minimal relaxation of the query). Of large queries up to two parts are left out at once.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -459,8 +459,8 @@ impl Guard {
         ledger.settle_later(Settling::new(decision, None, verified), Box::new(done));
     }
 
-    /// Tells whether [`Guard::check`] could allow a call of this operation and resource, whatever its arguments are. Nothing is recorded;
-    /// the call is to be checked all the same. Waits for no disk.
+    /// Returns the prospect of a call of this operation and resource: allowed whatever its arguments are, refused whatever they are, or
+    /// depending on them. Nothing is recorded; the call is to be checked all the same. Waits for no disk.
     pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
         let verified = self.foreseeing(verified.clone());
         prospect::prospect(&self.prepared(&verified), &verified, &self.policy(), call)

@@ -100,8 +100,9 @@ impl FolderWatch {
 /// The most files of a set with one ending: hundreds of subjects. Each may be as large as a file may be.
 pub(super) const MAX_FILES: usize = 1000;
 
-/// Returns the hidden files of a set that have the ending of a policy or of cases. They are left out when the set is
-/// read, and are listed for whoever should know. Where a folder cannot be read there are none. Waits for the disk.
+/// Returns the hidden files of a set that have the ending of a policy or of cases, 1000 at most. They are left out when
+/// the set is read, and are listed for whoever should know. Where a folder cannot be read there are none. Waits for the
+/// disk.
 pub fn left_out(set: impl AsRef<Path>) -> Vec<PathBuf> {
     let set = set.as_ref();
     let folders = [(set.to_owned(), EXTENSION), (set.join(CASES), CASE_EXTENSION)];

@@ -192,7 +192,13 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Reads a set, whether it allows anything, and whatever it does with the names of arguments.
+    /// Builds a set of `files`, each a name and a text, without the checks of [`Policy::load`] on the set as a whole:
+    /// it may allow nothing, and may do anything with the names of arguments. This is for the linter, which reports
+    /// these itself. To decide, use [`Policy::load`] or [`Policy::parse_set`].
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Source`] for a statement that is refused.
     pub fn assemble(files: &[(String, String)]) -> Result<Policy, PolicyError> {
         let mut policy = Policy::empty();
         let mut digest = Sha256::new();
@@ -211,7 +217,8 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Where what refuses does with the name of an argument what would not find its other spellings.
+    /// Returns the places of statements that refuse and use the name of an argument in a way that would not find its
+    /// other spellings. [`Policy::load`] refuses such a set; this is for the linter.
     pub fn unfollowed(&self) -> impl Iterator<Item = (&Location, Unfollowed)> {
         let facts = self.names.refused_facts().iter().filter_map(|at| self.places.facts.get(*at));
         let facts = facts.map(|at| (at, Unfollowed::Keys));
@@ -324,14 +331,14 @@ fn name_of(path: &Path) -> String {
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// The text of a file of a set that people wrote: a policy, or cases for it. `path` begins with the set's folder,
-/// out of which no link is followed.
+/// Reads the text of a file of a set: a policy, or cases for it. `path` begins with the set's folder, out of which no
+/// link is followed.
 pub fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
     let inner = path.strip_prefix(set).unwrap_or(path);
     file::read_text_beneath(set, inner, MAX_FILE_BYTES).map_err(|source| unread(path, source))
 }
 
-/// What is wrong with a file that is not read.
+/// Makes the error of a file that cannot be read.
 pub fn unread(path: &Path, source: io::Error) -> PolicyError {
     match source.kind() {
         io::ErrorKind::FileTooLarge => PolicyError::TooLarge { path: path.to_owned() },
@@ -351,27 +358,27 @@ pub enum PolicyError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file has more bytes than a policy may have.
     #[error("policy {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// A folder has no policy files.
     #[error("{} has no *.{EXTENSION} file{}", path.display(), choice(sets))]
     NoFiles {
-        /// The folder.
+        /// The path of the folder.
         path: PathBuf,
-        /// The folders in it that have some.
+        /// The names of the folders in it that have some.
         sets: Vec<String>,
     },
     /// Two files of the set have one name.
     #[error("two files of the set are called {}", names::escaped(name))]
     Repeated {
-        /// The name.
+        /// The name that two files have.
         name: String,
     },
     /// The set has no `allow if`, so that nothing would ever be allowed.

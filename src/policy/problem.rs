@@ -3,7 +3,7 @@
 use crate::datalog::Unfollowed;
 use crate::function::Function;
 
-/// Why a statement, or a whole file, is refused.
+/// A problem for which a statement, or a whole file, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each says in its words what it is")]
 pub enum Problem {

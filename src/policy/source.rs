@@ -1,4 +1,5 @@
-//! Source: policy text to statements, each with its file and line, or the reason why not.
+//! Source: policy text to statements, each with its file and line, or the reason why not. (Parsing, and static checks
+//! of the syntax tree.)
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -100,7 +101,7 @@ pub fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
     })
 }
 
-/// Why the parser should not see this text.
+/// Returns the problem for which the parser should not see this text, if there is one.
 pub fn unfit(text: &str) -> Option<Problem> {
     // Comments are measured with the statements: an apostrophe in one hides nothing, a quotation mark must
     // be closed.
@@ -119,7 +120,7 @@ pub(crate) fn is_empty(parsed: &SourceResult<'_>) -> bool {
         && parsed.policies.is_empty()
 }
 
-/// All that is wrong with what was parsed, each with the statement in which it is.
+/// Returns all that is wrong with what was parsed, each with the statement in which it is.
 pub fn problems<'a>(parsed: &SourceResult<'a>) -> Vec<(&'a str, Problem)> {
     let mut judge = Judge::default();
     for (at, fact) in &parsed.facts {

@@ -48,7 +48,7 @@ pub enum ShapeError {
     /// The text is no Biscuit in URL-safe base64 (RFC 4648, section 5).
     #[error("this is no token: {mistake}")]
     NotAToken {
-        /// What it looks like.
+        /// The thing that the text looks like instead.
         mistake: TokenMistake,
     },
     /// The bytes are no Biscuit, or one with parts that are left out or said twice.
@@ -64,7 +64,7 @@ pub enum ShapeError {
         block: usize,
         /// The things of which there are too many.
         what: &'static str,
-        /// The cap.
+        /// The most of these that there may be.
         limit: usize,
     },
     /// The evaluation of the token's checks could cost more than [`MAX_COST`].
@@ -102,7 +102,7 @@ pub enum ShapeError {
     Content {
         /// The number of the block.
         block: usize,
-        /// What it contains.
+        /// The thing that it contains.
         what: &'static str,
     },
     /// A fact of the profile is missing, said twice, or not of its type.
@@ -110,9 +110,9 @@ pub enum ShapeError {
     Fact {
         /// The number of the block.
         block: usize,
-        /// The predicate's name.
+        /// The name of the predicate.
         predicate: &'static str,
-        /// What is wrong with it.
+        /// The kind of thing that is wrong with it.
         problem: FactProblem,
     },
     /// A block is neither a grant, a hop, a caveat nor a presentation.
@@ -138,7 +138,7 @@ pub enum ShapeError {
     Name {
         /// The number of the block.
         block: usize,
-        /// The predicate's name.
+        /// The name of the predicate.
         predicate: &'static str,
     },
 }

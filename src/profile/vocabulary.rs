@@ -45,7 +45,7 @@ pub enum By {
     Unsigned,
 }
 
-/// How often a predicate is there.
+/// The frequency with which a predicate is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "no part of the API")]
 pub enum Often {
@@ -60,7 +60,7 @@ pub enum Often {
     Said,
 }
 
-/// What stands in one place of a predicate.
+/// The kind of value that stands in one place of a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "no part of the API")]
 pub enum Column {
@@ -141,12 +141,12 @@ const fn hidden(name: &'static str) -> Word {
 }
 
 impl Word {
-    /// Whether every call has it.
+    /// Returns true if every call has it.
     pub fn is_always(&self) -> bool {
         self.often == Often::Once
     }
 
-    /// How often it can be there at the most, of those that policies may read.
+    /// Returns how often it can be there at the most, of those that policies may read.
     pub const fn most(&self) -> u64 {
         match self.often {
             Often::Once | Often::If(_) => 1,
@@ -158,7 +158,7 @@ impl Word {
 }
 
 impl Column {
-    /// The type of its values, as `policies/README.md` has it.
+    /// Returns the type of its values, as `policies/README.md` has it.
     pub fn type_name(self) -> &'static str {
         match self {
             Column::Moment => "date",
@@ -170,22 +170,22 @@ impl Column {
     }
 }
 
-/// The predicate of this name, if it has a meaning of its own.
+/// Returns the predicate of this name, if it has a meaning of its own.
 pub fn find(name: &str) -> Option<&'static Word> {
     WORDS.iter().find(|word| word.name == name)
 }
 
-/// The names of what is asserted by one of these.
+/// Returns the names of what is asserted by one of these.
 pub fn names_by(by: &[By]) -> impl Iterator<Item = &str> {
     WORDS.iter().filter(|word| by.contains(&word.by)).map(|word| word.name)
 }
 
-/// Whether a fact of this name is for Hardtack alone to assert.
+/// Returns true if a fact of this name is for Hardtack alone to assert.
 pub fn is_reserved(name: &str) -> bool {
     find(name).is_some()
 }
 
-/// Whether this can be the name of a fact about the subject: Biscuit's form, bounded.
+/// Returns true if this can be the name of a fact about the subject: Biscuit's form, bounded.
 pub fn is_predicate_name(name: &str) -> bool {
     name.len() <= crate::names::MAX_NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! Coverage: which statements did something in some case, and what the cases fail to show.
+//! Coverage: which statements did something in some case, and what the cases fail to show. (Statement coverage.)
 
 use std::collections::{BTreeMap, BTreeSet};
 

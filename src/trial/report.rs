@@ -137,15 +137,15 @@ pub struct Statement {
 /// The kinds of statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// `allow if`
+    /// A policy `allow if`.
     Allow,
-    /// `deny if`
+    /// A policy `deny if`.
     Deny,
-    /// `check if`, `check all`, `reject if`
+    /// A check: `check if`, `check all` or `reject if`.
     Check,
-    /// `head(…) <- body(…)`
+    /// A rule: `head(…) <- body(…)`.
     Rule,
-    /// `fact(…)`
+    /// A fact: `fact(…)`.
     Fact,
 }
 

@@ -21,7 +21,7 @@ pub enum VerifyError {
     Expired {
         /// The number of the block.
         block: usize,
-        /// When it expired.
+        /// The moment at which it expired.
         expired: Timestamp,
     },
     /// No trusted root key fits the token's root key id.
@@ -64,7 +64,7 @@ pub enum VerifyError {
         "the grant was issued at {issued}, and what was revoked up to then may have been forgotten here; ask for a new grant, issued after {until}"
     )]
     RevocationsForgotten {
-        /// When it was issued.
+        /// The moment at which it was issued.
         issued: Timestamp,
         /// The last moment of issue that is refused.
         until: Timestamp,
@@ -103,7 +103,7 @@ pub enum VerifyError {
     ScopeWider {
         /// The number of the block.
         block: usize,
-        /// The scope.
+        /// The scope that is wider.
         scope: Scope,
     },
     /// An audience of a block is not among its parent's.
@@ -111,7 +111,7 @@ pub enum VerifyError {
     AudienceWider {
         /// The number of the block.
         block: usize,
-        /// The audience.
+        /// The audience that is not among the parent's.
         audience: String,
     },
     /// A block expires after its parent.
@@ -121,9 +121,9 @@ pub enum VerifyError {
     ExpiryWider {
         /// The number of the block.
         block: usize,
-        /// When it expires.
+        /// The moment at which it expires.
         expires: Timestamp,
-        /// When its parent expires.
+        /// The moment at which its parent expires.
         parent: Timestamp,
     },
     /// The chain has more hops than the grant allows.
@@ -139,13 +139,13 @@ pub enum VerifyError {
     TooLongLived {
         /// The number of the block.
         block: usize,
-        /// When it expires.
+        /// The moment at which it expires.
         expires: Timestamp,
     },
     /// The grant was issued in the future, beyond what clocks may differ.
     #[error("the grant was issued at {issued}, which lies in the future")]
     NotYetIssued {
-        /// When it says that it was issued.
+        /// The moment at which it says that it was issued.
         issued: Timestamp,
     },
     /// The grant says that it expired before it was issued.
@@ -156,7 +156,7 @@ pub enum VerifyError {
     NameMismatch {
         /// The number of the block.
         block: usize,
-        /// The name.
+        /// The name of the agent.
         name: String,
     },
     /// The token is a capability that was never presented.
@@ -167,7 +167,7 @@ pub enum VerifyError {
     /// The token is presented to another server.
     #[error("the token is presented to {audience}, which is not this server")]
     WrongAudience {
-        /// To whom it is presented.
+        /// The audience to which it is presented.
         audience: String,
     },
 }

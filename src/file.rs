@@ -1,7 +1,8 @@
 //! File: what is read is a regular file of bounded size, and is opened without waiting.
 //!
-//! A pipe that nobody writes to, a device that never ends and a link to somebody else's file all have a path. What
-//! opens one by its path looks at the open file, and not at the path, to know what it has.
+//! A pipe that nobody writes to, a device that never ends and a link to somebody else's file all have a path. What is
+//! opened by its path is checked on the open file, and not on the path, so that nothing can change in between (no race
+//! between time of check and time of use).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
 //! Names: which texts may stand for a subject, an agent, an audience or a reason.
 //!
-//! Compared byte for byte and never normalised: what is not of the form is refused, so that no two
-//! readers can take one name for another.
+//! Names are compared byte for byte and never normalised. What is not of the form is refused, so that no two readers
+//! can take one name for another.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;

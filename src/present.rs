@@ -1,4 +1,5 @@
-//! Present: what goes over the wire. One audience, minutes; or one exact call, once.
+//! Present: what goes over the wire. One audience, minutes; or one exact call, once. A presentation proves the
+//! possession of the holder's key (proof of possession), and one for an exact call is single-use.
 
 use std::fmt;
 use std::time::Duration;

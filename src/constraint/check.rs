@@ -1,4 +1,5 @@
-//! Check: what becomes of a constraint in a token, and which constraint a token's check was.
+//! Check: what becomes of a constraint in a token, and which constraint was a token's check? (A compiler to Datalog,
+//! and its inverse.)
 
 use std::collections::BTreeSet;
 

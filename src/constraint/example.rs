@@ -1,6 +1,6 @@
-//! Example: a value that satisfies a constraint, and a constraint that lets a value through.
+//! Example: which value satisfies a constraint, and which constraint lets a value through?
 //!
-//! Proposals, to be tried by whoever asks: nothing here decides.
+//! These are proposals, to be tried by whoever asks. Nothing here decides.
 
 use serde_json::{Map, Value as Json};
 

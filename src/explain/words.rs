@@ -1,7 +1,7 @@
 //! Words: Datalog as people read it, with nothing in it that could hide or reorder text.
 //!
-//! Biscuit's own printing panics on some expressions that anybody can put into a token, and prints texts as
-//! they are.
+//! A printer of the syntax tree. Biscuit's own printing panics on some expressions that anybody can put into a token,
+//! and prints texts as they are.
 
 use biscuit_auth::builder::{
     Binary, Check, CheckKind, Expression, MapKey, Op, Predicate, Rule, Term, Unary,

@@ -1,6 +1,7 @@
 //! Inside: which names are never of the public internet, whatever they resolve to?
 //!
-//! A list can name only what is known: whoever fetches must still look at the address that a name gives.
+//! A deny list, against server-side request forgery. A list can name only what is known: whoever fetches must still
+//! look at the address that a name gives.
 
 /// Top-level domains that are not of the public internet, with what reserves or uses them, where that is known.
 const DOMAINS_AT_THE_TOP: &[&str] = &[

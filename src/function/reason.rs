@@ -1,7 +1,7 @@
 //! Reason: what of a text is the matter when it cannot be judged?
 //!
-//! For people who look at a refusal. It decides nothing, repeats of the text no more than one part, and that bounded and without
-//! characters that do not print.
+//! This is for people who look at a refusal. It decides nothing. Of the text it repeats no more than one part, of
+//! bounded length and without characters that do not print.
 
 use url::Url;
 

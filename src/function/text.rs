@@ -1,4 +1,5 @@
-//! Text: is this written so plainly that a tool reads it as it is judged here?
+//! Text: is this written so plainly that a tool reads it as it is judged here? (Confusable characters and
+//! normalisation.)
 
 use crate::names::is_printable;
 

@@ -1,7 +1,7 @@
 //! URL: is a URL of this site, and would every reader find the same host in it?
 //!
-//! Names are not looked up: a name that is allowed may resolve to any address, and whoever fetches must see
-//! to that.
+//! This is containment of origin and path, against server-side request forgery and parser differentials. Names are not
+//! looked up: a name that is allowed may resolve to any address, and whoever fetches must see to that.
 
 use std::net::IpAddr;
 

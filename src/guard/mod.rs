@@ -1,4 +1,4 @@
-//! Guard: verify, authorize and audit in one call, whole or not at all.
+//! Guard: verify, authorize and audit in one call, whole or not at all (a reference monitor).
 
 mod admission;
 mod denial;

@@ -1,4 +1,4 @@
-//! Weighed: a decision before it is recorded.
+//! Weighed: what was decided, before it is recorded? (The record is written ahead of the answer.)
 
 use crate::audit::{Decision, Once, Settlement};
 use crate::call::Call;

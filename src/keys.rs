@@ -82,7 +82,7 @@ fn is_canonical(bytes: &[u8; 32]) -> bool {
 impl FromStr for PublicKey {
     type Err = KeyError;
 
-    /// Reads Biscuit's text form or PEM.
+    /// Reads a public key in Biscuit's text form, `ed25519/` and 64 hexadecimal digits, or in PEM (RFC 8410).
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
         let text = text.trim();
         if text.starts_with("-----BEGIN") {
@@ -261,7 +261,7 @@ impl PrivateKey {
 impl FromStr for PrivateKey {
     type Err = KeyError;
 
-    /// Reads Biscuit's text form or PEM.
+    /// Reads a private key in Biscuit's text form, `ed25519-private/` and 64 hexadecimal digits, or in PEM (RFC 8410).
     fn from_str(text: &str) -> Result<PrivateKey, KeyError> {
         let text = text.trim();
         if text.starts_with("ed25519/") || text.starts_with("-----BEGIN PUBLIC KEY-----") {
@@ -356,8 +356,8 @@ pub(crate) struct RootKey {
 }
 
 impl RootKeys {
-    /// Makes a set that trusts `key`, for every token. Policies and records know the key by a fingerprint (`root-<16
-    /// hexadecimal digits of its SHA-256>`) until it is [`named`](RootKeys::named).
+    /// Makes a set that trusts `key`, for every token. Policies and records know the key by a fingerprint
+    /// (`root-<16 hexadecimal digits of its SHA-256>`) until it is [`named`](RootKeys::named).
     pub fn of(key: PublicKey) -> RootKeys {
         RootKeys::default().and(key)
     }
@@ -433,7 +433,7 @@ pub enum KeyError {
     /// A public key was given where a private key is expected.
     #[error("this is a public key where a private key belongs")]
     PublicForPrivate,
-    /// A private key under a passphrase.
+    /// The PEM is encrypted under a passphrase, for which nobody is asked.
     #[error(
         "this PEM is encrypted, and no passphrase is asked for here; decrypt it on the way, as in: --key <(openssl pkey -in FILE)"
     )]
@@ -449,7 +449,7 @@ pub enum KeyError {
     /// The text is no PEM of an Ed25519 key.
     #[error("this is no PEM of an ed25519 key (PKCS #8 for a private key, SPKI for a public one)")]
     Pem,
-    /// Others than the owner can read the file.
+    /// The file is exposed: others have rights to it that [`PrivateKey::load`] refuses.
     #[error("{} can be read by others (mode {mode:03o}); run: chmod 600 {}; where that cannot be done, as with a mounted secret, ask for a mode without rights for others, or take the key all the same by --accept-exposed-key", path.display(), path.display())]
     Exposed {
         /// The path of the key file.

@@ -96,9 +96,10 @@ fn text_bytes(term: &Term) -> usize {
 /// A source of what the server knows about a caller. It is asked once for each decision that reaches the token's
 /// checks.
 ///
-/// A function is a source: `|verified: &VerifiedCapability, call: &Call, now: Timestamp| Ok(vec![Fact::new("role",
-/// ["editor"])])`. It may wait, for a database for example: servers ask it on threads that may wait. It has to end:
-/// nothing else bounds how long a decision waits for it.
+/// A function is a source:
+/// `|verified: &VerifiedCapability, call: &Call, now: Timestamp| Ok(vec![Fact::new("role", ["editor"])])`. It may wait,
+/// for a database for example: servers ask it on threads that may wait. It has to end: nothing else bounds how long a
+/// decision waits for it.
 pub trait FactSource: Send + Sync {
     /// Returns the facts about the caller who presents `verified` and asks for `call`, as of `now`.
     ///

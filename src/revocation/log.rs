@@ -224,7 +224,7 @@ impl Snapshot {
 ///    numbers that a database hands out before it commits (sequences) do not hold this; a counter that is locked until the commit does.
 ///    The `sequence` of an entry is the engine's own number for it; the event's number will do.
 /// 5. **What is revoked already is revoked once.** Revoked again, it is not written again unless that makes it last or cover more, and then
-///    takes the earlier one's place: [`Revoking::against`] says which and makes the notice. The same are those whose [`Revocation`] is equal.
+///    takes the earlier one's place: [`Revoking::against`] says which and makes the notice. The same are those whose [`Revocation`](crate::revocation::Revocation) is equal.
 /// 6. **Nothing un-revokes.** What no live token can hold any more may be forgotten, which raises the mark: [`covered_until`](crate::revocation::covered_until) the moment of
 ///    the last that is forgotten, and it never falls. Nothing is forgotten while the clock is in doubt: after a step of more than an hour
 ///    ahead, until the longest lifetime and an hour have passed since, and as long as the clock stands before what was told earlier.

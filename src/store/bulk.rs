@@ -70,21 +70,17 @@ impl Inner {
     fn revoke_in_one_frame(&self, revoke: &Revoke) -> Result<Vec<Receipt>, StoreError> {
         // What was written directly may be there nevertheless, which the room says once it is known.
         let (mut core, _) = self.core_with_room();
-        let before = core.edge.clone();
         core.begin();
         let made = self.make_revocations(&mut core, revoke);
-        let written = match made {
-            Ok((entries, receipts)) => self
-                .write_frame(&mut core, entries, before)
-                .map(|()| receipts)
-                .map_err(StoreError::Engine),
+        match made {
+            Ok((entries, receipts)) => {
+                self.write_frame(&mut core, entries).map(|()| receipts).map_err(StoreError::Engine)
+            }
             Err(error) => {
-                core.edge = before;
+                core.take_back();
                 Err(error)
             }
-        };
-        core.end();
-        written
+        }
     }
 
     fn make_revocations(

@@ -274,9 +274,9 @@ impl Inner {
     }
 
     /// Commits as many jobs as fit into one frame.
-    fn commit(&self, batch: &mut VecDeque<Waiting>) {
+    pub(super) fn commit(&self, batch: &mut VecDeque<Waiting>) {
         let (mut core, short_of_room) = self.core_for_frame();
-        let before = core.edge.clone();
+        let known = core.edge.size();
         core.begin();
         let mut entries = Vec::new();
         let mut answers: Vec<(Reply, Result<Answer, StoreError>)> = Vec::new();
@@ -321,9 +321,7 @@ impl Inner {
             };
             answers.push((reply, answer));
         }
-        let known = before.size();
-        let written = self.write_frame(&mut core, entries, before);
-        core.end();
+        let written = self.write_frame(&mut core, entries);
         drop(core);
         for (reply, answer) in answers {
             let answer = match (&written, answer) {
@@ -340,15 +338,12 @@ impl Inner {
         }
     }
 
-    /// Writes what is answered and unwritten, and these entries. If that fails, the entries never were.
-    pub(super) fn write_frame(
-        &self,
-        core: &mut Core,
-        entries: Vec<Entry>,
-        before: crate::audit::Edge,
-    ) -> Result<(), String> {
+    /// Writes what is answered and unwritten, and these entries, which were recorded since [`Core::begin`]. If that fails, they
+    /// never were.
+    pub(super) fn write_frame(&self, core: &mut Core, entries: Vec<Entry>) -> Result<(), String> {
         let all: Vec<Entry> = core.unwritten.iter().chain(&entries).cloned().collect();
         if all.is_empty() {
+            core.stand();
             return Ok(());
         }
         let frame = Frame::encode(core.written, core.clock, &all);
@@ -373,6 +368,7 @@ impl Inner {
         self.trouble().journal = appended.clone().err();
         match appended {
             Ok(()) => {
+                core.stand();
                 self.revocations.add_all(in_force(&all));
                 core.written = core.edge.last();
                 core.unwritten.clear();
@@ -389,8 +385,7 @@ impl Inner {
                 Ok(())
             }
             Err(problem) => {
-                core.unnote(&entries);
-                core.edge = before;
+                core.take_back();
                 Err(problem)
             }
         }
@@ -405,8 +400,7 @@ impl Inner {
             if core.unwritten_bytes <= MAX_FRAME / 2 {
                 return (core, short_of_room);
             }
-            let before = core.edge.clone();
-            if let Err(problem) = self.write_frame(&mut core, Vec::new(), before) {
+            if let Err(problem) = self.write_frame(&mut core, Vec::new()) {
                 return (core, Some(problem));
             }
         }

@@ -58,12 +58,26 @@ pub(super) struct Core {
     pub(super) recent: HashMap<RevocationId, Timestamp, ahash::RandomState>,
     /// The requests to revoke that were answered, among all those.
     pub(super) answered: Requests,
-    /// The edge before a batch that is being recorded.
-    interrupted: Option<Edge>,
+    /// What was before the batch that is being recorded.
+    before: Option<Before>,
     /// The last record that is in the journal or the database.
     pub(super) written: LeafHash,
     /// The blocks that are remembered, by a part of their ids.
     pub(super) seen: HashSet<[u8; 16], ahash::RandomState>,
+}
+
+/// What must be so again, if a batch cannot be recorded.
+#[derive(Debug)]
+struct Before {
+    edge: Edge,
+    /// The presentations and blocks that were kept in mind since.
+    noted: Vec<Noted>,
+}
+
+#[derive(Debug)]
+enum Noted {
+    Presentation(RevocationId),
+    Block([u8; 16]),
 }
 
 /// Whether a time that comes with a job is the clock's.
@@ -111,7 +125,7 @@ impl Core {
             unseen: state.unseen,
             unwritten: Vec::new(),
             doubtful: None,
-            interrupted: None,
+            before: None,
             unwritten_bytes: 0,
             closed: false,
             pending: Vec::new(),
@@ -122,22 +136,34 @@ impl Core {
         }
     }
 
-    /// What is recorded from now on stands only with [`Core::end`].
+    /// What is recorded from now on stands only with [`Core::stand`].
     pub(super) fn begin(&mut self) {
-        self.interrupted = Some(self.edge.clone());
+        self.before = Some(Before { edge: self.edge.clone(), noted: Vec::new() });
     }
 
-    /// What was recorded stands, or was taken back.
-    pub(super) fn end(&mut self) {
-        self.interrupted = None;
+    /// What was recorded since [`Core::begin`] is on disk, or may be lost.
+    pub(super) fn stand(&mut self) {
+        self.before = None;
+        self.answered.stand();
     }
 
-    /// A panic in the middle of a batch has answered nobody: what it had recorded never was. What it
-    /// noted stays noted, which can only refuse.
-    pub(super) fn recover_from_panic(&mut self) {
-        if let Some(before) = self.interrupted.take() {
-            self.edge = before;
+    /// What was recorded since [`Core::begin`] never was, and nothing of it is kept in mind: whoever asks for it again must not
+    /// hear that it is done.
+    pub(super) fn take_back(&mut self) {
+        let Some(Before { edge, noted }) = self.before.take() else { return };
+        self.edge = edge;
+        self.answered.take_back(self.edge.size());
+        for noted in noted {
+            match noted {
+                Noted::Presentation(id) => drop(self.recent.remove(&id)),
+                Noted::Block(short) => drop(self.seen.remove(&short)),
+            }
         }
+    }
+
+    /// A panic in the middle of a batch has answered nobody.
+    pub(super) fn recover_from_panic(&mut self) {
+        self.take_back();
     }
 
     /// Takes over an entry that is in the journal already: in the segment in use, or in the other one.
@@ -186,9 +212,9 @@ impl Core {
         if let Some(verified) = settling.verified() {
             self.see(verified.chain(), verified.root(), &mut effects);
         }
-        self.note(&effects);
         let decision = settling.decided(claim);
         let entry = self.record(time, AuditEvent::Decision(Box::new(decision)), effects)?;
+        self.note(&entry.effects);
         Ok((entry, Settlement::of(claim, sequence)))
     }
 
@@ -246,10 +272,10 @@ impl Core {
             let answered = Answered::of(asked, &receipts, until);
             match entries.last_mut() {
                 Some(last) => {
+                    self.answered.begin(request, answered.clone(), true);
                     last.effects.push(Effect::Answer { request, answered });
-                    self.answered.note(&last.effects);
                 }
-                None => self.answered.note_unwritten(request, answered),
+                None => self.answered.begin(request, answered, false),
             }
         }
         Ok((entries, receipts))
@@ -313,24 +339,22 @@ impl Core {
     /// Keeps in mind what entries bring that the database does not have yet.
     fn note(&mut self, effects: &[Effect]) {
         for effect in effects {
+            let mut noted = None;
             match effect {
-                Effect::Accept { id, expires } => drop(self.recent.insert(*id, *expires)),
-                Effect::See(block) => drop(self.seen.insert(short(&block.id))),
+                Effect::Accept { id, expires } => {
+                    self.recent.insert(*id, *expires);
+                    noted = Some(Noted::Presentation(*id));
+                }
+                Effect::See(block) => {
+                    let short = short(&block.id);
+                    noted = self.seen.insert(short).then_some(Noted::Block(short));
+                }
                 Effect::Answer { .. } => self.answered.note(std::slice::from_ref(effect)),
                 // Comes into force only once it is on disk.
                 Effect::Revoke(_) | Effect::Forget => {}
             }
-        }
-    }
-
-    /// Puts out of mind what could not be written.
-    pub(super) fn unnote(&mut self, entries: &[Entry]) {
-        for effect in entries.iter().flat_map(|entry| &entry.effects) {
-            match effect {
-                Effect::Accept { id, .. } => drop(self.recent.remove(id)),
-                Effect::See(block) => drop(self.seen.remove(&short(&block.id))),
-                Effect::Answer { request, .. } => self.answered.forget(request),
-                Effect::Revoke(_) | Effect::Forget => {}
+            if let Some(before) = &mut self.before {
+                before.noted.extend(noted);
             }
         }
     }

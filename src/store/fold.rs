@@ -181,8 +181,7 @@ impl Inner {
     }
 
     fn write_unwritten(&self, core: &mut Core) {
-        let before = core.edge.clone();
-        let _ = self.write_frame(core, Vec::new(), before);
+        let _ = self.write_frame(core, Vec::new());
     }
 
     fn switch(&self, core: &mut Core) -> bool {
@@ -214,8 +213,7 @@ impl Inner {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.settle_trouble()?;
         let mut core = self.core();
-        let before = core.edge.clone();
-        let before_size = before.size();
+        let known = core.edge.size();
         if let Some(now) = now {
             core.observe(now, TimeSource::Clock);
         }
@@ -223,8 +221,7 @@ impl Inner {
         let (entries, made) = match make(&mut core) {
             Ok(made) => made,
             Err(error) => {
-                core.edge = before;
-                core.end();
+                core.take_back();
                 return Err(error);
             }
         };
@@ -238,15 +235,14 @@ impl Inner {
             more(writing)?;
             keep_state(writing, &all, &mut state)
         });
-        core.end();
         if let Err(error) = written {
-            core.unnote(&entries);
-            core.edge = before;
+            core.take_back();
             return self.note_database(Err(error)).map(|()| made);
         }
         core.doubtful = None;
+        core.stand();
         self.revocations.add_all(in_force(&all));
-        let added = all.iter().filter(|entry| entry.sequence > before_size && entry.is_event());
+        let added = all.iter().filter(|entry| entry.sequence > known && entry.is_event());
         self.events.add(added.count() as u64);
         core.all_is_folded();
         then(&mut core);

@@ -120,8 +120,7 @@ impl Inner {
             if !self.is_full(&core, at_most) {
                 return self.buffer(core, settling);
             }
-            let before = core.edge.clone();
-            self.write_frame(&mut core, Vec::new(), before).map_err(StoreError::Engine)?;
+            self.write_frame(&mut core, Vec::new()).map_err(StoreError::Engine)?;
         }
     }
 
@@ -135,7 +134,10 @@ impl Inner {
         }
         core.begin();
         let settled = core.settle(settling, &self.engine);
-        core.end();
+        match settled {
+            Ok(_) => core.stand(),
+            Err(_) => core.take_back(),
+        }
         let (entry, settlement) = settled?;
         core.unwritten_bytes += frame_bytes(&entry);
         core.unwritten.push(entry);
@@ -175,9 +177,8 @@ impl Inner {
     /// Writes what was answered before it was written.
     fn write_buffered(&self) {
         let mut core = self.core();
-        let before = core.edge.clone();
         // What goes wrong is in `trouble`, and is tried again.
-        let _ = self.write_frame(&mut core, Vec::new(), before);
+        let _ = self.write_frame(&mut core, Vec::new());
     }
 
     /// Tries again what did not work.
@@ -259,9 +260,8 @@ impl Inner {
         let folded = self.fold_all();
         let written = {
             let mut core = self.core();
-            let before = core.edge.clone();
             // What was answered since, and before it was written.
-            let written = self.write_frame(&mut core, Vec::new(), before);
+            let written = self.write_frame(&mut core, Vec::new());
             core.closed = true;
             written
         };

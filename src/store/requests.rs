@@ -25,6 +25,16 @@ const MAX_SWEEP: usize = 4096;
 pub(super) struct Requests {
     recent: HashMap<RequestId, Answered, ahash::RandomState>,
     unwritten: VecDeque<(RequestId, Answered)>,
+    /// Of the batch that is being recorded: nobody has heard of them yet.
+    begun: Vec<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    request: RequestId,
+    answered: Answered,
+    /// Whether its records say so, too.
+    is_recorded: bool,
 }
 
 impl Requests {
@@ -34,6 +44,10 @@ impl Requests {
         request: &RequestId,
         engine: &Engine,
     ) -> Result<Option<Answered>, StoreError> {
+        let begun = self.begun.iter().find(|begun| begun.request == *request);
+        if let Some(begun) = begun {
+            return Ok(Some(begun.answered.clone()));
+        }
         if let Some(answered) = self.recent.get(request) {
             return Ok(Some(answered.clone()));
         }
@@ -56,16 +70,36 @@ impl Requests {
         }
     }
 
-    pub(super) fn note_unwritten(&mut self, request: RequestId, answered: Answered) {
+    /// What a request of the batch that is being recorded will be answered, if the batch stands.
+    pub(super) fn begin(&mut self, request: RequestId, answered: Answered, is_recorded: bool) {
+        self.begun.push(Begun { request, answered, is_recorded });
+    }
+
+    /// The batch is on disk.
+    pub(super) fn stand(&mut self) {
+        for Begun { request, answered, is_recorded } in std::mem::take(&mut self.begun) {
+            match is_recorded {
+                true => drop(self.recent.insert(request, answered)),
+                false => self.note_unwritten(request, answered),
+            }
+        }
+    }
+
+    /// The batch never was. Only what rests on records that were there before it, up to the one with the number `known`, is
+    /// answered all the same.
+    pub(super) fn take_back(&mut self, known: u64) {
+        for Begun { request, answered, is_recorded } in std::mem::take(&mut self.begun) {
+            if !is_recorded && answered.receipts.iter().all(|(_, sequence)| *sequence <= known) {
+                self.note_unwritten(request, answered);
+            }
+        }
+    }
+
+    fn note_unwritten(&mut self, request: RequestId, answered: Answered) {
         if self.unwritten.len() >= MAX_UNWRITTEN {
             self.unwritten.pop_front();
         }
         self.unwritten.push_back((request, answered));
-    }
-
-    /// It could not be written.
-    pub(super) fn forget(&mut self, request: &RequestId) {
-        self.recent.remove(request);
     }
 
     /// The database has these.

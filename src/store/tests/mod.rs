@@ -17,6 +17,7 @@ mod racing;
 mod replaying;
 mod staging;
 mod tampering;
+mod unanswered;
 
 use crate::audit::{Decision, Ledger, Once, Settlement, Settling, Verdict};
 use crate::chain::RevocationId;

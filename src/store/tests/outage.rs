@@ -58,7 +58,7 @@ fn a_panic_of_the_engine_loses_nothing_that_was_acknowledged() {
 }
 
 /// It recovers within a second or two; a minute is for a machine that is busy.
-fn wait_until_ready(store: &Store) {
+pub(super) fn wait_until_ready(store: &Store) {
     for _ in 0..600 {
         if store.ready().is_ok() {
             return;

@@ -26,6 +26,7 @@ impl Inner {
                 let (mut claims, mut met) = (Vec::new(), HashSet::new());
                 for (once, now, source) in asked {
                     core.observe(*now, *source);
+                    core.learn_life(once.expires, *now);
                     let is_first = met.insert(once.id) && !core.was_accepted(once, &self.engine)?;
                     claims.push(if is_first { Claim::First } else { Claim::Again });
                     if is_first {

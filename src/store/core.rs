@@ -20,7 +20,7 @@ use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
 use crate::store::requests::{Requests, digest_of};
-use crate::store::schema::{Answered, Effect, Entry, State, encode};
+use crate::store::schema::{Answered, Effect, Entry, State, decode, encode};
 use crate::timestamp::Timestamp;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
@@ -170,12 +170,31 @@ impl Core {
     pub(super) fn replay(&mut self, entry: Entry, in_other: bool) -> Result<(), StoreError> {
         self.edge.push(LeafHash::of(&entry.json))?;
         self.written = self.edge.last();
+        self.learn_from(&entry)?;
         self.note(&entry.effects);
         match in_other {
             true => Arc::make_mut(&mut self.folding).push(entry),
             false => self.pending.push(entry),
         }
         Ok(())
+    }
+
+    /// How long a call-bound presentation lives whose claim the journal holds.
+    fn learn_from(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let accepted = entry.effects.iter().find_map(|effect| match effect {
+            Effect::Accept { expires, .. } => Some(*expires),
+            _ => None,
+        });
+        let Some(expires) = accepted else { return Ok(()) };
+        let record: AuditRecord = decode(&entry.json, "record", entry.sequence)?;
+        self.learn_life(expires, record.time);
+        Ok(())
+    }
+
+    /// A presentation that is used up at `now` lives at least until it expires. Verifiers tell the source of their revocations how
+    /// long presentations live, which need not be this store; and after a restoration it must be known.
+    pub(super) fn learn_life(&mut self, expires: Timestamp, now: Timestamp) {
+        self.longest_call = self.longest_call.max(expires.since(now));
     }
 
     /// Records an event.
@@ -203,6 +222,7 @@ impl Core {
         let mut effects = Vec::new();
         let mut claim = Claim::First;
         if let Some(once) = settling.once() {
+            self.learn_life(once.expires, time);
             if self.was_accepted(once, engine)? {
                 claim = Claim::Again;
             } else {

@@ -256,6 +256,13 @@ impl Inner {
 
     /// Leads a group commit: writes what waits; returns how many jobs that were.
     fn lead(&self) -> usize {
+        let jobs = self.write_what_waits();
+        // Whoever is woken may look into the store, and hand over a job.
+        self.events.wake();
+        jobs
+    }
+
+    fn write_what_waits(&self) -> usize {
         let _leading = Leading(&self.queue);
         let mut batch: VecDeque<Waiting> = {
             let mut waiters = self.queue.waiters();

@@ -28,17 +28,25 @@ pub(super) struct EventCount {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    /// Until when each waits at most.
-    givers: Vec<(Instant, Giver<()>)>,
+    waiters: Vec<Waiter>,
     /// Nothing more will come, and nobody is left to say so.
     is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    /// It waits for what comes after the event of this number.
+    after: u64,
+    /// Until when it waits at most.
+    ends: Instant,
+    giver: Giver<()>,
 }
 
 impl EventCount {
     pub(super) fn new(epoch: Epoch, number: u64) -> EventCount {
         EventCount {
             epoch,
-            waiting: Mutex::new(Waiting { number, givers: Vec::new(), is_closed: false }),
+            waiting: Mutex::new(Waiting { number, waiters: Vec::new(), is_closed: false }),
         }
     }
 
@@ -50,17 +58,15 @@ impl EventCount {
         Position { epoch: self.epoch, number: self.waiting().number }
     }
 
-    /// So many more are on disk.
+    /// So many more are on disk. Nobody is woken yet: whoever is may look into the store at once, and the caller holds its locks. The
+    /// caller calls [`EventCount::wake`] once it holds none.
     pub(super) fn add(&self, events: u64) {
-        if events == 0 {
-            return;
-        }
-        let woken = {
-            let mut waiting = self.waiting();
-            waiting.number += events;
-            std::mem::take(&mut waiting.givers)
-        };
-        woken.into_iter().for_each(|(_, giver)| giver.give(()));
+        self.waiting().number += events;
+    }
+
+    /// Wakes whoever waits for what is there by now.
+    pub(super) fn wake(&self) {
+        self.wake_those(|_| false);
     }
 
     /// Waits for what comes after a position, until a moment of the machine's.
@@ -71,7 +77,10 @@ impl EventCount {
         let ends = Instant::now().checked_add(at_most);
         let is_head = after == Position { epoch: self.epoch, number: waiting.number };
         match ends.filter(|_| is_head && !waiting.is_closed) {
-            Some(ends) => waiting.givers.push((ends, giver)),
+            Some(ends) => {
+                let after = after.number;
+                waiting.waiters.push(Waiter { after, ends, giver });
+            }
             None => {
                 drop(waiting);
                 giver.give(());
@@ -80,16 +89,22 @@ impl EventCount {
         promised
     }
 
-    /// Wakes whoever has waited long enough.
+    /// Wakes whoever has waited long enough, and whoever a panic has kept from being woken.
     pub(super) fn tick(&self, now: Instant) {
-        let (over, still): (Vec<_>, Vec<_>) = {
+        self.wake_those(|ends| ends <= now);
+    }
+
+    /// Wakes those for whom there is something, and those whose time is over. They are taken out under the lock and woken without it.
+    fn wake_those(&self, is_over: impl Fn(Instant) -> bool) {
+        let woken: Vec<Waiter> = {
             let mut waiting = self.waiting();
-            std::mem::take(&mut waiting.givers).into_iter().partition(|(ends, _)| *ends <= now)
+            let number = waiting.number;
+            waiting
+                .waiters
+                .extract_if(.., |waiter| waiter.after < number || is_over(waiter.ends))
+                .collect()
         };
-        if !still.is_empty() {
-            self.waiting().givers.extend(still);
-        }
-        over.into_iter().for_each(|(_, giver)| giver.give(()));
+        woken.into_iter().for_each(|waiter| waiter.giver.give(()));
     }
 
     /// Wakes everybody: nothing more will come.
@@ -97,7 +112,7 @@ impl EventCount {
         let waiting = {
             let mut waiting = self.waiting();
             waiting.is_closed = true;
-            std::mem::take(&mut waiting.givers)
+            std::mem::take(&mut waiting.waiters)
         };
         drop(waiting);
     }

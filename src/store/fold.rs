@@ -36,6 +36,12 @@ impl Inner {
     /// opened anew and everything is tried again.
     pub(super) fn fold(&self) -> Result<Checkpoint, StoreError> {
         self.engine.here()?;
+        let folded = self.fold_alone();
+        self.events.wake();
+        folded
+    }
+
+    fn fold_alone(&self) -> Result<Checkpoint, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.settle_trouble()?;
         let folded = self.fold_entries();
@@ -204,6 +210,18 @@ impl Inner {
     /// Writes entries straight into the database, with all that waits before them. `more` writes in the same transaction; `then` runs
     /// once that is on disk and before anything else is recorded.
     pub(super) fn directly_with<T>(
+        &self,
+        now: Option<Timestamp>,
+        make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
+        more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+        then: impl FnOnce(&mut Core),
+    ) -> Result<T, StoreError> {
+        let done = self.directly_alone(now, make, more, then);
+        self.events.wake();
+        done
+    }
+
+    fn directly_alone<T>(
         &self,
         now: Option<Timestamp>,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,

@@ -19,6 +19,7 @@ mod replaying;
 mod staging;
 mod tampering;
 mod unanswered;
+mod waking;
 
 use crate::audit::{Decision, Ledger, Once, Settlement, Settling, Verdict};
 use crate::chain::RevocationId;

@@ -15,6 +15,7 @@ use crate::revocation::GRACE;
 use crate::store::StoreError;
 use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
+use crate::store::noticed::Fresh;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
     SEEN, SEEN_BY_EXPIRY, STATE, State, decode, encode, in_force, read_revocations, read_state,
@@ -141,7 +142,7 @@ impl Inner {
     fn fold_entries(&self) -> Result<(), StoreError> {
         let known = self.engine.read(read_state)?;
         let swept = self.find_expired()?;
-        let (noticed, waiting) = self.noticed_anew();
+        let Fresh { blocks: noticed, waiting, without_room } = self.noticed_anew();
         let (entries, mut state) = {
             let mut core = self.core();
             // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
@@ -159,11 +160,13 @@ impl Inner {
             swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
             (Arc::clone(&core.folding), self.state(&core))
         };
+        state.unseen += without_room;
         if entries.is_empty()
             && swept.is_empty()
             && noticed.is_empty()
             && !worth_writing(&known, &state)
         {
+            self.noticed.forget(waiting);
             return Ok(());
         }
         let last = entries.last();
@@ -182,6 +185,8 @@ impl Inner {
         let taken: HashSet<RevocationId> = accepted(&entries).collect();
         core.recent.retain(|id, _| !taken.contains(id));
         core.seen.extend(noticed.iter().map(|block| short(&block.id)));
+        // Only now: what is tried again is not counted again.
+        core.unseen += without_room;
         self.noticed.forget(waiting);
         Ok(())
     }
@@ -333,6 +338,7 @@ fn worth_writing(known: &State, state: &State) -> bool {
         || high(known).abs_diff(high(state)) >= NOTABLE_STEP_SECONDS
         || known.longest_life_seconds < state.longest_life_seconds
         || known.longest_call_seconds < state.longest_call_seconds
+        || known.unseen < state.unseen
 }
 
 fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {

@@ -56,6 +56,16 @@ impl Noticed {
     }
 }
 
+/// What a fold finds among those that wait.
+pub(super) struct Fresh {
+    /// Those that are not remembered yet, each once, as many as there is room for.
+    pub(super) blocks: Vec<SeenBlock>,
+    /// How many wait.
+    pub(super) waiting: usize,
+    /// How many of those that are not remembered there is no room for: they are lost.
+    pub(super) without_room: u64,
+}
+
 impl Inner {
     /// Takes note of blocks. It waits for nobody: what is on disk already is found out with the next fold.
     pub(super) fn saw(&self, blocks: Vec<SeenBlock>) {
@@ -64,9 +74,8 @@ impl Inner {
         }
     }
 
-    /// The blocks that wait and are not remembered yet, each once, and how many wait. There is no room for more than so many: the
-    /// others are counted as lost. Whoever calls this holds `folding`.
-    pub(super) fn noticed_anew(&self) -> (Vec<SeenBlock>, usize) {
+    /// The blocks that wait and are not remembered yet. Whoever calls this holds `folding`.
+    pub(super) fn noticed_anew(&self) -> Fresh {
         let blocks = self.noticed.blocks();
         let (waiting, mut core) = (blocks.len(), self.core());
         core.unseen += self.noticed.take_lost();
@@ -76,8 +85,8 @@ impl Inner {
             .filter(|block| !core.seen.contains(&short(&block.id)) && met.insert(block.id))
             .collect();
         let room = MAX_SEEN.saturating_sub(core.seen.len() as u64) as usize;
-        core.unseen += fresh.len().saturating_sub(room) as u64;
+        let without_room = fresh.len().saturating_sub(room) as u64;
         fresh.truncate(room);
-        (fresh, waiting)
+        Fresh { blocks: fresh, waiting, without_room }
     }
 }

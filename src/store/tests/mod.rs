@@ -12,6 +12,7 @@ mod journal;
 mod kinds;
 mod making;
 mod model;
+mod noticing;
 mod opening;
 mod outage;
 mod racing;

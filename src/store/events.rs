@@ -13,7 +13,7 @@ use crate::pending::{Giver, Promised, promise};
 use crate::revocation::{Change, Epoch, Event, Events, Position, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::inner::Inner;
-use crate::store::schema::{EVENTS, LOG, decode, if_there, json_of, read_state};
+use crate::store::schema::{LOG, decode, events_of, json_of, read_state};
 
 /// How many events are read at a time.
 const READ_AT_ONCE: usize = 1000;
@@ -150,17 +150,18 @@ impl Inner {
         let first = after.number + 1;
         self.engine.read(|reading| {
             let state = read_state(reading)?;
-            let table = if_there(reading.open_table(EVENTS))?;
+            let table = events_of(reading, &state)?;
             let oldest = match &table {
                 Some(table) => table.first()?.map(|(number, _)| number.value()),
                 None => None,
             };
-            if first < oldest.unwrap_or(state.events + 1) {
+            let counted = state.counted();
+            if first < oldest.unwrap_or(counted + 1) {
                 return Ok(Events::Gone);
             }
             let mut events = Vec::new();
             if let Some(table) = &table
-                && first <= state.events
+                && first <= counted
             {
                 let log = reading.open_table(LOG)?;
                 // The run in which the first one stands, and those after it.
@@ -172,7 +173,7 @@ impl Inner {
                     runs.push((number.value(), sequence.value()));
                 }
                 let ends = runs.iter().skip(1).map(|(number, _)| *number);
-                let ends = ends.chain([state.events + 1]);
+                let ends = ends.chain([counted + 1]);
                 let runs = runs.iter().take(at_most).zip(ends);
                 let numbers = runs.flat_map(|((number, sequence), end)| {
                     (*number..end).map(move |each| (each, sequence + (each - number)))
@@ -186,7 +187,7 @@ impl Inner {
                 }
             }
             let newer = newer.iter().filter(|(sequence, _)| *sequence > state.records);
-            let newer = (state.events + 1..).zip(newer).filter(|(number, _)| *number >= first);
+            let newer = (counted + 1..).zip(newer).filter(|(number, _)| *number >= first);
             for (number, (sequence, json)) in newer.take(at_most - events.len()) {
                 events.push(event(number, *sequence, json)?);
             }
@@ -207,7 +208,7 @@ pub(super) fn is_event(record: &AuditRecord) -> bool {
 /// Whether the events that can be read are the last of these records, which are all that are events.
 pub(super) fn are_events(reading: &ReadTransaction, records: &[u64]) -> Result<bool, StoreError> {
     let state = read_state(reading)?;
-    let Some(table) = if_there(reading.open_table(EVENTS))? else { return Ok(true) };
+    let Some(table) = events_of(reading, &state)? else { return Ok(true) };
     let mut runs = Vec::new();
     for run in table.iter()? {
         let (number, sequence) = run?;

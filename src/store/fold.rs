@@ -334,7 +334,8 @@ impl Inner {
 
 fn worth_writing(known: &State, state: &State) -> bool {
     let high = |state: &State| state.clock.high_water.map_or(0, Timestamp::unix_seconds);
-    known.clock.jumped != state.clock.jumped
+    known.rows.are_of_older()
+        || known.clock.jumped != state.clock.jumped
         || high(known).abs_diff(high(state)) >= NOTABLE_STEP_SECONDS
         || known.longest_life_seconds < state.longest_life_seconds
         || known.longest_call_seconds < state.longest_call_seconds
@@ -350,6 +351,7 @@ fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {
 
 /// Writes entries, and what they do.
 pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(), StoreError> {
+    empty_unkept(writing)?;
     let mut log = writing.open_table(LOG)?;
     for entry in entries {
         log.insert(entry.sequence, entry.row().as_slice())?;
@@ -434,22 +436,43 @@ pub(super) fn keep_state(
         revocations: writing.open_table(REVOCATIONS)?.len()?,
         accepted: writing.open_table(ACCEPTED)?.len()?,
         seen: writing.open_table(SEEN)?.len()?,
-        events: writing.open_table(EVENTS)?.len()?,
-        requests: writing.open_table(REQUESTS)?.len()?,
+        events: Some(writing.open_table(EVENTS)?.len()?),
+        requests: Some(writing.open_table(REQUESTS)?.len()?),
     };
     let encoded = encode(state)?;
     writing.open_table(META)?.insert(STATE, encoded.as_slice())?;
     Ok(())
 }
 
+/// The state before this transaction.
+fn state_before(writing: &WriteTransaction) -> Result<State, StoreError> {
+    let meta = writing.open_table(META)?;
+    let state = meta.get(STATE)?;
+    let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
+    decode(state.value(), "state", 0)
+}
+
+/// Empties the tables that the program that wrote last does not know: what it recorded is not in them.
+fn empty_unkept(writing: &WriteTransaction) -> Result<(), StoreError> {
+    let mut state = state_before(writing)?;
+    if !state.rows.are_of_older() {
+        return Ok(());
+    }
+    if state.rows.events.is_none() {
+        writing.delete_table(EVENTS)?;
+        (state.events, state.rows.events) = (state.counted(), Some(0));
+    }
+    if state.rows.requests.is_none() {
+        writing.delete_table(REQUESTS)?;
+        state.rows.requests = Some(0);
+    }
+    writing.open_table(META)?.insert(STATE, encode(&state)?.as_slice())?;
+    Ok(())
+}
+
 /// Numbers the events among entries that the database did not have; returns the last number.
 fn number_events(writing: &WriteTransaction, entries: &[Entry]) -> Result<u64, StoreError> {
-    let State { records, mut events, .. } = {
-        let meta = writing.open_table(META)?;
-        let state = meta.get(STATE)?;
-        let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
-        decode(state.value(), "state", 0)?
-    };
+    let State { records, mut events, .. } = state_before(writing)?;
     let mut table = None;
     for entry in entries.iter().filter(|entry| entry.sequence > records && entry.is_event()) {
         let table = match &mut table {

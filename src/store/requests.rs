@@ -12,7 +12,7 @@ use crate::revocation::{Receipt, RequestId, Revoking};
 use crate::store::StoreError;
 use crate::store::engine::Engine;
 use crate::store::inner::Inner;
-use crate::store::schema::{Answered, Effect, Entry, REQUESTS, decode, if_there};
+use crate::store::schema::{Answered, Effect, Entry, REQUESTS, decode, requests_of};
 use crate::timestamp::Timestamp;
 
 /// The most requests that changed nothing and are remembered.
@@ -56,7 +56,7 @@ impl Requests {
             return Ok(Some(answered.clone()));
         }
         engine.read(|reading| {
-            let Some(table) = if_there(reading.open_table(REQUESTS))? else { return Ok(None) };
+            let Some(table) = requests_of(reading)? else { return Ok(None) };
             let row = table.get(request.as_bytes())?;
             row.map(|row| decode(row.value(), "request", 0)).transpose()
         })
@@ -157,7 +157,7 @@ impl Inner {
     /// Forgets requests that were answered a day ago and more.
     pub(super) fn forget_requests(&self, now: Timestamp) -> Result<(), StoreError> {
         let expired = self.engine.read(|reading| {
-            let Some(table) = if_there(reading.open_table(REQUESTS))? else {
+            let Some(table) = requests_of(reading)? else {
                 return Ok(Vec::new());
             };
             let mut expired = Vec::new();

@@ -1,6 +1,6 @@
 //! Schema: the tables of the database, and how a row is written.
 
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -81,7 +81,8 @@ pub(super) struct State {
     pub(super) longest_call_seconds: u64,
     /// How many verified blocks were not remembered, for want of room.
     pub(super) unseen: u64,
-    /// How many events the log of revocations has. A store from before they were counted begins with one that nobody can read.
+    /// How many events the log of revocations has. A store that a program wrote last which does not count them begins with one that
+    /// nobody can read.
     #[serde(default = "one")]
     pub(super) events: u64,
     /// Which log of revocations that is: new with each making and restoration.
@@ -94,8 +95,18 @@ fn one() -> u64 {
 }
 
 impl State {
-    /// Which log of revocations this is. In a store from before it was kept, the store and its epoch say so.
+    /// How many events are counted. An older program that knows some of this and not all may have left another number.
+    pub(super) fn counted(&self) -> u64 {
+        if self.rows.events.is_some() { self.events } else { one() }
+    }
+
+    /// Which log of revocations this is: a new one each time it is asked, if an older program wrote last, until it is kept. In a store
+    /// from before it was kept, the store and its epoch say so.
     pub(super) fn log_epoch(&self, id: &[u8; 16]) -> Epoch {
+        // Whoever followed before has heard of nothing that an older program wrote: it takes the list.
+        if self.rows.events.is_none() {
+            return Epoch::random();
+        }
         self.log.unwrap_or_else(|| {
             let digest = Sha256::new().chain_update(id).chain_update(self.epoch.to_le_bytes());
             let mut bytes = [0; 16];
@@ -111,10 +122,29 @@ pub(super) struct Rows {
     pub(super) revocations: u64,
     pub(super) accepted: u64,
     pub(super) seen: u64,
+    /// `None`: an older program that knows no events wrote last, and what the table has is not what happened.
     #[serde(default)]
-    pub(super) events: u64,
+    pub(super) events: Option<u64>,
+    /// `None`: an older program that knows no requests wrote last.
     #[serde(default)]
-    pub(super) requests: u64,
+    pub(super) requests: Option<u64>,
+}
+
+impl Rows {
+    /// Whether an older program wrote last, which does not keep all tables.
+    pub(super) fn are_of_older(&self) -> bool {
+        self.events.is_none() || self.requests.is_none()
+    }
+
+    /// Whether this is what `counted` says that there is, as far as it is known here.
+    pub(super) fn agree_with(&self, counted: &Rows) -> bool {
+        let known = Rows {
+            events: self.events.or(counted.events),
+            requests: self.requests.or(counted.requests),
+            ..*self
+        };
+        known == *counted
+    }
 }
 
 /// What a record does to the tables besides being one.
@@ -298,9 +328,30 @@ pub(super) fn count_rows(reading: &ReadTransaction) -> Result<Rows, StoreError> 
         revocations: reading.open_table(REVOCATIONS)?.len()?,
         accepted: reading.open_table(ACCEPTED)?.len()?,
         seen: reading.open_table(SEEN)?.len()?,
-        events: if_there(reading.open_table(EVENTS))?.map_or(Ok(0), |table| table.len())?,
-        requests: if_there(reading.open_table(REQUESTS))?.map_or(Ok(0), |table| table.len())?,
+        events: Some(if_there(reading.open_table(EVENTS))?.map_or(Ok(0), |table| table.len())?),
+        requests: Some(if_there(reading.open_table(REQUESTS))?.map_or(Ok(0), |table| table.len())?),
     })
+}
+
+/// The table of events, if what it has is what happened.
+pub(super) fn events_of(
+    reading: &ReadTransaction,
+    state: &State,
+) -> Result<Option<ReadOnlyTable<u64, u64>>, StoreError> {
+    match state.rows.events {
+        Some(_) => if_there(reading.open_table(EVENTS)),
+        None => Ok(None),
+    }
+}
+
+type RequestsTable = ReadOnlyTable<[u8; 16], &'static [u8]>;
+
+/// The table of requests, if the program that wrote last has kept it.
+pub(super) fn requests_of(reading: &ReadTransaction) -> Result<Option<RequestsTable>, StoreError> {
+    match read_state(reading)?.rows.requests {
+        Some(_) => if_there(reading.open_table(REQUESTS)),
+        None => Ok(None),
+    }
 }
 
 /// A table that a store from before has not.

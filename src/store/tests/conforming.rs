@@ -6,7 +6,7 @@ use redb::{Database, ReadableDatabase};
 
 use crate::audit::{Lineage, Records, Uses};
 use crate::pending::wait;
-use crate::revocation::{Events, Position, RevocationLog};
+use crate::revocation::{Events, Position, Receipt, RequestId, RevocationLog};
 use crate::store::schema::{EVENTS, META, REQUESTS, STATE};
 use crate::store::site::Site;
 use crate::store::tests::disk::{Disk, Fault};
@@ -78,6 +78,16 @@ fn every_joint_conforms_where_the_power_goes() {
 
 /// Takes out of the database what stores had not before events were counted.
 fn made_before(disk: &Disk) {
+    rewritten_before(disk);
+    let database = Database::builder().create_with_backend(disk.database().unwrap()).unwrap();
+    let writing = database.begin_write().unwrap();
+    writing.delete_table(EVENTS).unwrap();
+    writing.delete_table(REQUESTS).unwrap();
+    writing.commit().unwrap();
+}
+
+/// Has the state written by a program that does not know of events and requests, and leaves their tables.
+fn rewritten_before(disk: &Disk) {
     let database = Database::builder().create_with_backend(disk.database().unwrap()).unwrap();
     let text = {
         let reading = database.begin_read().unwrap();
@@ -92,9 +102,46 @@ fn made_before(disk: &Disk) {
     let writing = database.begin_write().unwrap();
     let text = serde_json::to_vec(&state).unwrap();
     writing.open_table(META).unwrap().insert(STATE, text.as_slice()).unwrap();
-    writing.delete_table(EVENTS).unwrap();
-    writing.delete_table(REQUESTS).unwrap();
     writing.commit().unwrap();
+}
+
+/// What an older program did meanwhile is in no table of events.
+#[test]
+fn a_store_that_an_older_program_wrote_meanwhile_opens_and_begins_its_events_anew() {
+    let disk = Disk::default();
+    let store = Store::start(opening::make(Arc::new(disk.clone())).unwrap()).unwrap();
+    let open = || Store::start(opening::open(Arc::new(disk.clone())).unwrap()).unwrap();
+    let append = |store: &Store, number, request| {
+        wait(RevocationLog::append(store, vec![revoking(number)], request, NOW)).unwrap()
+    };
+    let request = RequestId::random();
+    append(&store, 1, request);
+    store.revoke_all((2..5).map(revoking).collect(), NOW).unwrap();
+    let mut heads = vec![wait(store.head()).unwrap()];
+    drop(store);
+    for revoked in [5, 6] {
+        rewritten_before(&disk);
+        let store = open();
+        store.reader().verify().unwrap();
+        for head in &heads {
+            let read = RevocationLog::read(&store, Position { number: 0, ..*head }, 10);
+            assert_eq!(wait(read).unwrap(), Events::Gone, "they take the list");
+        }
+        let head = wait(store.head()).unwrap();
+        assert_eq!(wait(store.list(NOW)).unwrap().revocations.len() as u64, revoked - 1);
+        let receipts = append(&store, revoked, request);
+        assert_eq!(receipts, [Receipt::Revoked { sequence: revoked }], "the request is a new one");
+        let Events::Next(events) = wait(RevocationLog::read(&store, head, 10)).unwrap() else {
+            panic!("gone");
+        };
+        assert_eq!(events.iter().map(|event| event.number).collect::<Vec<_>>(), [2]);
+        store.reader().verify().unwrap();
+        drop(store);
+        let store = open();
+        assert_eq!(wait(store.head()).unwrap(), Position { number: 2, ..head });
+        assert_eq!(append(&store, revoked, request), receipts);
+        heads.push(head);
+    }
 }
 
 #[test]

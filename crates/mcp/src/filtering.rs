@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::review::{Review, Reviewed};
 use crate::session::Owner;
 use crate::tasks::Tasks;
+use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Guard};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
@@ -51,6 +52,8 @@ pub(crate) struct Filtering {
 struct UnderWay {
     left: Left,
     refused: Option<Denial>,
+    /// Why the token no longer holds, if it does not: what was looked at says nothing then.
+    ended: Option<Cause>,
 }
 
 impl Filtering {
@@ -84,7 +87,11 @@ impl Filtering {
             done = self.place.run(work) => done?,
         };
         waits.disarm();
-        let refused = self.under_way().refused.take();
+        let UnderWay { refused, ended, .. } = std::mem::take(&mut *self.under_way());
+        if let Some(cause) = ended {
+            tracing::info!(%cause, "an answer is given up, since its token no longer holds");
+            return None;
+        }
         if let Some(denial) = refused {
             self.note_refused(&denial).await;
         }
@@ -116,8 +123,12 @@ impl Filtering {
     fn filter(&self, message: &str, asked: Option<&Id>, private: bool) -> Reviewed {
         let now = now();
         // A stream lasts, and lists show what the token may use now.
-        let Ok(verified) = self.guard.verifier().renewed(&self.verified, now) else {
-            return Reviewed::Unreadable;
+        let verified = match self.guard.verifier().renewed(&self.verified, now) {
+            Ok(verified) => verified,
+            Err(error) => {
+                self.under_way().ended = Some(error.cause());
+                return Reviewed::Unreadable;
+            }
         };
         // One answer is shown by one set of policies.
         let (policy, left) = (self.guard.policy(), self.under_way().left);
@@ -205,6 +216,23 @@ mod tests {
         let ended = tokio::time::timeout(ENDLESS / 2, running).await;
         assert_eq!(ended.expect("it goes on although it is revoked").unwrap(), None);
         assert!(filtering.given_up.is_cancelled(), "and so does what works for it");
+    }
+
+    /// What looks at it finds it before the watch does.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_list_that_comes_after_its_token_was_revoked_is_given_up_and_not_unreadable() {
+        let store = Store::in_memory().unwrap();
+        let filtering = filtering(&store);
+        let list = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#;
+        let looked_at = || {
+            let by = Arc::clone(&filtering);
+            filtering.run(move || by.look_at(list, None, Shows::Lists { private: false }))
+        };
+        let shown = looked_at().await;
+        assert!(matches!(shown, Some(Reviewed::Same | Reviewed::By(_))), "{shown:?}");
+        let alice = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+        store.revoke(Revoking::new(alice, "test", "lost").unwrap(), now()).unwrap();
+        assert_eq!(looked_at().await, None);
     }
 
     #[tokio::test(flavor = "multi_thread")]

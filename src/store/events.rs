@@ -3,6 +3,7 @@
 //! Each revocation and each forgetting is a record, and has a number among its kind. The database has which record that is; those that are
 //! in the journal alone follow in their order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -104,7 +105,10 @@ impl EventCount {
                 .extract_if(.., |waiter| waiter.after < number || is_over(waiter.ends))
                 .collect()
         };
-        woken.into_iter().for_each(|waiter| waiter.giver.give(()));
+        for waiter in woken {
+            // A panic of whoever is woken is not the writer's, nor that of the thread that ends waits.
+            let _ = catch_unwind(AssertUnwindSafe(|| waiter.giver.give(())));
+        }
     }
 
     /// Wakes everybody: nothing more will come.
@@ -114,7 +118,9 @@ impl EventCount {
             waiting.is_closed = true;
             std::mem::take(&mut waiting.waiters)
         };
-        drop(waiting);
+        for waiter in waiting {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(waiter)));
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

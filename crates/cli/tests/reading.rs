@@ -5,12 +5,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use hardtack_testkit::command::upstream;
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -195,32 +197,8 @@ impl Drop for Serving {
     }
 }
 
-/// A server that answers each request with a result, until the test ends.
-fn server_behind() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let mut stream = stream;
-                let mut seen = Vec::new();
-                let mut part = [0; 4096];
-                while !seen.ends_with(b"}}") {
-                    match stream.read(&mut part) {
-                        Ok(0) | Err(_) => return,
-                        Ok(read) => seen.extend_from_slice(&part[..read]),
-                    }
-                }
-                let body = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"found"}]}}"#;
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                let _ = stream.write_all(format!("{head}{body}").as_bytes());
-            });
-        }
-    });
-    url
+fn gateway<'a>(upstream: &'a str, root: &'a str) -> [&'a str; 9] {
+    ["gateway", "--upstream", upstream, "--audience", "a", "--root", root, "--store", "s"]
 }
 
 const AGENT: [&str; 9] = [
@@ -237,7 +215,7 @@ const AGENT: [&str; 9] = [
 
 #[test]
 fn an_agents_end_goes_on_and_ends_although_its_capability_becomes_a_pipe() {
-    let (folder, upstream) = (Folder::new(), server_behind());
+    let (folder, upstream) = (Folder::new(), upstream());
     folder.chain();
     fs::copy(folder.at("researcher.token"), folder.at("capability")).unwrap();
     for more in [&[][..], &["--call-bound"]] {
@@ -266,7 +244,7 @@ fn an_agents_end_goes_on_and_ends_although_its_capability_becomes_a_pipe() {
 
 #[test]
 fn verbs_that_stay_up_take_regular_files_alone() {
-    let (folder, upstream) = (Folder::new(), server_behind());
+    let (folder, upstream) = (Folder::new(), upstream());
     let root = folder.chain();
     folder.fifo("capability");
     let agent = |more: &[&str]| folder.fails(&[&AGENT[..], &["--to", &upstream], more].concat());
@@ -281,17 +259,7 @@ fn verbs_that_stay_up_take_regular_files_alone() {
     assert!(agent(&[]).contains("no regular file"));
     folder.fifo("pipe");
     for device in ["pipe", "/dev/zero", "."] {
-        let gateway = [
-            "gateway",
-            "--upstream",
-            &upstream,
-            "--audience",
-            "a",
-            "--root",
-            &root,
-            "--store",
-            "s",
-        ];
+        let gateway = gateway(&upstream, &root);
         for option in ["--config", "--upstream-authorization-file"] {
             let said = folder.fails(&[&gateway[..], &[option, device]].concat());
             assert!(said.contains("no regular file"), "{option} {device}: {said}");
@@ -390,24 +358,12 @@ fn keys_and_lists_come_through_pipes_to_verbs_that_end() {
 
 #[test]
 fn reloading_goes_on_whatever_lies_among_policies() {
-    let (folder, upstream) = (Folder::new(), server_behind());
+    let (folder, upstream) = (Folder::new(), upstream());
     let root = folder.chain();
     folder.write("set/a.datalog", ALLOW);
-    let gateway = Serving::start(folder.command(&[
-        "gateway",
-        "--upstream",
-        &upstream,
-        "--audience",
-        "a",
-        "--root",
-        &root,
-        "--store",
-        "s",
-        "--listen",
-        "127.0.0.1:0",
-        "--policies",
-        "set",
-    ]));
+    let more = ["--listen", "127.0.0.1:0", "--policies", "set"];
+    let gateway = gateway(&upstream, &root);
+    let gateway = Serving::start(folder.command(&[&gateway[..], &more].concat()));
     folder.fifo("set/b.datalog");
     assert!(gateway.logs("policies are not taken").contains("no regular file"));
     fs::remove_file(folder.at("set/b.datalog")).unwrap();

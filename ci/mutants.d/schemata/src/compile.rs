@@ -39,6 +39,11 @@ pub fn compile(
             }
             let before = tree.left_out.len();
             for error in &errors {
+                let message = error["message"].as_str().unwrap_or_default();
+                if message.contains("`mutated`") {
+                    // The fault is the copy's, and no change's.
+                    return Err(error["rendered"].as_str().unwrap_or(message).to_owned());
+                }
                 for number in blamed(tree, error) {
                     tree.left_out.insert(number);
                     why.insert(number, error["message"].as_str().unwrap_or_default().to_owned());

@@ -12,6 +12,9 @@ use crate::syntax::is_absent;
 
 const MUTATED: &str = include_str!("mutated.rs");
 
+/// What stands before the root of a crate, on its first line.
+const ALLOWING: &str = "#![allow(warnings)] ";
+
 pub struct Tree {
     pub root: PathBuf,
     pub changes: Vec<Change>,
@@ -77,11 +80,7 @@ impl Tree {
                 continue;
             }
             let to = self.root.join(file);
-            let mut bytes = fs::read(file)?;
-            if self.crates().contains(*file) {
-                bytes = [b"#![allow(warnings)] ", &bytes[..], b"\npub mod mutated;\n"].concat();
-            }
-            put(&to, &bytes)?;
+            put(&to, &self.with_switches(file, fs::read(file)?))?;
             fs::set_permissions(&to, fs::metadata(file)?.permissions())?;
         }
         for file in self.crates() {
@@ -99,11 +98,25 @@ impl Tree {
         self.files.keys().map(root).collect()
     }
 
+    /// The root of a crate with the module that its changed places ask; other files as they are.
+    fn with_switches(&self, file: &str, text: Vec<u8>) -> Vec<u8> {
+        match self.crates().contains(file) {
+            true => [ALLOWING.as_bytes(), &text[..], b"\npub mod mutated;\n"].concat(),
+            false => text,
+        }
+    }
+
     /// Writes the changed files.
     pub fn write(&mut self) -> io::Result<()> {
         for (file, (source, places)) in &self.files {
-            let (text, written) = place::write(source, places, &self.left_out);
-            put(&self.root.join(file), text.as_bytes())?;
+            let (text, mut written) = place::write(source, places, &self.left_out);
+            if self.crates().contains(file) {
+                for range in written.iter_mut().flat_map(|one| [&mut one.own, &mut one.whole]) {
+                    *range = range.start + ALLOWING.len()..range.end + ALLOWING.len();
+                }
+            }
+            let text = self.with_switches(file, text.into_bytes());
+            put(&self.root.join(file), &text)?;
             self.written.insert(file.clone(), written);
         }
         Ok(())

@@ -38,7 +38,7 @@
 //! |---|---|---|
 //! | an issuer | [`Issuer::mint`](mint::Issuer::mint), [`Grant`] | [`Lifetimes`], [`PrivateKey`] |
 //! | an agent that starts others | [`Capability::delegate`], [`Delegation`] | [`Constraint`], [`Scope`] |
-//! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Prospect`] |
+//! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Preview`] |
 //! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`]; `hardtack_http::GuardLayer` |
 //! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |
 //!
@@ -95,7 +95,7 @@ pub mod timestamp;
 pub mod file;
 pub mod pending;
 pub mod policy;
-pub mod prospect;
+pub mod preview;
 pub mod explain;
 pub mod replay;
 pub mod ruling;
@@ -166,9 +166,9 @@ pub use policy::{Policy, PolicyError};
 #[doc(inline)]
 pub use present::{PresentError, Presentation, Presenting};
 #[doc(inline)]
-pub use profile::Lifetimes;
+pub use preview::Preview;
 #[doc(inline)]
-pub use prospect::Prospect;
+pub use profile::Lifetimes;
 #[doc(inline)]
 pub use revocation::{Revocation, RevocationLog, Revocations, Revoking};
 #[doc(inline)]

@@ -17,8 +17,8 @@ use crate::call::Call;
 use crate::cause::{Cause, RecordedCause};
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::policy::Policy;
+use crate::preview::{Foreseen, foresee};
 use crate::profile::vocabulary::ARGUMENT;
-use crate::prospect::{Foreseen, foresee};
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 

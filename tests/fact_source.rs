@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hardtack::audit::{Kept, Verdict};
+use hardtack::audit::{Keep, Verdict};
 use hardtack::cause::RecordedCause;
 use hardtack::guard::{
     Fact, FactNameError, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES, MAX_FACT_TERMS,
@@ -47,7 +47,7 @@ fn server_that(
     };
     let verifier = Verifier::new(cast.roots(), AUDIENCE, store.revocations()).unwrap();
     let guard = Guard::new(verifier, policy(text), store.clone())
-        .keep_requests(Kept::Arguments)
+        .keep_requests(Keep::Arguments)
         .facts_from(["db_role", "db_limit", "suspended"], source)
         .unwrap();
     Server { cast, store, guard, asked }
@@ -274,7 +274,7 @@ fn what_the_server_states_is_paid_for() {
 #[test]
 fn records_keep_what_was_stated_and_replay_decides_by_it() {
     let new = policy(r#"allow if granted($op), db_role("owner");"#);
-    for kept in [Kept::Arguments, Kept::Digests] {
+    for kept in [Keep::Arguments, Keep::Digests] {
         for (name, allowed) in [("editor", true), ("viewer", false)] {
             let server = server(EDITORS, vec![role(name)]);
             let guard = server.guard.keep_requests(kept);
@@ -347,13 +347,13 @@ fn a_list_takes_it_for_unknown() {
     let server = server(&format!("{EDITORS} deny if suspended(true), tool(\"search\");"), vec![]);
     let presented = server.cast.presented();
     let verified = server.guard.verifier().verify(presented.bearer(), NOW).unwrap();
-    let prospect = |guard: &Guard| guard.prospect(&verified, &search());
-    assert_eq!(prospect(&server.guard), Prospect::DependsOnArguments);
+    let preview = |guard: &Guard| guard.preview(&verified, &search());
+    assert_eq!(preview(&server.guard), Preview::DependsOnArguments);
     let plain = Guard::unrecorded(server.cast.verifier(), policy(EDITORS));
-    assert_eq!(prospect(&plain), Prospect::Denied);
+    assert_eq!(preview(&plain), Preview::Denied);
     let never = policy("allow if granted($op), depth(7), db_role($role);");
     server.guard.replace_policy(never);
-    assert_eq!(prospect(&server.guard), Prospect::Denied);
+    assert_eq!(preview(&server.guard), Preview::Denied);
     assert_eq!(server.asked(), 0);
 }
 

@@ -259,7 +259,7 @@ fn a_question_about_another_time_moves_no_clock() {
 
 #[test]
 fn the_store_tells_what_a_revocation_kills() {
-    use hardtack::store::Standing;
+    use hardtack::store::BlockState;
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = cast.guard(&store);
     let grant = cast.grant();
@@ -295,10 +295,10 @@ fn the_store_tells_what_a_revocation_kills() {
         let all = lineage.killed_by(&subject, NOW);
         let block = all.into_iter().find(|block| block.name == name).unwrap();
         match lineage.standing(block, NOW) {
-            Standing::Live => "live",
-            Standing::Expired => "expired",
-            Standing::Revoked(_) => "revoked",
-            Standing::Fallen(_) => "fallen",
+            BlockState::Live => "live",
+            BlockState::Expired => "expired",
+            BlockState::Revoked(_) => "revoked",
+            BlockState::RevokedAbove(_) => "fallen",
         }
     };
     let told = ["user:alice", "agent.researcher", "agent.helper"].map(standing);

@@ -47,9 +47,9 @@ fn a_call_that_is_not_covered_is_presented_if_asked_for_and_refused_and_recorded
 }
 
 #[test]
-fn a_prospect_is_one_word_in_json() {
-    let words = [Prospect::Allowed, Prospect::DependsOnArguments, Prospect::Denied]
-        .map(|prospect| serde_json::to_string(&prospect).unwrap());
+fn a_preview_is_one_word_in_json() {
+    let words = [Preview::Allowed, Preview::DependsOnArguments, Preview::Denied]
+        .map(|preview| serde_json::to_string(&preview).unwrap());
     assert_eq!(words, ["\"allowed\"", "\"depends_on_arguments\"", "\"denied\""]);
 }
 

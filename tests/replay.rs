@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hardtack::audit::Kept;
+use hardtack::audit::Keep;
 use hardtack::cause::RecordedCause;
 use hardtack::replay::{Replay, Replayed, replay};
 use hardtack::revocation::RevocationUnchecked;
@@ -97,7 +97,7 @@ fn present(token: &Capability, key: Option<&PrivateKey>, presenting: Presenting)
     presented.unwrap().bearer().to_owned()
 }
 
-fn guard(cast: &Cast, policy: &Policy, kept: Kept) -> (Guard, Store) {
+fn guard(cast: &Cast, policy: &Policy, kept: Keep) -> (Guard, Store) {
     let store = Store::in_memory().unwrap();
     let verifier =
         Verifier::new(cast.roots().named("main"), AUDIENCE, RevocationUnchecked).unwrap();
@@ -155,7 +155,7 @@ fn a_record_is_decided_again_as_the_call_was() {
     let decided: Vec<(Vec<AuditRecord>, Vec<AuditRecord>)> = policies
         .iter()
         .map(|policy| {
-            [Kept::Arguments, Kept::Digests].map(|kept| {
+            [Keep::Arguments, Keep::Digests].map(|kept| {
                 let (guard, store) = guard(&cast, policy, kept);
                 for (bearer, call, time) in &bearers {
                     let _ = guard.check(bearer, call, *time);
@@ -223,7 +223,7 @@ fn what_policies_had_no_part_in_and_what_was_not_kept_is_counted_as_such() {
 fn flips_are_grouped_with_three_examples() {
     let cast = Cast::new();
     let policy = Policy::builtin();
-    let (guard, store) = guard(&cast, &policy, Kept::Arguments);
+    let (guard, store) = guard(&cast, &policy, Keep::Arguments);
     let (token, key) = chain(&cast, &[], 1, 2);
     let bearer = present(&token, key.as_ref(), Presenting::to(AUDIENCE));
     for amount in [10, 50, 200, 300, 400, 500] {
@@ -247,7 +247,7 @@ fn flips_are_grouped_with_three_examples() {
 #[test]
 fn large_arguments_and_requests_to_revoke_are_kept_as_digests() {
     let cast = Cast::new();
-    let (guard, store) = guard(&cast, &Policy::builtin(), Kept::Arguments);
+    let (guard, store) = guard(&cast, &Policy::builtin(), Keep::Arguments);
     let (token, key) = chain(&cast, &[], 0, 1);
     let bearer = present(&token, key.as_ref(), Presenting::to(AUDIENCE));
     let long = format!(r#"{{"text": "{}"}}"#, "x".repeat(audit::MAX_KEPT_ARGUMENT_BYTES));
@@ -270,7 +270,7 @@ fn large_arguments_and_requests_to_revoke_are_kept_as_digests() {
 #[test]
 fn a_record_that_no_guard_wrote_is_an_error() {
     let cast = Cast::new();
-    let (guard, store) = guard(&cast, &Policy::builtin(), Kept::Arguments);
+    let (guard, store) = guard(&cast, &Policy::builtin(), Keep::Arguments);
     let (token, key) = chain(&cast, &[r#"role("editor")"#], 1, 2);
     let bearer = present(&token, key.as_ref(), Presenting::to(AUDIENCE));
     guard.check(&bearer, &hardtack_testkit::search(), NOW).unwrap();

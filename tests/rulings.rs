@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use hardtack::audit::Kept;
+use hardtack::audit::Keep;
 use hardtack::replay::{Replayed, replay};
 use hardtack::ruling::Ruling;
 use hardtack::*;
@@ -109,7 +109,7 @@ impl Case {
 fn guard(cast: &Cast, policy: &Policy, candidate: &Policy) -> (Guard, Store) {
     let store = Store::in_memory().unwrap();
     let guard = Guard::new(cast.verifier(), policy.clone(), store.clone().losing_at_most(1000));
-    (guard.shadowed_by(candidate.clone()).keep_requests(Kept::Arguments), store)
+    (guard.shadowed_by(candidate.clone()).keep_requests(Keep::Arguments), store)
 }
 
 fn said(decided: Result<Permit, Denial>) -> Ruling {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hardtack::audit::{Kept, Verdict};
+use hardtack::audit::{Keep, Verdict};
 use hardtack::cause::RecordedCause;
 use hardtack::*;
 use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
@@ -86,7 +86,7 @@ fn a_candidate_that_agrees_leaves_the_record_as_it_was() {
 fn what_is_refused_before_policies_are_asked_reaches_no_candidate() {
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = Guard::new(cast.verifier(), policy(ALLOW), store.clone());
-    let guard = guard.shadowed_by(policy("allow if depth(7);")).keep_requests(Kept::Arguments);
+    let guard = guard.shadowed_by(policy("allow if depth(7);")).keep_requests(Keep::Arguments);
     let checked = cast.to_researcher().check(r#"check all arg("n", $n), $n < 3"#);
     let checked = cast.grant().delegate(checked, &cast.orchestrator, NOW).unwrap();
     let checked = checked.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
@@ -119,7 +119,7 @@ fn facts_of_a_candidate_that_a_tokens_check_reads_count() {
 fn a_replayed_presentation_is_refused_whatever_a_candidate_says() {
     let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
     let guard = Guard::new(cast.verifier(), policy(ALLOW), store.clone());
-    let guard = guard.shadowed_by(policy("allow if depth(7);")).keep_requests(Kept::Digests);
+    let guard = guard.shadowed_by(policy("allow if depth(7);")).keep_requests(Keep::Digests);
     let once = Presenting::to(AUDIENCE).call(search());
     let once = cast.researchers().present(once, &cast.researcher, NOW).unwrap();
     guard.check(once.bearer(), &search(), NOW).unwrap();
@@ -210,10 +210,10 @@ fn lists_follow_new_policies_at_once() {
     let cast = Cast::new();
     let guard = Guard::unrecorded(cast.verifier(), policy(ALLOW));
     let verified = cast.verifier().verify(cast.presented().bearer(), NOW).unwrap();
-    assert_eq!(guard.prospect(&verified, &search()), Prospect::Allowed);
+    assert_eq!(guard.preview(&verified, &search()), Preview::Allowed);
     let before = guard.replace_policy(policy("allow if depth(7);"));
     assert_eq!(before.digest(), policy(ALLOW).digest());
-    assert_eq!(guard.prospect(&verified, &search()), Prospect::Denied);
+    assert_eq!(guard.preview(&verified, &search()), Preview::Denied);
     assert_eq!(guard.policy().digest(), policy("allow if depth(7);").digest());
 }
 
@@ -224,7 +224,7 @@ fn many_large_requests_at_once_are_all_recorded() {
     let (cast, folder) = (Cast::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("store");
     let store = Store::create(&path).unwrap();
-    let guard = cast.guard(&store).keep_requests(Kept::Arguments);
+    let guard = cast.guard(&store).keep_requests(Keep::Arguments);
     let long = "x".repeat(hardtack::audit::MAX_KEPT_ARGUMENT_BYTES - 100);
     let call = search().arguments(&format!(r#"{{"text": "{long}"}}"#)).unwrap();
     let bearer = cast.presented();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use hardtack::audit::{Claim, Once, Separate, Uses, UsesUnavailable};
+use hardtack::audit::{Claim, Separate, SingleUse, Uses, UsesUnavailable};
 use hardtack::pending::{Pending, promise};
 use hardtack::*;
 use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
@@ -96,7 +96,7 @@ impl Gate {
 impl Uses for Gate {
     fn claim<'a>(
         &'a self,
-        _: &'a Once,
+        _: &'a SingleUse,
         _: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
         let (giver, promised) = promise();

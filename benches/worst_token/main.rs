@@ -357,9 +357,9 @@ fn after(scene: &Scene, sent: &Sent) {
     scene.once(&scene.warm, sent);
     let (remembered, verified) =
         timed(|| scene.warm.verifier().verify_remembered(&sent.bearer, NOW));
-    let prospect = verified.map(|verified| timed(|| scene.warm.prospect(&verified, &call)));
+    let preview = verified.map(|verified| timed(|| scene.warm.preview(&verified, &call)));
     println!(
-        "  explained in {explained:?} ({} steps), remembered in {remembered:?}, prospect {prospect:?}",
+        "  explained in {explained:?} ({} steps), remembered in {remembered:?}, preview {preview:?}",
         explanation.steps.len()
     );
 }

@@ -34,7 +34,7 @@ pub struct Stops {
 
 /// The state of a block at a moment ([`SeenChains::standing`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing<'a> {
+pub enum BlockState<'a> {
     /// Neither the block nor anything above it is revoked or expired.
     Live,
     /// The block is expired, or something above it is.
@@ -42,7 +42,7 @@ pub enum Standing<'a> {
     /// This revocation names the block.
     Revoked(&'a RevocationEntry),
     /// This revocation names a block above it.
-    Fallen(&'a RevocationEntry),
+    RevokedAbove(&'a RevocationEntry),
 }
 
 impl SeenChains {
@@ -152,24 +152,24 @@ impl SeenChains {
     /// Counts the blocks that these revocations, made at `moment`, kill, and how many of them are live.
     pub fn stops(&self, revocations: &[Revocation], moment: Timestamp) -> Stops {
         let killed = self.killed_by_any(revocations, moment);
-        let is_live = |block: &&&SeenBlock| self.standing(block, moment) == Standing::Live;
+        let is_live = |block: &&&SeenBlock| self.standing(block, moment) == BlockState::Live;
         let live = killed.iter().filter(is_live).count() as u64;
         Stops { blocks: killed.len() as u64, live }
     }
 
     /// Returns the state of a block at the moment `now`. A revocation of the block itself comes before one above it, and both before an
     /// expiry.
-    pub fn standing(&self, block: &SeenBlock, now: Timestamp) -> Standing<'_> {
+    pub fn standing(&self, block: &SeenBlock, now: Timestamp) -> BlockState<'_> {
         let line = self.line(block);
         if let Some(entry) = self.revoked(block) {
-            return Standing::Revoked(entry);
+            return BlockState::Revoked(entry);
         }
         if let Some(entry) = line.iter().skip(1).find_map(|above| self.revoked(above)) {
-            return Standing::Fallen(entry);
+            return BlockState::RevokedAbove(entry);
         }
         match line.iter().any(|block| block.expires <= now) {
-            true => Standing::Expired,
-            false => Standing::Live,
+            true => BlockState::Expired,
+            false => BlockState::Live,
         }
     }
 

@@ -22,7 +22,7 @@ pub const MAX_KEPT_ARGUMENT_BYTES: usize = 16 * 1024;
 ///
 /// Arguments can hold personal data and secrets, and records cannot be deleted singly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum Keep {
     /// The arguments, up to [`MAX_KEPT_ARGUMENT_BYTES`]. Of larger ones, and of operations of `hardtack:`, the digest.
     Arguments,
     /// The SHA-256 digest of the canonical call, which says nothing of arguments that cannot be guessed.
@@ -90,7 +90,7 @@ pub enum KeptArguments {
 }
 
 impl KeptRequest {
-    pub(crate) fn of(verified: &VerifiedCapability, call: &Call, kept: Kept) -> KeptRequest {
+    pub(crate) fn of(verified: &VerifiedCapability, call: &Call, kept: Keep) -> KeptRequest {
         let chain = verified.chain();
         let grant = verified.capability().shaped().blocks.first();
         let facts = grant.into_iter().flat_map(|block| &block.facts);
@@ -101,7 +101,7 @@ impl KeptRequest {
         });
         let unbound = chain.presentation.iter().find(|last| last.signer.is_none());
         // A request to revoke carries a token as its proof, and records hold none.
-        let all = kept == Kept::Arguments && !call.operation().is_reserved();
+        let all = kept == Keep::Arguments && !call.operation().is_reserved();
         let arguments = match all && call.argument_bytes() <= MAX_KEPT_ARGUMENT_BYTES {
             true => KeptArguments::Arguments(call.arguments_json().clone()),
             false => KeptArguments::Digest(hex::encode(call.digest())),

@@ -1,35 +1,35 @@
-//! Ledger: a decision is settled, which is to say claimed, recorded and its chain remembered, before it is answered.
+//! Ledger: a decision is claimed, recorded and its chain remembered, before it is answered.
 
-use crate::audit::{Claim, Decision, Once, SeenBlock, UsesUnavailable, Verdict};
+use crate::audit::{Claim, Decision, SeenBlock, SingleUse, UsesUnavailable, Verdict};
 use crate::cause::Cause;
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
-/// A decision that is to be settled by a [`Ledger`]. Only [`Settling::decided`] says what is to be recorded of it: a decision to allow a
+/// A decision that is to be recorded by a [`Ledger`]. Only [`LedgerEntry::decided`] says what is to be recorded of it: a decision to allow a
 /// presentation that was used before is recorded as refused.
 #[derive(Debug)]
-pub struct Settling {
+pub struct LedgerEntry {
     decision: Decision,
-    once: Option<Once>,
+    once: Option<SingleUse>,
     /// The number of the presentation's block.
     block: usize,
     /// The token, if the whole of it holds.
     verified: Option<VerifiedCapability>,
 }
 
-impl Settling {
+impl LedgerEntry {
     pub(crate) fn new(
         decision: Decision,
-        once: Option<(Once, usize)>,
+        once: Option<(SingleUse, usize)>,
         verified: Option<VerifiedCapability>,
-    ) -> Settling {
+    ) -> LedgerEntry {
         let (once, block) = once.map_or((None, 0), |(once, block)| (Some(once), block));
-        Settling { decision, once, block, verified }
+        LedgerEntry { decision, once, block, verified }
     }
 
     /// Returns the presentation that is to be claimed first; `None` if the decision uses none up.
-    pub fn once(&self) -> Option<&Once> {
+    pub fn once(&self) -> Option<&SingleUse> {
         self.once.as_ref()
     }
 
@@ -49,7 +49,7 @@ impl Settling {
 
     /// Returns the decision to record, given what came of the claim. Pass [`Claim::First`] where there was nothing to claim.
     pub fn decided(self, claim: Claim) -> Decision {
-        let Settling { mut decision, once, block, .. } = self;
+        let LedgerEntry { mut decision, once, block, .. } = self;
         if once.is_none() || claim == Claim::First {
             return decision;
         }
@@ -60,7 +60,7 @@ impl Settling {
 
     /// Returns the decision to record where it cannot be said whether the presentation was used: undecided.
     pub fn undecided(self, error: &UsesUnavailable) -> Decision {
-        let Settling { mut decision, block, .. } = self;
+        let LedgerEntry { mut decision, block, .. } = self;
         (decision.candidate, decision.request) = (None, None);
         let (undecided, message) = (Verdict::Undecided, error.to_string());
         decision.ruled(&Ruling::refused(undecided, Cause::LedgerUnavailable, Some(block), message))
@@ -81,35 +81,35 @@ impl Settling {
     }
 }
 
-/// The result of settling a decision.
+/// The result of recording a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Settlement {
+pub enum Recorded {
     /// The decision is recorded under this number.
-    Recorded {
+    AsDecided {
         /// The record's number.
         sequence: u64,
     },
     /// The presentation was accepted before: the decision is recorded as refused, under this number.
-    Replayed {
+    AsReplayed {
         /// The record's number.
         sequence: u64,
     },
 }
 
-impl Settlement {
+impl Recorded {
     /// Returns the result of a decision whose claim came out as `claim` and which is recorded under the number `sequence`.
-    pub fn of(claim: Claim, sequence: u64) -> Settlement {
+    pub fn of(claim: Claim, sequence: u64) -> Recorded {
         match claim {
-            Claim::First => Settlement::Recorded { sequence },
-            Claim::Again => Settlement::Replayed { sequence },
+            Claim::First => Recorded::AsDecided { sequence },
+            Claim::Again => Recorded::AsReplayed { sequence },
         }
     }
 
     /// Returns the number of the record.
     pub fn sequence(&self) -> u64 {
         match self {
-            Settlement::Recorded { sequence } | Settlement::Replayed { sequence } => *sequence,
+            Recorded::AsDecided { sequence } | Recorded::AsReplayed { sequence } => *sequence,
         }
     }
 }
@@ -127,41 +127,41 @@ impl LedgerUnavailable {
     }
 }
 
-/// Settles decisions: claims the presentation, records the decision, remembers the chain.
+/// Records decisions: claims the presentation, records the decision, remembers the chain.
 ///
 /// There are two. A [`Store`](crate::Store) does all three in one step, with one wait for the disk. [`Separate`](crate::audit::Separate)
 /// puts together a [`Uses`](crate::audit::Uses), a [`Records`](crate::audit::Records) and a [`Lineage`](crate::audit::Lineage) of different
 /// engines. Whoever has all three in one transaction may write a third:
 ///
-/// 1. claim [`Settling::once`], if there is one;
-/// 2. record [`Settling::decided`], whatever came of the claim;
-/// 3. remember [`Settling::seen`];
-/// 4. when the first two are durable, answer [`Settlement::of`] the claim.
+/// 1. claim [`LedgerEntry::once`], if there is one;
+/// 2. record [`LedgerEntry::decided`], whatever came of the claim;
+/// 3. remember [`LedgerEntry::seen`];
+/// 4. when the first two are durable, answer [`Recorded::of`] the claim.
 ///
 /// If one of the first two fails, answer an error: the call is refused.
 pub trait Ledger: Send + Sync {
-    /// Settles one decision before it returns: claims, records, remembers. May wait; a store waits for the disk.
+    /// Records one decision before it returns: claims, records, remembers. May wait; a store waits for the disk.
     ///
     /// # Errors
     ///
     /// [`LedgerUnavailable`] unless it is claimed and recorded.
-    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable>;
+    fn record(&self, entry: LedgerEntry) -> Result<Recorded, LedgerUnavailable>;
 
-    /// Settles one decision without waiting: returns at once, and calls `done` from any thread when the decision is settled. What was
+    /// Records one decision without waiting: returns at once, and calls `done` from any thread when the decision is recorded. What was
     /// begun is brought to an end, even if nobody hears of it any more.
-    fn settle_later(&self, settling: Settling, done: Done);
+    fn record_later(&self, entry: LedgerEntry, done: Done);
 }
 
-/// The callback of [`Ledger::settle_later`], which is given the result.
-pub type Done = Box<dyn FnOnce(Result<Settlement, LedgerUnavailable>) + Send>;
+/// The callback of [`Ledger::record_later`], which is given the result.
+pub type Done = Box<dyn FnOnce(Result<Recorded, LedgerUnavailable>) + Send>;
 
 impl<L: Ledger + ?Sized> Ledger for std::sync::Arc<L> {
-    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable> {
-        (**self).settle(settling)
+    fn record(&self, entry: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
+        (**self).record(entry)
     }
 
-    fn settle_later(&self, settling: Settling, done: Done) {
-        (**self).settle_later(settling, done);
+    fn record_later(&self, entry: LedgerEntry, done: Done) {
+        (**self).record_later(entry, done);
     }
 }
 

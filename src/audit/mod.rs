@@ -1,6 +1,6 @@
 //! Audit: what is remembered of decisions, and who remembers it.
 //!
-//! A guard settles each decision in a [`Ledger`] before it answers. Behind that stand [`Uses`] (which presentations were used),
+//! A guard records each decision in a [`Ledger`] before it answers. Behind that stand [`Uses`] (which presentations were used),
 //! [`Records`] (what was decided) and [`Lineage`] (which chains were seen). A [`store`](crate::store) is the first engine of each; the
 //! pages of the traits say what another one must hold. How records hold together is [`log`](crate::log)'s business.
 
@@ -34,17 +34,17 @@ pub use crate::log::{
     Checkpoint, CheckpointError, InclusionProof, LeafHash, LogError, LogKey, LogLine, LogReader,
     ProofError,
 };
-pub(crate) use crate::log::{CheckpointSigner, Edge, TreeHead};
-pub use chains::{SeenChains, Standing, Stops};
+pub(crate) use crate::log::{CheckpointSigner, Frontier, TreeHead};
+pub use chains::{BlockState, SeenChains, Stops};
 pub use filter::Filter;
-pub use kept::{Kept, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
+pub use kept::{Keep, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
 pub(crate) use ledger::REPLAYED_MESSAGE;
-pub use ledger::{Done, Ledger, LedgerUnavailable, Settlement, Settling};
+pub use ledger::{Done, Ledger, LedgerEntry, LedgerUnavailable, Recorded};
 pub use lineage::{Lineage, LineageUnavailable, MAX_ALIKE, Seen, SeenBlock};
 pub use ocsf::ocsf;
 pub use records::{Recording, Records};
 pub use separate::Separate;
-pub use uses::{Claim, KEPT_AFTER_EXPIRY, Once, Uses, UsesUnavailable};
+pub use uses::{Claim, KEPT_AFTER_EXPIRY, SingleUse, Uses, UsesUnavailable};
 
 /// The verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ pub enum Recording {
 /// 2. **Durable before it answers**, unless it was told that it need not be ([`Recording::Buffered`]). What was read by anybody is
 ///    never lost: [`Records::read`] shows what is durable.
 /// 3. **One log.** A record is an [`AuditRecord`](crate::AuditRecord): its bytes are the leaf of a Merkle tree, `previous` is the leaf
-///    hash of the record before. [`Edge`](crate::log::Edge) makes both, and [`LogReader`](crate::log::LogReader) verifies them.
+///    hash of the record before. [`Frontier`](crate::log::Frontier) makes both, and [`LogReader`](crate::log::LogReader) verifies them.
 /// 4. **Never blocks.** As for [`Uses`](crate::audit::Uses): the future is polled on any thread, and needs no runtime around it. One that
 ///    is dropped may or may not have recorded.
 ///

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::audit::{
-    Claim, Done, Ledger, LedgerUnavailable, Lineage, Recording, Records, Settlement, Settling, Uses,
+    Claim, Done, Ledger, LedgerEntry, LedgerUnavailable, Lineage, Recorded, Recording, Records,
+    Uses,
 };
 use crate::pending::{Pending, wait};
 use crate::process::Process;
@@ -19,7 +20,7 @@ use crate::process::Process;
 /// It claims a call-bound presentation first and then records the decision, durably. What cannot be claimed is refused, and recorded as
 /// undecided. If the claim was won and the record fails, the call is refused and its presentation used up: whoever holds it presents anew.
 ///
-/// One thread stands behind it, for all decisions that are settled [later](Ledger::settle_later).
+/// One thread stands behind it, for all decisions that are recorded [later](Ledger::record_later).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -95,45 +96,44 @@ impl Separate {
 }
 
 impl Parts {
-    async fn settle(self, settling: Settling) -> Result<Settlement, LedgerUnavailable> {
-        let (claim, recording) = match settling.once() {
+    async fn record(self, entry: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
+        let (claim, recording) = match entry.once() {
             None => (Claim::First, self.recording),
-            Some(once) => match self.uses.claim(once, settling.time()).await {
+            Some(once) => match self.uses.claim(once, entry.time()).await {
                 Ok(claim) => (claim, Recording::Durable),
                 Err(error) => {
                     // It is refused whether or not that can be recorded.
                     let told = LedgerUnavailable(error.to_string());
-                    let decision = settling.undecided(&error);
+                    let decision = entry.undecided(&error);
                     let _ = self.records.append(vec![decision], Recording::Durable).await;
                     return Err(told);
                 }
             },
         };
         // The number of the record is not known yet, and the decision takes the rest with it.
-        let mut seen = settling.seen(0);
-        let sequence = self.records.append(vec![settling.decided(claim)], recording).await?;
+        let mut seen = entry.seen(0);
+        let sequence = self.records.append(vec![entry.decided(claim)], recording).await?;
         if !seen.is_empty() {
             seen.iter_mut().for_each(|block| block.seen = sequence);
             self.lineage.saw(seen);
         }
-        Ok(Settlement::of(claim, sequence))
+        Ok(Recorded::of(claim, sequence))
     }
 }
 
 impl Ledger for Separate {
-    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable> {
+    fn record(&self, entry: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
         self.here()?;
-        wait(self.parts.clone().settle(settling))
+        wait(self.parts.clone().record(entry))
     }
 
-    fn settle_later(&self, settling: Settling, done: Done) {
+    fn record_later(&self, entry: LedgerEntry, done: Done) {
         let driver = match self.here().and_then(|()| self.driver()) {
             Ok(driver) => driver,
             Err(error) => return done(Err(error)),
         };
         let parts = self.parts.clone();
-        let work: Pending<'static, ()> =
-            Box::pin(async move { done(parts.settle(settling).await) });
+        let work: Pending<'static, ()> = Box::pin(async move { done(parts.record(entry).await) });
         // What needs nobody else is done at once, on this thread.
         Arc::new(Task { work: Mutex::new(Some(work)), driver }).poll();
     }

@@ -12,7 +12,7 @@ pub const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_sec
 /// A presentation that is accepted once, as a [`Uses`] knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Once {
+pub struct SingleUse {
     /// The name of the server for which it was made.
     pub audience: String,
     /// The presentation's id: its holder's signature, which a copy that is wrapped anew shares. 64 bytes.
@@ -21,10 +21,10 @@ pub struct Once {
     pub expires: Timestamp,
 }
 
-impl Once {
+impl SingleUse {
     /// Names the presentation with this id, for this audience, which expires at this moment.
-    pub fn new(audience: impl Into<String>, id: RevocationId, expires: Timestamp) -> Once {
-        Once { audience: audience.into(), id, expires }
+    pub fn new(audience: impl Into<String>, id: RevocationId, expires: Timestamp) -> SingleUse {
+        SingleUse { audience: audience.into(), id, expires }
     }
 }
 
@@ -79,7 +79,7 @@ pub trait Uses: Send + Sync {
     /// [`UsesUnavailable`] if it cannot be claimed or it is not known whether it was. The guard then refuses as undecided.
     fn claim<'a>(
         &'a self,
-        once: &'a Once,
+        once: &'a SingleUse,
         now: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>>;
 }
@@ -87,7 +87,7 @@ pub trait Uses: Send + Sync {
 impl<U: Uses + ?Sized> Uses for std::sync::Arc<U> {
     fn claim<'a>(
         &'a self,
-        once: &'a Once,
+        once: &'a SingleUse,
         now: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
         (**self).claim(once, now)

@@ -98,7 +98,7 @@ impl Names {
         let mut plan = Plan::of(rules, &all, &mut words);
         words.flush();
         symbols.clone_from(&words.symbols);
-        if words.settled().is_err() {
+        if words.recorded().is_err() {
             // More of the token's own names than are folded: nothing of this is known.
             plan.folded.values_mut().for_each(|rule| *rule = Err(Unfollowed::Compared));
         }

@@ -39,7 +39,7 @@ impl Base {
                 facts.map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words))).collect();
             words.flush();
             self.symbols.clone_from(&words.symbols);
-            self.folded = Some(words.settled().map(|()| {
+            self.folded = Some(words.recorded().map(|()| {
                 let known = facts.iter().cloned().collect();
                 let signed_by = self.signed_by.clone();
                 let base = Base { facts, known, signed_by, ..Base::default() };
@@ -84,7 +84,7 @@ impl World {
         if words.flush() {
             world.symbols.clone_from(&words.symbols);
         }
-        words.settled()?;
+        words.recorded()?;
         self.folded.set(self.folded.get().max(words.bytes()));
         let followed: Vec<Rule> = queries.iter().flatten().cloned().collect();
         // What is touched there is paid for here.
@@ -112,7 +112,7 @@ impl World {
             rules.map(|rule| plan.rule(rule, &mut words)).collect();
         let rules: Vec<Rule> = rules.into_iter().flatten().collect();
         words.flush();
-        words.settled()?;
+        words.recorded()?;
         let (base, symbols) = (Arc::clone(base), words.symbols.clone());
         let mut world = World { base, facts: own, symbols, ..World::default() };
         world.touched.set(self.touched.get());

@@ -87,7 +87,7 @@ impl Words {
     }
 
     /// Whether all was folded as it should be.
-    pub(super) fn settled(&self) -> Result<(), EvaluationError> {
+    pub(super) fn recorded(&self) -> Result<(), EvaluationError> {
         match (self.bytes > self.most, self.collided) {
             (true, _) => Err(EvaluationError::Exhausted),
             (false, true) => Err(EvaluationError::Failed),

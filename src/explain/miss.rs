@@ -51,13 +51,13 @@ impl Weight {
 #[derive(Debug)]
 pub(super) struct Miss {
     pub(super) weight: Weight,
-    pub(super) lacks: Vec<Lack>,
+    pub(super) lacks: Vec<MissingPart>,
     pub(super) rule: Rule,
 }
 
 /// One part of a query that does not hold.
 #[derive(Debug)]
-pub(super) enum Lack {
+pub(super) enum MissingPart {
     /// There is no such fact.
     Fact {
         /// With what is known of its variables filled in.
@@ -81,7 +81,7 @@ pub(super) enum Lack {
 pub(super) struct Asked<'a> {
     pub(super) world: &'a World,
     pub(super) block: usize,
-    pub(super) weigh: &'a dyn Fn(&str) -> Weight,
+    pub(super) decide: &'a dyn Fn(&str) -> Weight,
 }
 
 impl Asked<'_> {
@@ -128,7 +128,7 @@ impl Asked<'_> {
     }
 
     /// What is lacking if these parts are left out and the rest holds.
-    fn without(&self, rule: &Rule, left_out: &[usize]) -> Option<Vec<Lack>> {
+    fn without(&self, rule: &Rule, left_out: &[usize]) -> Option<Vec<MissingPart>> {
         let body: Vec<&Predicate> = kept(&rule.body, 0, left_out).map(|(_, part)| part).collect();
         let bound: BTreeSet<&String> =
             body.iter().flat_map(|predicate| &predicate.terms).filter_map(variable).collect();
@@ -159,7 +159,7 @@ impl Asked<'_> {
                 free_variables(&expression.ops).iter().any(|name| names.contains(name))
             });
             waiting = others;
-            lacks.push(Lack::Fact {
+            lacks.push(MissingPart::Fact {
                 predicate: filled(predicate, &bindings),
                 conditions: mine
                     .into_iter()
@@ -182,7 +182,7 @@ impl Asked<'_> {
         Some(lacks)
     }
 
-    fn condition(&self, rule: &Rule, index: usize, found: &Candidate) -> Lack {
+    fn condition(&self, rule: &Rule, index: usize, found: &Candidate) -> MissingPart {
         let expression = rule.expressions[index].clone();
         let bindings = self.bindings(found);
         let values = free_variables(&expression.ops).into_iter().filter_map(|name| {
@@ -200,7 +200,7 @@ impl Asked<'_> {
             self.world.candidates(&alone.convert(&mut symbols), self.block, MAX_CANDIDATES);
         let evaluable =
             candidates.is_ok_and(|found| found.iter().all(|found| found.held != [None]));
-        Lack::Condition { expression, values, evaluable }
+        MissingPart::Condition { expression, values, evaluable }
     }
 
     fn bindings(&self, found: &Candidate) -> HashMap<String, Term> {
@@ -230,13 +230,13 @@ impl Asked<'_> {
     /// values.
     fn weight(&self, rule: &Rule, part: usize) -> Weight {
         let Some(expression) = part.checked_sub(rule.body.len()) else {
-            return (self.weigh)(&rule.body[part].name);
+            return (self.decide)(&rule.body[part].name);
         };
         let names = free_variables(&rule.expressions[expression].ops);
         let says = |predicate: &&Predicate| {
             predicate.terms.iter().filter_map(variable).any(|name| names.contains(&name))
         };
-        let weights = rule.body.iter().filter(says).map(|predicate| (self.weigh)(&predicate.name));
+        let weights = rule.body.iter().filter(says).map(|predicate| (self.decide)(&predicate.name));
         weights.min().unwrap_or(Weight::OPERATION)
     }
 }

@@ -6,7 +6,7 @@
 
 mod agree;
 mod change;
-mod least;
+mod remedies;
 mod miss;
 mod policies;
 mod token;

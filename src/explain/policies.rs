@@ -7,8 +7,8 @@ use crate::authorize::{PreparedSets, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
-use crate::explain::least::{Least, another_value, of_lacks, of_match};
 use crate::explain::miss::{Asked, Miss, Weight};
+use crate::explain::remedies::{Remedies, another_value, of_lacks, of_match};
 use crate::explain::token::maker;
 use crate::explain::{Change, Outcome, Remedy, Stage, Step, words};
 use crate::names::escaped;
@@ -32,8 +32,8 @@ pub(super) fn explain(
     };
     let Ok(prepared) = sets.prepare(verified, policy) else { return };
     let names = policy_names(policy);
-    let weigh = |name: &str| weight(name, &names);
-    let scene = Scene { sets, verified, policy, call, world: &world, weigh: &weigh };
+    let decide = |name: &str| weight(name, &names);
+    let scene = Scene { sets, verified, policy, call, world: &world, decide: &decide };
     for (block, number, check) in &prepared.checks {
         scene.token_check(*block, *number, check, steps, remedies);
     }
@@ -75,8 +75,8 @@ pub(super) fn obstacles(
         return Some(found);
     }
     let names = policy_names(policy);
-    let weigh = |name: &str| weight(name, &names);
-    let asked = Asked { world: &world, block: VERIFIER, weigh: &weigh };
+    let decide = |name: &str| weight(name, &names);
+    let asked = Asked { world: &world, block: VERIFIER, decide: &decide };
     let queries = allows.iter().flat_map(|(queries, _)| queries.iter());
     let nearest = queries.filter_map(|query| asked.nearest(query)).min_by_key(|miss| miss.weight);
     Some(found + nearest.map_or(1, |miss| miss.lacks.len()))
@@ -136,12 +136,12 @@ pub(super) struct Scene<'a> {
     pub(super) policy: &'a Policy,
     pub(super) call: &'a Call,
     pub(super) world: &'a World,
-    pub(super) weigh: &'a dyn Fn(&str) -> Weight,
+    pub(super) decide: &'a dyn Fn(&str) -> Weight,
 }
 
 impl Scene<'_> {
     pub(super) fn asked(&self, block: usize) -> Asked<'_> {
-        Asked { world: self.world, block, weigh: self.weigh }
+        Asked { world: self.world, block, decide: self.decide }
     }
 
     /// What there would be to see if one argument were another, or absent.
@@ -270,7 +270,7 @@ impl Scene<'_> {
                     let (rule, facts) = self.asked(VERIFIER).match_of(query)?;
                     Some(of_match(self, query, &rule, &facts))
                 });
-                let Least { lacking, mut changes } = matched.unwrap_or_default();
+                let Remedies { lacking, mut changes } = matched.unwrap_or_default();
                 let what = joined(&text, &lacking);
                 steps.push(step(Outcome::Failed, &what));
                 changes.push(change_policy(at));
@@ -336,7 +336,7 @@ impl Scene<'_> {
     }
 
     /// The least that a check lacks.
-    fn least(&self, check: &datalog::Check, built: &Check, block: usize) -> Least {
+    fn least(&self, check: &datalog::Check, built: &Check, block: usize) -> Remedies {
         let asked = self.asked(block);
         if check.kind == CheckKind::Reject {
             let matched = check.queries.iter().zip(&built.queries).find_map(|(query, _)| {
@@ -374,7 +374,7 @@ impl Scene<'_> {
     }
 
     /// What is known of a constraint is said in its own words.
-    fn constrained(&self, built: &Check, least: Least) -> Least {
+    fn constrained(&self, built: &Check, least: Remedies) -> Remedies {
         let Some(constraint) = Constraint::of_check(built) else { return least };
         another_value(self, &constraint).unwrap_or(least)
     }
@@ -400,7 +400,7 @@ impl Scene<'_> {
             let unevaluable = miss.lacks.iter().any(|lack| lack.is_unevaluable());
             unevaluable.then_some(miss)
         });
-        let Least { lacking, mut changes } =
+        let Remedies { lacking, mut changes } =
             miss.map(|miss| of_lacks(self, &miss, &miss.lacks, VERIFIER)).unwrap_or_default();
         let what = joined(&format!("{text} cannot be evaluated for this call"), &lacking);
         steps.push(Step::failed(Stage::Policies, &what).at_policy(at));

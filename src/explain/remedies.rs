@@ -1,4 +1,4 @@
-//! Least: what somebody can do about what a query lacks, or about what makes it match.
+//! Remedies: what somebody can do about what a query lacks, or about what makes it match.
 
 use biscuit_auth::builder::{Convert, Expression, Op, Predicate, Rule, Term, Unary};
 use biscuit_auth::datalog;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::constraint::Constraint;
 use crate::datalog::VERIFIER;
-use crate::explain::miss::{Lack, Miss, Weight, free_variables, variable, with_values};
+use crate::explain::miss::{Miss, MissingPart, Weight, free_variables, variable, with_values};
 use crate::explain::policies::Scene;
 use crate::explain::{Change, words};
 use crate::names::escaped;
@@ -17,27 +17,32 @@ const MAX_RULES_FOLLOWED: usize = 4;
 
 /// What is lacking, in words, and what can be done.
 #[derive(Debug, Default)]
-pub(super) struct Least {
+pub(super) struct Remedies {
     pub(super) lacking: String,
     pub(super) changes: Vec<Change>,
 }
 
-impl Lack {
+impl MissingPart {
     pub(super) fn is_unevaluable(&self) -> bool {
-        matches!(self, Lack::Condition { evaluable: false, .. })
+        matches!(self, MissingPart::Condition { evaluable: false, .. })
     }
 }
 
 /// What can be done about what a query of `block` lacks.
-pub(super) fn of_lacks(scene: &Scene<'_>, miss: &Miss, lacks: &[Lack], block: usize) -> Least {
-    let mut least = Least::default();
+pub(super) fn of_lacks(
+    scene: &Scene<'_>,
+    miss: &Miss,
+    lacks: &[MissingPart],
+    block: usize,
+) -> Remedies {
+    let mut least = Remedies::default();
     let mut lacking = Vec::new();
     for lack in lacks {
         let one = match lack {
-            Lack::Fact { predicate, conditions, found } => {
+            MissingPart::Fact { predicate, conditions, found } => {
                 of_absent(scene, miss, predicate, conditions, found, block, MAX_RULES_FOLLOWED)
             }
-            Lack::Condition { expression, values, evaluable } => {
+            MissingPart::Condition { expression, values, evaluable } => {
                 of_condition(scene, miss, expression, values, *evaluable, block)
             }
         };
@@ -56,7 +61,7 @@ fn of_absent(
     found: &[Predicate],
     block: usize,
     depth: usize,
-) -> Least {
+) -> Remedies {
     let must = demanded(predicate, conditions);
     let there = match found {
         [] => String::new(),
@@ -79,10 +84,10 @@ fn of_absent(
         (_, Some(name)) => argument_change(scene, miss, name, &must, block),
         ("presented", _) => present_change(predicate),
         ("resource", _) => resource_change(&must),
-        (name, _) if matches!((scene.weigh)(name), Weight::POLICY | Weight::DERIVED) => {
+        (name, _) if matches!((scene.decide)(name), Weight::POLICY | Weight::DERIVED) => {
             if let Some(least) = through_rules(scene, predicate, depth) {
                 let lacking = format!("{lacking}, for which {}", least.lacking);
-                return Least { lacking, ..least };
+                return Remedies { lacking, ..least };
             }
             let fact = format!("{};", words::predicate(predicate));
             Change::Policy {
@@ -108,7 +113,7 @@ fn of_absent(
             },
         },
     };
-    Least { lacking, changes: vec![change] }
+    Remedies { lacking, changes: vec![change] }
 }
 
 /// The fact that is lacking, with values for what is open in it that make its conditions true.
@@ -141,7 +146,7 @@ fn grounded(predicate: &Predicate, conditions: &[Expression]) -> Option<String> 
 }
 
 /// What a derived fact lacks to be derived.
-fn through_rules(scene: &Scene<'_>, predicate: &Predicate, depth: usize) -> Option<Least> {
+fn through_rules(scene: &Scene<'_>, predicate: &Predicate, depth: usize) -> Option<Remedies> {
     let depth = depth.checked_sub(1)?;
     let asked = scene.asked(VERIFIER);
     let misses = scene.policy.rules.iter().filter_map(|rule| {
@@ -155,7 +160,7 @@ fn through_rules(scene: &Scene<'_>, predicate: &Predicate, depth: usize) -> Opti
         return None;
     }
     match miss.lacks.as_slice() {
-        [Lack::Fact { predicate, conditions, found }] => {
+        [MissingPart::Fact { predicate, conditions, found }] => {
             Some(of_absent(scene, &miss, predicate, conditions, found, VERIFIER, depth))
         }
         lacks => Some(of_lacks(scene, &miss, lacks, VERIFIER)),
@@ -196,7 +201,7 @@ fn of_condition(
     values: &[(String, Term, Predicate)],
     evaluable: bool,
     block: usize,
-) -> Least {
+) -> Remedies {
     let naming = |name: &str| {
         let (_, _, predicate) = values.iter().find(|(known, _, _)| known == name)?;
         Some(called(predicate, name))
@@ -215,17 +220,17 @@ fn of_condition(
             format!("{must} has no value: {}{why}", is.join(", "))
         }
     };
-    let least = values.iter().min_by_key(|(_, _, predicate)| (scene.weigh)(&predicate.name));
-    let Some((_, _, predicate)) = least else { return Least { lacking, changes: Vec::new() } };
+    let least = values.iter().min_by_key(|(_, _, predicate)| (scene.decide)(&predicate.name));
+    let Some((_, _, predicate)) = least else { return Remedies { lacking, changes: Vec::new() } };
     let change = match (predicate.name.as_str(), argument_of(predicate)) {
         (_, Some(name)) => argument_change(scene, miss, name, &must, block),
         ("resource", _) => resource_change(&must),
-        (name, _) if (scene.weigh)(name) == Weight::GRANT => Change::Fact {
+        (name, _) if (scene.decide)(name) == Weight::GRANT => Change::Fact {
             text: format!("have the issuer state in the grant a fact {name}(…) such that {must}"),
             fact: must,
             stated: true,
         },
-        (name, _) if matches!((scene.weigh)(name), Weight::POLICY | Weight::DERIVED) => {
+        (name, _) if matches!((scene.decide)(name), Weight::POLICY | Weight::DERIVED) => {
             Change::Policy {
                 at: None,
                 add: None,
@@ -234,7 +239,7 @@ fn of_condition(
         }
         _ => otherwise(&must),
     };
-    Least { lacking, changes: vec![change] }
+    Remedies { lacking, changes: vec![change] }
 }
 
 /// What can be done about a query that matches and should not.
@@ -243,11 +248,11 @@ pub(super) fn of_match(
     query: &datalog::Rule,
     rule: &Rule,
     facts: &[Predicate],
-) -> Least {
+) -> Remedies {
     let shown: Vec<String> = facts.iter().map(words::predicate).collect();
     let lacking = format!("it holds with {}", shown.join(", "));
     let mut parts: Vec<(Weight, &Predicate)> =
-        facts.iter().map(|fact| ((scene.weigh)(&fact.name), fact)).collect();
+        facts.iter().map(|fact| ((scene.decide)(&fact.name), fact)).collect();
     parts.sort_by_key(|(weight, _)| *weight);
     let cheapest = parts.first().map(|(weight, _)| *weight);
     let mut changes = Vec::new();
@@ -301,7 +306,7 @@ pub(super) fn of_match(
                 text: format!("present the capability as {}", other_kind(fact)),
             },
             ("resource", _) => resource_change(&must),
-            (name, _) if (scene.weigh)(name) == Weight::GRANT => Change::Fact {
+            (name, _) if (scene.decide)(name) == Weight::GRANT => Change::Fact {
                 fact: words::predicate(fact),
                 stated: false,
                 text: format!("have the issuer leave {} out of the grant", words::predicate(fact)),
@@ -309,18 +314,18 @@ pub(super) fn of_match(
             _ => otherwise(&must),
         });
     }
-    Least { lacking, changes }
+    Remedies { lacking, changes }
 }
 
 /// What a constraint lacks, in its own words.
-pub(super) fn another_value(scene: &Scene<'_>, constraint: &Constraint) -> Option<Least> {
+pub(super) fn another_value(scene: &Scene<'_>, constraint: &Constraint) -> Option<Remedies> {
     let arguments = scene.call.arguments_json();
     let extra = constraint.argument_too_many(arguments);
     if let Some(name) = extra {
         let text = format!("call it without the argument {}", words::quoted(name));
         let change = Change::NoArgument { argument: name.to_owned(), text };
         let lacking = format!("the argument {} is there", words::quoted(name));
-        return Some(Least { lacking, changes: vec![change] });
+        return Some(Remedies { lacking, changes: vec![change] });
     }
     let names = constraint.arguments();
     let is: Vec<String> = names
@@ -348,7 +353,7 @@ pub(super) fn another_value(scene: &Scene<'_>, constraint: &Constraint) -> Optio
     let text = argument_text(name, &must, example.as_ref());
     let change = Change::Argument { argument: name.clone(), must, example, text };
     let lacking = is.join(", ") + &words::in_brackets(constraint.unjudged(arguments));
-    Some(Least { lacking, changes: vec![change] })
+    Some(Remedies { lacking, changes: vec![change] })
 }
 
 fn argument_change(scene: &Scene<'_>, miss: &Miss, name: &str, must: &str, block: usize) -> Change {

@@ -1,4 +1,4 @@
-//! Inside: which names are never of the public internet, whatever they resolve to?
+//! GatewaySide: which names are never of the public internet, whatever they resolve to?
 //!
 //! A deny list, against server-side request forgery. A list can name only what is known: whoever fetches must still
 //! look at the address that a name gives.

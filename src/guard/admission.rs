@@ -2,7 +2,7 @@
 
 use crate::audit::{AuditChain, Decision};
 use crate::call::Call;
-use crate::guard::{Denial, Guard, WeighedRefusal};
+use crate::guard::{Denial, Guard, UnrecordedRefusal};
 use crate::timestamp::Timestamp;
 use crate::verify::{Rejection, VerifiedCapability};
 
@@ -22,36 +22,36 @@ impl Guard {
     }
 
     /// Makes the refusal of a bearer, before it is recorded, where it is not yet known what the bearer asks for. The
-    /// caller may still [tell](WeighedRefusal::tell) that. It would be recorded under the operation `admission`.
-    pub fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> WeighedRefusal {
+    /// caller may still [tell](UnrecordedRefusal::tell) that. It would be recorded under the operation `admission`.
+    pub fn weigh_rejection(&self, rejection: Rejection, now: Timestamp) -> UnrecordedRefusal {
         match Call::new(ADMISSION) {
             Ok(admission) => self.weigh_rejected(rejection, &admission, now),
-            Err(error) => WeighedRefusal::unrecorded(error.into()),
+            Err(error) => UnrecordedRefusal::unrecorded(error.into()),
         }
     }
 
     /// Verifies a bearer as [`Guard::admit`] does, and leaves it to the caller to have a refusal recorded. Waits for no
     /// disk.
-    pub fn weigh_admission(
+    pub fn decide_admission(
         &self,
         bearer: &str,
         now: Timestamp,
-    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
+    ) -> Result<VerifiedCapability, Box<UnrecordedRefusal>> {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return Err(Box::new(WeighedRefusal::unrecorded(error.into()))),
+            Err(error) => return Err(Box::new(UnrecordedRefusal::unrecorded(error.into()))),
         };
         let examined = self.verifier.examine(bearer, Some(admission.operation()), now);
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
     }
 
-    /// Verifies a bearer as [`Guard::weigh_admission`] does, but only if it is remembered whether its signatures are
+    /// Verifies a bearer as [`Guard::decide_admission`] does, but only if it is remembered whether its signatures are
     /// valid; `None` if it is not. This costs microseconds.
     pub fn recognize(
         &self,
         bearer: &str,
         now: Timestamp,
-    ) -> Option<Result<VerifiedCapability, Box<WeighedRefusal>>> {
+    ) -> Option<Result<VerifiedCapability, Box<UnrecordedRefusal>>> {
         let admission = Call::new(ADMISSION).ok()?;
         let recognized = self.verifier.recognize(bearer, Some(admission.operation()), now)?;
         Some(
@@ -61,15 +61,15 @@ impl Guard {
     }
 
     /// Verifies a capability again that was verified before, and returns it as verified at `now`. A server does so when
-    /// much may have happened in between. As with [`Guard::weigh_admission`], the caller has a refusal recorded.
+    /// much may have happened in between. As with [`Guard::decide_admission`], the caller has a refusal recorded.
     pub fn weigh_admission_again(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,
-    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
+    ) -> Result<VerifiedCapability, Box<UnrecordedRefusal>> {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return Err(Box::new(WeighedRefusal::unrecorded(error.into()))),
+            Err(error) => return Err(Box::new(UnrecordedRefusal::unrecorded(error.into()))),
         };
         let examined = self.verifier.examine_again(verified, admission.operation(), now);
         examined.map_err(|rejection| Box::new(self.weigh_rejected(*rejection, &admission, now)))
@@ -83,15 +83,15 @@ impl Guard {
         what: &str,
         denial: Denial,
         now: Timestamp,
-    ) -> WeighedRefusal {
+    ) -> UnrecordedRefusal {
         let admission = match Call::new(ADMISSION) {
             Ok(admission) => admission,
-            Err(error) => return WeighedRefusal::unrecorded(error.into()),
+            Err(error) => return UnrecordedRefusal::unrecorded(error.into()),
         };
         let chain = Some(AuditChain::from(verified));
         let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
         decision.operation = what.to_owned();
-        WeighedRefusal::new(decision, Some(verified.clone()), denial)
+        UnrecordedRefusal::new(decision, Some(verified.clone()), denial)
     }
 
     /// What is recorded of a bearer that does not hold.
@@ -100,7 +100,7 @@ impl Guard {
         rejection: Rejection,
         call: &Call,
         now: Timestamp,
-    ) -> WeighedRefusal {
+    ) -> UnrecordedRefusal {
         let Rejection { error, authentic } = rejection;
         let chain =
             authentic.map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
@@ -108,7 +108,7 @@ impl Guard {
         let rejections = if chain.is_none() { forged } else { others };
         let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);
         let Some(unrecorded) = counted else {
-            return WeighedRefusal::unrecorded(error.into());
+            return UnrecordedRefusal::unrecorded(error.into());
         };
         let mut decision = Decision::allowed(chain, call, &self.policy(), now);
         decision.unrecorded = unrecorded;
@@ -116,7 +116,7 @@ impl Guard {
             // A stranger writes no URI of some kilobytes, a hundred times a second.
             decision.resource = None;
         }
-        WeighedRefusal::new(decision, None, error.into())
+        UnrecordedRefusal::new(decision, None, error.into())
     }
 
     /// Verifies; records only a refusal.
@@ -128,6 +128,6 @@ impl Guard {
     ) -> Result<VerifiedCapability, Denial> {
         self.verifier
             .examine(bearer, Some(call.operation()), now)
-            .map_err(|rejection| self.settle_refusal(self.weigh_rejected(*rejection, call, now)))
+            .map_err(|rejection| self.record_refusal(self.weigh_rejected(*rejection, call, now)))
     }
 }

@@ -9,14 +9,14 @@ mod revoking;
 mod shadow;
 #[cfg(feature = "tokio")]
 mod waiting;
-mod weighed;
+mod unrecorded;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::audit::{AuditChain, Decision, Kept, KeptRequest, Ledger, Settling};
+use crate::audit::{AuditChain, Decision, Keep, KeptRequest, Ledger, LedgerEntry};
 #[cfg(feature = "tokio")]
-use crate::audit::{LedgerUnavailable, Settlement};
+use crate::audit::{LedgerUnavailable, Recorded};
 use crate::authorize::{
     AuthorizeError, PreparedSets, PreparedTokens, authorize_with, refuse_other_call,
     refuse_uncovered, rests_on,
@@ -24,14 +24,14 @@ use crate::authorize::{
 use crate::call::Call;
 use crate::explain::{self, Explanation};
 use crate::policy::Policy;
-use crate::prospect::{self, Prospect};
+use crate::preview::{self, Preview};
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::{VerifiedCapability, Verifier};
 
-pub(crate) use weighed::Weighed;
-pub use weighed::WeighedRefusal;
-use weighed::permit;
+pub(crate) use unrecorded::UnrecordedDecision;
+pub use unrecorded::UnrecordedRefusal;
+use unrecorded::permit;
 
 pub use denial::{Denial, Helps, Refusal};
 use facts::Facts;
@@ -72,7 +72,7 @@ pub struct Guard {
     shadow: Shadow,
     /// What decisions about a token have in common, of as many tokens as the verifier remembers.
     prepared: PreparedTokens,
-    kept: Option<Kept>,
+    kept: Option<Keep>,
     facts: Option<Facts>,
     ledger: Option<Box<dyn Ledger>>,
     /// Of bearers without a valid signature, and of the others.
@@ -126,7 +126,7 @@ impl Guard {
 
     /// Has records keep what policies saw of each call that reached them, so that other policies can decide it again
     /// ([`replay`](crate::replay)). By default they do not. Arguments can hold personal data. Waits for no disk.
-    pub fn keep_requests(mut self, kept: Kept) -> Guard {
+    pub fn keep_requests(mut self, kept: Keep) -> Guard {
         self.kept = Some(kept);
         self
     }
@@ -163,7 +163,7 @@ impl Guard {
     /// A grant can state a fact of the same name, which policies see as well: give the server's own names that no issuer uses, as
     /// `db_role` here. The token's checks never see what the source states, so that a delegator's condition means the same at every
     /// server. The source is asked once a decision, for calls that the chain covers. With [`Guard::keep_requests`], records keep what it
-    /// said, and [`replay`](crate::replay) decides by it. A list ([`Guard::prospect`]) takes it for unknown. An error of the source leaves
+    /// said, and [`replay`](crate::replay) decides by it. A list ([`Guard::preview`]) takes it for unknown. An error of the source leaves
     /// the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than [`MAX_FACTS`],
     /// [`MAX_FACT_TERMS`] and [`MAX_FACT_BYTES`] (`facts_unusable`).
     ///
@@ -227,7 +227,7 @@ impl Guard {
     /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk; but of bearers that are not valid,
     /// only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
-        self.settle(self.weigh(&self.sets(), bearer, call, now))
+        self.record(self.decide(&self.sets(), bearer, call, now))
     }
 
     /// Decides as [`Guard::check`] does, records the decision, and explains it to the people who run the server. The explanation names
@@ -240,19 +240,22 @@ impl Guard {
     ) -> (Result<Permit, Denial>, Explanation) {
         // Decision and explanation take the policies of one moment, and what the server knows then.
         let sets = self.sets();
-        let (explanation, weighed) =
+        let (explanation, decided) =
             match self.verifier.examine(bearer, Some(call.operation()), now) {
                 Err(rejection) => {
                     let explanation = explain::rejected(&self.verifier, bearer, &rejection, now);
-                    (explanation, Weighed::Refused(self.weigh_rejected(*rejection, call, now)))
+                    (
+                        explanation,
+                        UnrecordedDecision::Refused(self.weigh_rejected(*rejection, call, now)),
+                    )
                 }
                 Ok(verified) => {
                     let asked = self.ask(verified, call, now);
                     let explanation = self.explain_asked(&sets.live, &asked, call);
-                    (explanation, self.weigh_asked(&sets, asked, call, now))
+                    (explanation, self.decide_asked(&sets, asked, call, now))
                 }
             };
-        match self.settle(weighed) {
+        match self.record(decided) {
             Ok(permit) => (Ok(permit), explanation),
             Err(denial) => {
                 let explanation = explanation.concluded((&denial).into());
@@ -293,10 +296,10 @@ impl Guard {
         call: &Call,
         now: Timestamp,
     ) -> Result<Permit, Denial> {
-        self.settle(self.weigh_again(verified, call, now))
+        self.record(self.decide_again(verified, call, now))
     }
 
-    /// Whether [`Guard::weigh_again`] and recording what it comes to take so little that they may be done on
+    /// Whether [`Guard::decide_again`] and recording what it comes to take so little that they may be done on
     /// a thread which others wait for.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_quick(&self, verified: &VerifiedCapability, call: &Call) -> bool {
@@ -313,33 +316,37 @@ impl Guard {
         self.facts.is_some()
     }
 
-    fn weigh(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> Weighed {
+    fn decide(&self, sets: &Sets, bearer: &str, call: &Call, now: Timestamp) -> UnrecordedDecision {
         match self.verifier.examine(bearer, Some(call.operation()), now) {
-            Ok(verified) => self.weigh_verified(sets, verified, call, now),
-            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
+            Ok(verified) => self.decide_verified(sets, verified, call, now),
+            Err(rejection) => {
+                UnrecordedDecision::Refused(self.weigh_rejected(*rejection, call, now))
+            }
         }
     }
 
-    pub(crate) fn weigh_again(
+    pub(crate) fn decide_again(
         &self,
         verified: &VerifiedCapability,
         call: &Call,
         now: Timestamp,
-    ) -> Weighed {
+    ) -> UnrecordedDecision {
         match self.verifier.examine_again(verified, call.operation(), now) {
-            Ok(verified) => self.weigh_verified(&self.sets(), verified, call, now),
-            Err(rejection) => Weighed::Refused(self.weigh_rejected(*rejection, call, now)),
+            Ok(verified) => self.decide_verified(&self.sets(), verified, call, now),
+            Err(rejection) => {
+                UnrecordedDecision::Refused(self.weigh_rejected(*rejection, call, now))
+            }
         }
     }
 
-    fn weigh_verified(
+    fn decide_verified(
         &self,
         sets: &Sets,
         verified: VerifiedCapability,
         call: &Call,
         now: Timestamp,
-    ) -> Weighed {
-        self.weigh_asked(sets, self.ask(verified, call, now), call, now)
+    ) -> UnrecordedDecision {
+        self.decide_asked(sets, self.ask(verified, call, now), call, now)
     }
 
     /// The token beside what the server states for this decision. Of a call that is refused whatever that is, it is not asked.
@@ -355,7 +362,13 @@ impl Guard {
         }
     }
 
-    fn weigh_asked(&self, sets: &Sets, asked: Asked, call: &Call, now: Timestamp) -> Weighed {
+    fn decide_asked(
+        &self,
+        sets: &Sets,
+        asked: Asked,
+        call: &Call,
+        now: Timestamp,
+    ) -> UnrecordedDecision {
         let decision = |verified: &VerifiedCapability| {
             Decision::allowed(Some(AuditChain::from(verified)), call, &sets.live, now)
         };
@@ -364,7 +377,11 @@ impl Guard {
             Err(unstated) => {
                 let (verified, denial) = *unstated;
                 let decision = decision(&verified);
-                return Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial));
+                return UnrecordedDecision::Refused(UnrecordedRefusal::new(
+                    decision,
+                    Some(verified),
+                    denial,
+                ));
             }
         };
         let mut decision = decision(&verified);
@@ -375,11 +392,15 @@ impl Guard {
             self.note(&mut decision, sets, &prepared, &verified, call, &ruling);
         }
         match decided {
-            Ok(allowed) => Weighed::allowed(decision, verified, allowed.at),
+            Ok(allowed) => UnrecordedDecision::allowed(decision, verified, allowed.at),
             Err(error) => {
                 let rests = rests_on(&error, &prepared, &verified, &sets.live, call);
                 let denial = Denial::from(error).resting_on(rests);
-                Weighed::Refused(WeighedRefusal::new(decision, Some(verified), denial))
+                UnrecordedDecision::Refused(UnrecordedRefusal::new(
+                    decision,
+                    Some(verified),
+                    denial,
+                ))
             }
         }
     }
@@ -400,70 +421,70 @@ impl Guard {
     }
 
     /// Records what was weighed, and answers. What cannot be recorded is undecided.
-    pub(crate) fn settle(&self, weighed: Weighed) -> Result<Permit, Denial> {
-        match weighed {
-            Weighed::Allowed { decision, once, verified, at } => {
-                let settling = Settling::new(decision, once, Some(verified.clone()));
-                let settled = self.ledger.as_deref().map(|ledger| ledger.settle(settling));
-                permit(verified, at, settled.transpose()?)
+    pub(crate) fn record(&self, decided: UnrecordedDecision) -> Result<Permit, Denial> {
+        match decided {
+            UnrecordedDecision::Allowed { decision, once, verified, at } => {
+                let entry = LedgerEntry::new(decision, once, Some(verified.clone()));
+                let recorded = self.ledger.as_deref().map(|ledger| ledger.record(entry));
+                permit(verified, at, recorded.transpose()?)
             }
-            Weighed::Refused(refusal) => Err(self.settle_refusal(refusal)),
+            UnrecordedDecision::Refused(refusal) => Err(self.record_refusal(refusal)),
         }
     }
 
     /// Records a refusal, and returns it, or that it cannot be recorded.
-    pub(crate) fn settle_refusal(&self, refusal: WeighedRefusal) -> Denial {
-        let WeighedRefusal { decision, verified, denial } = refusal;
+    pub(crate) fn record_refusal(&self, refusal: UnrecordedRefusal) -> Denial {
+        let UnrecordedRefusal { decision, verified, denial } = refusal;
         let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return denial };
-        match ledger.settle(Settling::new(decision, None, verified)) {
+        match ledger.record(LedgerEntry::new(decision, None, verified)) {
             Ok(_) => denial,
             Err(unavailable) => unavailable.into(),
         }
     }
 
-    /// [`Guard::settle`] without waiting: `done` hears the answer, from whatever thread.
+    /// [`Guard::record`] without waiting: `done` hears the answer, from whatever thread.
     #[cfg(feature = "tokio")]
-    pub(crate) fn settle_later(
+    pub(crate) fn record_later(
         &self,
-        weighed: Weighed,
+        decided: UnrecordedDecision,
         done: impl FnOnce(Result<Permit, Denial>) + Send + 'static,
     ) {
-        match weighed {
-            Weighed::Allowed { decision, once, verified, at } => {
+        match decided {
+            UnrecordedDecision::Allowed { decision, once, verified, at } => {
                 let Some(ledger) = &self.ledger else { return done(permit(verified, at, None)) };
-                let settling = Settling::new(decision, once, Some(verified.clone()));
-                let done = move |settled: Result<Settlement, LedgerUnavailable>| {
-                    let settled = settled.map_err(Denial::from);
-                    done(settled.and_then(|settled| permit(verified, at, Some(settled))));
+                let entry = LedgerEntry::new(decision, once, Some(verified.clone()));
+                let done = move |recorded: Result<Recorded, LedgerUnavailable>| {
+                    let recorded = recorded.map_err(Denial::from);
+                    done(recorded.and_then(|recorded| permit(verified, at, Some(recorded))));
                 };
-                ledger.settle_later(settling, Box::new(done));
+                ledger.record_later(entry, Box::new(done));
             }
-            Weighed::Refused(refusal) => {
-                self.settle_refusal_later(refusal, |denial| done(Err(denial)));
+            UnrecordedDecision::Refused(refusal) => {
+                self.record_refusal_later(refusal, |denial| done(Err(denial)));
             }
         }
     }
 
-    /// [`Guard::settle_refusal`] without waiting.
+    /// [`Guard::record_refusal`] without waiting.
     #[cfg(feature = "tokio")]
-    pub(crate) fn settle_refusal_later(
+    pub(crate) fn record_refusal_later(
         &self,
-        refusal: WeighedRefusal,
+        refusal: UnrecordedRefusal,
         done: impl FnOnce(Denial) + Send + 'static,
     ) {
-        let WeighedRefusal { decision, verified, denial } = refusal;
+        let UnrecordedRefusal { decision, verified, denial } = refusal;
         let (Some(ledger), Some(decision)) = (&self.ledger, decision) else { return done(denial) };
-        let done = move |settled: Result<Settlement, LedgerUnavailable>| {
-            done(settled.map_or_else(Denial::from, |_| denial));
+        let done = move |recorded: Result<Recorded, LedgerUnavailable>| {
+            done(recorded.map_or_else(Denial::from, |_| denial));
         };
-        ledger.settle_later(Settling::new(decision, None, verified), Box::new(done));
+        ledger.record_later(LedgerEntry::new(decision, None, verified), Box::new(done));
     }
 
-    /// Returns the prospect of a call of this operation and resource: allowed whatever its arguments are, refused whatever they are, or
+    /// Returns the preview of a call of this operation and resource: allowed whatever its arguments are, refused whatever they are, or
     /// depending on them. Nothing is recorded; the call is to be checked all the same. Waits for no disk.
-    pub fn prospect(&self, verified: &VerifiedCapability, call: &Call) -> Prospect {
+    pub fn preview(&self, verified: &VerifiedCapability, call: &Call) -> Preview {
         let verified = self.foreseeing(verified.clone());
-        prospect::prospect(&self.prepared(&verified), &verified, &self.policy(), call)
+        preview::preview(&self.prepared(&verified), &verified, &self.policy(), call)
     }
 
     /// Returns what decisions about this token have in common, as far as it was computed (a cache).

@@ -2,7 +2,7 @@
 
 use crate::audit::{AuditChain, Decision};
 use crate::chain::{IdPrefix, RevocationId};
-use crate::guard::{Denial, Guard, Weighed, WeighedRefusal};
+use crate::guard::{Denial, Guard, UnrecordedDecision, UnrecordedRefusal};
 use crate::revocation::Revoking;
 use crate::revoke::{self, RevocationRequest, RevokeError};
 use crate::ruling::Ruling;
@@ -54,8 +54,8 @@ impl Guard {
             Err(unstated) => {
                 let (verified, denial) = *unstated;
                 let decision = decision(&verified);
-                let refusal = WeighedRefusal::new(decision, Some(verified), denial);
-                return Err(self.settle_refusal(refusal));
+                let refusal = UnrecordedRefusal::new(decision, Some(verified), denial);
+                return Err(self.record_refusal(refusal));
             }
         };
         let mut decision = decision(&verified);
@@ -75,12 +75,12 @@ impl Guard {
         match decided {
             Ok((at, revocation)) => {
                 decision.precedes_revocation = !request.is_dry_run();
-                let weighed = Weighed::allowed(decision, verified.clone(), at);
-                self.settle(weighed).map(|_| request.revoking(revocation, &verified))
+                let decided = UnrecordedDecision::allowed(decision, verified.clone(), at);
+                self.record(decided).map(|_| request.revoking(revocation, &verified))
             }
             Err(error) => {
-                let refusal = WeighedRefusal::new(decision, Some(verified), error.into());
-                Err(self.settle_refusal(refusal))
+                let refusal = UnrecordedRefusal::new(decision, Some(verified), error.into());
+                Err(self.record_refusal(refusal))
             }
         }
     }

@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::call::Call;
-use crate::guard::WeighedRefusal;
-use crate::guard::{Denial, Guard, Permit, Weighed};
+use crate::guard::UnrecordedRefusal;
+use crate::guard::{Denial, Guard, Permit, UnrecordedDecision};
 use crate::revocation::Revoking;
 use crate::revoke::RevocationRequest;
 use crate::timestamp::Timestamp;
@@ -68,8 +68,8 @@ impl Guard {
             return self.check_again_async(&verified, call, now).await;
         }
         let (bearer, call) = (bearer.to_owned(), call.clone());
-        let weigh = move |guard: &Guard| guard.weigh(&guard.sets(), &bearer, &call, now);
-        self.decide_in_turn(weigh).await
+        let decide = move |guard: &Guard| guard.decide(&guard.sets(), &bearer, &call, now);
+        self.decide_in_turn(decide).await
     }
 
     /// Decides whether `call` is allowed with a capability that was verified before, as [`Guard::check_again`] does,
@@ -85,10 +85,10 @@ impl Guard {
         now: Timestamp,
     ) -> Result<Permit, Denial> {
         if self.is_quick(verified, call) {
-            return self.settle_async(self.weigh_again(verified, call, now)).await;
+            return self.record_async(self.decide_again(verified, call, now)).await;
         }
         let (verified, call) = (verified.clone(), call.clone());
-        self.decide_in_turn(move |guard| guard.weigh_again(&verified, &call, now)).await
+        self.decide_in_turn(move |guard| guard.decide_again(&verified, &call, now)).await
     }
 
     /// Verifies a bearer for what any valid one may do, as [`Guard::admit`] does, without blocking a thread of the
@@ -125,17 +125,17 @@ impl Guard {
     /// Weighs on a thread that may take its time, when there is a place, and has it recorded from there, whoever still waits.
     async fn decide_in_turn(
         self: &Arc<Guard>,
-        weigh: impl FnOnce(&Guard) -> Weighed + Send + 'static,
+        decide: impl FnOnce(&Guard) -> UnrecordedDecision + Send + 'static,
     ) -> Result<Permit, Denial> {
         let places = if self.asks_elsewhere() { &ASKING } else { &*WEIGHING };
         let Ok(place) = places.acquire().await else { return Err(unfinished()) };
         let (answer, answered) = oneshot::channel();
         let guard = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let weighed = weigh(&guard);
+            let decided = decide(&guard);
             // The place is held until the work ends, and not for the record.
             drop(place);
-            guard.settle_later(weighed, |decided| {
+            guard.record_later(decided, |decided| {
                 // Whoever asked may have gone away.
                 let _ = answer.send(decided);
             });
@@ -144,12 +144,12 @@ impl Guard {
     }
 
     /// Has a decision recorded and returns its answer, without blocking a thread. What cannot be recorded is undecided.
-    pub(crate) async fn settle_async(
+    pub(crate) async fn record_async(
         self: &Arc<Guard>,
-        weighed: Weighed,
+        decided: UnrecordedDecision,
     ) -> Result<Permit, Denial> {
         let (answer, answered) = oneshot::channel();
-        self.settle_later(weighed, |decided| {
+        self.record_later(decided, |decided| {
             // Whoever asked may have gone away.
             let _ = answer.send(decided);
         });
@@ -157,9 +157,9 @@ impl Guard {
     }
 
     /// Has a refusal recorded and returns its denial, without blocking a thread. What cannot be recorded is undecided.
-    pub async fn settle_refusal_async(self: &Arc<Guard>, refusal: WeighedRefusal) -> Denial {
+    pub async fn record_refusal_async(self: &Arc<Guard>, refusal: UnrecordedRefusal) -> Denial {
         let (answer, answered) = oneshot::channel();
-        self.settle_refusal_later(refusal, |denial| {
+        self.record_refusal_later(refusal, |denial| {
             // Whoever asked may have gone away.
             let _ = answer.send(denial);
         });

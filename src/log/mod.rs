@@ -3,8 +3,8 @@
 //! Each record carries the hash of the one before, and all are leaves of a Merkle tree (RFC 6962, section 2.1) whose head is signed from
 //! time to time. Where records are kept is an engine's business; with what is here, any engine keeps the same log:
 //!
-//! 1. [`Edge::push`] takes the hash of each new record, and returns the hashes to be stored with it;
-//! 2. [`AuditRecord::new`](crate::AuditRecord::new) is the record, whose number and `previous` the [`Edge`] says;
+//! 1. [`Frontier::push`] takes the hash of each new record, and returns the hashes to be stored with it;
+//! 2. [`AuditRecord::new`](crate::AuditRecord::new) is the record, whose number and `previous` the [`Frontier`] says;
 //! 3. [`CheckpointSigner::sign`] signs the head;
 //! 4. [`InclusionProof::of`] proves a record to whoever has the [`LogKey`], and [`LogReader`] verifies the whole.
 
@@ -18,4 +18,4 @@ pub use checkpoint::{Checkpoint, CheckpointError, CheckpointSigner, LogKey, Tree
 pub use line::LogLine;
 pub use proof::{InclusionProof, ProofError};
 pub use reading::{LogError, LogReader};
-pub use tree::{Edge, LeafHash, TreeError, path, root};
+pub use tree::{Frontier, LeafHash, TreeError, path, root};

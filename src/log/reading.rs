@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::cause::Cause;
-use crate::log::{Checkpoint, Edge, LeafHash};
+use crate::log::{Checkpoint, Frontier, LeafHash};
 use crate::revocation::RevocationNotice;
 
 /// A verifier of a whole log: it is given each record from the first on, and computes their tree.
@@ -17,7 +17,7 @@ use crate::revocation::RevocationNotice;
 /// ```
 #[derive(Debug, Default)]
 pub struct LogReader {
-    edge: Edge,
+    frontier: Frontier,
     /// The root to compare at the size of a checkpoint.
     expected: Option<(u64, [u8; 32])>,
     in_force: BTreeMap<u64, RevocationNotice>,
@@ -112,17 +112,17 @@ impl LogReader {
         if record.sequence != sequence {
             return Err(LogError::OutOfOrder { expected: sequence, found: record.sequence });
         }
-        if record.previous != self.edge.last() {
+        if record.previous != self.frontier.last() {
             return Err(LogError::Broken { sequence });
         }
-        let mut edge = self.edge.clone();
-        let hashes = edge.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
-        let root = edge.root().map_err(|_| LogError::Tree { sequence })?;
+        let mut frontier = self.frontier.clone();
+        let hashes = frontier.push(LeafHash::of(bytes)).map_err(|_| LogError::Tree { sequence })?;
+        let root = frontier.root().map_err(|_| LogError::Tree { sequence })?;
         if self.expected.is_some_and(|(size, expected)| size == sequence && expected != root) {
             return Err(LogError::Root { size: sequence });
         }
         self.take(&record)?;
-        (self.edge, self.hashes) = (edge, hashes);
+        (self.frontier, self.hashes) = (frontier, hashes);
         Ok(record)
     }
 
@@ -159,7 +159,7 @@ impl LogReader {
 
     /// Returns the number of records that were read.
     pub fn len(&self) -> u64 {
-        self.edge.size()
+        self.frontier.size()
     }
 
     /// Returns whether no record was read yet.

@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for LeafHash {
 /// The frontier of a Merkle tree that grows: the roots of its complete subtrees from left to right. It is what is needed to add a leaf
 /// and to compute the root, some two kilobytes at most.
 ///
-/// Store with each record the hashes that [`Edge::push`] returns, in their order. Where a function here asks for a stored hash, it says
+/// Store with each record the hashes that [`Frontier::push`] returns, in their order. Where a function here asks for a stored hash, it says
 /// by the number of the record (from 1) and the place among its hashes (from 0).
 ///
 /// ```
@@ -87,14 +87,14 @@ impl<'de> Deserialize<'de> for LeafHash {
 /// # Ok::<(), hardtack::log::TreeError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Edge {
+pub struct Frontier {
     size: u64,
     last: LeafHash,
     /// The largest complete subtrees from left to right, by their index in the storage.
     peaks: Vec<(u64, Hash)>,
 }
 
-impl Edge {
+impl Frontier {
     /// Loads the frontier of a tree of `size` leaves, the last of which is `last`, from the stored hashes that `find` finds.
     ///
     /// # Errors
@@ -104,10 +104,10 @@ impl Edge {
         size: u64,
         last: LeafHash,
         find: impl Fn(u64, usize) -> Option<[u8; 32]>,
-    ) -> Result<Edge, TreeError> {
+    ) -> Result<Frontier, TreeError> {
         let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
         let hashes = Stored(find).read_hashes(&indexes)?;
-        Ok(Edge { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
+        Ok(Frontier { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
     }
 
     /// Returns the number of leaves.
@@ -147,7 +147,7 @@ impl Edge {
     }
 }
 
-impl HashReader for Edge {
+impl HashReader for Frontier {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         Known(&self.peaks).find(indexes)
     }
@@ -234,31 +234,35 @@ mod tests {
 
     #[test]
     fn the_edge_has_the_root_of_the_tree_at_every_size() {
-        let (mut edge, mut stored, mut independent) = (
-            Edge::default(),
+        let (mut frontier, mut stored, mut independent) = (
+            Frontier::default(),
             Vec::new(),
             ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2_11::Sha256, Vec<u8>>::new(),
         );
         for number in 0..300_u32 {
             let leaf = number.to_le_bytes().to_vec();
-            stored.push(edge.push(LeafHash::of(&leaf)).unwrap());
+            stored.push(frontier.push(LeafHash::of(&leaf)).unwrap());
             independent.push(leaf);
-            assert_eq!(edge.root().unwrap(), independent.root().as_bytes().as_slice(), "{number}");
+            assert_eq!(
+                frontier.root().unwrap(),
+                independent.root().as_bytes().as_slice(),
+                "{number}"
+            );
         }
         // The stored hashes have the roots of all sizes, an edge that goes on, and the paths.
         let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
-        let mut again = Edge::default();
+        let mut again = Frontier::default();
         for size in 1..=300_u64 {
             let leaf = LeafHash::of(&(size as u32 - 1).to_le_bytes());
             again.push(leaf).unwrap();
             assert_eq!(root(size, find), again.root(), "{size}");
-            let loaded = Edge::load(size, leaf, find).unwrap();
+            let loaded = Frontier::load(size, leaf, find).unwrap();
             assert_eq!((loaded.root(), loaded.last()), (again.root(), leaf), "{size}");
         }
         for record in [1, 2, 128, 299, 300] {
             let leaf = LeafHash::of(&(record as u32 - 1).to_le_bytes());
             let hashes = path(300, record, find).unwrap().into_iter().map(Hash).collect();
-            let root = Hash(edge.root().unwrap());
+            let root = Hash(frontier.root().unwrap());
             tlog_tiles::check_record(&hashes, 300, root, record - 1, Hash(leaf.0)).unwrap();
         }
         assert_eq!(path(300, 0, find), Err(TreeError));

@@ -66,7 +66,7 @@ impl FolderWatch {
 
     /// Returns true if the folder holds something else than when it was loaded last, and held the same at the last
     /// look, so that files that are being written are not taken. If so, load the folder and ask
-    /// [`FolderWatch::lay_still`].
+    /// [`FolderWatch::stayed_unchanged`].
     pub fn has_changed(&mut self) -> bool {
         let now = Some(print(&self.folder));
         let agrees = self.seen == now;
@@ -81,7 +81,7 @@ impl FolderWatch {
     /// Returns true if the folder still holds what it held when [`FolderWatch::has_changed`] said that it had changed.
     /// If not, what was loaded meanwhile may be half old and half new: leave it. The folder will be found to have
     /// changed again.
-    pub fn lay_still(&mut self) -> bool {
+    pub fn stayed_unchanged(&mut self) -> bool {
         let now = Some(print(&self.folder));
         let still = self.tried == now;
         if !still {
@@ -201,7 +201,7 @@ mod tests {
         fs::write(folder.path().join("b.datalog"), "deny if depth(3);").unwrap();
         assert!(!watch.has_changed(), "it was");
         assert!(watch.has_changed());
-        assert!(watch.lay_still());
+        assert!(watch.stayed_unchanged());
         assert!(!watch.has_changed());
         watch.ask();
         assert!(watch.has_changed());
@@ -214,8 +214,8 @@ mod tests {
         fs::write(folder.path().join("a.datalog"), "deny if depth(3);").unwrap();
         assert!(!watch.has_changed() && watch.has_changed());
         fs::write(folder.path().join("a.datalog"), ALLOW).unwrap();
-        assert!(!watch.lay_still());
-        assert!(watch.has_changed() && watch.lay_still());
+        assert!(!watch.stayed_unchanged());
+        assert!(watch.has_changed() && watch.stayed_unchanged());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Foresee: what do policies say of a call, some of whose facts are not known, if anything certain?
 //!
-//! This is for records that keep no arguments (partial evaluation, exact where [`prospect`](super) may guess). Where a
-//! prospect says "perhaps" too often, a list has an entry too many; here, what is said must be what would be decided.
+//! This is for records that keep no arguments (partial evaluation, exact where [`preview`](super) may guess). Where a
+//! preview says "perhaps" too often, a list has an entry too many; here, what is said must be what would be decided.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::authorize::unknown::Unknown;
 use crate::authorize::{Allowed, AuthorizeError, RULES, unanswered};
 use crate::datalog::{VERIFIER, World};
 use crate::policy::{Location, Policy};
-use crate::prospect::{Prospect, View};
+use crate::preview::{Preview, View};
 
 /// What policies say of a call some of whose facts are not known.
 pub(crate) enum Foreseen {
@@ -43,9 +43,9 @@ pub(crate) fn foresee(mut world: World, policy: &Policy, missing: &str) -> Fores
     for (at, check) in &policy.checks {
         open |= view.any_could_fail(&check.queries);
         match view.holds(check, VERIFIER) {
-            Ok(Prospect::Allowed) => {}
-            Ok(Prospect::DependsOnArguments) => open = true,
-            Ok(Prospect::Denied) => {
+            Ok(Preview::Allowed) => {}
+            Ok(Preview::DependsOnArguments) => open = true,
+            Ok(Preview::Denied) => {
                 return refused(open, AuthorizeError::PolicyCheckFailed { at: at.clone() });
             }
             Err(error) => return refused(open, unanswered(error, at)),
@@ -57,12 +57,12 @@ pub(crate) fn foresee(mut world: World, policy: &Policy, missing: &str) -> Fores
     for ((at, queries), denies) in denies.chain(allows) {
         open |= view.any_could_fail(queries);
         let found = view.matches_any(queries);
-        could_allow |= !denies && found.is_ok_and(Prospect::is_open);
+        could_allow |= !denies && found.is_ok_and(Preview::is_open);
         match found {
-            Ok(Prospect::Allowed) if denies => drop(denied.get_or_insert(at)),
-            Ok(Prospect::Allowed) => drop(allowed.get_or_insert(at)),
-            Ok(Prospect::DependsOnArguments) => open = true,
-            Ok(Prospect::Denied) => {}
+            Ok(Preview::Allowed) if denies => drop(denied.get_or_insert(at)),
+            Ok(Preview::Allowed) => drop(allowed.get_or_insert(at)),
+            Ok(Preview::DependsOnArguments) => open = true,
+            Ok(Preview::Denied) => {}
             Err(error) => return refused(open, unanswered(error, at)),
         }
     }

@@ -18,11 +18,11 @@ use crate::call::Call;
 use crate::chain::PresentationKind;
 use crate::datalog::{EvaluationError, Mark, VERIFIER, World};
 use crate::policy::Policy;
+use crate::preview::{Preview, View};
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::ShapedBlock;
 use crate::profile::vocabulary::names_by;
-use crate::prospect::{Prospect, View};
 use crate::verify::VerifiedCapability;
 
 /// What a call costs besides what is asked about it: its facts are made, and put among the others.
@@ -38,14 +38,14 @@ const RECKONED_PER_UNIT: u64 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMuch;
 
-/// The prospects of many calls by one token, under one set of policies, within a bound of work.
+/// The previews of many calls by one token, under one set of policies, within a bound of work.
 pub struct Outlook<'a> {
     sets: &'a PreparedSets,
     verified: &'a VerifiedCapability,
     policy: &'a Policy,
     /// What calls have in common about a resource that is named, or none; and about any.
     common: [Option<Common>; 2],
-    known: HashMap<(String, Option<String>), Prospect>,
+    known: HashMap<(String, Option<String>), Preview>,
     /// How much work there may still be.
     left: u64,
 }
@@ -100,16 +100,16 @@ impl<'a> Outlook<'a> {
         if all > self.left { Err(TooMuch) } else { Ok(()) }
     }
 
-    /// Returns the prospect of `call`. Its operation and resource count, its arguments do not.
+    /// Returns the preview of `call`. Its operation and resource count, its arguments do not.
     ///
     /// # Errors
     ///
     /// [`TooMuch`] if the work left does not suffice.
-    pub fn of(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
+    pub fn of(&mut self, call: &Call) -> Result<Preview, TooMuch> {
         let chain = self.verified.chain();
         self.spend(1 + chain.scopes().len() as u64 / SCOPES_PER_UNIT)?;
         if !is_covered(chain, call.operation()) || refuse_uncovered(self.verified, call).is_err() {
-            return Ok(Prospect::Denied);
+            return Ok(Preview::Denied);
         }
         let resource = call.resource_uri().map(str::to_owned);
         let key = (call.operation().to_string(), resource);
@@ -121,14 +121,14 @@ impl<'a> Outlook<'a> {
         Ok(found)
     }
 
-    fn ask(&mut self, call: &Call) -> Result<Prospect, TooMuch> {
+    fn ask(&mut self, call: &Call) -> Result<Preview, TooMuch> {
         let (verified, policy) = (self.verified, self.policy);
         // What calls have in common is paid for first.
         self.common_to(call)?;
         let left = self.left;
-        let Some(common) = self.common_to(call)? else { return Ok(Prospect::Denied) };
+        let Some(common) = self.common_to(call)? else { return Ok(Preview::Denied) };
         if common.is_refused() {
-            return Ok(Prospect::Denied);
+            return Ok(Preview::Denied);
         }
         let mut purse = Purse { left };
         let asked = common.ask(verified, policy, call, &mut purse);
@@ -137,7 +137,7 @@ impl<'a> Outlook<'a> {
         self.spend(touched / cost::FACTS_PER_UNIT)?;
         match asked {
             Ok(found) => Ok(found),
-            Err(Unasked::Failed) => Ok(Prospect::Denied),
+            Err(Unasked::Failed) => Ok(Preview::Denied),
             Err(Unasked::TooMuch) => Err(TooMuch),
         }
     }
@@ -203,8 +203,8 @@ struct Common {
     /// What is not known of any.
     unknown: Unknown,
     /// What comes of all that does not depend on the call; nothing is allowed where that is refused.
-    outcome: Prospect,
-    allowed: Prospect,
+    outcome: Preview,
+    allowed: Preview,
     /// The others, by their numbers: of the token's checks, and of the policies.
     token_checks: Vec<usize>,
     checks: Vec<usize>,
@@ -243,10 +243,10 @@ impl Common {
         let token_checks = numbers(checks);
         let mut common = Common {
             outcome: match verified.presentation().kind {
-                PresentationKind::Session => Prospect::Allowed,
-                PresentationKind::Call => Prospect::DependsOnArguments,
+                PresentationKind::Session => Preview::Allowed,
+                PresentationKind::Call => Preview::DependsOnArguments,
             },
-            allowed: Prospect::Denied,
+            allowed: Preview::Denied,
             checks: numbers(policy.checks.iter().map(|(_, check)| depends(&check.queries))),
             denies: numbers(policy.denies.iter().map(|(_, queries)| depends(queries))),
             allows: numbers(policy.allows.iter().map(|(_, queries)| depends(queries))),
@@ -270,7 +270,7 @@ impl Common {
         let paid = purse.spend(touched / cost::FACTS_PER_UNIT);
         match asked.and(paid) {
             Ok(()) => {}
-            Err(Unasked::Failed) => common.outcome = Prospect::Denied,
+            Err(Unasked::Failed) => common.outcome = Preview::Denied,
             Err(Unasked::TooMuch) => return Err(TooMuch),
         }
         Ok(common)
@@ -313,7 +313,7 @@ impl Common {
         policy: &Policy,
         call: &Call,
         purse: &mut Purse,
-    ) -> Result<Prospect, Unasked> {
+    ) -> Result<Preview, Unasked> {
         purse.spend(UNITS_PER_CALL)?;
         self.world.assert_all(&Asked::of(verified, call).call_facts());
         let cost = match self.rules.is_empty() {
@@ -336,13 +336,13 @@ impl Common {
     }
 
     /// Whether these checks of the token hold.
-    fn hold(&self, checks: &[usize], cost: u64, purse: &mut Purse) -> Result<Prospect, Unasked> {
+    fn hold(&self, checks: &[usize], cost: u64, purse: &mut Purse) -> Result<Preview, Unasked> {
         // With few arguments, a call may do with less.
         if cost > MAX_COST {
-            return Ok(Prospect::DependsOnArguments);
+            return Ok(Preview::DependsOnArguments);
         }
         purse.spend(cost)?;
-        let mut outcome = Prospect::Allowed;
+        let mut outcome = Preview::Allowed;
         for number in checks {
             let (block, _, check): &(usize, usize, Check) = &self.prepared.checks[*number];
             outcome = outcome.and(self.view().holds(check, *block)?);
@@ -356,8 +356,8 @@ impl Common {
         policy: &Policy,
         checks: &[usize],
         denies: &[usize],
-    ) -> Result<Prospect, Unasked> {
-        let mut outcome = Prospect::Allowed;
+    ) -> Result<Preview, Unasked> {
+        let mut outcome = Preview::Allowed;
         for number in checks {
             outcome = outcome.and(self.view().holds(&policy.checks[*number].1, VERIFIER)?);
         }
@@ -368,8 +368,8 @@ impl Common {
     }
 
     /// Whether one of these allows it.
-    fn allowing(&self, policy: &Policy, allows: &[usize]) -> Result<Prospect, Unasked> {
-        let mut allowed = Prospect::Denied;
+    fn allowing(&self, policy: &Policy, allows: &[usize]) -> Result<Preview, Unasked> {
+        let mut allowed = Preview::Denied;
         for number in allows {
             allowed = allowed.or(self.view().matches_any(&policy.allows[*number].1)?);
         }

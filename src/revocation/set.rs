@@ -36,7 +36,7 @@ struct Shared {
 
 /// Where a revocation is kept and how long, for whoever keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct StoredUntil {
     pub(crate) sequence: u64,
     pub(crate) expires: Option<Timestamp>,
 }
@@ -55,10 +55,10 @@ type Set<K, V> = HashMap<K, V, ahash::RandomState>;
 struct RevocationSet {
     /// The hash is keyed anew in each process: ids are chosen by agents.
     ids: Set<ShortId, (u64, u64)>,
-    subjects: Set<SubjectKey, (Timestamp, Kept)>,
-    holders: Set<PublicKey, Kept>,
-    agents: Set<String, Kept>,
-    agents_until_now: Set<String, (Timestamp, Kept)>,
+    subjects: Set<SubjectKey, (Timestamp, StoredUntil)>,
+    holders: Set<PublicKey, StoredUntil>,
+    agents: Set<String, StoredUntil>,
+    agents_until_now: Set<String, (Timestamp, StoredUntil)>,
     forgotten_until: Option<Timestamp>,
     knowledge: Source,
 }
@@ -154,7 +154,7 @@ impl Revocations {
     }
 
     /// Whether the same is revoked already, and until when that is kept.
-    pub(crate) fn find(&self, revocation: &Revocation) -> Option<(Kept, Timestamp)> {
+    pub(crate) fn find(&self, revocation: &Revocation) -> Option<(StoredUntil, Timestamp)> {
         self.read().kept(revocation)
     }
 
@@ -255,7 +255,7 @@ impl NotACopy {
 impl RevocationSet {
     fn add(&mut self, entry: InForce) {
         let InForce { sequence, revocation, revoked, expires } = entry;
-        let kept = Kept { sequence, expires };
+        let kept = StoredUntil { sequence, expires };
         match revocation {
             Revocation::Id { id } => {
                 let expires = expires.unwrap_or(Timestamp::MAX).unix_seconds();
@@ -307,12 +307,12 @@ impl RevocationSet {
     }
 
     /// Where it is kept, and up to which moment it covers grants, where it ends there.
-    fn kept(&self, revocation: &Revocation) -> Option<(Kept, Timestamp)> {
-        let always = |kept: &Kept| (*kept, Timestamp::default());
+    fn kept(&self, revocation: &Revocation) -> Option<(StoredUntil, Timestamp)> {
+        let always = |kept: &StoredUntil| (*kept, Timestamp::default());
         match revocation {
             Revocation::Id { id } => self.ids.get(&short(id)).map(|(sequence, expires)| {
                 let expires = Some(Timestamp::from_unix_seconds(*expires));
-                always(&Kept { sequence: *sequence, expires })
+                always(&StoredUntil { sequence: *sequence, expires })
             }),
             Revocation::Subject { subject, root } => self
                 .subjects
@@ -379,7 +379,7 @@ pub fn covered_until(revoked: Timestamp) -> Timestamp {
 }
 
 /// What is revoked again covers no less than before.
-fn cover(covered: &mut (Timestamp, Kept), revoked: Timestamp, kept: Kept) {
+fn cover(covered: &mut (Timestamp, StoredUntil), revoked: Timestamp, kept: StoredUntil) {
     *covered = (revoked.max(covered.0), kept);
 }
 

@@ -1,6 +1,8 @@
 //! Assembled: a log that is put together again, from a database, journals and an export; each record must continue the hash chain.
 
-use crate::audit::{AuditEvent, AuditRecord, Checkpoint, Edge, LeafHash, LogReader, Restoration};
+use crate::audit::{
+    AuditEvent, AuditRecord, Checkpoint, Frontier, LeafHash, LogReader, Restoration,
+};
 use crate::store::StoreError;
 use crate::store::journal::Frame;
 use crate::store::schema::{Entry, encode};
@@ -20,7 +22,7 @@ impl Evidence {
 /// A log that is put together.
 pub(super) struct Log {
     pub(super) reader: LogReader,
-    pub(super) edge: Edge,
+    pub(super) frontier: Frontier,
     pub(super) entries: Vec<Entry>,
     pub(super) forgotten_until: Option<Timestamp>,
     pub(super) latest: Timestamp,
@@ -35,7 +37,7 @@ impl Log {
         let reader = evidence.last.as_ref().map_or(LogReader::default(), LogReader::expecting);
         Log {
             reader,
-            edge: Edge::default(),
+            frontier: Frontier::default(),
             entries: Vec::new(),
             forgotten_until: None,
             latest: Timestamp::default(),
@@ -54,7 +56,7 @@ impl Log {
         }
         let record = self.reader.next(json);
         let record = record.map_err(|error| StoreError::Restoring(error.to_string()))?;
-        let hashes = self.edge.push(LeafHash::of(json))?;
+        let hashes = self.frontier.push(LeafHash::of(json))?;
         // A time in an export that nobody signed moves no clock.
         let told = !(self.exported && sequence > self.signed);
         match record.event {
@@ -112,7 +114,7 @@ impl Log {
         let record = AuditRecord {
             sequence: self.reader.len() + 1,
             time: now,
-            previous: self.edge.last(),
+            previous: self.frontier.last(),
             event: AuditEvent::Restoration(event),
         };
         self.push(&encode(&record)?)

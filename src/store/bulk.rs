@@ -18,7 +18,7 @@ impl Inner {
             Job::Record { decisions, source } => {
                 self.record_all(decisions, source).map(Answer::Recorded)
             }
-            Job::Settle(_) | Job::Claim { .. } => Err(StoreError::Stopped),
+            Job::Decision(_) | Job::Claim { .. } => Err(StoreError::Stopped),
         });
     }
 

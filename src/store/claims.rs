@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use crate::audit::{AuditEvent, Claim, Decision, Once};
+use crate::audit::{AuditEvent, Claim, Decision, SingleUse};
 use crate::store::StoreError;
 use crate::store::core::TimeSource;
 use crate::store::inner::Inner;
@@ -17,7 +17,7 @@ impl Inner {
     /// Claims these presentations, all or none: of two with one id, the first.
     pub(super) fn claim_all(
         &self,
-        asked: &[(Once, Timestamp, TimeSource)],
+        asked: &[(SingleUse, Timestamp, TimeSource)],
     ) -> Result<Vec<Claim>, StoreError> {
         let won = RefCell::new(Vec::new());
         self.directly_with(
@@ -62,7 +62,7 @@ impl Inner {
                     let time = decision.time;
                     core.observe(time, source);
                     let event = AuditEvent::Decision(Box::new(decision));
-                    entries.push(core.record(time, event, Vec::new())?);
+                    entries.push(core.append(time, event, Vec::new())?);
                 }
                 Ok((entries, first))
             },

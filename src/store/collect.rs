@@ -126,7 +126,7 @@ impl Inner {
                 });
                 let forgets = !due.revocations.is_empty();
                 let effects = if forgets { vec![Effect::Forget] } else { Vec::new() };
-                let entry = core.record(now, event, effects)?;
+                let entry = core.append(now, event, effects)?;
                 Ok((vec![entry], ()))
             },
             |writing| {

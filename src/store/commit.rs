@@ -10,10 +10,10 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::audit::{Claim, Decision, Once, Settlement};
+use crate::audit::{Claim, Decision, Recorded, SingleUse};
 use crate::revocation::Receipt;
 use crate::store::StoreError;
-use crate::store::core::{Core, Revoke, Settle, TimeSource};
+use crate::store::core::{Core, RecordJob, Revoke, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
 use crate::store::schema::{Effect, Entry, in_force};
@@ -40,7 +40,7 @@ const GATHERING: Duration = Duration::from_micros(150);
 /// What a caller hands over.
 #[derive(Debug)]
 pub(super) enum Job {
-    Settle(Box<Settle>),
+    Decision(Box<RecordJob>),
     Revoke(Revoke),
     /// Decisions that stand together, and use nothing up.
     Record {
@@ -49,7 +49,7 @@ pub(super) enum Job {
     },
     /// A presentation that is used up by a decision which is recorded elsewhere.
     Claim {
-        once: Once,
+        once: SingleUse,
         now: Timestamp,
         source: TimeSource,
     },
@@ -59,7 +59,7 @@ impl Job {
     /// Whether it goes straight into the database, since a frame has no room for it.
     fn is_bulk(&self) -> bool {
         match self {
-            Job::Settle(_) => false,
+            Job::Decision(_) => false,
             Job::Revoke(revoke) => revoke.revoking.len() > BULK,
             Job::Record { .. } | Job::Claim { .. } => true,
         }
@@ -69,7 +69,7 @@ impl Job {
 /// What it comes to.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Settled(Settlement),
+    Decided(Recorded),
     Revoked(Vec<Receipt>),
     /// From this number on.
     Recorded(u64),
@@ -283,7 +283,7 @@ impl Inner {
     /// Commits as many jobs as fit into one frame.
     pub(super) fn commit(&self, batch: &mut VecDeque<Waiting>) {
         let (mut core, short_of_room) = self.core_for_frame();
-        let known = core.edge.size();
+        let known = core.frontier.size();
         core.begin();
         let mut entries = Vec::new();
         let mut answers: Vec<(Reply, Result<Answer, StoreError>)> = Vec::new();
@@ -297,21 +297,21 @@ impl Inner {
             }
             let Some(Waiting { job, reply }) = batch.pop_front() else { break };
             let answer = match (job, &short_of_room) {
-                (Job::Settle(settle), Some(problem))
-                    if !settle.settling.allows_revocation()
+                (Job::Decision(record), Some(problem))
+                    if !record.entry.allows_revocation()
                         || !core.journal.has_room(DECISION_AND_REVOCATION, 0) =>
                 {
                     Err(StoreError::Engine(problem.clone()))
                 }
-                (Job::Settle(mut settle), short_of_room) => {
+                (Job::Decision(mut record), short_of_room) => {
                     if short_of_room.is_some() {
                         // That its chain was seen takes much room, and will be noted the next time.
-                        settle.settling.leave_out_chain();
+                        record.entry.leave_out_chain();
                     }
-                    core.settle(*settle, &self.engine).map(|(entry, settlement)| {
+                    core.record(*record, &self.engine).map(|(entry, recorded)| {
                         bytes += frame_bytes(&entry);
                         entries.push(entry);
-                        Answer::Settled(settlement)
+                        Answer::Decided(recorded)
                     })
                 }
                 (Job::Revoke(revoke), _) => {
@@ -377,7 +377,7 @@ impl Inner {
             Ok(()) => {
                 core.stand();
                 self.revocations.add_all(in_force(&all));
-                core.written = core.edge.last();
+                core.written = core.frontier.last();
                 core.unwritten.clear();
                 core.unwritten_bytes = 0;
                 let added = entries.iter().filter(|entry| entry.is_event()).count();

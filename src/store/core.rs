@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Claim, Edge, LeafHash, Once, SeenBlock, Settlement, Settling,
+    AuditEvent, AuditRecord, Claim, Frontier, LeafHash, LedgerEntry, Recorded, SeenBlock, SingleUse,
 };
 use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
@@ -31,7 +31,7 @@ pub(super) const MAX_SEEN: u64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) journal: Journal,
-    pub(super) edge: Edge,
+    pub(super) frontier: Frontier,
     pub(super) clock: Clock,
     /// The latest time that was told since the store was opened, for forgetting presentations.
     pub(super) latest: Option<Timestamp>,
@@ -69,7 +69,7 @@ pub(super) struct Core {
 /// What must be so again, if a batch cannot be recorded.
 #[derive(Debug)]
 struct Before {
-    edge: Edge,
+    frontier: Frontier,
     /// The presentations and blocks that were kept in mind since.
     noted: Vec<Noted>,
 }
@@ -89,10 +89,10 @@ pub(super) enum TimeSource {
     Supposed,
 }
 
-/// A decision to be settled.
+/// A decision to be recorded.
 #[derive(Debug)]
-pub(super) struct Settle {
-    pub(super) settling: Settling,
+pub(super) struct RecordJob {
+    pub(super) entry: LedgerEntry,
     pub(super) source: TimeSource,
 }
 
@@ -108,11 +108,11 @@ pub(super) struct Revoke {
 pub(super) type Fresh = HashMap<Revocation, Earlier>;
 
 impl Core {
-    pub(super) fn new(journal: Journal, edge: Edge, state: &State) -> Core {
+    pub(super) fn new(journal: Journal, frontier: Frontier, state: &State) -> Core {
         Core {
             journal,
-            written: edge.last(),
-            edge,
+            written: frontier.last(),
+            frontier,
             clock: state.clock,
             latest: None,
             epoch: state.epoch,
@@ -138,7 +138,7 @@ impl Core {
 
     /// What is recorded from now on stands only with [`Core::stand`].
     pub(super) fn begin(&mut self) {
-        self.before = Some(Before { edge: self.edge.clone(), noted: Vec::new() });
+        self.before = Some(Before { frontier: self.frontier.clone(), noted: Vec::new() });
     }
 
     /// What was recorded since [`Core::begin`] is on disk, or may be lost.
@@ -150,9 +150,9 @@ impl Core {
     /// What was recorded since [`Core::begin`] never was, and nothing of it is kept in mind: whoever asks for it again must not
     /// hear that it is done.
     pub(super) fn take_back(&mut self) {
-        let Some(Before { edge, noted }) = self.before.take() else { return };
-        self.edge = edge;
-        self.answered.take_back(self.edge.size());
+        let Some(Before { frontier, noted }) = self.before.take() else { return };
+        self.frontier = frontier;
+        self.answered.take_back(self.frontier.size());
         for noted in noted {
             match noted {
                 Noted::Presentation(id) => drop(self.recent.remove(&id)),
@@ -168,8 +168,8 @@ impl Core {
 
     /// Takes over an entry that is in the journal already: in the segment in use, or in the other one.
     pub(super) fn replay(&mut self, entry: Entry, in_other: bool) -> Result<(), StoreError> {
-        self.edge.push(LeafHash::of(&entry.json))?;
-        self.written = self.edge.last();
+        self.frontier.push(LeafHash::of(&entry.json))?;
+        self.written = self.frontier.last();
         self.learn_from(&entry)?;
         self.note(&entry.effects);
         match in_other {
@@ -198,30 +198,30 @@ impl Core {
     }
 
     /// Records an event.
-    pub(super) fn record(
+    pub(super) fn append(
         &mut self,
         time: Timestamp,
         event: AuditEvent,
         effects: Vec<Effect>,
     ) -> Result<Entry, StoreError> {
         let sequence = self.next();
-        let record = AuditRecord { sequence, time, previous: self.edge.last(), event };
+        let record = AuditRecord { sequence, time, previous: self.frontier.last(), event };
         let json = encode(&record)?;
-        let hashes = self.edge.push(LeafHash::of(&json))?;
+        let hashes = self.frontier.push(LeafHash::of(&json))?;
         Ok(Entry { sequence, hashes, json, effects })
     }
 
     /// Claims the presentation, records the decision and remembers the chain.
-    pub(super) fn settle(
+    pub(super) fn record(
         &mut self,
-        Settle { settling, source }: Settle,
+        RecordJob { entry, source }: RecordJob,
         engine: &Engine,
-    ) -> Result<(Entry, Settlement), StoreError> {
-        let (time, sequence) = (settling.time(), self.next());
+    ) -> Result<(Entry, Recorded), StoreError> {
+        let (time, sequence) = (entry.time(), self.next());
         self.observe(time, source);
         let mut effects = Vec::new();
         let mut claim = Claim::First;
-        if let Some(once) = settling.once() {
+        if let Some(once) = entry.once() {
             self.learn_life(once.expires, time);
             if self.was_accepted(once, engine)? {
                 claim = Claim::Again;
@@ -229,13 +229,13 @@ impl Core {
                 effects.push(Effect::Accept { id: once.id, expires: once.expires });
             }
         }
-        if let Some(verified) = settling.verified() {
+        if let Some(verified) = entry.verified() {
             self.see(verified.chain(), verified.root(), &mut effects);
         }
-        let decision = settling.decided(claim);
-        let entry = self.record(time, AuditEvent::Decision(Box::new(decision)), effects)?;
+        let decision = entry.decided(claim);
+        let entry = self.append(time, AuditEvent::Decision(Box::new(decision)), effects)?;
         self.note(&entry.effects);
-        Ok((entry, Settlement::of(claim, sequence)))
+        Ok((entry, Recorded::of(claim, sequence)))
     }
 
     /// Records a revocation, if it is not in force already for as long, or among the `fresh` ones of the
@@ -262,7 +262,7 @@ impl Core {
         let made = Earlier { sequence, revoked: moment, expires: notice.expires };
         fresh.insert(revoking.revocation.clone(), made);
         let effect = Effect::Revoke(RevocationEntry { sequence, notice: notice.clone() });
-        let entry = self.record(now, AuditEvent::Revocation(notice), vec![effect])?;
+        let entry = self.append(now, AuditEvent::Revocation(notice), vec![effect])?;
         Ok((Some(entry), Receipt::Revoked { sequence }))
     }
 
@@ -303,7 +303,7 @@ impl Core {
 
     /// The database has everything.
     pub(super) fn all_is_folded(&mut self) {
-        self.written = self.edge.last();
+        self.written = self.frontier.last();
         self.unwritten.clear();
         self.unwritten_bytes = 0;
         self.pending.clear();
@@ -323,7 +323,7 @@ impl Core {
 
     /// The number of the next record.
     pub(super) fn next(&self) -> u64 {
-        self.edge.size() + 1
+        self.frontier.size() + 1
     }
 
     /// Everything that is answered and not in the database, in order.
@@ -331,7 +331,11 @@ impl Core {
         self.folding.iter().chain(&self.pending).chain(&self.unwritten)
     }
 
-    pub(super) fn was_accepted(&self, once: &Once, engine: &Engine) -> Result<bool, StoreError> {
+    pub(super) fn was_accepted(
+        &self,
+        once: &SingleUse,
+        engine: &Engine,
+    ) -> Result<bool, StoreError> {
         Ok(self.recent.contains_key(&once.id)
             || self.forgotten_presentations.contains(once.expires)
             || engine.has_accepted(&once.id)?)

@@ -170,7 +170,7 @@ pub enum StoreError {
         /// The process id of the one that opened it.
         opened_by: u32,
     },
-    /// The restoration would lose records, and with them revocations, which [`Loss::Refused`](crate::store::Loss) does not allow; or its
+    /// The restoration would lose records, and with them revocations, which [`RecordLoss::Refused`](crate::store::RecordLoss) does not allow; or its
     /// sources do not belong together. The text says which.
     #[error("{0}")]
     Restoring(String),

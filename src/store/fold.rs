@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-use crate::audit::{Checkpoint, Edge, LeafHash, SeenBlock, TreeHead};
+use crate::audit::{Checkpoint, Frontier, LeafHash, SeenBlock, TreeHead};
 use crate::chain::RevocationId;
 use crate::log;
 use crate::revocation::GRACE;
@@ -44,7 +44,7 @@ impl Inner {
 
     fn fold_alone(&self) -> Result<Checkpoint, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.settle_trouble()?;
+        self.resolve_trouble()?;
         let folded = self.fold_entries();
         if folded.is_err() {
             self.note_database(folded)?;
@@ -75,7 +75,7 @@ impl Inner {
     }
 
     /// After a failure, what became of it must be known first.
-    fn settle_trouble(&self) -> Result<(), StoreError> {
+    fn resolve_trouble(&self) -> Result<(), StoreError> {
         let doubtful = self.core().doubtful.is_some();
         if doubtful || self.trouble().database.is_some() {
             self.note_database(self.reopen())?;
@@ -93,7 +93,7 @@ impl Inner {
         };
         let mut core = self.core();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
-        if core.doubtful.is_none() && state.records > core.edge.size() {
+        if core.doubtful.is_none() && state.records > core.frontier.size() {
             let problem = "it has records that were not written here";
             return Err(StoreError::damaged(self.engine.site().path(), problem));
         }
@@ -102,24 +102,24 @@ impl Inner {
             return Err(StoreError::damaged(self.engine.site().path(), problem));
         }
         if let Some(doubtful) = core.doubtful.take() {
-            let settled = self.settle_doubt(&mut core, &doubtful, state);
-            if settled.is_err() {
+            let recorded = self.resolve_doubt(&mut core, &doubtful, state);
+            if recorded.is_err() {
                 core.doubtful = Some(doubtful);
             }
-            return writable.and(settled);
+            return writable.and(recorded);
         }
         writable
     }
 
     /// A write failed, and nobody was told that anything was done. If it is there nevertheless, it stays:
     /// but what was not synced then must be written again before anybody is told so.
-    fn settle_doubt(
+    fn resolve_doubt(
         &self,
         core: &mut Core,
         doubtful: &[Entry],
         mut state: State,
     ) -> Result<(), StoreError> {
-        let known = core.edge.size();
+        let known = core.frontier.size();
         let landed = doubtful.last().is_some_and(|last| last.sequence <= state.records);
         if !landed {
             return Ok(());
@@ -128,9 +128,9 @@ impl Inner {
             apply(writing, doubtful)?;
             keep_state(writing, doubtful, &mut state)
         })?;
-        core.edge = self.engine.read(|reading| {
+        core.frontier = self.engine.read(|reading| {
             let log = reading.open_table(LOG)?;
-            Ok(Edge::load(state.records, state.last, stored(&log))?)
+            Ok(Frontier::load(state.records, state.last, stored(&log))?)
         })?;
         self.revocations.add_all(self.engine.read(read_revocations)?);
         let added = doubtful.iter().filter(|entry| entry.sequence > known && entry.is_event());
@@ -234,9 +234,9 @@ impl Inner {
         then: impl FnOnce(&mut Core),
     ) -> Result<T, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.settle_trouble()?;
+        self.resolve_trouble()?;
         let mut core = self.core();
-        let known = core.edge.size();
+        let known = core.frontier.size();
         if let Some(now) = now {
             core.observe(now, TimeSource::Clock);
         }
@@ -250,7 +250,7 @@ impl Inner {
         };
         let all: Vec<Entry> = core.unfolded().chain(&entries).cloned().collect();
         let mut state = self.state(&core);
-        (state.records, state.last) = (core.edge.size(), core.edge.last());
+        (state.records, state.last) = (core.frontier.size(), core.frontier.last());
         // Whatever happens in between, a panic included, leaves this in doubt.
         core.doubtful = Some(all.clone());
         let written = self.engine.write(|writing| {

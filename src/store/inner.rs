@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::audit::{CheckpointSigner, Settlement};
+use crate::audit::{CheckpointSigner, Recorded};
 use crate::revocation::Revocations;
 use crate::store::StoreError;
 use crate::store::commit::Queue;
-use crate::store::core::{Core, Settle};
+use crate::store::core::{Core, RecordJob};
 use crate::store::engine::Engine;
 use crate::store::events::EventCount;
 use crate::store::journal::{MAX_FRAME, RESERVE, frame_bytes};
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     core: Mutex<Core>,
     trouble: Mutex<Trouble>,
     bell: Mutex<Bell>,
-    rung: Condvar,
+    rings: Condvar,
     stopped: AtomicBool,
 }
 
@@ -83,7 +83,7 @@ impl Inner {
             core: Mutex::new(core),
             trouble: Mutex::default(),
             bell: Mutex::default(),
-            rung: Condvar::new(),
+            rings: Condvar::new(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -101,15 +101,15 @@ impl Inner {
     /// Has the database brought up to date without waiting for the next second.
     pub(super) fn wake(&self) {
         lock(&self.bell).fold = true;
-        self.rung.notify_one();
+        self.rings.notify_one();
     }
 
     /// Answers a decision before it is on disk, unless as many as may be lost are waiting already.
-    pub(super) fn settle_buffered(
+    pub(super) fn buffer_decision(
         &self,
-        settling: Settle,
+        entry: RecordJob,
         at_most: usize,
-    ) -> Result<Settlement, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         self.engine.here()?;
         loop {
             let (mut core, short_of_room) = self.core_with_room();
@@ -118,7 +118,7 @@ impl Inner {
             }
             // Nothing waits after it was written: then there is only the question whether there still is room.
             if !self.is_full(&core, at_most) {
-                return self.buffer(core, settling);
+                return self.buffer(core, entry);
             }
             self.write_frame(&mut core, Vec::new()).map_err(StoreError::Engine)?;
         }
@@ -127,46 +127,46 @@ impl Inner {
     fn buffer(
         &self,
         mut core: MutexGuard<'_, Core>,
-        settling: Settle,
-    ) -> Result<Settlement, StoreError> {
+        entry: RecordJob,
+    ) -> Result<Recorded, StoreError> {
         if core.closed {
             return Err(StoreError::Stopped);
         }
         core.begin();
-        let settled = core.settle(settling, &self.engine);
-        match settled {
+        let recorded = core.record(entry, &self.engine);
+        match recorded {
             Ok(_) => core.stand(),
             Err(_) => core.take_back(),
         }
-        let (entry, settlement) = settled?;
+        let (entry, recorded) = recorded?;
         core.unwritten_bytes += frame_bytes(&entry);
         core.unwritten.push(entry);
         drop(core);
         let mut bell = lock(&self.bell);
         if !std::mem::replace(&mut bell.write_soon, true) {
-            self.rung.notify_one();
+            self.rings.notify_one();
         }
-        Ok(settlement)
+        Ok(recorded)
     }
 
-    /// Settles a decision before it is written, if that can be done without waiting for anybody or anything; else gives the decision back.
-    pub(super) fn settle_buffered_at_once(
+    /// Records a decision before it is written, if that can be done without waiting for anybody or anything; else gives the decision back.
+    pub(super) fn buffer_decision_at_once(
         &self,
-        settling: Box<Settle>,
+        entry: Box<RecordJob>,
         at_most: usize,
-    ) -> Result<Result<Settlement, StoreError>, Box<Settle>> {
+    ) -> Result<Result<Recorded, StoreError>, Box<RecordJob>> {
         if let Err(error) = self.engine.here() {
             return Ok(Err(error));
         }
-        let Ok(mut core) = self.core.try_lock() else { return Err(settling) };
+        let Ok(mut core) = self.core.try_lock() else { return Err(entry) };
         core.recover_from_panic();
         if core.doubtful.is_some()
             || !core.journal.has_room(MAX_FRAME, RESERVE)
             || self.is_full(&core, at_most)
         {
-            return Err(settling);
+            return Err(entry);
         }
-        Ok(self.buffer(core, *settling))
+        Ok(self.buffer(core, *entry))
     }
 
     /// Whether what waits must be written before more may wait.
@@ -205,11 +205,11 @@ impl Inner {
             }
             let next = write_at.map_or(fold_at, |write| write.min(fold_at));
             if !bell.fold && next > now && !self.is_stopped() {
-                let (rung, _) = self
-                    .rung
+                let (rings, _) = self
+                    .rings
                     .wait_timeout(bell, next - now)
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
-                bell = rung;
+                bell = rings;
             }
             let now = Instant::now();
             if bell.write_soon && write_at.is_none() {
@@ -251,7 +251,7 @@ impl Inner {
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         drop(lock(&self.bell));
-        self.rung.notify_all();
+        self.rings.notify_all();
     }
 
     /// Writes everything there is to write, and closes the files. What cannot be folded stays in the journal,
@@ -274,11 +274,11 @@ impl Inner {
         closed.map_err(|error| StoreError::file(self.engine.site().path(), error))
     }
 
-    /// Settles a decision durably.
-    pub(super) fn settle(&self, settle: Settle) -> Result<Settlement, StoreError> {
+    /// Records a decision durably.
+    pub(super) fn record(&self, record: RecordJob) -> Result<Recorded, StoreError> {
         use crate::store::commit::{Answer, Job};
-        match self.submit(Job::Settle(Box::new(settle)))? {
-            Answer::Settled(settlement) => Ok(settlement),
+        match self.submit(Job::Decision(Box::new(record)))? {
+            Answer::Decided(recorded) => Ok(recorded),
             _ => Err(StoreError::Stopped),
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{
-    Claim, Decision, Done, Ledger, LedgerUnavailable, Lineage, LineageUnavailable, LogLine, Once,
-    Recording, Records, Seen, SeenBlock, Settlement, Settling, Uses, UsesUnavailable,
+    Claim, Decision, Done, Ledger, LedgerEntry, LedgerUnavailable, Lineage, LineageUnavailable,
+    LogLine, Recorded, Recording, Records, Seen, SeenBlock, SingleUse, Uses, UsesUnavailable,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::pending::{Pending, promise};
@@ -19,38 +19,38 @@ use crate::timestamp::Timestamp;
 
 /// All in one: a claim, its record and its chain are one frame of the journal, with one wait for the disk.
 impl Ledger for Store {
-    fn settle(&self, settling: Settling) -> Result<Settlement, LedgerUnavailable> {
-        let is_single_use = settling.once().is_some();
-        let settle = self.settle_now(settling);
-        let settled = match self.recording {
+    fn record(&self, entry: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
+        let is_single_use = entry.once().is_some();
+        let record = self.record_now(entry);
+        let recorded = match self.recording {
             Recording::Buffered { at_most } if !is_single_use => {
-                self.inner().settle_buffered(settle, at_most)
+                self.inner().buffer_decision(record, at_most)
             }
-            _ => self.inner().settle(settle),
+            _ => self.inner().record(record),
         };
-        settled.map_err(unwritten)
+        recorded.map_err(unwritten)
     }
 
-    fn settle_later(&self, settling: Settling, done: Done) {
-        self.settle_later_as(settling, self.recording, done);
+    fn record_later(&self, entry: LedgerEntry, done: Done) {
+        self.record_later_as(entry, self.recording, done);
     }
 }
 
 impl Store {
-    fn settle_later_as(&self, settling: Settling, recording: Recording, done: Done) {
-        let is_single_use = settling.once().is_some();
-        let mut settle = Box::new(self.settle_now(settling));
+    fn record_later_as(&self, entry: LedgerEntry, recording: Recording, done: Done) {
+        let is_single_use = entry.once().is_some();
+        let mut record = Box::new(self.record_now(entry));
         if let Recording::Buffered { at_most } = recording
             && !is_single_use
         {
-            match self.inner().settle_buffered_at_once(settle, at_most) {
-                Ok(settled) => return done(settled.map_err(unwritten)),
-                Err(back) => settle = back,
+            match self.inner().buffer_decision_at_once(record, at_most) {
+                Ok(recorded) => return done(recorded.map_err(unwritten)),
+                Err(back) => record = back,
             }
         }
-        self.inner().submit_later(Job::Settle(settle), |answer| {
+        self.inner().submit_later(Job::Decision(record), |answer| {
             done(match answer {
-                Ok(Answer::Settled(settlement)) => Ok(settlement),
+                Ok(Answer::Decided(recorded)) => Ok(recorded),
                 Ok(_) => Err(unwritten(StoreError::Stopped)),
                 Err(error) => Err(unwritten(error)),
             });
@@ -69,7 +69,7 @@ impl Store {
 impl Uses for Store {
     fn claim<'a>(
         &'a self,
-        once: &'a Once,
+        once: &'a SingleUse,
         now: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
         let claim = Job::Claim { once: once.clone(), now, source: self.times };
@@ -108,11 +108,11 @@ impl Records for Store {
             }
         };
         let (giver, promised) = promise();
-        let settling = Settling::new(decision, None, None);
-        self.settle_later_as(settling, recording, Box::new(|done| giver.give(done)));
+        let entry = LedgerEntry::new(decision, None, None);
+        self.record_later_as(entry, recording, Box::new(|done| giver.give(done)));
         Box::pin(async {
-            let settled = promised.await.unwrap_or(Err(unwritten(StoreError::Stopped)));
-            settled.map(|settlement| settlement.sequence())
+            let recorded = promised.await.unwrap_or(Err(unwritten(StoreError::Stopped)));
+            recorded.map(|recorded| recorded.sequence())
         })
     }
 

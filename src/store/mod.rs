@@ -39,24 +39,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::audit::{AuditRecord, Checkpoint, Recording, Settling};
+use crate::audit::{AuditRecord, Checkpoint, LedgerEntry, Recording};
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
 use crate::store::collect::Trust;
 use crate::store::commit::{Answer, Job};
-use crate::store::core::{Revoke, Settle, TimeSource};
+use crate::store::core::{RecordJob, Revoke, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::site::{Files, Memory};
 use crate::timestamp::Timestamp;
 
 #[doc(no_inline)]
-pub use crate::audit::{LogLine, MAX_ALIKE, SeenBlock, SeenChains, Standing, Stops};
+pub use crate::audit::{BlockState, LogLine, MAX_ALIKE, SeenBlock, SeenChains, Stops};
 #[doc(no_inline)]
 pub use crate::revocation::Receipt;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use error::StoreError;
 pub use reader::{StoreReader, Verified};
-pub use restore::{Loss, Restored, restore};
+pub use restore::{RecordLoss, Restored, restore};
 
 /// An open store: the engine of revocations, records, uses and lineage that comes with the library.
 ///
@@ -324,8 +324,8 @@ impl Store {
         self.inner().engine.site().path()
     }
 
-    fn settle_now(&self, settling: Settling) -> Settle {
-        Settle { settling, source: self.times }
+    fn record_now(&self, entry: LedgerEntry) -> RecordJob {
+        RecordJob { entry, source: self.times }
     }
 
     fn inner(&self) -> &Arc<Inner> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
-use crate::audit::{Checkpoint, CheckpointSigner, Edge, LeafHash};
+use crate::audit::{Checkpoint, CheckpointSigner, Frontier, LeafHash};
 use crate::keys::PrivateKey;
 use crate::log;
 use crate::revocation::{Epoch, Revocations};
@@ -45,7 +45,7 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     site.lay_database(&id, &first_bytes(&id, &key, &state)?).map_err(failed)?;
     let engine = Engine::open(Arc::clone(&site))?;
     let signer = CheckpointSigner::new(&id, key)?;
-    let core = Core::new(journal, Edge::default(), &state);
+    let core = Core::new(journal, Frontier::default(), &state);
     let events = EventCount::new(state.log_epoch(&id), 0);
     let inner = Inner::new(engine, core, Revocations::of_store(), signer, events);
     inner.sign()?;
@@ -76,11 +76,11 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     }
     let frames = journal.read(state.records, state.last);
     let frames = frames.map_err(|error| journal_error(path, error))?;
-    let edge = engine.read(|reading| {
+    let frontier = engine.read(|reading| {
         let log = reading.open_table(LOG)?;
-        Ok(Edge::load(state.records, state.last, stored(&log))?)
+        Ok(Frontier::load(state.records, state.last, stored(&log))?)
     })?;
-    let mut core = Core::new(journal, edge, &state);
+    let mut core = Core::new(journal, frontier, &state);
     core.journal.resume(&frames);
     core.seen = engine.read(read_seen)?;
     let mut heads = Heads::new(&engine, &checkpoint, &state)?;
@@ -89,10 +89,10 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
         let in_other = core.journal.is_in_other_segment(&frame);
         for entry in frame.entries {
             core.replay(entry, in_other)?;
-            heads.reached(core.edge.size(), core.edge.root()?);
+            heads.reached(core.frontier.size(), core.frontier.root()?);
         }
     }
-    heads.compare(core.edge.size(), path)?;
+    heads.compare(core.frontier.size(), path)?;
 
     let revocations = Revocations::of_store();
     revocations.add_all(engine.read(read_revocations)?);

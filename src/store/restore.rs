@@ -37,7 +37,7 @@ const COPY_AT_ONCE: usize = 10_000;
 
 /// The choice whether a restoration may lose records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub enum RecordLoss {
     /// No record may be lost: what is there must reach the last checkpoint.
     Refused,
     /// Records may be lost. Then every grant that was issued up to now is refused, since it may have been revoked. Revocations of keys
@@ -68,14 +68,14 @@ pub struct Restored {
 ///
 /// # Errors
 ///
-/// [`StoreError::Restoring`] if records would be lost and `loss` is [`Loss::Refused`]; then no store is made. [`StoreError::File`] if
+/// [`StoreError::Restoring`] if records would be lost and `loss` is [`RecordLoss::Refused`]; then no store is made. [`StoreError::File`] if
 /// there is one at `to` already.
 pub fn restore(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
     tail: impl IntoIterator<Item = String>,
     checkpoint: Option<&str>,
-    loss: Loss,
+    loss: RecordLoss,
     now: Timestamp,
 ) -> Result<Restored, StoreError> {
     let (from, to) = (from.as_ref(), to.as_ref());
@@ -121,7 +121,7 @@ pub fn restore(
     let known = evidence.last.as_ref().map(|last| last.size().max(in_journal));
     let whole = frames.is_ok() && known.is_some_and(|size| log.reader.len() >= size);
     let unreadable = unreadable.or(frames.err());
-    if !whole && loss == Loss::Refused {
+    if !whole && loss == RecordLoss::Refused {
         return Err(lossy(records + replayed, known, unreadable.as_deref()));
     }
 
@@ -343,7 +343,7 @@ fn build(
     let latest = base + longest_call.max(Lifetimes::default().call) + CLOCK_SKEW;
     state.forgotten_presentations.add_stretch(since, latest);
     let seen = read_seen(source);
-    (state.records, state.last) = (log.edge.size(), log.edge.last());
+    (state.records, state.last) = (log.frontier.size(), log.frontier.last());
 
     let site: Arc<dyn Site> = Arc::new(Files::at(files.path().unwrap_or(Path::new(""))));
     let engine = Engine::make(Arc::clone(&site))?;
@@ -386,7 +386,8 @@ fn build(
     let journal = Journal::make(journal, id);
     let journal = journal.map_err(|error| journal_error(site.path(), error))?;
     journal.finish(id).map_err(|error| StoreError::file(site.path(), error))?;
-    let head = crate::audit::TreeHead { size: log.edge.size(), root: log.edge.root()?, epoch };
+    let head =
+        crate::audit::TreeHead { size: log.frontier.size(), root: log.frontier.root()?, epoch };
     let checkpoint = signer.sign(head)?;
     let kept = site.keep_checkpoint(checkpoint.text());
     // Until everything is there, nobody else may open it.

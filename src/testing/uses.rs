@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::engine::{LeftOut, NOW, across_threads, at_once, begin_and_drop, cases, id, later};
-use crate::audit::{Claim, KEPT_AFTER_EXPIRY, Once, Uses};
+use crate::audit::{Claim, KEPT_AFTER_EXPIRY, SingleUse, Uses};
 use crate::pending::wait;
 use crate::timestamp::Timestamp;
 
@@ -34,15 +34,15 @@ cases! { dyn Uses:
 
 type Case<'a> = &'a mut dyn Engine<dyn Uses>;
 
-fn once(number: u64) -> Once {
-    Once::new("notion.mcp", id(number), later(120))
+fn once(number: u64) -> SingleUse {
+    SingleUse::new("notion.mcp", id(number), later(120))
 }
 
 fn claim(engine: &dyn Engine<dyn Uses>, number: u64, now: Timestamp) -> Claim {
     of(&engine.joint(), &once(number), now)
 }
 
-fn of(uses: &Arc<dyn Uses>, once: &Once, now: Timestamp) -> Claim {
+fn of(uses: &Arc<dyn Uses>, once: &SingleUse, now: Timestamp) -> Claim {
     wait(uses.claim(once, now)).expect("an engine that can be asked")
 }
 
@@ -66,11 +66,11 @@ fn another_id_is_another_claim(engine: Case) -> Result<(), LeftOut> {
     Ok(())
 }
 
-fn alike(place: usize) -> [Once; 2] {
+fn alike(place: usize) -> [SingleUse; 2] {
     [1, 2].map(|byte| {
         let mut bytes = [7; 64];
         bytes[place] = byte;
-        Once::new("notion.mcp", crate::RevocationId::from_bytes(bytes), later(120))
+        SingleUse::new("notion.mcp", crate::RevocationId::from_bytes(bytes), later(120))
     })
 }
 
@@ -154,7 +154,7 @@ const DAYS: u64 = 10 * 24 * 3600;
 
 fn a_clock_that_goes_far_ahead_and_back_brings_none_back(engine: Case) -> Result<(), LeftOut> {
     assert_eq!(claim(engine, 1, NOW), Claim::First);
-    let ahead = Once::new("notion.mcp", id(2), later(DAYS + 60));
+    let ahead = SingleUse::new("notion.mcp", id(2), later(DAYS + 60));
     assert_eq!(of(&engine.joint(), &ahead, later(DAYS)), Claim::First);
     let _ = engine.forget(later(DAYS));
     assert_eq!(claim(engine, 1, NOW), Claim::Again);
@@ -186,7 +186,7 @@ fn what_was_forgotten_is_not_won_again(engine: Case) -> Result<(), LeftOut> {
 }
 
 fn what_has_not_expired_is_not_forgotten(engine: Case) -> Result<(), LeftOut> {
-    let lives = Once::new("notion.mcp", id(100), later(24 * 3600 + 60));
+    let lives = SingleUse::new("notion.mcp", id(100), later(24 * 3600 + 60));
     assert_eq!(of(&engine.joint(), &lives, NOW), Claim::First);
     forgotten(engine)?;
     assert_eq!(of(&engine.joint(), &lives, later(24 * 3600)), Claim::Again);
@@ -196,7 +196,7 @@ fn what_has_not_expired_is_not_forgotten(engine: Case) -> Result<(), LeftOut> {
 fn after_forgetting_new_presentations_are_won(engine: Case) -> Result<(), LeftOut> {
     forgotten(engine)?;
     let tomorrow = later(24 * 3600);
-    let new = Once::new("notion.mcp", id(200), tomorrow + Duration::from_secs(120));
+    let new = SingleUse::new("notion.mcp", id(200), tomorrow + Duration::from_secs(120));
     assert_eq!(of(&engine.joint(), &new, tomorrow), Claim::First);
     assert_eq!(of(&engine.joint(), &new, tomorrow), Claim::Again);
     Ok(())

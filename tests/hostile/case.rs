@@ -191,9 +191,9 @@ impl Scene {
     }
 
     /// Whether it is worth trying, of a case for the plain server whose token holds.
-    pub fn foresee(&self, case: &Case) -> Option<Prospect> {
+    pub fn foresee(&self, case: &Case) -> Option<Preview> {
         let verified = self.plain.verifier().verify(&case.input.bearer, at(case.input.seconds));
-        Some(self.plain.prospect(&verified.ok()?, &case.input.call.call().ok()?))
+        Some(self.plain.preview(&verified.ok()?, &case.input.call.call().ok()?))
     }
 
     pub fn decide(&self, case: &Case) -> Expected {

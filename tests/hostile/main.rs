@@ -198,7 +198,7 @@ fn verdicts_are_the_same_with_eight_busy_threads() {
 const THREADS: usize = 8;
 /// What else is asked of such tokens: an explanation, for a person who waits, and whether it is worth trying, for lists.
 #[test]
-fn explanations_and_prospects_take_bounded_time() {
+fn explanations_and_previews_take_bounded_time() {
     let _turn = turn();
     let scene = Scene::new();
     // Without optimisation only what is made to take long is asked, and no time is compared.

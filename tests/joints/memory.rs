@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hardtack::audit::{
     AuditEvent, AuditRecord, Claim, Decision, KEPT_AFTER_EXPIRY, LeafHash, LedgerUnavailable,
-    Lineage, LineageUnavailable, LogLine, Once, Recording, Records, Seen, SeenBlock, Uses,
+    Lineage, LineageUnavailable, LogLine, Recording, Records, Seen, SeenBlock, SingleUse, Uses,
     UsesUnavailable,
 };
 use hardtack::chain::IdPrefix;
@@ -140,7 +140,7 @@ fn now<'a, T: Send + 'a>(answer: T) -> Pending<'a, T> {
 impl Uses for Memory {
     fn claim<'a>(
         &'a self,
-        once: &'a Once,
+        once: &'a SingleUse,
         _: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
         let mut disk = self.disk();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hardtack::audit::{
-    Claim, LedgerUnavailable, LogLine, Once, Recording, Records, Separate, Uses, UsesUnavailable,
-    Verdict,
+    Claim, LedgerUnavailable, LogLine, Recording, Records, Separate, SingleUse, Uses,
+    UsesUnavailable, Verdict,
 };
 use hardtack::pending::Pending;
 use hardtack::*;
@@ -33,7 +33,7 @@ impl Failing {
 impl Uses for Failing {
     fn claim<'a>(
         &'a self,
-        once: &'a Once,
+        once: &'a SingleUse,
         now: Timestamp,
     ) -> Pending<'a, Result<Claim, UsesUnavailable>> {
         match self.is_failing() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use biscuit_auth::KeyPair;
 use biscuit_auth::format::schema::{self, term::Content};
-use hardtack::audit::{Done, Ledger, LedgerUnavailable, Settlement, Settling};
+use hardtack::audit::{Done, Ledger, LedgerEntry, LedgerUnavailable, Recorded};
 use hardtack::revocation::{
     Knowledge, RevocationSource, RevocationUnchecked, RevocationsUnavailable, Revoked,
 };

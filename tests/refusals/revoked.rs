@@ -115,12 +115,12 @@ impl RevocationSource for Silent {
 }
 
 impl Ledger for Silent {
-    fn settle(&self, _: Settling) -> Result<Settlement, LedgerUnavailable> {
+    fn record(&self, _: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
         Err(LedgerUnavailable("no answer".to_owned()))
     }
 
-    fn settle_later(&self, settling: Settling, done: Done) {
-        done(self.settle(settling));
+    fn record_later(&self, entry: LedgerEntry, done: Done) {
+        done(self.record(entry));
     }
 }
 

@@ -111,9 +111,9 @@ fn what_a_token_may_do_is_listed() {
     let output = scene.asked("can --operations operations --json");
     assert_eq!(output.status.code(), Some(0));
     let rows: Vec<Value> = serde_json::from_str(&text(&output.stdout)).unwrap();
-    let prospects: Vec<&str> = rows.iter().map(|row| row["prospect"].as_str().unwrap()).collect();
+    let previews: Vec<&str> = rows.iter().map(|row| row["preview"].as_str().unwrap()).collect();
     // Nobody is a clerk here, and nothing grants deleting.
-    assert_eq!(prospects, ["depends", "denied", "denied"]);
+    assert_eq!(previews, ["depends", "denied", "denied"]);
     assert!(rows[1]["why"].as_str().unwrap().contains("role(\"clerk\")"), "{}", rows[1]);
     assert!(rows[2]["why"].as_str().unwrap().contains("block 1 does not cover"), "{}", rows[2]);
     let shown = text(&scene.asked("can --operations operations").stdout);

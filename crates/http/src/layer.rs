@@ -184,13 +184,13 @@ impl<D> GuardLayer<D> {
     where
         D: Describe<B>,
     {
-        let mut weighed = self.guard.weigh_rejection(rejection, (self.clock)());
-        if weighed.may_tell()
+        let mut decided = self.guard.weigh_rejection(rejection, (self.clock)());
+        if decided.may_tell()
             && let Some(call) = self.describe.asked(request).await
         {
-            weighed.tell(&call);
+            decided.tell(&call);
         }
-        let denial = self.guard.settle_refusal_async(weighed).await;
+        let denial = self.guard.record_refusal_async(decided).await;
         Refused::of(&denial, "the request")
     }
 }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
-use hardtack::audit::{Done, LedgerUnavailable, Settlement, Settling};
+use hardtack::audit::{Done, LedgerEntry, LedgerUnavailable, Recorded};
 use hardtack::{
     Call, CallError, Chain, Ledger, Permit, Presentation, Presenting, Revocation, Store,
 };
@@ -156,12 +156,12 @@ async fn arguments_are_read_from_the_body_and_the_service_gets_the_same() {
 async fn what_cannot_be_recorded_is_undecided() {
     struct Full;
     impl Ledger for Full {
-        fn settle(&self, _: Settling) -> Result<Settlement, LedgerUnavailable> {
+        fn record(&self, _: LedgerEntry) -> Result<Recorded, LedgerUnavailable> {
             Err(LedgerUnavailable("the disk is full".to_owned()))
         }
 
-        fn settle_later(&self, settling: Settling, done: Done) {
-            done(self.settle(settling));
+        fn record_later(&self, entry: LedgerEntry, done: Done) {
+            done(self.record(entry));
         }
     }
     let cast = Cast::new();

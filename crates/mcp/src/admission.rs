@@ -1,12 +1,12 @@
-//! Strangers: bearers whose signatures are not known yet, and how many of them are looked at at once (admission control).
+//! AdmissionControl: bearers whose signatures are not known yet, how many are verified at once?
 //!
 //! A signature costs a thousand times what it costs to send one. Known bearers do not wait for strangers, strangers
 //! wait for each other, and of these each peer has its turn.
 
 use std::sync::Arc;
 
-use crate::desks::{Desks, Peer};
-use hardtack::guard::{Denial, Guard, WeighedRefusal};
+use crate::fair_queue::{FairQueue, Peer};
+use hardtack::guard::{Denial, Guard, UnrecordedRefusal};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
 
@@ -14,8 +14,8 @@ use hardtack_http::now;
 const MAX_WAITING: usize = 512;
 
 #[derive(Debug)]
-pub(crate) struct Strangers {
-    desks: Desks,
+pub(crate) struct AdmissionControl {
+    fair_queue: FairQueue,
     threads: Threads,
 }
 
@@ -28,27 +28,27 @@ pub(crate) enum Threads {
     Own,
 }
 
-impl Strangers {
+impl AdmissionControl {
     /// On half of the machine, so that the other half is for whoever is known.
-    pub(crate) fn on(threads: Threads) -> Strangers {
+    pub(crate) fn on(threads: Threads) -> AdmissionControl {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Strangers { desks: Desks::new((cores / 2).max(1), MAX_WAITING), threads }
+        AdmissionControl { fair_queue: FairQueue::new((cores / 2).max(1), MAX_WAITING), threads }
     }
 
-    /// Who sends this bearer, if it holds; or what is to be [recorded](Guard::settle_refusal_async) of it. One of which it is remembered whether its
+    /// Who sends this bearer, if it holds; or what is to be [recorded](Guard::record_refusal_async) of it. One of which it is remembered whether its
     /// signatures hold does not wait.
     pub(crate) async fn admit(
         &self,
         guard: &Arc<Guard>,
         bearer: &str,
         peer: Peer,
-    ) -> Result<VerifiedCapability, Box<WeighedRefusal>> {
+    ) -> Result<VerifiedCapability, Box<UnrecordedRefusal>> {
         if let Some(recognized) = guard.recognize(bearer, now()) {
             return recognized;
         }
         let examined = self.examine(guard, bearer, peer).await;
         // The desk is free while what was asked for is read and the refusal is written.
-        examined.unwrap_or_else(|denial| Err(Box::new(WeighedRefusal::unrecorded(denial))))
+        examined.unwrap_or_else(|denial| Err(Box::new(UnrecordedRefusal::unrecorded(denial))))
     }
 
     async fn examine(
@@ -56,15 +56,15 @@ impl Strangers {
         guard: &Arc<Guard>,
         bearer: &str,
         peer: Peer,
-    ) -> Result<Result<VerifiedCapability, Box<WeighedRefusal>>, Denial> {
-        let Some(desk) = self.desks.next(peer).await else {
+    ) -> Result<Result<VerifiedCapability, Box<UnrecordedRefusal>>, Denial> {
+        let Some(desk) = self.fair_queue.next(peer).await else {
             return Err(Denial::overloaded("too many new tokens come at once"));
         };
         let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
         let examine = move || {
             // Held until the work ends, whoever still waits for it.
             let _desk = desk;
-            guard.weigh_admission(&bearer, now())
+            guard.decide_admission(&bearer, now())
         };
         let examined = match self.threads {
             Threads::Shared => tokio::task::spawn_blocking(examine).await.ok(),
@@ -120,56 +120,56 @@ mod tests {
     }
 
     async fn admit(
-        strangers: &Strangers,
+        admission: &AdmissionControl,
         guard: &Arc<Guard>,
         bearer: &str,
     ) -> Result<VerifiedCapability, Denial> {
-        match strangers.admit(guard, bearer, peer()).await {
+        match admission.admit(guard, bearer, peer()).await {
             Ok(verified) => Ok(verified),
-            Err(weighed) => Err(guard.settle_refusal_async(*weighed).await),
+            Err(decided) => Err(guard.record_refusal_async(*decided).await),
         }
     }
 
     /// Whether it is answered although somebody is at every desk.
-    async fn is_answered(strangers: &Strangers, guard: &Arc<Guard>, bearer: &str) -> bool {
+    async fn is_answered(admission: &AdmissionControl, guard: &Arc<Guard>, bearer: &str) -> bool {
         let mut taken = Vec::new();
         while let Ok(desk) =
-            tokio::time::timeout(Duration::from_millis(20), strangers.desks.next(peer())).await
+            tokio::time::timeout(Duration::from_millis(20), admission.fair_queue.next(peer())).await
         {
             taken.push(desk.unwrap());
         }
-        let admitting = strangers.admit(guard, bearer, peer());
+        let admitting = admission.admit(guard, bearer, peer());
         tokio::time::timeout(Duration::from_millis(200), admitting).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_bearer_that_was_refused_or_revoked_does_not_wait_again_and_a_new_one_does() {
         let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
-        let (guard, strangers) = (guard(&store, &issuer), Strangers::on(Threads::Shared));
+        let (guard, admission) = (guard(&store, &issuer), AdmissionControl::on(Threads::Shared));
         let alice = granted(&issuer);
         let [good, other] = [presents(&alice), presents(&alice)];
         let foreign = presents(&granted(&Issuer::new(PrivateKey::generate())));
-        admit(&strangers, &guard, &good).await.unwrap();
+        admit(&admission, &guard, &good).await.unwrap();
         for bad in [foreign.as_str(), "no token"] {
-            assert!(!is_answered(&strangers, &guard, bad).await, "{bad} is new");
-            let denial = admit(&strangers, &guard, bad).await.unwrap_err();
-            assert!(is_answered(&strangers, &guard, bad).await, "{bad} is known");
-            let again = admit(&strangers, &guard, bad).await.unwrap_err();
+            assert!(!is_answered(&admission, &guard, bad).await, "{bad} is new");
+            let denial = admit(&admission, &guard, bad).await.unwrap_err();
+            assert!(is_answered(&admission, &guard, bad).await, "{bad} is known");
+            let again = admit(&admission, &guard, bad).await.unwrap_err();
             assert_eq!(again, denial);
         }
-        assert!(!is_answered(&strangers, &guard, &other).await);
+        assert!(!is_answered(&admission, &guard, &other).await);
         let id = alice.0.chain().grant.revocation_id;
         let revoking = Revoking::new(Revocation::Id { id }, "test", "lost").unwrap();
         store.revoke(revoking, now()).unwrap();
-        assert!(is_answered(&strangers, &guard, &good).await);
-        let denial = admit(&strangers, &guard, &good).await.unwrap_err();
+        assert!(is_answered(&admission, &guard, &good).await);
+        let denial = admit(&admission, &guard, &good).await.unwrap_err();
         assert_eq!(denial.refusal().cause, Cause::Revoked);
         // What another root trusts is not refused from memory by its guard.
-        let trusts = Strangers::on(Threads::Own);
+        let trusts = AdmissionControl::on(Threads::Own);
         let other_root = Issuer::new(PrivateKey::generate());
         let accepts = super::tests::guard(&store, &other_root);
         let theirs = presents(&granted(&other_root));
-        admit(&strangers, &guard, &theirs).await.unwrap_err();
+        admit(&admission, &guard, &theirs).await.unwrap_err();
         admit(&trusts, &accepts, &theirs).await.unwrap();
     }
 
@@ -177,12 +177,12 @@ mod tests {
     async fn of_a_bad_bearer_that_is_repeated_a_hundred_a_second_are_recorded_and_all_are_counted()
     {
         let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
-        let (guard, strangers) = (guard(&store, &issuer), Strangers::on(Threads::Shared));
+        let (guard, admission) = (guard(&store, &issuer), AdmissionControl::on(Threads::Shared));
         let bad = presents(&granted(&Issuer::new(PrivateKey::generate())));
         let most = hardtack::guard::MAX_REJECTIONS_RECORDED as usize;
         let began = now();
         for _ in 0..3 * most {
-            admit(&strangers, &guard, &bad).await.unwrap_err();
+            admit(&admission, &guard, &bad).await.unwrap_err();
         }
         let seconds = now().since(began).as_secs() as usize + 1;
         let recorded = || {
@@ -198,7 +198,7 @@ mod tests {
         };
         assert!(recorded().0 <= seconds * most, "{:?}", recorded());
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        admit(&strangers, &guard, &bad).await.unwrap_err();
+        admit(&admission, &guard, &bad).await.unwrap_err();
         let (records, unrecorded) = recorded();
         assert_eq!(records + unrecorded, 3 * most + 1);
     }

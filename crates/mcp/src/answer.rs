@@ -53,7 +53,7 @@ pub enum RefusalStyle {
 }
 
 /// What whoever waits for an answer is told when its token ends meanwhile.
-pub(crate) fn farewell(id: &Id, is_tool_call: bool) -> String {
+pub(crate) fn closing_message(id: &Id, is_tool_call: bool) -> String {
     const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
     let status = StatusCode::UNAUTHORIZED;
     let facts = Refused::by_door(status, "invalid_token", None, Helps::NewToken, TEXT).facts();
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_farewell_is_a_result_for_a_tool_call_and_an_error_for_others() {
         let read = |is_tool_call| -> Value {
-            serde_json::from_str(&farewell(&id(), is_tool_call)).unwrap()
+            serde_json::from_str(&closing_message(&id(), is_tool_call)).unwrap()
         };
         assert_eq!(read(true)["result"]["isError"], true);
         assert_eq!(read(false)["error"]["code"], FORBIDDEN);

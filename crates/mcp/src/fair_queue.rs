@@ -1,4 +1,4 @@
-//! Desks: a few at a time, and of those who wait each peer in its turn: a semaphore with fair queueing (round robin), which sheds load.
+//! FairQueue: a few at a time, and of those who wait each peer in its turn: a semaphore with fair queueing (round robin), which sheds load.
 //!
 //! Whoever sends a thousand requests waits behind its own, and not the others behind it.
 
@@ -32,9 +32,9 @@ impl Peer {
     }
 }
 
-/// Desks, and who waits for one.
+/// The places, and who waits for one.
 #[derive(Clone)]
-pub(crate) struct Desks(Arc<Shared>);
+pub(crate) struct FairQueue(Arc<Shared>);
 
 struct Shared {
     max_waiting: usize,
@@ -50,14 +50,14 @@ struct State {
 }
 
 /// A desk, until it is dropped: then the next is called to it.
-pub(crate) struct Desk(Option<Desks>);
+pub(crate) struct Desk(Option<FairQueue>);
 
-impl Desks {
+impl FairQueue {
     /// So many, and so many who wait.
-    pub(crate) fn new(desks: usize, max_waiting: usize) -> Desks {
+    pub(crate) fn new(fair_queue: usize, max_waiting: usize) -> FairQueue {
         let state =
-            State { free: desks, waiting: 0, turns: VecDeque::new(), queues: HashMap::new() };
-        Desks(Arc::new(Shared { max_waiting, state: Mutex::new(state) }))
+            State { free: fair_queue, waiting: 0, turns: VecDeque::new(), queues: HashMap::new() };
+        FairQueue(Arc::new(Shared { max_waiting, state: Mutex::new(state) }))
     }
 
     /// Waits for its turn. `None` if too many wait: whoever came last of the peer for whom most do is sent away (longest queue drop).
@@ -143,16 +143,19 @@ impl State {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        if let Some(desks) = self.0.take() {
-            desks.call_next();
+        if let Some(fair_queue) = self.0.take() {
+            fair_queue.call_next();
         }
     }
 }
 
-impl std::fmt::Debug for Desks {
+impl std::fmt::Debug for FairQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.state();
-        f.debug_struct("Desks").field("free", &state.free).field("waiting", &state.waiting).finish()
+        f.debug_struct("FairQueue")
+            .field("free", &state.free)
+            .field("waiting", &state.waiting)
+            .finish()
     }
 }
 
@@ -175,12 +178,12 @@ mod tests {
 
     #[test]
     fn a_peer_with_one_request_waits_for_one_of_a_peer_with_many() {
-        let desks = Desks::new(1, 100);
-        let held = desks.next(peer(1));
+        let fair_queue = FairQueue::new(1, 100);
+        let held = fair_queue.next(peer(1));
         let Poll::Ready(Some(held)) = look(pin!(held)) else { panic!("no desk") };
-        let mut many: Vec<_> = (0..10).map(|_| Box::pin(desks.next(peer(1)))).collect();
+        let mut many: Vec<_> = (0..10).map(|_| Box::pin(fair_queue.next(peer(1)))).collect();
         assert!(many.iter_mut().all(|waits| look(waits.as_mut()).is_pending()));
-        let mut one = pin!(desks.next(peer(2)));
+        let mut one = pin!(fair_queue.next(peer(2)));
         assert!(look(one.as_mut()).is_pending());
         drop(held);
         let Poll::Ready(Some(first)) = look(many[0].as_mut()) else { panic!("not the first") };
@@ -194,37 +197,44 @@ mod tests {
 
     #[test]
     fn where_too_many_wait_the_last_of_the_peer_with_most_is_sent_away() {
-        let desks = Desks::new(1, 4);
-        let Poll::Ready(Some(held)) = look(pin!(desks.next(peer(1)))) else { panic!("no desk") };
-        let mut many: Vec<_> = (0..4).map(|_| Box::pin(desks.next(peer(1)))).collect();
+        let fair_queue = FairQueue::new(1, 4);
+        let Poll::Ready(Some(held)) = look(pin!(fair_queue.next(peer(1)))) else {
+            panic!("no desk")
+        };
+        let mut many: Vec<_> = (0..4).map(|_| Box::pin(fair_queue.next(peer(1)))).collect();
         assert!(many.iter_mut().all(|waits| look(waits.as_mut()).is_pending()));
-        assert!(matches!(look(pin!(desks.next(peer(1)))), Poll::Ready(None)), "one more of it");
-        let mut one = Box::pin(desks.next(peer(2)));
+        assert!(
+            matches!(look(pin!(fair_queue.next(peer(1)))), Poll::Ready(None)),
+            "one more of it"
+        );
+        let mut one = Box::pin(fair_queue.next(peer(2)));
         assert!(look(one.as_mut()).is_pending());
         assert!(matches!(look(many[3].as_mut()), Poll::Ready(None)));
         assert!(look(many[2].as_mut()).is_pending());
         // Who goes away leaves room, even for that peer.
         drop((one, many.remove(0)));
-        many.push(Box::pin(desks.next(peer(1))));
+        many.push(Box::pin(fair_queue.next(peer(1))));
         assert!(look(many[3].as_mut()).is_pending());
         drop((held, many));
-        assert_eq!(desks.state().free, 1);
-        assert!(matches!(look(pin!(desks.next(peer(1)))), Poll::Ready(Some(_))));
+        assert_eq!(fair_queue.state().free, 1);
+        assert!(matches!(look(pin!(fair_queue.next(peer(1)))), Poll::Ready(Some(_))));
     }
 
     #[test]
     fn whoever_went_away_before_or_after_it_was_called_keeps_no_desk() {
-        let desks = Desks::new(1, 4);
-        let Poll::Ready(Some(held)) = look(pin!(desks.next(peer(1)))) else { panic!("no desk") };
+        let fair_queue = FairQueue::new(1, 4);
+        let Poll::Ready(Some(held)) = look(pin!(fair_queue.next(peer(1)))) else {
+            panic!("no desk")
+        };
         let [mut gone, mut called, mut last] =
-            [peer(1), peer(2), peer(3)].map(|peer| Box::pin(desks.next(peer)));
+            [peer(1), peer(2), peer(3)].map(|peer| Box::pin(fair_queue.next(peer)));
         assert!(look(gone.as_mut()).is_pending() && look(called.as_mut()).is_pending());
         assert!(look(last.as_mut()).is_pending());
         drop(gone);
         drop(held);
         drop(called);
         assert!(matches!(look(last.as_mut()), Poll::Ready(Some(_))));
-        let state = desks.state();
+        let state = fair_queue.state();
         assert_eq!((state.free, state.waiting), (1, 0));
     }
 

@@ -156,8 +156,8 @@ impl Filtering {
             hardtack.cause = %denial.refusal().cause,
             "a list is refused"
         );
-        let weighed = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
-        self.guard.settle_refusal_async(weighed).await;
+        let decided = self.guard.weigh_refusal(&self.verified, self.what, denial.clone(), now());
+        self.guard.record_refusal_async(decided).await;
     }
 }
 

@@ -21,7 +21,7 @@ use crate::filtering::Filtering;
 use crate::message::Id;
 use crate::metrics::{Metrics, OpenStream};
 use crate::outward::UNREADABLE;
-use crate::relay::Passage;
+use crate::relay::Forwarding;
 use crate::review::Reviewed;
 use crate::serve::Drain;
 use crate::sse::{self, Splitter};
@@ -125,7 +125,7 @@ pub(crate) struct Flow {
     drain: Drain,
     /// What whoever waits for the answer is told if it is cut; after a blank line, since half an event may stand
     /// before it.
-    farewell: Option<String>,
+    closing_message: Option<String>,
     /// Whether it waits for what may never come.
     waits: bool,
     metrics: Metrics,
@@ -146,12 +146,12 @@ impl Flow {
     pub(crate) fn new(
         response: reqwest::Response,
         is_event_stream: bool,
-        passage: Passage,
+        passage: Forwarding,
         (asked, share): (Option<Id>, Share),
         drain: Drain,
         metrics: Metrics,
     ) -> Flow {
-        let Passage { rewrite, watch, waits, farewell, .. } = passage;
+        let Forwarding { rewrite, watch, waits, closing_message, .. } = passage;
         let rewrite = rewrite.filter(|_| is_event_stream);
         let length = response.content_length();
         Flow {
@@ -167,7 +167,7 @@ impl Flow {
             is_event_stream,
             watch,
             drain,
-            farewell,
+            closing_message,
             waits,
             _open: metrics.open_stream(),
             metrics,
@@ -185,22 +185,22 @@ impl Flow {
         }
         let (sender, receiver) = mpsc::channel(1);
         let (cut, is_event_stream) = (Arc::new(AtomicBool::new(false)), self.is_event_stream);
-        let farewell = self.farewell.clone();
+        let closing_message = self.closing_message.clone();
         tokio::spawn(self.pump(sender, Arc::clone(&cut)));
-        let state = (receiver, cut, farewell);
+        let state = (receiver, cut, closing_message);
         Body::from_stream(stream::unfold(
             state,
-            move |(mut receiver, cut, mut farewell)| async move {
+            move |(mut receiver, cut, mut closing_message)| async move {
                 let item = receiver.recv().await;
                 let item = match cut.load(Ordering::Acquire) {
                     // What was not read before the cut is not read after it.
-                    true if is_event_stream => farewell
-                        .take()
-                        .map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n")))),
+                    true if is_event_stream => closing_message.take().map(|closing_message| {
+                        Ok(Bytes::from(format!("\n\ndata: {closing_message}\n\n")))
+                    }),
                     true => Some(Err(io::Error::other("cut"))),
                     false => item,
                 };
-                item.map(|item| (item, (receiver, cut, farewell)))
+                item.map(|item| (item, (receiver, cut, closing_message)))
             },
         ))
     }
@@ -342,8 +342,10 @@ impl Flow {
         self.chunks = Box::pin(stream::empty());
         match self.is_event_stream {
             true => {
-                let farewell = self.farewell.take();
-                farewell.map(|farewell| Ok(Bytes::from(format!("\n\ndata: {farewell}\n\n"))))
+                let closing_message = self.closing_message.take();
+                closing_message.map(|closing_message| {
+                    Ok(Bytes::from(format!("\n\ndata: {closing_message}\n\n")))
+                })
             }
             false => Some(Err(io::Error::other(format!("cut: {cause}")))),
         }

@@ -15,8 +15,8 @@ use serde_json::json;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 
 use crate::answer::{self, RefusalStyle};
+use crate::gateway_side::GatewaySide;
 use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
-use crate::inside::Inside;
 use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
 use crate::readiness::{Readiness, Ready};
@@ -101,13 +101,13 @@ impl Gateway {
 
     /// Answers to these names (the `Host` header), too. By default it answers to the loopback ones alone.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Gateway {
-        self.relay.doorbell.hosts.extend(hosts);
+        self.relay.allowed_hosts.hosts.extend(hosts);
         self
     }
 
     /// Takes requests from these web pages (the `Origin` header), such as `https://app.example`. By default it takes them from none.
     pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Gateway {
-        self.relay.doorbell.origins.extend(origins);
+        self.relay.allowed_hosts.origins.extend(origins);
         self
     }
 
@@ -158,15 +158,15 @@ impl Gateway {
         if !endpoints.iter().any(|known| known == own) && is_plain(own) {
             endpoints.push(own.to_owned());
         }
-        let origins = self.relay.doorbell.origins.clone();
+        let origins = self.relay.allowed_hosts.origins.clone();
         let revoker = self.revoker.clone();
         let metrics = self.relay.metrics.clone();
-        let state = Arc::new(Entrance {
+        let state = Arc::new(EndpointState {
             relay: self.relay,
             ready: self.ready,
             policies: self.policies,
             readiness: self.readiness,
-            side: Arc::new(Inside::new(metrics, self.guard, self.realm, self.style)),
+            side: Arc::new(GatewaySide::new(metrics, self.guard, self.realm, self.style)),
         });
         let mut router = Router::new();
         for endpoint in endpoints {
@@ -187,7 +187,7 @@ impl Gateway {
         }
         let mut router = router.fallback(nothing).with_state(Arc::clone(&state));
         if let Some(revoker) = revoker {
-            router = router.merge(revoking::router(revoker, state.relay.doorbell.clone()));
+            router = router.merge(revoking::router(revoker, state.relay.allowed_hosts.clone()));
         }
         (with_pages(router, &origins), admin)
     }
@@ -207,29 +207,29 @@ pub(crate) fn with_pages(router: Router, origins: &[String]) -> Router {
     router.layer(pages)
 }
 
-struct Entrance {
+struct EndpointState {
     relay: Relay,
     ready: Option<Ready>,
     policies: PolicyMetrics,
     readiness: Readiness,
-    side: Arc<Inside>,
+    side: Arc<GatewaySide>,
 }
 
-impl Entrance {
+impl EndpointState {
     /// Whether it is asked under a name of its own or under an address, as probes and scrapers of a cluster do; a page
     /// that has its own name resolve here does neither.
     fn is_addressed(&self, request: Request<Body>) -> bool {
-        self.relay.doorbell.admits_address(&request.into_parts().0)
+        self.relay.allowed_hosts.admits_address(&request.into_parts().0)
     }
 }
 
-async fn handle(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    entrance.relay.handle(&entrance.side, request).await
+async fn handle(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    state.relay.handle(&state.side, request).await
 }
 
 /// Whoever asks is told whether it is ready; why it is not, only under a name of its own.
-async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    let is_addressed = entrance.is_addressed(request);
+async fn ready(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    let is_addressed = state.is_addressed(request);
     let unready = |why: String| {
         let said = match is_addressed {
             true => json!({"ready": false, "why": why}),
@@ -237,25 +237,25 @@ async fn ready(State(entrance): State<Arc<Entrance>>, request: Request<Body>) ->
         };
         answer::respond(StatusCode::SERVICE_UNAVAILABLE, &said)
     };
-    if entrance.relay.drain.has_begun() {
+    if state.relay.drain.has_begun() {
         return unready("shutting down".to_owned());
     }
-    if let Some(problem) = entrance.readiness.problem() {
+    if let Some(problem) = state.readiness.problem() {
         return unready(problem);
     }
-    match entrance.ready.as_ref().map(Ready::ask) {
+    match state.ready.as_ref().map(Ready::ask) {
         Some(Err(problem)) => unready(problem),
         _ => answer::respond(StatusCode::OK, &json!({"ready": true})),
     }
 }
 
-async fn render(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    if !entrance.is_addressed(request) {
+async fn render(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    if !state.is_addressed(request) {
         return nothing().await;
     }
     let mut rendered = String::new();
-    entrance.policies.render(&mut rendered);
-    entrance.relay.metrics.render(&mut rendered);
+    state.policies.render(&mut rendered);
+    state.relay.metrics.render(&mut rendered);
     let mut response = Response::new(Body::from(rendered));
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));

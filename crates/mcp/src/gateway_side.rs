@@ -1,4 +1,4 @@
-//! Inside: may this bearer's message pass, and what may its answer show?
+//! GatewaySide: may this bearer's message pass, and what may its answer show?
 //!
 //! The side of the gateway: it knows tokens, and asks the guard.
 
@@ -12,11 +12,12 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
+use crate::admission::{AdmissionControl, Threads};
 use crate::answer::{
     self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
 };
 use crate::budget::Payer;
-use crate::desks::Peer;
+use crate::fair_queue::Peer;
 use crate::filtering::{Filtering, Shows};
 use crate::flow::{Begun, Rewrite, Watch};
 use crate::headers::Era;
@@ -25,14 +26,13 @@ use crate::message::{Content, Id, Message};
 use crate::methods::{self, Calls, Method, Needs, Unjudged};
 use crate::metrics::Metrics;
 use crate::outward::bad_gateway;
-use crate::relay::{Passage, Side};
+use crate::relay::{Forwarding, Side};
 use crate::session::{Owner, Sessions};
-use crate::strangers::{Strangers, Threads};
 use crate::tasks::Tasks;
 use hardtack::audit::Verdict;
 use hardtack::call::Call;
 use hardtack::cause::Cause;
-use hardtack::guard::{Denial, Guard, WeighedRefusal};
+use hardtack::guard::{Denial, Guard, UnrecordedRefusal};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 
@@ -46,34 +46,34 @@ const STREAM: &str = "stream";
 const ANSWER: &str = "answer";
 
 /// What the gateway knows of tokens.
-pub(crate) struct Inside {
+pub(crate) struct GatewaySide {
     metrics: Metrics,
     guard: Arc<Guard>,
     realm: Realm,
     style: RefusalStyle,
     sessions: Sessions,
     tasks: Arc<Tasks>,
-    strangers: Strangers,
+    admission: AdmissionControl,
     /// For lists, and for answers that may hand out tasks: no call waits for lists.
     lanes: Lanes,
     readers: Lanes,
 }
 
-impl Inside {
+impl GatewaySide {
     pub(crate) fn new(
         metrics: Metrics,
         guard: Arc<Guard>,
         realm: Realm,
         style: RefusalStyle,
-    ) -> Inside {
-        Inside {
+    ) -> GatewaySide {
+        GatewaySide {
             metrics,
             guard,
             realm,
             style,
             sessions: Sessions::new(),
             tasks: Arc::new(Tasks::new()),
-            strangers: Strangers::on(Threads::Shared),
+            admission: AdmissionControl::on(Threads::Shared),
             lanes: Lanes::new(),
             readers: Lanes::new(),
         }
@@ -87,49 +87,50 @@ pub(crate) struct Bearer {
     owner: Owner,
 }
 
-impl Side for Inside {
-    type Visitor = Bearer;
+impl Side for GatewaySide {
+    type Caller = Bearer;
 
     async fn admit(&self, request: &Parts, body: &mut Body) -> Result<Bearer, Response> {
         let token = bearer(request).map_err(|error| self.refused(&error.into()))?;
         let peer = Peer::of(&request.extensions);
-        let mut weighed = match self.strangers.admit(&self.guard, token, peer).await {
+        let mut decided = match self.admission.admit(&self.guard, token, peer).await {
             Ok(verified) => {
                 let owner = Owner::of(&verified);
                 return Ok(Bearer { token: token.into(), verified, owner });
             }
-            Err(weighed) => weighed,
+            Err(decided) => decided,
         };
-        if weighed.may_tell() && request.method == http::Method::POST {
+        if decided.may_tell() && request.method == http::Method::POST {
             match asked(body, token).await {
-                Some(Asked::Call(call)) => weighed.tell(&call),
-                Some(Asked::Method(method)) => weighed.tell_method(method),
+                Some(Asked::Call(call)) => decided.tell(&call),
+                Some(Asked::Method(method)) => decided.tell_method(method),
                 None => {}
             }
         }
-        Err(self.refused(&self.unadmitted(*weighed).await))
+        Err(self.refused(&self.unadmitted(*decided).await))
     }
 
-    fn bearer<'a>(&self, visitor: &'a Bearer) -> Option<&'a str> {
-        Some(&visitor.token)
+    fn bearer<'a>(&self, caller: &'a Bearer) -> Option<&'a str> {
+        Some(&caller.token)
     }
 
-    fn payer(&self, visitor: &Bearer) -> Payer {
-        Payer::of(&visitor.verified)
+    fn payer(&self, caller: &Bearer) -> Payer {
+        Payer::of(&caller.verified)
     }
 
     async fn judge(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         message: &Message,
         era: Era,
-    ) -> Result<Passage, Response> {
+    ) -> Result<Forwarding, Response> {
         let Some(name) = message.method() else {
-            self.hold(visitor).await?;
-            let rewrite = Some(self.review_any(visitor, ANSWER));
-            return Ok(Passage { rewrite, ..self.passage(visitor, Begun::Connection) });
+            self.hold(caller).await?;
+            let rewrite = Some(self.review_any(caller, ANSWER));
+            return Ok(Forwarding { rewrite, ..self.passage(caller, Begun::Connection) });
         };
-        let farewell = message.id().map(|id| answer::farewell(id, name == "tools/call"));
+        let closing_message =
+            message.id().map(|id| answer::closing_message(id, name == "tools/call"));
         let method = methods::find_of(era, name)
             .ok_or_else(|| answer::unknown_method(era, message.id(), name))?;
         let is_notification = matches!(message.content, Content::Notification { .. });
@@ -139,44 +140,44 @@ impl Side for Inside {
         }
         let passage = match method.needs {
             Needs::Token => {
-                self.hold(visitor).await?;
-                Ok(self.passage(visitor, Begun::Connection))
+                self.hold(caller).await?;
+                Ok(self.passage(caller, Begun::Connection))
             }
             Needs::Listing => {
-                let place = self.place_for_list(visitor, message, method).await?;
+                let place = self.place_for_list(caller, message, method).await?;
                 let shows = Shows::Lists { private: era == Era::Modern };
-                let filtering = self.filtering(visitor, method.name, Begun::Connection, place);
+                let filtering = self.filtering(caller, method.name, Begun::Connection, place);
                 let rewrite = filtering.rewrite(message.id().cloned(), shows);
-                let passage = self.passage(visitor, Begun::Connection);
-                Ok(Passage { rewrite: Some(rewrite), must_read: true, ..passage })
+                let passage = self.passage(caller, Begun::Connection);
+                Ok(Forwarding { rewrite: Some(rewrite), must_read: true, ..passage })
             }
             Needs::Calls(calls) => {
-                self.decide(visitor, message, method, calls).await?;
+                self.decide(caller, message, method, calls).await?;
                 let shows = if may_start_a_task(message) { Shows::Tasks } else { Shows::NoLists };
-                let rewrite = Some(self.review(visitor, method.name, message.id(), shows));
-                Ok(Passage { rewrite, ..self.passage(visitor, Begun::Call) })
+                let rewrite = Some(self.review(caller, method.name, message.id(), shows));
+                Ok(Forwarding { rewrite, ..self.passage(caller, Begun::Call) })
             }
             Needs::OwnTask(calls) => {
-                self.refuse_strange_task(visitor, message, method, era).await?;
-                self.decide(visitor, message, method, calls).await?;
+                self.refuse_strange_task(caller, message, method, era).await?;
+                self.decide(caller, message, method, calls).await?;
                 // Listening is no call that comes to an end.
                 let waits = method.name == LISTEN;
                 let begun = if waits { Begun::Connection } else { Begun::Call };
-                Ok(Passage { waits, ..self.passage(visitor, begun) })
+                Ok(Forwarding { waits, ..self.passage(caller, begun) })
             }
         };
         passage.map(|passage| {
-            let others = || self.review(visitor, method.name, message.id(), Shows::NoLists);
+            let others = || self.review(caller, method.name, message.id(), Shows::NoLists);
             let rewrite = Some(passage.rewrite.unwrap_or_else(others));
-            Passage { farewell, rewrite, ..passage }
+            Forwarding { closing_message, rewrite, ..passage }
         })
     }
 
     /// A stream may repeat the answer to any request of its session.
-    async fn judge_without_message(&self, visitor: &Bearer) -> Result<Passage, Response> {
-        let rewrite = self.review_any(visitor, STREAM);
-        let passage = self.passage(visitor, Begun::Connection);
-        Ok(Passage { rewrite: Some(rewrite), waits: true, ..passage })
+    async fn judge_without_message(&self, caller: &Bearer) -> Result<Forwarding, Response> {
+        let rewrite = self.review_any(caller, STREAM);
+        let passage = self.passage(caller, Begun::Connection);
+        Ok(Forwarding { rewrite: Some(rewrite), waits: true, ..passage })
     }
 
     /// The caller's token holds; a 401 would have it look for another one.
@@ -184,16 +185,16 @@ impl Side for Inside {
         bad_gateway(id, "the server behind does not accept this gateway's own credential")
     }
 
-    fn session_inwards(&self, visitor: &Bearer, id: &str) -> Option<String> {
-        self.sessions.unbind(id, visitor.owner).map(str::to_owned)
+    fn session_inwards(&self, caller: &Bearer, id: &str) -> Option<String> {
+        self.sessions.unbind(id, caller.owner).map(str::to_owned)
     }
 
-    fn session_outwards(&self, visitor: &Bearer, id: &str) -> String {
-        self.sessions.bind(id, visitor.owner)
+    fn session_outwards(&self, caller: &Bearer, id: &str) -> String {
+        self.sessions.bind(id, caller.owner)
     }
 }
 
-impl Inside {
+impl GatewaySide {
     fn refused(&self, refused: &Refused) -> Response {
         answer::unauthenticated(refused, &self.realm)
     }
@@ -204,16 +205,16 @@ impl Inside {
 
     /// Refuses a bearer that was admitted and does not hold any more: a client may take its time between its headers and its
     /// message. Where something is decided or listed, it is looked at there.
-    async fn hold(&self, visitor: &Bearer) -> Result<(), Response> {
-        match self.guard.weigh_admission_again(&visitor.verified, now()) {
+    async fn hold(&self, caller: &Bearer) -> Result<(), Response> {
+        match self.guard.weigh_admission_again(&caller.verified, now()) {
             Ok(_) => Ok(()),
-            Err(weighed) => Err(self.refused(&self.unadmitted(*weighed).await)),
+            Err(decided) => Err(self.refused(&self.unadmitted(*decided).await)),
         }
     }
 
     /// Records that a bearer is not admitted, and says what it is told.
-    async fn unadmitted(&self, weighed: WeighedRefusal) -> Refused {
-        let denial = self.guard.settle_refusal_async(weighed).await;
+    async fn unadmitted(&self, decided: UnrecordedRefusal) -> Refused {
+        let denial = self.guard.record_refusal_async(decided).await;
         self.count(&denial);
         tracing::debug!(
             hardtack.verdict = %denial.verdict(),
@@ -224,16 +225,16 @@ impl Inside {
     }
 
     /// How whatever is allowed passes: for as long as its token holds.
-    fn passage(&self, visitor: &Bearer, begun: Begun) -> Passage {
-        let watch = Watch::over(Arc::clone(&self.guard), visitor.verified.clone(), begun);
-        Passage { watch: Some(watch), ..Passage::default() }
+    fn passage(&self, caller: &Bearer, begun: Begun) -> Forwarding {
+        let watch = Watch::over(Arc::clone(&self.guard), caller.verified.clone(), begun);
+        Forwarding { watch: Some(watch), ..Forwarding::default() }
     }
 
     /// Decides every call that a message means. What is decided is what is forwarded: the message is not
     /// read again.
     async fn decide(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         message: &Message,
         method: &Method,
         calls: Calls,
@@ -241,11 +242,11 @@ impl Inside {
         let Some(params) = message.params() else { return Ok(()) };
         let calls = match calls(params) {
             Ok(calls) => calls,
-            Err(error) => return Err(self.refuse_unjudged(visitor, message, method, &error).await),
+            Err(error) => return Err(self.refuse_unjudged(caller, message, method, &error).await),
         };
         for call in calls {
             let operation = call.operation().to_string();
-            let decided = self.guard.check_again_async(&visitor.verified, &call, now());
+            let decided = self.guard.check_again_async(&caller.verified, &call, now());
             if let Err(denial) = decided.await {
                 return Err(self.refuse(message, method, &denial, &operation));
             }
@@ -283,12 +284,12 @@ impl Inside {
     /// What cannot be judged is not allowed; a tool that cannot be named in a scope is a tool all the same.
     async fn refuse_unjudged(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         message: &Message,
         method: &Method,
         error: &Unjudged,
     ) -> Response {
-        let denial = self.record(visitor, method, error.into()).await;
+        let denial = self.record(caller, method, error.into()).await;
         match (error, &denial) {
             (Unjudged::Parameters, Denial::Forbidden(_)) => {
                 answer::error(StatusCode::OK, message.id(), INVALID_PARAMS, &error.to_string())
@@ -300,18 +301,18 @@ impl Inside {
     /// Every task that a message names is the caller's own.
     async fn refuse_strange_task(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         message: &Message,
         method: &Method,
         era: Era,
     ) -> Result<(), Response> {
         let ids = message.params().map_or(Ok(Vec::new()), methods::task_ids);
-        let own = |id: &&str| self.tasks.is_of(id, &visitor.verified);
+        let own = |id: &&str| self.tasks.is_of(id, &caller.verified);
         if ids.is_ok_and(|ids| ids.iter().all(own)) {
             return Ok(());
         }
         let is_about_one = method.name != LISTEN;
-        match self.record(visitor, method, Denial::strange_task()).await {
+        match self.record(caller, method, Denial::strange_task()).await {
             // Whoever does not say that it knows tasks is told that, whosever the task is.
             Denial::Forbidden(_)
                 if era == Era::Modern && is_about_one && !declares_tasks(message) =>
@@ -326,57 +327,57 @@ impl Inside {
     }
 
     /// Records a refusal of the gateway's own; one that cannot be recorded becomes undecided.
-    async fn record(&self, visitor: &Bearer, method: &Method, denial: Denial) -> Denial {
-        let weighed = self.guard.weigh_refusal(&visitor.verified, method.name, denial, now());
-        self.guard.settle_refusal_async(weighed).await
+    async fn record(&self, caller: &Bearer, method: &Method, denial: Denial) -> Denial {
+        let decided = self.guard.weigh_refusal(&caller.verified, method.name, denial, now());
+        self.guard.record_refusal_async(decided).await
     }
 
     /// A place for one list; refused, as undecided, if too many are under way.
     async fn place_for_list(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         message: &Message,
         method: &Method,
     ) -> Result<Place, Response> {
-        if let Some(place) = self.lanes.place_for_list(Payer::of(&visitor.verified)) {
+        if let Some(place) = self.lanes.place_for_list(Payer::of(&caller.verified)) {
             return Ok(place);
         }
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
         let denial = Denial::undecided_list(Cause::ListBusy, message_to_client);
-        let denial = self.record(visitor, method, denial).await;
+        let denial = self.record(caller, method, denial).await;
         Err(self.refuse(message, method, &denial, method.name))
     }
 
     /// How the answer to what asks for no list is looked at.
     fn review(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         what: &'static str,
         asked: Option<&Id>,
         shows: Shows,
     ) -> Rewrite {
-        let Some(asked) = asked else { return self.review_any(visitor, what) };
-        let place = self.readers.place_for_stream(Payer::of(&visitor.verified));
+        let Some(asked) = asked else { return self.review_any(caller, what) };
+        let place = self.readers.place_for_stream(Payer::of(&caller.verified));
         // A presentation that was bound to the call is used up by now.
-        self.filtering(visitor, what, Begun::Call, place).rewrite(Some(asked.clone()), shows)
+        self.filtering(caller, what, Begun::Call, place).rewrite(Some(asked.clone()), shows)
     }
 
     /// How an answer is looked at that was not asked for by a message: it can be the answer to any.
-    fn review_any(&self, visitor: &Bearer, what: &'static str) -> Rewrite {
-        let place = self.lanes.place_for_stream(Payer::of(&visitor.verified));
-        let filtering = self.filtering(visitor, what, Begun::Connection, place);
+    fn review_any(&self, caller: &Bearer, what: &'static str) -> Rewrite {
+        let place = self.lanes.place_for_stream(Payer::of(&caller.verified));
+        let filtering = self.filtering(caller, what, Begun::Connection, place);
         filtering.rewrite(None, Shows::Lists { private: false })
     }
 
     fn filtering(
         &self,
-        visitor: &Bearer,
+        caller: &Bearer,
         what: &'static str,
         begun: Begun,
         place: Place,
     ) -> Filtering {
         let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
-        let (verified, metrics) = (visitor.verified.clone(), self.metrics.clone());
+        let (verified, metrics) = (caller.verified.clone(), self.metrics.clone());
         Filtering::new(guard, tasks, metrics, verified, what, begun, place)
     }
 }
@@ -424,7 +425,7 @@ fn capabilities(message: &Message) -> Option<&Value> {
     message.params()?.get("_meta")?.get("io.modelcontextprotocol/clientCapabilities")
 }
 
-impl fmt::Debug for Inside {
+impl fmt::Debug for GatewaySide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inside").field("guard", &self.guard).finish_non_exhaustive()
     }

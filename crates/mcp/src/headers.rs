@@ -298,12 +298,12 @@ impl Media {
 /// A page in a browser can have a name of its own resolve to 127.0.0.1 and then send requests there. They
 /// carry that name as `Host`, and the page as `Origin`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Doorbell {
+pub(crate) struct AllowedHosts {
     pub(crate) hosts: Vec<String>,
     pub(crate) origins: Vec<String>,
 }
 
-impl Doorbell {
+impl AllowedHosts {
     /// Whether a request comes under one of these names, or a loopback one, and from one of these pages or
     /// none.
     pub(crate) fn admits(&self, request: &Parts) -> bool {

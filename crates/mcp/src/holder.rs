@@ -25,7 +25,7 @@ use crate::gateway::with_pages;
 use crate::headers::Era;
 use crate::message::{Id, Message};
 use crate::methods::{self, Needs};
-use crate::relay::{Passage, Relay, Side};
+use crate::relay::{Forwarding, Relay, Side};
 use crate::serve::Drain;
 use crate::source::{CapabilitySource, Held, Source};
 use crate::upstream::{Upstream, UpstreamError, plain_http};
@@ -49,7 +49,7 @@ const SESSION_LIFE: Duration = Duration::from_secs(10 * 60);
 #[derive(Debug)]
 pub struct Holder {
     relay: Relay,
-    inside: Inside,
+    inside: GatewaySide,
 }
 
 /// The choice for what a presentation is good ([`Holder::binding`]).
@@ -122,7 +122,7 @@ impl Holder {
         if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
             return Err(HoldError::PlainHttp { host });
         }
-        let inside = Inside {
+        let inside = GatewaySide {
             source: Source::new(source),
             key,
             audience: audience.into(),
@@ -143,14 +143,14 @@ impl Holder {
 
     /// Answers to these names (the `Host` header), too. By default it answers to the loopback ones alone.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Holder {
-        self.relay.doorbell.hosts.extend(hosts);
+        self.relay.allowed_hosts.hosts.extend(hosts);
         self
     }
 
     /// Takes requests from these web pages (the `Origin` header), such as `https://app.example`. By default it takes them from none:
     /// whatever sends as such a page acts as the agent.
     pub fn origins(mut self, origins: impl IntoIterator<Item = String>) -> Holder {
-        self.relay.doorbell.origins.extend(origins);
+        self.relay.allowed_hosts.origins.extend(origins);
         self
     }
 
@@ -161,7 +161,7 @@ impl Holder {
 
     /// Returns the service, with the endpoint at `/mcp` and `/`.
     pub fn router(self) -> Router {
-        let origins = self.relay.doorbell.origins.clone();
+        let origins = self.relay.allowed_hosts.origins.clone();
         let state = Arc::new((self.relay, Arc::new(self.inside)));
         let router = Router::new()
             .route("/mcp", any(handle))
@@ -177,14 +177,14 @@ impl Holder {
 /// A runtime's own idea of a credential is not for the server: it is none of the headers that pass, and the presentation
 /// stands in its place.
 async fn handle(
-    State(state): State<Arc<(Relay, Arc<Inside>)>>,
+    State(state): State<Arc<(Relay, Arc<GatewaySide>)>>,
     request: Request<Body>,
 ) -> Response {
     let (relay, inside) = &*state;
     relay.handle(inside, request).await
 }
 
-struct Inside {
+struct GatewaySide {
     source: Source,
     key: PrivateKey,
     audience: String,
@@ -201,7 +201,7 @@ struct Current {
     of: Held,
 }
 
-impl Inside {
+impl GatewaySide {
     fn sign(
         &self,
         held: &Held,
@@ -321,8 +321,8 @@ fn is_tool_call(message: &Message) -> bool {
     message.method() == Some("tools/call")
 }
 
-impl Side for Inside {
-    type Visitor = ();
+impl Side for GatewaySide {
+    type Caller = ();
 
     async fn admit(&self, _: &Parts, _: &mut Body) -> Result<(), Response> {
         Ok(())
@@ -336,17 +336,17 @@ impl Side for Inside {
         Payer::from_bytes([0; 32])
     }
 
-    async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Passage, Response> {
+    async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Forwarding, Response> {
         let calls = self.calls_of(message, era)?;
         let presented = match calls.is_empty() {
             true => self.standing(now()).await,
             false => self.for_calls(calls, now()).await,
         };
         match presented {
-            Ok(value) => Ok(Passage {
+            Ok(value) => Ok(Forwarding {
                 authorization: Some(value),
                 is_tool_call: is_tool_call(message),
-                ..Passage::default()
+                ..Forwarding::default()
             }),
             // It would be refused.
             Err(HoldError::Present(PresentError::NotGranted { operation, .. })) => {
@@ -356,9 +356,9 @@ impl Side for Inside {
         }
     }
 
-    async fn judge_without_message(&self, (): &()) -> Result<Passage, Response> {
+    async fn judge_without_message(&self, (): &()) -> Result<Forwarding, Response> {
         let presented = self.standing(now()).await.map_err(|error| unpresentable(&error, None))?;
-        Ok(Passage { authorization: Some(presented), waits: true, ..Passage::default() })
+        Ok(Forwarding { authorization: Some(presented), waits: true, ..Forwarding::default() })
     }
 
     /// The runtime has no credential, and there is none that it could get anywhere.
@@ -426,7 +426,7 @@ fn unpresentable(error: &HoldError, message: Option<&Message>) -> Response {
     answer::unforwarded(message.and_then(Message::id), message.is_some_and(is_tool_call), &text)
 }
 
-impl fmt::Debug for Inside {
+impl fmt::Debug for GatewaySide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inside").field("audience", &self.audience).finish_non_exhaustive()
     }

@@ -19,7 +19,7 @@ use hardtack::call::Call;
 use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::policy::Policy;
-use hardtack::prospect::{Outlook, TooMuch};
+use hardtack::preview::{Outlook, TooMuch};
 use hardtack::timestamp::Timestamp;
 use hardtack::verify::VerifiedCapability;
 

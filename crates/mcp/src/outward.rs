@@ -13,7 +13,7 @@ use crate::budget::Share;
 use crate::flow::{Flow, HELD_PER_BYTE, Rewrite, ended};
 use crate::headers::{self, Media, SESSION_ID};
 use crate::message::Id;
-use crate::relay::{Passage, Relay};
+use crate::relay::{Forwarding, Relay};
 use crate::review::Reviewed;
 use crate::sse::MAX_EVENT_BYTES;
 
@@ -30,7 +30,7 @@ impl Relay {
         response: reqwest::Response,
         session: Option<String>,
         asked: Option<Id>,
-        mut passage: Passage,
+        mut passage: Forwarding,
         share: Share,
     ) -> Result<Response, Response> {
         let (status, id) = (response.status(), asked.as_ref());
@@ -73,11 +73,11 @@ impl Relay {
         media: Media,
         rewrite: Rewrite,
         asked: Option<Id>,
-        passage: Passage,
+        passage: Forwarding,
         mut share: Share,
     ) -> Result<(Body, Media), Response> {
         let (id, must_read) = (asked.as_ref(), passage.must_read);
-        let farewell = passage.farewell.clone();
+        let closing_message = passage.closing_message.clone();
         let status = response.status();
         let must_answer = must_read && status.is_success() && status != StatusCode::ACCEPTED;
         if must_answer && media != Media::Json {
@@ -100,7 +100,7 @@ impl Relay {
         let looked_at = rewrite.run(body.len(), move || review(body, &*by)).await;
         let Some(shown) = looked_at else {
             tracing::info!("an answer is given up, since its token no longer holds");
-            return Err(given_up(id, farewell.as_deref()));
+            return Err(given_up(id, closing_message.as_deref()));
         };
         let Some(shown) = shown.filter(|shown| !(must_answer && shown.is_empty())) else {
             self.metrics.upstream_failure();
@@ -118,7 +118,7 @@ impl Relay {
         &self,
         response: reqwest::Response,
         id: Option<&Id>,
-        mut passage: Passage,
+        mut passage: Forwarding,
         share: &mut Share,
     ) -> Result<Vec<u8>, Response> {
         // Before anything is read, so that what waits for others holds nothing, and what has begun can end.
@@ -140,7 +140,7 @@ impl Relay {
                 cause = ended(&mut passage.watch) => {
                     self.metrics.cut();
                     tracing::info!(%cause, "an answer is given up, since its token no longer holds");
-                    return Err(given_up(id, passage.farewell.as_deref()));
+                    return Err(given_up(id, passage.closing_message.as_deref()));
                 }
                 () = self.drain.ends(passage.waits) => return Err(shutting_down(id)),
                 chunk = chunks.next() => chunk,
@@ -228,9 +228,9 @@ fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<Stri
 }
 
 /// The call may have been carried out; its answer is not waited for.
-pub(crate) fn given_up(id: Option<&Id>, farewell: Option<&str>) -> Response {
-    match farewell.and_then(|farewell| serde_json::from_str(farewell).ok()) {
-        Some(farewell) => answer::respond(StatusCode::OK, &farewell),
+pub(crate) fn given_up(id: Option<&Id>, closing_message: Option<&str>) -> Response {
+    match closing_message.and_then(|closing_message| serde_json::from_str(closing_message).ok()) {
+        Some(closing_message) => answer::respond(StatusCode::OK, &closing_message),
         None => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             id,

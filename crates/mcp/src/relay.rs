@@ -19,7 +19,7 @@ use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
 use crate::flow::{Rewrite, Watch, ended};
-use crate::headers::{self, Doorbell, Era, PROTOCOL_VERSION, SESSION_ID};
+use crate::headers::{self, AllowedHosts, Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::message::{Content, Id, Message};
 use crate::methods;
 use crate::metrics::Metrics;
@@ -33,34 +33,34 @@ const MAX_SHOWN_CHARACTERS: usize = 128;
 /// What differs between the two ends.
 pub(crate) trait Side: Send + Sync + 'static {
     /// Whoever sent a request.
-    type Visitor: Send + Sync;
+    type Caller: Send + Sync;
 
     /// Who sends this? Asked before the body is read; of whoever is refused, it may look what was asked for.
     fn admit(
         &self,
         request: &Parts,
         body: &mut Body,
-    ) -> impl Future<Output = Result<Self::Visitor, Response>> + Send;
+    ) -> impl Future<Output = Result<Self::Caller, Response>> + Send;
 
     /// The secret that must stand nowhere but in `Authorization`.
-    fn bearer<'a>(&self, visitor: &'a Self::Visitor) -> Option<&'a str>;
+    fn bearer<'a>(&self, caller: &'a Self::Caller) -> Option<&'a str>;
 
     /// Who pays for what this visitor sends.
-    fn payer(&self, visitor: &Self::Visitor) -> Payer;
+    fn payer(&self, caller: &Self::Caller) -> Payer;
 
     /// May this message pass?
     fn judge(
         &self,
-        visitor: &Self::Visitor,
+        caller: &Self::Caller,
         message: &Message,
         era: Era,
-    ) -> impl Future<Output = Result<Passage, Response>> + Send;
+    ) -> impl Future<Output = Result<Forwarding, Response>> + Send;
 
     /// May a stream be opened or a session ended?
     fn judge_without_message(
         &self,
-        visitor: &Self::Visitor,
-    ) -> impl Future<Output = Result<Passage, Response>> + Send;
+        caller: &Self::Caller,
+    ) -> impl Future<Output = Result<Forwarding, Response>> + Send;
 
     /// What the client is told where the server does not accept the credential of this side. Never the server's own
     /// 401, with which it could send the client to any place for another one.
@@ -72,15 +72,15 @@ pub(crate) trait Side: Send + Sync + 'static {
     }
 
     /// The server's session id, of what the client sends; `None` if there is no such session of this visitor.
-    fn session_inwards(&self, visitor: &Self::Visitor, id: &str) -> Option<String>;
+    fn session_inwards(&self, caller: &Self::Caller, id: &str) -> Option<String>;
 
     /// The client's session id, of what the server gives out.
-    fn session_outwards(&self, visitor: &Self::Visitor, id: &str) -> String;
+    fn session_outwards(&self, caller: &Self::Caller, id: &str) -> String;
 }
 
 /// How a request passes.
 #[derive(Default)]
-pub(crate) struct Passage {
+pub(crate) struct Forwarding {
     /// With which credential, if not the server's own.
     pub(crate) authorization: Option<HeaderValue>,
     /// What of its answer is replaced.
@@ -94,14 +94,14 @@ pub(crate) struct Passage {
     /// Whether a tool's result can say what went wrong.
     pub(crate) is_tool_call: bool,
     /// The message that whoever waits for the answer is told if it is given up.
-    pub(crate) farewell: Option<String>,
+    pub(crate) closing_message: Option<String>,
 }
 
 /// A relay to one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Relay {
     pub(crate) upstream: Upstream,
-    pub(crate) doorbell: Doorbell,
+    pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) metrics: Metrics,
     budget: Budget,
     /// Ends all streams.
@@ -112,7 +112,7 @@ impl Relay {
     pub(crate) fn to(upstream: Upstream) -> Relay {
         Relay {
             upstream,
-            doorbell: Doorbell::default(),
+            allowed_hosts: AllowedHosts::default(),
             metrics: Metrics::new(),
             budget: Budget::default(),
             drain: Drain::default(),
@@ -170,23 +170,23 @@ impl Relay {
         method: &mut Option<&'static str>,
     ) -> Result<Response, Response> {
         let (parts, mut body) = request.into_parts();
-        let (visitor, headers) = match self.enter(side, &parts, &mut body).await {
+        let (caller, headers) = match self.enter(side, &parts, &mut body).await {
             Ok(entered) => entered,
             Err(refused) => return Err(with_the_rest_of(body, refused)),
         };
         note_session(&parts);
-        let Some(mut share) = self.budget.exchange(side.payer(&visitor)) else {
+        let Some(mut share) = self.budget.exchange(side.payer(&caller)) else {
             return Err(with_the_rest_of(body, answer::overloaded(None)));
         };
         if parts.method != Method::POST {
-            let passage = side.judge_without_message(&visitor).await?;
+            let passage = side.judge_without_message(&caller).await?;
             let exchange = (None, passage, share);
             return self
-                .forward(side, &visitor, parts.method, headers, Bytes::new(), exchange)
+                .forward(side, &caller, parts.method, headers, Bytes::new(), exchange)
                 .await;
         }
         let body = read(body, &mut share).await?;
-        let message = Message::read(body.clone(), side.bearer(&visitor))
+        let message = Message::read(body.clone(), side.bearer(&caller))
             .map_err(|error| unread(&body, &error))?;
         drop(body);
         *method = message.method().and_then(methods::find).map(|method| method.name);
@@ -197,7 +197,7 @@ impl Relay {
                 false => refuse_headers(error),
             }
         })?;
-        let passage = side.judge(&visitor, &message, era).await?;
+        let passage = side.judge(&caller, &message, era).await?;
         let (id, body) = (message.id().cloned(), message.body.clone());
         // What was read of it is not needed any more.
         drop(message);
@@ -205,7 +205,7 @@ impl Relay {
             return Err(answer::overloaded(id.as_ref()));
         }
         let exchange = (id, passage, share);
-        self.forward(side, &visitor, Method::POST, headers, body, exchange).await
+        self.forward(side, &caller, Method::POST, headers, body, exchange).await
     }
 
     /// What is looked at before the body: who sends it, and the headers for the server.
@@ -214,8 +214,8 @@ impl Relay {
         side: &S,
         parts: &Parts,
         body: &mut Body,
-    ) -> Result<(S::Visitor, HeaderMap), Response> {
-        if !self.doorbell.admits(parts) {
+    ) -> Result<(S::Caller, HeaderMap), Response> {
+        if !self.allowed_hosts.admits(parts) {
             let header = |name| {
                 parts
                     .headers
@@ -240,22 +240,22 @@ impl Relay {
             response.headers_mut().insert(header::ALLOW, allow);
             return Err(response);
         }
-        let visitor = side.admit(parts, body).await?;
-        headers::check(parts, side.bearer(&visitor)).map_err(refuse_headers)?;
-        let headers = self.inwards(side, &visitor, parts)?;
-        Ok((visitor, headers))
+        let caller = side.admit(parts, body).await?;
+        headers::check(parts, side.bearer(&caller)).map_err(refuse_headers)?;
+        let headers = self.inwards(side, &caller, parts)?;
+        Ok((caller, headers))
     }
 
     /// The headers for the server, with its own session id.
     fn inwards<S: Side>(
         &self,
         side: &S,
-        visitor: &S::Visitor,
+        caller: &S::Caller,
         parts: &Parts,
     ) -> Result<HeaderMap, Response> {
         let mut headers = headers::forwarded(&parts.headers);
         if let Some(id) = parts.headers.get(SESSION_ID) {
-            let known = id.to_str().ok().and_then(|id| side.session_inwards(visitor, id));
+            let known = id.to_str().ok().and_then(|id| side.session_inwards(caller, id));
             let known = known.and_then(|id| HeaderValue::try_from(id).ok());
             // Clients open a new session then.
             let gone = || {
@@ -275,11 +275,11 @@ impl Relay {
     async fn forward<S: Side>(
         &self,
         side: &S,
-        visitor: &S::Visitor,
+        caller: &S::Caller,
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-        (asked, mut passage, share): (Option<Id>, Passage, Share),
+        (asked, mut passage, share): (Option<Id>, Forwarding, Share),
     ) -> Result<Response, Response> {
         let id = asked.as_ref();
         let sent = self.upstream.send(method, headers, passage.authorization.take(), body);
@@ -288,7 +288,7 @@ impl Relay {
             cause = ended(&mut passage.watch) => {
                 self.metrics.cut();
                 tracing::info!(%cause, "a request is given up, since its token no longer holds");
-                return Err(given_up(id, passage.farewell.as_deref()));
+                return Err(given_up(id, passage.closing_message.as_deref()));
             }
             () = self.drain.ends(passage.waits) => {
                 return Err(shutting_down(id));
@@ -320,7 +320,7 @@ impl Relay {
             return Err(side.unaccepted(id, passage.is_tool_call));
         }
         let response = side.received(response);
-        let session = session_of(&response).map(|id| side.session_outwards(visitor, id));
+        let session = session_of(&response).map(|id| side.session_outwards(caller, id));
         self.outwards(response, session, asked, passage, share).await
     }
 }

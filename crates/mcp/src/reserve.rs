@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer;
 use crate::body::with_the_rest_of;
-use crate::desks::Peer;
+use crate::fair_queue::Peer;
 use crate::revoking::REVOCATIONS;
 
 /// The most connections in the reserve: as many as revoke and watch at once, and as many files.

@@ -13,12 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 
+use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
 use crate::body::with_the_rest_of;
-use crate::desks::{Desks, Peer};
+use crate::fair_queue::{FairQueue, Peer};
 use crate::gateway::ENDPOINT;
-use crate::headers::Doorbell;
-use crate::strangers::{Strangers, Threads, on_own_thread};
+use crate::headers::AllowedHosts;
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::audit::{Lineage, MAX_ALIKE, SeenChains, Stops};
 use hardtack::call::{Call, MAX_ARGUMENT_BYTES};
@@ -242,36 +242,36 @@ impl Revoker {
 }
 
 /// How many requests of bearers that hold are decided and written at once: as many share one write to the disk.
-const DESKS: usize = 8;
+const MAX_UNDER_WAY: usize = 8;
 
 /// How many of them wait. More than connections there are do not.
 const MAX_WAITING: usize = 512;
 
-/// Desks and threads are its own: nothing that is asked of the tools' side can have taken them.
-struct Entrance {
+/// Places and threads are its own: nothing that is asked of the tools' side can have taken them.
+struct EndpointState {
     revoker: Revoker,
-    doorbell: Doorbell,
-    strangers: Strangers,
+    allowed_hosts: AllowedHosts,
+    admission: AdmissionControl,
     /// Of those who hold.
-    desks: Desks,
+    fair_queue: FairQueue,
     /// One at a time counts what a revocation stops.
     counting: Mutex<()>,
 }
 
-pub(crate) fn router(revoker: Revoker, doorbell: Doorbell) -> Router {
-    let strangers = Strangers::on(Threads::Own);
-    let desks = Desks::new(DESKS, MAX_WAITING);
+pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
+    let admission = AdmissionControl::on(Threads::Own);
+    let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
     let counting = Mutex::default();
-    let state = Arc::new(Entrance { revoker, doorbell, strangers, desks, counting });
+    let state = Arc::new(EndpointState { revoker, allowed_hosts, admission, fair_queue, counting });
     Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
 }
 
-async fn list(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    entrance.list(request).await.unwrap_or_else(|refused| refused)
+async fn list(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    state.list(request).await.unwrap_or_else(|refused| refused)
 }
 
-async fn revoke(State(entrance): State<Arc<Entrance>>, request: Request<Body>) -> Response {
-    Entrance::revoke(&entrance, request).await.unwrap_or_else(|refused| refused)
+async fn revoke(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    EndpointState::revoke(&state, request).await.unwrap_or_else(|refused| refused)
 }
 
 /// A request with one bearer.
@@ -281,7 +281,7 @@ struct Presented {
     body: Body,
 }
 
-impl Entrance {
+impl EndpointState {
     async fn list(&self, request: Request<Body>) -> Result<Response, Response> {
         let Presented { token, peer, body } = self.presented(request)?;
         let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
@@ -302,8 +302,8 @@ impl Entrance {
         // A request that no valid token stands behind is not read.
         let (_, body) = self.admit(&token, peer, body, REVOKE).await?;
         let asked = self.read(body).await?;
-        let entrance = Arc::clone(self);
-        let answer = self.at_a_desk(peer, move |guard| entrance.do_revoke(guard, &token, &asked));
+        let state = Arc::clone(self);
+        let answer = self.at_a_desk(peer, move |guard| state.do_revoke(guard, &token, &asked));
         let answer = answer.await.map_err(|denial| {
             tracing::warn!(hardtack.cause = %denial.refusal().cause, "a revocation is refused");
             self.revoker.refuse(&denial, REVOKE)
@@ -364,7 +364,7 @@ impl Entrance {
         peer: Peer,
         work: impl FnOnce(&Guard) -> Result<T, Denial> + Send + 'static,
     ) -> Result<T, Denial> {
-        let Some(desk) = self.desks.next(peer).await else {
+        let Some(desk) = self.fair_queue.next(peer).await else {
             return Err(Denial::overloaded("too many revocations are asked for at once"));
         };
         let guard = Arc::clone(&self.revoker.guard);
@@ -382,20 +382,20 @@ impl Entrance {
         body: Body,
         operation: &str,
     ) -> Result<(VerifiedCapability, Body), Response> {
-        let mut weighed = match self.strangers.admit(&self.revoker.guard, token, peer).await {
+        let mut decided = match self.admission.admit(&self.revoker.guard, token, peer).await {
             Ok(verified) => return Ok((verified, body)),
-            Err(weighed) => weighed,
+            Err(decided) => decided,
         };
         if let Ok(call) = Call::new(operation) {
-            weighed.tell(&call);
+            decided.tell(&call);
         }
-        let denial = self.revoker.guard.settle_refusal_async(*weighed).await;
+        let denial = self.revoker.guard.record_refusal_async(*decided).await;
         Err(with_the_rest_of(body, self.revoker.refuse(&denial, operation)))
     }
 
     fn presented(&self, request: Request<Body>) -> Result<Presented, Response> {
         let (parts, body) = request.into_parts();
-        if !self.doorbell.admits(&parts) {
+        if !self.allowed_hosts.admits(&parts) {
             let refused = json!({"error": "invalid_request", "error_description": "this server is not addressed by that Host, or not from that Origin"});
             let refused = answer::respond(StatusCode::FORBIDDEN, &refused);
             return Err(with_the_rest_of(body, refused));

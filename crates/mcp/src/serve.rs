@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::desks::Peer;
+use crate::fair_queue::Peer;
 use crate::reserve::{MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, bounded};
 use crate::taking::Taking;
 use hardtack_http::MAX_BEARER_BYTES;

@@ -32,7 +32,7 @@ impl<S> Taking<S> {
     }
 
     /// What becomes of a write; begins to wait with the first one that must.
-    fn weigh(
+    fn decide(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
@@ -78,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taking<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.weigh(cx, written)
+        self.decide(cx, written)
     }
 
     fn poll_write_vectored(
@@ -87,7 +87,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taking<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.weigh(cx, written)
+        self.decide(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

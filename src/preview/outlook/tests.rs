@@ -1,5 +1,5 @@
 use super::*;
-use crate::prospect::prospect;
+use crate::preview::preview;
 use crate::revocation::RevocationUnchecked;
 use crate::{Delegation, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
 
@@ -82,7 +82,7 @@ fn of_many_calls_each_is_answered_as_it_is_alone() {
             let mut outlook = Outlook::over(&prepared, &verified, &policy, u64::MAX);
             for call in &calls {
                 let together = outlook.of(call).unwrap();
-                let alone = prospect(&prepared, &verified, &policy, call);
+                let alone = preview(&prepared, &verified, &policy, call);
                 assert_eq!(together, alone, "{call:?} {checks:?}");
                 seen.insert(format!("{alone:?}"));
                 let allowed = crate::authorize::authorize(&verified, &policy, call).is_ok();
@@ -123,7 +123,7 @@ fn checks_dearer_than_a_decision_may_be_are_not_asked_and_not_paid_for() {
     let call = Call::new("resources:read").unwrap().resource(&long).unwrap();
     let prepared = PreparedSets::default();
     let mut outlook = Outlook::over(&prepared, &dear, &policy, MAX_COST);
-    assert_eq!(outlook.of(&call), Ok(Prospect::DependsOnArguments));
+    assert_eq!(outlook.of(&call), Ok(Preview::DependsOnArguments));
     assert!(outlook.left > MAX_COST / 2);
     assert_eq!(Outlook::over(&prepared, &dear, &policy, MAX_COST).afford(&[Some(call)]), Ok(()));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::Ledger;
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{NOW, decision, id, record, revoking, settling};
+use crate::store::tests::{NOW, decision, entry, id, record, revoking};
 use crate::store::{Store, StoreError, opening};
 
 #[test]
@@ -24,15 +24,15 @@ fn a_closed_store_is_folded_signed_and_free_for_others() {
         let error = store.revoke(revoking(2), NOW).unwrap_err();
         assert_eq!(error.to_string(), "not revoked: the store is closed");
         assert!(store.revoke_all((5..100).map(revoking).collect(), NOW).is_err());
-        let error = store.settle(settling(decision(NOW, 2), None)).unwrap_err();
+        let error = store.record(entry(decision(NOW, 2), None)).unwrap_err();
         assert!(error.to_string().contains("the store is closed"), "{error}");
         assert!(matches!(store.ready(), Err(StoreError::Stopped)));
         assert!(store.checkpoint().is_err() && store.collect(NOW).is_err());
     }
     assert!(reader.verify().is_err());
     let (told, heard) = std::sync::mpsc::channel();
-    clone.settle_later(
-        settling(decision(NOW, 3), None),
+    clone.record_later(
+        entry(decision(NOW, 3), None),
         Box::new(move |done| told.send(done).unwrap()),
     );
     assert!(heard.recv().unwrap().is_err());
@@ -81,7 +81,7 @@ fn whoever_is_told_may_close() {
     for number in 0..10 {
         let (closing, told) = (store.clone(), told.clone());
         let done = move |_| told.send(closing.close()).unwrap();
-        store.settle_later(settling(decision(NOW, number), None), Box::new(done));
+        store.record_later(entry(decision(NOW, number), None), Box::new(done));
     }
     for _ in 0..10 {
         let minute = std::time::Duration::from_secs(60);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Ledger, Settlement};
+use crate::audit::{Ledger, Recorded};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{Dice, NOW, decision, id, once, record, repeated, revoking, settling};
+use crate::store::tests::{Dice, NOW, decision, entry, id, once, record, repeated, revoking};
 use crate::store::{Store, opening};
 
 /// What the store said was done.
@@ -43,10 +43,9 @@ fn work(store: &Store, seed: u64, steps: u64) -> Acknowledged {
                 }
             }
             7..=8 => {
-                let settled =
-                    store.settle(settling(decision(NOW, number), Some(once(number, NOW))));
-                match settled {
-                    Ok(Settlement::Recorded { sequence }) => {
+                let recorded = store.record(entry(decision(NOW, number), Some(once(number, NOW))));
+                match recorded {
+                    Ok(Recorded::AsDecided { sequence }) => {
                         done.records.push(sequence);
                         done.accepted.push(number);
                     }
@@ -75,8 +74,8 @@ fn check(disk: &Disk, done: &Acknowledged, what: &str) {
         assert!(store.revocations().contains(&id(*number)), "{what}: {number} is not revoked");
     }
     for number in &done.accepted {
-        let again = store.settle(settling(decision(NOW, 0), Some(once(*number, NOW)))).unwrap();
-        assert!(matches!(again, Settlement::Replayed { .. }), "{what}: {number} is accepted again");
+        let again = store.record(entry(decision(NOW, 0), Some(once(*number, NOW)))).unwrap();
+        assert!(matches!(again, Recorded::AsReplayed { .. }), "{what}: {number} is accepted again");
     }
     // And it goes on.
     store.revoke(revoking(u64::MAX), NOW).unwrap();

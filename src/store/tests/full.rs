@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Ledger, Settlement};
+use crate::audit::{Ledger, Recorded};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{NOW, decision, id, once, record, revoking, settling};
+use crate::store::tests::{NOW, decision, entry, id, once, record, revoking};
 use crate::store::{Store, StoreError, opening};
 
 fn open(disk: &Disk) -> Store {
@@ -27,8 +27,8 @@ fn allow_revocation(store: &Store, number: u64) -> Option<u64> {
     let mut decision = decision(NOW, number);
     decision.operation = crate::revoke::REVOKE.to_owned();
     decision.precedes_revocation = true;
-    match store.settle(settling(decision, Some(once(number, NOW)))) {
-        Ok(Settlement::Recorded { sequence }) => Some(sequence),
+    match store.record(entry(decision, Some(once(number, NOW)))) {
+        Ok(Recorded::AsDecided { sequence }) => Some(sequence),
         _ => None,
     }
 }
@@ -41,12 +41,12 @@ fn the_reserve_is_for_revocations_and_the_decisions_that_allow_them() {
     refused.operation = crate::revoke::REVOKE.to_owned();
     let asking = refused.clone();
     assert!(
-        store.settle(settling(asking, None)).is_err(),
+        store.record(entry(asking, None)).is_err(),
         "what no revocation follows has no room there"
     );
     refused.precedes_revocation = true;
     refused.verdict = crate::audit::Verdict::Deny;
-    assert!(store.settle(settling(refused, None)).is_err(), "what allows nothing has none either");
+    assert!(store.record(entry(refused, None)).is_err(), "what allows nothing has none either");
     let pairs = (10..100_000)
         .take_while(|number| {
             allow_revocation(&store, *number).is_some()
@@ -58,7 +58,7 @@ fn the_reserve_is_for_revocations_and_the_decisions_that_allow_them() {
     store.revoke(revoking(5), NOW).unwrap();
     assert!(record(&store, 0).is_none());
     assert!(matches!(
-        store.settle(settling(decision(NOW, 1), Some(once(10, NOW)))),
+        store.record(entry(decision(NOW, 1), Some(once(10, NOW)))),
         Err(crate::audit::LedgerUnavailable(_))
     ));
     disk.set(Fault::None);
@@ -67,8 +67,8 @@ fn the_reserve_is_for_revocations_and_the_decisions_that_allow_them() {
     assert_eq!(found.revocations, pairs + 2);
     assert!(found.records >= recorded + 2 * pairs + 2);
     assert!(matches!(
-        store.settle(settling(decision(NOW, 1), Some(once(10, NOW)))),
-        Ok(Settlement::Replayed { .. })
+        store.record(entry(decision(NOW, 1), Some(once(10, NOW)))),
+        Ok(Recorded::AsReplayed { .. })
     ));
 }
 
@@ -85,16 +85,14 @@ fn decisions_of_any_size_and_way_leave_the_reserve() {
         let (told, answers) = std::sync::mpsc::channel();
         for number in [number, number + 1] {
             let told = told.clone();
-            let done = move |settled: Result<_, _>| told.send(settled.is_ok()).unwrap();
-            store.settle_later(settling(large(number), None), Box::new(done));
+            let done = move |recorded: Result<_, _>| told.send(recorded.is_ok()).unwrap();
+            store.record_later(entry(large(number), None), Box::new(done));
         }
         let answers: Vec<bool> = answers.iter().take(2).collect();
         answers.iter().all(|is_recorded| *is_recorded)
     };
     let in_turn = |store: &Store, number| {
-        [number, number + 1]
-            .iter()
-            .all(|number| store.settle(settling(large(*number), None)).is_ok())
+        [number, number + 1].iter().all(|number| store.record(entry(large(*number), None)).is_ok())
     };
     for buffered in [false, true] {
         for record_two in [&at_once as &dyn Fn(&Store, u64) -> bool, &in_turn] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::revocation::{Revocation, Revoking};
 use crate::store::tests::{NOW, revoking};
-use crate::store::{Loss, Receipt, Store, restore};
+use crate::store::{Receipt, RecordLoss, Store, restore};
 
 /// What was exported of a store when the name was all that could be revoked of an agent.
 const BAN: &str = r#"{"sequence":1,"time":"2026-11-23T10:00:00Z","previous":"0000000000000000000000000000000000000000000000000000000000000000","event":"revocation","kind":"agent","agent":"agent.researcher","revoked":"2026-11-23T10:00:00Z","expires":null,"by":"alice","reason":"lost"}"#;
@@ -35,7 +35,7 @@ fn a_ban_that_was_exported_before_is_a_ban_for_good() {
     assert_eq!(store.reader().records(1).next().unwrap().unwrap().json, BAN, "it is written alike");
     drop(store);
     let tail = [BAN.to_owned()];
-    restore(at("backup"), at("new"), tail, None, Loss::Accepted, NOW).unwrap();
+    restore(at("backup"), at("new"), tail, None, RecordLoss::Accepted, NOW).unwrap();
     let store = Store::open(at("new")).unwrap();
     let kept = store.list_revocations().unwrap();
     assert_eq!((&kept[0].notice.revocation, kept[0].notice.expires), (&ban(), None));

@@ -7,7 +7,7 @@ use crate::store::journal::{Journal, Mark};
 use crate::store::site::{Files, Site};
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::{Dice, NOW, id, record, revoking};
-use crate::store::{Loss, Store, StoreError, StoreReader, opening, restore};
+use crate::store::{RecordLoss, Store, StoreError, StoreReader, opening, restore};
 
 /// What is in a folder: names and bytes, but those of the database, which whoever opens it may repair.
 fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
@@ -378,7 +378,7 @@ fn a_restored_store_is_finished() {
     let store = Store::create(at("store")).unwrap();
     store.backup(at("backup")).unwrap();
     drop(store);
-    restore(at("backup"), at("new"), Vec::new(), None, Loss::Accepted, NOW).unwrap();
+    restore(at("backup"), at("new"), Vec::new(), None, RecordLoss::Accepted, NOW).unwrap();
     assert_eq!(Files::at(&at("new")).mark().unwrap(), Some(Mark::Other));
     assert!(Store::create(at("new")).is_err());
     Store::open(at("new")).unwrap();

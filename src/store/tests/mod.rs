@@ -22,7 +22,7 @@ mod tampering;
 mod unanswered;
 mod waking;
 
-use crate::audit::{Decision, Ledger, Once, Settlement, Settling, Verdict};
+use crate::audit::{Decision, Ledger, LedgerEntry, Recorded, SingleUse, Verdict};
 use crate::chain::RevocationId;
 use crate::revocation::{Revocation, Revoking};
 use crate::store::Store;
@@ -65,18 +65,18 @@ fn decision(time: Timestamp, number: u64) -> Decision {
     }
 }
 
-fn once(number: u64, now: Timestamp) -> Once {
-    Once::new("notion.mcp", id(number), now + std::time::Duration::from_secs(60))
+fn once(number: u64, now: Timestamp) -> SingleUse {
+    SingleUse::new("notion.mcp", id(number), now + std::time::Duration::from_secs(60))
 }
 
-fn settling(decision: Decision, once: Option<Once>) -> Settling {
-    Settling::new(decision, once.map(|once| (once, 2)), None)
+fn entry(decision: Decision, once: Option<SingleUse>) -> LedgerEntry {
+    LedgerEntry::new(decision, once.map(|once| (once, 2)), None)
 }
 
 /// Records a decision; returns its number.
 fn record(store: &Store, number: u64) -> Option<u64> {
-    match store.settle(settling(decision(NOW, number), None)) {
-        Ok(Settlement::Recorded { sequence }) => Some(sequence),
+    match store.record(entry(decision(NOW, number), None)) {
+        Ok(Recorded::AsDecided { sequence }) => Some(sequence),
         _ => None,
     }
 }

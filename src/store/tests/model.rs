@@ -13,8 +13,8 @@ use crate::chain::{Chain, GrantBlock, Hop};
 use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Revocation, RevocationSource, Revoking};
-use crate::store::tests::{Dice, NOW, decision, id, repeated, settling};
-use crate::store::{Loss, Store, restore};
+use crate::store::tests::{Dice, NOW, decision, entry, id, repeated};
+use crate::store::{RecordLoss, Store, restore};
 use crate::timestamp::Timestamp;
 use crate::{Ledger, PublicKey};
 
@@ -218,7 +218,7 @@ impl World {
     }
 
     fn decide(&mut self) {
-        self.store().settle(settling(decision(self.now, 1), None)).unwrap();
+        self.store().record(entry(decision(self.now, 1), None)).unwrap();
         self.tell();
     }
 
@@ -280,7 +280,7 @@ impl World {
         let old = self.path();
         self.files += 1;
         let checkpoint = whole.then_some(checkpoint.as_str());
-        let loss = if whole { Loss::Refused } else { Loss::Accepted };
+        let loss = if whole { RecordLoss::Refused } else { RecordLoss::Accepted };
         restore(backup, self.path(), tail, checkpoint, loss, self.now).unwrap();
         if !whole {
             // The names that were revoked since must be revoked again, as is said on restoring.

@@ -1,7 +1,7 @@
 //! Opening files, and what is said of those that cannot be opened.
 
 use crate::store::tests::{NOW, record, revoking};
-use crate::store::{Loss, Receipt, Store, StoreError, StoreReader, restore};
+use crate::store::{Receipt, RecordLoss, Store, StoreError, StoreReader, restore};
 
 #[test]
 fn what_is_revoked_is_there_after_reopening() {
@@ -116,15 +116,15 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     for (tail, checkpoint) in
         [(vec![], None), (vec![], Some(checkpoint.as_str())), (tail.clone(), None)]
     {
-        let error = bring("new", tail, checkpoint, Loss::Refused).unwrap_err();
+        let error = bring("new", tail, checkpoint, RecordLoss::Refused).unwrap_err();
         assert!(error.to_string().contains("--accept-loss"), "{error}");
         assert!(!at("new").exists());
     }
     let mut forged = tail.clone();
     forged[1] = forged[1].replace("lost", "list");
-    assert!(bring("new", forged, Some(&checkpoint), Loss::Refused).is_err());
+    assert!(bring("new", forged, Some(&checkpoint), RecordLoss::Refused).is_err());
 
-    let restored = bring("new", tail.clone(), Some(&checkpoint), Loss::Refused).unwrap();
+    let restored = bring("new", tail.clone(), Some(&checkpoint), RecordLoss::Refused).unwrap();
     assert_eq!((restored.records, restored.replayed, restored.revocations), (1, 1, 2));
     let new = Store::open(at("new")).unwrap();
     assert_eq!(new.checkpoint().unwrap().epoch(), 2);
@@ -147,12 +147,12 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     );
     for forged in [take_away(1, agent), collection] {
         let tail = log.iter().cloned().chain([forged]).collect();
-        let error = bring("forged", tail, Some(&checkpoint), Loss::Refused).unwrap_err();
+        let error = bring("forged", tail, Some(&checkpoint), RecordLoss::Refused).unwrap_err();
         assert!(matches!(error, StoreError::Restoring(_)), "{error}");
         assert!(!at("forged").exists());
     }
 
-    let restored = bring("lossy", vec![], None, Loss::Accepted).unwrap();
+    let restored = bring("lossy", vec![], None, RecordLoss::Accepted).unwrap();
     assert!(restored.accepted_loss);
     let lossy = Store::open(at("lossy")).unwrap();
     assert!(!lossy.revocations().contains(&crate::store::tests::id(2)));
@@ -184,7 +184,7 @@ fn what_the_journal_had_is_not_lost_in_silence() {
     }
     drop(store);
     let recover = |to: &str, loss| restore(at("left"), at(to), Vec::new(), None, loss, NOW);
-    let recovered = recover("whole", Loss::Refused).unwrap();
+    let recovered = recover("whole", RecordLoss::Refused).unwrap();
     assert_eq!((recovered.records, recovered.revocations), (4, 4));
 
     // A backup from before, where the lost store's journal and checkpoint still are.
@@ -197,7 +197,7 @@ fn what_the_journal_had_is_not_lost_in_silence() {
         std::fs::copy(at(&format!("early{part}")), at(&format!("back{part}"))).unwrap();
     }
     let back = |loss| restore(at("backup"), at("back"), Vec::new(), None, loss, NOW);
-    let restored = back(Loss::Refused).unwrap();
+    let restored = back(RecordLoss::Refused).unwrap();
     assert_eq!((restored.records, restored.revocations), (2, 2));
     assert!(at("back.journal.old").exists());
     drop(Store::open(at("back")).unwrap());
@@ -212,12 +212,12 @@ fn what_the_journal_had_is_not_lost_in_silence() {
     let mut damaged = whole.clone();
     damaged[frames[frames.len() - 2]] ^= 1;
     std::fs::write(&journal, &damaged).unwrap();
-    let error = recover("new", Loss::Refused).unwrap_err();
+    let error = recover("new", RecordLoss::Refused).unwrap_err();
     assert!(error.to_string().contains("and 4 were signed"), "{error}");
     std::fs::remove_file(&journal).unwrap();
-    let error = recover("new", Loss::Refused).unwrap_err();
+    let error = recover("new", RecordLoss::Refused).unwrap_err();
     assert!(error.to_string().contains("left.journal is missing"), "{error}");
-    assert!(recover("new", Loss::Accepted).unwrap().accepted_loss);
+    assert!(recover("new", RecordLoss::Accepted).unwrap().accepted_loss);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use crate::store::tests::{NOW, id, revoking};
-use crate::store::{Loss, Store, StoreError, restore};
+use crate::store::{RecordLoss, Store, StoreError, restore};
 
 /// Does the same on several threads at the same moment.
 fn at_once<T: Send>(act: impl Fn() -> T + Sync) -> Vec<T> {
@@ -71,7 +71,7 @@ fn of_several_restorations_one_is_made_and_is_whole() {
     for round in 0..5 {
         let to = at(&format!("new-{round}"));
         let made = at_once(|| {
-            restore(at("backup"), &to, Vec::new(), Some(&checkpoint), Loss::Refused, NOW)
+            restore(at("backup"), &to, Vec::new(), Some(&checkpoint), RecordLoss::Refused, NOW)
         });
         assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
         assert!(!at(&format!("new-{round}.journal.old")).exists(), "of a store that is in use");

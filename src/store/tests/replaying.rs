@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::revocation::{Revocation, Revoking};
 use crate::store::tests::{NOW, id, revoking};
-use crate::store::{Loss, Restored, Store, StoreError, restore};
+use crate::store::{RecordLoss, Restored, Store, StoreError, restore};
 
 struct Folder(tempfile::TempDir);
 
@@ -16,7 +16,7 @@ impl Folder {
 
     fn restore(&self, to: &str, tail: &[String], checkpoint: &str) -> Result<Restored, StoreError> {
         let tail = tail.to_vec();
-        restore(self.at("backup"), self.at(to), tail, Some(checkpoint), Loss::Refused, NOW)
+        restore(self.at("backup"), self.at(to), tail, Some(checkpoint), RecordLoss::Refused, NOW)
     }
 }
 

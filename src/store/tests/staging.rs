@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::store::opening::identity;
 use crate::store::staging::Staging;
 use crate::store::tests::{NOW, id, revoking};
-use crate::store::{Loss, Restored, Store, StoreError, StoreReader, restore};
+use crate::store::{RecordLoss, Restored, Store, StoreError, StoreReader, restore};
 
 /// A lost store at `back`: its journal, with a revocation that no checkpoint signs, and its checkpoint. At `backup` what was
 /// backed up before.
@@ -34,7 +34,7 @@ impl Lost {
     }
 
     fn restore(&self) -> Result<Restored, StoreError> {
-        restore(self.at("backup"), self.at("back"), Vec::new(), None, Loss::Refused, NOW)
+        restore(self.at("backup"), self.at("back"), Vec::new(), None, RecordLoss::Refused, NOW)
     }
 
     fn staging(&self) -> Staging {
@@ -48,7 +48,7 @@ impl Lost {
                 .unwrap();
         }
         let other = self.at("other");
-        restore(self.at("backup"), &other, Vec::new(), None, Loss::Refused, NOW).unwrap();
+        restore(self.at("backup"), &other, Vec::new(), None, RecordLoss::Refused, NOW).unwrap();
         let made = crate::store::site::Files::at(&other);
         for (from, to) in made.parts().into_iter().zip(self.staging().files().parts()) {
             std::fs::rename(from, to).unwrap();
@@ -149,7 +149,7 @@ fn a_backup_that_is_cut_off_has_no_name_and_is_made_again() {
         lost.at("third"),
         Vec::new(),
         Some(checkpoint.text()),
-        Loss::Refused,
+        RecordLoss::Refused,
         NOW,
     );
     assert_eq!(restored.unwrap().revocations, 2);
@@ -189,7 +189,8 @@ fn nothing_is_restored_from_what_an_interrupted_restoration_made() {
     let lost = Lost::new();
     lost.stage();
     let from = lost.staging().files().parts()[0].to_owned();
-    let error = restore(&from, lost.at("back"), Vec::new(), None, Loss::Accepted, NOW).unwrap_err();
+    let error =
+        restore(&from, lost.at("back"), Vec::new(), None, RecordLoss::Accepted, NOW).unwrap_err();
     assert!(error.to_string().contains("interrupted restoration"), "{error}");
     assert!(from.exists());
     lost.is_whole(&lost.restore().unwrap());

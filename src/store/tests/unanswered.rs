@@ -5,14 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use crate::audit::{Ledger, Settlement};
+use crate::audit::{Ledger, Recorded};
 use crate::pending::wait;
 use crate::revocation::{Receipt, RequestId, RevocationLog, Revoking};
 use crate::store::commit::{Job, Reply, Waiting, Word};
 use crate::store::core::Revoke;
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::outage::wait_until_ready;
-use crate::store::tests::{NOW, decision, id, once, revoking, settling};
+use crate::store::tests::{NOW, decision, entry, id, once, revoking};
 use crate::store::{Store, opening};
 
 fn store(disk: &Disk) -> Store {
@@ -93,11 +93,11 @@ fn what_a_panic_took_with_it_is_done_when_it_is_asked_again() {
 fn a_presentation_that_a_panic_took_with_it_was_not_used() {
     let disk = Disk::default();
     let store = store(&disk);
-    let settle = || store.settle(settling(decision(NOW, 1), Some(once(1, NOW))));
+    let record = || store.record(entry(decision(NOW, 1), Some(once(1, NOW))));
     disk.set(Fault::Panics);
-    let settled = catch_unwind(AssertUnwindSafe(settle));
-    assert!(!matches!(settled, Ok(Ok(_))), "nothing was settled");
+    let recorded = catch_unwind(AssertUnwindSafe(record));
+    assert!(!matches!(recorded, Ok(Ok(_))), "nothing was recorded");
     disk.set(Fault::None);
     wait_until_ready(&store);
-    assert!(matches!(settle(), Ok(Settlement::Recorded { .. })));
+    assert!(matches!(record(), Ok(Recorded::AsDecided { .. })));
 }

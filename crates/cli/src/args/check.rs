@@ -69,7 +69,7 @@ pub(crate) struct Can {
     /// Send it over plain HTTP to this host, where nobody can be on the way who would read it
     #[arg(long, value_name = "HOST", requires = "authorization_file")]
     pub(crate) allow_plain_http: Option<String>,
-    /// As JSON: [{"operation", "resource", "prospect", "why"}]
+    /// As JSON: [{"operation", "resource", "preview", "why"}]
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -14,7 +14,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use serde::Serialize;
 
 use hardtack::explain::{Change, Outcome};
-use hardtack::{Call, Guard, Prospect, Timestamp, VerifiedCapability};
+use hardtack::{Call, Guard, Preview, Timestamp, VerifiedCapability};
 use hardtack_mcp::Upstream;
 
 use crate::args::{Can, EXIT_DENIED};
@@ -44,7 +44,7 @@ const BESIDE_NAMES: usize = 36;
 struct Row {
     operation: String,
     resource: Option<String>,
-    prospect: &'static str,
+    preview: &'static str,
     why: Option<String>,
 }
 
@@ -87,14 +87,14 @@ fn row(
     call: &Call,
     now: Timestamp,
 ) -> Row {
-    let prospect = guard.prospect(verified, call);
-    let (word, why) = match prospect {
-        Prospect::Allowed => ("allowed", None),
-        Prospect::Denied => ("denied", Some(why_not(guard, bearer, call, now))),
-        Prospect::DependsOnArguments => ("depends", on_what(guard, bearer, call, now)),
+    let preview = guard.preview(verified, call);
+    let (word, why) = match preview {
+        Preview::Allowed => ("allowed", None),
+        Preview::Denied => ("denied", Some(why_not(guard, bearer, call, now))),
+        Preview::DependsOnArguments => ("depends", on_what(guard, bearer, call, now)),
     };
     let resource = call.resource_uri().map(str::to_owned);
-    Row { operation: call.operation().to_string(), resource, prospect: word, why }
+    Row { operation: call.operation().to_string(), resource, preview: word, why }
 }
 
 /// What stands in the way whatever the arguments are.
@@ -159,12 +159,12 @@ fn table(rows: &[Row]) -> Result<(), Box<dyn Error>> {
     let heading = format!("{:<width$}  {:<8} ", "operation", "answer");
     say(format_args!("{BOLD}{heading}{TEXT}why, or on what it depends{BOLD:#}"))?;
     for row in rows {
-        let style = match row.prospect {
+        let style = match row.preview {
             "allowed" => GOOD,
             "denied" => BAD,
             _ => WARN,
         };
-        let word = row.prospect;
+        let word = row.preview;
         let padding = if row.why.is_some() { 8 } else { 0 };
         let line = format!("{:<width$}  {style}{word:<padding$}{style:#}", name(row));
         match &row.why {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hardtack::audit::Kept;
+use hardtack::audit::Keep;
 use hardtack::policy::FolderWatch;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
@@ -202,8 +202,8 @@ impl Plan {
         }
         if let Some(kept) = settings.keep_requests {
             guard = guard.keep_requests(match kept {
-                KeepRequests::Arguments => Kept::Arguments,
-                KeepRequests::Digests => Kept::Digests,
+                KeepRequests::Arguments => Keep::Arguments,
+                KeepRequests::Digests => Keep::Digests,
             });
         }
         let guard = Arc::new(guard);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use hardtack::store::{SeenBlock, SeenChains, Standing};
+use hardtack::store::{BlockState, SeenBlock, SeenChains};
 use hardtack::{Revocation, Timestamp};
 use serde_json::{Value, json};
 
@@ -31,8 +31,10 @@ pub(crate) fn killed(lineage: &SeenChains, revocations: &[Revocation], now: Time
     let mut text = String::new();
     for revocation in revocations {
         let killed = lineage.killed_by(revocation, now);
-        let live: Vec<_> =
-            killed.iter().filter(|block| lineage.standing(block, now) == Standing::Live).collect();
+        let live: Vec<_> = killed
+            .iter()
+            .filter(|block| lineage.standing(block, now) == BlockState::Live)
+            .collect();
         let _ = writeln!(
             text,
             "{revocation}\n  would stop {} of chains seen here, {} live",
@@ -84,10 +86,10 @@ pub(crate) fn as_json(lineage: &SeenChains, now: Timestamp) -> Vec<Value> {
     let mut next: Vec<&SeenBlock> = lineage.grants().collect();
     while let Some(block) = next.pop() {
         let (standing, by) = match lineage.standing(block, now) {
-            Standing::Live => ("live", None),
-            Standing::Expired => ("expired", None),
-            Standing::Revoked(entry) => ("revoked", Some(entry.sequence)),
-            Standing::Fallen(entry) => ("fallen", Some(entry.sequence)),
+            BlockState::Live => ("live", None),
+            BlockState::Expired => ("expired", None),
+            BlockState::Revoked(entry) => ("revoked", Some(entry.sequence)),
+            BlockState::RevokedAbove(entry) => ("fallen", Some(entry.sequence)),
         };
         let mut value = json!(block);
         value["standing"] = json!(standing);
@@ -121,16 +123,18 @@ fn branches(
 
 fn standing(lineage: &SeenChains, block: &SeenBlock, now: Timestamp) -> String {
     match lineage.standing(block, now) {
-        Standing::Live => {
+        BlockState::Live => {
             let left = humantime::format_duration(block.expires.since(now));
             format!("{GOOD}live{GOOD:#} {FAINT}{left} left{FAINT:#}")
         }
-        Standing::Expired => format!("{FAINT}expired {}{FAINT:#}", block.expires),
-        Standing::Revoked(entry) => {
+        BlockState::Expired => format!("{FAINT}expired {}{FAINT:#}", block.expires),
+        BlockState::Revoked(entry) => {
             let (sequence, notice) = (entry.sequence, &entry.notice);
             format!("{BAD}revoked{BAD:#} by {}: {} (record {sequence})", notice.by, notice.reason)
         }
-        Standing::Fallen(entry) => format!("{BAD}stopped{BAD:#} with record {}", entry.sequence),
+        BlockState::RevokedAbove(entry) => {
+            format!("{BAD}stopped{BAD:#} with record {}", entry.sequence)
+        }
     }
 }
 

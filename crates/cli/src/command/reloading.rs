@@ -140,7 +140,7 @@ impl Look for Folders {
                 continue;
             }
             let loaded = load_checked(watch.folder());
-            if watch.lay_still() {
+            if watch.stayed_unchanged() {
                 self.reloads.count(take(&self.guard, *part, watch.folder(), loaded));
             }
         }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hardtack::store::{Loss, Restored, restore};
+use hardtack::store::{RecordLoss, Restored, restore};
 use hardtack::{Store, StoreError};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
@@ -97,7 +97,7 @@ fn bring_back(arguments: &Restore) -> Result<(), Box<dyn Error>> {
     let checkpoint = read(&arguments.checkpoint, MAX_CHECKPOINT_BYTES)?;
     // What the engine says of a damaged file is contained, and said in our words.
     std::panic::set_hook(Box::new(|_| {}));
-    let loss = if arguments.accept_loss { Loss::Accepted } else { Loss::Refused };
+    let loss = if arguments.accept_loss { RecordLoss::Accepted } else { RecordLoss::Refused };
     let lines = tail.lines().map(str::to_owned);
     let restored =
         restore(&arguments.from, &arguments.to, lines, checkpoint.as_deref(), loss, now())?;

@@ -86,7 +86,7 @@ fn only_what_the_protocol_knows_passes() {
 
 #[test]
 fn a_rebound_name_and_a_strange_page_are_turned_away() {
-    let doorbell = Doorbell {
+    let allowed_hosts = AllowedHosts {
         hosts: vec!["tools.example".to_owned()],
         origins: vec!["https://app.example".to_owned()],
     };
@@ -108,13 +108,15 @@ fn a_rebound_name_and_a_strange_page_are_turned_away() {
     ] {
         let mut headers = vec![("host", host)];
         headers.extend(origin.map(|origin| ("origin", origin)));
-        assert_eq!(doorbell.admits(&parts(&headers)), admitted, "{host} {origin:?}");
+        assert_eq!(allowed_hosts.admits(&parts(&headers)), admitted, "{host} {origin:?}");
     }
-    assert!(!doorbell.admits(&parts(&[])));
-    assert!(!doorbell.admits(&parts(&[("host", "localhost"), ("host", "localhost")])));
-    assert!(!doorbell.admits(&parts(&[("host", "localhost"), ("sec-fetch-site", "cross-site")])));
+    assert!(!allowed_hosts.admits(&parts(&[])));
+    assert!(!allowed_hosts.admits(&parts(&[("host", "localhost"), ("host", "localhost")])));
+    assert!(
+        !allowed_hosts.admits(&parts(&[("host", "localhost"), ("sec-fetch-site", "cross-site")]))
+    );
     let request = http::Request::get("http://evil.example/mcp").header("host", "localhost");
-    assert!(!doorbell.admits(&request.body(()).unwrap().into_parts().0));
+    assert!(!allowed_hosts.admits(&request.body(()).unwrap().into_parts().0));
 }
 
 #[test]
@@ -293,6 +295,6 @@ fn a_page_that_says_where_it_comes_from_without_an_origin_is_looked_at() {
         [("none", true), ("same-origin", true), ("same-site", false), ("cross-site", false)]
     {
         let request = parts(&[("host", "localhost"), ("sec-fetch-site", site)]);
-        assert_eq!(Doorbell::default().admits(&request), admitted, "{site}");
+        assert_eq!(AllowedHosts::default().admits(&request), admitted, "{site}");
     }
 }

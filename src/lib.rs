@@ -105,6 +105,7 @@ pub mod log;
 pub mod store;
 mod block;
 mod datalog;
+mod memory;
 mod process;
 mod signing;
 mod spelling;

@@ -8,20 +8,21 @@ use std::sync::{Arc, RwLock};
 use biscuit_auth::builder::{self, CheckKind, Convert};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
-use quick_cache::sync::Cache;
+use prost::Message;
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::{Asked, Presented};
 use crate::authorize::relevant::{Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
-#[cfg(feature = "tokio")]
-use crate::call::Call;
+use crate::call::{Call, values_and_bytes_of};
 use crate::datalog::{Base, Names, VERIFIER, World};
+use crate::memory::Memory;
 use crate::policy::Policy;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::ShapedBlock;
-use crate::verify::VerifiedCapability;
+use crate::profile::vocabulary::ARGUMENT;
+use crate::verify::{Identity, VerifiedCapability};
 
 /// What all decisions about one token by one set of policies have in common.
 pub(crate) struct Prepared {
@@ -34,6 +35,8 @@ pub(crate) struct Prepared {
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
     #[cfg(feature = "tokio")]
     evaluation: u64,
+    /// That of the checks' work with what is known before the arguments are.
+    once_more: u64,
     /// That of the whole decision.
     cost: u64,
 }
@@ -41,6 +44,10 @@ pub(crate) struct Prepared {
 /// How much work may be done on a thread for which others wait: some 0.2 milliseconds.
 #[cfg(feature = "tokio")]
 const QUICK: u64 = 5000;
+
+/// The part of a decision's bound that asking the token's checks once more may take: what is answered for one operation is answered
+/// beside the first decision of that.
+const ONCE_MORE: u64 = 10;
 
 /// What a call commonly adds to the facts: how many of each name, and how many values and bytes each has at the
 /// most. Within it, the cost of a token's checks is known before the call is.
@@ -65,6 +72,8 @@ impl Prepared {
         let (names, times) = names_of(policy, &checks, base.symbols());
         base.compare(names, times);
         let mut sizes = sizes_of(base.facts(), base.words());
+        let mut of_operation = sizes.clone();
+        ROOM.iter().for_each(|(name, ..)| of_operation.add_small(name, 1));
         for (name, count, values, bytes) in ROOM {
             sizes.add_room(name, count, values, bytes);
         }
@@ -76,6 +85,7 @@ impl Prepared {
             relevant: RelevantByOperation::default(),
             #[cfg(feature = "tokio")]
             evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
+            once_more: cost::evaluation(blocks, &of_operation).saturating_mul(times),
             cost,
         })
     }
@@ -101,6 +111,34 @@ impl Prepared {
             cost if cost > MAX_COST => Err(AuthorizeError::TooCostly { cost }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether asking the token's checks once more takes a small part of what a decision may.
+    pub(super) fn is_cheap(&self) -> bool {
+        self.once_more <= MAX_COST / ONCE_MORE
+    }
+
+    /// Whether the checks are cheap with all that there is room for, and a call says no more than that. What a server states and what
+    /// rules derive is not counted.
+    pub(super) fn has_room_for_call(&self, call: &Call) -> bool {
+        let fits = |name: &str, (values, bytes): (u64, u64)| {
+            let room = ROOM.iter().find(|(known, ..)| *known == name);
+            room.is_some_and(|(_, _, most, longest)| values <= *most && bytes <= *longest)
+        };
+        let text = |text: &str| (1, text.len() as u64);
+        let operation = call.operation();
+        let few = ROOM.iter().any(|(name, most, ..)| {
+            *name == ARGUMENT && call.arguments_json().len() as u64 <= *most
+        });
+        self.cost <= MAX_COST
+            && few
+            && fits("operation", text(operation.as_str()))
+            && fits("granted", text(operation.as_str()))
+            && operation.tool().is_none_or(|tool| fits("tool", text(tool)))
+            && call.resource_uri().is_none_or(|uri| fits("resource", text(uri)))
+            && call.arguments_json().iter().all(|(name, value)| {
+                fits(ARGUMENT, text(name)) && fits(ARGUMENT, values_and_bytes_of(value))
+            })
     }
 
     /// Whether the checks are cheap with all that there is room for, and a call brings no more than that.
@@ -184,22 +222,33 @@ impl PreparedSets {
 
 /// The same for the tokens that came last, for whoever decides again and again.
 #[derive(Debug)]
-pub(crate) struct PreparedTokens(Option<Cache<[u8; 32], Arc<PreparedSets>>>);
+pub(crate) struct PreparedTokens(Memory<Identity, Arc<PreparedSets>>);
+
+/// The room for each token. Most take less; what a set of policies states itself is counted besides.
+const ROOM_PER_TOKEN: usize = 64 * 1024;
+
+/// What is prepared of a token by one set of policies takes for each byte of the token. Measured of chains of one to eight hops
+/// (`benches/peers`), and rounded up.
+const BYTES_PER_BYTE: usize = 8;
+
+/// What a fact of the policies takes in each token that is prepared by them.
+const BYTES_PER_FACT: usize = 400;
 
 impl PreparedTokens {
     /// For so many tokens; with 0, each decision prepares for itself.
     pub(crate) fn new(tokens: usize) -> PreparedTokens {
-        PreparedTokens((tokens > 0).then(|| Cache::new(tokens)))
+        PreparedTokens(Memory::new(tokens.saturating_mul(ROOM_PER_TOKEN)))
     }
 
-    /// What is prepared for this token, which may be nothing yet.
-    pub(crate) fn of(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
-        let Some(tokens) = &self.0 else { return Arc::default() };
-        if let Some(known) = tokens.get(verified.identity()) {
+    /// What is prepared for this token, which may be nothing yet, by policies that state so many facts.
+    pub(crate) fn of(&self, verified: &VerifiedCapability, facts: usize) -> Arc<PreparedSets> {
+        if let Some(known) = self.0.get(verified.identity()) {
             return known;
         }
         let new = Arc::default();
-        tokens.insert(*verified.identity(), Arc::clone(&new));
+        let bytes = verified.capability().shaped().biscuit.encoded_len();
+        let bytes = (SETS * bytes).saturating_mul(BYTES_PER_BYTE) + facts * BYTES_PER_FACT;
+        self.0.put(verified.identity().clone(), Arc::clone(&new), verified.owner(), bytes);
         new
     }
 }
@@ -316,7 +365,10 @@ mod tests {
         let prepared = Prepared::of(&verified, &policy).unwrap();
         let has_room = |arguments: &serde_json::Value| {
             let call = Call::tool("search").unwrap().arguments(&arguments.to_string()).unwrap();
-            prepared.has_room_for(&World::of(&prepared, &verified, &policy, &call).unwrap())
+            let world = World::of(&prepared, &verified, &policy, &call).unwrap();
+            let has_room = prepared.has_room_for(&world);
+            assert_eq!(prepared.has_room_for_call(&call), has_room, "{arguments}");
+            has_room
         };
         let many = |count: usize| {
             let each = |n| (format!("a{n}"), serde_json::Value::from(n));
@@ -377,19 +429,22 @@ mod tests {
         let call = Call::tool("search").unwrap();
         let tokens = PreparedTokens::new(8);
         let allows = |tokens: &PreparedTokens, verified: &VerifiedCapability| {
-            authorize_with(&tokens.of(verified), verified, &policy, &call).is_ok()
+            authorize_with(&tokens.of(verified, 0), verified, &policy, &call).is_ok()
         };
-        let (first, again) = (verified_by(&roots, &bearer), verified_by(&roots, &bearer));
-        let renamed = verified_by(&roots.clone().named("acme"), &bearer);
+        let verifier = Verifier::new(roots.clone(), "notion.mcp", RevocationUnchecked).unwrap();
+        let verify = || verifier.verify(bearer.bearer(), NOW).unwrap();
+        let (first, again) = (verify(), verify());
+        verifier.replace_roots(roots.named("acme"));
+        let renamed = verifier.renewed(&first, NOW).unwrap();
         for _ in 0..2 {
             assert_eq!(
                 [&first, &again, &renamed].map(|one| allows(&tokens, one)),
                 [false, false, true]
             );
         }
-        assert!(Arc::ptr_eq(&tokens.of(&first), &tokens.of(&again)), "prepared twice");
-        assert!(!Arc::ptr_eq(&tokens.of(&first), &tokens.of(&verified())), "another token's");
+        assert!(Arc::ptr_eq(&tokens.of(&first, 0), &tokens.of(&again, 0)), "prepared twice");
+        assert!(!Arc::ptr_eq(&tokens.of(&first, 0), &tokens.of(&verified(), 0)), "another token's");
         let none = PreparedTokens::new(0);
-        assert!(allows(&none, &renamed) && !Arc::ptr_eq(&none.of(&first), &none.of(&first)));
+        assert!(allows(&none, &renamed) && !Arc::ptr_eq(&none.of(&first, 0), &none.of(&first, 0)));
     }
 }

@@ -21,6 +21,7 @@ pub use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
+use crate::profile::cost;
 use crate::scope::{Operation, ScopeError};
 
 pub use argument::IntoArgument;
@@ -429,6 +430,15 @@ fn term(value: &Value) -> Term {
                 members.iter().map(|(name, value)| (MapKey::Str(name.clone()), term(value)));
             Term::Map(entries.collect::<BTreeMap<_, _>>())
         }
+    }
+}
+
+/// The values at all depths and the bytes of the longest string of the term that an argument is.
+pub(crate) fn values_and_bytes_of(value: &Value) -> (u64, u64) {
+    match value {
+        // Without a copy: a text may be long.
+        Value::String(text) => (1, text.len() as u64),
+        value => cost::values_and_bytes_of(&term(value)),
     }
 }
 

@@ -103,7 +103,7 @@ impl Guard {
     ) -> UnrecordedRefusal {
         let Rejection { error, authentic } = rejection;
         let chain =
-            authentic.map(|token| AuditChain::authentic(token.capability.chain(), &token.issuer));
+            authentic.map(|token| AuditChain::authentic(token.capability.chain(), token.issuer()));
         let [forged, others] = &self.rejections;
         let rejections = if chain.is_none() { forged } else { others };
         let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);

@@ -489,7 +489,9 @@ impl Guard {
 
     /// Returns what decisions about this token have in common, as far as it was computed (a cache).
     pub fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
-        self.prepared.of(verified)
+        let Sets { live, candidate } = self.sets();
+        let facts = live.facts.len() + candidate.map_or(0, |candidate| candidate.facts.len());
+        self.prepared.of(verified, facts)
     }
 
     /// Returns `verified` with the facts of the server's source marked as unknown, as they are before a call is decided.

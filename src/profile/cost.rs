@@ -165,6 +165,12 @@ pub(crate) fn values_and_bytes(term: &datalog::Term, words: &SymbolTable) -> (u6
     (values, bytes)
 }
 
+/// The same of a term whose words are written out.
+pub(crate) fn values_and_bytes_of(term: &builder::Term) -> (u64, u64) {
+    let Extent { values, bytes } = extent(term);
+    (values, bytes)
+}
+
 fn extent(term: &builder::Term) -> Extent {
     use builder::{MapKey, Term};
     let all = |of: Extent, extents: &mut dyn Iterator<Item = Extent>| extents.fold(of, Extent::and);

@@ -1,7 +1,7 @@
 //! Verify: is this token authentic, well shaped, unrevoked, and does every hop only narrow?
 //!
 //! It says nothing about what policies allow; see [`authorize`](mod@crate::authorize). Signatures that were found valid are kept in a
-//! bounded cache, by the digest of the bearer.
+//! bounded cache, by the bearer.
 
 mod directory;
 mod error;
@@ -15,16 +15,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::capability::Capability;
 use crate::chain::{Chain, PresentationBlock, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
+use crate::memory::Owner;
 use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
 use crate::scope::{Operation, Scope};
 use crate::timestamp::Timestamp;
+use crate::verify::refused::{RefusedBearers, RefusedKey};
 use crate::verify::trust::{RootSet, Trust};
 use crate::verify::walk::{Walk, refuse_expired};
 
@@ -32,7 +32,7 @@ pub use directory::Directory;
 pub use error::VerifyError;
 pub use rejection::Rejection;
 pub(crate) use stated::Stated;
-pub(crate) use trust::Authentic;
+pub(crate) use trust::{Authentic, Identity};
 
 /// The URI schemes of resources that a verifier judges by default ([`Verifier::resource_schemes`]). Any other scheme is refused, since its
 /// URIs may have a normal form that is not known here.
@@ -43,7 +43,7 @@ pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
 /// The number of authentic tokens that are remembered by default ([`Verifier::remember`]). So many agents at a time cost their signatures
-/// once in the life of a presentation. One token takes some tens of kilobytes, with what a guard remembers of it beside.
+/// once in the life of a presentation.
 pub const DEFAULT_REMEMBERED: usize = 1024;
 
 /// The verifier of a tool server. It knows which roots are trusted, what the server is called, and what is revoked, and says of a bearer
@@ -103,7 +103,8 @@ impl Verifier {
     }
 
     /// Sets how many tokens are remembered whose signatures are valid ([`DEFAULT_REMEMBERED`] by default), so that a bearer that comes
-    /// again costs no signature; 0 turns this off. Expiry, revocation and the walk are checked every time. Bearers that were refused for
+    /// again costs no signature; 0 turns this off. The memory is bounded in bytes: it has room for so many tokens of 64 KiB, of which the
+    /// tokens of one subject of one root may fill a quarter, and what was not used for longest goes first. Expiry, revocation and the walk are checked every time. Bearers that were refused for
     /// their shape, signatures or expiry are remembered for a minute, a thousand of them, unless it is 0.
     pub fn remember(mut self, tokens: usize) -> Verifier {
         self.trust = self.trust.remembering(tokens);
@@ -192,12 +193,12 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Result<VerifiedCapability, Box<Rejection>> {
-        let digest = Sha256::digest(bearer).into();
+        let refused = RefusedBearers::key_of(bearer);
         self.trust.judge(|set| {
-            if let Some(recognized) = self.recognize_by(set, &digest, operation, now) {
+            if let Some(recognized) = self.recognize_by(set, bearer, &refused, operation, now) {
                 return recognized;
             }
-            let token = read(set, bearer, digest, now);
+            let token = read(set, bearer, refused(), now);
             let token = token.map_err(|error| Box::new(Rejection { error, authentic: None }))?;
             self.hold_or_reject(set, &token, operation, now)
         })
@@ -211,21 +212,22 @@ impl Verifier {
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
-        let digest = Sha256::digest(bearer).into();
-        self.trust.judge(|set| self.recognize_by(set, &digest, operation, now))
+        let refused = RefusedBearers::key_of(bearer);
+        self.trust.judge(|set| self.recognize_by(set, bearer, &refused, operation, now))
     }
 
     fn recognize_by(
         &self,
         set: &RootSet,
-        digest: &[u8; 32],
+        bearer: &str,
+        refused: &impl Fn() -> RefusedKey,
         operation: Option<&Operation>,
         now: Timestamp,
     ) -> Option<Result<VerifiedCapability, Box<Rejection>>> {
-        if let Some(token) = set.recall(digest) {
+        if let Some(token) = set.recall(bearer) {
             return Some(self.hold_or_reject(set, &token, operation, now));
         }
-        let error = set.recall_refused(digest, now)?;
+        let error = set.recall_refused(&refused(), now)?;
         Some(Err(Box::new(Rejection { error, authentic: None })))
     }
 
@@ -244,8 +246,7 @@ impl Verifier {
     /// Verifies a bearer token whose signatures are remembered as valid. `None` if they are not remembered, or if the token is not valid
     /// (any more). This costs microseconds, if the revocation source answers from memory.
     pub fn verify_remembered(&self, bearer: &str, now: Timestamp) -> Option<VerifiedCapability> {
-        let digest = Sha256::digest(bearer).into();
-        self.trust.judge(|set| self.hold(set, &set.recall(&digest)?, None, now).ok())
+        self.trust.judge(|set| self.hold(set, &set.recall(bearer)?, None, now).ok())
     }
 
     /// Checks that a verified capability is still valid as of `now`: its root is trusted, nothing has expired or was revoked, and every
@@ -397,11 +398,11 @@ impl Verifier {
 fn read(
     set: &RootSet,
     bearer: &str,
-    digest: [u8; 32],
+    key: RefusedKey,
     now: Timestamp,
 ) -> Result<Arc<Authentic>, VerifyError> {
     let refused = |error: VerifyError, chain: Option<&Chain>| {
-        set.keep_refused(digest, &error, chain, now);
+        set.keep_refused(key, &error, chain, now);
         error
     };
     let parsed = Capability::parse(bearer);
@@ -410,8 +411,8 @@ fn read(
         .and_then(|()| set.authenticate(&capability))
         .map_err(|error| refused(error, Some(capability.chain())));
     let (root, issuer) = authentic?;
-    let token = Arc::new(Authentic::of(digest, capability, issuer, root));
-    set.keep(digest, &token);
+    let token = Arc::new(Authentic::of(capability, &issuer, root));
+    set.keep(bearer, &token);
     Ok(token)
 }
 
@@ -454,7 +455,7 @@ impl VerifiedCapability {
 
     /// Returns the verifier's own name for the root key ([`RootKeys::named`]).
     pub fn issuer(&self) -> &str {
-        &self.token.issuer
+        self.token.issuer()
     }
 
     /// Returns the root key that signed the grant.
@@ -486,8 +487,13 @@ impl VerifiedCapability {
     }
 
     /// What tells it from all others of which something else would be asserted, but for the moment and the call.
-    pub(crate) fn identity(&self) -> &[u8; 32] {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.token.identity
+    }
+
+    /// Who pays for what is remembered of it.
+    pub(crate) fn owner(&self) -> Owner {
+        self.token.owner()
     }
 
     pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {

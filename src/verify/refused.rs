@@ -5,10 +5,12 @@
 //! bytes, on the roots of the verifier that remembers, and on the moment. What rests on revocations is never
 //! remembered.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 
 use crate::chain::Chain;
 use crate::timestamp::Timestamp;
@@ -20,8 +22,10 @@ const MAX_REMEMBERED: usize = 1024;
 /// For how long: a client that tries again in vain does so within seconds.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
-/// By SHA-256 of the bearer.
-pub(super) struct RefusedBearers(Cache<[u8; 32], Refused>);
+/// SHA-256 of a bearer: it may be as long as a bearer can be, and is not kept.
+pub(super) type RefusedKey = [u8; 32];
+
+pub(super) struct RefusedBearers(Cache<RefusedKey, Refused>);
 
 #[derive(Clone)]
 struct Refused {
@@ -36,8 +40,14 @@ impl RefusedBearers {
         RefusedBearers(Cache::new(MAX_REMEMBERED))
     }
 
+    /// Under what a bearer is remembered; reckoned when it is asked for the first time.
+    pub(super) fn key_of(bearer: &str) -> impl Fn() -> RefusedKey {
+        let key = OnceCell::new();
+        move || *key.get_or_init(|| Sha256::digest(bearer).into())
+    }
+
     /// Why this one was refused, if that is what would be said as of `now`.
-    pub(super) fn recall(&self, bearer: &[u8; 32], now: Timestamp) -> Option<VerifyError> {
+    pub(super) fn recall(&self, bearer: &RefusedKey, now: Timestamp) -> Option<VerifyError> {
         let refused = self.0.get(bearer)?;
         // A clock that was set back says nothing of what was.
         (refused.since <= now && now < refused.until).then_some(refused.error)
@@ -46,7 +56,7 @@ impl RefusedBearers {
     /// `chain` is what the bearer says, if it could be read.
     pub(super) fn keep(
         &self,
-        bearer: [u8; 32],
+        bearer: RefusedKey,
         error: &VerifyError,
         chain: Option<&Chain>,
         now: Timestamp,

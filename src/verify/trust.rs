@@ -5,40 +5,58 @@
 //! whether its root is trusted now.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-
-use quick_cache::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use crate::capability::Capability;
 use crate::chain::Chain;
 use crate::keys::{PublicKey, RootKey, RootKeys};
+use crate::memory::{Memory, Owner};
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
 use crate::verify::VerifyError;
 use crate::verify::refused::RefusedBearers;
 
+/// The room for each token that is to be remembered. A chain of a grant, three hops and a presentation takes less, with what a guard
+/// remembers of it; many more of one chain fit.
+pub(super) const ROOM_PER_TOKEN: usize = 64 * 1024;
+
+/// What a token takes in memory for each byte of its text: it is kept as text, as bytes and as what they say. Measured of chains of one
+/// to eight hops (`benches/peers`), and rounded up.
+const BYTES_PER_BYTE: usize = 14;
+
 /// A token whose signatures hold, the root that made it and the verifier's name for that.
 #[derive(Debug)]
 pub(crate) struct Authentic {
     pub(crate) capability: Capability,
-    pub(crate) issuer: String,
     pub(crate) root: PublicKey,
-    /// SHA-256 of its text.
-    bearer: [u8; 32],
-    pub(super) identity: [u8; 32],
+    pub(super) identity: Identity,
+}
+
+/// What tells a token from all others that this process verified, and what this verifier calls its root. All else that is asserted of a
+/// token is in its text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    number: u64,
+    issuer: Arc<str>,
 }
 
 impl Authentic {
-    pub(super) fn of(
-        bearer: [u8; 32],
-        capability: Capability,
-        issuer: String,
-        root: PublicKey,
-    ) -> Authentic {
-        // The text of a token says all that is asserted of it, but what a verifier calls its root.
-        let identity = Sha256::new().chain_update(bearer).chain_update(&issuer).finalize().into();
-        Authentic { capability, issuer, root, bearer, identity }
+    pub(super) fn of(capability: Capability, issuer: &str, root: PublicKey) -> Authentic {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Authentic { capability, root, identity: Identity { number, issuer: issuer.into() } }
+    }
+
+    /// The verifier's own name for the root.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.identity.issuer
+    }
+
+    /// Who pays for what is remembered of it.
+    pub(crate) fn owner(&self) -> Owner {
+        let subject = self.capability.chain().grant.subject.as_str();
+        Owner { root: self.root, subject: subject.into() }
     }
 }
 
@@ -50,9 +68,9 @@ pub(super) struct RootSet {
     pub(super) roots: Arc<RootKeys>,
     /// How many authentic tokens are remembered.
     pub(super) remembered: usize,
-    /// By SHA-256 of the bearer. Only what no later moment can change: that a token is of the profile's
+    /// By the bearer. Only what no later moment can change: that a token is of the profile's
     /// shape, and that one of these roots and the holders signed it.
-    authentic: Option<Cache<[u8; 32], Arc<Authentic>>>,
+    authentic: Memory<Arc<str>, Arc<Authentic>>,
     /// The other side of it.
     refused: Option<RefusedBearers>,
 }
@@ -100,18 +118,19 @@ impl RootSet {
         RootSet {
             roots,
             remembered,
-            authentic: remembers.then(|| Cache::new(remembered)),
+            authentic: Memory::new(remembered.saturating_mul(ROOM_PER_TOKEN)),
             refused: remembers.then(RefusedBearers::new),
         }
     }
 
-    pub(super) fn recall(&self, bearer: &[u8; 32]) -> Option<Arc<Authentic>> {
-        self.authentic.as_ref()?.get(bearer)
+    pub(super) fn recall(&self, bearer: &str) -> Option<Arc<Authentic>> {
+        self.authentic.get(bearer)
     }
 
-    pub(super) fn keep(&self, bearer: [u8; 32], token: &Arc<Authentic>) {
-        if let Some(authentic) = &self.authentic {
-            authentic.insert(bearer, Arc::clone(token));
+    pub(super) fn keep(&self, bearer: &str, token: &Arc<Authentic>) {
+        if self.remembered > 0 {
+            let bytes = bearer.len().saturating_mul(BYTES_PER_BYTE);
+            self.authentic.put(bearer.into(), Arc::clone(token), token.owner(), bytes);
         }
     }
 
@@ -159,10 +178,11 @@ impl RootSet {
         }
         match tried.find(|root| root.key == token.root) {
             None => Err(VerifyError::Signature { block: 0 }),
-            Some(root) if root.name == token.issuer => Ok(Arc::clone(token)),
+            Some(root) if *root.name == *token.identity.issuer => Ok(Arc::clone(token)),
             Some(RootKey { key, name, .. }) => {
-                let capability = token.capability.clone();
-                Ok(Arc::new(Authentic::of(token.bearer, capability, name.clone(), *key)))
+                let (capability, number) = (token.capability.clone(), token.identity.number);
+                let identity = Identity { number, issuer: name.as_str().into() };
+                Ok(Arc::new(Authentic { capability, root: *key, identity }))
             }
         }
     }

@@ -325,6 +325,12 @@ impl World {
         self.any(queries, VERIFIER, |matches| matches.some)
     }
 
+    /// Whether a query of this block is asked of folded names as well, for some call.
+    pub(crate) fn compares_names(&self, queries: &[Rule], block: usize) -> bool {
+        let plan = self.base.names.plan_of(block);
+        plan.is_some_and(|plan| queries.iter().any(|query| plan.matters_to(query)))
+    }
+
     fn any(
         &self,
         queries: &[Rule],

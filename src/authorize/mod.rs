@@ -3,15 +3,19 @@
 //! Policies and checks are Datalog over facts of the token, the call and the moment. Policies see what the walk found
 //! and nothing that an agent said of itself (`facts`).
 
+mod arguments;
 pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
+mod remaining;
 mod rests;
 pub(crate) mod unknown;
 mod words;
 mod world;
 
-use biscuit_auth::datalog::Rule;
+use std::borrow::Cow;
+
+use biscuit_auth::datalog::{Check, Rule};
 
 use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{Answer, Relevant};
@@ -87,33 +91,49 @@ fn judge(
     checks: TokenChecks,
 ) -> Result<Allowed, AuthorizeError> {
     let prepared = prepared.prepare(verified, policy)?;
-    let world = World::of(&prepared, verified, policy, call)?;
     let relevant = prepared.relevant(policy, &Asked::of(verified, call));
+    let remaining = relevant.remaining.as_ref();
+    let remaining = remaining.and_then(|remaining| remaining.asked(verified.verified_at()));
+    // Where neither the token nor the policies leave anything open, no world is needed.
+    if let (Some([]), Some(concluded)) = (remaining, &relevant.concluded)
+        && verified.stated().facts().is_empty()
+        && prepared.has_room_for_call(call)
+    {
+        return concluded.clone();
+    }
+    let world = World::of(&prepared, verified, policy, call)?;
     if checks == TokenChecks::Held {
-        return decide_among(&world, policy, &relevant);
+        return decide_among(&world, policy, &relevant, Some(call));
     }
     prepared.refuse_costly(verified, &world)?;
-    for (block, number, check) in &prepared.checks {
+    let ask = |(block, number, check): &(usize, usize, Check)| {
         let held = world.holds(check, *block);
         let failed = |error| unanswered(error, &place_of(*number, *block), Some(*block));
-        if !held.map_err(failed)? {
-            return Err(AuthorizeError::CheckFailed { block: *block, check: *number });
+        match held.map_err(failed)? {
+            true => Ok(()),
+            false => Err(AuthorizeError::CheckFailed { block: *block, check: *number }),
         }
+    };
+    match remaining {
+        Some(remaining) => remaining.iter().try_for_each(|at| ask(&prepared.checks[*at]))?,
+        None => prepared.checks.iter().try_for_each(ask)?,
     }
-    decide_among(&world, policy, &relevant)
+    decide_among(&world, policy, &relevant, Some(call))
 }
 
 /// The verdict of the policies alone: a failing check or a matching `deny` first, then `allow`, then
 /// no. All are looked at, so that the answer does not depend on their order.
 pub(crate) fn decide(world: &World, policy: &Policy) -> Result<Allowed, AuthorizeError> {
-    decide_among(world, policy, &Relevant::all(policy))
+    decide_among(world, policy, &Relevant::all(policy), None)
 }
 
-/// The same of the policies that can matter: the others neither match nor err.
+/// The same of the policies that can matter: the others neither match nor err. Of what allows, those are passed over that cannot match
+/// `call` for its arguments.
 fn decide_among(
     world: &World,
     policy: &Policy,
     relevant: &Relevant,
+    call: Option<&Call>,
 ) -> Result<Allowed, AuthorizeError> {
     let unanswered = |error, at: &Location| unanswered(error, &at.to_string(), None);
     for (index, answer) in &relevant.checks {
@@ -144,8 +164,12 @@ fn decide_among(
         };
     let denied = first(&policy.denies, &relevant.denies, World::denies)?
         .map(|index| &policy.denies[index].0);
-    let allowed = first(&policy.allows, &relevant.allows, World::matches_any)?
-        .map(|index| &policy.allows[index].0);
+    let allows = match call {
+        Some(call) => relevant.by_argument.matching(&relevant.allows, call),
+        None => Cow::Borrowed(&*relevant.allows),
+    };
+    let allowed =
+        first(&policy.allows, &allows, World::matches_any)?.map(|index| &policy.allows[index].0);
     match (denied, allowed) {
         (Some(at), _) => Err(AuthorizeError::Denied { at: at.clone() }),
         (None, Some(at)) => Ok(Allowed { at: at.clone() }),

@@ -10,9 +10,11 @@ use std::sync::{Arc, RwLock};
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Rule};
 
-use crate::authorize::Prepared;
+use crate::authorize::arguments::ByArgument;
 use crate::authorize::facts::{Asked, BY_ARGUMENTS};
+use crate::authorize::remaining::Remaining;
 use crate::authorize::unknown::Unknown;
+use crate::authorize::{Allowed, AuthorizeError, Prepared, decide_among};
 use crate::datalog::{Names, VERIFIER, World};
 use crate::policy::Policy;
 use crate::profile::vocabulary::{By, names_by};
@@ -30,6 +32,12 @@ pub(crate) struct Relevant {
     pub(crate) denies: Vec<(usize, Answer)>,
     /// The same of what allows.
     pub(crate) allows: Vec<(usize, Answer)>,
+    /// What of `allows` can match only calls with certain arguments.
+    pub(crate) by_argument: ByArgument,
+    /// The checks of the token that are to be asked; `None` for all.
+    pub(crate) remaining: Option<Remaining>,
+    /// What the policies come to, whatever else the call says; `None` if that depends on it.
+    pub(crate) concluded: Option<Result<Allowed, AuthorizeError>>,
 }
 
 /// What is known of a policy that can matter.
@@ -61,6 +69,7 @@ impl Relevant {
             checks: ask(policy.checks.len()),
             denies: ask(policy.denies.len()),
             allows: ask(policy.allows.len()),
+            ..Relevant::default()
         }
     }
 
@@ -81,7 +90,27 @@ impl Relevant {
         let checks = policy.checks.iter().map(|(_, check)| view.check(check));
         let denies = policy.denies.iter().map(|(_, queries)| view.matches(queries));
         let allows = policy.allows.iter().map(|(_, queries)| view.matches(queries));
-        Relevant { checks: numbered(checks), denies: numbered(denies), allows: numbered(allows) }
+        let mut relevant = Relevant {
+            checks: numbered(checks),
+            denies: numbered(denies),
+            allows: numbered(allows),
+            remaining: prepared
+                .is_cheap()
+                .then(|| Remaining::of(prepared, &view.world, &view.unknown)),
+            ..Relevant::default()
+        };
+        relevant.by_argument = ByArgument::of(policy, &relevant.allows, &view.world.symbols);
+        // What a call adds must not be derived from, or a rule may have no answer.
+        if known_rules.len() == policy.rules.len() && !relevant.asks() {
+            relevant.concluded = Some(decide_among(&view.world, policy, &relevant, None));
+        }
+        relevant
+    }
+
+    /// Whether a policy must be asked.
+    fn asks(&self) -> bool {
+        let mut all = self.checks.iter().chain(&self.denies).chain(&self.allows);
+        all.any(|(_, answer)| *answer == Answer::Ask)
     }
 }
 

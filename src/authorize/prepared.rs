@@ -45,9 +45,9 @@ pub(crate) struct Prepared {
 #[cfg(feature = "tokio")]
 const QUICK: u64 = 5000;
 
-/// The part of a decision's bound that asking the token's checks once more may take: what is answered for one operation is answered
+/// The part of a decision's bound that asking the token's checks once more may take, a quarter: what is answered for one operation is answered
 /// beside the first decision of that.
-const ONCE_MORE: u64 = 10;
+const ONCE_MORE: u64 = 4;
 
 /// What a call commonly adds to the facts: how many of each name, and how many values and bytes each has at the
 /// most. Within it, the cost of a token's checks is known before the call is.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use biscuit_auth::builder::Algorithm;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -12,6 +13,7 @@ use ed25519_dalek::pkcs8::{
     DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
 };
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use quick_cache::sync::Cache;
 use rand_core::OsRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -37,7 +39,7 @@ impl PublicKey {
     /// [`KeyError::NotAPoint`] if the bytes are no point of the curve, or one of small order, for which anybody can
     /// make signatures.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyError> {
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
+        let key = point_of(bytes).ok_or(KeyError::NotAPoint)?;
         match key.is_weak() || !is_canonical(bytes) {
             true => Err(KeyError::NotAPoint),
             false => Ok(PublicKey(*bytes)),
@@ -60,14 +62,30 @@ impl PublicKey {
     }
 
     pub(crate) fn to_biscuit(self) -> Result<biscuit_auth::PublicKey, KeyError> {
-        biscuit_auth::PublicKey::from_bytes(&self.to_bytes(), Algorithm::Ed25519)
-            .map_err(|_| KeyError::NotAPoint)
+        static READ: LazyLock<Cache<[u8; 32], biscuit_auth::PublicKey>> =
+            LazyLock::new(|| Cache::new(MAX_KEYS_READ));
+        READ.get_or_insert_with(&self.0, || {
+            biscuit_auth::PublicKey::from_bytes(&self.0, Algorithm::Ed25519)
+        })
+        .map_err(|_| KeyError::NotAPoint)
     }
+}
+
+/// How many keys are remembered as points of the curve, twice, as two libraries have them: those of some hundred chains. One takes some
+/// three hundred bytes. Whoever sends many others costs each key 4 microseconds, which is what reading it takes.
+const MAX_KEYS_READ: usize = 4096;
+
+/// The point that these bytes encode (RFC 8032, section 5.1.3), if there is one. A key stands in a token several times, and those of
+/// roots and agents in many: it is decoded once.
+fn point_of(bytes: &[u8; 32]) -> Option<VerifyingKey> {
+    static READ: LazyLock<Cache<[u8; 32], VerifyingKey>> =
+        LazyLock::new(|| Cache::new(MAX_KEYS_READ));
+    READ.get_or_insert_with(bytes, || VerifyingKey::from_bytes(bytes)).ok()
 }
 
 /// Strict verification: no malleable signature and no key of small order passes.
 pub(crate) fn verify_strict(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
-    let key = key.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
+    let key = key.try_into().ok().and_then(point_of);
     let signature = ed25519_dalek::Signature::from_bytes(signature);
     key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Begun, Rewrite, Watch};
 use crate::lanes::Place;
 use crate::listing::{Filter, Left};
 use crate::message::Id;
@@ -13,10 +12,39 @@ use crate::metrics::Metrics;
 use crate::review::{Review, Reviewed};
 use crate::session::Owner;
 use crate::tasks::Tasks;
+use crate::watch::{Begun, Watch};
 use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Guard};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
+
+/// Up to how many bytes are looked at without a thread of their own: a tenth of a millisecond's work.
+const INLINE_BYTES: usize = 32 * 1024;
+
+/// Says what a message in an answer is to be replaced by.
+#[derive(Clone)]
+pub(crate) struct Rewrite {
+    pub(crate) by: Arc<dyn Fn(&str) -> Reviewed + Send + Sync>,
+    /// Whether it may take its time, however short the message is.
+    pub(crate) is_slow: bool,
+    /// Where it is done if it takes its time.
+    pub(crate) lane: Arc<Filtering>,
+}
+
+impl Rewrite {
+    /// Does what looks at so many bytes: at once if it is a moment's work, or else on a thread that may take its time.
+    /// `None` if the token ended meanwhile, or nothing came of it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self.is_slow || bytes > INLINE_BYTES {
+            true => self.lane.run(work).await,
+            false => Some(work()),
+        }
+    }
+}
 
 /// What is looked for in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

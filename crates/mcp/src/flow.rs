@@ -5,39 +5,29 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::answer::{self, INTERNAL_ERROR, UNDECIDED};
 use crate::body::UNDELIVERED;
 use crate::budget::{EXCHANGE_BYTES, Share};
-use crate::filtering::Filtering;
+use crate::filtering::Rewrite;
+use crate::forwarding::Forwarding;
 use crate::message::Id;
 use crate::metrics::{Metrics, OpenStream};
 use crate::outward::UNREADABLE;
-use crate::relay::Forwarding;
 use crate::review::Reviewed;
 use crate::serve::Drain;
 use crate::sse::{self, Splitter};
+use crate::watch::{Watch, ended};
 use hardtack::cause::Cause;
-use hardtack::guard::Guard;
-use hardtack::verify::VerifiedCapability;
-use hardtack_http::now;
-
-/// How often a token is looked at while its answer streams. A dead one is cut within a second.
-const WATCH_EVERY: Duration = Duration::from_millis(400);
 
 /// Up to how many bytes an answer of known length is handed over without a task of its own: one chunk or two.
 const SHORT_BYTES: u64 = 64 * 1024;
-
-/// Up to how many bytes are looked at without a thread of their own: a tenth of a millisecond's work.
-const INLINE_BYTES: usize = 32 * 1024;
 
 /// Up to how many bytes of events on their way are covered by what an exchange costs at the least.
 const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
@@ -45,72 +35,6 @@ const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
 /// What a byte of an answer costs until its message is rewritten: first the buffers of the connection that it comes from and
 /// one that grows, then itself, the data, the message and the event anew.
 pub(crate) const HELD_PER_BYTE: usize = 4;
-
-/// Says what a message in an answer is to be replaced by.
-#[derive(Clone)]
-pub(crate) struct Rewrite {
-    pub(crate) by: Arc<dyn Fn(&str) -> Reviewed + Send + Sync>,
-    /// Whether it may take its time, however short the message is.
-    pub(crate) is_slow: bool,
-    /// Where it is done if it takes its time.
-    pub(crate) lane: Arc<Filtering>,
-}
-
-impl Rewrite {
-    /// Does what looks at so many bytes: at once if it is a moment's work, or else on a thread that may take its time.
-    /// `None` if the token ended meanwhile, or nothing came of it.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        bytes: usize,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        match self.is_slow || bytes > INLINE_BYTES {
-            true => self.lane.run(work).await,
-            false => Some(work()),
-        }
-    }
-}
-
-/// Looks whether a token still holds.
-pub(crate) struct Watch {
-    guard: Arc<Guard>,
-    verified: VerifiedCapability,
-    of: Begun,
-    ticks: Interval,
-}
-
-/// What a token is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// Something that its calls were decided for: a presentation that was bound to the call is used up.
-    Call,
-    /// Something that any valid token may begin, for as long as it is valid.
-    Connection,
-}
-
-impl Watch {
-    pub(crate) fn over(guard: Arc<Guard>, verified: VerifiedCapability, of: Begun) -> Watch {
-        // It was looked at just now.
-        let mut ticks = interval_at(Instant::now() + WATCH_EVERY, WATCH_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Watch { guard, verified, of, ticks }
-    }
-
-    /// Comes back when the token no longer holds, and says why.
-    pub(crate) async fn end(&mut self) -> Cause {
-        loop {
-            self.ticks.tick().await;
-            let verifier = self.guard.verifier();
-            let held = match self.of {
-                Begun::Call => verifier.verify_under_way(&self.verified, now()),
-                Begun::Connection => verifier.verify_again(&self.verified, now()),
-            };
-            if let Err(error) = held {
-                return error.cause();
-            }
-        }
-    }
-}
 
 /// An answer's body, as it goes to the client.
 pub(crate) struct Flow {
@@ -405,12 +329,4 @@ fn on_one_line(reviewed: Reviewed, data: &str) -> Reviewed {
 fn event(asked: Option<&Id>, code: i64, problem: &str) -> Vec<u8> {
     let told = |asked| format!("data: {}\n\n", answer::error_body(Some(asked), code, problem));
     asked.map(told).unwrap_or_default().into_bytes()
-}
-
-/// Comes back when what is watched ends; never, if nothing is.
-pub(crate) async fn ended(watch: &mut Option<Watch>) -> Cause {
-    match watch {
-        Some(watch) => watch.end().await,
-        None => std::future::pending().await,
-    }
 }

@@ -12,6 +12,7 @@ mod fair_queue;
 mod echo;
 mod filtering;
 mod flow;
+mod forwarding;
 mod gateway;
 mod headers;
 mod holder;
@@ -38,6 +39,7 @@ mod admission;
 mod taking;
 mod tasks;
 mod upstream;
+mod watch;
 
 pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;

@@ -18,7 +18,7 @@ use tracing::{Instrument, Span, field};
 use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
-use crate::flow::{Rewrite, Watch, ended};
+use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, Era, PROTOCOL_VERSION, SESSION_ID};
 use crate::message::{Content, Id, Message};
 use crate::methods;
@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
 use crate::serve::Drain;
 use crate::upstream::{NoAnswer, Upstream};
+use crate::watch::ended;
 
 /// How much of a name, id or URI stands in a log: the longest tool name that MCP allows.
 const MAX_SHOWN_CHARACTERS: usize = 128;
@@ -76,25 +77,6 @@ pub(crate) trait Side: Send + Sync + 'static {
 
     /// The client's session id, of what the server gives out.
     fn session_outwards(&self, caller: &Self::Caller, id: &str) -> String;
-}
-
-/// How a request passes.
-#[derive(Default)]
-pub(crate) struct Forwarding {
-    /// With which credential, if not the server's own.
-    pub(crate) authorization: Option<HeaderValue>,
-    /// What of its answer is replaced.
-    pub(crate) rewrite: Option<Rewrite>,
-    /// Whether an answer that is neither JSON nor events, or nothing, is refused.
-    pub(crate) must_read: bool,
-    /// For how long its answer may flow.
-    pub(crate) watch: Option<Watch>,
-    /// Whether its answer waits for what may never come.
-    pub(crate) waits: bool,
-    /// Whether a tool's result can say what went wrong.
-    pub(crate) is_tool_call: bool,
-    /// The message that whoever waits for the answer is told if it is given up.
-    pub(crate) closing_message: Option<String>,
 }
 
 /// A relay to one server.

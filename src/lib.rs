@@ -83,6 +83,7 @@ pub mod revoke;
 pub mod capability;
 pub mod chain;
 pub mod call;
+pub mod mcp;
 pub mod constraint;
 pub mod function;
 pub mod scope;

@@ -85,11 +85,11 @@ pub(super) fn parse_value(json: &str) -> Result<Value, CallError> {
 }
 
 /// Reads any JSON of at most `levels` levels and `values` values, and refuses what two readers could read differently.
-///
-/// # Errors
-///
-/// [`ArgumentProblem`] names what is wrong.
-pub fn parse_strictly(json: &[u8], levels: usize, values: usize) -> Result<Value, ArgumentProblem> {
+pub(crate) fn parse_strictly(
+    json: &[u8],
+    levels: usize,
+    values: usize,
+) -> Result<Value, ArgumentProblem> {
     let (values, foldable) = (Cell::new(values), Cell::new(MAX_FOLDED_BYTES));
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let seed = StrictSeed { levels, values: &values, foldable: &foldable };

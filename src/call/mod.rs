@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-pub use crate::call::json::parse_strictly;
+pub(crate) use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
@@ -38,7 +38,7 @@ pub const MAX_ARGUMENT_VALUES: usize = 1000;
 pub const MAX_RESOURCE_BYTES: usize = 8000;
 
 /// The most levels to which arguments may nest.
-pub const MAX_ARGUMENT_DEPTH: usize = 32;
+pub(crate) const MAX_ARGUMENT_DEPTH: usize = 32;
 
 /// The largest integer that every JSON reader reads the same way, 2^53 − 1 (RFC 8259, section 6).
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -129,12 +129,11 @@ impl Call {
         self.checked()
     }
 
-    /// Sets the arguments of the call to those that [`parse_strictly`] read, in place of those that it has.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError::Arguments`] for more than the caps allow, and for names that some reader takes for one.
-    pub fn read_arguments(mut self, arguments: Map<String, Value>) -> Result<Call, CallError> {
+    /// The call with arguments that were read strictly, in place of those that it has.
+    pub(crate) fn read_arguments(
+        mut self,
+        arguments: Map<String, Value>,
+    ) -> Result<Call, CallError> {
         self.arguments = arguments;
         self.checked()
     }
@@ -193,8 +192,8 @@ impl Call {
         Ok(self)
     }
 
-    /// Sets what else the request says that a server may act on ([`Call::params`]), to what [`parse_strictly`] read.
-    pub fn read_params(mut self, params: Map<String, Value>) -> Call {
+    /// The call with what else was read strictly of the request.
+    pub(crate) fn read_params(mut self, params: Map<String, Value>) -> Call {
         self.params = params;
         self.digest = Known::default();
         self

@@ -7,6 +7,7 @@ use crate::audit::{LedgerUnavailable, Verdict};
 use crate::authorize::AuthorizeError;
 use crate::call::CallError;
 use crate::cause::{Cause, Class};
+use crate::mcp::MessageError;
 use crate::revoke::RevokeError;
 use crate::ruling::Ruling;
 use crate::verify::{VerifiedCapability, VerifyError};
@@ -280,6 +281,12 @@ impl From<RevokeError> for Denial {
 
 impl From<CallError> for Denial {
     fn from(error: CallError) -> Denial {
+        Denial::Forbidden(Refusal::new(error.cause(), None, error.to_string()))
+    }
+}
+
+impl From<MessageError> for Denial {
+    fn from(error: MessageError) -> Denial {
         Denial::Forbidden(Refusal::new(error.cause(), None, error.to_string()))
     }
 }

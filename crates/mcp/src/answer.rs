@@ -11,10 +11,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::body::{OVERLOADED, UNDELIVERED};
-use crate::headers::Era;
-use crate::message::Id;
 use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Helps};
+use hardtack::mcp::{Era, Id, MessageError};
 use hardtack_http::{Realm, Refused};
 
 /// JSON-RPC 2.0, section 5.1.
@@ -142,15 +141,14 @@ pub(crate) fn bad_request(code: i64, id: Option<&Id>, message: &str) -> Response
 }
 
 /// A method that is not in the table. The older protocol reads it from a JSON-RPC error.
-pub(crate) fn unknown_method(era: Era, id: Option<&Id>, method: &str) -> Response {
+pub(crate) fn unknown_method(era: Era, id: Option<&Id>, unknown: &MessageError) -> Response {
     let status = match (era, id) {
         (Era::Legacy, Some(_)) => StatusCode::OK,
         // A session's client would take 404 for the end of its session.
         (Era::Legacy, None) => StatusCode::BAD_REQUEST,
         (Era::Modern, _) => StatusCode::NOT_FOUND,
     };
-    let method: String = method.chars().take(64).filter(|c| c.is_ascii_graphic()).collect();
-    error(status, id, METHOD_NOT_FOUND, &format!("the method {method} is not known here"))
+    error(status, id, METHOD_NOT_FOUND, &unknown.to_string())
 }
 
 /// A client that asks for a task, and does not say that it knows tasks (SEP-2663, "Required capabilities").
@@ -235,7 +233,7 @@ mod tests {
 
     fn id() -> Id {
         let message = r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#;
-        let message = crate::message::Message::read(message.into(), None).unwrap();
+        let message = hardtack::mcp::Message::read(message.as_bytes(), None).unwrap();
         message.id().unwrap().clone()
     }
 
@@ -335,15 +333,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_method_is_said_as_its_protocol_has_it() {
-        let id = id();
+        let (id, unknown) = (id(), |name: &str| MessageError::Method(name.to_owned()));
         for (era, id, status) in
             [(Era::Legacy, Some(&id), 200), (Era::Legacy, None, 400), (Era::Modern, Some(&id), 404)]
         {
-            let (found, body) = json(unknown_method(era, id, "no/such")).await;
+            let (found, body) = json(unknown_method(era, id, &unknown("no/such"))).await;
             assert_eq!((found, &body["error"]["code"]), (status, &json!(METHOD_NOT_FOUND)));
         }
         let name = format!("a\u{1b}\u{202e}{}", "b".repeat(100));
-        let (_, body) = json(unknown_method(Era::Legacy, Some(&id), &name)).await;
+        let (_, body) = json(unknown_method(Era::Legacy, Some(&id), &unknown(&name))).await;
         let said = format!("the method a{} is not known here", "b".repeat(61));
         assert_eq!(body["error"]["message"], said, "what a client chose is shown whole");
     }

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 
 use crate::answer::{self, INVALID_REQUEST};
 use crate::budget::{EXCHANGE_BYTES, Share};
-use crate::message::{MAX_VALUES, MessageError, sender_of};
+use hardtack::call::ArgumentProblem;
+use hardtack::mcp::{MAX_MESSAGE_VALUES, Message, MessageError};
 
 /// The most bytes in a message, 4 MiB: what the official Rust server takes, too.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -52,8 +53,8 @@ pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Respons
 
 /// A model that sends what cannot be read is told so in the way that its session survives.
 pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
-    match sender_of(body) {
-        Some((id, true)) if error.is_a_slip() => {
+    match Message::sender_of(body) {
+        Some((id, method)) if method == "tools/call" && is_a_slip(error) => {
             answer::unforwarded(Some(&id), true, &format!("not called: {error}."))
         }
         sender => {
@@ -61,6 +62,11 @@ pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
             answer::bad_request(INVALID_REQUEST, id.as_ref(), &error.to_string())
         }
     }
+}
+
+/// Whether a model may have meant well.
+fn is_a_slip(error: &MessageError) -> bool {
+    matches!(error, MessageError::Json(ArgumentProblem::UnsafeInteger | ArgumentProblem::NotJson))
 }
 
 /// What is told of a request that is one too many.
@@ -99,7 +105,7 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
         // What is announced is believed of whoever has sent more than a little.
         let expected = if length > SMALL_BYTES { declared.max(length) } else { length };
         let bytes = HELD_PER_BYTE * expected;
-        if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_VALUES)) {
+        if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_MESSAGE_VALUES)) {
             drop(whole);
             pass_over(&mut body).await;
             return Err(Unread::TooMuch);
@@ -167,5 +173,19 @@ mod tests {
         assert!((MAX_PASSED_OVER..=MAX_PASSED_OVER + CHUNK).contains(&read), "{read} bytes");
         let whole = with_the_rest_of(Body::from("{}"), Response::new(Body::empty()));
         assert!(!whole.headers().contains_key(header::CONNECTION));
+    }
+
+    #[test]
+    fn only_what_a_model_may_have_meant_well_is_a_slip() {
+        assert!(is_a_slip(&MessageError::Json(ArgumentProblem::UnsafeInteger)));
+        assert!(is_a_slip(&MessageError::Json(ArgumentProblem::NotJson)));
+        for error in [
+            MessageError::Json(ArgumentProblem::Repeated),
+            MessageError::Json(ArgumentProblem::TooLarge),
+            MessageError::Batch,
+            MessageError::CarriesBearer,
+        ] {
+            assert!(!is_a_slip(&error), "{error}");
+        }
     }
 }

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lanes::Place;
 use crate::listing::{Filter, Left};
-use crate::message::Id;
 use crate::metrics::Metrics;
 use crate::review::{Review, Reviewed};
 use crate::session::Owner;
@@ -15,6 +14,7 @@ use crate::tasks::Tasks;
 use crate::watch::{Begun, Watch};
 use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Guard};
+use hardtack::mcp::Id;
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::now;
 

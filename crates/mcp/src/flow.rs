@@ -17,7 +17,6 @@ use crate::body::UNDELIVERED;
 use crate::budget::{EXCHANGE_BYTES, Share};
 use crate::filtering::Rewrite;
 use crate::forwarding::Forwarding;
-use crate::message::Id;
 use crate::metrics::{Metrics, OpenStream};
 use crate::outward::UNREADABLE;
 use crate::review::Reviewed;
@@ -25,6 +24,7 @@ use crate::serve::Drain;
 use crate::sse::{self, Splitter};
 use crate::watch::{Watch, ended};
 use hardtack::cause::Cause;
+use hardtack::mcp::Id;
 
 /// Up to how many bytes an answer of known length is handed over without a task of its own: one chunk or two.
 const SHORT_BYTES: u64 = 64 * 1024;

@@ -20,10 +20,7 @@ use crate::budget::Payer;
 use crate::fair_queue::Peer;
 use crate::filtering::{Filtering, Rewrite, Shows};
 use crate::forwarding::Forwarding;
-use crate::headers::Era;
 use crate::lanes::{Lanes, Place};
-use crate::message::{Content, Id, Message};
-use crate::methods::{self, Calls, Method, Needs, Unjudged};
 use crate::metrics::Metrics;
 use crate::outward::bad_gateway;
 use crate::relay::Side;
@@ -34,6 +31,7 @@ use hardtack::audit::Verdict;
 use hardtack::call::Call;
 use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Guard, UnrecordedRefusal};
+use hardtack::mcp::{Era, Id, Message, MessageError, Method, Needs};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, Realm, Refused, bearer, now};
 
@@ -132,14 +130,11 @@ impl Side for GatewaySide {
         };
         let closing_message =
             message.id().map(|id| answer::closing_message(id, name == "tools/call"));
-        let method = methods::find_of(era, name)
-            .ok_or_else(|| answer::unknown_method(era, message.id(), name))?;
-        let is_notification = matches!(message.content, Content::Notification { .. });
-        if is_notification != method.name.starts_with("notifications/") {
-            let problem = format!("{name} must be sent with an id if and only if it has an answer");
-            return Err(answer::bad_request(INVALID_REQUEST, message.id(), &problem));
-        }
-        let passage = match method.needs {
+        let method = message.asks(era).map_err(|error| match error {
+            MessageError::Method(_) => answer::unknown_method(era, message.id(), &error),
+            _ => answer::bad_request(INVALID_REQUEST, message.id(), &error.to_string()),
+        })?;
+        let passage = match method.needs() {
             Needs::Token => {
                 self.hold(caller).await?;
                 Ok(self.passage(caller, Begun::Connection))
@@ -147,28 +142,28 @@ impl Side for GatewaySide {
             Needs::Listing => {
                 let place = self.place_for_list(caller, message, method).await?;
                 let shows = Shows::Lists { private: era == Era::Modern };
-                let filtering = self.filtering(caller, method.name, Begun::Connection, place);
+                let filtering = self.filtering(caller, method.name(), Begun::Connection, place);
                 let rewrite = filtering.rewrite(message.id().cloned(), shows);
                 let passage = self.passage(caller, Begun::Connection);
                 Ok(Forwarding { rewrite: Some(rewrite), must_read: true, ..passage })
             }
-            Needs::Calls(calls) => {
-                self.decide(caller, message, method, calls).await?;
+            Needs::Calls => {
+                self.decide(caller, message, method).await?;
                 let shows = if may_start_a_task(message) { Shows::Tasks } else { Shows::NoLists };
-                let rewrite = Some(self.review(caller, method.name, message.id(), shows));
+                let rewrite = Some(self.review(caller, method.name(), message.id(), shows));
                 Ok(Forwarding { rewrite, ..self.passage(caller, Begun::Call) })
             }
-            Needs::OwnTask(calls) => {
+            Needs::OwnTasks => {
                 self.refuse_strange_task(caller, message, method, era).await?;
-                self.decide(caller, message, method, calls).await?;
+                self.decide(caller, message, method).await?;
                 // Listening is no call that comes to an end.
-                let waits = method.name == LISTEN;
+                let waits = method.name() == LISTEN;
                 let begun = if waits { Begun::Connection } else { Begun::Call };
                 Ok(Forwarding { waits, ..self.passage(caller, begun) })
             }
         };
         passage.map(|passage| {
-            let others = || self.review(caller, method.name, message.id(), Shows::NoLists);
+            let others = || self.review(caller, method.name(), message.id(), Shows::NoLists);
             let rewrite = Some(passage.rewrite.unwrap_or_else(others));
             Forwarding { closing_message, rewrite, ..passage }
         })
@@ -237,13 +232,11 @@ impl GatewaySide {
         &self,
         caller: &Bearer,
         message: &Message,
-        method: &Method,
-        calls: Calls,
+        method: &'static Method,
     ) -> Result<(), Response> {
-        let Some(params) = message.params() else { return Ok(()) };
-        let calls = match calls(params) {
+        let calls = match message.calls() {
             Ok(calls) => calls,
-            Err(error) => return Err(self.refuse_unjudged(caller, message, method, &error).await),
+            Err(error) => return Err(self.refuse_unjudged(caller, message, method, error).await),
         };
         for call in calls {
             let operation = call.operation().to_string();
@@ -277,7 +270,7 @@ impl GatewaySide {
             realm: &self.realm,
             style: self.style,
             id: message.id(),
-            is_tool_call: method.name == "tools/call",
+            is_tool_call: method.name() == "tools/call",
         }
         .response()
     }
@@ -288,14 +281,14 @@ impl GatewaySide {
         caller: &Bearer,
         message: &Message,
         method: &Method,
-        error: &Unjudged,
+        error: MessageError,
     ) -> Response {
-        let denial = self.record(caller, method, error.into()).await;
-        match (error, &denial) {
-            (Unjudged::Parameters, Denial::Forbidden(_)) => {
+        let denial = self.record(caller, method, error.clone().into()).await;
+        match (&error, &denial) {
+            (MessageError::Parameters, Denial::Forbidden(_)) => {
                 answer::error(StatusCode::OK, message.id(), INVALID_PARAMS, &error.to_string())
             }
-            _ => self.refuse(message, method, &denial, method.name),
+            _ => self.refuse(message, method, &denial, method.name()),
         }
     }
 
@@ -307,12 +300,11 @@ impl GatewaySide {
         method: &Method,
         era: Era,
     ) -> Result<(), Response> {
-        let ids = message.params().map_or(Ok(Vec::new()), methods::task_ids);
         let own = |id: &&str| self.tasks.is_of(id, &caller.verified);
-        if ids.is_ok_and(|ids| ids.iter().all(own)) {
+        if message.task_ids().is_ok_and(|ids| ids.iter().all(own)) {
             return Ok(());
         }
-        let is_about_one = method.name != LISTEN;
+        let is_about_one = method.name() != LISTEN;
         match self.record(caller, method, Denial::strange_task()).await {
             // Whoever does not say that it knows tasks is told that, whosever the task is.
             Denial::Forbidden(_)
@@ -323,13 +315,13 @@ impl GatewaySide {
             Denial::Forbidden(refusal) => {
                 Err(answer::error(StatusCode::OK, message.id(), INVALID_PARAMS, &refusal.message))
             }
-            denial => Err(self.refuse(message, method, &denial, method.name)),
+            denial => Err(self.refuse(message, method, &denial, method.name())),
         }
     }
 
     /// Records a refusal of the gateway's own; one that cannot be recorded becomes undecided.
     async fn record(&self, caller: &Bearer, method: &Method, denial: Denial) -> Denial {
-        let decided = self.guard.weigh_refusal(&caller.verified, method.name, denial, now());
+        let decided = self.guard.weigh_refusal(&caller.verified, method.name(), denial, now());
         self.guard.record_refusal_async(decided).await
     }
 
@@ -346,7 +338,7 @@ impl GatewaySide {
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
         let denial = Denial::undecided_list(Cause::ListBusy, message_to_client);
         let denial = self.record(caller, method, denial).await;
-        Err(self.refuse(message, method, &denial, method.name))
+        Err(self.refuse(message, method, &denial, method.name()))
     }
 
     /// How the answer to what asks for no list is looked at.
@@ -396,14 +388,15 @@ enum Asked {
 async fn asked(body: &mut Body, token: &str) -> Option<Asked> {
     let read = Limited::new(body, MAX_REFUSED_BODY_BYTES).collect();
     let read = tokio::time::timeout(REFUSED_BODY_TIMEOUT, read).await.ok()?.ok()?;
-    let message = Message::read(read.to_bytes(), Some(token)).ok()?;
-    let method = methods::find(message.method()?)?;
-    let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else {
-        return matches!(method.needs, Needs::Listing).then_some(Asked::Method(method.name));
-    };
-    match calls(message.params()?) {
-        Ok(calls) => calls.into_iter().next().map(|call| Asked::Call(Box::new(call))),
-        Err(_) => Some(Asked::Method(method.name)),
+    let message = Message::read(&read.to_bytes(), Some(token)).ok()?;
+    let method = message.method().and_then(Method::find)?;
+    match (method.needs(), message.params()) {
+        (Needs::Listing, _) => Some(Asked::Method(method.name())),
+        (Needs::Calls | Needs::OwnTasks, Some(_)) => match message.calls() {
+            Ok(calls) => calls.into_iter().next().map(|call| Asked::Call(Box::new(call))),
+            Err(_) => Some(Asked::Method(method.name())),
+        },
+        _ => None,
     }
 }
 

@@ -9,10 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use serde_json::Value;
 
-use crate::message::Message;
-use crate::methods::{self, NameHeader};
+use hardtack::mcp::{Era, Message, Method};
 
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -58,21 +56,6 @@ static ONCE: [HeaderName; 11] = [
     NAME,
     LAST_EVENT_ID,
 ];
-
-/// The first version that has neither sessions nor `initialize`, and repeats the method in a header.
-pub(crate) const MODERN: &str = "2026-07-28";
-
-/// Where a request says its version itself, since there is no session that could.
-const VERSION_IN_META: &str = "io.modelcontextprotocol/protocolVersion";
-
-/// The two protocols that are in use at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Era {
-    /// 2025-03-26 to 2025-11-25: `initialize`, sessions, streams to resume.
-    Legacy,
-    /// Since 2026-07-28: every request for itself.
-    Modern,
-}
 
 /// Headers that are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,29 +131,19 @@ pub(crate) fn check_against(request: &Parts, message: &Message) -> Result<Era, H
     if !media.is_some_and(is_json) {
         return Err(HeaderError::ContentType);
     }
-    let meta = message.params().and_then(|params| params.get("_meta"));
-    let in_body = meta.and_then(|meta| meta.get(VERSION_IN_META)).and_then(Value::as_str);
+    let in_body = message.protocol_version();
     let in_header = text(headers, &PROTOCOL_VERSION);
-    let era = match in_body.or(in_header.as_deref()) {
-        // Versions are dates, so that later ones are greater.
-        Some(version) if version >= MODERN => Era::Modern,
-        _ => Era::Legacy,
-    };
+    let era = in_body.or(in_header.as_deref()).map_or(Era::Legacy, Era::of_version);
     if let Some(expected) = in_body {
         agree(headers, &PROTOCOL_VERSION, expected, era)?;
     }
     if let Some(expected) = message.method() {
         agree(headers, &METHOD, expected, era)?;
     }
-    let (named, demanded) = match message.method().and_then(methods::find) {
-        Some(method) => match method.name_header {
-            NameHeader::Demanded(name) => (Some(name), true),
-            NameHeader::Allowed(name) => (Some(name), false),
-            NameHeader::Absent => (None, false),
-        },
-        None => (None, false),
-    };
-    let name = named.and_then(|name| message.params()?.get(name)?.as_str());
+    let method = message.method().and_then(Method::find);
+    let demanded = method.is_some_and(Method::demands_name_header);
+    let named_by = method.and_then(Method::named_by);
+    let name = named_by.and_then(|name| message.params()?.get(name)?.as_str());
     match name {
         Some(expected) if demanded || headers.contains_key(&NAME) => {
             agree(headers, &NAME, expected, era)?;

@@ -23,9 +23,6 @@ use crate::budget::Payer;
 use crate::echo::{Scrubber, Sent, TooMany};
 use crate::forwarding::Forwarding;
 use crate::gateway::with_pages;
-use crate::headers::Era;
-use crate::message::{Id, Message};
-use crate::methods::{self, Needs};
 use crate::relay::{Relay, Side};
 use crate::serve::Drain;
 use crate::source::{CapabilitySource, Held, Source};
@@ -34,6 +31,7 @@ use hardtack::call::Call;
 use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::keys::PrivateKey;
+use hardtack::mcp::{Era, Id, Message};
 use hardtack::present::{PresentError, Presentation, Presenting};
 use hardtack::timestamp::Timestamp;
 use hardtack_http::{Refused, now};
@@ -303,16 +301,12 @@ impl GatewaySide {
 
     /// The calls that a message means, if they are to be bound; none for what is no call.
     fn calls_of(&self, message: &Message, era: Era) -> Result<Vec<Call>, Response> {
-        let method = message.method().and_then(|name| methods::find_of(era, name));
-        let (Binding::Call, Some(method), Some(params)) = (self.binding, method, message.params())
-        else {
+        // What is not known is no call; the server says so.
+        let (Binding::Call, Ok(_)) = (self.binding, message.asks(era)) else {
             return Ok(Vec::new());
         };
-        let (Needs::Calls(calls) | Needs::OwnTask(calls)) = method.needs else {
-            return Ok(Vec::new());
-        };
-        calls(params).map_err(|error| {
-            let refused = Refused::of(&Denial::from(&error), "the request");
+        message.calls().map_err(|error| {
+            let refused = Refused::of(&error.into(), "the request");
             answer::unsent(message.id(), is_tool_call(message), &refused)
         })
     }

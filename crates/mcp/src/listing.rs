@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::methods::Listing;
 use crate::reading::Members;
 use crate::review::write_name;
 use crate::tasks::Tasks;
@@ -274,4 +273,38 @@ impl<'de> Visitor<'de> for AtMost {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok((!more).then_some(entries))
     }
+}
+
+/// A list from which is taken what a token may not use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    Tools,
+    Prompts,
+    Resources,
+    ResourceTemplates,
+    Skills,
+    Tasks,
+}
+
+impl Listing {
+    /// The member of the result that holds the list.
+    pub(crate) fn member(self) -> &'static str {
+        match self {
+            Listing::Tools => "tools",
+            Listing::Prompts => "prompts",
+            Listing::Resources => "resources",
+            Listing::ResourceTemplates => "resourceTemplates",
+            Listing::Skills => "skills",
+            Listing::Tasks => "tasks",
+        }
+    }
+
+    pub(crate) const ALL: [Listing; 6] = [
+        Listing::Tools,
+        Listing::Prompts,
+        Listing::Resources,
+        Listing::ResourceTemplates,
+        Listing::Skills,
+        Listing::Tasks,
+    ];
 }

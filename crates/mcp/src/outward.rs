@@ -14,11 +14,11 @@ use crate::filtering::Rewrite;
 use crate::flow::{Flow, HELD_PER_BYTE};
 use crate::forwarding::Forwarding;
 use crate::headers::{self, Media, SESSION_ID};
-use crate::message::Id;
 use crate::relay::Relay;
 use crate::review::Reviewed;
 use crate::sse::MAX_EVENT_BYTES;
 use crate::watch::ended;
+use hardtack::mcp::Id;
 
 /// How much is paid for ahead of an answer that does not say how long it is.
 const COLLECTED_AT_ONCE: usize = 64 * 1024;

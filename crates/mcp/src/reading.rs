@@ -13,9 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use crate::answer::META;
-use crate::message::Id;
 use hardtack::call::MAX_SAFE_INTEGER;
 use hardtack::internal::{fold, is_plain, is_seen};
+use hardtack::mcp::Id;
 
 /// The most members of an object that is read: a message has four, a list or a tool some ten.
 const MAX_MEMBERS: usize = 128;
@@ -191,7 +191,7 @@ mod tests {
     fn an_id_is_the_same_however_clients_compare_it() {
         let id = |json: &str| {
             let request = format!(r#"{{"jsonrpc":"2.0","id":{json},"method":"ping"}}"#);
-            crate::message::Message::read(request.into(), None).unwrap().id().unwrap().clone()
+            hardtack::mcp::Message::read(request.as_bytes(), None).unwrap().id().unwrap().clone()
         };
         for (asked, found, same) in [
             ("7", "7", true),

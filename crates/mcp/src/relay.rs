@@ -19,14 +19,13 @@ use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
 use crate::forwarding::Forwarding;
-use crate::headers::{self, AllowedHosts, Era, PROTOCOL_VERSION, SESSION_ID};
-use crate::message::{Content, Id, Message};
-use crate::methods;
+use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
 use crate::metrics::Metrics;
 use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
 use crate::serve::Drain;
 use crate::upstream::{NoAnswer, Upstream};
 use crate::watch::ended;
+use hardtack::mcp::{self, Era, Id, Message};
 
 /// How much of a name, id or URI stands in a log: the longest tool name that MCP allows.
 const MAX_SHOWN_CHARACTERS: usize = 128;
@@ -168,10 +167,9 @@ impl Relay {
                 .await;
         }
         let body = read(body, &mut share).await?;
-        let message = Message::read(body.clone(), side.bearer(&caller))
-            .map_err(|error| unread(&body, &error))?;
-        drop(body);
-        *method = message.method().and_then(methods::find).map(|method| method.name);
+        let message =
+            Message::read(&body, side.bearer(&caller)).map_err(|error| unread(&body, &error))?;
+        *method = message.method().and_then(mcp::Method::find).map(mcp::Method::name);
         note_message(&message);
         let era = headers::check_against(&parts, &message).map_err(|error| {
             match error.is_mismatch() {
@@ -180,7 +178,7 @@ impl Relay {
             }
         })?;
         let passage = side.judge(&caller, &message, era).await?;
-        let (id, body) = (message.id().cloned(), message.body.clone());
+        let id = message.id().cloned();
         // What was read of it is not needed any more.
         drop(message);
         if !share.cover(0) {
@@ -336,14 +334,14 @@ fn shown(text: &str) -> String {
 /// OpenTelemetry's semantic conventions for MCP. Only methods of the table give names to spans.
 fn note_message(message: &Message) {
     let span = Span::current();
-    let Some(method) = message.method().and_then(methods::find) else { return };
-    span.record("mcp.method.name", method.name);
+    let Some(method) = message.method().and_then(mcp::Method::find) else { return };
+    span.record("mcp.method.name", method.name());
     if let Some(id) = message.id() {
         span.record("jsonrpc.request.id", shown(&id.to_json().to_string()));
     }
-    let Content::Request { params, .. } = &message.content else { return };
+    let Some(params) = message.params() else { return };
     let text = |name: &str| params.get(name).and_then(serde_json::Value::as_str);
-    match method.name {
+    match method.name() {
         "tools/call" => {
             span.record("gen_ai.operation.name", "execute_tool");
             span.record("gen_ai.tool.name", shown(text("name").unwrap_or_default()));
@@ -357,7 +355,7 @@ fn note_message(message: &Message) {
         span.record("mcp.resource.uri", shown(uri));
     }
     let name = text("name")
-        .map_or(method.name.to_owned(), |name| format!("{} {}", method.name, shown(name)));
+        .map_or(method.name().to_owned(), |name| format!("{} {}", method.name(), shown(name)));
     span.record("otel.name", name);
 }
 

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::answer;
 use crate::listing::{Filter, Unshown};
-use crate::message::Id;
 use crate::reading::{Members, is_same_id, mark_forged};
 use hardtack::guard::Denial;
+use hardtack::mcp::Id;
 
 /// The members of a message.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];

@@ -40,6 +40,7 @@
 //! | an agent that starts others | [`Capability::delegate`], [`Delegation`] | [`Constraint`], [`Scope`] |
 //! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Preview`] |
 //! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`]; `hardtack_http::GuardLayer` |
+//! | an MCP server, or a binding | [`mcp::Message`], [`Guard::check`] | [`Refused`](guard::Refused) |
 //! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |
 //!
 //! A bearer token, the time and a call go in; a [`Permit`] or a [`Denial`] comes out. No function reads a clock: time

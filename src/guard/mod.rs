@@ -4,6 +4,7 @@ mod admission;
 mod denial;
 mod facts;
 mod permit;
+mod refused;
 mod rejections;
 mod revoking;
 mod shadow;
@@ -40,6 +41,7 @@ pub use facts::{
     MAX_FACT_TERMS, MAX_FACTS,
 };
 pub use permit::Permit;
+pub use refused::Refused;
 pub use rejections::MAX_REJECTIONS_RECORDED;
 use rejections::Rejections;
 use shadow::Shadow;

@@ -261,3 +261,23 @@ fn what_one_protocol_lacks_is_known_to_the_other_alone() {
     }
     assert_eq!(message.protocol_version(), None);
 }
+
+#[test]
+fn whoever_sent_what_cannot_be_judged_hears_why_in_the_words_of_every_door() {
+    use crate::guard::{Denial, Refused};
+    let refused = |error: MessageError| {
+        let cause = error.cause();
+        let denial = Denial::from(error);
+        assert_eq!(denial.cause(), cause);
+        Refused::of(&denial, "the request")
+    };
+    let twice = read(r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#).unwrap_err();
+    let twice = refused(twice);
+    assert_eq!((twice.status, twice.cause), (400, Some(Cause::InexactCall)));
+    let said = "the message has a member twice, which readers read differently. Trying again in the same way will not help";
+    assert_eq!(twice.description, said);
+    let large = refused(MessageError::Json(ArgumentProblem::TooLarge));
+    assert_eq!((large.status, large.cause), (400, Some(Cause::CallTooLarge)));
+    let shown = MessageError::Method(format!("a\u{1b}\u{202e}{}", "b".repeat(100))).to_string();
+    assert_eq!(shown, format!("the method a{} is not known here", "b".repeat(61)));
+}

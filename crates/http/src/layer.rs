@@ -126,8 +126,8 @@ where
                 Err(refused) => {
                     let realm = Realm::named(layer.guard.verifier().audience());
                     let response = match is_grpc {
-                        true => refused.grpc_response(&realm),
-                        false => refused.response(&realm),
+                        true => realm.grpc_response(&refused),
+                        false => realm.response(&refused),
                     };
                     Ok(response.map(|body| Either::Left(Full::new(body))))
                 }

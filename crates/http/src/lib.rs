@@ -17,6 +17,8 @@ mod routes;
 
 use std::time::SystemTime;
 
+#[doc(inline)]
+pub use hardtack::guard::Refused;
 use hardtack::timestamp::Timestamp;
 
 pub use bearer::{BearerError, MAX_BEARER_BYTES, bearer};
@@ -26,7 +28,7 @@ pub use describe::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT};
 pub use layer::{Answered, GuardLayer, Guarded};
 #[cfg(feature = "axum")]
 pub use permit::{NoPermit, Permitted};
-pub use refusal::{Realm, Refused};
+pub use refusal::Realm;
 #[cfg(feature = "axum")]
 pub use routes::{JsonRoutes, RouteError, Routes};
 

@@ -54,8 +54,10 @@ pub enum RefusalStyle {
 /// What whoever waits for an answer is told when its token ends meanwhile.
 pub(crate) fn closing_message(id: &Id, is_tool_call: bool) -> String {
     const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
-    let status = StatusCode::UNAUTHORIZED;
-    let facts = Refused::by_door(status, "invalid_token", None, Helps::NewToken, TEXT).facts();
+    let mut refused =
+        Refused::by_door(StatusCode::UNAUTHORIZED.as_u16(), Some("invalid_token"), TEXT);
+    refused.helps = Some(Helps::NewToken);
+    let facts = refused.facts();
     match is_tool_call {
         true => tool_error(id, TEXT, &facts).to_string(),
         false => with_facts(error_body(Some(id), FORBIDDEN, TEXT), &facts).to_string(),
@@ -124,9 +126,10 @@ pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
 /// A request of somebody for whom too much is held, or when too much is held for all.
 pub(crate) fn overloaded(id: Option<&Id>) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let (error, cause) = ("temporarily_unavailable", Some(Cause::Overloaded));
-    let facts = Refused::by_door(status, error, cause, Helps::Later, OVERLOADED).facts();
-    respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &facts))
+    let error = Some("temporarily_unavailable");
+    let mut refused = Refused::by_door(status.as_u16(), error, OVERLOADED);
+    (refused.cause, refused.helps) = (Some(Cause::Overloaded), Some(Helps::Later));
+    respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &refused.facts()))
 }
 
 /// An answer that has come and is not handed on, since too much is held.
@@ -161,7 +164,7 @@ pub(crate) fn undeclared_tasks(id: Option<&Id>) -> Response {
 
 /// A bearer that does not hold, or a request that cannot be decided at all.
 pub(crate) fn unauthenticated(refused: &Refused, realm: &Realm) -> Response {
-    refused.response(realm).map(Body::from)
+    realm.response(refused).map(Body::from)
 }
 
 /// A request of a valid token that is not allowed.
@@ -187,7 +190,10 @@ impl Refusal<'_> {
         let text = self.words(&refused);
         let status = match self.style {
             RefusalStyle::Message => StatusCode::OK,
-            RefusalStyle::Challenge => refused.status,
+            // What is refused has a status of the table of causes.
+            RefusalStyle::Challenge => {
+                StatusCode::from_u16(refused.status).unwrap_or(StatusCode::FORBIDDEN)
+            }
         };
         let body = match (self.is_tool_call, self.style) {
             (true, RefusalStyle::Message) => tool_error(id, &text, &refused.facts()),
@@ -200,7 +206,7 @@ impl Refusal<'_> {
             }
         };
         let mut response = respond(status, &body);
-        if let Some(challenge) = refused.challenge(self.realm) {
+        if let Some(challenge) = self.realm.challenge(&refused) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response

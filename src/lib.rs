@@ -38,7 +38,7 @@
 //! |---|---|---|
 //! | an issuer | [`Issuer::mint`](mint::Issuer::mint), [`Grant`] | [`Lifetimes`], [`PrivateKey`] |
 //! | an agent that starts others | [`Capability::delegate`], [`Delegation`] | [`Constraint`], [`Scope`] |
-//! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenting::call`], [`Preview`] |
+//! | an agent that calls tools | [`Capability::present`], [`Presenting`] | [`Presenter`](present::Presenter), [`Presenting::call`], [`Preview`] |
 //! | a tool server | [`Guard::check`], [`Verifier`], [`Store`] | [`Policy`], [`Call`], [`Denial`]; `hardtack_http::GuardLayer` |
 //! | an MCP server, or a binding | [`mcp::Message`], [`Guard::check`] | [`Refused`](guard::Refused) |
 //! | what revokes and looks back | [`Store::revoke`], [`Revocation`] | [`Explanation`], [`AuditRecord`], [`StoreReader`] |

@@ -1,6 +1,8 @@
 //! Present: what goes over the wire. One audience, minutes; or one exact call, once. A presentation proves the
 //! possession of the holder's key (proof of possession), and one for an exact call is single-use.
 
+mod presenter;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ use crate::profile::life::{Life, LifeError};
 use crate::profile::{DEFAULT_LIVES, Lifetimes, MAX_COLLECTION};
 use crate::revoke::RevocationRequest;
 use crate::timestamp::Timestamp;
+
+pub use presenter::Presenter;
 
 /// The length, in characters, beyond which proxies may cut a bearer off: common ones take 8 KiB of header.
 pub const LONG_BEARER: usize = 8000;

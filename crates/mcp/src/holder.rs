@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -32,15 +31,9 @@ use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::keys::PrivateKey;
 use hardtack::mcp::{Era, Id, Message};
-use hardtack::present::{PresentError, Presentation, Presenting};
+use hardtack::present::{PresentError, Presentation, Presenter};
 use hardtack::timestamp::Timestamp;
 use hardtack_http::{Refused, now};
-
-/// How long before it expires a presentation is replaced, so that a request under way is not caught by its end.
-const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
-
-/// How long a presentation lives: as long as servers accept. What it begins may go on for half of it at the least.
-const SESSION_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// The agent's end of the line: a capability, and the server to which it is presented.
 ///
@@ -121,16 +114,22 @@ impl Holder {
         if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
             return Err(HoldError::PlainHttp { host });
         }
+        let (source, audience) = (Source::new(source), audience.into());
+        let held = source.read_now()?;
+        let capability = held.capability()?;
+        let own = capability.to_base64().into();
+        let presenter = Presenter::new(capability, key)?;
+        // Whether it can be presented; nothing of it is sent.
+        presenter.session(&audience, now())?;
         let inside = GatewaySide {
-            source: Source::new(source),
-            key,
-            audience: audience.into(),
+            source,
+            presenter,
+            audience,
             binding: Binding::default(),
+            found: Mutex::new(Found { held, own }),
             current: Mutex::new(None),
             sent: Arc::default(),
         };
-        // Whether it can be presented; nothing of it is sent.
-        inside.sign(&inside.source.read_now()?, &Presenting::to(&inside.audience), now())?;
         Ok(Holder { relay: Relay::to(upstream), inside })
     }
 
@@ -185,118 +184,92 @@ async fn handle(
 
 struct GatewaySide {
     source: Source,
-    key: PrivateKey,
+    presenter: Presenter,
     audience: String,
     binding: Binding,
+    found: Mutex<Found>,
     current: Mutex<Option<Current>>,
     sent: Arc<Sent>,
 }
 
-/// A presentation, and of what.
+/// The capability that the presenter has, as it was found last.
+struct Found {
+    held: Held,
+    /// Its text, with which each presentation of it begins.
+    own: Arc<str>,
+}
+
+/// What was sent last, of what is sent more than once.
 struct Current {
+    presentation: Presentation,
     value: HeaderValue,
-    expires: Timestamp,
-    renew: Timestamp,
-    of: Held,
 }
 
 impl GatewaySide {
-    fn sign(
-        &self,
-        held: &Held,
-        presenting: &Presenting,
-        now: Timestamp,
-    ) -> Result<(Presentation, usize), HoldError> {
-        let capability = held.capability()?;
-        let presentation = capability.present(presenting.clone(), &self.key, now)?;
-        let (own, whole) = (capability.to_base64(), presentation.bearer());
-        let common = own.bytes().zip(whole.bytes()).take_while(|(own, whole)| own == whole);
-        let own = common.count();
-        Ok((presentation, own))
+    /// Has the presenter present what was found now. Returns its text.
+    fn take(&self, held: Held) -> Result<Arc<str>, HoldError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.is(&found.held) {
+            let capability = held.capability()?;
+            let own = capability.to_base64().into();
+            self.presenter.replace(capability)?;
+            *found = Found { held, own };
+        }
+        Ok(Arc::clone(&found.own))
     }
 
-    /// A presentation to be sent: from now on it is looked for in answers.
-    fn present(
+    /// The header of a presentation that is to be sent: from now on it is looked for in answers.
+    fn to_be_sent(
         &self,
-        held: &Held,
-        presenting: &Presenting,
+        presentation: &Presentation,
+        own: &str,
         now: Timestamp,
-    ) -> Result<(HeaderValue, Timestamp), HoldError> {
-        let (presentation, own) = self.sign(held, presenting, now)?;
+    ) -> Result<HeaderValue, HoldError> {
         let (bearer, expires) = (presentation.bearer(), presentation.expires());
-        self.sent.note(bearer, own, expires, now).map_err(|TooMany| HoldError::TooManyAlive)?;
+        let common = own.bytes().zip(bearer.bytes()).take_while(|(own, whole)| own == whole);
+        let noted = self.sent.note(bearer, common.count(), expires, now);
+        noted.map_err(|TooMany| HoldError::TooManyAlive)?;
         // A bearer is base64, which every header can hold.
         let mut value = HeaderValue::try_from(format!("Bearer {bearer}"))
             .unwrap_or_else(|_| HeaderValue::from_static(""));
         value.set_sensitive(true);
-        Ok((value, expires))
-    }
-
-    /// As long as servers accept; a capability that ends sooner is presented to its end.
-    fn present_long(
-        &self,
-        held: &Held,
-        presenting: Presenting,
-        now: Timestamp,
-    ) -> Result<(HeaderValue, Timestamp), HoldError> {
-        match self.present(held, &presenting.clone().ttl(SESSION_LIFE), now) {
-            Err(HoldError::Present(PresentError::Life(_))) => self.present(held, &presenting, now),
-            presented => presented,
-        }
+        Ok(value)
     }
 
     /// The presentation for everything that is not bound to a call. Where calls are bound, it is for no call.
     async fn standing(&self, now: Timestamp) -> Result<HeaderValue, HoldError> {
         let held = self.source.read().await;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(known), Ok(held)) = (&*current, &held)
-            && known.renew > now
-            && held.is(&known.of)
-        {
-            return Ok(known.value.clone());
-        }
-        let presenting = Presenting::to(&self.audience);
-        let presenting = match self.binding {
-            Binding::Session => presenting,
-            Binding::Call => presenting.only([]),
-        };
         let presented = held.and_then(|held| {
-            let (value, expires) = self.present_long(&held, presenting, now)?;
-            Ok((value, expires, held))
-        });
-        match presented {
-            Ok((value, expires, of)) => {
-                let life = expires.since(now);
-                let renew = now + life.saturating_sub(RENEW_BEFORE).max(life / 2);
-                *current = Some(Current { value: value.clone(), expires, renew, of });
-                Ok(value)
+            let own = self.take(held)?;
+            let presentation = match self.binding {
+                Binding::Session => self.presenter.session(&self.audience, now)?,
+                Binding::Call => self.presenter.for_no_call(&self.audience, now)?,
+            };
+            let is_current =
+                |known: &&Current| known.presentation.bearer() == presentation.bearer();
+            if let Some(known) = current.as_ref().filter(is_current) {
+                return Ok(known.value.clone());
             }
-            // What cannot be renewed is used to its end.
-            Err(error) => match &*current {
-                Some(known) if known.expires > now => {
-                    tracing::warn!(error = %error, "the capability cannot be presented anew");
-                    Ok(known.value.clone())
-                }
-                _ => Err(error),
-            },
-        }
+            let value = self.to_be_sent(&presentation, &own, now)?;
+            *current = Some(Current { presentation, value: value.clone() });
+            Ok(value)
+        });
+        // What cannot be renewed is used to its end.
+        presented.or_else(|error| match &*current {
+            Some(known) if known.presentation.expires() > now => {
+                tracing::warn!(error = %error, "the capability cannot be presented anew");
+                Ok(known.value.clone())
+            }
+            _ => Err(error),
+        })
     }
 
     /// The presentation for these calls and no other; for one, good once.
-    async fn for_calls(
-        &self,
-        mut calls: Vec<Call>,
-        now: Timestamp,
-    ) -> Result<HeaderValue, HoldError> {
-        let held = self.source.read().await?;
-        let presenting = Presenting::to(&self.audience);
-        let presented = match (calls.pop(), calls.is_empty()) {
-            (Some(call), true) => self.present(&held, &presenting.call(call), now),
-            (last, _) => {
-                self.present_long(&held, presenting.only(calls.into_iter().chain(last)), now)
-            }
-        };
-        Ok(presented?.0)
+    async fn for_calls(&self, calls: Vec<Call>, now: Timestamp) -> Result<HeaderValue, HoldError> {
+        let own = self.take(self.source.read().await?)?;
+        let presentation = self.presenter.for_calls(&self.audience, calls, now)?;
+        self.to_be_sent(&presentation, &own, now)
     }
 
     /// The calls that a message means, if they are to be bound; none for what is no call.

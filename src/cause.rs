@@ -282,7 +282,7 @@ causes! {
     StoreRolledBack "store_rolled_back" Damaged: "The store is older than what was signed.";
     RestoringLoses "restoring_loses" Conflict: "A restoration would lose what was revoked, and was not told that it may.";
     NotRevoked "not_revoked" Unavailable: "A revocation is not acknowledged: it could not be written, or whether it was cannot be said. It may be found in force later.";
-    OtherRequest "other_request" Conflict: "Something else was asked for under the same request id.";
+    OtherRequest "other_request" Conflict (409 "invalid_request"): "Something else was asked for under the same request id.";
     NoSuchRecord "no_such_record" Conflict: "The store has no record of this number.";
     ClockDoubted "clock_doubted" Unavailable: "The clock is not trusted enough to forget revocations.";
     NotACopy "not_a_copy" Conflict: "The revocations are a store's, and learn from no list.";

@@ -17,7 +17,7 @@ use crate::chain::{Chain, IdPrefix, PresentationKind, RevocationId};
 use crate::names::{self, NameError};
 use crate::policy::{Location, Policy};
 use crate::profile::shape::ShapeError;
-use crate::revocation::{Revocation, Revoking};
+use crate::revocation::{RequestId, Revocation, Revoking};
 use crate::verify::{VerifiedCapability, Verifier, VerifyError};
 
 /// The operation of a request to revoke, which a scope must name to grant it.
@@ -33,9 +33,9 @@ const DELEGATORS_RULE: &str = "delegator";
 const MAX_BY_BYTES: usize = crate::names::MAX_REASON_BYTES;
 
 /// A request to revoke, as it goes over the wire: a JSON object
-/// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …, "dry_run": …}`.
+/// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …, "dry_run": …, "request_id": …}`.
 ///
-/// The object is the arguments of the call to which the presentation is bound.
+/// The object is the arguments of the call to which the presentation is bound, so that nobody on the way can exchange a part of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevocationRequest {
     call: Call,
@@ -43,6 +43,7 @@ pub struct RevocationRequest {
     reason: String,
     proof: Option<String>,
     dry_run: bool,
+    id: Option<RequestId>,
 }
 
 /// What is to be revoked.
@@ -62,6 +63,8 @@ struct Members {
     proof: Option<String>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    request_id: Option<RequestId>,
 }
 
 /// The kind of what gives only the beginning of an id. A server that does not know it refuses it.
@@ -126,8 +129,33 @@ impl RevocationRequest {
         RevocationRequest::of(beginning, reason, None)
     }
 
+    /// Gives the request an id, so that a server knows it when it is made again: an answer that was lost is answered once more, and
+    /// nothing is revoked twice. Make the id with [`RequestId::random`], and a new presentation for each time. Servers know a request
+    /// by its id and by who presents it, for a day ([`REQUESTS_KEPT`](crate::revocation::REQUESTS_KEPT)). By default a request has none,
+    /// and is another one each time.
+    ///
+    /// ```
+    /// use hardtack::revocation::RequestId;
+    /// use hardtack::{Revocation, RevocationRequest};
+    ///
+    /// let stolen = Revocation::AgentUntilNow { agent: "agent.helper".to_owned() };
+    /// let request = RevocationRequest::new(stolen, "laptop stolen", None)?;
+    /// let request = request.with_id(RequestId::random())?;
+    /// assert_eq!(RevocationRequest::parse(&request.to_json())?.id(), request.id());
+    /// # Ok::<(), hardtack::revoke::RequestError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Form`] for a dry run, which changes nothing.
+    pub fn with_id(self, id: RequestId) -> Result<RevocationRequest, RequestError> {
+        let mut members = self.call.arguments_json().clone();
+        members.insert("request_id".to_owned(), Value::String(id.to_string()));
+        RevocationRequest::parse(&Value::Object(members).to_string())
+    }
+
     /// Makes the request ask only what it would stop. It needs the same right as the revocation, and nothing is
-    /// revoked.
+    /// revoked; an id that the request has is taken away.
     ///
     /// # Errors
     ///
@@ -135,6 +163,7 @@ impl RevocationRequest {
     pub fn dry_run(self) -> Result<RevocationRequest, RequestError> {
         let mut members = self.call.arguments_json().clone();
         members.insert("dry_run".to_owned(), Value::Bool(true));
+        members.remove("request_id");
         RevocationRequest::parse(&Value::Object(members).to_string())
     }
 
@@ -165,14 +194,18 @@ impl RevocationRequest {
         let call = Call::new(REVOKE)?.arguments(json)?;
         let members = Value::Object(call.arguments_json().clone());
         let members: Members = serde_json::from_value(members).map_err(|_| RequestError::Form)?;
-        let Members { revocation, reason, proof, dry_run } = members;
+        let Members { revocation, reason, proof, dry_run, request_id: id } = members;
+        // One that changes nothing is not to be known again; whoever takes it for the revocation is told.
+        if dry_run && id.is_some() {
+            return Err(RequestError::Form);
+        }
         let asked = Asked::read(revocation)?;
         // What could never be recorded is not asked for.
         if let Asked::Revocation(revocation) = &asked {
             revocation.check()?;
         }
         names::check_reason(&reason)?;
-        Ok(RevocationRequest { call, asked, reason, proof, dry_run })
+        Ok(RevocationRequest { call, asked, reason, proof, dry_run, id })
     }
 
     /// Returns the call to which a presentation of the request is bound
@@ -187,6 +220,11 @@ impl RevocationRequest {
             Asked::Revocation(revocation) => Some(revocation),
             Asked::Beginning(_) => None,
         }
+    }
+
+    /// Returns the id by which the request is known when it is made again ([`RevocationRequest::with_id`]); `None` if it has none.
+    pub fn id(&self) -> Option<RequestId> {
+        self.id
     }
 
     /// Returns true if the request asks only what it would stop ([`RevocationRequest::dry_run`]).
@@ -221,7 +259,7 @@ impl RevocationRequest {
 pub enum RequestError {
     /// The JSON is not of the form of a request.
     #[error(
-        "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}, and \"dry_run\": true to revoke nothing; kinds and members that are not known here are refused"
+        "a request to revoke is {{\"revocation\": {{\"kind\": \"id\", \"id\": …}}, \"reason\": …}}, with \"proof\": a token that contains the hop, for whoever has not the scope {REVOKE}, and \"dry_run\": true to revoke nothing, or \"request_id\": 32 hexadecimal digits to be known when it is made again; kinds and members that are not known here are refused"
     )]
     Form,
     /// The JSON is not exact enough to be judged.

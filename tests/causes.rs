@@ -83,6 +83,8 @@ fn the_status_of_a_cause_is_that_of_its_class() {
                 (408, "invalid_request"),
                 (431, "invalid_request"),
             ],
+            // Of a request to revoke.
+            Class::Conflict => &[(409, "invalid_request")],
             _ => &[],
         };
         // Without a token, a challenge has no error (RFC 6750, section 3.1).

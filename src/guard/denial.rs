@@ -106,7 +106,8 @@ impl Helps {
             | Cause::ListBusy
             | Cause::RevocationsUnavailable
             | Cause::RevocationsStale => Helps::Later,
-            Cause::RevocationNotAnId
+            Cause::OtherRequest
+            | Cause::RevocationNotAnId
             | Cause::RevocationIdUnknown
             | Cause::RevocationIdAmbiguous
             | Cause::RevocationWithoutProof
@@ -211,6 +212,12 @@ impl Denial {
     /// those for lists. The message is shown to the caller.
     pub fn undecided_list(cause: Cause, message: String) -> Denial {
         Denial::Undecided(Refusal::new(cause, None, message))
+    }
+
+    /// Makes the denial of a request to revoke under an id that was used already, for something else (`other_request`). The message is
+    /// also shown to the caller.
+    pub fn other_request(message: String) -> Denial {
+        Denial::Forbidden(Refusal::new(Cause::OtherRequest, None, message))
     }
 
     /// Makes the denial of a call whose decision was not brought to an end (`unfinished`).

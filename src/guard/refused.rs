@@ -53,7 +53,7 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// The HTTP status: 400, 401, 403 or 503; for a request that means no call or cannot be read, 404, 405, 408, 413 or 431, too.
+    /// The HTTP status: 400, 401, 403, 503, or 409 for a request id that was used for something else; for a request that means no call or cannot be read, 404, 405, 408, 413 or 431, too.
     pub status: u16,
     /// The error's name: `invalid_token`, `insufficient_scope` or `invalid_request` (RFC 6750, section 3.1), `access_denied`, or
     /// `temporarily_unavailable`; `None` if no token was sent at all.
@@ -180,7 +180,9 @@ fn class(denial: &Denial) -> (u16, &'static str) {
     match denial {
         Denial::Unauthenticated(_) => (401, "invalid_token"),
         Denial::Undecided(_) => (503, "temporarily_unavailable"),
-        Denial::Forbidden(_) if cause.status() == Some(400) => (400, "invalid_request"),
+        Denial::Forbidden(_) if matches!(cause.status(), Some(400 | 409)) => {
+            (cause.status().unwrap_or(400), "invalid_request")
+        }
         // Who has the scope may revoke anything.
         Denial::Forbidden(_) if cause.error() == Some(INSUFFICIENT_SCOPE) => {
             (403, INSUFFICIENT_SCOPE)
@@ -201,6 +203,7 @@ fn is_of_revoking(cause: Cause) -> bool {
             | Cause::RevocationProof
             | Cause::RevocationNotInProof
             | Cause::RevocationByStranger
+            | Cause::OtherRequest
     )
 }
 

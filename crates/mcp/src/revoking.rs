@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
@@ -19,6 +20,7 @@ use crate::body::with_the_rest_of;
 use crate::fair_queue::{FairQueue, Peer};
 use crate::gateway::ENDPOINT;
 use crate::headers::AllowedHosts;
+use crate::session::Owner;
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::audit::{Lineage, MAX_ALIKE, SeenChains, Stops};
 use hardtack::call::{Call, MAX_ARGUMENT_BYTES};
@@ -26,7 +28,7 @@ use hardtack::cause::Cause;
 use hardtack::chain::IdPrefix;
 use hardtack::guard::{Denial, Guard};
 use hardtack::pending::wait;
-use hardtack::revocation::{Receipt, RequestId, Revocation, RevocationLog};
+use hardtack::revocation::{Receipt, RequestId, Revocation, RevocationLog, RevocationLogError};
 use hardtack::revoke::{READ, REVOKE, RevocationRequest};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
@@ -49,7 +51,8 @@ pub enum RevocationFailed {
         /// The description in its answer.
         description: String,
     },
-    /// The gateway did not answer. It is not known whether anything is revoked; to ask again does no harm.
+    /// The gateway did not answer. It is not known whether anything is revoked; to ask again does no harm, and under the same id
+    /// ([`RevocationRequest::with_id`]) it is one request.
     #[error(
         "the gateway does not answer at {0}; whether it has revoked is not known, so ask again"
     )]
@@ -300,10 +303,11 @@ impl EndpointState {
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
         let Presented { token, peer, body } = self.presented(request)?;
         // A request that no valid token stands behind is not read.
-        let (_, body) = self.admit(&token, peer, body, REVOKE).await?;
+        let (verified, body) = self.admit(&token, peer, body, REVOKE).await?;
         let asked = self.read(body).await?;
-        let state = Arc::clone(self);
-        let answer = self.at_a_desk(peer, move |guard| state.do_revoke(guard, &token, &asked));
+        let (state, owner) = (Arc::clone(self), Owner::of(&verified));
+        let answer =
+            self.at_a_desk(peer, move |guard| state.do_revoke(guard, &token, owner, &asked));
         let answer = answer.await.map_err(|denial| {
             tracing::warn!(hardtack.cause = %denial.refusal().cause, "a revocation is refused");
             self.revoker.refuse(&denial, REVOKE)
@@ -319,6 +323,7 @@ impl EndpointState {
         &self,
         guard: &Guard,
         token: &str,
+        owner: Owner,
         asked: &RevocationRequest,
     ) -> Result<Answer, Denial> {
         let Revoker { log, seen, .. } = &self.revoker;
@@ -328,10 +333,11 @@ impl EndpointState {
         let revocation = revoking.revocation().clone();
         let receipt = match asked.is_dry_run() {
             true => None,
-            // The presentation is used up, so that nobody asks again with it: each is a request of its own.
+            // The presentation is used up, so that nobody asks again with it. Without an id each is a request of its own.
             false => {
-                let receipts = wait(log.append(vec![revoking], RequestId::random(), now()));
-                let receipts = receipts.map_err(unwritten)?;
+                let request = asked.id().map_or_else(RequestId::random, |id| known_as(id, owner));
+                let receipts = wait(log.append(vec![revoking], request, now()));
+                let receipts = receipts.map_err(|error| unmade(&error, asked))?;
                 let none = || unwritten("the log of revocations has given no receipt");
                 Some(receipts.into_iter().next().ok_or_else(none)?)
             }
@@ -427,6 +433,29 @@ impl EndpointState {
     }
 }
 
+/// The id under which the log knows a request: whoever else sends the same id makes another request, which neither learns of this one
+/// nor is taken for it.
+fn known_as(id: RequestId, owner: Owner) -> RequestId {
+    let mut digest = Sha256::new();
+    digest.update(b"hardtack: a request to revoke, and who makes it");
+    digest.update(owner.as_bytes());
+    digest.update(id.as_bytes());
+    let digest: [u8; 32] = digest.finalize().into();
+    let mut known = [0; 16];
+    known.copy_from_slice(&digest[..16]);
+    RequestId::from_bytes(known)
+}
+
+/// A request that the log does not do.
+fn unmade(error: &RevocationLogError, asked: &RevocationRequest) -> Denial {
+    match (error, asked.id()) {
+        (RevocationLogError::OtherRequest(_), Some(id)) => Denial::other_request(format!(
+            "the request {id} was made already, for something else, and this one is not revoked; ask for it under a new id"
+        )),
+        _ => unwritten(error),
+    }
+}
+
 /// A revocation that could not be written.
 fn unwritten(error: impl ToString) -> Denial {
     hardtack::audit::LedgerUnavailable(error.to_string()).into()
@@ -435,6 +464,17 @@ fn unwritten(error: impl ToString) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_known_by_its_id_and_by_who_makes_it() {
+        let id = |byte| RequestId::from_bytes([byte; 16]);
+        let owner = |byte| Owner::from_bytes([byte; 32]);
+        let known = known_as(id(1), owner(1));
+        assert_eq!(known, known_as(id(1), owner(1)));
+        for other in [known_as(id(2), owner(1)), known_as(id(1), owner(2)), id(1)] {
+            assert_ne!(other, known);
+        }
+    }
 
     #[test]
     fn a_gateway_revokes_beside_its_endpoint_and_with_the_same_query() {

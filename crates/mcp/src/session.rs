@@ -36,6 +36,15 @@ impl Owner {
         }
         Owner(digest.finalize().into())
     }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Owner {
+        Owner(bytes)
+    }
 }
 
 /// Binds session ids to owners.

@@ -1,5 +1,5 @@
 //! What the tests of all packages share: the seed chain of the README at a fixed moment, tokens that are forged by hand, a clock that
-//! counts a thread's own time, a small disk. It is not published.
+//! counts a thread's own time, a connection that breaks, a small disk. It is not published.
 
 #![allow(
     missing_docs,
@@ -12,12 +12,15 @@
 pub mod clock;
 pub mod command;
 pub mod forge;
+pub mod losing;
 pub mod small_disk;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hardtack::*;
+
+pub use losing::losing_answers;
 
 /// 2026-11-23T10:00:00Z
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);

@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use hardtack::chain::IdPrefix;
+use hardtack::revocation::RequestId;
 use hardtack::store::{MAX_ALIKE, Receipt, Stops};
 use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking};
 use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
@@ -12,10 +14,20 @@ use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_pl
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
 use crate::command::{capability_in, close, lineage, look_into, open, serving};
 use crate::reading;
-use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines};
+use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines, warn};
 
 /// The most ids that are revoked at once: what is written of them must fit into memory.
 const MAX_IDS: usize = 1_000_000;
+
+/// How often a gateway is asked that does not answer: a connection that broke is replaced at once, and a gateway that starts anew is there
+/// in a second or two.
+const MAX_ASKED: u32 = 3;
+
+/// Beyond which time it is not asked again: whoever waits may rather look what is wrong.
+const ASK_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long to wait before it is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What is to be revoked, as it was typed.
 enum Given {
@@ -198,19 +210,39 @@ fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer,
     let key = reading::key(key)?;
     let capability = capability_in(capability)?;
     let proof = remote.proof.as_deref().map(capability_in).transpose()?;
-    let mut request = request(given, &arguments.reason, proof.as_ref())?;
-    if arguments.dry_run {
-        request = request.dry_run()?;
-    }
-    // Whoever has no scope for it presents it all the same: what counts then is who signs.
-    let bearer = capability.present_to_revoke(audience, &request, &key, now())?;
+    let request = request(given, &arguments.reason, proof.as_ref())?;
+    let request = match arguments.dry_run {
+        true => request.dry_run()?,
+        false => request.with_id(RequestId::random())?,
+    };
     let runtime = serving::runtime()?;
-    Ok(match &remote.allow_plain_http {
-        Some(host) => {
-            runtime.block_on(revoke_over_plain_http_at(url, host, bearer.bearer(), &request))?
+    let (mut asked, began) = (0, now());
+    loop {
+        // Whoever has no scope for it presents it all the same: what counts then is who signs. It is good once.
+        let bearer = capability.present_to_revoke(audience, &request, &key, now())?;
+        let answer = match &remote.allow_plain_http {
+            Some(host) => {
+                runtime.block_on(revoke_over_plain_http_at(url, host, bearer.bearer(), &request))
+            }
+            None => runtime.block_on(revoke_at(url, bearer.bearer(), &request)),
+        };
+        asked += 1;
+        match answer {
+            // Under the same id it is the same request, so that it is safe to ask again.
+            Err(RevocationFailed::NoAnswer(_))
+                if asked < MAX_ASKED && now().since(began) < ASK_WITHIN =>
+            {
+                warn("the gateway does not answer; it is asked again under the same request id");
+                std::thread::sleep(ASK_AGAIN_AFTER);
+            }
+            answer => {
+                if asked > 1 && matches!(answer, Err(RevocationFailed::Refused { .. })) {
+                    warn("the request before got no answer, and may have been done");
+                }
+                return Ok(answer?);
+            }
         }
-        None => runtime.block_on(revoke_at(url, bearer.bearer(), &request))?,
-    })
+    }
 }
 
 /// What is asked of a gateway. The beginning of an id is looked for in the proof first, and left to the gateway only where

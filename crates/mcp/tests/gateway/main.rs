@@ -5,6 +5,7 @@
 
 mod agent;
 mod answers;
+mod asked_again;
 mod asking;
 mod attacks;
 mod bounds;

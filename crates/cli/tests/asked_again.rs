@@ -29,7 +29,7 @@ fn a_revocation_whose_answer_was_lost_is_asked_for_again_and_made_once() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let said = text(&done.stdout);
     assert!(said.starts_with("revoked: "), "not that it was revoked already: {said}");
-    assert!(text(&done.stderr).contains("asked again under the same request id"));
+    assert!(text(&done.stderr).contains("is asked the same again"));
     // It is not asked for ever.
     let given_up = revoke(&losing_answers(&address, 9), "agent.other");
     assert_eq!(given_up.status.code(), Some(2));

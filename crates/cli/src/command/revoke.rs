@@ -232,7 +232,7 @@ fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer,
             Err(RevocationFailed::NoAnswer(_))
                 if asked < MAX_ASKED && now().since(began) < ASK_WITHIN =>
             {
-                warn("the gateway does not answer; it is asked again under the same request id");
+                warn("the gateway does not answer, and is asked the same again");
                 std::thread::sleep(ASK_AGAIN_AFTER);
             }
             answer => {

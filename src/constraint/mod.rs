@@ -1,6 +1,6 @@
 //! Constraint: what a delegator demands of a call's arguments, in one line and without Datalog.
 //!
-//! `docs/policies.md` lists the forms. How a line is read is `parse`'s business, what becomes of it in a
+//! `docs/constraints.md` lists the forms. How a line is read is `parse`'s business, what becomes of it in a
 //! token `check`'s.
 
 mod check;
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_page_has_every_form() {
-        let page = include_str!("../../docs/policies.md");
+        let page = include_str!("../../docs/constraints.md");
         let (_, table) = page.split_once("| form |").unwrap();
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         let examples = rows.flat_map(|row| row.split('|').nth(2).unwrap().split('`'));
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_what_becomes_of_constraints() {
-        let page = include_str!("../../docs/policies.md");
+        let page = include_str!("../../docs/constraints.md");
         let (_, table) = page.split_once("| constraint | check |").unwrap();
         let rows: Vec<_> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
         assert!(rows.len() > 3);

@@ -342,8 +342,8 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_the_gateway_says_what_helps_against_each_cause() {
-        let page = std::fs::read_to_string("docs/gateway.md").unwrap();
+    fn the_page_of_refusals_says_what_helps_against_each_cause() {
+        let page = std::fs::read_to_string("docs/refusals.md").unwrap();
         let (_, table) = page.split_once("| `helps` | what that means | causes |").unwrap();
         let (table, _) = table.split_once("\n\n").unwrap();
         let row = |helps: Helps| {

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many connections are open at once, each of an agent with a key of its own.
 const CONNECTIONS: usize = 260;
 
-/// What docs/gateway.md says that is held for one subject, and what the allocator, threads and buffers of connections come to
+/// What docs/limits.md says that is held for one subject, and what the allocator, threads and buffers of connections come to
 /// besides.
 const HELD_FOR_ONE: usize = 64 * 1024 * 1024;
 const MARGIN: usize = 64 * 1024 * 1024;

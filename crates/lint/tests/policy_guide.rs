@@ -1,4 +1,4 @@
-//! The guide for people who write policies: each recipe, mistake, constraint and function on it is tried.
+//! The pages for people who write policies and constraints: each recipe, mistake, constraint and function on them is tried.
 
 use std::fs;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use hardtack::*;
 use hardtack_lint::{Options, lint_folder};
 use hardtack_testkit::*;
 
-const PAGE: &str = "../../docs/policies.md";
+/// The pages, each read on its own by people and as one by the tests.
+const PAGES: [&str; 6] = ["policies", "recipes", "mistakes", "constraints", "functions", "tenuo"];
 
 fn page() -> String {
-    fs::read_to_string(PAGE).unwrap()
+    PAGES.map(|name| fs::read_to_string(format!("../../docs/{name}.md")).unwrap()).join("\n")
 }
 
 /// A fenced block, with the heading above it and the comment that says what it is.

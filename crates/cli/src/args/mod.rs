@@ -168,7 +168,7 @@ pub(crate) struct Mint {
       --holder @researcher.pub \\
       < grant.token > researcher.token
 
-What --allow takes (docs/policies.md has them all; text in double quotes, whole numbers):
+What --allow takes (docs/constraints.md has them all; text in double quotes, whole numbers):
   'amount <= 100'          'amount between 1 and 100'
   'mode == read'           'currency in [\"EUR\", \"USD\"]'
   'path within /srv/data'  'title length <= 80'
@@ -202,7 +202,7 @@ pub(crate) struct Delegate {
     #[arg(long, value_name = "TIME", value_parser = life)]
     pub(crate) ttl: Option<Duration>,
     /// What every call's arguments must satisfy, such as 'amount <= 100' or 'path within /srv/data'; may be
-    /// repeated (docs/policies.md lists the forms)
+    /// repeated (docs/constraints.md lists the forms)
     #[arg(long, value_name = "CONSTRAINT")]
     pub(crate) allow: Vec<String>,
     /// What every call must satisfy, in Datalog, such as 'check all arg("amount", $a), $a <= 100'

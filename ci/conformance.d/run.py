@@ -22,7 +22,7 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "gateway.md"
-HEADING = "### What the conformance suite finds"
+HEADING = "## What the conformance suite finds"
 BINARY, FOLDER, NODE = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
 OF_GATEWAY = sys.argv[4:]
 

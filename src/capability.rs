@@ -118,7 +118,7 @@ pub enum HolderError {
     KeyNotNeeded,
     /// A signature of the token is not valid.
     #[error(
-        "the signature of block {block} does not hold: the token is damaged or was tampered with; ask whoever delegated it for a new one"
+        "the signature of block {block} is not valid: the token is damaged or was tampered with; ask whoever delegated it for a new one"
     )]
     Signature {
         /// The number of the block.

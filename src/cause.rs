@@ -160,7 +160,7 @@ causes! {
     NoReason "no_reason" Unauthenticated (401 "invalid_token"): "A hop lacks its reason.";
     Expired "expired" Unauthenticated (401 "invalid_token"): "A block has expired.";
     UnknownRoot "unknown_root" Unauthenticated (401 "invalid_token"): "No trusted root key fits the token's key id.";
-    Signature "signature" Unauthenticated (401 "invalid_token"): "A signature does not hold.";
+    Signature "signature" Unauthenticated (401 "invalid_token"): "A signature is not valid.";
     Revoked "revoked" Unauthenticated (401 "invalid_token"): "A block is revoked.";
     RevocationsForgotten "revocations_forgotten" Unauthenticated (401 "invalid_token"): "The grant is older than what is remembered of revocations.";
     RevocationsUnavailable "revocations_unavailable" Undecided (503 "temporarily_unavailable"): "The source of revocations does not answer.";
@@ -188,8 +188,8 @@ causes! {
     ResourceScheme "resource_scheme" Forbidden (403 "access_denied"): "Resources of this scheme are not judged here.";
     OtherCall "other_call" Forbidden (403 "access_denied"): "The presentation is bound to another call.";
     StrangeTask "strange_task" Forbidden (403 "access_denied"): "The task is somebody else's, or there is none.";
-    CheckFailed "check_failed" Forbidden (403 "access_denied"): "A check of the token does not hold.";
-    PolicyCheckFailed "policy_check_failed" Forbidden (403 "access_denied"): "A check of the policies does not hold.";
+    CheckFailed "check_failed" Forbidden (403 "access_denied"): "A check of the token fails.";
+    PolicyCheckFailed "policy_check_failed" Forbidden (403 "access_denied"): "A check of the policies fails.";
     PolicyDenied "policy_denied" Forbidden (403 "access_denied"): "A policy denies the call.";
     NothingAllows "nothing_allows" Forbidden (403 "access_denied"): "No policy allows the call.";
     NotEvaluable "not_evaluable" Forbidden (403 "access_denied"): "A check or policy cannot be evaluated for the call.";
@@ -200,7 +200,7 @@ causes! {
     RevocationIdUnknown "revocation_id_unknown" Forbidden (403 "access_denied"): "No id that was seen begins so.";
     RevocationIdAmbiguous "revocation_id_ambiguous" Forbidden (403 "access_denied"): "Several ids that were seen begin so.";
     RevocationWithoutProof "revocation_without_proof" Forbidden (403 "insufficient_scope"): "Without the scope, a token that contains the hop is needed.";
-    RevocationProof "revocation_proof" Forbidden (403 "insufficient_scope"): "The token that was given as proof does not hold.";
+    RevocationProof "revocation_proof" Forbidden (403 "insufficient_scope"): "The token that was given as proof is not valid.";
     RevocationNotInProof "revocation_not_in_proof" Forbidden (403 "insufficient_scope"): "The token that was given as proof has no such hop.";
     RevocationByStranger "revocation_by_stranger" Forbidden (403 "insufficient_scope"): "Somebody else delegated the hop.";
 
@@ -220,44 +220,44 @@ causes! {
     NoToken "no_token" Unauthenticated (401): "No token was sent.";
     MalformedBearer "malformed_bearer" Malformed (400 "invalid_request"): "The token is sent twice, in the query, or not as a bearer.";
     BearerTooLong "bearer_too_long" Malformed (431 "invalid_request"): "The header has more bytes than a token can have.";
-    BodyIncomplete "body_incomplete" Malformed (408 "invalid_request"): "The body did not arrive in time, or not whole.";
+    BodyIncomplete "body_incomplete" Malformed (408 "invalid_request"): "The body did not arrive whole and in time.";
     NoRoute "no_route" Malformed (404 "invalid_request"): "There is nothing at this path.";
-    NoOperation "no_operation" Malformed (405 "invalid_request"): "The method is none that can be asked for at this path.";
-    NotText "not_text" Malformed (400 "invalid_request"): "A parameter or the body is no text.";
+    NoOperation "no_operation" Malformed (405 "invalid_request"): "This path does not take the method.";
+    NotText "not_text" Malformed (400 "invalid_request"): "A parameter or the body is not text.";
     Undescribed "undescribed" Malformed (400 "invalid_request"): "The server finds no call in the request.";
 
     // What is given to the library, and is not of its form.
-    MalformedName "malformed_name" Malformed: "A name, an audience or a reason is not of its form.";
+    MalformedName "malformed_name" Malformed: "A name, an audience or a reason is malformed.";
     ReservedName "reserved_name" Malformed: "A fact has a name that Hardtack alone asserts.";
-    MalformedScope "malformed_scope" Malformed: "A scope or an operation is not of its form.";
-    MalformedLife "malformed_life" Malformed: "A life is no whole number of seconds from one on.";
-    LifeTooLong "life_too_long" Malformed: "A life is longer than verifiers accept.";
-    MalformedTime "malformed_time" Malformed: "A moment is not written as RFC 3339 has it.";
-    MalformedId "malformed_id" Malformed: "A revocation id, or the beginning of one, is not of its form.";
-    MalformedKey "malformed_key" Malformed: "A key is not written as one, or is no usable ed25519 key.";
-    KeyKind "key_kind" Malformed: "A private key stands where a public one belongs, or the other way round.";
+    MalformedScope "malformed_scope" Malformed: "A scope or an operation is malformed.";
+    MalformedLife "malformed_life" Malformed: "A lifetime is not a whole number of seconds, or is zero.";
+    LifeTooLong "life_too_long" Malformed: "A lifetime is longer than verifiers accept.";
+    MalformedTime "malformed_time" Malformed: "A time is not written as in RFC 3339.";
+    MalformedId "malformed_id" Malformed: "A revocation id, or the beginning of one, is malformed.";
+    MalformedKey "malformed_key" Malformed: "A text is not a key, or not a usable ed25519 key.";
+    KeyKind "key_kind" Malformed: "A private key was given where a public one is needed, or a public one where a private one is needed.";
     KeyEncrypted "key_encrypted" Malformed: "A key is encrypted under a passphrase.";
-    MalformedDatalog "malformed_datalog" Malformed: "A text is not the one check or fact that it should be.";
+    MalformedDatalog "malformed_datalog" Malformed: "A text is not exactly one check or one fact, as needed.";
     MalformedConstraint "malformed_constraint" Malformed: "A constraint cannot be read or checked.";
-    MalformedOperand "malformed_operand" Malformed: "A folder, site, network or pattern is none.";
+    MalformedOperand "malformed_operand" Malformed: "A text is not the folder, site, network or pattern that it should be.";
     MalformedPolicy "malformed_policy" Malformed: "A policy is refused when it is loaded.";
     NoPolicies "no_policies" Malformed: "A folder has no policies, or they could never allow anything.";
     MalformedCase "malformed_case" Malformed: "A case of a trial cannot be read or built.";
-    MalformedRequest "malformed_request" Malformed: "A request to revoke is not of its form.";
-    MalformedProof "malformed_proof" Malformed: "A proof of a record is not of its form.";
-    MalformedCheckpoint "malformed_checkpoint" Malformed: "A checkpoint is not of its form.";
-    MalformedRoute "malformed_route" Malformed: "A row of a table of routes is not of its form, or stands there twice.";
-    MalformedUrl "malformed_url" Malformed: "A URL is none of a server.";
+    MalformedRequest "malformed_request" Malformed: "A request to revoke is malformed.";
+    MalformedProof "malformed_proof" Malformed: "A proof of a record is malformed.";
+    MalformedCheckpoint "malformed_checkpoint" Malformed: "A checkpoint is malformed.";
+    MalformedRoute "malformed_route" Malformed: "A row of a table of routes is malformed, or stands there twice.";
+    MalformedUrl "malformed_url" Malformed: "A URL is not that of a server.";
     MalformedCredential "malformed_credential" Malformed: "A credential has characters that no header can hold.";
-    Incomplete "incomplete" Malformed: "Something that has to be said was left out: a scope, a reason or a holder.";
-    TooMany "too_many" Malformed: "There are more of something than there may be.";
-    ResultRefused "result_refused" Malformed: "Every verifier would refuse the token that would be made.";
+    Incomplete "incomplete" Malformed: "A scope, a reason or a holder is missing.";
+    TooMany "too_many" Malformed: "There is more of something than is allowed.";
+    ResultRefused "result_refused" Malformed: "Every verifier would refuse the new token.";
 
     // A capability that does not give what is asked for, or is none that was expected.
-    BeyondScope "beyond_scope" Forbidden: "A scope is asked for that the capability has not.";
-    BeyondAudience "beyond_audience" Forbidden: "An audience is asked for that the capability has not.";
+    BeyondScope "beyond_scope" Forbidden: "The capability does not have the scope that is asked for.";
+    BeyondAudience "beyond_audience" Forbidden: "The capability does not have the audience that is asked for.";
     BeyondDepth "beyond_depth" Forbidden: "The hops that the grant allows are used up.";
-    BeyondExpiry "beyond_expiry" Forbidden: "A life is asked for that outlasts the capability.";
+    BeyondExpiry "beyond_expiry" Forbidden: "The lifetime that is asked for ends after the capability.";
     UnexpectedRoot "unexpected_root" Unauthenticated: "The token is not signed by the expected root key.";
     UnexpectedSubject "unexpected_subject" Unauthenticated: "The token is a grant for somebody else.";
     UnexpectedDelegator "unexpected_delegator" Unauthenticated: "The last hop is not signed by the expected delegator.";
@@ -265,7 +265,7 @@ causes! {
     KeyNeeded "key_needed" Conflict: "The token is bound to a key, and none was given.";
     KeyNotNeeded "key_not_needed" Conflict: "The token names no holder, and a key was given.";
     HolderIsRoot "holder_is_root" Conflict: "The root key is named as holder.";
-    Sealed "sealed" Conflict: "The token is sealed, so that nothing can be appended.";
+    Sealed "sealed" Conflict: "The token is sealed. Nothing can be appended to it.";
     AlreadyPresented "already_presented" Conflict: "The token is a presentation, which cannot be passed on.";
 
     // Files, stores and what is recorded in them.
@@ -274,32 +274,32 @@ causes! {
     StoreNotThere "store_not_there" Unavailable: "There is no store at this path.";
     StoreUnfinished "store_unfinished" Unavailable: "Making or restoring the store was interrupted.";
     StoreInUse "store_in_use" Unavailable: "Another process has the store open for writing.";
-    StoreForeign "store_foreign" Conflict: "The file is no store that this version can read.";
+    StoreForeign "store_foreign" Conflict: "The file is not a store that this version can read.";
     StoreIsBackup "store_is_backup" Conflict: "The file is a backup, which has to be restored first.";
     StoreClosed "store_closed" Conflict: "The store was closed.";
     StoreForked "store_forked" Conflict: "The process is a fork of the one that opened the store.";
     StoreDamaged "store_damaged" Damaged: "A part of the store is damaged or missing.";
     StoreRolledBack "store_rolled_back" Damaged: "The store is older than what was signed.";
-    RestoringLoses "restoring_loses" Conflict: "A restoration would lose what was revoked, and was not told that it may.";
-    NotRevoked "not_revoked" Unavailable: "A revocation is not acknowledged: it could not be written, or whether it was cannot be said. It may be found in force later.";
-    OtherRequest "other_request" Conflict (409 "invalid_request"): "Something else was asked for under the same request id.";
+    RestoringLoses "restoring_loses" Conflict: "A restoration would lose revocations, and this was not accepted.";
+    NotRevoked "not_revoked" Unavailable: "A revocation is not acknowledged: it was not written, or nobody can say whether it was. It may turn out to be in force later.";
+    OtherRequest "other_request" Conflict (409 "invalid_request"): "The same request id was used for another request.";
     NoSuchRecord "no_such_record" Conflict: "The store has no record of this number.";
     ClockDoubted "clock_doubted" Unavailable: "The clock is not trusted enough to forget revocations.";
-    NotACopy "not_a_copy" Conflict: "The revocations are a store's, and learn from no list.";
-    LogDamaged "log_damaged" Damaged: "A record was changed, moved, put in or taken out.";
+    NotACopy "not_a_copy" Conflict: "The revocations belong to a store. They cannot be renewed from a list.";
+    LogDamaged "log_damaged" Damaged: "A record was changed, moved, inserted or removed.";
     LogCutOff "log_cut_off" Damaged: "Records that were signed are missing at the end.";
     CheckpointSignature "checkpoint_signature" Damaged: "The checkpoint is not signed by the expected log.";
     RecordNotIncluded "record_not_included" Damaged: "The record is not in the log that the checkpoint signs.";
 
     // Servers, and what is in front of them.
-    NoGuard "no_guard" Conflict: "No guard stands in front of the route.";
+    NoGuard "no_guard" Conflict: "The route has no guard.";
     PlainHttp "plain_http" Conflict: "A secret would go over plain HTTP to another machine.";
     ClientUnavailable "client_unavailable" Unavailable: "The HTTP client cannot be set up.";
     NoAnswer "no_answer" Unavailable: "The gateway does not answer.";
     RefusedThere "refused_there" Forbidden: "The gateway refused.";
-    NotAGateway "not_a_gateway" Conflict: "What answers is no gateway.";
-    CaseFailed "case_failed" Conflict: "A case of a trial got another verdict.";
-    CaseMissing "case_missing" Conflict: "The cases of a trial do not show what a policy is for.";
+    NotAGateway "not_a_gateway" Conflict: "The server that answers is not a gateway.";
+    CaseFailed "case_failed" Conflict: "A case of a trial got another verdict than expected.";
+    CaseMissing "case_missing" Conflict: "No case of a trial shows what a policy is for.";
 }
 
 /// The error of a text that is no name of a cause that this version knows.

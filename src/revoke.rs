@@ -326,7 +326,7 @@ pub enum RevokeError {
     #[error("the proof is no token of the profile")]
     Unreadable(#[source] ShapeError),
     /// The proof is signed by no trusted root, or a hop in it is not signed by its delegator.
-    #[error("the proof does not hold")]
+    #[error("the proof is not valid")]
     Unauthentic(#[source] VerifyError),
     /// The proof does not contain the hop.
     #[error("the proof has no hop with the id {0}")]

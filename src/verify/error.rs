@@ -30,7 +30,7 @@ pub enum VerifyError {
     )]
     UnknownRoot,
     /// The signature of a block is not valid.
-    #[error("the signature of block {block} does not hold{}", if *block == 0 { ": no trusted root key made this token" } else { "" })]
+    #[error("the signature of block {block} is not valid{}", if *block == 0 { ": no trusted root key made this token" } else { "" })]
     Signature {
         /// The number of the block.
         block: usize,

@@ -195,8 +195,8 @@ impl Flow {
                 }
                 (Some(Err(error)), _) => {
                     self.ended = true;
-                    tracing::warn!(error = %error.without_url(), "the server behind broke off");
-                    return Some(Err(io::Error::other("the server behind broke off")));
+                    tracing::warn!(error = %error.without_url(), "the upstream server broke off");
+                    return Some(Err(io::Error::other("the upstream server broke off")));
                 }
                 (Some(Ok(chunk)), None) => return Some(Ok(chunk)),
                 (Some(Ok(chunk)), Some(events)) => {
@@ -225,7 +225,7 @@ impl Flow {
         let Some((mut shown, unread)) = looked_at else { return Err(Ended::Token) };
         if unread && !std::mem::replace(&mut events.told, true) {
             tracing::warn!(
-                "an event of the server behind is not handed on, since readers would take it differently"
+                "an event of the upstream server is not handed on, since readers would take it differently"
             );
             shown.extend(event(events.asked.as_ref(), INTERNAL_ERROR, UNREADABLE));
         }

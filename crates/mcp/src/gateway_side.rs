@@ -178,7 +178,7 @@ impl Side for GatewaySide {
 
     /// The caller's token holds; a 401 would have it look for another one.
     fn unaccepted(&self, id: Option<&Id>, _: bool) -> Response {
-        bad_gateway(id, "the server behind does not accept this gateway's own credential")
+        bad_gateway(id, "the upstream server does not accept this gateway's own credential")
     }
 
     fn session_inwards(&self, caller: &Bearer, id: &str) -> Option<String> {

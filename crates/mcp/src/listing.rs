@@ -87,7 +87,7 @@ impl Unshown {
                 Cause::ListTooLong,
                 format!(
                     "the list has more than {MAX_LIST_ENTRIES} entries, and is neither shown nor shortened; the \
-                     server behind must give it in parts"
+                     upstream server must give it in parts"
                 ),
             ),
             Unshown::TooCostly => (

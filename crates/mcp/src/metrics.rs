@@ -87,7 +87,7 @@ impl Metrics {
         );
         registry.register(
             "upstream_failures",
-            "Requests that the server behind did not answer",
+            "Requests that the upstream server did not answer",
             upstream_failures.clone(),
         );
         let registry = Arc::new(registry);

@@ -25,7 +25,7 @@ const COLLECTED_AT_ONCE: usize = 64 * 1024;
 
 /// What whoever asked is told of an answer that readers would take differently.
 pub(crate) const UNREADABLE: &str =
-    "the answer of the server behind cannot be read, or readers would take it differently";
+    "the answer of the upstream server cannot be read, or readers would take it differently";
 
 impl Relay {
     pub(crate) async fn outwards(
@@ -84,15 +84,16 @@ impl Relay {
         let status = response.status();
         let must_answer = must_read && status.is_success() && status != StatusCode::ACCEPTED;
         if must_answer && media != Media::Json {
-            return Err(bad_gateway(id, "the server behind answered neither JSON nor events"));
+            return Err(bad_gateway(id, "the upstream server answered neither JSON nor events"));
         }
         let body = self.collect(response, id, passage, &mut share).await?;
         if body.is_empty() && !must_answer {
             let is_awaited = id.is_some() && status.is_success() && status != StatusCode::ACCEPTED;
             return match is_awaited {
-                true => {
-                    Err(bad_gateway(id, "the server behind took the request and did not answer it"))
-                }
+                true => Err(bad_gateway(
+                    id,
+                    "the upstream server took the request and did not answer it",
+                )),
                 false => Ok((Body::empty(), media)),
             };
         }
@@ -151,8 +152,8 @@ impl Relay {
             let Some(chunk) = chunk else { break };
             let chunk = chunk.map_err(|error| {
                 self.metrics.upstream_failure();
-                tracing::warn!(error = %error.without_url(), "the server behind broke off");
-                bad_gateway(id, "the server behind broke off")
+                tracing::warn!(error = %error.without_url(), "the upstream server broke off");
+                bad_gateway(id, "the upstream server broke off")
             })?;
             let length = whole.len() + chunk.len();
             if length > MAX_EVENT_BYTES {
@@ -186,7 +187,7 @@ fn review(body: Vec<u8>, by: &dyn Fn(&str) -> Reviewed) -> Option<String> {
 }
 
 fn too_large() -> String {
-    format!("the answer of the server behind has more than {MAX_EVENT_BYTES} bytes")
+    format!("the answer of the upstream server has more than {MAX_EVENT_BYTES} bytes")
 }
 
 /// The server's session id, if there is one.
@@ -208,22 +209,22 @@ fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<Stri
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if let Some(name) = headers::repeated(headers) {
         return Some(format!(
-            "the server behind sent the header {name} twice, which readers take differently"
+            "the upstream server sent the header {name} twice, which readers take differently"
         ));
     }
     let problem = if status.is_informational() {
         // Whoever took it for the answer would speak another protocol from now on.
-        "the server behind switches to another protocol"
+        "the upstream server switches to another protocol"
     } else if status.is_redirection() {
         // A client that followed it would send its bearer there.
-        "the server behind redirects; the operator must give its final URL"
+        "the upstream server redirects; the operator must give its final URL"
     } else if encodings.any(|encoding| encoding != "identity") {
-        "the server behind answered in an encoding that was not asked for"
+        "the upstream server answered in an encoding that was not asked for"
     } else if headers::media(headers) == Media::Unclear {
-        "the server behind sent a Content-Type that readers take differently, or another encoding than UTF-8"
+        "the upstream server sent a Content-Type that readers take differently, or another encoding than UTF-8"
     } else if status == StatusCode::ACCEPTED && id.is_some() {
         // Clients would wait for the answer until they lose patience.
-        "the server behind took the request and did not answer it"
+        "the upstream server took the request and did not answer it"
     } else {
         return None;
     };

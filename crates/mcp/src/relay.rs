@@ -278,14 +278,14 @@ impl Relay {
         let response = response.map_err(|no_answer| {
             self.metrics.upstream_failure();
             match no_answer {
-                NoAnswer::Unreachable => bad_gateway(id, "the server behind cannot be reached"),
+                NoAnswer::Unreachable => bad_gateway(id, "the upstream server cannot be reached"),
                 NoAnswer::TimedOut => {
-                    tracing::warn!("the server behind did not answer in time");
+                    tracing::warn!("the upstream server did not answer in time");
                     answer::error(
                         StatusCode::GATEWAY_TIMEOUT,
                         id,
                         INTERNAL_ERROR,
-                        "the server behind did not answer in time",
+                        "the upstream server did not answer in time",
                     )
                 }
             }

@@ -178,7 +178,7 @@ impl Upstream {
                     });
                 let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
                 let at = self.url.host_str().unwrap_or_default();
-                tracing::warn!(error, host = at, "the server behind cannot be reached");
+                tracing::warn!(error, host = at, "the upstream server cannot be reached");
                 Err(NoAnswer::Unreachable)
             }
             Err(_) => Err(NoAnswer::TimedOut),

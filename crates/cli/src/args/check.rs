@@ -53,7 +53,7 @@ A file of operations has one a line, such as:
   resources:read https://notion.so/page
 Lines that begin with # say nothing.
 
-Exit codes: 0 listed, 1 the token does not hold, 2 wrong usage or failed.")]
+Exit codes: 0 listed, 1 the token is not valid, 2 wrong usage or failed.")]
 pub(crate) struct Can {
     #[command(flatten)]
     pub(crate) deciding: Deciding,

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     /// whoever runs the gateway can reach it
     #[arg(long, value_name = "ADDR", env = "HARDTACK_ADMIN_LISTEN")]
     pub(crate) admin_listen: Option<String>,
-    /// The MCP server behind: the whole URL of its endpoint; without any path, it is at /mcp
+    /// The upstream MCP server: the whole URL of its endpoint; without any path, it is at /mcp
     #[arg(long, value_name = "URL", env = "HARDTACK_UPSTREAM")]
     pub(crate) upstream: Option<String>,
     /// The name of this server, to which tokens are presented
@@ -64,7 +64,7 @@ pub(crate) struct Settings {
     /// arguments, which can hold personal data, or digests of them
     #[arg(long, value_name = "WHAT", env = "HARDTACK_KEEP_REQUESTS")]
     pub(crate) keep_requests: Option<KeepRequests>,
-    /// A file with the Authorization that the server behind is sent, such as: Bearer …
+    /// A file with the Authorization that the upstream server is sent, such as: Bearer …
     #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_AUTHORIZATION_FILE")]
     pub(crate) upstream_authorization_file: Option<PathBuf>,
     /// The environment variable that holds it
@@ -73,7 +73,7 @@ pub(crate) struct Settings {
     /// Send that Authorization over plain HTTP to this host, where nobody can be on the way who would read it
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
     pub(crate) allow_plain_http: Option<String>,
-    /// How long the server behind may take until it begins to answer; 5m if nothing is said
+    /// How long the upstream server may take until it begins to answer; 5m if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
     /// A name by which clients address this server (Host), besides localhost: each whole, without *. May be

@@ -139,7 +139,7 @@ macro_rules! error {
 }
 
 causes! {
-    // A token, in the order of docs/profile.md.
+    // A token, in the order of docs/verification.md.
     NotAToken "not_a_token" Unauthenticated (401 "invalid_token"): "It is no Biscuit token.";
     TooLarge "too_large" Unauthenticated (401 "invalid_token"): "The token has more bytes than a token may.";
     OverLimit "over_limit" Unauthenticated (401 "invalid_token"): "A block has more of something than a cap of the profile allows.";
@@ -304,7 +304,9 @@ causes! {
 
 /// The error of a text that is no name of a cause that this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no cause that this version knows; docs/profile.md and docs/errors.md list them")]
+#[error(
+    "this is no cause that this version knows; docs/verification.md and docs/errors.md list them"
+)]
 pub struct UnknownCause;
 
 impl UnknownCause {

@@ -60,8 +60,8 @@
 //! routes), `hardtack-mcp` (the gateway for MCP servers, and the agent's end), `hardtack-lint` (the linter of policies) and `hardtack-cli`
 //! (the command `hardtack`).
 //!
-//! The repository's folder `docs` has the profile (what a token holds and how it is verified, `docs/profile.md`), the guide to
-//! policies and constraints, the gateway, the store and the test vectors; `SECURITY.md` says what is defended and what is not.
+//! The repository's folder `docs` has one page for each question: what a token contains (`docs/profile.md`), how it is verified
+//! (`docs/verification.md`), constraints, policies, the gateway, the store and others. `SECURITY.md` says what is defended.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "store"),

@@ -23,7 +23,7 @@ fn names(cell: &str) -> Vec<Cause> {
 
 /// The causes of decisions, each with how it is answered.
 fn of_decisions() -> BTreeMap<Cause, String> {
-    let rows = rows("docs/profile.md", "| cause | answer | when |");
+    let rows = rows("docs/verification.md", "| cause | answer | when |");
     rows.iter()
         .flat_map(|row| names(&row[0]).into_iter().map(|cause| (cause, row[1].clone())))
         .collect()

@@ -39,7 +39,7 @@ pub(crate) use world::RULES;
 ///
 /// # Errors
 ///
-/// [`AuthorizeError`] names the first thing that refuses the call, in the order of `docs/profile.md`.
+/// [`AuthorizeError`] names the first thing that refuses the call, in the order of `docs/verification.md`.
 pub fn authorize(
     verified: &VerifiedCapability,
     policy: &Policy,

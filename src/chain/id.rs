@@ -10,7 +10,7 @@ use crate::cause::Cause;
 /// signature if it has one, otherwise its block signature. It is 64 bytes, written as 128 hexadecimal digits.
 ///
 /// The bytes of a token are no id, and neither is the block signature of a hop: both can be made
-/// anew by whoever held the parent's token (see `docs/profile.md`).
+/// anew by whoever held the parent's token (see `docs/verification.md`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevocationId(pub(crate) [u8; 64]);
 

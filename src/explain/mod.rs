@@ -58,7 +58,7 @@ pub struct Step {
     pub text: String,
 }
 
-/// The parts of a decision, in the order of `docs/profile.md`.
+/// The parts of a decision, in the order of `docs/verification.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {

@@ -32,7 +32,7 @@ pub enum Denial {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The stable name of the cause; `docs/profile.md` lists them.
+    /// The stable name of the cause; `docs/verification.md` lists them.
     pub cause: Cause,
     /// The number of the block at which the cause was seen; 0 is the grant. `None` if it belongs to no block.
     pub hop: Option<usize>,

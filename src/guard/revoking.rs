@@ -12,7 +12,7 @@ use crate::verify::VerifiedCapability;
 impl Guard {
     /// Decides whether the bearer may revoke what `request` asks for, as of `now`, and returns what is to be handed to
     /// the store. With the scope `hardtack:revoke` it may revoke anything; without it, hops that its own key delegated
-    /// (`docs/profile.md`). The presentation must be bound to the call of this request, and is used up. Waits until the
+    /// (`docs/verification.md`). The presentation must be bound to the call of this request, and is used up. Waits until the
     /// ledger has recorded the decision, with a store for the disk (`check_revocation_async`, feature `tokio`).
     ///
     /// # Errors

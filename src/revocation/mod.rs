@@ -35,7 +35,7 @@ pub(crate) const LONGEST_STEP: Duration = Duration::from_secs(3600);
 /// How much longer than a token can live its revocation is kept, for clocks that differ, many times over. By less, nothing is prolonged.
 pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
-/// A revocation: what is revoked. `docs/profile.md` says for each kind who can still get around it.
+/// A revocation: what is revoked. `docs/verification.md` says for each kind who can still get around it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -210,7 +210,7 @@ const NO_CAUSES: [&str; 12] = [
 ];
 
 /// The words that a case takes.
-const EXPECTED: &str = "write \"allow\", or the cause of the refusal: \"policy_denied\" (by a `deny if`), \"nothing_allows\" (no `allow if` matches), \"not_granted\" (no scope covers it), \"policy_check_failed\" (a check of a policy), \"check_failed\" (a check of the token), or another one that docs/profile.md lists";
+const EXPECTED: &str = "write \"allow\", or the cause of the refusal: \"policy_denied\" (by a `deny if`), \"nothing_allows\" (no `allow if` matches), \"not_granted\" (no scope covers it), \"policy_check_failed\" (a check of a policy), \"check_failed\" (a check of the token), or another one that docs/verification.md lists";
 
 /// As policies see keys: lower case, without the name of the algorithm.
 fn is_key(digits: &str) -> bool {

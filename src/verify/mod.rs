@@ -179,7 +179,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`VerifyError`] names the first thing that is wrong, in the order of `docs/profile.md`.
+    /// [`VerifyError`] names the first thing that is wrong, in the order of `docs/verification.md`.
     pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<VerifiedCapability, VerifyError> {
         self.examine(bearer, None, now).map_err(|rejection| rejection.error)
     }

@@ -1,4 +1,4 @@
-//! The model: what `docs/profile.md` says of a chain, a server and a call, in words, numbers and lists. It
+//! The model: what `docs/verification.md` says of a chain, a server and a call, in words, numbers and lists. It
 //! knows nothing of Biscuit, keys or bytes, and was written from that page.
 
 use crate::said::*;

@@ -290,7 +290,7 @@ impl Validation {
     }
 }
 
-/// How a cause is answered, as the table in `docs/profile.md` has it.
+/// How a cause is answered, as the table in `docs/verification.md` has it.
 fn status(cause: &str) -> u16 {
     match cause {
         "not_granted"

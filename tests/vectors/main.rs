@@ -198,9 +198,9 @@ fn the_vectors_cover_every_cause_and_each_is_there_once() {
     }
 }
 
-/// The causes that `docs/profile.md` lists; `tests/causes.rs` holds that list to the code.
+/// The causes that `docs/verification.md` lists; `tests/causes.rs` holds that list to the code.
 fn causes() -> BTreeSet<String> {
-    let page = fs::read_to_string("docs/profile.md").unwrap();
+    let page = fs::read_to_string("docs/verification.md").unwrap();
     let (_, table) = page.split_once("| cause | answer | when |").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();
     let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());

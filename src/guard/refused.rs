@@ -62,7 +62,7 @@ pub struct Refused {
     pub description: String,
     /// The scope that the request needs, if one is missing.
     pub scope: Option<String>,
-    /// The stable name of the cause (`docs/profile.md`), if outsiders may know it.
+    /// The stable name of the cause (`docs/verification.md`), if outsiders may know it.
     pub cause: Option<Cause>,
     /// The remedy, as one of a few kinds; `None` where none is known.
     pub helps: Option<Helps>,

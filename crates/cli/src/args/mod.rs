@@ -281,14 +281,14 @@ What to revoke (`hardtack inspect --json` shows ids):
 --subject and --agent cover a minute more, since clocks differ: a grant that is issued within that minute \
 is refused, too, until it expires; one that is issued later is a new one.
 
-While a gateway runs, it alone has the store, and revokes for whoever may:
+While a gateway runs, no other process can write to its store. Ask the gateway to revoke:
   hardtack revoke --at http://127.0.0.1:8080 \\
       --audience notion.mcp/hardtack \\
       --key orchestrator.key --capability grant.token \\
       --proof researcher.token \\
       --id HEX --reason 'laptop stolen'
-The capability must be good for that audience: a grant or hop that names audiences names it, too. In whose \
-name it is done is what the capability says.")]
+The capability must be valid for that audience: if a grant or hop names audiences, it must name this one. The \
+record says the subject and agent of the capability.")]
 pub(crate) struct Revoke {
     /// The store (`hardtack store create` makes one)
     #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]

@@ -78,7 +78,7 @@ fn print(report: &ReplayReport) -> Result<(), Box<dyn Error>> {
         warn("requests are kept by a gateway with --keep-requests");
     }
     say(format_args!(
-        "     {FAINT}{} records tell of what policies had no part in{FAINT:#}",
+        "     {FAINT}{} records of decisions for which no policy was asked, or of no decision{FAINT:#}",
         report.without_policies
     ))
 }

@@ -288,7 +288,7 @@ While a gateway runs, no other process can write to its store. Ask the gateway t
       --proof researcher.token \\
       --id HEX --reason 'laptop stolen'
 The capability must be valid for that audience: if a grant or hop names audiences, it must name this one. The \
-record says the subject and agent of the capability.")]
+capability says in whose name it is revoked.")]
 pub(crate) struct Revoke {
     /// The store (`hardtack store create` makes one)
     #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]

@@ -20,7 +20,7 @@ const ROUNDS: usize = 15;
 /// How policies discriminate: by what they say of the n-th of many.
 type Style = (&'static str, fn(usize) -> String);
 
-const STYLES: [Style; 6] = [
+const STYLES: [Style; 8] = [
     ("a tool's name", |n| format!("allow if tool(\"t{n}\"), operation($op), granted($op);")),
     ("an operation that is compared", |n| {
         format!("allow if operation($op), $op == \"tools:call:t{n}\", granted($op);")
@@ -28,6 +28,14 @@ const STYLES: [Style; 6] = [
     ("a tool and an argument", |n| {
         format!(
             "allow if tool($t), $t == \"t{n}\", granted($op), arg(\"amount\", $a), $a.type() == \"integer\", $a <= {n}00;"
+        )
+    }),
+    ("an argument only", |n| {
+        format!("allow if tool(\"t7\"), arg(\"page\", \"p{n}\"), operation($op), granted($op);")
+    }),
+    ("an argument only, compared", |n| {
+        format!(
+            "allow if tool(\"t7\"), arg(\"page\", $p), $p == \"p{n}\", operation($op), granted($op);"
         )
     }),
     ("a role", |n| format!("allow if role(\"r{n}\"), operation($op), granted($op);")),
@@ -87,7 +95,10 @@ fn main() {
     let (rounds, times) = if short { (1, 10) } else { (ROUNDS, 2000) };
     let issuer = Issuer::new(PrivateKey::generate());
     let bearer = bearer(&issuer);
-    let call = Call::tool("t7").and_then(|call| call.argument_json("amount", "5")).expect("a call");
+    let call = Call::tool("t7")
+        .and_then(|call| call.argument_json("amount", "5"))
+        .and_then(|call| call.argument_json("page", r#""p7""#))
+        .expect("a call");
     println!(
         "{:<32}{:>10}{:>10}{:>10}{:>10}{:>14}",
         "by", "1", "10", "200", "200/10", "first 200/10"

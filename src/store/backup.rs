@@ -18,46 +18,54 @@ use crate::store::staging::Staging;
 /// How many rows are copied in one transaction.
 const COPY_AT_ONCE: usize = 10_000;
 
-/// Copies what a reader sees into a new file.
-pub(super) fn backup(reader: &StoreReader, to: &Path) -> Result<Checkpoint, StoreError> {
-    let checkpoint = reader.current_checkpoint()?;
-    let failed = |error| StoreError::file(Some(to), error);
-    let place = Files::at(to);
-    let _alone = place.make_alone()?;
-    let id = reader.read(|reading| Ok(identity(reading, to)?.id))?;
-    let staging = Staging::beside(to, &id);
-    if staging.is_half_moved() {
-        staging.move_in().map_err(failed)?;
-    }
-    if let Some(existing) = place.existing().first() {
-        let there = std::io::ErrorKind::AlreadyExists.into();
-        return Err(StoreError::file(Some(existing), there));
-    }
-    staging.clear();
-    let files = staging.files();
-    files.make_database().map_err(failed)?;
-    let copied = reader.read(|reading| {
-        let backend = files.database().map_err(failed)?;
-        let copy = Builder::new().create_with_backend(backend);
-        let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
-        copy_table(reading, &copy, META)?;
-        copy_table(reading, &copy, LOG)?;
-        copy_table(reading, &copy, REVOCATIONS)?;
-        copy_table(reading, &copy, ACCEPTED)?;
-        copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
-        copy_table(reading, &copy, SEEN)?;
-        copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
-        let writing = copy.begin_write()?;
-        writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
-        writing.commit()?;
-        Ok(())
-    });
-    let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
-    match kept.and_then(|()| staging.move_in().map_err(failed)) {
-        Ok(()) => Ok(checkpoint),
-        Err(error) => {
-            staging.clear();
-            Err(error)
+impl StoreReader {
+    /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be
+    /// [restored](crate::store::restore()) and not opened: it does not know what is revoked after it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] if the file exists already or cannot be written.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
+        let to = to.as_ref();
+        let checkpoint = self.current_checkpoint()?;
+        let failed = |error| StoreError::file(Some(to), error);
+        let place = Files::at(to);
+        let _alone = place.make_alone()?;
+        let id = self.read(|reading| Ok(identity(reading, to)?.id))?;
+        let staging = Staging::beside(to, &id);
+        if staging.is_half_moved() {
+            staging.move_in().map_err(failed)?;
+        }
+        if let Some(existing) = place.existing().first() {
+            let there = std::io::ErrorKind::AlreadyExists.into();
+            return Err(StoreError::file(Some(existing), there));
+        }
+        staging.clear();
+        let files = staging.files();
+        files.make_database().map_err(failed)?;
+        let copied = self.read(|reading| {
+            let backend = files.database().map_err(failed)?;
+            let copy = Builder::new().create_with_backend(backend);
+            let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
+            copy_table(reading, &copy, META)?;
+            copy_table(reading, &copy, LOG)?;
+            copy_table(reading, &copy, REVOCATIONS)?;
+            copy_table(reading, &copy, ACCEPTED)?;
+            copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
+            copy_table(reading, &copy, SEEN)?;
+            copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
+            let writing = copy.begin_write()?;
+            writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
+            writing.commit()?;
+            Ok(())
+        });
+        let kept = copied.and_then(|()| files.keep_checkpoint(checkpoint.text()).map_err(failed));
+        match kept.and_then(|()| staging.move_in().map_err(failed)) {
+            Ok(()) => Ok(checkpoint),
+            Err(error) => {
+                staging.clear();
+                Err(error)
+            }
         }
     }
 }

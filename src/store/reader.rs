@@ -374,16 +374,6 @@ impl StoreReader {
         }
     }
 
-    /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be
-    /// [restored](crate::store::restore()) and not opened: it does not know what is revoked after it was made.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::File`] if the file exists already or cannot be written.
-    pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
-        super::backup::backup(self, to.as_ref())
-    }
-
     /// Proves that the record with the number `sequence` is in the log, to whoever has the log's key: an inclusion proof (RFC 6962,
     /// section 2.1.1) with the signed head. An open store signs its head first.
     ///

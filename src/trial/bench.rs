@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::authorize::{PreparedSets, authorize_with};
-use crate::cause::Cause;
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
 use crate::ruling::Ruling;
-use crate::trial::cases::{self, Case, CaseFile};
+use crate::trial::cases::{self, Case, CaseFile, Expected};
 use crate::trial::coverage::{Effects, StatementId, ids};
 use crate::trial::effects::effects;
-use crate::trial::report::ALLOW;
 use crate::trial::staging::{Keyring, Staged, Unstaged, stage};
-use crate::trial::{Decided, Expected, Found, TrialError};
+use crate::trial::{Decided, TrialError};
 
 /// A set with its cases, each file read once: what is tried is what is loaded.
 pub(super) struct Set {
@@ -57,15 +55,13 @@ impl Set {
                     Err(Unstaged::Call(error)) => Err(Denial::from(error)),
                     Err(Unstaged::Token(error)) => return Err(problem(error)),
                 };
-                let expected =
-                    Expected { verdict: case.expect.clone(), at: case.expect_at.clone() };
                 let (found, effects) = alone.decide(&staged);
-                see(alone.decided(at, case, expected, found), effects)?;
+                see(alone.decided(at, case, case.expect, case.expect_at.clone(), found), effects)?;
                 let Some(beside) = &beside else { continue };
                 // Beside others, another statement may be the first to say the same.
-                let verdict = case.expect_also.as_ref().unwrap_or(&case.expect).clone();
+                let expected = case.expect_also.unwrap_or(case.expect);
                 let (found, effects) = beside.decide(&staged);
-                see(beside.decided(at, case, Expected { verdict, at: None }, found), effects)?;
+                see(beside.decided(at, case, expected, None, found), effects)?;
             }
         }
         Ok(())
@@ -101,29 +97,36 @@ impl Bench {
         Ok(Bench { policies, statements: ids(&policy), policy })
     }
 
-    fn decide(&self, staged: &Result<Staged, Denial>) -> (Found, Effects) {
+    fn decide(&self, staged: &Result<Staged, Denial>) -> (Ruling, Effects) {
         let staged = match staged {
             Ok(staged) => staged,
             Err(denial) => {
                 let ruling = Ruling::from(denial);
                 let message = format!("the call: {}", ruling.message);
-                return (found(Ruling { message, ..ruling }), None);
+                return (Ruling { message, ..ruling }, None);
             }
         };
         let verified = match &staged.verified {
             Ok(verified) => verified,
-            Err(error) => return (found(error.into()), None),
+            Err(error) => return (error.into(), None),
         };
         let prepared = PreparedSets::default();
         let decided = authorize_with(&prepared, verified, &self.policy, &staged.call);
         let effects = effects(&prepared, verified, &self.policy, &staged.call);
         let effects = effects.map(|effects| self.statements.iter().cloned().zip(effects).collect());
-        (found(Ruling::of(&decided)), effects)
+        (Ruling::of(&decided), effects)
     }
 
-    fn decided(&self, at: &Location, case: &Case, expected: Expected, found: Found) -> Decided {
+    fn decided(
+        &self,
+        at: &Location,
+        case: &Case,
+        Expected(expected): Expected,
+        expected_at: Option<String>,
+        found: Ruling,
+    ) -> Decided {
         let (at, name, policies) = (at.clone(), case.name.clone(), self.policies.clone());
-        Decided { at, name, policies, expected, found, took: Duration::ZERO }
+        Decided { at, name, policies, expected, expected_at, found, took: Duration::ZERO }
     }
 }
 
@@ -164,9 +167,4 @@ fn with_trial_keys(
         )),
         None => Ok(keys.stand_in(&file.keys, files)),
     }
-}
-
-fn found(ruling: Ruling) -> Found {
-    let verdict = ruling.cause.map_or(ALLOW, Cause::as_str).to_owned();
-    Found { verdict, at: ruling.place, message: ruling.message }
 }

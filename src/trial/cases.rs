@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 use toml::{Spanned, Table, Value};
 
+use crate::cause::{Cause, UnknownCause};
 use crate::names;
 use crate::policy::folder::{CASE_EXTENSION, CASES, files};
 use crate::policy::{self, Location, PolicyError};
 use crate::timestamp::Timestamp;
 use crate::trial::TrialError;
+use crate::trial::report::ALLOW;
 
 /// The most cases of a set: a few seconds of work, for they are decided before a changed set is taken.
 pub(crate) const MAX_CASES: usize = 10_000;
@@ -79,9 +82,30 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) resource_schemes: Vec<String>,
 
-    pub(crate) expect: String,
+    pub(crate) expect: Expected,
     pub(crate) expect_at: Option<String>,
-    pub(crate) expect_also: Option<String>,
+    pub(crate) expect_also: Option<Expected>,
+}
+
+/// The cause for which a call must be refused; none if it must be allowed. A case says why a call is refused: "deny" is no cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected(pub(crate) Option<Cause>);
+
+impl FromStr for Expected {
+    type Err = UnknownCause;
+
+    fn from_str(word: &str) -> Result<Expected, UnknownCause> {
+        match word {
+            ALLOW => Ok(Expected(None)),
+            cause => Ok(Expected(Some(cause.parse()?))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Expected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Expected, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
 }
 
 /// One delegation. What it does not say is as the hop before has it.
@@ -186,28 +210,12 @@ fn case(index: usize, at: Location, mut table: Table) -> Result<Case, TrialError
     }
     let expected =
         ["expect", "expect_also"].into_iter().filter_map(|key| Some((key, table.get(key)?)));
-    let verdicts = expected.filter_map(|(key, value)| Some((key, value.as_str()?)));
-    if let Some((key, word)) = verdicts.into_iter().find(|(_, word)| NO_CAUSES.contains(word)) {
+    let mut verdicts = expected.filter_map(|(key, value)| Some((key, value.as_str()?)));
+    if let Some((key, word)) = verdicts.find(|(_, word)| word.parse::<Expected>().is_err()) {
         return Err(wrong(&format!("{key} = \"{word}\" is no verdict of a case: {EXPECTED}")));
     }
     Case::deserialize(table).map_err(|error| wrong(error.message()))
 }
-
-/// What people write for a verdict, and is none: a case says why a call is refused.
-const NO_CAUSES: [&str; 12] = [
-    "deny",
-    "denied",
-    "refuse",
-    "refused",
-    "reject",
-    "rejected",
-    "forbid",
-    "forbidden",
-    "block",
-    "allowed",
-    "permit",
-    "ok",
-];
 
 /// The words that a case takes.
 const EXPECTED: &str = "write \"allow\", or the cause of the refusal: \"policy_denied\" (by a `deny if`), \"nothing_allows\" (no `allow if` matches), \"not_granted\" (no scope covers it), \"policy_check_failed\" (a check of a policy), \"check_failed\" (a check of the token), or another one that docs/verification.md lists";

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::audit::Verdict;
 use crate::names;
 use crate::policy::folder::CASES;
 use crate::policy::{Location, Policy};
 use crate::trial::bench::Set;
 use crate::trial::effects::statements;
-use crate::trial::report::ALLOW;
-use crate::trial::{Decided, Fault, Kind, Statement};
+use crate::trial::{Decided, Fault, Statement, StatementKind};
 
 /// What the statements in force did, in the order of [`statements`]; nothing where it did not come to them.
 pub(super) type Effects = Option<Vec<(StatementId, bool)>>;
 
 /// Which statement: its kind, its place, and which of its kind there.
-pub(super) type StatementId = (String, usize, Kind, usize);
+pub(super) type StatementId = (String, usize, StatementKind, usize);
 
 /// What all cases together show.
 pub(super) struct Tally {
@@ -29,7 +29,7 @@ impl Tally {
     }
 
     pub(super) fn count(&mut self, decided: &Decided, effects: Effects) {
-        if decided.found.verdict != ALLOW {
+        if decided.found.verdict != Verdict::Allow {
             self.refused.extend(decided.policies.iter().cloned());
         }
         for (id, effect) in effects.into_iter().flatten() {
@@ -66,8 +66,8 @@ impl Tally {
 
 /// The same statement has the same id in every selection of the set's files.
 pub(super) fn ids(policy: &Policy) -> Vec<StatementId> {
-    let mut seen: BTreeMap<(String, usize, Kind), usize> = BTreeMap::new();
-    let id = |(kind, at): (Kind, &Location)| {
+    let mut seen: BTreeMap<(String, usize, StatementKind), usize> = BTreeMap::new();
+    let id = |(kind, at): (StatementKind, &Location)| {
         let nth = seen.entry((at.file.clone(), at.line, kind)).or_default();
         *nth += 1;
         (at.file.clone(), at.line, kind, *nth)

@@ -9,16 +9,16 @@ use crate::authorize::{PreparedSets, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::datalog::{VERIFIER, World};
 use crate::policy::{Location, Policy};
-use crate::trial::report::Kind;
+use crate::trial::report::StatementKind;
 use crate::verify::VerifiedCapability;
 
 /// The statements of a set, in the order in which [`effects`] speaks of them.
-pub(crate) fn statements(policy: &Policy) -> impl Iterator<Item = (Kind, &Location)> {
-    let allows = policy.allows.iter().map(|(at, _)| (Kind::Allow, at));
-    let denies = policy.denies.iter().map(|(at, _)| (Kind::Deny, at));
-    let checks = policy.checks.iter().map(|(at, _)| (Kind::Check, at));
-    let rules = policy.places.rules.iter().map(|at| (Kind::Rule, at));
-    let facts = policy.places.facts.iter().map(|at| (Kind::Fact, at));
+pub(crate) fn statements(policy: &Policy) -> impl Iterator<Item = (StatementKind, &Location)> {
+    let allows = policy.allows.iter().map(|(at, _)| (StatementKind::Allow, at));
+    let denies = policy.denies.iter().map(|(at, _)| (StatementKind::Deny, at));
+    let checks = policy.checks.iter().map(|(at, _)| (StatementKind::Check, at));
+    let rules = policy.places.rules.iter().map(|at| (StatementKind::Rule, at));
+    let facts = policy.places.facts.iter().map(|at| (StatementKind::Fact, at));
     allows.chain(denies).chain(checks).chain(rules).chain(facts)
 }
 

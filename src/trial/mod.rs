@@ -19,7 +19,7 @@ use crate::policy::{Location, Policy, PolicyError};
 use crate::trial::bench::Set;
 use crate::trial::coverage::Tally;
 
-pub use report::{Decided, Expected, Fault, Found, Kind, Report, Statement};
+pub use report::{Decided, Fault, Report, Statement, StatementKind};
 
 /// Decides the cases of the set of policies in `folder`, `folder/cases/*.toml`, and reports which got another verdict
 /// and what they fail to show.

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::Verdict;
 use crate::cause::Cause;
 use crate::names;
 use crate::policy::Location;
+use crate::ruling::Ruling;
 
-/// The verdict of a call that is allowed; of others it is the cause.
-pub(crate) const ALLOW: &str = "allow";
+/// What stands for the verdict of a call that is allowed; of others their cause does.
+pub(super) const ALLOW: &str = "allow";
 
 /// The report of a trial of a set of policies ([`run`](crate::trial::run)).
 #[derive(Debug, Clone)]
@@ -47,10 +49,12 @@ pub struct Decided {
     pub name: String,
     /// The policy files in force.
     pub policies: Vec<String>,
-    /// The verdict that it must get.
-    pub expected: Expected,
-    /// The verdict that it got.
-    pub found: Found,
+    /// The cause for which its call must be refused; `None` if it must be allowed.
+    pub expected: Option<Cause>,
+    /// The file, or the line of a file, from which the verdict must come; `None` if the case does not say.
+    pub expected_at: Option<String>,
+    /// The ruling on its call.
+    pub found: Ruling,
     /// The time that it took, from minting to the verdict.
     pub took: Duration,
 }
@@ -58,8 +62,22 @@ pub struct Decided {
 impl Decided {
     /// Returns true if the case got the verdict that it must get, from the place where it must get it.
     pub fn is_as_expected(&self) -> bool {
-        let place = |wanted: &String| self.found.at.as_ref().is_some_and(|at| is_at(at, wanted));
-        self.expected.verdict == self.found.verdict && self.expected.at.iter().all(place)
+        let place = |wanted: &String| self.found.place.as_ref().is_some_and(|at| is_at(at, wanted));
+        let verdict = match self.expected {
+            None => self.found.verdict == Verdict::Allow,
+            Some(cause) => self.found.cause == Some(cause),
+        };
+        verdict && self.expected_at.iter().all(place)
+    }
+
+    /// Returns in one line what was expected and what was found: `expected allow, found not_granted`. Control characters are escaped.
+    pub fn difference(&self) -> String {
+        let said = |cause: Option<Cause>, at: &Option<String>| {
+            let at = at.as_ref().map_or(String::new(), |at| format!(" at {}", names::escaped(at)));
+            format!("{}{at}", cause.map_or(ALLOW, Cause::as_str))
+        };
+        let expected = said(self.expected, &self.expected_at);
+        format!("expected {expected}, found {}", said(self.found.cause, &self.found.place))
     }
 }
 
@@ -71,52 +89,8 @@ fn is_at(at: &str, wanted: &str) -> bool {
 impl fmt::Display for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, message) = (names::escaped(&self.name), names::escaped(&self.found.message));
-        write!(
-            f,
-            "{}: case \"{name}\": expected {}, found {}: {message}",
-            self.at, self.expected, self.found
-        )
+        write!(f, "{}: case \"{name}\": {}: {message}", self.at, self.difference())
     }
-}
-
-/// The verdict that a case must get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Expected {
-    /// `allow`, or the cause of the refusal.
-    pub verdict: String,
-    /// The file, or the line of a file, from which it must come, if the case says so.
-    pub at: Option<String>,
-}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        verdict(f, &self.verdict, self.at.as_deref())
-    }
-}
-
-/// The verdict that a case got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Found {
-    /// `allow`, or the cause of the refusal.
-    pub verdict: String,
-    /// The place of the statement that gave it, if one did: `payments.datalog:12`, or `check 1 of block 2` of the
-    /// token.
-    pub at: Option<String>,
-    /// The verdict in words.
-    pub message: String,
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        verdict(f, &self.verdict, self.at.as_deref())
-    }
-}
-
-fn verdict(f: &mut fmt::Formatter<'_>, verdict: &str, at: Option<&str>) -> fmt::Result {
-    f.write_str(&names::escaped(&verdict))?;
-    at.map_or(Ok(()), |at| write!(f, " at {}", names::escaped(&at)))
 }
 
 /// A statement of a policy file, and whether it did something in some case.
@@ -124,7 +98,7 @@ fn verdict(f: &mut fmt::Formatter<'_>, verdict: &str, at: Option<&str>) -> fmt::
 #[non_exhaustive]
 pub struct Statement {
     /// The kind of the statement.
-    pub kind: Kind,
+    pub kind: StatementKind,
     /// The place of the statement.
     pub at: Location,
     /// The first line of the statement.
@@ -136,7 +110,7 @@ pub struct Statement {
 
 /// The kinds of statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum StatementKind {
     /// A policy `allow if`.
     Allow,
     /// A policy `deny if`.
@@ -149,32 +123,32 @@ pub enum Kind {
     Fact,
 }
 
-impl Kind {
+impl StatementKind {
     /// Returns true if statements of this kind give verdicts, so that a case must show each. What rules and facts do
     /// shows in these.
     pub fn is_policy(self) -> bool {
-        matches!(self, Kind::Allow | Kind::Deny | Kind::Check)
+        matches!(self, StatementKind::Allow | StatementKind::Deny | StatementKind::Check)
     }
 
     /// Returns the name of the kind in one word.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Allow => "allow",
-            Kind::Deny => "deny",
-            Kind::Check => "check",
-            Kind::Rule => "rule",
-            Kind::Fact => "fact",
+            StatementKind::Allow => "allow",
+            StatementKind::Deny => "deny",
+            StatementKind::Check => "check",
+            StatementKind::Rule => "rule",
+            StatementKind::Fact => "fact",
         }
     }
 
     /// What it did in no case.
     pub(crate) fn did_not(self) -> &'static str {
         match self {
-            Kind::Allow => "never allowed a call",
-            Kind::Deny => "never denied a call",
-            Kind::Check => "never refused a call",
-            Kind::Rule => "never derived a fact",
-            Kind::Fact => "was never part of what decided",
+            StatementKind::Allow => "never allowed a call",
+            StatementKind::Deny => "never denied a call",
+            StatementKind::Check => "never refused a call",
+            StatementKind::Rule => "never derived a fact",
+            StatementKind::Fact => "was never part of what decided",
         }
     }
 }
@@ -199,7 +173,7 @@ pub enum Fault {
     #[error("{at} {}; add a case in which it does, or delete it", kind.did_not())]
     NeverDecided {
         /// The kind of the statement.
-        kind: Kind,
+        kind: StatementKind,
         /// The place of the statement.
         at: Location,
     },

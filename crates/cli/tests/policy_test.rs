@@ -92,7 +92,8 @@ fn what_cannot_be_read_is_an_error_with_code_two() {
 
 #[test]
 fn programs_get_json_and_junit() {
-    let wrong = GOOD.replace("expect = \"not_granted\"", "expect = \"a < b\"");
+    let wrong =
+        GOOD.replace("expect = \"not_granted\"", "expect = \"not_granted\"\nexpect_at = \"a < b\"");
     let folder = sets(&wrong, GOOD);
     let (code, said, _) = test(folder.path(), &[".", "--json", "--junit", "out.xml"]);
     let answer: Value = serde_json::from_str(&said).unwrap();
@@ -103,5 +104,5 @@ fn programs_get_json_and_junit() {
     assert_eq!(answer["sets"][1]["statements"][0]["decided"], true);
     let xml = fs::read_to_string(folder.path().join("out.xml")).unwrap();
     assert!(xml.contains("tests=\"4\" skipped=\"0\" failures=\"1\""), "{xml}");
-    assert!(xml.contains("expected a &lt; b, found not_granted"), "{xml}");
+    assert!(xml.contains("expected not_granted at a &lt; b, found not_granted"), "{xml}");
 }

@@ -226,7 +226,7 @@ fn verdict(policy: &str, case: &str) -> String {
     let keys = if keys.is_empty() { String::new() } else { format!("[keys]{keys}\n") };
     let cases = format!("{keys}[[case]]\nname = \"witness\"\nexpect = \"allow\"\n{case}\n");
     match trial::run(set(policy, &cases).path(), || Duration::ZERO) {
-        Ok(report) => report.cases[0].found.verdict.clone(),
+        Ok(report) => report.cases[0].found.cause.map_or("allow", Cause::as_str).to_owned(),
         Err(trial::TrialError::Policy(_)) => "not loaded".to_owned(),
         Err(error) => panic!("{error}\n{cases}"),
     }

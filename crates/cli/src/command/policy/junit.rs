@@ -29,9 +29,7 @@ fn suite(report: &Report) -> TestSuite {
 fn test(case: &Decided) -> TestCase {
     let status = match case.is_as_expected() {
         true => TestCaseStatus::success(),
-        false => {
-            failure(&format!("expected {}, found {}", case.expected, case.found), &case.to_string())
-        }
+        false => failure(&case.difference(), &case.to_string()),
     };
     // The same case may be decided twice, by other files.
     let mut test =

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use hardtack::Cause;
 use hardtack::policy::{self, PolicyError};
-use hardtack::trial::{self, Decided, Fault, Kind, Report, Statement};
+use hardtack::trial::{self, Decided, Fault, Report, Statement, StatementKind};
 use serde_json::{Value, json};
 
 use crate::args::EXIT_DENIED;
@@ -53,7 +54,7 @@ fn sets(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     for case in report.unexpected() {
         say(format_args!("{BAD}failed{BAD:#} {TEXT}{BOLD}{}{BOLD:#}", case.name))?;
-        say(format_args!("  expected {}, found {}", case.expected, case.found))?;
+        say(format_args!("  {}", case.difference()))?;
         say(format_args!("  {}", case.found.message))?;
         let files = case.policies.join(", ");
         say(format_args!("  {FAINT}{}, by {}{FAINT:#}", place(report, case), files))?;
@@ -101,7 +102,7 @@ fn policy_of<'r>(report: &'r Report, fault: &Fault) -> Option<&'r Statement> {
 
 /// Rules and facts that did nothing, which is no fault.
 fn silent(report: &Report) -> impl Iterator<Item = &Statement> {
-    let inner = |kind: Kind| !kind.is_policy();
+    let inner = |kind: StatementKind| !kind.is_policy();
     report.statements.iter().filter(move |statement| inner(statement.kind) && !statement.decided)
 }
 
@@ -110,14 +111,15 @@ fn place(report: &Report, case: &Decided) -> String {
 }
 
 fn as_json(report: &Report) -> Value {
+    let verdict = |refused_for: Option<Cause>| refused_for.map_or("allow", Cause::as_str);
     let case = |case: &Decided| {
         json!({
             "name": case.name,
             "at": case.at.to_string(),
             "policies": case.policies,
             "as_expected": case.is_as_expected(),
-            "expected": { "verdict": case.expected.verdict, "at": case.expected.at },
-            "found": { "verdict": case.found.verdict, "at": case.found.at, "message": case.found.message },
+            "expected": { "verdict": verdict(case.expected), "at": case.expected_at },
+            "found": { "verdict": verdict(case.found.cause), "at": case.found.place, "message": case.found.message },
             "micros": u64::try_from(case.took.as_micros()).unwrap_or(u64::MAX),
         })
     };

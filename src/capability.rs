@@ -15,8 +15,9 @@ use prost::Message;
 use crate::cause::Cause;
 use crate::chain::Chain;
 use crate::keys::{PrivateKey, PublicKey};
+use crate::profile::ShapeError;
 use crate::profile::cost::{self, Sizes};
-use crate::profile::shape::{self, ShapeError, Shaped};
+use crate::profile::shape::{self, Shaped};
 use crate::profile::vocabulary::{By, Often, WORDS};
 use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
 use crate::signing::{self, BadSignature};
@@ -349,7 +350,10 @@ impl fmt::Debug for Capability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Delegation, Grant, Issuer, Presenting, Timestamp};
+    use crate::delegate::Delegation;
+    use crate::mint::{Grant, Issuer};
+    use crate::present::Presenting;
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn the_seed_chain_needs_a_small_part_of_the_bound() {

@@ -116,7 +116,7 @@ fn named(character: char) -> String {
 #[cfg(test)]
 mod tests {
     use crate::names::{check_agent, check_audience, check_reason, check_subject};
-    use crate::{Operation, Scope};
+    use crate::scope::{Operation, Scope};
 
     #[test]
     fn what_is_wrong_is_shown_with_its_place() {

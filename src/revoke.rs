@@ -16,7 +16,7 @@ use crate::cause::Cause;
 use crate::chain::{Chain, IdPrefix, PresentationKind, RevocationId};
 use crate::names::{self, NameError};
 use crate::policy::{Location, Policy};
-use crate::profile::shape::ShapeError;
+use crate::profile::ShapeError;
 use crate::revocation::{RequestId, Revocation, Revoking};
 use crate::verify::{VerifiedCapability, Verifier, VerifyError};
 
@@ -428,7 +428,7 @@ fn allow_delegator(
 }
 
 /// The keys that signed the hop with this id, and every hop before it.
-fn delegated(chain: &Chain, id: &RevocationId) -> Option<Vec<Option<crate::PublicKey>>> {
+fn delegated(chain: &Chain, id: &RevocationId) -> Option<Vec<Option<crate::keys::PublicKey>>> {
     let place = chain.hops.iter().position(|hop| hop.revocation_id == *id)?;
     Some(chain.hops[..=place].iter().map(|hop| hop.signer).collect())
 }

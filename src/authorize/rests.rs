@@ -103,10 +103,14 @@ fn numbered_names<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{PrivateKey, RootKeys};
+    use crate::mint::{Grant, Issuer};
     use crate::policy::Location;
+    use crate::present::Presenting;
     use crate::revocation::RevocationUnchecked;
     use crate::spelling::FOLDED;
-    use crate::{Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+    use crate::timestamp::Timestamp;
+    use crate::verify::Verifier;
 
     fn verified() -> VerifiedCapability {
         let now = Timestamp::from_unix_seconds(1_795_428_000);

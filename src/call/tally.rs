@@ -104,7 +104,7 @@ fn count(value: &Value, depth: usize, values: &mut usize) -> Result<(), CallErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Call;
+    use crate::call::Call;
     use crate::spelling::FOLDED;
 
     #[test]

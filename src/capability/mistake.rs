@@ -273,8 +273,12 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::shape::ShapeError;
-    use crate::{Capability, Delegation, Grant, Issuer, PrivateKey, Timestamp};
+    use crate::capability::Capability;
+    use crate::delegate::Delegation;
+    use crate::keys::PrivateKey;
+    use crate::mint::{Grant, Issuer};
+    use crate::profile::ShapeError;
+    use crate::timestamp::Timestamp;
 
     fn token() -> String {
         let now = Timestamp::from_unix_seconds(1_795_428_000);

@@ -7,8 +7,9 @@ use crate::chain::{
 };
 use crate::keys::PublicKey;
 use crate::names;
-use crate::profile::shape::{FactProblem, ShapeError, Shaped, ShapedBlock};
+use crate::profile::shape::{Shaped, ShapedBlock};
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
+use crate::profile::{FactProblem, ShapeError};
 use crate::profile::{MAX_DEPTH, PROFILE_VERSION};
 use crate::scope::Scope;
 use crate::signing;

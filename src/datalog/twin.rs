@@ -126,11 +126,15 @@ impl World {
 #[cfg(test)]
 mod tests {
     use crate::authorize::{AuthorizeError, authorize};
+    use crate::call::Call;
+    use crate::keys::{PrivateKey, RootKeys};
+    use crate::mint::{Grant, Issuer};
+    use crate::policy::Policy;
+    use crate::present::Presenting;
     use crate::revocation::RevocationUnchecked;
     use crate::spelling::FOLDED;
-    use crate::{
-        Call, Grant, Issuer, Policy, Presenting, PrivateKey, RootKeys, Timestamp, Verifier,
-    };
+    use crate::timestamp::Timestamp;
+    use crate::verify::Verifier;
 
     /// A decision folds the names of its call, and nothing that policies write.
     #[test]

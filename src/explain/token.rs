@@ -7,7 +7,7 @@ use crate::chain::{Chain, PresentationKind};
 use crate::explain::{Change, Explanation, Outcome, Remedy, Stage, Step};
 use crate::names::escaped;
 use crate::profile::MAX_DEPTH;
-use crate::profile::shape::ShapeError;
+use crate::profile::ShapeError;
 use crate::revocation::RevokedBy;
 use crate::ruling::Ruling;
 use crate::scope::{Operation, Scope};

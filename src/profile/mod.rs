@@ -5,6 +5,7 @@
 //! text is `docs/profile.md`.
 
 pub(crate) mod cost;
+mod error;
 pub(crate) mod life;
 pub(crate) mod shape;
 mod terms;
@@ -12,8 +13,8 @@ pub(crate) mod vocabulary;
 
 use std::time::Duration;
 
+pub use error::{FactProblem, ShapeError};
 pub use life::LifeError;
-pub use shape::{FactProblem, ShapeError};
 
 /// The version of the profile that this library makes and accepts: `hardtack(1)` in the grant.
 pub const PROFILE_VERSION: i64 = 1;

@@ -8,7 +8,7 @@ use biscuit_auth::format::convert::proto_fact_to_token_fact;
 use biscuit_auth::format::schema;
 
 use crate::function::Function;
-use crate::profile::shape::{ShapeError, within};
+use crate::profile::error::{ShapeError, within};
 use crate::profile::*;
 
 /// The latest moment that RFC 3339 can write, in seconds since 1970.

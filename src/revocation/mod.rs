@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_revocation_is_of_its_form_and_says_what_it_covers() {
-        let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let key = crate::keys::PrivateKey::from_bytes(&[7; 32]).public();
         let subject = |subject: &str, root| Revocation::Subject { subject: subject.into(), root };
         for (revocation, words, expires) in [
             (agent("agent.a"), "agent agent.a, for good".to_owned(), false),

@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn what_is_forgotten_is_the_one_with_its_number_and_no_later_one() {
-        let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let key = crate::keys::PrivateKey::from_bytes(&[7; 32]).public();
         let revocations = Revocations::of_store();
         for revocation in [
             Revocation::Id { id: RevocationId::from_bytes([7; 64]) },
@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_stopped_until_now_and_may_be_granted_to_anew() {
-        let root = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let root = crate::keys::PrivateKey::from_bytes(&[7; 32]).public();
         let revocations = Revocations::of_store();
         let add = |sequence, revocation: Revocation, revoked| {
             revocations.add_all([InForce { sequence, revocation, revoked, expires: None }]);

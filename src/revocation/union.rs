@@ -144,7 +144,7 @@ mod tests {
         one: Result<Option<Revoked>, &str>,
         other: Result<Option<Revoked>, &str>,
     ) -> Result<Option<Revoked>, RevocationsUnavailable> {
-        let key = crate::PrivateKey::from_bytes(&[7; 32]).public();
+        let key = crate::keys::PrivateKey::from_bytes(&[7; 32]).public();
         let ask = |one, other| {
             let union = Union::of(RevocationUnchecked).and(says(one)).and(says(other));
             union.revoked(&chain(NOW, 1), &key)

@@ -12,8 +12,8 @@ use biscuit_auth::datalog::SymbolTable;
 use serde_json::Value;
 
 use super::*;
-use crate::RevocationId;
 use crate::capability::Capability;
+use crate::chain::RevocationId;
 use crate::profile::shape::ShapedBlock;
 use Walk::*;
 

@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_revocations_row_says_what_was_revoked() {
-        let key = crate::PrivateKey::from_bytes(&[3; 32]).public();
+        let key = crate::keys::PrivateKey::from_bytes(&[3; 32]).public();
         let id = RevocationId::from_bytes([9; 64]);
         for revocation in [
             Revocation::Id { id },

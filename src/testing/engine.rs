@@ -127,13 +127,13 @@ macro_rules! cases {
 pub(super) use cases;
 
 /// An id that differs from others in all of its parts.
-pub(super) fn id(number: u64) -> crate::RevocationId {
+pub(super) fn id(number: u64) -> crate::chain::RevocationId {
     let mut bytes = [0; 64];
     for (word, part) in bytes.chunks_exact_mut(8).enumerate() {
         let spread = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * word as u64);
         part.copy_from_slice(&spread.rotate_left(29).to_le_bytes());
     }
-    crate::RevocationId::from_bytes(bytes)
+    crate::chain::RevocationId::from_bytes(bytes)
 }
 
 pub(super) fn later(seconds: u64) -> Timestamp {

@@ -111,7 +111,7 @@ fn of_ids_that_begin_alike_as_many_are_found_as_are_asked_for(engine: Case) -> R
             // Part of an id may be all that an engine looks at: these differ everywhere but in their beginning.
             bytes[32..].fill(number);
             let mut block = agent(0);
-            block.id = crate::RevocationId::from_bytes(bytes);
+            block.id = crate::chain::RevocationId::from_bytes(bytes);
             block
         })
         .collect();

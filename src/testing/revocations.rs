@@ -292,7 +292,7 @@ fn who_and_why_come_back(engine: Case) -> Result<(), LeftOut> {
 fn how_long_a_revocation_is_kept_depends_on_its_kind(engine: Case) -> Result<(), LeftOut> {
     let log = Log::of(engine);
     log.revoke(kinds().into_iter().map(of).collect(), NOW);
-    let longest = crate::Lifetimes::default().grant;
+    let longest = crate::profile::Lifetimes::default().grant;
     for RevocationEntry { notice, .. } in log.in_force() {
         match notice.revocation.expires() {
             true => assert!(notice.expires.is_some_and(|expires| expires >= NOW + longest)),

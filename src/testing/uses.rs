@@ -70,7 +70,7 @@ fn alike(place: usize) -> [SingleUse; 2] {
     [1, 2].map(|byte| {
         let mut bytes = [7; 64];
         bytes[place] = byte;
-        SingleUse::new("notion.mcp", crate::RevocationId::from_bytes(bytes), later(120))
+        SingleUse::new("notion.mcp", crate::chain::RevocationId::from_bytes(bytes), later(120))
     })
 }
 

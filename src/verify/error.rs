@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::profile::ShapeError;
 use crate::profile::life::Seconds;
-use crate::profile::shape::ShapeError;
 use crate::revocation::{RevocationsUnavailable, RevokedBy};
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;

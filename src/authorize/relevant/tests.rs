@@ -3,9 +3,14 @@
 use super::*;
 use crate::authorize::PreparedSets;
 use crate::authorize::{Allowed, AuthorizeError, authorize_with, decide};
+use crate::call::Call;
+use crate::keys::{PrivateKey, RootKeys};
+use crate::mint::{Grant, Issuer};
+use crate::present::Presenting;
 use crate::revocation::RevocationUnchecked;
+use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
-use crate::{Call, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+use crate::verify::Verifier;
 
 fn verified() -> VerifiedCapability {
     let now = Timestamp::from_unix_seconds(1_795_428_000);

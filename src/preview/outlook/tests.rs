@@ -1,7 +1,12 @@
 use super::*;
+use crate::delegate::Delegation;
+use crate::keys::{PrivateKey, RootKeys};
+use crate::mint::{Grant, Issuer};
+use crate::present::Presenting;
 use crate::preview::preview;
 use crate::revocation::RevocationUnchecked;
-use crate::{Delegation, Grant, Issuer, Presenting, PrivateKey, RootKeys, Timestamp, Verifier};
+use crate::timestamp::Timestamp;
+use crate::verify::Verifier;
 
 /// A chain of so many hops, the last with these checks.
 fn verified(hops: usize, checks: &[&str]) -> VerifiedCapability {

@@ -68,7 +68,7 @@ fn list(as_of: Timestamp, revocations: Vec<InForce>) -> RevocationList {
 }
 
 fn revoked_by(copy: &Revocations, chain: &Chain) -> Option<RevokedBy> {
-    let root = crate::PrivateKey::from_bytes(&[7; 32]).public();
+    let root = crate::keys::PrivateKey::from_bytes(&[7; 32]).public();
     copy.revoked(chain, &root).unwrap().map(|revoked| revoked.by)
 }
 
@@ -102,7 +102,7 @@ fn what_lists_no_longer_have_is_forgotten_in_its_time_and_leaves_its_mark() {
 
 #[test]
 fn a_longer_life_that_a_verifier_accepts_is_waited_for_and_keys_and_bans_for_ever() {
-    let key = crate::PrivateKey::from_bytes(&[8; 32]).public();
+    let key = crate::keys::PrivateKey::from_bytes(&[8; 32]).public();
     let agent = "agent.1".to_owned();
     // Even if the list says that it may go.
     let for_good = [Revocation::Holder { key }, Revocation::Agent { agent }];

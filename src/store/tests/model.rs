@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::Ledger;
 use crate::chain::{Chain, GrantBlock, Hop};
-use crate::keys::PrivateKey;
+use crate::keys::{PrivateKey, PublicKey};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Revocation, RevocationSource, Revoking};
 use crate::store::tests::{Dice, NOW, decision, entry, id, repeated};
 use crate::store::{RecordLoss, Store, restore};
 use crate::timestamp::Timestamp;
-use crate::{Ledger, PublicKey};
 
 const AGENTS: u64 = 8;
 const SUBJECTS: u64 = 400;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::PrivateKey;
 use crate::audit::{Lineage, SeenBlock};
+use crate::keys::PrivateKey;
 use crate::store::Store;
 use crate::store::core::MAX_SEEN;
 use crate::store::tests::{NOW, id};

@@ -156,8 +156,9 @@ fn a_backup_comes_back_with_the_records_since_or_with_the_word() {
     assert!(restored.accepted_loss);
     let lossy = Store::open(at("lossy")).unwrap();
     assert!(!lossy.revocations().contains(&crate::store::tests::id(2)));
-    let issuer = crate::Issuer::new(crate::PrivateKey::generate());
-    let grant = |now| issuer.mint(crate::Grant::to("user:a").scope("*").unbound(), now).unwrap();
+    let issuer = crate::mint::Issuer::new(crate::keys::PrivateKey::generate());
+    let grant =
+        |now| issuer.mint(crate::mint::Grant::to("user:a").scope("*").unbound(), now).unwrap();
     let asked = |now| {
         use crate::revocation::RevocationSource;
         lossy.revocations().revoked(grant(now).chain(), &issuer.public()).unwrap()
@@ -239,8 +240,8 @@ fn what_expired_is_forgotten_on_disk_and_in_memory_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = Store::create(&path).unwrap();
-    let agent = crate::Revocation::Agent { agent: "agent.a".to_owned() };
-    store.revoke(crate::Revoking::new(agent, "tests", "lost").unwrap(), NOW).unwrap();
+    let agent = crate::revocation::Revocation::Agent { agent: "agent.a".to_owned() };
+    store.revoke(crate::revocation::Revoking::new(agent, "tests", "lost").unwrap(), NOW).unwrap();
     store.revoke_all(vec![revoking(1), revoking(2)], NOW).unwrap();
     let later = NOW + std::time::Duration::from_secs(26 * 3600);
     store.revoke(revoking(3), later).unwrap();

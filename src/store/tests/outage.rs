@@ -72,8 +72,8 @@ pub(super) fn wait_until_ready(store: &Store) {
 fn a_closed_store_answers_nothing() {
     let store = store(&Disk::default());
     let revocations = store.revocations();
-    let chain = crate::Issuer::new(crate::PrivateKey::generate());
-    let grant = crate::Grant::to("user:a").scope("*").unbound();
+    let chain = crate::mint::Issuer::new(crate::keys::PrivateKey::generate());
+    let grant = crate::mint::Grant::to("user:a").scope("*").unbound();
     let token = chain.mint(grant, NOW).unwrap();
     let root = chain.public();
     assert_eq!(revocations.revoked(token.chain(), &root), Ok(None));

@@ -39,7 +39,7 @@ const MAX_BY_BYTES: usize = crate::names::MAX_REASON_BYTES;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RevocationRequest {
     call: Call,
-    asked: Asked,
+    asked: Target,
     reason: String,
     proof: Option<String>,
     dry_run: bool,
@@ -48,7 +48,7 @@ pub struct RevocationRequest {
 
 /// What is to be revoked.
 #[derive(Debug, Clone, PartialEq)]
-enum Asked {
+enum Target {
     Revocation(Revocation),
     /// `{"kind": "id_prefix", "id": …}`: the one block whose id begins so, of those that the store has seen.
     Beginning(IdPrefix),
@@ -77,13 +77,13 @@ struct Beginning {
     id: IdPrefix,
 }
 
-impl Asked {
+impl Target {
     /// Reads what is asked for, whole: what is not known must not be taken for something broader or narrower.
-    fn read(value: Value) -> Result<Asked, RequestError> {
+    fn read(value: Value) -> Result<Target, RequestError> {
         if value.get("kind").and_then(Value::as_str) == Some(ID_PREFIX) {
             let beginning = serde_json::from_value(value).map_err(|_| RequestError::Form)?;
             let Beginning { id, .. } = beginning;
-            return Ok(Asked::Beginning(id));
+            return Ok(Target::Beginning(id));
         }
         let given: Vec<String> =
             value.as_object().map(|given| given.keys().cloned().collect()).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Asked {
             serde_json::from_value(value).map_err(|_| RequestError::Form)?;
         let read = serde_json::to_value(&revocation).map_err(|_| RequestError::Form)?;
         match given.iter().all(|member| read.get(member).is_some()) {
-            true => Ok(Asked::Revocation(revocation)),
+            true => Ok(Target::Revocation(revocation)),
             false => Err(RequestError::Form),
         }
     }
@@ -199,9 +199,9 @@ impl RevocationRequest {
         if dry_run && id.is_some() {
             return Err(RequestError::Form);
         }
-        let asked = Asked::read(revocation)?;
+        let asked = Target::read(revocation)?;
         // What could never be recorded is not asked for.
-        if let Asked::Revocation(revocation) = &asked {
+        if let Target::Revocation(revocation) = &asked {
             revocation.check()?;
         }
         names::check_reason(&reason)?;
@@ -217,8 +217,8 @@ impl RevocationRequest {
     /// Returns what is to be revoked; `None` if only the beginning of an id is given.
     pub fn revocation(&self) -> Option<&Revocation> {
         match &self.asked {
-            Asked::Revocation(revocation) => Some(revocation),
-            Asked::Beginning(_) => None,
+            Target::Revocation(revocation) => Some(revocation),
+            Target::Beginning(_) => None,
         }
     }
 
@@ -380,12 +380,12 @@ pub(crate) fn allow(
 }
 
 fn find(
-    asked: &Asked,
+    asked: &Target,
     seen: impl FnOnce(&IdPrefix) -> Vec<RevocationId>,
 ) -> Result<Revocation, RevokeError> {
     let beginning = match asked {
-        Asked::Revocation(revocation) => return Ok(revocation.clone()),
-        Asked::Beginning(beginning) => beginning.clone(),
+        Target::Revocation(revocation) => return Ok(revocation.clone()),
+        Target::Beginning(beginning) => beginning.clone(),
     };
     match seen(&beginning).as_slice() {
         [] => Err(RevokeError::UnknownBeginning(beginning)),
@@ -411,9 +411,9 @@ fn allow_delegator(
         return Err(AuthorizeError::Unbound { block, operation: REVOKE.to_owned() }.into());
     }
     let id = match &request.asked {
-        Asked::Revocation(Revocation::Id { id }) => id,
-        Asked::Revocation(other) => return Err(RevokeError::NotAnId(other.clone())),
-        Asked::Beginning(_) => return Err(RevokeError::PartOfAnId),
+        Target::Revocation(Revocation::Id { id }) => id,
+        Target::Revocation(other) => return Err(RevokeError::NotAnId(other.clone())),
+        Target::Beginning(_) => return Err(RevokeError::PartOfAnId),
     };
     let proof = request.proof.as_deref().ok_or(RevokeError::NoProof)?;
     let proof = Capability::parse(proof).map_err(RevokeError::Unreadable)?;

@@ -33,9 +33,11 @@ impl Chain {
                 return Err(ShapeError::AfterPresentation { block: index });
             }
             match kind(index, block)? {
-                Kind::Hop => chain.hops.push(read_hop(index, block, &chain)?),
-                Kind::Presentation => chain.presentation = Some(read_presentation(index, block)?),
-                Kind::Caveat => chain.caveats.push(Caveat {
+                BlockKind::Hop => chain.hops.push(read_hop(index, block, &chain)?),
+                BlockKind::Presentation => {
+                    chain.presentation = Some(read_presentation(index, block)?)
+                }
+                BlockKind::Caveat => chain.caveats.push(Caveat {
                     index,
                     checks: block.content.checks.len(),
                     revocation_id: id(block),
@@ -46,18 +48,20 @@ impl Chain {
     }
 }
 
-enum Kind {
+enum BlockKind {
     Hop,
     Caveat,
     Presentation,
 }
 
-fn kind(index: usize, block: &ShapedBlock) -> Result<Kind, ShapeError> {
+fn kind(index: usize, block: &ShapedBlock) -> Result<BlockKind, ShapeError> {
     let says = |name: &str| block.facts.iter().any(|fact| fact.predicate.name == name);
     match (says("presentation"), says("hop")) {
-        (true, _) => Ok(Kind::Presentation),
-        (false, true) => Ok(Kind::Hop),
-        (false, false) if block.facts.is_empty() && block.external.is_none() => Ok(Kind::Caveat),
+        (true, _) => Ok(BlockKind::Presentation),
+        (false, true) => Ok(BlockKind::Hop),
+        (false, false) if block.facts.is_empty() && block.external.is_none() => {
+            Ok(BlockKind::Caveat)
+        }
         (false, false) => Err(ShapeError::Kind { block: index }),
     }
 }
@@ -68,7 +72,7 @@ fn refuse_other_parent(
     block: &ShapedBlock,
     parent: &[u8; 16],
 ) -> Result<(), ShapeError> {
-    let facts = Facts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts };
     match facts.at_most_one("parent", bytes::<16>)? {
         Some(said) if said != *parent => Err(ShapeError::OtherParent { block: index }),
         _ => Ok(()),
@@ -82,7 +86,7 @@ fn id(block: &ShapedBlock) -> RevocationId {
 fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
     const SAID: [&str; 8] =
         ["hardtack", "subject", "scope", "audience", "issued", "expires", "max_depth", "holder"];
-    let facts = Facts { block: 0, facts: &block.facts };
+    let facts = BlockFacts { block: 0, facts: &block.facts };
     let is_about_subject = |fact: &&Fact| !SAID.contains(&fact.predicate.name.as_str());
     for fact in block.facts.iter().filter(is_about_subject) {
         facts.refuse_reserved(fact)?;
@@ -109,7 +113,7 @@ fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
 }
 
 fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, ShapeError> {
-    let facts = Facts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts };
     facts
         .only(&["hop", "delegate", "scope", "audience", "expires", "reason", "holder", "parent"])?;
     facts.index()?;
@@ -136,7 +140,7 @@ fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, S
 }
 
 fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBlock, ShapeError> {
-    let facts = Facts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts };
     facts.only(&["hop", "presentation", "audience", "expires", "digest", "nonce", "parent"])?;
     facts.index()?;
     let kind = match facts.one("presentation", string)?.as_str() {
@@ -172,12 +176,12 @@ fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBl
 }
 
 /// The facts of one block, counted as they are written.
-struct Facts<'a> {
+struct BlockFacts<'a> {
     block: usize,
     facts: &'a [Fact],
 }
 
-impl Facts<'_> {
+impl BlockFacts<'_> {
     fn all<T>(
         &self,
         name: &'static str,

@@ -78,13 +78,13 @@ pub(super) enum MissingPart {
 }
 
 /// A query, asked by one block or by the policies.
-pub(super) struct Asked<'a> {
+pub(super) struct Asker<'a> {
     pub(super) world: &'a World,
     pub(super) block: usize,
     pub(super) decide: &'a dyn Fn(&str) -> Weight,
 }
 
-impl Asked<'_> {
+impl Asker<'_> {
     /// The least that the query lacks; `None` if it lacks nothing or that cannot be found out.
     pub(super) fn nearest(&self, query: &datalog::Rule) -> Option<Miss> {
         let rule = Rule::convert_from(query, &self.world.symbols).ok()?;

@@ -7,7 +7,7 @@ use crate::authorize::{PreparedSets, uncovering};
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::datalog::{EvaluationError, VERIFIER, World};
-use crate::explain::miss::{Asked, Miss, Weight};
+use crate::explain::miss::{Asker, Miss, Weight};
 use crate::explain::remedies::{Remedies, another_value, of_lacks, of_match};
 use crate::explain::token::maker;
 use crate::explain::{Change, Outcome, Remedy, Stage, Step, words};
@@ -76,7 +76,7 @@ pub(super) fn obstacles(
     }
     let names = policy_names(policy);
     let decide = |name: &str| weight(name, &names);
-    let asked = Asked { world: &world, block: VERIFIER, decide: &decide };
+    let asked = Asker { world: &world, block: VERIFIER, decide: &decide };
     let queries = allows.iter().flat_map(|(queries, _)| queries.iter());
     let nearest = queries.filter_map(|query| asked.nearest(query)).min_by_key(|miss| miss.weight);
     Some(found + nearest.map_or(1, |miss| miss.lacks.len()))
@@ -97,22 +97,22 @@ fn world_of(
 }
 
 /// The predicates that the policies assert themselves.
-struct Names {
+struct OwnNames {
     facts: Vec<String>,
     heads: Vec<String>,
 }
 
-fn policy_names(policy: &Policy) -> Names {
+fn policy_names(policy: &Policy) -> OwnNames {
     let named = |names: &mut dyn Iterator<Item = u64>| {
         names.filter_map(|name| policy.symbols.get_symbol(name)).map(str::to_owned).collect()
     };
-    Names {
+    OwnNames {
         facts: named(&mut policy.facts.iter().map(|fact| fact.predicate.name)),
         heads: named(&mut policy.rules.iter().map(|rule| rule.head.name)),
     }
 }
 
-fn weight(name: &str, policy: &Names) -> Weight {
+fn weight(name: &str, policy: &OwnNames) -> Weight {
     if let Some(word) = find(name) {
         return match word.by {
             By::Arguments | By::Moment | By::Resource => Weight::CALL,
@@ -140,8 +140,8 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    pub(super) fn asked(&self, block: usize) -> Asked<'_> {
-        Asked { world: self.world, block, decide: self.decide }
+    pub(super) fn asked(&self, block: usize) -> Asker<'_> {
+        Asker { world: self.world, block, decide: self.decide }
     }
 
     /// What there would be to see if one argument were another, or absent.

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::function::loose::{Asked, Meant, folded, letters, names_device};
+use crate::function::loose::{Meant, Readers, folded, letters, names_device};
 use crate::function::pattern::{Letter, Part, Pattern};
 use crate::function::segment::{has_lone_percent, is_blank, is_dropped, is_short_name, may_step};
 use crate::function::text::{decoded, hides_separators, is_percent, is_plain};
@@ -94,10 +94,10 @@ fn reads_alike(text: &str, pattern: &str, found: bool) -> bool {
     let Some(parts) = folded_parts(pattern).filter(|_| !short()) else { return false };
     let meant = Meant::of(pattern, &parts);
     match found {
-        true => letters(text, &meant, Asked::All).is_some_and(|letters| {
+        true => letters(text, &meant, Readers::All).is_some_and(|letters| {
             Pattern::new(&softened(parts)).is_found_by_all(letters.iter().copied())
         }),
-        false => letters(text, &meant, Asked::Some).is_some_and(|letters| {
+        false => letters(text, &meant, Readers::Some).is_some_and(|letters| {
             let is_found = |parts: &[Part]| {
                 let rooted = std::iter::once(Letter::ROOT).chain(letters.iter().copied());
                 Pattern::new(parts).is_found_by_some(rooted)

@@ -57,7 +57,7 @@ impl Meant {
 
 /// Whom the letters are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Readers {
     /// Whether some reader finds the pattern although it is not there.
     Some,
     /// Whether all find it, since it is there.
@@ -65,7 +65,7 @@ pub(super) enum Asked {
 }
 
 /// The text's letters as [`folded`], each marked with what some reader does to it.
-pub(super) fn letters(text: &str, meant: &Meant, asked: Asked) -> Option<Vec<Letter>> {
+pub(super) fn letters(text: &str, meant: &Meant, asked: Readers) -> Option<Vec<Letter>> {
     let mut letters = folded(text, meant.last)?;
     let mut signs = meant.signs;
     let names: Vec<Range<usize>> = names(&letters).collect();
@@ -77,13 +77,13 @@ pub(super) fn letters(text: &str, meant: &Meant, asked: Asked) -> Option<Vec<Let
             mark_drive(name);
         }
         mark_ends_of_names(name);
-        if asked == Asked::All {
+        if asked == Readers::All {
             let end = end_of(name);
             name[end..].iter_mut().for_each(|letter| letter.drops = true);
         }
     }
     mark_slashes(&mut letters, &names, asked);
-    if asked == Asked::All {
+    if asked == Readers::All {
         let end = letters.iter().position(|letter| letter.ends == Ends::Text);
         let end = end.unwrap_or(letters.len());
         letters[end..].iter_mut().for_each(|letter| letter.drops = true);
@@ -93,7 +93,7 @@ pub(super) fn letters(text: &str, meant: &Meant, asked: Asked) -> Option<Vec<Let
 
 /// Whether Windows finds a device in the name, wherever it stands: `NUL`, `con.txt`. A name that cannot be folded may be one.
 pub(super) fn names_device(name: &str) -> bool {
-    letters(name, &Meant::NOTHING, Asked::Some)
+    letters(name, &Meant::NOTHING, Readers::Some)
         .is_none_or(|letters| end_of_device(&letters).is_some())
 }
 
@@ -171,13 +171,13 @@ fn names(letters: &[Letter]) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Marks where some reader ends the name: at each of [`ENDS`] but so many of a kind as the pattern means.
-fn mark_ends(name: &mut [Letter], signs: &mut [usize; ENDS.len()], asked: Asked) {
+fn mark_ends(name: &mut [Letter], signs: &mut [usize; ENDS.len()], asked: Readers) {
     let mut ending = Ending::default();
     for letter in name {
         if let Some(kind) = ENDS.iter().position(|end| *end == letter.c) {
             let meant = signs[kind] > 0;
             signs[kind] = signs[kind].saturating_sub(1);
-            let seen = asked == Asked::All && SEEN_IN_NAMES.contains(&letter.c);
+            let seen = asked == Readers::All && SEEN_IN_NAMES.contains(&letter.c);
             letter.ends = match meant || (seen && !ending.is_one()) {
                 true => Ends::Nothing,
                 false if ENDS_OF_NAMES.contains(&letter.c) => Ends::Name,
@@ -254,12 +254,12 @@ fn mark_ends_of_names(name: &mut [Letter]) {
 ///
 /// Where all must find the pattern, a name in a script that a reader has no letters for is still a name, or `docs/*` would be for
 /// no file that is called 日本; but not in front, where leaving it out makes the text begin at the root.
-fn mark_slashes(letters: &mut [Letter], names: &[Range<usize>], asked: Asked) {
+fn mark_slashes(letters: &mut [Letter], names: &[Range<usize>], asked: Readers) {
     let is_nothing = |(at, name): (usize, &Range<usize>)| {
         let name = &letters[name.clone()];
         let name = &name[..end_of(name)];
         let of_script =
-            || asked == Asked::All && at > 0 && name.iter().any(|letter| letter.foreign);
+            || asked == Readers::All && at > 0 && name.iter().any(|letter| letter.foreign);
         name.iter().all(|letter| letter.drops) && !of_script()
     };
     let nothing: Vec<bool> = names.iter().enumerate().map(is_nothing).collect();
@@ -278,7 +278,7 @@ fn mark_slashes(letters: &mut [Letter], names: &[Range<usize>], asked: Asked) {
 mod tests {
     use super::*;
 
-    fn ends_of(text: &str, asked: Asked) -> String {
+    fn ends_of(text: &str, asked: Readers) -> String {
         let letters = letters(text, &Meant::of("*", &[Part::Any]), asked).unwrap();
         letters
             .iter()
@@ -298,14 +298,14 @@ mod tests {
             "a.-&b",
             ".&b",
         ] {
-            assert_eq!(ends_of(text, Asked::All), "", "{text}");
-            assert_ne!(ends_of(text, Asked::Some), "", "{text}");
+            assert_eq!(ends_of(text, Readers::All), "", "{text}");
+            assert_ne!(ends_of(text, Readers::Some), "", "{text}");
         }
         for text in ["x.exe&.pdf", "x.7z|y", "x.e'xe'&y", "x.exe >y", "x.\u{ff45}xe&y", "a.b.c<"] {
-            assert_ne!(ends_of(text, Asked::All), "", "{text}");
+            assert_ne!(ends_of(text, Readers::All), "", "{text}");
         }
         for text in ["a;b", "a?b", "a#b", "a:b"] {
-            assert_ne!(ends_of(text, Asked::All), "", "{text}");
+            assert_ne!(ends_of(text, Readers::All), "", "{text}");
         }
     }
 }

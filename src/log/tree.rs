@@ -133,7 +133,8 @@ impl Frontier {
         self.size += 1;
         self.last = leaf;
         let indexes = sub_tree_index(0, self.size, Vec::new());
-        self.peaks = Known(&known).find(&indexes)?.into_iter().zip(indexes).map(flip).collect();
+        self.peaks =
+            KnownHashes(&known).find(&indexes)?.into_iter().zip(indexes).map(flip).collect();
         Ok(hashes.into_iter().map(|hash| hash.0).collect())
     }
 
@@ -149,13 +150,13 @@ impl Frontier {
 
 impl HashReader for Frontier {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        Known(&self.peaks).find(indexes)
+        KnownHashes(&self.peaks).find(indexes)
     }
 }
 
-struct Known<'a>(&'a [(u64, Hash)]);
+struct KnownHashes<'a>(&'a [(u64, Hash)]);
 
-impl Known<'_> {
+impl KnownHashes<'_> {
     fn find(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         let find = |index: &u64| self.0.iter().find(|(known, _)| known == index);
         let found = indexes.iter().map(|index| find(index).map(|(_, hash)| *hash));

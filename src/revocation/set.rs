@@ -60,12 +60,12 @@ struct RevocationSet {
     agents: Set<String, StoredUntil>,
     agents_until_now: Set<String, (Timestamp, StoredUntil)>,
     forgotten_until: Option<Timestamp>,
-    knowledge: Source,
+    knowledge: KnownFrom,
 }
 
 /// Where the set's knowledge comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Source {
+enum KnownFrom {
     /// A store that is open.
     #[default]
     Store,
@@ -92,7 +92,7 @@ impl Revocations {
     pub fn copied(list: &RevocationList) -> Revocations {
         let revocations = Revocations::kept_by(None);
         let mut set = revocations.write();
-        set.knowledge = Source::CopiedAt(list.as_of);
+        set.knowledge = KnownFrom::CopiedAt(list.as_of);
         set.forgotten_until = list.forgotten_until;
         list.revocations.iter().cloned().for_each(|entry| set.add(entry));
         drop(set);
@@ -116,8 +116,8 @@ impl Revocations {
         let mut copy = self.copy();
         let Renewal { learned, forgotten, mark } = copy.renew(list, now, self.longest_life());
         let mut set = self.write();
-        let Source::CopiedAt(before) = set.knowledge else { return Err(NotACopy) };
-        set.knowledge = Source::CopiedAt(known_as_of(before, list.as_of, now));
+        let KnownFrom::CopiedAt(before) = set.knowledge else { return Err(NotACopy) };
+        set.knowledge = KnownFrom::CopiedAt(known_as_of(before, list.as_of, now));
         set.forgotten_until = set.forgotten_until.max(list.forgotten_until).max(mark);
         learned.into_iter().for_each(|entry| set.add(entry));
         forgotten.iter().for_each(|key| set.remove_copied(key));
@@ -150,7 +150,7 @@ impl Revocations {
 
     /// The store that keeps it was closed.
     pub(crate) fn close(&self) {
-        self.write().knowledge = Source::Closed;
+        self.write().knowledge = KnownFrom::Closed;
     }
 
     /// Whether the same is revoked already, and until when that is kept.
@@ -208,8 +208,8 @@ impl RevocationSource for Revocations {
         }
         let set = self.read();
         match set.knowledge {
-            Source::Closed => Err(RevocationsUnavailable("its store was closed".to_owned())),
-            Source::Store | Source::CopiedAt(_) => Ok(set.revoked(chain, root)),
+            KnownFrom::Closed => Err(RevocationsUnavailable("its store was closed".to_owned())),
+            KnownFrom::Store | KnownFrom::CopiedAt(_) => Ok(set.revoked(chain, root)),
         }
     }
 
@@ -219,8 +219,8 @@ impl RevocationSource for Revocations {
             return Knowledge::Live;
         }
         match self.read().knowledge {
-            Source::Store | Source::Closed => Knowledge::Live,
-            Source::CopiedAt(moment) => Knowledge::AsOf(moment),
+            KnownFrom::Store | KnownFrom::Closed => Knowledge::Live,
+            KnownFrom::CopiedAt(moment) => Knowledge::AsOf(moment),
         }
     }
 

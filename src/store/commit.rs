@@ -77,7 +77,7 @@ pub(super) enum Answer {
 }
 
 /// What a waiting caller hears.
-pub(super) enum Word {
+pub(super) enum Heard {
     Lead,
     Done(Result<Answer, StoreError>),
 }
@@ -85,7 +85,7 @@ pub(super) enum Word {
 /// How whoever handed over a job hears of it.
 pub(super) enum Reply {
     /// It waits, and writes if it is its turn.
-    Waits(SyncSender<Word>),
+    Waits(SyncSender<Heard>),
     /// It is told. A thread of the store's writes for it.
     Told(Box<dyn FnOnce(Result<Answer, StoreError>) + Send>),
 }
@@ -94,7 +94,7 @@ impl Reply {
     pub(super) fn answer(self, answer: Result<Answer, StoreError>) {
         match self {
             // Whoever no longer waits for an answer needs none.
-            Reply::Waits(word) => drop(word.send(Word::Done(answer))),
+            Reply::Waits(word) => drop(word.send(Heard::Done(answer))),
             Reply::Told(done) => done(answer),
         }
     }
@@ -139,7 +139,7 @@ impl Queue {
     fn hand_over(&self) {
         let mut waiters = self.waiters();
         waiters.led = match waiters.waiting.front().map(|next| &next.reply) {
-            Some(Reply::Waits(next)) => next.send(Word::Lead).is_ok(),
+            Some(Reply::Waits(next)) => next.send(Heard::Lead).is_ok(),
             Some(Reply::Told(_)) => {
                 self.summon(&mut waiters);
                 true
@@ -215,8 +215,8 @@ impl Inner {
         }
         loop {
             match heard.recv() {
-                Ok(Word::Lead) => drop(self.lead()),
-                Ok(Word::Done(answer)) => return answer,
+                Ok(Heard::Lead) => drop(self.lead()),
+                Ok(Heard::Done(answer)) => return answer,
                 Err(_) => return Err(StoreError::Stopped),
             }
         }

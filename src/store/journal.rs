@@ -74,7 +74,7 @@ pub(super) struct Journal {
 
 /// What a journal says of the making of its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum MakingMark {
     /// It was begun, and nothing is in it but perhaps a part of the mark.
     Blank,
     /// The store with this id was not finished.
@@ -137,22 +137,22 @@ impl Journal {
     }
 
     /// What a journal says of the making of its store.
-    pub(super) fn mark(backend: &Backend) -> io::Result<Mark> {
+    pub(super) fn mark(backend: &Backend) -> io::Result<MakingMark> {
         let len = backend.len()?;
         let mut start = vec![0; SECTOR.min(len) as usize];
         backend.read(0, &mut start)?;
         if let Some(rest) = start.strip_prefix(MAKING)
             && let Some(id) = rest.first_chunk()
         {
-            return Ok(Mark::Making(*id));
+            return Ok(MakingMark::Making(*id));
         }
         // A power loss can leave any part of the first sector, and zeros.
         let (words, rest) = start.split_at(start.len().min(MAKING.len()));
         let of_mark = words.iter().zip(MAKING).all(|(found, made)| *found == 0 || found == made);
         let is_empty = rest.iter().skip(16).all(|byte| *byte == 0);
         match len <= SECTOR && of_mark && is_empty {
-            true => Ok(Mark::Blank),
-            false => Ok(Mark::Other),
+            true => Ok(MakingMark::Blank),
+            false => Ok(MakingMark::Other),
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::audit::{Checkpoint, CheckpointSigner};
 use crate::store::StoreError;
 use crate::store::engine::Engine;
-use crate::store::journal::Mark;
+use crate::store::journal::MakingMark;
 use crate::store::opening::{compare, identity};
 use crate::store::site::{Files, Site, Untouched, folder_of};
 
@@ -97,17 +97,17 @@ pub(super) fn clear(files: &Files, path: &Path) -> Result<bool, StoreError> {
 }
 
 /// The journal's mark, if it proves that what is there was never finished.
-fn unfinished(files: &Files) -> Result<Option<Mark>, StoreError> {
+fn unfinished(files: &Files) -> Result<Option<MakingMark>, StoreError> {
     let failed = |error| StoreError::file(files.path(), error);
     let Some(mark) = files.mark().map_err(failed)? else { return Ok(None) };
     let checkpoint = files.checkpoint().map_err(failed)?;
     let has_database = files.existing().iter().any(|part| Some(*part) == files.path());
     let proven = match mark {
-        Mark::Other => false,
+        MakingMark::Other => false,
         // The mark is on disk before there is anything else.
-        Mark::Blank => !has_database && checkpoint.is_none(),
-        Mark::Making(_) if !has_database => checkpoint.is_none(),
-        Mark::Making(id) => is_begun(files, &id, checkpoint.as_deref())?,
+        MakingMark::Blank => !has_database && checkpoint.is_none(),
+        MakingMark::Making(_) if !has_database => checkpoint.is_none(),
+        MakingMark::Making(id) => is_begun(files, &id, checkpoint.as_deref())?,
     };
     Ok(proven.then_some(mark))
 }

@@ -79,7 +79,7 @@ pub fn restore(
     now: Timestamp,
 ) -> Result<Restored, StoreError> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    let source = Source::open(from)?;
+    let source = Original::open(from)?;
     let files = Files::at(to);
     let _alone = files.make_alone()?;
     let staging = Staging::beside(to, &source.identity.id);
@@ -176,15 +176,15 @@ fn lossy(found: u64, signed: Option<u64>, unreadable: Option<&str>) -> StoreErro
 }
 
 /// A database that is read and not changed.
-struct Source {
+struct Original {
     database: Database,
     identity: Identity,
     is_backup: bool,
     path: PathBuf,
 }
 
-impl Source {
-    fn open(path: &Path) -> Result<Source, StoreError> {
+impl Original {
+    fn open(path: &Path) -> Result<Original, StoreError> {
         let files = Files::at(path);
         let site = super::site::Untouched(files);
         let failed = |error| StoreError::file(Some(path), error);
@@ -206,7 +206,7 @@ impl Source {
         let identity = contained(|| identity(&database.begin_read()?, path));
         let identity = identity.unwrap_or_else(|| Err(beyond_reading(path)))?;
         let is_backup = database.begin_read()?.open_table(META)?.get(BACKUP)?.is_some();
-        Ok(Source { database, identity, is_backup, path: path.to_owned() })
+        Ok(Original { database, identity, is_backup, path: path.to_owned() })
     }
 
     /// What the journals have, whether or not it continues what the database has: the source's own (a
@@ -309,7 +309,7 @@ fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Option<Result<T,
 
 /// Writes the new store's three parts.
 fn build(
-    source: &Source,
+    source: &Original,
     files: &Files,
     log: &Log,
     now: Timestamp,
@@ -396,7 +396,7 @@ fn build(
 }
 
 /// The accepted presentations with their expiries, if all of them can be read.
-fn read_accepted(source: &Source) -> Option<Vec<([u8; 64], u64)>> {
+fn read_accepted(source: &Original) -> Option<Vec<([u8; 64], u64)>> {
     let read = || {
         let reading = source.database.begin_read()?;
         let table = reading.open_table(ACCEPTED)?;
@@ -407,7 +407,7 @@ fn read_accepted(source: &Source) -> Option<Vec<([u8; 64], u64)>> {
 }
 
 /// The blocks of chains that were seen, as many as can be read: they are for looking only.
-fn read_seen(source: &Source) -> Vec<SeenBlock> {
+fn read_seen(source: &Original) -> Vec<SeenBlock> {
     let mut seen = vec![];
     let _ = contained(|| {
         for row in source.database.begin_read()?.open_table(SEEN)?.iter()? {

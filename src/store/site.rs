@@ -16,7 +16,7 @@ use redb::{BackendError, ConcurrencyMode, StorageBackend};
 
 use crate::process::Process;
 use crate::store::StoreError;
-use crate::store::journal::{Journal, Mark};
+use crate::store::journal::{Journal, MakingMark};
 use crate::store::overlay::Overlay;
 
 /// How often it is tried to be the only one that makes a store in a folder, and how long it is waited in
@@ -220,7 +220,7 @@ impl Files {
     }
 
     /// What [`Journal::mark`] says, if the journal is a file; `None` if it is not there or anything else.
-    pub(super) fn mark(&self) -> io::Result<Option<Mark>> {
+    pub(super) fn mark(&self) -> io::Result<Option<MakingMark>> {
         match regular(&self.journal) {
             Ok(()) => Journal::mark(&open(&self.journal, Access::Read)?).map(Some),
             Err(_) => Ok(None),
@@ -229,10 +229,10 @@ impl Files {
 
     /// Takes away the parts of a store that was not finished, whose journal bears this mark. The journal goes
     /// last and durably after the others: as long as anything is left, it tells what it is.
-    pub(super) fn clear(&self, mark: Mark) -> io::Result<()> {
+    pub(super) fn clear(&self, mark: MakingMark) -> io::Result<()> {
         let laid = match mark {
-            Mark::Making(id) => Some(self.database_in_the_making(&id)),
-            Mark::Blank | Mark::Other => None,
+            MakingMark::Making(id) => Some(self.database_in_the_making(&id)),
+            MakingMark::Blank | MakingMark::Other => None,
         };
         let parts =
             [Some(&self.checkpoint), Some(&self.database), laid.as_ref(), Some(&self.journal)];

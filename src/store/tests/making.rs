@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::store::journal::{Journal, Mark};
+use crate::store::journal::{Journal, MakingMark};
 use crate::store::site::{Files, Site};
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::{Dice, NOW, id, record, revoking};
@@ -142,7 +142,7 @@ fn a_making_that_is_stopped_at_any_step_is_told_for_what_it_is_and_made_again() 
             break;
         }
         stopped += 1;
-        if Files::at(&path).mark().unwrap() == Some(Mark::Other) {
+        if Files::at(&path).mark().unwrap() == Some(MakingMark::Other) {
             // Only the last wait for the disk was missing: it is a store, of which nobody was told.
             assert!(!begin_anew(&path) && Store::open(&path).unwrap().reader().verify().is_ok());
             assert!(begin(&folder.path().join("last"), steps + 1), "it was the last step");
@@ -168,7 +168,9 @@ fn what_was_written_before_it_got_its_name_goes_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     assert!(!begin(&path, 7), "the journal is there, and no database");
-    let Some(Mark::Making(store)) = Files::at(&path).mark().unwrap() else { panic!("no mark") };
+    let Some(MakingMark::Making(store)) = Files::at(&path).mark().unwrap() else {
+        panic!("no mark")
+    };
     let part = beside(&path, &format!(".making-{}", hex::encode(store)));
     std::fs::write(&part, "a part of a database").unwrap();
     let other = beside(&path, ".making-00000000000000000000000000000000");
@@ -360,8 +362,8 @@ fn a_making_that_loses_power_is_told_by_its_journal_until_it_is_done() {
             let mark = Journal::mark(&found.journal().unwrap()).unwrap();
             let opened = opening::open(Arc::new(found.clone()));
             match mark {
-                Mark::Other => assert!(opened.is_ok(), "{point}: {:?}", opened.err()),
-                Mark::Blank | Mark::Making(_) => {
+                MakingMark::Other => assert!(opened.is_ok(), "{point}: {:?}", opened.err()),
+                MakingMark::Blank | MakingMark::Making(_) => {
                     assert!(!made, "{point}: it was said to be made");
                     assert!(opened.is_err(), "{point}: it was not finished");
                 }
@@ -379,7 +381,7 @@ fn a_restored_store_is_finished() {
     store.backup(at("backup")).unwrap();
     drop(store);
     restore(at("backup"), at("new"), Vec::new(), None, RecordLoss::Accepted, NOW).unwrap();
-    assert_eq!(Files::at(&at("new")).mark().unwrap(), Some(Mark::Other));
+    assert_eq!(Files::at(&at("new")).mark().unwrap(), Some(MakingMark::Other));
     assert!(Store::create(at("new")).is_err());
     Store::open(at("new")).unwrap();
 }

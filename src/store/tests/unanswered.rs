@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use crate::audit::{Ledger, Recorded};
 use crate::pending::wait;
 use crate::revocation::{Receipt, RequestId, RevocationLog, Revoking};
-use crate::store::commit::{Job, Reply, Waiting, Word};
+use crate::store::commit::{Heard, Job, Reply, Waiting};
 use crate::store::core::Revoke;
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::outage::wait_until_ready;
@@ -20,7 +20,7 @@ fn store(disk: &Disk) -> Store {
 }
 
 /// A batch that waits to be revoked under a request, and where its answer will be heard.
-fn waiting(batch: Vec<Revoking>, request: RequestId) -> (Waiting, Receiver<Word>) {
+fn waiting(batch: Vec<Revoking>, request: RequestId) -> (Waiting, Receiver<Heard>) {
     let (word, heard) = sync_channel(2);
     let job = Job::Revoke(Revoke { revoking: batch, request: Some(request), now: NOW });
     (Waiting { job, reply: Reply::Waits(word) }, heard)
@@ -46,8 +46,8 @@ fn what_another_request_of_a_failed_frame_would_have_revoked_is_not_revoked_alre
         .unzip();
     store.inner().commit(&mut VecDeque::from(jobs));
     let answers = heard.iter().map(|heard| match heard.recv().unwrap() {
-        Word::Done(answer) => answer.is_ok(),
-        Word::Lead => panic!("nobody is to lead"),
+        Heard::Done(answer) => answer.is_ok(),
+        Heard::Lead => panic!("nobody is to lead"),
     });
     // What was in force before still is.
     assert_eq!(answers.collect::<Vec<_>>(), [false, false, true]);
@@ -80,7 +80,7 @@ fn what_a_panic_took_with_it_is_done_when_it_is_asked_again() {
             _ => store.inner().commit_bulk(&mut jobs),
         }));
         drop(jobs);
-        assert!(!matches!(heard.recv(), Ok(Word::Done(Ok(_)))), "{committed:?}");
+        assert!(!matches!(heard.recv(), Ok(Heard::Done(Ok(_)))), "{committed:?}");
         disk.set(Fault::None);
         wait_until_ready(&store);
         let receipts = append(&store, batch, request);

@@ -8,6 +8,7 @@
 mod compiling;
 pub(crate) mod following;
 mod matching;
+pub(crate) mod partial;
 mod pattern;
 mod spelled;
 mod twin;

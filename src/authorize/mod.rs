@@ -9,7 +9,6 @@ mod prepared;
 pub(crate) mod relevant;
 mod remaining;
 mod rests;
-pub(crate) mod unknown;
 mod words;
 mod world;
 
@@ -222,7 +221,7 @@ pub enum AuthorizeError {
         "evaluating the checks with these arguments could cost {cost} units, more than {MAX_COST}"
     )]
     TooCostly {
-        /// The upper bound of the work, in units of [`MAX_COST`].
+        /// The upper bound of the work, in units of roughly 40 ns.
         cost: u64,
     },
     /// A check of the token fails.

@@ -1,21 +1,20 @@
 //! Relevant: which policies can still matter, once token and operation are known?
 //!
-//! Partial evaluation, in three-valued logic. Of two hundred policies, most are about another tool or another role.
-//! Which those are is found out once for each token and operation; a decision then asks the others.
+//! Of two hundred policies, most are about another tool or another role. Which those are is found out once for each token and
+//! operation, by [`partial`](crate::datalog::partial) evaluation; a decision then asks the others.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use biscuit_auth::builder::CheckKind;
-use biscuit_auth::datalog::{Check, Rule};
+use biscuit_auth::datalog::Rule;
 
 use crate::authorize::arguments::ByArgument;
 use crate::authorize::facts::{Asked, BY_ARGUMENTS};
 use crate::authorize::remaining::Remaining;
-use crate::authorize::unknown::Unknown;
 use crate::authorize::{Allowed, AuthorizeError, Prepared, decide_among};
-use crate::datalog::{Names, VERIFIER, World};
+use crate::datalog::partial::{No, PartialWorld, Truth, Unknown};
+use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::Policy;
 use crate::profile::vocabulary::{By, names_by};
 
@@ -49,16 +48,16 @@ pub(crate) enum Answer {
     Certain,
 }
 
-/// What is known of a query.
-enum Known {
-    /// It has no match and no error, whatever the call.
-    Nothing,
-    /// It has this, exactly.
-    Exactly {
-        some: bool,
-        all: bool,
-    },
-    Open,
+impl Answer {
+    /// The answer that matches, or fails for a check, where that is so; `None` if it does not, whatever the call. What has no answer is
+    /// asked again, and refuses then.
+    fn of(truth: Result<Truth, EvaluationError>) -> Option<Answer> {
+        match truth {
+            Ok(Truth::Yes) => Some(Answer::Certain),
+            Ok(Truth::No) => None,
+            Ok(Truth::Unknown) | Err(_) => Some(Answer::Ask),
+        }
+    }
 }
 
 impl Relevant {
@@ -86,23 +85,24 @@ impl Relevant {
         if world.derive(&known_rules).is_err() {
             return Relevant::all(policy);
         }
-        let view = View { world, unknown, names: &policy.names };
-        let checks = policy.checks.iter().map(|(_, check)| view.check(check));
-        let denies = policy.denies.iter().map(|(_, queries)| view.matches(queries));
-        let allows = policy.allows.iter().map(|(_, queries)| view.matches(queries));
+        let no = No::NothingAtAll(&policy.names);
+        let partial = PartialWorld { world: &world, unknown: &unknown, no };
+        let fails = |check| Answer::of(partial.holds(check, VERIFIER).map(Truth::not));
+        let matches = |queries: &[Rule]| Answer::of(partial.matches_any(queries));
+        let checks = policy.checks.iter().map(|(_, check)| fails(check));
+        let denies = policy.denies.iter().map(|(_, queries)| matches(queries));
+        let allows = policy.allows.iter().map(|(_, queries)| matches(queries));
         let mut relevant = Relevant {
             checks: numbered(checks),
             denies: numbered(denies),
             allows: numbered(allows),
-            remaining: prepared
-                .is_cheap()
-                .then(|| Remaining::of(prepared, &view.world, &view.unknown)),
+            remaining: prepared.is_cheap().then(|| Remaining::of(prepared, &world, &unknown)),
             ..Relevant::default()
         };
-        relevant.by_argument = ByArgument::of(policy, &relevant.allows, &view.world.symbols);
+        relevant.by_argument = ByArgument::of(policy, &relevant.allows, &world.symbols);
         // What a call adds must not be derived from, or a rule may have no answer.
         if known_rules.len() == policy.rules.len() && !relevant.asks() {
-            relevant.concluded = Some(decide_among(&view.world, policy, &relevant, None));
+            relevant.concluded = Some(decide_among(&world, policy, &relevant, None));
         }
         relevant
     }
@@ -116,66 +116,6 @@ impl Relevant {
 
 fn numbered(answers: impl Iterator<Item = Option<Answer>>) -> Vec<(usize, Answer)> {
     answers.enumerate().filter_map(|(index, answer)| Some((index, answer?))).collect()
-}
-
-struct View<'a> {
-    world: World,
-    unknown: Unknown,
-    names: &'a Names,
-}
-
-impl View<'_> {
-    /// What is known of a check; `None` if it holds, whatever the call.
-    fn check(&self, check: &Check) -> Option<Answer> {
-        let holds = |known: &Known| match (known, &check.kind) {
-            (Known::Exactly { some, .. }, CheckKind::One | CheckKind::Reject) => *some,
-            (Known::Exactly { all, .. }, CheckKind::All) => *all,
-            _ => false,
-        };
-        let found = self.any(&check.queries, holds);
-        match (found, check.kind == CheckKind::Reject) {
-            (Some(Answer::Certain), false) | (None, true) => None,
-            (None, false) | (Some(Answer::Certain), true) => Some(Answer::Certain),
-            (Some(Answer::Ask), _) => Some(Answer::Ask),
-        }
-    }
-
-    /// What is known of a policy; `None` if it does not match, whatever the call.
-    fn matches(&self, queries: &[Rule]) -> Option<Answer> {
-        self.any(queries, |known| matches!(known, Known::Exactly { some: true, .. }))
-    }
-
-    /// As [`World::matches_any`] has it: one alternative that holds suffices.
-    fn any(&self, queries: &[Rule], holds: impl Fn(&Known) -> bool) -> Option<Answer> {
-        let mut answer = None;
-        for query in queries {
-            let known = self.query(query);
-            if holds(&known) {
-                return Some(Answer::Certain);
-            }
-            if matches!(known, Known::Open) {
-                answer = Some(Answer::Ask);
-            }
-        }
-        answer
-    }
-
-    fn query(&self, query: &Rule) -> Known {
-        if !self.unknown.touches(query) {
-            return match self.world.matches(query, VERIFIER) {
-                Ok(matches) => Known::Exactly { some: matches.some, all: matches.all },
-                Err(_) => Known::Open,
-            };
-        }
-        let beginning = self.unknown.known_beginning(query);
-        if beginning.body.is_empty() || self.names.matter_within(query, &beginning) {
-            return Known::Open;
-        }
-        match self.world.matches(&beginning, VERIFIER) {
-            Ok(matches) if !matches.some => Known::Nothing,
-            _ => Known::Open,
-        }
-    }
 }
 
 /// The operation, and what is not known at this server: a token can be decided by several.

@@ -8,8 +8,8 @@ use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Binary, Check, Op, SymbolTable, Term};
 
 use crate::authorize::Prepared;
-use crate::authorize::unknown::Unknown;
 use crate::datalog::World;
+use crate::datalog::partial::Unknown;
 use crate::timestamp::Timestamp;
 
 /// The checks of a token that must be asked of a call.

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use biscuit_auth::datalog::{Rule, SymbolTable, Term};
 
 use crate::authorize::facts::{Asked, BY_ARGUMENTS};
-use crate::authorize::unknown::Unknown;
 use crate::authorize::{AuthorizeError, PreparedSets};
 use crate::call::Call;
+use crate::datalog::partial::Unknown;
 use crate::policy::Policy;
 use crate::profile::vocabulary::{ARGUMENT, By, names_by};
 use crate::spelling::{MAX_FOLDED_BYTES, fold};

@@ -1,7 +1,7 @@
 //! World: what do policies and a token's checks see of a call?
 //!
 //! This is the one place where facts of a token, of a moment and of a call are put together. What is not known yet can
-//! be left out: then a query has one answer more, "unknown" ([`unknown`](crate::authorize::unknown)).
+//! be left out: then a query has one answer more, "unknown" ([`partial`](crate::datalog::partial)).
 
 use biscuit_auth::builder::Fact;
 

@@ -1,17 +1,16 @@
 //! Foresee: what do policies say of a call, some of whose facts are not known, if anything certain?
 //!
-//! This is for records that keep no arguments (partial evaluation, exact where [`preview`](super) may guess). Where a
+//! This is for records that keep no arguments ([`partial`](crate::datalog::partial) evaluation, exact where [`preview`](super) may guess). Where a
 //! preview says "perhaps" too often, a list has an entry too many; here, what is said must be what would be decided.
 
 use std::collections::HashSet;
 
 use biscuit_auth::datalog::{Binary, Expression, Op, Rule, SymbolIndex, SymbolTable, Term, Unary};
 
-use crate::authorize::unknown::Unknown;
 use crate::authorize::{Allowed, AuthorizeError, RULES, unanswered};
+use crate::datalog::partial::{No, PartialWorld, Truth, Unknown};
 use crate::datalog::{VERIFIER, World};
 use crate::policy::{Location, Policy};
-use crate::preview::{Preview, View};
 
 /// What policies say of a call some of whose facts are not known.
 pub(crate) enum Foreseen {
@@ -38,14 +37,14 @@ pub(crate) fn foresee(mut world: World, policy: &Policy, missing: &str) -> Fores
     if let Err(error) = world.derive(&known_rules) {
         return refused(open, unanswered(error, RULES, None));
     }
-    let view = View { world: &world, unknown: &unknown };
+    let partial = PartialWorld { world: &world, unknown: &unknown, no: No::NoMatch };
     let unanswered = |error, at: &Location| unanswered(error, &at.to_string(), None);
     for (at, check) in &policy.checks {
-        open |= view.any_could_fail(&check.queries);
-        match view.holds(check, VERIFIER) {
-            Ok(Preview::Allowed) => {}
-            Ok(Preview::DependsOnArguments) => open = true,
-            Ok(Preview::Denied) => {
+        open |= partial.any_could_fail(&check.queries);
+        match partial.holds(check, VERIFIER) {
+            Ok(Truth::Yes) => {}
+            Ok(Truth::Unknown) => open = true,
+            Ok(Truth::No) => {
                 return refused(open, AuthorizeError::PolicyCheckFailed { at: at.clone() });
             }
             Err(error) => return refused(open, unanswered(error, at)),
@@ -55,14 +54,14 @@ pub(crate) fn foresee(mut world: World, policy: &Policy, missing: &str) -> Fores
     let denies = policy.denies.iter().map(|policy| (policy, true));
     let allows = policy.allows.iter().map(|policy| (policy, false));
     for ((at, queries), denies) in denies.chain(allows) {
-        open |= view.any_could_fail(queries);
-        let found = view.matches_any(queries);
-        could_allow |= !denies && found.is_ok_and(Preview::is_open);
+        open |= partial.any_could_fail(queries);
+        let found = partial.matches_any(queries);
+        could_allow |= !denies && found.is_ok_and(Truth::is_possible);
         match found {
-            Ok(Preview::Allowed) if denies => drop(denied.get_or_insert(at)),
-            Ok(Preview::Allowed) => drop(allowed.get_or_insert(at)),
-            Ok(Preview::DependsOnArguments) => open = true,
-            Ok(Preview::Denied) => {}
+            Ok(Truth::Yes) if denies => drop(denied.get_or_insert(at)),
+            Ok(Truth::Yes) => drop(allowed.get_or_insert(at)),
+            Ok(Truth::Unknown) => open = true,
+            Ok(Truth::No) => {}
             Err(error) => return refused(open, unanswered(error, at)),
         }
     }
@@ -75,7 +74,7 @@ pub(crate) fn foresee(mut world: World, policy: &Policy, missing: &str) -> Fores
     }
 }
 
-impl View<'_> {
+impl PartialWorld<'_> {
     /// Whether some query could meet a match for which it has no answer.
     fn any_could_fail(&self, queries: &[Rule]) -> bool {
         queries.iter().any(|query| self.could_fail(query))
@@ -89,7 +88,7 @@ impl View<'_> {
             _ => return true,
         }
         // What is known must match, whatever is demanded of it: that may be looked at later.
-        let reaches = self.matches(query, VERIFIER).map_or(true, |known| known.all.is_open());
+        let reaches = self.matches(query, VERIFIER).map_or(true, |known| known.all.is_possible());
         let known = &self.unknown.known_part(query).expressions;
         let mut integers = HashSet::new();
         let mut others = query.expressions.iter().filter(|expression| !known.contains(expression));

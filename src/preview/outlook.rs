@@ -12,13 +12,13 @@ use biscuit_auth::format::schema;
 use prost::Message;
 
 use crate::authorize::facts::{Asked, BY_ARGUMENTS, BY_CALL};
-use crate::authorize::unknown::Unknown;
 use crate::authorize::{Prepared, PreparedSets, is_covered, refuse_uncovered, sizes_of};
 use crate::call::Call;
 use crate::chain::PresentationKind;
+use crate::datalog::partial::{No, PartialWorld, Truth, Unknown};
 use crate::datalog::{EvaluationError, Mark, VERIFIER, World};
 use crate::policy::Policy;
-use crate::preview::{Preview, View};
+use crate::preview::Preview;
 use crate::profile::MAX_COST;
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::ShapedBlock;
@@ -57,8 +57,8 @@ impl std::fmt::Debug for Outlook<'_> {
 }
 
 impl<'a> Outlook<'a> {
-    /// Begins an outlook that may take `most` units of work for all calls together. They are the units of [`MAX_COST`],
-    /// the bound of one decision.
+    /// Begins an outlook that may take `most` units of work for all calls together. One decision may take 50,000 at most, roughly
+    /// 2 ms.
     pub fn over(
         sets: &'a PreparedSets,
         verified: &'a VerifiedCapability,
@@ -136,7 +136,7 @@ impl<'a> Outlook<'a> {
         self.left = purse.left;
         self.spend(touched / cost::FACTS_PER_UNIT)?;
         match asked {
-            Ok(found) => Ok(found),
+            Ok(found) => Ok(found.into()),
             Err(Unasked::Failed) => Ok(Preview::Denied),
             Err(Unasked::TooMuch) => Err(TooMuch),
         }
@@ -203,8 +203,8 @@ struct Common {
     /// What is not known of any.
     unknown: Unknown,
     /// What comes of all that does not depend on the call; nothing is allowed where that is refused.
-    outcome: Preview,
-    allowed: Preview,
+    outcome: Truth,
+    allowed: Truth,
     /// The others, by their numbers: of the token's checks, and of the policies.
     token_checks: Vec<usize>,
     checks: Vec<usize>,
@@ -243,10 +243,10 @@ impl Common {
         let token_checks = numbers(checks);
         let mut common = Common {
             outcome: match verified.presentation().kind {
-                PresentationKind::Session => Preview::Allowed,
-                PresentationKind::Call => Preview::DependsOnArguments,
+                PresentationKind::Session => Truth::Yes,
+                PresentationKind::Call => Truth::Unknown,
             },
-            allowed: Preview::Denied,
+            allowed: Truth::No,
             checks: numbers(policy.checks.iter().map(|(_, check)| depends(&check.queries))),
             denies: numbers(policy.denies.iter().map(|(_, queries)| depends(queries))),
             allows: numbers(policy.allows.iter().map(|(_, queries)| depends(queries))),
@@ -270,7 +270,7 @@ impl Common {
         let paid = purse.spend(touched / cost::FACTS_PER_UNIT);
         match asked.and(paid) {
             Ok(()) => {}
-            Err(Unasked::Failed) => common.outcome = Preview::Denied,
+            Err(Unasked::Failed) => common.outcome = Truth::No,
             Err(Unasked::TooMuch) => return Err(TooMuch),
         }
         Ok(common)
@@ -303,8 +303,8 @@ impl Common {
 
     /// Whether it is refused, whichever call it is.
     fn is_refused(&self) -> bool {
-        let could_be_allowed = self.allowed.is_open() || !self.allows.is_empty();
-        !(self.outcome.is_open() && could_be_allowed)
+        let could_be_allowed = self.allowed.is_possible() || !self.allows.is_empty();
+        !(self.outcome.is_possible() && could_be_allowed)
     }
 
     fn ask(
@@ -313,7 +313,7 @@ impl Common {
         policy: &Policy,
         call: &Call,
         purse: &mut Purse,
-    ) -> Result<Preview, Unasked> {
+    ) -> Result<Truth, Unasked> {
         purse.spend(UNITS_PER_CALL)?;
         self.world.assert_all(&Asked::of(verified, call).call_facts());
         let cost = match self.rules.is_empty() {
@@ -329,23 +329,23 @@ impl Common {
         let outcome = self.outcome.and(self.judged(policy, &self.checks, &self.denies)?);
         let allowed = self.allowed.or(self.allowing(policy, &self.allows)?);
         let decided = outcome.and(allowed);
-        if !decided.is_open() {
+        if !decided.is_possible() {
             return Ok(decided);
         }
         Ok(decided.and(self.hold(&self.token_checks, cost, purse)?))
     }
 
     /// Whether these checks of the token hold.
-    fn hold(&self, checks: &[usize], cost: u64, purse: &mut Purse) -> Result<Preview, Unasked> {
+    fn hold(&self, checks: &[usize], cost: u64, purse: &mut Purse) -> Result<Truth, Unasked> {
         // With few arguments, a call may do with less.
         if cost > MAX_COST {
-            return Ok(Preview::DependsOnArguments);
+            return Ok(Truth::Unknown);
         }
         purse.spend(cost)?;
-        let mut outcome = Preview::Allowed;
+        let mut outcome = Truth::Yes;
         for number in checks {
             let (block, _, check): &(usize, usize, Check) = &self.prepared.checks[*number];
-            outcome = outcome.and(self.view().holds(check, *block)?);
+            outcome = outcome.and(self.partial().holds(check, *block)?);
         }
         Ok(outcome)
     }
@@ -356,28 +356,28 @@ impl Common {
         policy: &Policy,
         checks: &[usize],
         denies: &[usize],
-    ) -> Result<Preview, Unasked> {
-        let mut outcome = Preview::Allowed;
+    ) -> Result<Truth, Unasked> {
+        let mut outcome = Truth::Yes;
         for number in checks {
-            outcome = outcome.and(self.view().holds(&policy.checks[*number].1, VERIFIER)?);
+            outcome = outcome.and(self.partial().holds(&policy.checks[*number].1, VERIFIER)?);
         }
         for number in denies {
-            outcome = outcome.and(self.view().matches_any(&policy.denies[*number].1)?.not());
+            outcome = outcome.and(self.partial().matches_any(&policy.denies[*number].1)?.not());
         }
         Ok(outcome)
     }
 
     /// Whether one of these allows it.
-    fn allowing(&self, policy: &Policy, allows: &[usize]) -> Result<Preview, Unasked> {
-        let mut allowed = Preview::Denied;
+    fn allowing(&self, policy: &Policy, allows: &[usize]) -> Result<Truth, Unasked> {
+        let mut allowed = Truth::No;
         for number in allows {
-            allowed = allowed.or(self.view().matches_any(&policy.allows[*number].1)?);
+            allowed = allowed.or(self.partial().matches_any(&policy.allows[*number].1)?);
         }
         Ok(allowed)
     }
 
-    fn view(&self) -> View<'_> {
-        View { world: &self.world, unknown: &self.unknown }
+    fn partial(&self) -> PartialWorld<'_> {
+        PartialWorld { world: &self.world, unknown: &self.unknown, no: No::NoMatch }
     }
 
     /// What the token's checks that depend on the call can cost, reckoned for the next power of two of how long

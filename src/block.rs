@@ -306,16 +306,16 @@ fn bounded(text: &str) -> Result<&str, DatalogError> {
 
 /// What makes the parser recurse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Nesting {
+pub(crate) struct Nesting {
     /// How deep brackets and negations stand within each other.
-    pub deepest: usize,
+    pub(crate) deepest: usize,
     /// The bytes of the longest statement: a chain of operators is as deep as it is long.
     pub(crate) longest_statement: usize,
 }
 
 /// Measures text without parsing it. Brackets in string literals open and close nothing; a closing one there
 /// would hide as many real ones.
-pub fn nesting(text: &str) -> Nesting {
+pub(crate) fn nesting(text: &str) -> Nesting {
     let mut found = Nesting::default();
     let (mut depth, mut negations, mut start) = (0_usize, 0_usize, 0_usize);
     let mut characters = text.char_indices();

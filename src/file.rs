@@ -16,7 +16,7 @@ const ROOM_BYTES: u64 = 32 * 1024;
 /// # Errors
 ///
 /// Those of the operating system, and [`io::ErrorKind::InvalidInput`] for a pipe, a device, a socket or a folder.
-pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
+pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -29,7 +29,7 @@ pub fn open(path: impl AsRef<Path>) -> io::Result<File> {
 /// # Errors
 ///
 /// Those of [`open`], and [`io::ErrorKind::FileTooLarge`] if the file has more bytes.
-pub fn read(path: impl AsRef<Path>, at_most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: impl AsRef<Path>, at_most: u64) -> io::Result<Vec<u8>> {
     read_all(open(path)?, at_most)
 }
 
@@ -38,7 +38,7 @@ pub fn read(path: impl AsRef<Path>, at_most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// Those of [`read`], and [`io::ErrorKind::InvalidData`] if the file is no text in UTF-8.
+/// Those of the operating system, [`io::ErrorKind::FileTooLarge`] if the file has more bytes, and [`io::ErrorKind::InvalidData`] if the file is no text in UTF-8.
 pub fn read_text(path: impl AsRef<Path>, at_most: u64) -> io::Result<String> {
     text(read(path, at_most)?)
 }
@@ -57,7 +57,7 @@ pub fn read_text_or_pipe(path: impl AsRef<Path>, at_most: u64) -> io::Result<Str
 ///
 /// # Errors
 ///
-/// Those of [`open`].
+/// Those of the operating system, and [`io::ErrorKind::InvalidInput`] for a device, a socket or a folder.
 pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
     let path = path.as_ref();
     // Opened and closed again, a pipe would be broken for whoever writes into it, and then wait for another one.
@@ -76,7 +76,7 @@ pub fn open_or_pipe(path: impl AsRef<Path>) -> io::Result<File> {
 /// # Errors
 ///
 /// Those of [`read_text`], and [`io::ErrorKind::InvalidInput`] for a link out of the folder.
-pub fn read_text_beneath(
+pub(crate) fn read_text_beneath(
     folder: impl AsRef<Path>,
     inner: impl AsRef<Path>,
     at_most: u64,

@@ -17,8 +17,7 @@ pub struct Flaw {
 
 /// The kinds of flaws that a name or a scope can have. Places count characters, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FlawKind {
+pub(crate) enum FlawKind {
     /// The text is empty, or made of blanks.
     Empty,
     /// The text has more bytes than it may have.
@@ -69,11 +68,6 @@ impl Flaw {
         found.map(|(index, character)| {
             Flaw::of(text, FlawKind::Character { character, place: index + 1 })
         })
-    }
-
-    /// Returns the kind of the flaw.
-    pub fn kind(&self) -> FlawKind {
-        self.kind
     }
 }
 

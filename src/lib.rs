@@ -86,7 +86,7 @@ pub mod chain;
 pub mod call;
 pub mod mcp;
 pub mod constraint;
-pub mod function;
+pub(crate) mod function;
 pub mod scope;
 pub mod flaw;
 pub mod cause;
@@ -94,7 +94,7 @@ pub mod names;
 pub mod keys;
 pub mod profile;
 pub mod timestamp;
-pub mod file;
+pub(crate) mod file;
 pub mod pending;
 pub mod policy;
 pub mod preview;
@@ -117,19 +117,34 @@ mod spelling;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "it is no part of the API")]
 pub mod internal {
-    pub use crate::block::{Nesting, nesting};
     pub use crate::datalog::following::Unfollowed;
     pub use crate::datalog::{FACT_BUDGET, MAX_DERIVED_FACTS};
-    pub use crate::policy::folder::files;
+    pub use crate::file::{open_or_pipe, read_text, read_text_or_pipe, text as text_of};
+    pub use crate::function::Function;
+    pub use crate::policy::folder::{files, parts, read as read_file, refuse_link_out, unread};
     pub use crate::policy::problem::Problem;
     pub use crate::policy::source::{Statements, problems, read, unfit};
-    pub use crate::policy::{
-        BUILTIN, EXTENSION, MAX_FILE_BYTES, read as read_file, refuse_link_out, unread,
-    };
     pub use crate::profile::vocabulary::{
-        ARGUMENT, By, Column, Often, WORDS, Word, find, is_predicate_name, is_reserved, names_by,
+        By, Column, Often, WORDS, Word, is_predicate_name, is_reserved,
     };
     pub use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain, is_seen};
+
+    pub fn deepest_nesting(text: &str) -> usize {
+        crate::block::nesting(text).deepest
+    }
+
+    pub const BUILTIN: &str = crate::policy::BUILTIN;
+    pub const EXTENSION: &str = crate::policy::EXTENSION;
+    pub const MAX_ALIKE: usize = crate::audit::MAX_ALIKE;
+    pub const MAX_ARGUMENT_BYTES: usize = crate::call::MAX_ARGUMENT_BYTES;
+    pub const MAX_ARGUMENT_DEPTH: usize = crate::call::MAX_ARGUMENT_DEPTH;
+    pub const MAX_ARGUMENT_VALUES: usize = crate::call::MAX_ARGUMENT_VALUES;
+    pub const MAX_DEPTH: i64 = crate::profile::MAX_DEPTH;
+    pub const MAX_FILE_BYTES: u64 = crate::policy::MAX_FILE_BYTES;
+    pub const MAX_REJECTIONS_RECORDED: u32 = crate::guard::MAX_REJECTIONS_RECORDED;
+    pub const MAX_SAFE_INTEGER: i64 = crate::call::MAX_SAFE_INTEGER;
+    pub const MAX_TOKEN_BYTES: usize = crate::profile::MAX_TOKEN_BYTES;
+    pub const RESERVED_SEGMENT: &str = crate::scope::RESERVED_SEGMENT;
 }
 
 // For the tests of who uses the library.

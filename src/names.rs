@@ -11,13 +11,13 @@ use crate::cause::Cause;
 use crate::flaw::{Flaw, FlawKind};
 
 /// The most bytes in the name of a subject or an agent.
-pub const MAX_NAME_BYTES: usize = 128;
+pub(crate) const MAX_NAME_BYTES: usize = 128;
 
 /// The most bytes in an audience: room for a URL, as RFC 8707 has it.
-pub const MAX_AUDIENCE_BYTES: usize = 256;
+pub(crate) const MAX_AUDIENCE_BYTES: usize = 256;
 
 /// The most bytes in a reason: a sentence, not a prompt.
-pub const MAX_REASON_BYTES: usize = 256;
+pub(crate) const MAX_REASON_BYTES: usize = 256;
 
 /// The error of a name that cannot be used. Its message says which form the name must have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ use crate::timestamp::Timestamp;
 pub use presenter::Presenter;
 
 /// The length, in characters, beyond which proxies may cut a bearer off: common ones take 8 KiB of header.
-pub const LONG_BEARER: usize = 8000;
+const LONG_BEARER: usize = 8000;
 
 /// What stands for the digest of a call where there is none: no text is known, or can be found, that has this SHA-256
 /// digest.
@@ -101,7 +101,7 @@ impl Presentation {
         &self.text
     }
 
-    /// Returns true if the bearer has more than [`LONG_BEARER`] characters, so that proxies may cut it off.
+    /// Returns true if the bearer has more than 8,000 characters, so that proxies may cut it off.
     pub fn is_long(&self) -> bool {
         self.text.len() > LONG_BEARER
     }

@@ -4,26 +4,20 @@
 //! refused before policies were asked stays refused. The token's own checks are not kept. They held, and are taken to
 //! hold again; only where policies assert facts that a check reads could that be otherwise.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use biscuit_auth::builder::{self, Convert, Term, fact, string};
-use serde::Serialize;
 
 use crate::audit::{AuditChain, AuditRecord, Decision, KeptArguments, KeptRequest, Verdict};
 use crate::authorize::facts::{Asked, Delegated, Presented, argument_facts, digest_fact};
 use crate::authorize::{RESTING_ON_POLICIES, decide};
 use crate::call::Call;
-use crate::cause::{Cause, RecordedCause};
+use crate::cause::Cause;
 use crate::datalog::{Base, SERVER, VERIFIER, World};
 use crate::policy::Policy;
 use crate::preview::{Foreseen, foresee};
 use crate::profile::vocabulary::ARGUMENT;
 use crate::ruling::Ruling;
-use crate::timestamp::Timestamp;
-
-/// The most examples that a report has of each group of decisions.
-pub const EXAMPLES: usize = 3;
 
 /// The block that the grant's facts come from.
 const GRANT: usize = 0;
@@ -64,6 +58,32 @@ impl ReplayError {
 /// # Errors
 ///
 /// [`ReplayError`] for a record that no guard can have written.
+///
+/// ```
+/// use hardtack::*;
+/// use hardtack::audit::Keep;
+/// use hardtack::replay::{Replayed, replay};
+/// # let now = Timestamp::from_unix_seconds(1_795_428_000);
+/// # let root = PrivateKey::generate();
+/// # let roots = RootKeys::of(root.public());
+/// # let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+/// # let capability = Issuer::new(root).mint(grant, now)?;
+/// # let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now)?;
+/// let store = Store::in_memory()?;
+/// let verifier = Verifier::new(roots, "notion.mcp", store.revocations())?;
+/// let guard = Guard::new(verifier, Policy::builtin(), store.clone()).keep_requests(Keep::Arguments);
+/// guard.check(bearer.bearer(), &Call::tool("pay")?.argument_json("amount", "900")?, now)?;
+///
+/// let new = r#"allow if granted($op); deny if tool("pay"), arg("amount", $a), $a > 100;"#;
+/// let new = Policy::parse("new.datalog", new)?;
+/// for line in store.reader().records(1) {
+///     match replay(&line?.record()?, &new)? {
+///         Replayed::Decided(ruling) => assert_eq!(ruling.cause, Some(Cause::PolicyDenied)),
+///         undecided => println!("{undecided:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<Replayed, ReplayError> {
     let Some(decision) = record.decision().filter(|decision| asked_policies(decision)) else {
         return Ok(Replayed::WithoutPolicies);
@@ -197,160 +217,4 @@ fn decide_in(
             })
         }
     }
-}
-
-/// The result of deciding many records again ([`Replay::report`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ReplayReport {
-    /// The number of records that were read, whatever they tell.
-    pub records: u64,
-    /// The number of these in which policies had no part.
-    pub without_policies: u64,
-    /// The number of decisions that stay as they are.
-    pub stay: u64,
-    /// The number of decisions with another verdict or cause.
-    pub flip: u64,
-    /// The number of decisions of which nothing can be said, since their records keep no request.
-    pub not_kept: u64,
-    /// The number of decisions of which nothing can be said, since they rest on arguments that were not kept.
-    pub rest_on_arguments: u64,
-    /// The decisions with another verdict or cause, in groups of the same kind; the largest group comes first.
-    pub flips: Vec<Flips>,
-}
-
-/// A group of decisions that become another verdict or cause in the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Flips {
-    /// The operation of these calls.
-    pub operation: String,
-    /// The recorded verdict, and its cause if there is one: `deny (nothing_allows)`.
-    pub from: String,
-    /// The verdict under the other policies, in the same form.
-    pub to: String,
-    /// The place in the other policies where it was decided, as file and line.
-    pub place: Option<String>,
-    /// The number of decisions in the group.
-    pub count: u64,
-    /// The first decisions of the group, [`EXAMPLES`] at most.
-    pub examples: Vec<Example>,
-}
-
-/// A decision that becomes another verdict or cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Example {
-    /// The number of its record.
-    pub sequence: u64,
-    /// The moment at which it was decided.
-    pub time: Timestamp,
-    /// The subject, whose rights were used.
-    pub subject: String,
-    /// The agent that acted; `None` if the subject acted itself.
-    pub agent: Option<String>,
-    /// The message of the decision under the other policies.
-    pub message: String,
-}
-
-/// Decides records again by other policies, one after the other, and counts what becomes of them.
-///
-/// ```
-/// use hardtack::*;
-/// use hardtack::audit::Kept;
-/// use hardtack::replay::Replay;
-/// # let now = Timestamp::from_unix_seconds(1_795_428_000);
-/// # let root = PrivateKey::generate();
-/// # let roots = RootKeys::of(root.public());
-/// # let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
-/// # let capability = Issuer::new(root).mint(grant, now)?;
-/// # let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now)?;
-/// let store = Store::in_memory()?;
-/// let verifier = Verifier::new(roots, "notion.mcp", store.revocations())?;
-/// let guard = Guard::new(verifier, Policy::builtin(), store.clone()).keep_requests(Kept::Arguments);
-/// guard.check(bearer.bearer(), &Call::tool("pay")?.argument_json("amount", "900")?, now)?;
-///
-/// let new = r#"allow if granted($op); deny if tool("pay"), arg("amount", $a), $a > 100;"#;
-/// let mut replay = Replay::by(Policy::parse("new.datalog", new)?);
-/// for line in store.reader().records(1) {
-///     replay.read(&line?.record()?)?;
-/// }
-/// let report = replay.report();
-/// assert_eq!((report.stay, report.flip), (0, 1));
-/// assert_eq!(report.flips[0].to, "deny (policy_denied)");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct Replay {
-    policy: Policy,
-    report: ReplayReport,
-    groups: BTreeMap<(String, String, String, Option<String>), Flips>,
-}
-
-impl Replay {
-    /// Begins a replay by `policy`, with nothing read yet.
-    pub fn by(policy: Policy) -> Replay {
-        Replay { policy, report: ReplayReport::default(), groups: BTreeMap::new() }
-    }
-
-    /// Decides one record again and counts the result.
-    ///
-    /// # Errors
-    ///
-    /// [`ReplayError`] for a record that no guard can have written; it is not counted.
-    pub fn read(&mut self, record: &AuditRecord) -> Result<(), ReplayError> {
-        let replayed = replay(record, &self.policy)?;
-        self.report.records += 1;
-        match (replayed, record.decision()) {
-            (Replayed::NotKept, _) => self.report.not_kept += 1,
-            (Replayed::RestsOnArguments, _) => self.report.rest_on_arguments += 1,
-            (Replayed::Decided(ruling), Some(decision)) => match ruling.differs_from(decision) {
-                true => self.flip(record, decision, ruling),
-                false => self.report.stay += 1,
-            },
-            (Replayed::WithoutPolicies | Replayed::Decided(_), _) => {
-                self.report.without_policies += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the replay and returns what became of the records.
-    pub fn report(self) -> ReplayReport {
-        let mut flips: Vec<Flips> = self.groups.into_values().collect();
-        flips.sort_by_key(|flips| std::cmp::Reverse(flips.count));
-        ReplayReport { flips, ..self.report }
-    }
-
-    fn flip(&mut self, record: &AuditRecord, decision: &Decision, ruling: Ruling) {
-        self.report.flip += 1;
-        let from = summary(decision.verdict, decision.cause.as_ref().map(RecordedCause::as_str));
-        let to = summary(ruling.verdict, ruling.cause.map(Cause::as_str));
-        let operation = decision.operation.clone();
-        let key = (operation.clone(), from.clone(), to.clone(), ruling.place.clone());
-        let flips = self.groups.entry(key).or_insert_with(|| Flips {
-            operation,
-            from,
-            to,
-            place: ruling.place,
-            count: 0,
-            examples: Vec::new(),
-        });
-        flips.count += 1;
-        if flips.examples.len() < EXAMPLES {
-            let chain = decision.chain.as_ref();
-            let agent = chain.and_then(|chain| chain.hops.last());
-            flips.examples.push(Example {
-                sequence: record.sequence,
-                time: record.time,
-                subject: chain.map(|chain| chain.subject.clone()).unwrap_or_default(),
-                agent: agent.map(|hop| hop.delegate.clone()),
-                message: ruling.message,
-            });
-        }
-    }
-}
-
-fn summary(verdict: Verdict, cause: Option<&str>) -> String {
-    cause.map_or(verdict.to_string(), |cause| format!("{verdict} ({cause})"))
 }

@@ -13,14 +13,14 @@ use crate::flaw::{Flaw, FlawKind};
 
 /// The most segments that a scope or an operation may have. Real names have three or four; the bound keeps matching and
 /// messages short.
-pub const MAX_SCOPE_SEGMENTS: usize = 8;
+pub(crate) const MAX_SCOPE_SEGMENTS: usize = 8;
 
 /// The most bytes in a segment: the longest tool name that the Model Context Protocol allows.
-pub const MAX_SEGMENT_BYTES: usize = 128;
+pub(crate) const MAX_SEGMENT_BYTES: usize = 128;
 
 /// The first segment that a bare `*` does not cover: what governs Hardtack itself is granted by
 /// name or not at all.
-pub const RESERVED_SEGMENT: &str = "hardtack";
+pub(crate) const RESERVED_SEGMENT: &str = "hardtack";
 
 /// A set of operations, such as `tools:call:search` or `tools:call:*`.
 ///
@@ -83,7 +83,7 @@ impl Operation {
         first_segment(&self.0) == "resources"
     }
 
-    /// Returns true if the operation governs Hardtack itself: its first segment is [`RESERVED_SEGMENT`], as in
+    /// Returns true if the operation governs Hardtack itself: its first segment is `hardtack`, as in
     /// `hardtack:revoke`.
     pub fn is_reserved(&self) -> bool {
         first_segment(&self.0) == RESERVED_SEGMENT
@@ -217,7 +217,7 @@ pub enum ScopeError {
         "{0}; a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
     )]
     Malformed(Flaw),
-    /// The text has more than [`MAX_SCOPE_SEGMENTS`] segments.
+    /// The text has more than 8 segments.
     #[error("a scope has at most {MAX_SCOPE_SEGMENTS} segments")]
     TooManySegments,
     /// There are more scopes than one check can name.

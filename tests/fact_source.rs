@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hardtack::audit::{Keep, Verdict};
 use hardtack::cause::RecordedCause;
-use hardtack::guard::{
-    Fact, FactNameError, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES, MAX_FACT_TERMS,
-    MAX_FACTS,
-};
+use hardtack::guard::{Fact, FactNameError, FactsUnavailable};
 use hardtack::mint::FactTerm;
 use hardtack::replay::{Replayed, replay};
 use hardtack::*;
 use hardtack_testkit::{AUDIENCE, Cast, NOW, search};
+
+/// What a source of facts may state, as `docs/policies.md` and the page of `Guard::facts_from` have it.
+const MAX_FACT_NAMES: usize = 16;
+const MAX_FACTS: usize = 64;
+const MAX_FACT_TERMS: usize = 8;
+const MAX_FACT_BYTES: usize = 4096;
 
 /// What only an editor may do.
 const EDITORS: &str = r#"allow if granted($op), db_role("editor");"#;

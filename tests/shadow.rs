@@ -225,7 +225,7 @@ fn many_large_requests_at_once_are_all_recorded() {
     let path = folder.path().join("store");
     let store = Store::create(&path).unwrap();
     let guard = cast.guard(&store).keep_requests(Keep::Arguments);
-    let long = "x".repeat(hardtack::audit::MAX_KEPT_ARGUMENT_BYTES - 100);
+    let long = "x".repeat(16 * 1024 - 100);
     let call = search().arguments(&format!(r#"{{"text": "{long}"}}"#)).unwrap();
     let bearer = cast.presented();
     std::thread::scope(|scope| {

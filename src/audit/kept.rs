@@ -16,14 +16,14 @@ use crate::verify::VerifiedCapability;
 
 /// The most bytes of arguments that a record keeps, 16 KiB; of larger ones it keeps the digest. A frame of the store's journal has 256
 /// KiB, and others' records beside this one.
-pub const MAX_KEPT_ARGUMENT_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_KEPT_ARGUMENT_BYTES: usize = 16 * 1024;
 
 /// The choice how much of a call's arguments a record keeps, where requests are kept at all.
 ///
 /// Arguments can hold personal data and secrets, and records cannot be deleted singly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The arguments, up to [`MAX_KEPT_ARGUMENT_BYTES`]. Of larger ones, and of operations of `hardtack:`, the digest.
+    /// The arguments, up to 16 KiB. Of larger ones, and of operations of `hardtack:`, the digest.
     Arguments,
     /// The SHA-256 digest of the canonical call, which says nothing of arguments that cannot be guessed.
     Digests,

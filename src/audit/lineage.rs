@@ -74,7 +74,7 @@ impl SeenBlock {
 
 /// The most ids that are found for one beginning. More than one are ambiguous already; some are listed, since whoever
 /// signs can make the ids of its own blocks begin alike.
-pub const MAX_ALIKE: usize = 8;
+pub(crate) const MAX_ALIKE: usize = 8;
 
 /// The blocks that a [`Lineage`] remembers of the chains that it was told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

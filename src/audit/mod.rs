@@ -5,11 +5,9 @@
 //! pages of the traits say what another one must hold. How records hold together is [`log`](crate::log)'s business.
 
 mod chains;
-mod filter;
 mod kept;
 mod ledger;
 mod lineage;
-mod ocsf;
 mod records;
 mod separate;
 mod term;
@@ -36,15 +34,17 @@ pub use crate::log::{
 };
 pub(crate) use crate::log::{CheckpointSigner, Frontier, TreeHead};
 pub use chains::{BlockState, SeenChains, Stops};
-pub use filter::Filter;
-pub use kept::{Keep, KeptArguments, KeptFact, KeptHop, KeptRequest, MAX_KEPT_ARGUMENT_BYTES};
+#[cfg(test)]
+pub(crate) use kept::MAX_KEPT_ARGUMENT_BYTES;
+pub use kept::{Keep, KeptArguments, KeptFact, KeptHop, KeptRequest};
 pub(crate) use ledger::REPLAYED_MESSAGE;
 pub use ledger::{Done, Ledger, LedgerEntry, LedgerUnavailable, Recorded};
-pub use lineage::{Lineage, LineageUnavailable, MAX_ALIKE, Seen, SeenBlock};
-pub use ocsf::ocsf;
+pub(crate) use lineage::MAX_ALIKE;
+pub use lineage::{Lineage, LineageUnavailable, Seen, SeenBlock};
 pub use records::{Recording, Records};
 pub use separate::Separate;
-pub use uses::{Claim, KEPT_AFTER_EXPIRY, SingleUse, Uses, UsesUnavailable};
+pub(crate) use uses::KEPT_AFTER_EXPIRY;
+pub use uses::{Claim, SingleUse, Uses, UsesUnavailable};
 
 /// The verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

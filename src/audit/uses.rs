@@ -7,7 +7,7 @@ use crate::timestamp::Timestamp;
 
 /// The time after its expiry for which the id of a used presentation is kept at least, one hour: clocks differ, and this is many times by
 /// how much they may.
-pub const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3600);
+pub(crate) const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// A presentation that is accepted once, as a [`Uses`] knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum Claim {
 ///    forgets (rule 3) exclude each other: a claim that has read the old mark must not be answered after the new one is in force.
 /// 2. **Durable before it answers.** A claim that was answered `First` is never answered so again, after no crash and no failover.
 ///    Where it is not known whether a claim was written, answer an error.
-/// 3. **No clock brings one back.** An id may be forgotten an hour after it expired ([`KEPT_AFTER_EXPIRY`]), by the latest
+/// 3. **No clock brings one back.** An id may be forgotten an hour after it expired, by the latest
 ///    `now` that the engine was told. What expires in a stretch of time from which an id was forgotten is answered [`Claim::Again`] from
 ///    then on: the simplest mark is the latest expiry that was ever forgotten, and whatever expires up to it counts as used.
 /// 4. **Never blocks.** The future is polled on any thread, and there need be no runtime around it: an engine that needs one keeps a

@@ -29,19 +29,19 @@ pub use json::ArgumentProblem;
 
 /// The most bytes of arguments. Biscuit's symbol table is searched one by one, and tool arguments
 /// of more than this are documents, which belong in a resource.
-pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 
 /// The most values in the arguments, at all depths. 20,000 distinct strings would cost 273 ms.
-pub const MAX_ARGUMENT_VALUES: usize = 1000;
+pub(crate) const MAX_ARGUMENT_VALUES: usize = 1000;
 
 /// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).
-pub const MAX_RESOURCE_BYTES: usize = 8000;
+pub(crate) const MAX_RESOURCE_BYTES: usize = 8000;
 
 /// The most levels to which arguments may nest.
 pub(crate) const MAX_ARGUMENT_DEPTH: usize = 32;
 
 /// The largest integer that every JSON reader reads the same way, 2^53 − 1 (RFC 8259, section 6).
-pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 /// A call: what an agent wants to do, exactly. It has one operation, and may have a resource, arguments and other parameters.
 ///
@@ -61,17 +61,17 @@ pub struct Call {
     resource: Option<Resource>,
     arguments: Map<String, Value>,
     params: Map<String, Value>,
-    digest: Known,
+    digest: KnownDigest,
     counted: Counted,
 }
 
 /// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once. What is equal but
 /// for this is equal.
 #[derive(Debug, Clone, Default)]
-struct Known(OnceLock<[u8; 32]>);
+struct KnownDigest(OnceLock<[u8; 32]>);
 
-impl PartialEq for Known {
-    fn eq(&self, _: &Known) -> bool {
+impl PartialEq for KnownDigest {
+    fn eq(&self, _: &KnownDigest) -> bool {
         true
     }
 }
@@ -89,7 +89,7 @@ impl Call {
             resource: None,
             arguments: Map::new(),
             params: Map::new(),
-            digest: Known::default(),
+            digest: KnownDigest::default(),
             counted: Counted::default(),
         })
     }
@@ -113,7 +113,7 @@ impl Call {
             return Err(CallError::LongResource);
         }
         self.resource = Some(uri.parse()?);
-        self.digest = Known::default();
+        self.digest = KnownDigest::default();
         Ok(self)
     }
 
@@ -174,7 +174,7 @@ impl Call {
         }
         self.counted.add(&self.arguments, name, &value)?;
         self.arguments.insert(name.to_owned(), value);
-        self.digest = Known::default();
+        self.digest = KnownDigest::default();
         Ok(self)
     }
 
@@ -188,14 +188,14 @@ impl Call {
     /// [`CallError::Arguments`] for what two readers could read differently, as of [`Call::arguments`].
     pub fn params(mut self, json: &str) -> Result<Call, CallError> {
         self.params = parse_object(json)?;
-        self.digest = Known::default();
+        self.digest = KnownDigest::default();
         Ok(self)
     }
 
     /// The call with what else was read strictly of the request.
     pub(crate) fn read_params(mut self, params: Map<String, Value>) -> Call {
         self.params = params;
-        self.digest = Known::default();
+        self.digest = KnownDigest::default();
         self
     }
 
@@ -303,7 +303,7 @@ impl Call {
     /// The call with other arguments than before, if they are such as can be judged.
     fn checked(mut self) -> Result<Call, CallError> {
         Tally::of(&self.arguments)?;
-        (self.digest, self.counted) = (Known::default(), Counted::default());
+        (self.digest, self.counted) = (KnownDigest::default(), Counted::default());
         Ok(self)
     }
 }
@@ -373,7 +373,7 @@ pub enum CallError {
         /// The normal form, where there is one.
         normal: Option<String>,
     },
-    /// The resource has more than [`MAX_RESOURCE_BYTES`] bytes.
+    /// The resource has more than 8,000 bytes.
     #[error("the resource has more than {MAX_RESOURCE_BYTES} bytes")]
     LongResource,
     /// The arguments could be read differently by two readers, or are too large.

@@ -2,7 +2,6 @@
 
 use crate::call::CallError;
 use crate::cause::Cause;
-use crate::function::OperandError;
 
 /// The error of a line that is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +28,7 @@ pub enum ConstraintError {
     },
     /// A folder, site, network or pattern in it is none.
     #[error("nothing can be compared with that: {0}")]
-    Operand(OperandError),
+    Operand(String),
     /// It combines what cannot be checked together.
     #[error("{0}")]
     Combination(&'static str),
@@ -60,7 +59,7 @@ impl ConstraintError {
             | ConstraintError::Combination(_)
             | ConstraintError::Resource { .. }
             | ConstraintError::TooMany { .. } => Cause::MalformedConstraint,
-            ConstraintError::Operand(error) => error.cause(),
+            ConstraintError::Operand(_) => Cause::MalformedOperand,
         }
     }
 }

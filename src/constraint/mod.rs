@@ -16,7 +16,7 @@ use std::fmt;
 use biscuit_auth::builder::Check;
 
 use crate::call::MAX_SAFE_INTEGER;
-use crate::function::{Function, OperandError};
+use crate::function::Function;
 
 pub use error::ConstraintError;
 pub(crate) use example::texts_like;
@@ -276,12 +276,6 @@ fn quoted(text: &str) -> String {
 fn operand(text: &str) -> String {
     let bare = text.chars().all(|c| c.is_ascii_alphanumeric() || "_.@/+-:*".contains(c));
     if bare { text.to_owned() } else { quoted(text) }
-}
-
-impl From<OperandError> for ConstraintError {
-    fn from(error: OperandError) -> ConstraintError {
-        ConstraintError::Operand(error)
-    }
 }
 
 #[cfg(test)]

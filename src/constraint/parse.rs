@@ -238,7 +238,7 @@ fn judged(function: Function, text: &str) -> Result<Demand, ConstraintError> {
     {
         text.pop();
     }
-    function.check_operand(&text)?;
+    function.check_operand(&text).map_err(ConstraintError::Operand)?;
     Ok(Demand::Judged(function, text))
 }
 

@@ -116,34 +116,36 @@ impl Step {
     }
 }
 
-/// Lists what each block of `capability` demands beyond what every block does (expiry, scope, audience, holder, depth):
-/// the number of the block, and a constraint in words or a check in Datalog. Nothing of it is verified.
-pub fn demands(capability: &Capability) -> Vec<(usize, String)> {
-    let mut demands = Vec::new();
-    for (index, block) in capability.shaped().blocks.iter().enumerate() {
-        let version = block.content.version.unwrap_or_default();
-        for check in &block.content.checks {
-            let check = proto_check_to_token_check(check, version);
-            let Some(check) =
-                check.ok().and_then(|check| Check::convert_from(&check, &block.symbols).ok())
-            else {
-                continue;
-            };
-            // Hardtack calls the variable what the predicate is called.
-            let of_every_block = |query: &Rule| match query.body.as_slice() {
-                [predicate] => {
-                    let own = ["time", "operation", "verifier", "hop", "depth", "call"];
-                    own.contains(&predicate.name.as_str())
-                        && predicate.terms == [Term::Variable(predicate.name.clone())]
+impl Capability {
+    /// Lists what each block demands beyond what every block does (expiry, scope, audience, holder, depth):
+    /// the number of the block, and a constraint in words or a check in Datalog. Nothing of it is verified.
+    pub fn demands(&self) -> Vec<(usize, String)> {
+        let mut demands = Vec::new();
+        for (index, block) in self.shaped().blocks.iter().enumerate() {
+            let version = block.content.version.unwrap_or_default();
+            for check in &block.content.checks {
+                let check = proto_check_to_token_check(check, version);
+                let Some(check) =
+                    check.ok().and_then(|check| Check::convert_from(&check, &block.symbols).ok())
+                else {
+                    continue;
+                };
+                // Hardtack calls the variable what the predicate is called.
+                let of_every_block = |query: &Rule| match query.body.as_slice() {
+                    [predicate] => {
+                        let own = ["time", "operation", "verifier", "hop", "depth", "call"];
+                        own.contains(&predicate.name.as_str())
+                            && predicate.terms == [Term::Variable(predicate.name.clone())]
+                    }
+                    _ => false,
+                };
+                if !check.queries.iter().all(of_every_block) {
+                    demands.push((index, words::check(&check)));
                 }
-                _ => false,
-            };
-            if !check.queries.iter().all(of_every_block) {
-                demands.push((index, words::check(&check)));
             }
         }
+        demands
     }
-    demands
 }
 
 /// Explains why a bearer does not hold, as of `now`.

@@ -24,8 +24,6 @@ use std::sync::{Arc, LazyLock};
 use biscuit_auth::builder::Term;
 use biscuit_auth::datalog::ExternFunc;
 
-use crate::cause::Cause;
-
 pub(crate) use glob::Glob;
 pub(crate) use path::Root;
 pub(crate) use url::Site;
@@ -34,10 +32,10 @@ pub(crate) use address::Network;
 
 /// The most bytes of a text that is judged: more than any path or URL that servers take. A longer text cannot be
 /// judged.
-pub const MAX_JUDGED_BYTES: usize = 4096;
+pub(crate) const MAX_JUDGED_BYTES: usize = 4096;
 
 /// The most bytes of the operand with which a text is compared.
-pub const MAX_OPERAND_BYTES: usize = 512;
+pub(crate) const MAX_OPERAND_BYTES: usize = 512;
 
 /// An external function of the profile: `$value.extern::name("operand")`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,26 +74,27 @@ impl Function {
     ///
     /// # Errors
     ///
-    /// [`OperandError`] says in words what is wrong with it.
-    pub fn check_operand(self, operand: &str) -> Result<(), OperandError> {
+    /// What is wrong with it, in words.
+    pub fn check_operand(self, operand: &str) -> Result<(), String> {
         if operand.len() > MAX_OPERAND_BYTES {
-            return Err(OperandError::new(format!("more than {MAX_OPERAND_BYTES} bytes")));
+            return Err(format!("more than {MAX_OPERAND_BYTES} bytes"));
         }
-        match self {
+        let checked = match self {
             Function::Path => Root::parse(operand).map(drop),
             Function::Url => Site::parse(operand).map(drop),
             Function::Network => Network::parse(operand).map(drop),
             Function::Glob => Glob::parse(operand).map(drop),
-        }
+        };
+        checked.map_err(|error| error.to_string())
     }
 
     /// Judges whether the text `value` lies within `operand`: in the folder, the site or the network, or of the
-    /// pattern.
-    ///
-    /// # Errors
-    ///
-    /// [`Unjudgeable`] if the text has not the form that is asked about, or is longer than [`MAX_JUDGED_BYTES`].
-    pub fn judge(self, value: &str, operand: &str) -> Result<bool, Unjudgeable> {
+    /// pattern. Returns `None` if that cannot be judged: the text has not the form that is asked about, or is longer than 4,096 bytes.
+    pub fn judge(self, value: &str, operand: &str) -> Option<bool> {
+        self.judged(value, operand).ok()
+    }
+
+    fn judged(self, value: &str, operand: &str) -> Result<bool, Unjudgeable> {
         if value.len() > MAX_JUDGED_BYTES || operand.len() > MAX_OPERAND_BYTES {
             return Err(Unjudgeable);
         }
@@ -110,13 +109,13 @@ impl Function {
     /// What of a text that cannot be judged is the matter, for people: one sentence that repeats no more than a part of it.
     /// `None` if it can be judged.
     pub(crate) fn reason(self, value: &str, operand: &str) -> Option<String> {
-        self.judge(value, operand).is_err().then(|| reason::reason(self, value, operand))
+        self.judge(value, operand).is_none().then(|| reason::reason(self, value, operand))
     }
 
     fn apply(self, value: Term, operand: Option<Term>) -> Result<Term, String> {
         match (value, operand) {
             (Term::Str(value), Some(Term::Str(operand))) => {
-                self.judge(&value, &operand).map(Term::Bool).map_err(|error| error.to_string())
+                self.judged(&value, &operand).map(Term::Bool).map_err(|error| error.to_string())
             }
             _ => Err(Unjudgeable.to_string()),
         }
@@ -138,27 +137,13 @@ pub(crate) fn functions() -> &'static HashMap<String, ExternFunc> {
 /// The error of a text that cannot be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this text has not the form that is asked about, so it cannot be judged")]
-pub struct Unjudgeable;
-
-impl Unjudgeable {
-    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
-    pub fn cause(&self) -> Cause {
-        Cause::NotEvaluable
-    }
-}
+pub(crate) struct Unjudgeable;
 
 /// The error of an operand with which nothing can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
-pub struct OperandError {
+pub(crate) struct OperandError {
     problem: String,
-}
-
-impl OperandError {
-    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
-    pub fn cause(&self) -> Cause {
-        Cause::MalformedOperand
-    }
 }
 
 impl OperandError {

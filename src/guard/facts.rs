@@ -21,18 +21,18 @@ use crate::timestamp::Timestamp;
 use crate::verify::{Stated, VerifiedCapability};
 
 /// The most names of facts that a source may have. Each is one that no list can be sure of before a call.
-pub const MAX_FACT_NAMES: usize = 16;
+pub(crate) const MAX_FACT_NAMES: usize = 16;
 
 /// The most facts that a source may state for one decision. Every query of the policies passes over each of them, and a
 /// record can keep them.
-pub const MAX_FACTS: usize = 64;
+pub(crate) const MAX_FACTS: usize = 64;
 
 /// The most terms that a fact may have: more than any row of which policies make sense.
-pub const MAX_FACT_TERMS: usize = 8;
+pub(crate) const MAX_FACT_TERMS: usize = 8;
 
 /// The most bytes that the names and texts of a decision's facts may have together. A record can keep them, and one of
 /// the store's frames has 256 KiB.
-pub const MAX_FACT_BYTES: usize = 4096;
+pub(crate) const MAX_FACT_BYTES: usize = 4096;
 
 /// How much of a source's error stands in a record.
 const MAX_ERROR_CHARACTERS: usize = 200;
@@ -143,7 +143,7 @@ pub enum FactNameError {
         "{0:?} is no name of a fact; begin with a letter and go on with letters, digits, _ and :"
     )]
     Name(String),
-    /// The source has more than [`MAX_FACT_NAMES`] names.
+    /// The source has more than 16 names.
     #[error("a source of facts has at most {MAX_FACT_NAMES} names")]
     TooMany,
 }

@@ -36,13 +36,12 @@ use unrecorded::permit;
 
 pub use denial::{Denial, Helps, Refusal};
 use facts::Facts;
-pub use facts::{
-    Fact, FactNameError, FactSource, FactsUnavailable, MAX_FACT_BYTES, MAX_FACT_NAMES,
-    MAX_FACT_TERMS, MAX_FACTS,
-};
+pub use facts::{Fact, FactNameError, FactSource, FactsUnavailable};
+#[cfg(test)]
+pub(crate) use facts::{MAX_FACT_BYTES, MAX_FACT_NAMES, MAX_FACT_TERMS, MAX_FACTS};
 pub use permit::Permit;
 pub use refused::Refused;
-pub use rejections::MAX_REJECTIONS_RECORDED;
+pub(crate) use rejections::MAX_REJECTIONS_RECORDED;
 use rejections::Rejections;
 use shadow::Shadow;
 pub use shadow::ShadowCounts;
@@ -166,13 +165,13 @@ impl Guard {
     /// `db_role` here. The token's checks never see what the source states, so that a delegator's condition means the same at every
     /// server. The source is asked once a decision, for calls that the chain covers. With [`Guard::keep_requests`], records keep what it
     /// said, and [`replay`](crate::replay) decides by it. A list ([`Guard::preview`]) takes it for unknown. An error of the source leaves
-    /// the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than [`MAX_FACTS`],
-    /// [`MAX_FACT_TERMS`] and [`MAX_FACT_BYTES`] (`facts_unusable`).
+    /// the call undecided (`facts_unavailable`), and so does what it may not state: another name, or more than 64
+    /// facts, 8 terms in one, or 4,096 bytes in all (`facts_unusable`).
     ///
     /// # Errors
     ///
     /// [`FactNameError`] for a name that Hardtack gives a meaning (`policies/README.md`), for what is no name of a fact, and for more
-    /// than [`MAX_FACT_NAMES`].
+    /// than 16 names.
     pub fn facts_from<N: Into<String>>(
         mut self,
         names: impl IntoIterator<Item = N>,
@@ -227,7 +226,7 @@ impl Guard {
     /// # Errors
     ///
     /// [`Denial`], which says by its variant how to answer. When this returns, the decision is on disk; but of bearers that are not valid,
-    /// only the first [`MAX_REJECTIONS_RECORDED`] of a second are.
+    /// only the first hundred of a second are.
     pub fn check(&self, bearer: &str, call: &Call, now: Timestamp) -> Result<Permit, Denial> {
         self.record(self.decide(&self.sets(), bearer, call, now))
     }

@@ -6,7 +6,7 @@ use crate::timestamp::Timestamp;
 /// The most refused bearers that are recorded in a second: so many without a valid signature, and so many of the
 /// others. The rest are counted, and the next record says how many. Whoever sends them by the thousand must not fill
 /// the disk.
-pub const MAX_REJECTIONS_RECORDED: u32 = 100;
+pub(crate) const MAX_REJECTIONS_RECORDED: u32 = 100;
 
 /// Bearers that were refused in one second.
 #[derive(Debug, Default)]

@@ -21,16 +21,16 @@ use crate::cause::Cause;
 use crate::datalog::{Names, Unfollowed};
 use crate::file;
 use crate::names;
+use crate::policy::folder::{read, refuse_link_out};
 use crate::policy::problem::Problem;
 
-pub use folder::{FolderWatch, left_out};
 pub use source::{Location, SourceError};
 
 /// The built-in policy: what the chain grants is allowed.
-pub const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
+pub(crate) const BUILTIN: &str = include_str!("../../policies/default/default.datalog");
 
 /// The most bytes of one policy file: thousands of rules. A larger one is no policy.
-pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// How many queries are evaluated in some tens of microseconds, and of how many predicates each.
 #[cfg(feature = "tokio")]
@@ -39,7 +39,7 @@ const QUICK_QUERIES: usize = 64;
 const QUICK_JOIN: usize = 4;
 
 /// The ending of policy files; others in the folder are left alone.
-pub const EXTENSION: &str = "datalog";
+pub(crate) const EXTENSION: &str = "datalog";
 
 /// A set of policies, read and ready to decide. A `deny` that matches overrides every `allow`, and what nothing allows
 /// is denied.
@@ -85,7 +85,7 @@ impl Policy {
             .unwrap_or_else(|_| Policy::empty())
     }
 
-    /// Reads every `*.datalog` file of `folder` as one set, without hidden files ([`left_out`]). Waits for the disk;
+    /// Reads every `*.datalog` file of `folder` as one set, without those whose names begin with a dot. Waits for the disk;
     /// asynchronous programs load on a thread that may wait (`spawn_blocking`).
     ///
     /// # Errors
@@ -294,12 +294,6 @@ pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
     Ok(sets)
 }
 
-/// A set to which a link leads out of the folder of sets is none of its sets; to leave it out unsaid would be to
-/// leave it untried.
-pub fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
-    file::check_beneath(folder, set).map_err(|source| unread(set, source))
-}
-
 /// The policy files of a folder, each with its name and text, in the order of their names.
 pub(crate) fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, PolicyError> {
     let paths = policy_files(folder)?;
@@ -329,21 +323,6 @@ fn looks_long(ops: &[Op]) -> bool {
 fn name_of(path: &Path) -> String {
     path.file_name()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Reads the text of a file of a set: a policy, or cases for it. `path` begins with the set's folder, out of which no
-/// link is followed.
-pub fn read(set: &Path, path: &Path) -> Result<String, PolicyError> {
-    let inner = path.strip_prefix(set).unwrap_or(path);
-    file::read_text_beneath(set, inner, MAX_FILE_BYTES).map_err(|source| unread(path, source))
-}
-
-/// Makes the error of a file that cannot be read.
-pub fn unread(path: &Path, source: io::Error) -> PolicyError {
-    match source.kind() {
-        io::ErrorKind::FileTooLarge => PolicyError::TooLarge { path: path.to_owned() },
-        _ => PolicyError::Read { path: path.to_owned(), source },
-    }
 }
 
 /// The error of a set of policies that cannot be loaded.

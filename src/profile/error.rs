@@ -19,7 +19,7 @@ pub enum ShapeError {
     /// The bytes are no Biscuit, or one with parts that are left out or said twice.
     #[error("this is no Biscuit token, or not the one encoding of it")]
     NotABiscuit,
-    /// The token has more than [`MAX_TOKEN_BYTES`].
+    /// The token has more than 16 KiB.
     #[error("the token has more than {MAX_TOKEN_BYTES} bytes")]
     TooLarge,
     /// A block has more than one of the profile's caps allows.
@@ -32,7 +32,7 @@ pub enum ShapeError {
         /// The most of these that there may be.
         limit: usize,
     },
-    /// The evaluation of the token's checks could cost more than [`MAX_COST`].
+    /// The evaluation of the token's checks could cost more than a decision may: 50,000 units of roughly 40 ns.
     #[error("evaluating the token's checks could cost {cost} units, more than {MAX_COST}")]
     TooCostly {
         /// The upper bound of the work.

@@ -84,7 +84,7 @@ pub enum Column {
 }
 
 /// The predicate of one argument.
-pub const ARGUMENT: &str = "arg";
+pub(crate) const ARGUMENT: &str = "arg";
 
 /// All of them. What has a bound or a meaning by the predicate's name is derived from here or held against it.
 pub const WORDS: [Word; 31] = [
@@ -171,12 +171,12 @@ impl Column {
 }
 
 /// Returns the predicate of this name, if it has a meaning of its own.
-pub fn find(name: &str) -> Option<&'static Word> {
+pub(crate) fn find(name: &str) -> Option<&'static Word> {
     WORDS.iter().find(|word| word.name == name)
 }
 
 /// Returns the names of what is asserted by one of these.
-pub fn names_by(by: &[By]) -> impl Iterator<Item = &str> {
+pub(crate) fn names_by(by: &[By]) -> impl Iterator<Item = &str> {
     WORDS.iter().filter(|word| by.contains(&word.by)).map(|word| word.name)
 }
 

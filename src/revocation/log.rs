@@ -217,7 +217,7 @@ impl Snapshot {
 ///    have lost its end, by a failover say, begins a new [`Epoch`]; with PostgreSQL, the timeline tells. Who answers is the one that
 ///    can be written: a server that was replaced must not be asked any more, which is for whoever operates it to see to.
 /// 3. **Asked again, made once.** A batch that is handed over again with the request id of one that was revoked is answered as that one
-///    was, and changes nothing, for a day at least ([`REQUESTS_KEPT`]). This matters: what [ends at its
+///    was, and changes nothing, for a day at least. This matters: what [ends at its
 ///    moment](crate::Revocation::ends_at_its_moment) would otherwise stop the grants that were issued in between. Another batch under the same id is
 ///    refused; another `by` or reason makes it another. An empty batch uses up nothing.
 /// 4. **In one order, without gaps.** Events are numbered from 1. No event comes to be seen after one with a higher number was read:
@@ -304,7 +304,7 @@ pub trait RevocationLog: Send + Sync {
 }
 
 /// The time for which a request id is known at least: a day.
-pub const REQUESTS_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const REQUESTS_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// An error of a [`RevocationLog`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -20,9 +20,10 @@ use crate::keys::PublicKey;
 use crate::names::{self, NameError};
 use crate::timestamp::Timestamp;
 
+pub(crate) use log::REQUESTS_KEPT;
 pub use log::{
-    Change, Earlier, Epoch, Event, Events, Position, REQUESTS_KEPT, RequestId, RevocationLog,
-    RevocationLogError, Snapshot,
+    Change, Earlier, Epoch, Event, Events, Position, RequestId, RevocationLog, RevocationLogError,
+    Snapshot,
 };
 pub use set::{NotACopy, Revocations, covered_until};
 pub use source::{Knowledge, RevocationSource, RevocationUnchecked, RevocationsUnavailable};

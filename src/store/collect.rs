@@ -31,7 +31,7 @@ pub struct Collected {
 
 /// Whether the clock is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum ClockTrust {
     /// Not while it has jumped.
     UnlessJumped,
     /// Somebody has looked at it and says that it is right.
@@ -48,14 +48,18 @@ struct Due {
 }
 
 impl Inner {
-    pub(super) fn collect(&self, now: Timestamp, trust: Trust) -> Result<Collected, StoreError> {
+    pub(super) fn collect(
+        &self,
+        now: Timestamp,
+        trust: ClockTrust,
+    ) -> Result<Collected, StoreError> {
         self.engine.here()?;
         let longest = {
             let mut core = self.core();
             core.observe(now, TimeSource::Clock);
             let longest = core.longest_life.max(self.revocations.longest_life());
             let doubt = core.clock.doubt(now, longest);
-            if let Some(doubt) = doubt.filter(|_| trust == Trust::UnlessJumped) {
+            if let Some(doubt) = doubt.filter(|_| trust == ClockTrust::UnlessJumped) {
                 return Err(doubt.into());
             }
             longest

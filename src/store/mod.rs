@@ -41,7 +41,7 @@ use std::thread::JoinHandle;
 
 use crate::audit::{AuditRecord, Checkpoint, LedgerEntry, Recording};
 use crate::revocation::{RevocationEntry, Revocations, Revoking};
-use crate::store::collect::Trust;
+use crate::store::collect::ClockTrust;
 use crate::store::commit::{Answer, Job};
 use crate::store::core::{RecordJob, Revoke, TimeSource};
 use crate::store::inner::Inner;
@@ -49,7 +49,7 @@ use crate::store::site::{Files, Memory};
 use crate::timestamp::Timestamp;
 
 #[doc(no_inline)]
-pub use crate::audit::{BlockState, LogLine, MAX_ALIKE, SeenBlock, SeenChains, Stops};
+pub use crate::audit::{BlockState, LogLine, SeenBlock, SeenChains, Stops};
 #[doc(no_inline)]
 pub use crate::revocation::Receipt;
 pub use clock::ClockDoubt;
@@ -259,13 +259,13 @@ impl Store {
     ///
     /// [`StoreError::Clock`] while the clock has jumped; nothing is forgotten then.
     pub fn collect(&self, now: Timestamp) -> Result<Collected, StoreError> {
-        self.inner().collect(now, Trust::UnlessJumped)
+        self.inner().collect(now, ClockTrust::UnlessJumped)
     }
 
     /// Forgets what [`Store::collect`] forgets, also while the clock has jumped: the caller has looked at the clock and vouches for it.
     /// If the clock is wrong nevertheless, no revoked token is let in: tokens are refused that are not revoked. Waits for the disk.
     pub fn collect_trusting_the_clock(&self, now: Timestamp) -> Result<Collected, StoreError> {
-        self.inner().collect(now, Trust::Vouched)
+        self.inner().collect(now, ClockTrust::Vouched)
     }
 
     /// Signs the head of the log now, and returns it. Otherwise the head is signed every second, every thousand records, and when the

@@ -235,7 +235,7 @@ impl StoreReader {
         Ok(Some(chains.stops(revocations, now)))
     }
 
-    /// Returns the ids of grants and hops seen here that begin with `beginning`, in order: [`MAX_ALIKE`] at most.
+    /// Returns the ids of grants and hops seen here that begin with `beginning`, in order: 8 at most.
     pub fn ids_beginning(&self, beginning: &IdPrefix) -> Result<Vec<RevocationId>, StoreError> {
         self.some_ids_beginning(beginning, MAX_ALIKE)
     }

@@ -10,8 +10,8 @@ use toml::{Spanned, Table, Value};
 
 use crate::cause::{Cause, UnknownCause};
 use crate::names;
-use crate::policy::folder::{CASE_EXTENSION, CASES, files};
-use crate::policy::{self, Location, PolicyError};
+use crate::policy::folder::{CASE_EXTENSION, CASES, files, read as read_file};
+use crate::policy::{Location, PolicyError};
 use crate::timestamp::Timestamp;
 use crate::trial::TrialError;
 use crate::trial::report::ALLOW;
@@ -70,7 +70,7 @@ pub(crate) struct Case {
     /// The text of a JSON object.
     pub(crate) arguments: Option<String>,
     #[serde(default)]
-    pub(crate) presented: Presented,
+    pub(crate) presented: PresentedFor,
 
     #[serde(default = "server")]
     pub(crate) server: String,
@@ -131,7 +131,7 @@ pub(crate) struct Hop {
 /// For what the capability is presented.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Presented {
+pub(crate) enum PresentedFor {
     /// Any calls, for minutes.
     #[default]
     Session,
@@ -149,7 +149,7 @@ pub(crate) fn read(set: &Path) -> Result<Vec<CaseFile>, TrialError> {
     };
     let files = paths.iter().map(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        parse(format!("{CASES}/{name}"), &policy::read(set, path)?)
+        parse(format!("{CASES}/{name}"), &read_file(set, path)?)
     });
     let files = files.collect::<Result<Vec<_>, _>>()?;
     let count = |file: &CaseFile| file.cases.len();

@@ -13,7 +13,7 @@ use crate::keys::{PrivateKey, PublicKey, RootKeys};
 use crate::mint::{Grant, Issuer};
 use crate::present::{Presentation, Presenting};
 use crate::revocation::RevocationUnchecked;
-use crate::trial::cases::{Case, Hop, Presented};
+use crate::trial::cases::{Case, Hop, PresentedFor};
 use crate::verify::{VerifiedCapability, Verifier, VerifyError};
 
 /// What stands before a name in the seed of its key. Anybody can make these keys: they are for trials only.
@@ -134,8 +134,8 @@ fn present(case: &Case, call: &Call, keys: &Keyring) -> Result<Presentation, Str
     }
     let presenting = Presenting::to(&case.server);
     let presenting = match case.presented {
-        Presented::Session => presenting,
-        Presented::Call => presenting.call(call.clone()),
+        PresentedFor::Session => presenting,
+        PresentedFor::Call => presenting.call(call.clone()),
     };
     let presented = match holder {
         Some(holder) => capability.present(presenting, &private(holder), case.at),

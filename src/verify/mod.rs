@@ -36,15 +36,15 @@ pub(crate) use trust::{Authentic, Identity};
 
 /// The URI schemes of resources that a verifier judges by default ([`Verifier::resource_schemes`]). Any other scheme is refused, since its
 /// URIs may have a normal form that is not known here.
-pub const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
+pub(crate) const DEFAULT_RESOURCE_SCHEMES: [&str; 3] = ["https", "http", "file"];
 
 /// The greatest age of a copy of the revocations by default ([`Verifier::max_staleness`]). What is revoked elsewhere takes effect here
 /// within half a minute, or nothing is allowed.
-pub const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(30);
 
 /// The number of authentic tokens that are remembered by default ([`Verifier::remember`]). So many agents at a time cost their signatures
 /// once in the life of a presentation.
-pub const DEFAULT_REMEMBERED: usize = 1024;
+pub(crate) const DEFAULT_REMEMBERED: usize = 1024;
 
 /// The verifier of a tool server. It knows which roots are trusted, what the server is called, and what is revoked, and says of a bearer
 /// token whether it is valid here. It does not decide whether a call is allowed: a [`Guard`](crate::Guard) asks it, and then the policies.
@@ -102,7 +102,7 @@ impl Verifier {
         })
     }
 
-    /// Sets how many tokens are remembered whose signatures are valid ([`DEFAULT_REMEMBERED`] by default), so that a bearer that comes
+    /// Sets how many tokens are remembered whose signatures are valid (1,024 by default), so that a bearer that comes
     /// again costs no signature; 0 turns this off. The memory is bounded in bytes: it has room for so many tokens of 64 KiB, of which the
     /// tokens of one subject of one root may fill a quarter, and what was not used for longest goes first. Expiry, revocation and the walk are checked every time. Bearers that were refused for
     /// their shape, signatures or expiry are remembered for a minute, a thousand of them, unless it is 0.
@@ -129,7 +129,7 @@ impl Verifier {
         &self.audience
     }
 
-    /// Sets the greatest age of a copy of the revocations on which tokens are accepted ([`DEFAULT_MAX_STALENESS`] by default). On an older
+    /// Sets the greatest age of a copy of the revocations on which tokens are accepted (30 seconds by default). On an older
     /// copy, tokens are refused ([`VerifyError::RevocationsStale`]). A source that is a store itself is never stale.
     pub fn max_staleness(mut self, bound: Duration) -> Verifier {
         self.max_staleness = bound;
@@ -164,7 +164,7 @@ impl Verifier {
         self
     }
 
-    /// Sets the URI schemes of resources that are judged ([`DEFAULT_RESOURCE_SCHEMES`] by default). A call for a resource of another
+    /// Sets the URI schemes of resources that are judged (by default `https`, `http` and `file`). A call for a resource of another
     /// scheme is refused.
     pub fn resource_schemes<T: Into<String>>(
         mut self,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hardtack::audit::{
-    AuditEvent, AuditRecord, Claim, Decision, KEPT_AFTER_EXPIRY, LeafHash, LedgerUnavailable,
-    Lineage, LineageUnavailable, LogLine, Recording, Records, Seen, SeenBlock, SingleUse, Uses,
+    AuditEvent, AuditRecord, Claim, Decision, LeafHash, LedgerUnavailable, Lineage,
+    LineageUnavailable, LogLine, Recording, Records, Seen, SeenBlock, SingleUse, Uses,
     UsesUnavailable,
 };
 use hardtack::chain::IdPrefix;
@@ -16,6 +16,9 @@ use hardtack::revocation::{
     RevocationLogError, RevocationNotice, Snapshot, covered_until,
 };
 use hardtack::{Lifetimes, RevocationId, RevocationLog, Revoking, Timestamp};
+
+/// How long a used presentation is remembered after it expired.
+const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(3600);
 
 /// A step of the clock that counts as a jump.
 const JUMP: Duration = Duration::from_secs(3600);

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufWriter, Write};
 
-use hardtack::function::Function;
+use hardtack::internal::Function;
 
 #[allow(clippy::disallowed_methods, reason = "this program is no part of the command")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,9 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let function = Function::named(&name).ok_or("no such function")?;
         function.check_operand(&operand)?;
         let said = match function.judge(&text, &operand) {
-            Ok(true) => "yes",
-            Ok(false) => "no",
-            Err(_) => "unclear",
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unclear",
         };
         writeln!(out, "{said}")?;
     }

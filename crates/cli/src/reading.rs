@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hardtack::keys::KeyError;
-use hardtack::{PrivateKey, file};
+use hardtack::{PrivateKey, internal};
 
 /// The most bytes read as a token: four times what a token may have, so that one that is too large is
 /// named as such.
@@ -83,12 +83,12 @@ fn no_key(path: &Path, error: KeyError) -> Box<dyn Error> {
 
 /// The text of a file, or of a pipe: for verbs that end soon.
 pub(crate) fn once(path: &Path, at_most: u64) -> Result<String, Box<dyn Error>> {
-    file::read_text_or_pipe(path, at_most).map_err(|error| wrong(path, &error))
+    internal::read_text_or_pipe(path, at_most).map_err(|error| wrong(path, &error))
 }
 
 /// The text of a regular file: for verbs that stay up.
 pub(crate) fn regular(path: &Path, at_most: u64) -> Result<String, Box<dyn Error>> {
-    file::read_text(path, at_most).map_err(|error| wrong(path, &error))
+    internal::read_text(path, at_most).map_err(|error| wrong(path, &error))
 }
 
 /// The lines of a file, a pipe, or of standard input (`-`), which may be any number.
@@ -101,7 +101,7 @@ pub(crate) fn lines(path: &Path) -> Result<Lines, Box<dyn Error>> {
 }
 
 fn opened(path: &Path) -> Result<File, Box<dyn Error>> {
-    file::open_or_pipe(path).map_err(|error| wrong(path, &error))
+    internal::open_or_pipe(path).map_err(|error| wrong(path, &error))
 }
 
 fn wrong(path: &Path, error: &dyn Display) -> Box<dyn Error> {

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use anstyle::{AnsiColor, Style};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use hardtack::names::escaped;
-use hardtack::{Timestamp, file};
+use hardtack::{Timestamp, internal};
 
 use crate::near;
 use crate::output::{self, OutputError};
@@ -109,7 +109,8 @@ pub(crate) fn read_token() -> Result<String, Box<dyn Error>> {
     }
     let mut input = Vec::new();
     std::io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut input)?;
-    let text = file::text(input).map_err(|error| format!("no token on standard input: {error}"))?;
+    let text =
+        internal::text_of(input).map_err(|error| format!("no token on standard input: {error}"))?;
     let text = text.trim();
     if Secret::in_text(text) == Some(Secret::PrivateKey) {
         return Err("a private key came in on standard input, where a token is expected; give the key's file by --key, where a verb takes one, and the token here, as in: hardtack inspect < grant.token".into());

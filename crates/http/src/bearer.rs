@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::{Uri, header};
 
 use hardtack::cause::Cause;
-use hardtack::profile::MAX_TOKEN_BYTES;
+use hardtack::internal::MAX_TOKEN_BYTES;
 
 /// The most bytes in a bearer: the largest token as base64, a third more than its bytes, with padding.
 pub const MAX_BEARER_BYTES: usize = MAX_TOKEN_BYTES.div_ceil(3) * 4;

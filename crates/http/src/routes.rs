@@ -23,8 +23,7 @@ use hardtack::scope::{Operation, ScopeError};
 /// The arguments of a call are the parameters of the path and those of the query, decoded as axum's `Path` and `Query`
 /// do, all of them texts; with [`reading_json`](Routes::reading_json) the members of the body's object, too. A request is refused whose
 /// template or method is not in the table, that has a parameter twice, or one that is in the path and in the query or body. Parameters
-/// are as many and as long as arguments may be ([`MAX_ARGUMENT_VALUES`](hardtack::call::MAX_ARGUMENT_VALUES),
-/// [`MAX_ARGUMENT_BYTES`](hardtack::call::MAX_ARGUMENT_BYTES)). They are looked at once the bearer is known to hold.
+/// are as many and as long as arguments may be (1,000 values, 64 KiB). They are looked at once the bearer is known to hold.
 ///
 /// It goes onto a [`Router`](axum::Router) as a layer, so that the route is known when it is asked. `route_layer` covers the routes that
 /// are there and leaves other paths to the router's 404; `layer` covers the fallback, too, which no template stands for, so that it is
@@ -265,7 +264,7 @@ mod tests {
     async fn of_a_query_with_too_many_names_no_more_are_read_than_have_room() {
         let scene = Scene::new();
         let bearer = scene.bearer(&["pages:*"]);
-        let room = hardtack::call::MAX_ARGUMENT_VALUES;
+        let room = hardtack::internal::MAX_ARGUMENT_VALUES;
         let foldable = hardtack::internal::MAX_FOLDED_BYTES / 50;
         for (query, status, most) in [
             (query(500, "a"), 200, 500),

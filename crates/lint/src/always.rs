@@ -9,7 +9,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use crate::set::{self, Set};
 use crate::tree::{Expr, Node, Query, Span, Term, Value};
 use crate::words::{Column, Types, Values};
-use hardtack::function::Function;
+use hardtack::internal::Function;
 
 /// How often a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +323,7 @@ fn apply(operator: &Binary, left: &Term, right: &Term) -> Option<Value> {
             regex::Regex::new(b).ok()?.is_match(a)
         }
         (Binary::Ffi(name), Value::Text(a), Value::Text(b)) => {
-            Function::named(name)?.judge(a, b).ok()?
+            Function::named(name)?.judge(a, b)?
         }
         (_, Value::Integer(a), Value::Integer(b)) => match operator {
             Binary::Add => return a.checked_add(*b).map(Value::Integer),

@@ -39,7 +39,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use hardtack::file;
 use hardtack::internal::{self, EXTENSION, MAX_FILE_BYTES};
 use hardtack::policy::PolicyError;
 use hardtack::timestamp::Timestamp;
@@ -144,9 +143,8 @@ pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError
     let text = |file: &Path| match is_folder {
         true => internal::read_file(path, file),
         // Whoever names one file means it, wherever it lies.
-        false => {
-            file::read_text(file, MAX_FILE_BYTES).map_err(|source| internal::unread(file, source))
-        }
+        false => internal::read_text(file, MAX_FILE_BYTES)
+            .map_err(|source| internal::unread(file, source)),
     };
     let files = paths.iter().map(|path| Ok((path.display().to_string(), text(path)?)));
     Ok(lint_texts(files.collect::<Result<Vec<_>, PolicyError>>()?, options))

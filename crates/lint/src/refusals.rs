@@ -355,7 +355,7 @@ fn mend(problem: &Problem, part: &str) -> String {
         }
         Problem::VariableInFact => "write the value, or make it a rule with `<-`".to_owned(),
         Problem::External { name } => {
-            let known = hardtack::function::Function::ALL.map(hardtack::function::Function::name);
+            let known = internal::Function::ALL.map(internal::Function::name);
             match near::nearest(name, known.into_iter()) {
                 Some(meant) => format!("write extern::{meant}(\"…\")"),
                 None => format!("use one of {}", known.join(", ")),

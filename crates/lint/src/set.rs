@@ -262,7 +262,7 @@ fn declaration(comment: &str) -> Option<(String, Vec<Types>)> {
 
 /// A fact such as `role("editor")`.
 fn fact_of_the_grant(text: &str) -> Option<(String, Vec<Types>)> {
-    let bounded = text.len() <= MAX_FACT_BYTES && hardtack::internal::nesting(text).deepest < 16;
+    let bounded = text.len() <= MAX_FACT_BYTES && hardtack::internal::deepest_nesting(text) < 16;
     let fact = bounded.then(|| parse::parse(text, 0, 0).ok())??;
     let head = fact.head.filter(|_| fact.kind == Kind::Fact)?;
     let plain = head.terms.iter().all(|term| !matches!(term.value, Value::Variable(_)));

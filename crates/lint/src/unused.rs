@@ -9,8 +9,7 @@ use crate::set::Set;
 use crate::tree::{Atom, Kind, Statement};
 use crate::words::{self, Values};
 use crate::{Code, Findings};
-use hardtack::function::Function;
-use hardtack::internal::is_reserved;
+use hardtack::internal::{Function, is_reserved};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries() {

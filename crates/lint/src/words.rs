@@ -2,10 +2,9 @@
 
 use crate::near::{distance, nearest};
 use crate::tree::{Term, Value};
-use hardtack::internal::WORDS;
 pub(super) use hardtack::internal::{Column, Word};
+use hardtack::internal::{MAX_DEPTH, WORDS};
 use hardtack::names;
-use hardtack::profile::MAX_DEPTH;
 use hardtack::scope::{Operation, ScopeError};
 use hardtack::{Call, PublicKey};
 
@@ -263,8 +262,14 @@ fn refuses_operation(text: &str) -> Option<(String, String)> {
 }
 
 /// The kinds of operation that tool servers have.
-const KINDS: [&str; 6] =
-    ["tools", "resources", "prompts", "completion", "logging", hardtack::scope::RESERVED_SEGMENT];
+const KINDS: [&str; 6] = [
+    "tools",
+    "resources",
+    "prompts",
+    "completion",
+    "logging",
+    hardtack::internal::RESERVED_SEGMENT,
+];
 
 /// An operation of the right form that no server asks about.
 fn unusual_operation(text: &str) -> Option<(String, String)> {

@@ -179,7 +179,7 @@ mod tests {
         let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
         let (guard, admission) = (guard(&store, &issuer), AdmissionControl::on(Threads::Shared));
         let bad = presents(&granted(&Issuer::new(PrivateKey::generate())));
-        let most = hardtack::guard::MAX_REJECTIONS_RECORDED as usize;
+        let most = hardtack::internal::MAX_REJECTIONS_RECORDED as usize;
         let began = now();
         for _ in 0..3 * most {
             admit(&admission, &guard, &bad).await.unwrap_err();

@@ -13,8 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
 use crate::answer::META;
-use hardtack::call::MAX_SAFE_INTEGER;
-use hardtack::internal::{fold, is_plain, is_seen};
+use hardtack::internal::{MAX_SAFE_INTEGER, fold, is_plain, is_seen};
 use hardtack::mcp::Id;
 
 /// The most members of an object that is read: a message has four, a list or a tool some ten.

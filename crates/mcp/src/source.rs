@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::holder::HoldError;
 use hardtack::capability::Capability;
-use hardtack::file;
+use hardtack::internal::read_text;
 
 /// The most bytes read as a capability: four times what a token may have, so that one that is too large is named as
 /// such.
@@ -100,7 +100,7 @@ impl Source {
 }
 
 fn read(path: &Path) -> Result<Held, HoldError> {
-    match file::read_text(path, MAX_CAPABILITY_BYTES) {
+    match read_text(path, MAX_CAPABILITY_BYTES) {
         Ok(text) => Ok(Held::Text(text.trim().into())),
         Err(error) => Err(unread(path, &error.to_string())),
     }

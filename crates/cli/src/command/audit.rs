@@ -1,18 +1,21 @@
 //! `hardtack audit`
 
+mod filter;
+mod ocsf;
+
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use hardtack::audit::{
-    AuditEvent, Checkpoint, Filter, InclusionProof, LogKey, LogReader, Verdict, ocsf,
-};
+use hardtack::audit::{AuditEvent, Checkpoint, InclusionProof, LogKey, LogReader, Verdict};
 use hardtack::store::LogLine;
 use hardtack::{AuditRecord, Decision, Revocation};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
+use crate::command::audit::filter::Filter;
+use crate::command::audit::ocsf::ocsf;
 use crate::command::look_into;
 use crate::output::{self, OutputError};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES};
@@ -221,4 +224,26 @@ fn print_decision(start: &str, decision: &Decision) -> Result<(), Box<dyn Error>
         chain.audience.as_ref().map_or(String::new(), |audience| format!(" → {audience}"));
     let doubt = if chain.verified { "" } else { " (as the token says)" };
     say(format_args!("     {NAME}{}{NAME:#}{hops}{audience}{FAINT}{doubt}{FAINT:#}", chain.subject))
+}
+
+#[cfg(test)]
+mod tests {
+    use hardtack::{AuditRecord, Call, Revocation, Store};
+    use hardtack_testkit::{Cast, NOW, revoke, search};
+
+    /// What a guard and whoever revokes record: of five, one denial, one refused bearer, one revocation and two permits.
+    pub(super) fn records(count: u64) -> Vec<AuditRecord> {
+        let (cast, store) = (Cast::new(), Store::in_memory().unwrap());
+        let guard = cast.guard(&store);
+        let bearer = cast.presented();
+        for number in 0..count {
+            match number % 5 {
+                0 => drop(guard.check(bearer.bearer(), &Call::tool("delete").unwrap(), NOW)),
+                1 => drop(guard.check("garbage", &search(), NOW)),
+                2 => revoke(&store, Revocation::Agent { agent: format!("agent.{number}") }),
+                _ => drop(guard.check(bearer.bearer(), &search(), NOW).unwrap()),
+            }
+        }
+        store.reader().records(1).map(|line| line.unwrap().record().unwrap()).collect()
+    }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hardtack::audit::Keep;
-use hardtack::policy::FolderWatch;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{
@@ -19,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
 use crate::args::life;
+use crate::command::folder::FolderWatch;
 use crate::command::reloading::{Folders, Part, RootFiles, load_checked, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;

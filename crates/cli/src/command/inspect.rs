@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use hardtack::Chain;
-use hardtack::explain::demands;
 
 use crate::args::Inspect;
 use crate::command::{capability_in, read_capability, tree};
@@ -39,7 +38,7 @@ pub(crate) fn run(arguments: &Inspect) -> Done {
         ));
     }
     let chain = capability.chain();
-    let demands = demands(&capability);
+    let demands = capability.demands();
     if arguments.json {
         let root_key_id = capability.root_key_id();
         let demands = demands.into_iter().map(|(block, demand)| Demand { block, demand }).collect();

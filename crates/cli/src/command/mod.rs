@@ -20,6 +20,7 @@ pub(crate) mod tree;
 mod trusting;
 mod deciding;
 mod explained;
+mod folder;
 mod lineage;
 mod reloading;
 mod serving;
@@ -30,7 +31,6 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use hardtack::policy as policies;
 use hardtack::profile::ShapeError;
 use hardtack::{Capability, Policy, PolicyError, PrivateKey, Store, StoreError, StoreReader};
 
@@ -94,7 +94,7 @@ fn load_policy(folder: &Path) -> Result<Policy, PolicyError> {
 
 /// Says which hidden files of a set are no policies.
 fn warn_of_left_out(set: &Path) {
-    let left_out = policies::left_out(set);
+    let left_out = folder::left_out(set);
     if let Some(first) = left_out.first() {
         let more = match left_out.len() - 1 {
             0 => String::new(),

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use hardtack::present::LONG_BEARER;
 use hardtack::{Call, Operation, Presenting};
 
 use crate::args::Present;
@@ -24,7 +23,7 @@ pub(crate) fn run(arguments: &Present) -> Done {
     };
     if presentation.is_long() {
         warn(&format!(
-            "the bearer has {} characters; many proxies cut headers off at about {LONG_BEARER}",
+            "the bearer has {} characters; many proxies cut headers off at about 8000",
             presentation.bearer().len()
         ));
     }

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hardtack::policy::{self, FolderWatch};
 use hardtack::{Guard, Policy, trial};
 use hardtack_mcp::{Readiness, Reload, Reloads};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::command::folder::{self, FolderWatch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::secrets::hidden;
@@ -164,7 +164,7 @@ fn take(guard: &Guard, part: Part, folder: &Path, loaded: Result<Policy, String>
         Part::Live => Some(guard.policy()),
         Part::Candidate => guard.candidate(),
     };
-    let left_out = policy::left_out(at).len();
+    let left_out = folder::left_out(at).len();
     let old = in_force.as_ref().map_or("", |policy| policy.digest());
     let new = loaded.digest().to_owned();
     if old == new {

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hardtack::chain::IdPrefix;
+use hardtack::internal::MAX_ALIKE;
 use hardtack::revocation::RequestId;
-use hardtack::store::{MAX_ALIKE, Receipt, Stops};
+use hardtack::store::{Receipt, Stops};
 use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking};
 use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 

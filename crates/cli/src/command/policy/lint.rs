@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anstream::adapter::strip_str;
-use hardtack::file;
+use hardtack::internal::{parts, read_file};
 use hardtack::names::escaped;
 use hardtack_lint::{Finding, Options, Report, Severity, lint_folder, sets};
 
@@ -20,9 +20,6 @@ use crate::terminal::{BAD, Done, GOOD, TEXT, WHOLE, now, own, say, say_json, say
 
 /// Something was found.
 const EXIT_FOUND: u8 = 1;
-
-/// The most bytes of a file of cases: hundreds of cases.
-const MAX_CASES_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn run(arguments: &Lint) -> Done {
     let mut reports = Vec::new();
@@ -147,17 +144,16 @@ fn grant_facts(set: &Path) -> Result<Vec<String>, Box<dyn Error>> {
         true => set.to_owned(),
         false => set.parent().map(Path::to_owned).unwrap_or_default(),
     };
-    let mut paths: Vec<PathBuf> = match fs::read_dir(folder.join("cases")) {
+    let [_, (cases, ending)] = parts(&folder);
+    let mut paths: Vec<PathBuf> = match fs::read_dir(cases) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
         Err(_) => Vec::new(),
     };
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == ending));
     paths.sort();
     let mut found = Vec::new();
     for path in paths {
-        let inner = path.strip_prefix(&folder).unwrap_or(&path);
-        let text = file::read_text_beneath(&folder, inner, MAX_CASES_BYTES)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = read_file(&folder, &path)?;
         if let Ok(cases) = text.parse::<toml::Table>() {
             facts_of(&toml::Value::Table(cases), &mut found);
         }

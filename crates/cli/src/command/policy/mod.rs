@@ -3,6 +3,7 @@
 mod junit;
 mod lint;
 mod replay;
+mod replaying;
 mod test;
 
 use crate::args::policy::{Policy, PolicyTask};

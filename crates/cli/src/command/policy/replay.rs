@@ -4,11 +4,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use hardtack::AuditRecord;
-use hardtack::replay::{Flips, Replay, ReplayReport};
 use serde::Serialize;
 
 use crate::args::{EXIT_FAILED, policy};
 use crate::command::load_policy;
+use crate::command::policy::replaying::{Flips, Replay, ReplayReport};
 use crate::reading;
 use crate::terminal::{BAD, Done, FAINT, GOOD, NAME, TEXT, WARN, say, say_json, warn};
 

@@ -1,41 +1,38 @@
 //! Filter: which records somebody wants to see.
 
-use crate::audit::{AuditEvent, AuditRecord, Decision, Verdict};
-use crate::scope::{Operation, Scope};
-use crate::timestamp::Timestamp;
+use hardtack::audit::{AuditEvent, Verdict};
+use hardtack::{AuditRecord, Decision, Operation, Revocation, Scope, Timestamp};
 
 /// Conditions on records, all of which must hold. The default filter is empty and passes everything.
 ///
 /// Subject, agent, operation and verdict are asked of decisions. A revocation passes a subject or an agent that it names itself, and no
 /// operation and no verdict. Records of collections and restorations pass none of the four.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Passes decisions on the rights of this subject.
-    pub subject: Option<String>,
+    pub(crate) subject: Option<String>,
     /// Passes decisions with an agent of this name anywhere in the chain.
-    pub agent: Option<String>,
+    pub(crate) agent: Option<String>,
     /// Passes decisions on operations that this scope covers: one operation, or a pattern with `*`.
-    pub operation: Option<Scope>,
+    pub(crate) operation: Option<Scope>,
     /// Passes decisions with this verdict.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
     /// Passes records of this moment and later.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Passes records from before this moment.
-    pub until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Filter {
     /// Returns whether the record meets all conditions.
-    pub fn passes(&self, record: &AuditRecord) -> bool {
+    pub(crate) fn passes(&self, record: &AuditRecord) -> bool {
         let in_time = self.since.is_none_or(|since| record.time >= since)
             && self.until.is_none_or(|until| record.time < until);
         in_time
             && match &record.event {
                 AuditEvent::Decision(decision) => self.passes_decision(decision),
                 AuditEvent::Revocation(notice) => self.passes_revocation(&notice.revocation),
-                AuditEvent::Collection(_) | AuditEvent::Restoration(_) => {
-                    self.subject.is_none() && self.agent.is_none() && self.asks_for_no_call()
-                }
+                _ => self.subject.is_none() && self.agent.is_none() && self.asks_for_no_call(),
             }
     }
 
@@ -57,8 +54,7 @@ impl Filter {
             && self.verdict.is_none_or(|wanted| decision.verdict == wanted)
     }
 
-    fn passes_revocation(&self, revocation: &crate::revocation::Revocation) -> bool {
-        use crate::revocation::Revocation;
+    fn passes_revocation(&self, revocation: &Revocation) -> bool {
         let subject = self.subject.as_ref().is_none_or(
             |wanted| matches!(revocation, Revocation::Subject { subject, .. } if subject == wanted),
         );
@@ -70,5 +66,34 @@ impl Filter {
 
     fn asks_for_no_call(&self) -> bool {
         self.operation.is_none() && self.verdict.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardtack_testkit::{NOW, minutes};
+
+    use super::*;
+    use crate::command::audit::tests::records;
+
+    #[test]
+    fn records_are_found_by_what_they_say() {
+        let records = records(50);
+        let count = |filter: Filter| records.iter().filter(|record| filter.passes(record)).count();
+        let filter = Filter::default;
+        assert_eq!(count(filter()), 50);
+        assert_eq!(count(Filter { subject: Some("user:alice".into()), ..filter() }), 30);
+        assert_eq!(count(Filter { subject: Some("user:bob".into()), ..filter() }), 0);
+        assert_eq!(count(Filter { agent: Some("agent.researcher".into()), ..filter() }), 30);
+        assert_eq!(count(Filter { agent: Some("agent.7".into()), ..filter() }), 1);
+        assert_eq!(count(Filter { verdict: Some(Verdict::Deny), ..filter() }), 20);
+        let scope = |text: &str| Some(text.parse::<Scope>().unwrap());
+        assert_eq!(count(Filter { operation: scope("tools:call:delete"), ..filter() }), 10);
+        assert_eq!(count(Filter { operation: scope("tools:call:*"), ..filter() }), 40);
+        assert_eq!(
+            count(Filter { since: Some(NOW), until: Some(NOW + minutes(1)), ..filter() }),
+            50
+        );
+        assert_eq!(count(Filter { until: Some(NOW), ..filter() }), 0);
     }
 }

@@ -5,9 +5,9 @@
 //! restored store is something that was managed. What the schema has no place for stands in
 //! `unmapped`, under the record's own names.
 
+use hardtack::audit::{AuditEvent, Verdict};
+use hardtack::{AuditRecord, Decision};
 use serde_json::{Value, json};
-
-use crate::audit::{AuditEvent, AuditRecord, Decision, Verdict};
 
 const OCSF_VERSION: &str = "1.6.0";
 
@@ -18,7 +18,7 @@ const fn type_uid(class: u32, activity: u32) -> u32 {
 
 /// Returns a record as one event of OCSF 1.6.0, as a JSON object: a decision as API Activity (class 6003), any other record as Entity
 /// Management (class 3004). What the schema has no place for stands in `unmapped`.
-pub fn ocsf(record: &AuditRecord) -> Value {
+pub(crate) fn ocsf(record: &AuditRecord) -> Value {
     let mut event = match &record.event {
         AuditEvent::Decision(decision) => decision_event(decision),
         AuditEvent::Revocation(notice) => managed(
@@ -34,6 +34,7 @@ pub fn ocsf(record: &AuditRecord) -> Value {
         AuditEvent::Restoration(_) => {
             managed(("Update", 3), "store", "the store was restored", "hardtack", None)
         }
+        _ => managed(("Other", 99), "store", "something that has no name here", "hardtack", None),
     };
     let unmapped = serde_json::to_value(&record.event).unwrap_or_default();
     let members = [
@@ -124,5 +125,34 @@ fn drop_nulls(value: &mut Value) {
     if let Value::Object(members) = value {
         members.retain(|_, member| !member.is_null());
         members.values_mut().for_each(drop_nulls);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardtack_testkit::NOW;
+
+    use super::*;
+    use crate::command::audit::tests::records;
+
+    #[test]
+    fn records_are_events_of_the_open_cybersecurity_schema() {
+        for record in records(5) {
+            let event = ocsf(&record);
+            let number =
+                |name: &str| event[name].as_u64().unwrap_or_else(|| panic!("{name}: {event}"));
+            assert_eq!(number("type_uid"), number("class_uid") * 100 + number("activity_id"));
+            assert_eq!(number("category_uid"), number("class_uid") / 1000);
+            assert_eq!(number("time"), NOW.unix_seconds() * 1000);
+            assert!((1..=6).contains(&number("severity_id")));
+            assert_eq!(event["metadata"]["version"], "1.6.0");
+            assert!(event["actor"].is_object());
+            let demanded = if number("class_uid") == 6003 {
+                ["api", "src_endpoint"]
+            } else {
+                ["entity", "actor"]
+            };
+            assert!(demanded.iter().all(|name| event[name].is_object()), "{event}");
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use crate::revocation::Receipt;
 use crate::store::StoreError;
-use crate::store::commit::{Answer, Job, Waiting};
+use crate::store::commit::{Answer, Job};
 use crate::store::core::{Core, Fresh, Revoke};
 use crate::store::inner::Inner;
+use crate::store::queue::Waiting;
 use crate::store::schema::Entry;
 
 impl Inner {
@@ -69,6 +70,7 @@ impl Inner {
 
     fn revoke_in_one_frame(&self, revoke: &Revoke) -> Result<Vec<Receipt>, StoreError> {
         // What was written directly may be there nevertheless, which the room says once it is known.
+        let _waits = self.waits_for_disk();
         let (mut core, _) = self.core_with_room();
         core.begin();
         let made = self.make_revocations(&mut core, revoke);

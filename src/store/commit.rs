@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::MutexGuard;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::audit::{Claim, Decision, Recorded, SingleUse};
@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::store::core::{Core, RecordJob, Revoke, TimeSource};
 use crate::store::inner::Inner;
 use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
+use crate::store::queue::{Heard, Leading, Reply, Turn, Waiting};
 use crate::store::schema::{Effect, Entry, in_force};
 use crate::timestamp::Timestamp;
 
@@ -76,124 +77,9 @@ pub(super) enum Answer {
     Claimed(Claim),
 }
 
-/// What a waiting caller hears.
-pub(super) enum Heard {
-    Lead,
-    Done(Result<Answer, StoreError>),
-}
-
-/// How whoever handed over a job hears of it.
-pub(super) enum Reply {
-    /// It waits, and writes if it is its turn.
-    Waits(SyncSender<Heard>),
-    /// It is told. A thread of the store's writes for it.
-    Told(Box<dyn FnOnce(Result<Answer, StoreError>) + Send>),
-}
-
-impl Reply {
-    pub(super) fn answer(self, answer: Result<Answer, StoreError>) {
-        match self {
-            // Whoever no longer waits for an answer needs none.
-            Reply::Waits(word) => drop(word.send(Heard::Done(answer))),
-            Reply::Told(done) => done(answer),
-        }
-    }
-}
-
-pub(super) struct Waiting {
-    pub(super) job: Job,
-    pub(super) reply: Reply,
-}
-
-/// Those who wait, and whether one of them writes.
-#[derive(Default)]
-pub(super) struct Queue {
-    waiters: Mutex<Waiters>,
-    /// Wakes the thread that writes for those who do not wait.
-    bell: Condvar,
-}
-
-#[derive(Default)]
-struct Waiters {
-    waiting: VecDeque<Waiting>,
-    led: bool,
-    /// Whether it is the thread's turn.
-    summoned: bool,
-    stopped: bool,
-    /// Nothing more is taken.
-    closed: bool,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Queue")
-    }
-}
-
-impl Queue {
-    fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Lets the next one lead, if somebody waits.
-    fn hand_over(&self) {
-        let mut waiters = self.waiters();
-        waiters.led = match waiters.waiting.front().map(|next| &next.reply) {
-            Some(Reply::Waits(next)) => next.send(Heard::Lead).is_ok(),
-            Some(Reply::Told(_)) => {
-                self.summon(&mut waiters);
-                true
-            }
-            None => false,
-        };
-    }
-
-    fn summon(&self, waiters: &mut Waiters) {
-        waiters.summoned = true;
-        self.bell.notify_one();
-    }
-
-    /// Comes back when it is the thread's turn, with `true`; or when there is nothing left and it is to end.
-    fn is_summoned(&self) -> bool {
-        let mut waiters = self.waiters();
-        loop {
-            if std::mem::take(&mut waiters.summoned) {
-                return true;
-            }
-            if waiters.stopped {
-                return false;
-            }
-            waiters = self.bell.wait(waiters).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
-    }
-
-    /// Refuses what waits and whatever comes, and ends the thread.
-    pub(super) fn close(&self) {
-        let refused: Vec<Waiting> = {
-            let mut waiters = self.waiters();
-            (waiters.stopped, waiters.closed) = (true, true);
-            waiters.waiting.drain(..).collect()
-        };
-        self.bell.notify_one();
-        for waiting in refused {
-            waiting.reply.answer(Err(StoreError::Stopped));
-        }
-    }
-
-    /// Ends the thread, once it has written what was handed over.
-    pub(super) fn stop(&self) {
-        self.waiters().stopped = true;
-        self.bell.notify_one();
-    }
-}
-
-/// Hands over when its holder is done, even by a panic: otherwise everybody would wait for ever.
-struct Leading<'a>(&'a Queue);
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        self.0.hand_over();
-    }
+/// Whether a frame of decisions can be written.
+pub(super) fn has_room(core: &Core) -> bool {
+    core.journal.has_room(MAX_FRAME, RESERVE) && core.doubtful.is_none()
 }
 
 impl Inner {
@@ -245,12 +131,23 @@ impl Inner {
     /// The thread that writes for those who do not wait.
     pub(super) fn run_commits(&self) {
         let mut jobs = 0;
-        while self.queue.is_summoned() {
-            if jobs > 1 {
-                std::thread::sleep(GATHERING);
-            }
+        loop {
             // Those whose jobs a panic took with it hear that nothing came of them; the others go on.
-            jobs = catch_unwind(AssertUnwindSafe(|| self.lead())).unwrap_or(0);
+            match self.queue.turn() {
+                Turn::Lead => {
+                    if jobs > 1 {
+                        std::thread::sleep(GATHERING);
+                    }
+                    jobs = catch_unwind(AssertUnwindSafe(|| self.lead())).unwrap_or(0);
+                }
+                Turn::WriteMuch => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.write_much_buffered()));
+                }
+                Turn::WriteAll => {
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.write_all_buffered()));
+                }
+                Turn::End => return,
+            }
         }
     }
 
@@ -282,6 +179,7 @@ impl Inner {
 
     /// Commits as many jobs as fit into one frame.
     pub(super) fn commit(&self, batch: &mut VecDeque<Waiting>) {
+        let _waits = self.waits_for_disk();
         let (mut core, short_of_room) = self.core_for_frame();
         let known = core.frontier.size();
         core.begin();
@@ -346,14 +244,27 @@ impl Inner {
     }
 
     /// Writes what is answered and unwritten, and these entries, which were recorded since [`Core::begin`]. If that fails, they
-    /// never were.
+    /// never were. Nothing else is being written: `core` is [at rest](Inner::core_at_rest).
     pub(super) fn write_frame(&self, core: &mut Core, entries: Vec<Entry>) -> Result<(), String> {
-        let all: Vec<Entry> = core.unwritten.iter().chain(&entries).cloned().collect();
-        if all.is_empty() {
+        let part = core.unwritten.len();
+        self.write_part(core, part, entries)
+    }
+
+    /// Writes as many of those that are unwritten; and the entries, which come after all of them.
+    pub(super) fn write_part(
+        &self,
+        core: &mut Core,
+        part: usize,
+        entries: Vec<Entry>,
+    ) -> Result<(), String> {
+        let all = || core.unwritten[..part].iter().chain(&entries);
+        let Some(last) = all().last().map(Entry::leaf) else {
             core.stand();
             return Ok(());
-        }
-        let frame = Frame::encode(core.written, core.clock, &all);
+        };
+        let frame = Frame::encode(core.written, core.clock, all());
+        let newer = all().flat_map(|entry| &entry.effects).any(Effect::is_newer);
+        let revoked = in_force(all()).collect::<Vec<_>>();
         let appended = frame.map_err(|error| error.to_string()).and_then(|frame| {
             if core.closed {
                 return Err("the store is closed".to_owned());
@@ -365,7 +276,6 @@ impl Inner {
                 return Err("the journal is full".to_owned());
             }
             let journal = &mut core.journal;
-            let newer = all.iter().flat_map(|entry| &entry.effects).any(Effect::is_newer);
             let marked = match newer {
                 true => journal.refuse_older_readers(),
                 false => Ok(()),
@@ -376,25 +286,27 @@ impl Inner {
         match appended {
             Ok(()) => {
                 core.stand();
-                self.revocations.add_all(in_force(&all));
-                core.written = core.frontier.last();
-                core.unwritten.clear();
-                core.unwritten_bytes = 0;
+                self.revocations.add_all(revoked);
+                core.written = last;
                 let added = entries.iter().filter(|entry| entry.is_event()).count();
                 self.events.add(added as u64);
-                core.pending.extend(all);
-                let much =
-                    core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling();
-                // What does not work is tried every second, and not for every frame.
-                if much && self.trouble().database.is_none() {
-                    self.wake();
-                }
+                core.written_are(part, entries);
+                self.fold_if_much(core);
                 Ok(())
             }
             Err(problem) => {
                 core.take_back();
                 Err(problem)
             }
+        }
+    }
+
+    /// Has the database take over what the journal holds, if that is much.
+    pub(super) fn fold_if_much(&self, core: &Core) {
+        let much = core.pending.len() >= crate::store::fold::FOLD_AT || core.journal.is_filling();
+        // What does not work is tried every second, and not for every frame.
+        if much && self.trouble().database.is_none() {
+            self.wake();
         }
     }
 
@@ -407,20 +319,21 @@ impl Inner {
             if core.unwritten_bytes <= MAX_FRAME / 2 {
                 return (core, short_of_room);
             }
-            if let Err(problem) = self.write_frame(&mut core, Vec::new()) {
+            let part = core.next_part();
+            if let Err(problem) = self.write_part(&mut core, part, Vec::new()) {
                 return (core, Some(problem));
             }
         }
     }
 
-    /// The store's memory, with room for a frame in the journal; or with the reason why there is only
+    /// The store's memory at rest, with room for a frame in the journal; or with the reason why there is only
     /// room for revocations.
     pub(super) fn core_with_room(&self) -> (MutexGuard<'_, Core>, Option<String>) {
         let mut folded = Ok(());
         for _ in 0..MAX_FOLDS {
-            let core = self.core();
+            let core = self.core_at_rest();
             let in_doubt = core.doubtful.is_some();
-            if core.journal.has_room(MAX_FRAME, RESERVE) && !in_doubt {
+            if has_room(&core) {
                 return (core, None);
             }
             if folded.is_err() {
@@ -432,15 +345,28 @@ impl Inner {
                 folded = Err(StoreError::Engine(problem));
                 break;
             }
-            folded = self.fold().map(drop);
+            folded = self.make_room();
         }
         let problem = folded.err().map_or("it is too slow".to_owned(), |error| error.to_string());
-        let core = self.core();
+        let core = self.core_at_rest();
         let why = match core.doubtful {
             Some(_) => "a write failed, and it is not known yet whether it is there nevertheless",
             None => "the journal is full, and the database does not take it over",
         };
         let problem = format!("{why}: {problem}");
         (core, Some(problem))
+    }
+
+    /// Folds to make room in the journal, unless somebody else did meanwhile: what is made for one is for all who wait for it.
+    fn make_room(&self) -> Result<(), StoreError> {
+        self.engine.here()?;
+        let alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if has_room(&self.core()) {
+            return Ok(());
+        }
+        let folded = self.fold_holding(&alone);
+        drop(alone);
+        self.events.wake();
+        folded.map(drop)
     }
 }

@@ -43,10 +43,16 @@ pub(super) struct Core {
     pub(super) unseen: u64,
     /// Answered, and not yet written to the journal: decisions of guards that may lose a few.
     pub(super) unwritten: Vec<Entry>,
+    /// Those before them that are being written to the journal, while nobody has the store's memory.
+    pub(super) in_flight: Arc<Vec<Entry>>,
+    /// About how many bytes those take in a frame.
+    pub(super) in_flight_bytes: usize,
+    /// The thread that writes was called for those that wait.
+    pub(super) called: bool,
     /// A write to the database that failed, and may be there nevertheless. Until that is known, nothing
     /// more is recorded.
     pub(super) doubtful: Option<Vec<Entry>>,
-    /// About how many bytes those take in a frame.
+    /// About how many bytes those that are unwritten take in a frame.
     pub(super) unwritten_bytes: usize,
     /// The store was closed: nothing more is recorded.
     pub(super) closed: bool,
@@ -124,6 +130,9 @@ impl Core {
             forgotten_presentations: state.forgotten_presentations.clone(),
             unseen: state.unseen,
             unwritten: Vec::new(),
+            in_flight: Arc::default(),
+            in_flight_bytes: 0,
+            called: false,
             doubtful: None,
             before: None,
             unwritten_bytes: 0,
@@ -328,7 +337,7 @@ impl Core {
 
     /// Everything that is answered and not in the database, in order.
     pub(super) fn unfolded(&self) -> impl Iterator<Item = &Entry> {
-        self.folding.iter().chain(&self.pending).chain(&self.unwritten)
+        self.folding.iter().chain(&self.pending).chain(&*self.in_flight).chain(&self.unwritten)
     }
 
     pub(super) fn was_accepted(

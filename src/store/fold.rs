@@ -4,7 +4,7 @@
 //! head is the log's checkpoint.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
@@ -43,7 +43,15 @@ impl Inner {
     }
 
     fn fold_alone(&self) -> Result<Checkpoint, StoreError> {
-        let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.fold_holding(&alone)
+    }
+
+    /// Folds, for whoever holds `folding`.
+    pub(super) fn fold_holding(
+        &self,
+        _alone: &MutexGuard<'_, ()>,
+    ) -> Result<Checkpoint, StoreError> {
         self.resolve_trouble()?;
         let folded = self.fold_entries();
         if folded.is_err() {
@@ -91,7 +99,7 @@ impl Inner {
             Ok(state) => state,
             Err(error) => return writable.and(Err(error)),
         };
-        let mut core = self.core();
+        let mut core = self.core_at_rest();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
         if core.doubtful.is_none() && state.records > core.frontier.size() {
             let problem = "it has records that were not written here";
@@ -143,18 +151,18 @@ impl Inner {
         let known = self.engine.read(read_state)?;
         let swept = self.find_expired()?;
         let Fresh { blocks: noticed, waiting, without_room } = self.noticed_anew();
+        // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
+        let fits = self.core_at_rest().fits_unwritten();
+        if fits {
+            self.write_buffered();
+        }
         let (entries, mut state) = {
-            let mut core = self.core();
-            // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
-            let fits = core.journal.has_room(core.unwritten_bytes, 0);
-            if fits {
-                self.write_unwritten(&mut core);
-            }
+            let mut core = self.core_at_rest();
             if core.folding.is_empty() && !core.pending.is_empty() && self.switch(&mut core) {
                 core.folding = Arc::new(std::mem::take(&mut core.pending));
             }
             if !fits {
-                self.write_unwritten(&mut core);
+                let _ = self.write_frame(&mut core, Vec::new());
             }
             // Forgotten before it is: in between, what expired long ago counts as used.
             swept.iter().for_each(|(expires, _)| core.forgotten_presentations.add(*expires));
@@ -189,10 +197,6 @@ impl Inner {
         core.unseen += without_room;
         self.noticed.forget(waiting);
         Ok(())
-    }
-
-    fn write_unwritten(&self, core: &mut Core) {
-        let _ = self.write_frame(core, Vec::new());
     }
 
     fn switch(&self, core: &mut Core) -> bool {
@@ -235,7 +239,8 @@ impl Inner {
     ) -> Result<T, StoreError> {
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.resolve_trouble()?;
-        let mut core = self.core();
+        let _waits = self.waits_for_disk();
+        let mut core = self.core_at_rest();
         let known = core.frontier.size();
         if let Some(now) = now {
             core.observe(now, TimeSource::Clock);

@@ -1,25 +1,21 @@
 //! Inner: what an open store consists of, and the thread that brings the database up to date.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::audit::{CheckpointSigner, Recorded};
 use crate::revocation::Revocations;
 use crate::store::StoreError;
-use crate::store::commit::Queue;
 use crate::store::core::{Core, RecordJob};
 use crate::store::engine::Engine;
 use crate::store::events::EventCount;
-use crate::store::journal::{MAX_FRAME, RESERVE, frame_bytes};
 use crate::store::noticed::Noticed;
+use crate::store::queue::Queue;
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a decision that was answered before it was written waits at most.
-const WRITE_EVERY: Duration = Duration::from_millis(100);
 
 /// What an open store consists of. Locks are taken in this order: `folding`, `core`, the rest.
 #[derive(Debug)]
@@ -32,8 +28,15 @@ pub(super) struct Inner {
     pub(super) noticed: Noticed,
     pub(super) events: EventCount,
     core: Mutex<Core>,
+    /// Nothing is being written any more while nobody has `core`.
+    pub(super) landed: Condvar,
+    /// How many have `core`, or want it, to wait for the disk with it.
+    waiting_for_disk: AtomicUsize,
+    /// The thread that writes was told that something waits.
+    pub(super) told_to_write: AtomicBool,
     trouble: Mutex<Trouble>,
-    bell: Mutex<Bell>,
+    /// The thread that folds is woken to fold at once.
+    bell: Mutex<bool>,
     rings: Condvar,
     stopped: AtomicBool,
 }
@@ -52,11 +55,13 @@ impl Trouble {
     }
 }
 
-/// What the thread is woken for.
-#[derive(Debug, Default)]
-struct Bell {
-    fold: bool,
-    write_soon: bool,
+/// Whoever holds it has the store's memory while it waits for the disk.
+pub(super) struct WaitsForDisk<'a>(&'a AtomicUsize);
+
+impl Drop for WaitsForDisk<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,6 +86,9 @@ impl Inner {
             noticed: Noticed::default(),
             events,
             core: Mutex::new(core),
+            landed: Condvar::new(),
+            waiting_for_disk: AtomicUsize::new(0),
+            told_to_write: AtomicBool::new(false),
             trouble: Mutex::default(),
             bell: Mutex::default(),
             rings: Condvar::new(),
@@ -94,98 +102,53 @@ impl Inner {
         core
     }
 
+    /// The store's memory if nobody has it.
+    pub(super) fn try_core(&self) -> Option<MutexGuard<'_, Core>> {
+        let mut core = match self.core.try_lock() {
+            Ok(core) => core,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        core.recover_from_panic();
+        Some(core)
+    }
+
+    /// The store's memory while nothing is being written to the journal, for whoever writes to it himself.
+    pub(super) fn core_at_rest(&self) -> MutexGuard<'_, Core> {
+        let mut core = self.core();
+        while !core.in_flight.is_empty() {
+            core = self.landed.wait(core).unwrap_or_else(|poisoned| poisoned.into_inner());
+            core.recover_from_panic();
+        }
+        core
+    }
+
+    /// Said before `core` is taken for longer than it takes to compute something.
+    pub(super) fn waits_for_disk(&self) -> WaitsForDisk<'_> {
+        self.waiting_for_disk.fetch_add(1, Ordering::AcqRel);
+        WaitsForDisk(&self.waiting_for_disk)
+    }
+
+    /// Whether somebody has `core`, or wants it, to wait for the disk with it.
+    pub(super) fn is_waiting_for_disk(&self) -> bool {
+        self.waiting_for_disk.load(Ordering::Acquire) > 0
+    }
+
     pub(super) fn trouble(&self) -> MutexGuard<'_, Trouble> {
         lock(&self.trouble)
     }
 
     /// Has the database brought up to date without waiting for the next second.
     pub(super) fn wake(&self) {
-        lock(&self.bell).fold = true;
+        *lock(&self.bell) = true;
         self.rings.notify_one();
-    }
-
-    /// Answers a decision before it is on disk, unless as many as may be lost are waiting already.
-    pub(super) fn buffer_decision(
-        &self,
-        entry: RecordJob,
-        at_most: usize,
-    ) -> Result<Recorded, StoreError> {
-        self.engine.here()?;
-        loop {
-            let (mut core, short_of_room) = self.core_with_room();
-            if let Some(problem) = short_of_room {
-                return Err(StoreError::Engine(problem));
-            }
-            // Nothing waits after it was written: then there is only the question whether there still is room.
-            if !self.is_full(&core, at_most) {
-                return self.buffer(core, entry);
-            }
-            self.write_frame(&mut core, Vec::new()).map_err(StoreError::Engine)?;
-        }
-    }
-
-    fn buffer(
-        &self,
-        mut core: MutexGuard<'_, Core>,
-        entry: RecordJob,
-    ) -> Result<Recorded, StoreError> {
-        if core.closed {
-            return Err(StoreError::Stopped);
-        }
-        core.begin();
-        let recorded = core.record(entry, &self.engine);
-        match recorded {
-            Ok(_) => core.stand(),
-            Err(_) => core.take_back(),
-        }
-        let (entry, recorded) = recorded?;
-        core.unwritten_bytes += frame_bytes(&entry);
-        core.unwritten.push(entry);
-        drop(core);
-        let mut bell = lock(&self.bell);
-        if !std::mem::replace(&mut bell.write_soon, true) {
-            self.rings.notify_one();
-        }
-        Ok(recorded)
-    }
-
-    /// Records a decision before it is written, if that can be done without waiting for anybody or anything; else gives the decision back.
-    pub(super) fn buffer_decision_at_once(
-        &self,
-        entry: Box<RecordJob>,
-        at_most: usize,
-    ) -> Result<Result<Recorded, StoreError>, Box<RecordJob>> {
-        if let Err(error) = self.engine.here() {
-            return Ok(Err(error));
-        }
-        let Ok(mut core) = self.core.try_lock() else { return Err(entry) };
-        core.recover_from_panic();
-        if core.doubtful.is_some()
-            || !core.journal.has_room(MAX_FRAME, RESERVE)
-            || self.is_full(&core, at_most)
-        {
-            return Err(entry);
-        }
-        Ok(self.buffer(core, *entry))
-    }
-
-    /// Whether what waits must be written before more may wait.
-    fn is_full(&self, core: &Core, at_most: usize) -> bool {
-        core.unwritten.len() >= at_most || core.unwritten_bytes > MAX_FRAME / 2
-    }
-
-    /// Writes what was answered before it was written.
-    fn write_buffered(&self) {
-        let mut core = self.core();
-        // What goes wrong is in `trouble`, and is tried again.
-        let _ = self.write_frame(&mut core, Vec::new());
     }
 
     /// Tries again what did not work.
     fn heal(&self) {
         let trouble = self.trouble().clone();
         if trouble.journal.is_some() {
-            let probed = self.core().journal.probe();
+            let probed = self.core_at_rest().journal.probe();
             self.trouble().journal = probed.err().map(|error| error.to_string());
         }
     }
@@ -195,39 +158,24 @@ impl Inner {
     #[allow(clippy::disallowed_methods, reason = "how long a wait took, not what time it is")]
     pub(super) fn run(self: &Arc<Self>) {
         let mut folded = Instant::now();
-        let mut write_at: Option<Instant> = None;
         loop {
             let fold_at = folded + FOLD_EVERY;
             let mut bell = lock(&self.bell);
             let now = Instant::now();
-            if bell.write_soon && write_at.is_none() {
-                write_at = Some(now + WRITE_EVERY);
-            }
-            let next = write_at.map_or(fold_at, |write| write.min(fold_at));
-            if !bell.fold && next > now && !self.is_stopped() {
-                let (rings, _) = self
+            if !*bell && fold_at > now && !self.is_stopped() {
+                let (rung, _) = self
                     .rings
-                    .wait_timeout(bell, next - now)
+                    .wait_timeout(bell, fold_at - now)
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
-                bell = rings;
+                bell = rung;
             }
             let now = Instant::now();
-            if bell.write_soon && write_at.is_none() {
-                write_at = Some(now + WRITE_EVERY);
-            }
-            let fold = std::mem::take(&mut bell.fold) || now >= fold_at;
-            let write = write_at.is_some_and(|write| now >= write);
-            if write {
-                (bell.write_soon, write_at) = (false, None);
-            }
+            let fold = std::mem::take(&mut *bell) || now >= fold_at;
             drop(bell);
             if self.is_stopped() {
                 return;
             }
             self.events.tick(now);
-            if write {
-                self.write_buffered();
-            }
             if fold {
                 folded = now;
                 let healed = AssertUnwindSafe(|| {
@@ -259,7 +207,7 @@ impl Inner {
     pub(super) fn shut(&self) -> Result<(), StoreError> {
         let folded = self.fold_all();
         let written = {
-            let mut core = self.core();
+            let mut core = self.core_at_rest();
             // What was answered since, and before it was written.
             let written = self.write_frame(&mut core, Vec::new());
             core.closed = true;

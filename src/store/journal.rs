@@ -287,12 +287,22 @@ impl Journal {
 
     /// Writes a frame and waits until it is on disk. If that fails, the next frame goes to the same place.
     pub(super) fn append(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.stray = true;
-        self.backend.write(self.place(), frame)?;
-        self.backend.sync_data()?;
-        self.stray = false;
-        self.at += frame.len() as u64;
+        let bytes = self.next_place().write(frame)?;
+        self.advance(bytes);
         Ok(())
+    }
+
+    /// The place of the next frame, to be written while others look at the journal; nobody else writes to it meanwhile.
+    /// Once that is on disk, [`Journal::advance`] says so.
+    pub(super) fn next_place(&mut self) -> Place {
+        self.stray = true;
+        Place { backend: self.backend.clone(), at: self.place(), room: SEGMENT - self.at }
+    }
+
+    /// Goes on after a frame of so many bytes that was written to the next place.
+    pub(super) fn advance(&mut self, bytes: u64) {
+        self.stray = false;
+        self.at += bytes;
     }
 
     /// Whether it can be written at all: overwrites what may have been left at the next frame's place.
@@ -339,16 +349,39 @@ impl Journal {
     }
 }
 
+/// Where a frame goes.
+#[derive(Debug)]
+pub(super) struct Place {
+    backend: Backend,
+    at: u64,
+    room: u64,
+}
+
+impl Place {
+    /// Writes a frame and waits until it is on disk; returns its bytes.
+    pub(super) fn write(&self, frame: &[u8]) -> io::Result<u64> {
+        let bytes = frame.len() as u64;
+        if bytes > self.room {
+            return Err(io::Error::other("the journal is full"));
+        }
+        self.backend.write(self.at, frame)?;
+        self.backend.sync_data()?;
+        Ok(bytes)
+    }
+}
+
 impl Frame {
     /// The bytes of a frame, padded to whole sectors.
-    pub(super) fn encode(
+    pub(super) fn encode<'a>(
         previous: LeafHash,
         clock: Clock,
-        entries: &[Entry],
+        entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<Vec<u8>, StoreError> {
-        let mut sizes = Vec::with_capacity(entries.len());
+        let mut sizes = Vec::new();
         let mut body = Vec::new();
+        let mut first = None;
         for entry in entries {
+            first.get_or_insert(entry.sequence);
             let effects = match entry.effects.is_empty() {
                 true => Vec::new(),
                 false => super::schema::encode(&entry.effects)?,
@@ -359,7 +392,7 @@ impl Frame {
             entry.hashes.iter().for_each(|hash| body.extend_from_slice(hash));
         }
         let head = super::schema::encode(&Head { clock, sizes })?;
-        let first = entries.first().map_or(0, |entry| entry.sequence);
+        let first = first.unwrap_or_default();
         let payload = 4 + head.len() + body.len();
         let mut frame = Vec::with_capacity(padded(payload) as usize);
         frame.extend_from_slice(&MAGIC);

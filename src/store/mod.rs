@@ -5,6 +5,7 @@
 
 mod assembled;
 mod backup;
+mod buffered;
 mod bulk;
 mod claims;
 mod clock;
@@ -22,6 +23,7 @@ mod making;
 mod noticed;
 mod opening;
 mod overlay;
+mod queue;
 mod reader;
 mod requests;
 mod restore;

@@ -36,6 +36,8 @@ pub(super) enum Fault {
     Full,
     /// Nothing can be written but what has its room: the journal.
     FullButForJournal,
+    /// The journal's writes take until there is another fault.
+    JournalTakesLong,
     /// Whoever writes panics, as the engine does on pages that it cannot make sense of.
     Panics,
 }
@@ -47,6 +49,7 @@ struct Content {
     checkpoint: Option<String>,
     fault: Fault,
     done: u64,
+    checkpoints: u64,
 }
 
 /// A store's place on such a disk.
@@ -63,6 +66,11 @@ impl Disk {
         self.lock().done
     }
 
+    /// How many checkpoints were kept.
+    pub(super) fn checkpoints(&self) -> u64 {
+        self.lock().checkpoints
+    }
+
     /// The disk as it may be found when the power is back.
     pub(super) fn after_power_loss(&self, dice: &mut Dice) -> Disk {
         let content = self.lock();
@@ -76,6 +84,7 @@ impl Disk {
             checkpoint: content.checkpoint.clone(),
             fault: Fault::None,
             done: 0,
+            checkpoints: 0,
         })))
     }
 
@@ -88,6 +97,7 @@ impl Disk {
             checkpoint: content.checkpoint.clone(),
             fault: Fault::None,
             done: 0,
+            checkpoints: 0,
         })))
     }
 
@@ -170,6 +180,11 @@ impl Part {
     /// Counts an operation, and does it unless the disk fails.
     fn change(&self, act: impl FnOnce(&mut File)) -> io::Result<()> {
         let mut content = self.disk.lock();
+        while self.journal && content.fault == Fault::JournalTakesLong {
+            drop(content);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            content = self.disk.lock();
+        }
         content.done += 1;
         match content.fault {
             Fault::PowerGoesAt(operation) if content.done >= operation => {
@@ -183,7 +198,10 @@ impl Part {
                 drop(content);
                 panic!("the engine cannot make sense of a page");
             }
-            Fault::None | Fault::PowerGoesAt(_) | Fault::FullButForJournal => {}
+            Fault::None
+            | Fault::PowerGoesAt(_)
+            | Fault::FullButForJournal
+            | Fault::JournalTakesLong => {}
         }
         act(if self.journal { &mut content.journal } else { &mut content.database });
         Ok(())
@@ -256,9 +274,10 @@ impl Site for Disk {
                 drop(content);
                 panic!("the engine cannot make sense of a page");
             }
-            Fault::None | Fault::PowerGoesAt(_) => {}
+            Fault::None | Fault::PowerGoesAt(_) | Fault::JournalTakesLong => {}
         }
         content.checkpoint = Some(text.to_owned());
+        content.checkpoints += 1;
         Ok(())
     }
 

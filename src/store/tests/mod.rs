@@ -1,5 +1,6 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
+mod buffered;
 mod claiming;
 mod closing;
 #[cfg(feature = "testing")]

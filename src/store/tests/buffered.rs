@@ -1,0 +1,92 @@
+//! Who waits for the disk, and for whom: decisions that are answered before they are written, and others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::tests::disk::{Disk, Fault};
+use crate::store::tests::{Dice, NOW, record, revoking};
+use crate::store::{Store, commit, opening};
+
+/// Long enough for a thread to do what it is not to do.
+const A_WHILE: Duration = Duration::from_millis(100);
+
+fn store(disk: &Disk) -> Store {
+    Store::start(opening::make(Arc::new(disk.clone())).unwrap()).unwrap()
+}
+
+#[test]
+fn nobody_waits_for_the_disk_until_as_many_wait_as_may_be_lost() {
+    const AT_MOST: u64 = 150;
+    let disk = Disk::default();
+    let store = store(&disk);
+    let buffered = store.clone().losing_at_most(AT_MOST as usize);
+    disk.set(Fault::JournalTakesLong);
+    // Half of them, and the thread is at work; none is on disk.
+    let sequences: Vec<u64> =
+        (0..AT_MOST).map(|number| record(&buffered, number).unwrap()).collect();
+    assert_eq!(sequences, (1..=AT_MOST).collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        let one_more = scope.spawn(|| record(&buffered, AT_MOST));
+        let revoked = scope.spawn(|| store.revoke(revoking(1), NOW));
+        std::thread::sleep(A_WHILE);
+        assert!(!one_more.is_finished(), "more would be lost than was said");
+        assert!(!revoked.is_finished(), "a revocation is answered when it is on disk");
+        disk.set(Fault::None);
+        one_more.join().unwrap().unwrap();
+        revoked.join().unwrap().unwrap();
+    });
+    // What was answered first is on disk with the revocation.
+    let left = disk.after_power_loss(&mut Dice(7));
+    let found = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
+    let verified = found.reader().verify().unwrap();
+    assert!(verified.records > AT_MOST, "{}", verified.records);
+    assert_eq!(verified.revocations, 1);
+}
+
+#[test]
+fn what_could_not_be_written_is_written_later_in_its_order() {
+    let disk = Disk::default();
+    let store = store(&disk).losing_at_most(1000);
+    for (round, fault) in [Fault::Full, Fault::Panics].into_iter().enumerate() {
+        disk.set(fault);
+        (0..80).for_each(|number| assert!(record(&store, number).is_some()));
+        // Twice as long as any may wait.
+        std::thread::sleep(2 * A_WHILE);
+        disk.set(Fault::None);
+        store.revoke(revoking(round as u64), NOW).unwrap();
+        let verified = store.reader().verify().unwrap();
+        assert_eq!(verified.records, 81 * (round as u64 + 1));
+    }
+    drop(store);
+    let found = Store::start(opening::open(Arc::new(disk)).unwrap()).unwrap();
+    assert_eq!(found.reader().verify().unwrap().records, 162);
+}
+
+#[test]
+fn of_many_that_wait_for_room_one_makes_it() {
+    const CALLERS: u64 = 16;
+    let disk = Disk::default();
+    let store = store(&disk);
+    let inner = store.inner();
+    let before = {
+        let alone = inner.folding.lock().unwrap();
+        let full = || !commit::has_room(&inner.core());
+        (0..10_000)
+            .take_while(|_| !full())
+            .for_each(|number| assert!(record(&store, number).is_some()));
+        assert!(full());
+        std::thread::scope(|scope| {
+            for number in 0..CALLERS {
+                let buffered = store.clone().losing_at_most(1 + 1000 * (number as usize % 2));
+                scope.spawn(move || record(&buffered, number).unwrap());
+            }
+            std::thread::sleep(A_WHILE);
+            let before = disk.checkpoints();
+            drop(alone);
+            before
+        })
+    };
+    // That of the thread, which was woken for it, and that of one of them.
+    let made = disk.checkpoints() - before;
+    assert!((1..=4).contains(&made), "{made} for {CALLERS}");
+}

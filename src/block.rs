@@ -12,6 +12,7 @@ use biscuit_auth::builder::{
 
 use crate::cause::Cause;
 use crate::keys::PublicKey;
+use crate::policy::syntax::{self, Built, TooDeep};
 use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::profile::{MAX_COLLECTION, MAX_OPERATIONS_PER_QUERY, MAX_QUERIES_PER_CHECK};
 use crate::scope::{RESERVED_SEGMENT, Scope, ScopeError};
@@ -20,8 +21,8 @@ use crate::timestamp::Timestamp;
 /// The most bytes of Datalog text that is parsed: a check is one line.
 const MAX_DATALOG_BYTES: usize = 4096;
 
-/// How deep brackets may nest in Datalog text. The parser recurses, and 4 kB of `(` overflow its
-/// stack.
+/// How deep brackets and negations may nest in Datalog text. The parsers recurse, and 4 kB of `(` overflow
+/// their stack.
 const MAX_DATALOG_NESTING: usize = 16;
 
 /// Datalog text that cannot go into a token.
@@ -246,8 +247,7 @@ fn any_of(alternatives: impl Iterator<Item = Vec<Op>>) -> Vec<Op> {
 
 /// Reads one check that a delegator wrote.
 pub(crate) fn parse_check(text: &str) -> Result<Check, DatalogError> {
-    let text = bounded(text)?;
-    let (_, check) = biscuit_parser::parser::check(text).map_err(|_| DatalogError::NotACheck)?;
+    let Some(Built::Check(check)) = read(text)? else { return Err(DatalogError::NotACheck) };
     let trusted = check.queries.iter().flat_map(|query| &query.scopes);
     for scope in trusted {
         refuse_bad_key(scope)?;
@@ -259,8 +259,7 @@ pub(crate) fn parse_check(text: &str) -> Result<Check, DatalogError> {
 
 /// Reads one fact about a subject.
 pub(crate) fn parse_fact(text: &str) -> Result<Fact, DatalogError> {
-    let text = bounded(text)?;
-    let (_, fact) = biscuit_parser::parser::fact(text).map_err(|_| DatalogError::NotAFact)?;
+    let Some(Built::Fact(fact)) = read(text)? else { return Err(DatalogError::NotAFact) };
     let fact = Fact::from(fact);
     fact.validate().map_err(|_| DatalogError::NotAFact)?;
     allowed(fact)
@@ -297,55 +296,13 @@ pub(crate) fn refuse_bad_key(scope: &biscuit_parser::builder::Scope) -> Result<(
     }
 }
 
-/// Text that the recursive parser can take.
-fn bounded(text: &str) -> Result<&str, DatalogError> {
+/// Reads one statement. The bounds are for the parsers, which recurse.
+fn read(text: &str) -> Result<Option<Built>, DatalogError> {
     let text = text.trim().trim_end_matches(';');
-    let fits = text.len() <= MAX_DATALOG_BYTES && nesting(text).deepest <= MAX_DATALOG_NESTING;
-    fits.then_some(text).ok_or(DatalogError::TooLarge)
-}
-
-/// What makes the parser recurse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Nesting {
-    /// How deep brackets and negations stand within each other.
-    pub(crate) deepest: usize,
-    /// The bytes of the longest statement: a chain of operators is as deep as it is long.
-    pub(crate) longest_statement: usize,
-}
-
-/// Measures text without parsing it. Brackets in string literals open and close nothing; a closing one there
-/// would hide as many real ones.
-pub(crate) fn nesting(text: &str) -> Nesting {
-    let mut found = Nesting::default();
-    let (mut depth, mut negations, mut start) = (0_usize, 0_usize, 0_usize);
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => skip_string(&mut characters),
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            ';' => (depth, start) = (0, at + 1),
-            _ => {}
-        }
-        negations = match c {
-            '!' => negations + 1,
-            c if c.is_whitespace() => negations,
-            _ => 0,
-        };
-        found.deepest = found.deepest.max(depth + negations);
-        found.longest_statement = found.longest_statement.max(at + c.len_utf8() - start);
+    if text.len() > MAX_DATALOG_BYTES {
+        return Err(DatalogError::TooLarge);
     }
-    found
-}
-
-fn skip_string(characters: &mut std::str::CharIndices<'_>) {
-    while let Some((_, c)) = characters.next() {
-        match c {
-            '\\' => drop(characters.next()),
-            '"' => return,
-            _ => {}
-        }
-    }
+    syntax::read_one(text, MAX_DATALOG_NESTING).map_err(|TooDeep| DatalogError::TooLarge)
 }
 
 #[cfg(test)]
@@ -382,6 +339,9 @@ mod tests {
         assert_eq!(parse_check(&hidden), Err(DatalogError::TooLarge));
         let escaped = format!("check if {}1", "[\"\\\")\",".repeat(500));
         assert_eq!(parse_check(&escaped), Err(DatalogError::TooLarge));
+        let chained = format!("check if {}1", "!1 + ".repeat(500));
+        assert_eq!(parse_check(&chained), Err(DatalogError::TooLarge));
+        assert_eq!(parse_check("check if \u{430}(1)"), Err(DatalogError::NotACheck));
         assert_eq!(parse_check("allow if true"), Err(DatalogError::NotACheck));
         assert_eq!(parse_check("check if x({p})"), Err(DatalogError::Parameter));
         assert_eq!(

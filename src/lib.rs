@@ -122,16 +122,12 @@ pub mod internal {
     pub use crate::file::{open_or_pipe, read_text, read_text_or_pipe, text as text_of};
     pub use crate::function::Function;
     pub use crate::policy::folder::{files, parts, read as read_file, refuse_link_out, unread};
+    pub use crate::policy::policy_files;
     pub use crate::policy::problem::Problem;
-    pub use crate::policy::source::{Statements, problems, read, unfit};
     pub use crate::profile::vocabulary::{
         By, Column, Often, WORDS, Word, is_predicate_name, is_reserved,
     };
     pub use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain, is_seen};
-
-    pub fn deepest_nesting(text: &str) -> usize {
-        crate::block::nesting(text).deepest
-    }
 
     pub const BUILTIN: &str = crate::policy::BUILTIN;
     pub const EXTENSION: &str = crate::policy::EXTENSION;
@@ -145,6 +141,14 @@ pub mod internal {
     pub const MAX_SAFE_INTEGER: i64 = crate::call::MAX_SAFE_INTEGER;
     pub const MAX_TOKEN_BYTES: usize = crate::profile::MAX_TOKEN_BYTES;
     pub const RESERVED_SEGMENT: &str = crate::scope::RESERVED_SEGMENT;
+
+    /// The text of policies with the place of every word.
+    pub mod syntax {
+        pub use crate::policy::syntax::{
+            Atom, Expr, Kind, Lines, METHODS, Node, Part, Query, Source, Span, Statement, Term,
+            Value, read,
+        };
+    }
 }
 
 // For the tests of who uses the library.

@@ -103,7 +103,7 @@ fn a_folder_without_policies_is_refused() {
     assert!(matches!(Policy::load(folder.path()), Err(PolicyError::NoFiles { .. })));
     fs::write(folder.path().join("a.datalog"), "granted(\"x\");").unwrap();
     let error = Policy::load(folder.path()).unwrap_err().to_string();
-    assert!(error.starts_with("a.datalog:1: `granted` is reserved"), "{error}");
+    assert!(error.starts_with("a.datalog:1:1: `granted` is reserved"), "{error}");
 }
 
 /// Each word that the page lists is asserted, with the arity that it gives it. That it lists all is a test of the library's table.

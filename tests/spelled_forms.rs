@@ -249,7 +249,7 @@ fn what_cannot_be_followed_into_all_spellings_is_refused_when_it_is_loaded() {
         ),
     ] {
         let error = parse(policy).map(|_| ()).expect_err(policy).to_string();
-        assert!(error.starts_with("p.datalog:2: ") && error.contains(says), "{policy}: {error}");
+        assert!(error.starts_with("p.datalog:2:1: ") && error.contains(says), "{policy}: {error}");
         assert!(error.contains("; "), "{policy} says what to write: {error}");
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod folder;
 pub(crate) mod problem;
 pub(crate) mod source;
+pub(crate) mod syntax;
 
 use std::fs;
 use std::io;
@@ -187,7 +188,8 @@ impl Policy {
         }
         if let Some((at, why)) = policy.unfollowed().next() {
             let problem = Problem::Name { why }.to_string();
-            return Err(SourceError { at: at.clone(), problem }.into());
+            // It is the whole statement that is refused.
+            return Err(SourceError { at: at.clone(), column: 1, problem }.into());
         }
         Ok(policy)
     }
@@ -270,28 +272,29 @@ impl Policy {
     }
 }
 
-/// Returns the sets of policies at `folder`: the folder itself if it has policy files, and otherwise the folders in it
-/// that have some, in the order of their names. Waits for the disk.
+/// Returns the sets of policies at `path`: the path itself if it is a file or a folder with policy files, and otherwise the folders in
+/// it that have some, in the order of their names. If none has, the path itself, so that whoever reads it says what it lacks. Waits for
+/// the disk.
 ///
 /// # Errors
 ///
-/// [`PolicyError::Read`] if a folder cannot be read, or is reached by a link out of `folder`.
-pub fn sets(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
-    let folder = folder.as_ref();
-    if !policy_files(folder)?.is_empty() {
-        return Ok(vec![folder.to_owned()]);
+/// [`PolicyError::Read`] if a file or folder cannot be read, or is reached by a link out of `path`.
+pub fn sets(path: impl AsRef<Path>) -> Result<Vec<PathBuf>, PolicyError> {
+    let path = path.as_ref();
+    let failed = |source| PolicyError::Read { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(failed)?.is_dir() || !policy_files(path)?.is_empty() {
+        return Ok(vec![path.to_owned()]);
     }
-    let failed = |source| PolicyError::Read { path: folder.to_owned(), source };
     let mut sets = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() && !policy_files(&path)?.is_empty() {
-            refuse_link_out(folder, &path)?;
-            sets.push(path);
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let inner = entry.map_err(failed)?.path();
+        if inner.is_dir() && !policy_files(&inner)?.is_empty() {
+            refuse_link_out(path, &inner)?;
+            sets.push(inner);
         }
     }
     sets.sort();
-    Ok(sets)
+    Ok(if sets.is_empty() { vec![path.to_owned()] } else { sets })
 }
 
 /// The policy files of a folder, each with its name and text, in the order of their names.
@@ -299,13 +302,16 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, Policy
     let paths = policy_files(folder)?;
     if paths.is_empty() {
         // Which sets there are is advice; where it cannot be had, the error stands without it.
-        let sets = sets(folder).unwrap_or_default().iter().map(|path| name_of(path)).collect();
+        let mut sets = sets(folder).unwrap_or_default();
+        sets.retain(|set| set != folder);
+        let sets = sets.iter().map(|path| name_of(path)).collect();
         return Err(PolicyError::NoFiles { path: folder.to_owned(), sets });
     }
     paths.iter().map(|path| Ok((name_of(path), read(folder, path)?))).collect()
 }
 
-fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
+/// The policy files of a folder that are not hidden, in the order of their names.
+pub fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
     folder::files(folder, EXTENSION)
         .map_err(|source| PolicyError::Read { path: folder.to_owned(), source })
 }

@@ -15,6 +15,20 @@ pub enum Problem {
     Empty,
     #[error("this is no fact, rule, check, `allow if` or `deny if`, or its `;` is missing{}", hint.as_ref().map(|hint| format!(": {}", hint.escape_debug())).unwrap_or_default())]
     Unreadable { hint: Option<String> },
+    #[error(
+        "Biscuit's own parser reads this statement differently, so that nobody can say what it means; write it plainer, in ASCII but for what stands in quotation marks"
+    )]
+    ReadDifferently,
+    #[error("this text has no quotation mark at its end")]
+    OpenText,
+    #[error("a comment may stand between statements only, not within one")]
+    InnerComment,
+    #[error("this comment has no `*/` at its end")]
+    OpenComment,
+    #[error(
+        "a carriage return alone ends no line, so that what follows it here would be part of the comment"
+    )]
+    LoneReturn,
     #[error("`{name}` is reserved: only Hardtack itself asserts it; choose another name")]
     Reserved { name: String },
     #[error("a fact has no variables; a rule (`head($x) <- body($x)`) does")]
@@ -29,6 +43,8 @@ pub enum Problem {
     Trusting,
     #[error("${name} is compared, but no predicate gives it a value")]
     Unbound { name: String },
+    #[error("${name} stands in the head and no predicate of the body gives it a value")]
+    UnboundInHead { name: String },
     #[error("there is no external function `{name}`; there are {}, each with one text", Function::ALL.map(Function::name).join(", "))]
     External { name: String },
     #[error(

@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use biscuit_parser::builder::{Binary, Unary};
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use crate::regex::matches_all;
 use crate::set::{self, Set};
-use crate::tree::{Expr, Node, Query, Span, Term, Value};
 use crate::words::{Column, Types, Values};
-use hardtack::internal::Function;
+use hardtack::internal::syntax::{Expr, Node, Query, Term, Value};
 
 /// How often a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +37,10 @@ impl<'a> Known<'a> {
     }
 
     pub(super) fn holds(&self, expr: &Expr) -> Holds {
-        match evaluate(expr).map(|term| term.value) {
-            Some(Value::Bool(true)) => return Holds::Always,
-            Some(Value::Bool(false)) => return Holds::Never,
-            _ => {}
+        match truth(expr) {
+            Some(true) => return Holds::Always,
+            Some(false) => return Holds::Never,
+            None => {}
         }
         match &expr.bare().node {
             Node::Unary(Unary::Negate, inner) => match self.holds(inner) {
@@ -226,124 +225,36 @@ fn names_some(expr: &Expr) -> bool {
     }
 }
 
-/// Whether a pattern matches every text, or every one that is not empty.
-pub(super) fn matches_all(pattern: &str) -> bool {
-    regex_syntax::parse(pattern).is_ok_and(|hir| takes_all(&hir))
-}
-
-fn takes_all(hir: &Hir) -> bool {
-    let properties = hir.properties();
-    if properties.minimum_len() == Some(0) && properties.look_set().is_empty() {
-        return true;
-    }
-    let is_many = |hir: &Hir| match hir.kind() {
-        HirKind::Repetition(repetition) => {
-            repetition.max.is_none() && repetition.min <= 1 && is_wide(&repetition.sub)
-        }
-        HirKind::Capture(capture) => takes_all(&capture.sub),
-        _ => false,
-    };
-    let is_look = |hir: &Hir| matches!(hir.kind(), HirKind::Look(_));
-    match hir.kind() {
-        HirKind::Look(look) => matches!(look, Look::Start | Look::End),
-        HirKind::Capture(capture) => takes_all(&capture.sub),
-        HirKind::Concat(parts) => {
-            parts.iter().all(|part| is_look(part) || is_many(part)) && parts.iter().any(is_many)
-        }
-        HirKind::Alternation(parts) => parts.iter().any(takes_all),
-        _ => is_many(hir),
-    }
-}
-
-/// `.`, `\S`, `[^\n]` and the like: nearly every character, all that names have.
-fn is_wide(hir: &Hir) -> bool {
-    match hir.kind() {
-        HirKind::Class(class) => {
-            let holds = |c: char| match class {
-                Class::Unicode(class) => {
-                    class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&c))
-                }
-                Class::Bytes(class) => class.ranges().iter().any(|range| {
-                    u8::try_from(c).is_ok_and(|c| (range.start()..=range.end()).contains(&c))
-                }),
-            };
-            "azAZ09_-.:/".chars().all(holds)
-        }
-        HirKind::Capture(capture) => is_wide(&capture.sub),
-        _ => false,
-    }
-}
-
-/// What an expression of constants comes to (constant folding).
-pub(super) fn evaluate(expr: &Expr) -> Option<Term> {
-    let value = match &expr.node {
-        Node::Term(term) if term.variable().is_none() => return Some(term.clone()),
-        Node::Term(_) | Node::Closure(..) => return None,
-        Node::Unary(Unary::Parens, inner) => return evaluate(inner),
-        Node::Unary(operator, inner) => match (operator, evaluate(inner)?.value) {
-            (Unary::Negate, Value::Bool(value)) => Value::Bool(!value),
-            (Unary::Length, Value::Text(text)) => Value::Integer(i64::try_from(text.len()).ok()?),
-            (Unary::Length, Value::Set(terms) | Value::Array(terms)) => {
-                Value::Integer(i64::try_from(terms.len()).ok()?)
-            }
-            (Unary::TypeOf, value) => Value::Text(Types::of(&value).to_string()),
-            _ => return None,
+/// Whether it holds, whatever its variables are (constant folding). What has none is evaluated by the engine; of `&&` and `||` one
+/// side may decide (three-valued logic). `None` if it depends, or cannot be evaluated.
+pub(super) fn truth(expr: &Expr) -> Option<bool> {
+    match &expr.bare().node {
+        Node::Binary(Binary::LazyOr, left, right) => match (truth(left), truth(right)) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
         },
-        Node::Binary(operator, left, right) => {
-            let (left, right) = (evaluate(left), evaluate(right));
-            let truth = |term: &Option<Term>| match term.as_ref().map(|term| &term.value) {
-                Some(Value::Bool(value)) => Some(*value),
-                _ => None,
-            };
-            match (operator, truth(&left), truth(&right)) {
-                (Binary::LazyOr, Some(true), _) | (Binary::LazyOr, _, Some(true)) => {
-                    Value::Bool(true)
-                }
-                (Binary::LazyOr, Some(false), Some(false)) => Value::Bool(false),
-                (Binary::LazyAnd, Some(false), _) | (Binary::LazyAnd, _, Some(false)) => {
-                    Value::Bool(false)
-                }
-                (Binary::LazyAnd, Some(true), Some(true)) => Value::Bool(true),
-                _ => apply(operator, &left?, &right?)?,
-            }
-        }
-    };
-    Some(Term { value, span: Span::default() })
-}
-
-fn apply(operator: &Binary, left: &Term, right: &Term) -> Option<Value> {
-    let truth = match (operator, &left.value, &right.value) {
-        (Binary::Equal | Binary::HeterogeneousEqual, ..) => left == right,
-        (Binary::NotEqual | Binary::HeterogeneousNotEqual, ..) => left != right,
-        (Binary::Contains, Value::Text(a), Value::Text(b)) => a.contains(b.as_str()),
-        (Binary::Contains, Value::Set(a) | Value::Array(a), _) => a.contains(right),
-        (Binary::Prefix, Value::Text(a), Value::Text(b)) => a.starts_with(b.as_str()),
-        (Binary::Suffix, Value::Text(a), Value::Text(b)) => a.ends_with(b.as_str()),
-        (Binary::Regex, Value::Text(a), Value::Text(b)) if b.len() <= 256 => {
-            regex::Regex::new(b).ok()?.is_match(a)
-        }
-        (Binary::Ffi(name), Value::Text(a), Value::Text(b)) => {
-            Function::named(name)?.judge(a, b)?
-        }
-        (_, Value::Integer(a), Value::Integer(b)) => match operator {
-            Binary::Add => return a.checked_add(*b).map(Value::Integer),
-            Binary::Sub => return a.checked_sub(*b).map(Value::Integer),
-            Binary::Mul => return a.checked_mul(*b).map(Value::Integer),
-            Binary::Div => return a.checked_div(*b).map(Value::Integer),
-            _ => ordered(operator, a, b)?,
+        Node::Binary(Binary::LazyAnd, left, right) => match (truth(left), truth(right)) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
         },
-        (_, Value::Date(a), Value::Date(b)) => ordered(operator, a, b)?,
-        _ => return None,
-    };
-    Some(Value::Bool(truth))
+        Node::Unary(Unary::Negate, inner) => truth(inner).map(|holds| !holds),
+        _ => (!has_long_pattern(expr)).then(|| expr.truth()).flatten(),
+    }
 }
 
-fn ordered<T: Ord>(operator: &Binary, a: &T, b: &T) -> Option<bool> {
-    Some(match operator {
-        Binary::LessThan => a < b,
-        Binary::GreaterThan => a > b,
-        Binary::LessOrEqual => a <= b,
-        Binary::GreaterOrEqual => a >= b,
-        _ => return None,
-    })
+/// Whether it has a pattern that takes long to compile, which is done at each evaluation.
+fn has_long_pattern(expr: &Expr) -> bool {
+    let mut long = false;
+    expr.walk(&mut |expr| {
+        if let Node::Binary(Binary::Regex, _, pattern) = &expr.node {
+            let text = pattern.constant().and_then(Term::text);
+            long |= text.is_some_and(|text| text.len() > MAX_PATTERN_BYTES);
+        }
+    });
+    long
 }
+
+/// The longest pattern with which constants are compared: one for a name or address is shorter.
+const MAX_PATTERN_BYTES: usize = 256;

@@ -1,13 +1,13 @@
 //! Broad: what holds for every call, or for nearly every one, and what for none.
 
-use crate::always::{Holds, Known, evaluate};
+use crate::always::{Holds, Known, truth};
 use crate::normal::{normal, replaced, rows};
 use crate::set::Set;
-use crate::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 use crate::unfold::unfold;
 use crate::words::{self, Column};
 use crate::{Code, Findings};
 use biscuit_parser::builder::{Binary, Unary};
+use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 
 pub(super) fn check(set: &Set, now: Option<u64>, findings: &mut Findings) {
     for statement in &set.statements {
@@ -107,8 +107,7 @@ fn comes_true(part: &Expr, name: &str, value: &Value) -> bool {
         true => Term { value: value.clone(), span: term.span },
         false => term.clone(),
     };
-    let outcome = evaluate(&replaced(part, &with)).map(|term| term.value);
-    matches!(outcome, Some(Value::Bool(true)))
+    truth(&replaced(part, &with)) == Some(true)
 }
 
 /// A condition on the moment, the server or the kind of token says nothing of the call.

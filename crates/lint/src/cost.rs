@@ -9,9 +9,9 @@ use biscuit_parser::builder::Binary;
 
 use crate::normal::shown;
 use crate::set::Set;
-use crate::tree::{Atom, Expr, Kind, Node, Query, Term};
 use crate::words::{self, Column, Word};
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Term};
 use hardtack::internal::{FACT_BUDGET, MAX_DERIVED_FACTS};
 
 /// How many facts a grant may well carry, of all names and of one.

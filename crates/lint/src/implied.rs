@@ -2,16 +2,14 @@
 
 use biscuit_parser::builder::Binary;
 
-use crate::always::evaluate;
+use crate::always::truth;
 use crate::normal::{MAX_VALUES, comparison, membership, replaced};
-use crate::tree::{Expr, Node, Term, Value};
+use hardtack::internal::syntax::{Expr, Node, Term};
 
 /// Whether a condition holds wherever these do.
 pub(super) fn implied(wanted: &Expr, known: &[Expr]) -> bool {
-    match evaluate(wanted).map(|term| term.value) {
-        Some(Value::Bool(value)) => return value,
-        Some(_) => return false,
-        None => {}
+    if let Some(value) = truth(wanted) {
+        return value;
     }
     if known.iter().any(|one| one.same(wanted) || implies(one, wanted)) {
         return true;
@@ -51,10 +49,7 @@ fn implies(known: &Expr, wanted: &Expr) -> bool {
                     true => value.clone(),
                     false => term.clone(),
                 };
-                matches!(
-                    evaluate(&replaced(wanted, &with)).map(|term| term.value),
-                    Some(Value::Bool(true))
-                )
+                truth(&replaced(wanted, &with)) == Some(true)
             });
     }
     match (&known.bare().node, &wanted.bare().node) {

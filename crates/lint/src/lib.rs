@@ -18,15 +18,11 @@ mod misspelt;
 mod names;
 mod near;
 mod normal;
-mod parse;
-#[cfg(test)]
-mod parse_tests;
 mod refusals;
+mod regex;
 mod set;
 mod spelling;
-mod split;
 mod subsume;
-mod tree;
 mod types;
 mod unfold;
 mod unused;
@@ -35,7 +31,7 @@ mod words;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -45,9 +41,8 @@ use hardtack::timestamp::Timestamp;
 
 pub use code::{Code, Severity};
 
+use hardtack::internal::syntax::{Kind, Lines, Span};
 use set::Set;
-use split::Lines;
-use tree::{Kind, Span};
 
 /// Options of the linter: what it is told of the server that the policies are for. By default it is told nothing.
 #[derive(Debug, Clone, Default)]
@@ -97,29 +92,6 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Finds the sets of policies at `path`: the path itself if it is a file or a folder with policies, and otherwise those of its subfolders
-/// that have policies, in order of their names. If none has, the path itself.
-///
-/// # Errors
-///
-/// [`PolicyError::Read`] for a file or folder that cannot be read.
-pub fn sets(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
-    let failed = |source| PolicyError::Read { path: path.to_owned(), source };
-    if !fs::metadata(path).map_err(failed)?.is_dir() || !policy_files(path)?.is_empty() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        let inner = entry.map_err(failed)?.path();
-        if inner.is_dir() && !policy_files(&inner)?.is_empty() {
-            internal::refuse_link_out(path, &inner)?;
-            found.push(inner);
-        }
-    }
-    found.sort();
-    Ok(if found.is_empty() { vec![path.to_owned()] } else { found })
-}
-
 /// Lints one set: every `*.datalog` file of the folder `path`, or the one file at `path`.
 ///
 /// # Errors
@@ -129,7 +101,7 @@ pub fn lint_folder(path: &Path, options: &Options) -> Result<Report, PolicyError
     let failed = |source| PolicyError::Read { path: path.to_owned(), source };
     let is_folder = fs::metadata(path).map_err(failed)?.is_dir();
     let paths = match is_folder {
-        true => policy_files(path)?,
+        true => internal::policy_files(path)?,
         false => vec![path.to_owned()],
     };
     if paths.is_empty() {
@@ -198,11 +170,6 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     Report { findings: findings.placed(&files), files, policies }
 }
 
-fn policy_files(path: &Path) -> Result<Vec<PathBuf>, PolicyError> {
-    let failed = |source| PolicyError::Read { path: path.to_owned(), source };
-    internal::files(path, EXTENSION).map_err(failed)
-}
-
 /// What is found on the way, by file and byte.
 #[derive(Debug, Default)]
 struct Findings {
@@ -240,10 +207,6 @@ impl Findings {
     /// Whether something was found in a part of a file.
     fn has_in(&self, file: usize, span: Span) -> bool {
         self.places.range((file, span.start)..(file, span.end)).next().is_some()
-    }
-
-    fn len(&self) -> usize {
-        self.all.len()
     }
 
     fn placed(mut self, files: &[(String, String)]) -> Vec<Finding> {

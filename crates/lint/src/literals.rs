@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use biscuit_parser::builder::Binary;
 
-use crate::matching;
 use crate::set::{self, Set};
-use crate::tree::{Expr, Kind, Node, Query, Span, Statement, Term, Value};
 use crate::words::{Column, Types, Values, find, refuses_key};
 use crate::{Code, Findings};
+use crate::{matching, regex};
+use hardtack::internal::syntax::{Expr, Kind, Node, Query, Span, Statement, Term, Value};
 
 /// What the set's own facts are compared with: by name, number of terms and place.
 type Uses = BTreeMap<(String, usize, usize), Vec<Use>>;
@@ -132,10 +132,10 @@ fn columns<'q>(
 
 fn collect(set: &Set, statement: &Statement, query: &Query, uses: &mut Uses) {
     let columns = columns(set, statement, query, uses);
-    let lets_through = matching::lets_through(set, statement);
+    let lets_through = set.lets_through(statement);
     let mut beginnings: HashMap<&str, Vec<Use>> = HashMap::new();
     for condition in &query.conditions {
-        matching::polar(condition, lets_through, &mut |expr, lets_through| {
+        set::with_polarity(condition, lets_through, &mut |expr, lets_through| {
             let Node::Binary(operator, left, right) = &expr.node else { return };
             let how = match operator {
                 Binary::Prefix => How::Beginning,
@@ -218,9 +218,9 @@ fn facts(set: &Set, uses: &Uses, findings: &mut Findings) {
             for one in parts.into_iter().filter(|_| equal.is_empty()) {
                 let mut judge = Judge { file: statement.file, columns: &columns, findings };
                 judge.part(one.column, term, one.how == How::Beginning);
-                let beginning = one.how == How::Beginning;
-                if let Some(text) = term.text().filter(|_| one.lets_through && beginning) {
-                    matching::beginning(one.column, text, term.span, statement.file, findings);
+                if one.lets_through && one.how == How::Beginning {
+                    let column = Some(one.column);
+                    matching::loose(&Binary::Prefix, column, term, statement.file, findings);
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Judge<'_> {
     fn pattern(&mut self, name: &str, term: &Term, operator: &Binary) {
         let Some(text) = term.text() else { return };
         let found = match operator {
-            Binary::Regex => matching::literal_beginning(text),
+            Binary::Regex => regex::literal_beginning(text),
             Binary::Ffi(function) if function == "hardtack_glob" => {
                 let end = text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len());
                 Some((text.get(..end).unwrap_or_default().to_owned(), end == text.len()))

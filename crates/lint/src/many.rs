@@ -6,9 +6,9 @@ use biscuit_parser::builder::Binary;
 
 use crate::normal::rows;
 use crate::set::{self, Set};
-use crate::tree::{Atom, Expr, Kind, Node, Query, Statement};
 use crate::words;
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Statement};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries() {

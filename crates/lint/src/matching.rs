@@ -1,15 +1,19 @@
 //! Matching: which comparisons of text let more through than they seem to?
 
-use std::collections::BTreeSet;
-
-use biscuit_parser::builder::{Binary, Unary};
+use biscuit_parser::builder::Binary;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use crate::always;
-use crate::set::{self, Set};
-use crate::tree::{Expr, Kind, Node, Span, Statement, Term};
-use crate::words::{Column, Values};
+use crate::regex::matches_all;
+use crate::set::{self, Set, with_polarity};
+use crate::words::{
+    Column::{
+        self, Agent, Any, Audience, Delegator, Issuer, Key, Kind as Presented, Operation, Resource,
+        Subject, Tool,
+    },
+    Values,
+};
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Expr, Node, Span, Term};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries() {
@@ -25,7 +29,7 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
         let file = statement.file;
         for condition in &query.conditions {
             condition.walk(&mut |expr| hides_errors(expr, file, findings));
-            polar(condition, lets_through(set, statement), &mut |expr, lets_through| {
+            with_polarity(condition, set.lets_through(statement), &mut |expr, lets_through| {
                 let Node::Binary(operator, left, right) = &expr.node else { return };
                 let columns = left.variable().and_then(|name| places.get(name));
                 let columns = columns.map(Vec::as_slice).unwrap_or_default();
@@ -44,17 +48,9 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
                 let Some((term, text)) = right.constant().and_then(|t| Some((t, t.text()?))) else {
                     return;
                 };
-                let column = columns.first().copied();
-                match operator {
-                    Binary::Prefix => {
-                        if let Some(column) = column {
-                            beginning(column, text, term.span, file, findings);
-                        }
-                    }
-                    Binary::Suffix => ending(column, text, term.span, file, findings),
-                    Binary::Contains => part(column, text, term.span, file, findings),
-                    Binary::Ffi(name) => function(name, text, term.span, file, findings),
-                    _ => {}
+                loose(operator, columns.first().copied(), term, file, findings);
+                if let Binary::Ffi(name) = operator {
+                    function(name, text, term.span, file, findings);
                 }
             });
         }
@@ -71,68 +67,14 @@ fn elements(
     findings: &mut Findings,
 ) {
     let Some(elements) = left.constant().and_then(Term::elements) else { return };
-    polar(body, true, &mut |expr, lets_through| {
+    with_polarity(body, true, &mut |expr, lets_through| {
         let Node::Binary(operator, whole, one) = &expr.node else { return };
         if !lets_through || one.variable() != Some(own) {
             return;
         }
         let column = whole.variable().and_then(|name| places.get(name)?.first()).copied();
-        for (term, text) in elements.iter().filter_map(|term| Some((term, term.text()?))) {
-            match (operator, column) {
-                (Binary::Prefix, Some(column)) => {
-                    beginning(column, text, term.span, file, findings)
-                }
-                (Binary::Suffix, column) => ending(column, text, term.span, file, findings),
-                (Binary::Contains, column) => part(column, text, term.span, file, findings),
-                _ => {}
-            }
-        }
+        elements.iter().for_each(|term| loose(operator, column, term, file, findings));
     });
-}
-
-/// Whether a call gets further where the statement holds: an `allow if`, a check, or a rule that one reads.
-pub(super) fn lets_through(set: &Set, statement: &Statement) -> bool {
-    match statement.kind {
-        Kind::Allow | Kind::CheckIf | Kind::CheckAll => true,
-        Kind::Deny | Kind::RejectIf | Kind::Fact => false,
-        Kind::Rule => {
-            statement.head.as_ref().is_some_and(|head| set.lets_through.contains(&head.name))
-        }
-    }
-}
-
-/// The names that an `allow if` or a check reads, through whatever rules.
-pub(super) fn readers(statements: &[Statement], kinds: &[Kind]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut new: Vec<&Statement> = statements.iter().filter(|s| kinds.contains(&s.kind)).collect();
-    let mut rules: std::collections::HashMap<&str, Vec<&Statement>> = Default::default();
-    for rule in statements.iter().filter(|statement| statement.kind == Kind::Rule) {
-        if let Some(head) = &rule.head {
-            rules.entry(&head.name).or_default().push(rule);
-        }
-    }
-    while let Some(statement) = new.pop() {
-        for atom in statement.queries.iter().flat_map(|query| &query.atoms) {
-            if found.insert(atom.name.clone()) {
-                new.extend(rules.get(atom.name.as_str()).into_iter().flatten());
-            }
-        }
-    }
-    found
-}
-
-/// Sees every expression, with whether more gets through where it holds: `!` turns that.
-pub(super) fn polar<'a>(expr: &'a Expr, lets_through: bool, see: &mut dyn FnMut(&'a Expr, bool)) {
-    see(expr, lets_through);
-    match &expr.node {
-        Node::Term(_) => {}
-        Node::Unary(Unary::Negate, inner) => polar(inner, !lets_through, see),
-        Node::Unary(_, inner) | Node::Closure(_, inner) => polar(inner, lets_through, see),
-        Node::Binary(_, left, right) => {
-            polar(left, lets_through, see);
-            polar(right, lets_through, see);
-        }
-    }
 }
 
 fn hides_errors(expr: &Expr, file: usize, findings: &mut Findings) {
@@ -155,7 +97,7 @@ fn regex(
     };
     let Ok(hir) = regex_syntax::parse(text) else { return };
     // Of what matches everything, the condition that says so is reported.
-    if always::matches_all(text) {
+    if matches_all(text) {
         return;
     }
     if let Some((message, mend)) = loose_pattern(columns, text).filter(|_| lets_through) {
@@ -179,19 +121,6 @@ fn regex(
     };
     let mend = format!("write \"{}\"", mended(text, &hir).escape_default());
     findings.add(Code::UnanchoredRegex, file, term.span, message, mend);
-}
-
-/// What an anchored pattern begins with in so many letters, and whether that is all of it.
-pub(super) fn literal_beginning(text: &str) -> Option<(String, bool)> {
-    let hir = regex_syntax::parse(text).ok()?;
-    let HirKind::Concat(parts) = hir.kind() else { return None };
-    let [start, literal, rest @ ..] = parts.as_slice() else { return None };
-    let (HirKind::Look(Look::Start), HirKind::Literal(literal)) = (start.kind(), literal.kind())
-    else {
-        return None;
-    };
-    let ends = matches!(rest, [end] if matches!(end.kind(), HirKind::Look(Look::End)));
-    Some((String::from_utf8(literal.0.to_vec()).ok()?, ends))
 }
 
 /// A host whose dots stand for any character, and a path that may be left again.
@@ -237,156 +166,158 @@ fn mended(text: &str, hir: &Hir) -> String {
     }
 }
 
-/// What `.starts_with()` lets through beyond what it seems to.
-pub(super) fn beginning(
-    column: Column,
-    text: &str,
-    span: Span,
+/// A comparison that lets more through than it seems to: the columns of what is compared, of which texts it does so, what else passes,
+/// and how to mend it. `{}` is the text, and `{/}` the text without `/` at its end.
+type Loose = (&'static [Column], fn(&str) -> bool, &'static str, &'static str);
+
+const OTHER_OPERATION: &str = "this also begins {}_and_more, which is another operation";
+const OTHER_RESOURCE: &str = "this also begins {}-and-more, which is another resource";
+const OTHER_END: &str = "whatever ends like this passes, such as other_{}";
+const OTHER_URL: &str = "whatever has this in it passes, such as https://evil.example/?{}";
+const WRITE_URL: &str = "write $url.extern::hardtack_url(\"{/}\"), or end it with `/`";
+const COMPARE_END: &str = "compare the whole with `==`, or its beginning";
+
+/// What `.starts_with()` lets through; the first row that fits counts.
+const BEGINNINGS: [Loose; 11] = [
+    (
+        &[Operation],
+        |text| !ends_segment(text) && text.len() > CALLS.len() && text.starts_with(CALLS),
+        OTHER_OPERATION,
+        "write $op == \"{}\", or end the beginning with `:`",
+    ),
+    (&[Operation], |text| !ends_segment(text), OTHER_OPERATION, "write \"{}:\""),
+    (
+        &[Tool],
+        |text| !ends_segment(text) && !text.starts_with("tools:"),
+        "this also begins {}_and_more, which is another tool",
+        "list the tools, as in [\"search\", \"fetch\"].contains($name)",
+    ),
+    (
+        &[Subject, Agent, Delegator, Audience, Issuer],
+        |text| !ends_segment(text) && !text.ends_with(['/', '@']),
+        "this also begins {}2, which is another name",
+        "compare the whole name with `==`, or end the beginning with its separator",
+    ),
+    (
+        &[Key],
+        |_| true,
+        "a key is compared whole: whoever makes keys finds one that begins like this",
+        "compare all 64 digits with `==`",
+    ),
+    (
+        &[Any],
+        is_path,
+        "a path that begins like this leaves it again with `..`, and a neighbour may begin like it too",
+        "write $path.extern::hardtack_path(\"{/}\")",
+    ),
+    (
+        &[Any],
+        |text| text.starts_with("file:"),
+        "a path that begins like this leaves it again with `..`",
+        "pass the path itself and compare it with extern::hardtack_path(\"…\")",
+    ),
+    (
+        &[Any],
+        |text| is_host(text) || ["http", "https", "http:", "https:"].contains(&text),
+        "this also begins {}.evil.example, which is another host",
+        "write $url.extern::hardtack_url(\"https://…\")",
+    ),
+    (
+        &[Resource, Any],
+        |text| behind_scheme(text).is_some_and(|rest| !rest.is_empty() && !rest.contains('/')),
+        "this also begins {}.evil.example and {}@evil.example, which are other hosts",
+        WRITE_URL,
+    ),
+    (
+        &[Resource],
+        |text| ends_within(text) && (text.starts_with("http:") || text.starts_with("https:")),
+        OTHER_RESOURCE,
+        WRITE_URL,
+    ),
+    (&[Resource], ends_within, OTHER_RESOURCE, "write \"{}/\""),
+];
+
+/// What `.ends_with()` lets through. What comes from no place of Hardtack's is taken for an argument.
+const ENDS: [Loose; 3] = [
+    // A subject's domain is a whole part of its name.
+    (&[Subject], |text| !text.starts_with('@'), OTHER_END, COMPARE_END),
+    (&[Operation, Tool, Agent, Delegator, Audience, Key], |_| true, OTHER_END, COMPARE_END),
+    (
+        &[Any],
+        is_host,
+        "evil{} ends like this too, and is another host",
+        "compare the host with `==`, begin with `.`, or use extern::hardtack_url(\"https://…\")",
+    ),
+];
+
+/// What `.contains()` lets through.
+const PARTS: [Loose; 3] = [
+    (
+        &[Operation, Tool, Subject, Agent, Delegator, Audience, Issuer, Presented, Key],
+        |_| true,
+        "whatever has this in it passes, such as not_{}_at_all",
+        "compare the whole with `==`, or list what is meant: [\"…\"].contains($name)",
+    ),
+    (&[Resource], |_| true, OTHER_URL, "write $uri.extern::hardtack_url(\"https://…\")"),
+    (
+        &[Any],
+        |text| {
+            text.contains("://") || text.starts_with('/') || is_host(text.trim_start_matches('.'))
+        },
+        OTHER_URL,
+        "use extern::hardtack_url(\"https://…\") or extern::hardtack_path(\"/…\")",
+    ),
+];
+
+/// Reports the comparison of a text with a part of it, if it lets more through than it seems to.
+pub(super) fn loose(
+    operator: &Binary,
+    column: Option<Column>,
+    term: &Term,
     file: usize,
     findings: &mut Findings,
 ) {
-    if text.is_empty() || !column.can_hold(text) {
-        return;
-    }
-    let ends = |marks: &[char]| text.ends_with(marks);
-    let quoted = text.escape_debug();
-    let (message, mend) = match column {
-        Column::Operation if !ends(&[':', '_', '-', '.']) => (
-            format!("this also begins {quoted}_and_more, which is another operation"),
-            match text.strip_prefix("tools:call:").is_some_and(|name| !name.is_empty()) {
-                true => format!("write $op == \"{quoted}\", or end the beginning with `:`"),
-                false => format!("write \"{quoted}:\""),
-            },
-        ),
-        Column::Tool if !text.starts_with("tools:") && !ends(&[':', '_', '-', '.']) => (
-            format!("this also begins {quoted}_and_more, which is another tool"),
-            "list the tools, as in [\"search\", \"fetch\"].contains($name)".to_owned(),
-        ),
-        Column::Subject | Column::Agent | Column::Delegator | Column::Audience | Column::Issuer
-            if !ends(&[':', '.', '/', '-', '_', '@']) =>
-        {
-            (
-                format!("this also begins {quoted}2, which is another name"),
-                "compare the whole name with `==`, or end the beginning with its separator"
-                    .to_owned(),
-            )
-        }
-        Column::Key => (
-            "a key is compared whole: whoever makes keys finds one that begins like this"
-                .to_owned(),
-            "compare all 64 digits with `==`".to_owned(),
-        ),
-        Column::Resource | Column::Any => match loose_place(column, text) {
-            Some(found) => found,
-            None => return,
-        },
+    let rows: &[Loose] = match (operator, column) {
+        // A beginning is judged by what the column's values look like, which is not known of other values.
+        (Binary::Prefix, Some(_)) => &BEGINNINGS,
+        (Binary::Suffix, _) => &ENDS,
+        (Binary::Contains, _) => &PARTS,
         _ => return,
     };
-    findings.add(Code::LooseMatch, file, span, message, mend);
+    let Some(text) = term.text().filter(|text| !text.is_empty()) else { return };
+    let column = column.unwrap_or(Any);
+    if !column.can_hold(text) {
+        return;
+    }
+    let fits = |(columns, is, ..): &&Loose| columns.contains(&column) && is(text);
+    let Some((_, _, message, mend)) = rows.iter().find(fits) else { return };
+    let said = |words: &str| {
+        let whole = text.escape_debug().to_string();
+        let bare = text.trim_end_matches('/').escape_debug().to_string();
+        words.split("{/}").map(|part| part.replace("{}", &whole)).collect::<Vec<_>>().join(&bare)
+    };
+    findings.add(Code::LooseMatch, file, term.span, said(message), said(mend));
 }
 
-/// A path or URL that is compared as text.
-fn loose_place(column: Column, text: &str) -> Option<(String, String)> {
-    let quoted = text.escape_debug();
-    let is_argument = column == Column::Any;
-    let is_path = text.starts_with(['/', '~', '\\'])
-        || text.starts_with("./")
-        || text.get(1..3) == Some(":\\");
-    if is_argument && is_path {
-        return Some((
-            "a path that begins like this leaves it again with `..`, and a neighbour may begin like it too".to_owned(),
-            format!("write $path.extern::hardtack_path(\"{}\")", text.trim_end_matches('/').escape_debug()),
-        ));
-    }
-    if is_argument && text.starts_with("file:") {
-        return Some((
-            "a path that begins like this leaves it again with `..`".to_owned(),
-            "pass the path itself and compare it with extern::hardtack_path(\"…\")".to_owned(),
-        ));
-    }
-    if is_argument && (is_host(text) || matches!(text, "http" | "https" | "http:" | "https:")) {
-        return Some((
-            format!("this also begins {quoted}.evil.example, which is another host"),
-            "write $url.extern::hardtack_url(\"https://…\")".to_owned(),
-        ));
-    }
-    let (scheme, rest) = text.split_once("://")?;
-    let mend = format!(
-        "write $url.extern::hardtack_url(\"{}\"), or end it with `/`",
-        text.trim_end_matches('/').escape_debug()
-    );
-    if !rest.contains('/') && !(rest.is_empty()) {
-        let message = format!(
-            "this also begins {quoted}.evil.example and {quoted}@evil.example, which are other hosts"
-        );
-        return Some((message, mend));
-    }
-    let whole = column == Column::Resource
+/// What the operations of tool calls begin with.
+const CALLS: &str = "tools:call:";
+
+fn ends_segment(text: &str) -> bool {
+    text.ends_with([':', '_', '-', '.'])
+}
+
+fn behind_scheme(text: &str) -> Option<&str> {
+    text.split_once("://").map(|(_, rest)| rest)
+}
+
+/// Whether it is the beginning of a URI that ends in the midst of a part.
+fn ends_within(text: &str) -> bool {
+    behind_scheme(text).is_some_and(|rest| !rest.is_empty())
         && !text.ends_with(['/', '?', '#', '=', '&', ':'])
-        && !rest.is_empty();
-    whole.then(|| {
-        let mend = match scheme {
-            "http" | "https" => mend,
-            _ => format!("write \"{quoted}/\""),
-        };
-        (format!("this also begins {quoted}-and-more, which is another resource"), mend)
-    })
 }
 
-fn ending(column: Option<Column>, text: &str, span: Span, file: usize, findings: &mut Findings) {
-    if text.is_empty() || column.is_some_and(|column| !column.can_hold(text)) {
-        return;
-    }
-    let quoted = text.escape_debug();
-    let (message, mend) = match column {
-        Some(Column::Subject) if text.starts_with('@') => return,
-        Some(Column::Operation | Column::Tool | Column::Subject | Column::Agent | Column::Delegator | Column::Audience | Column::Key) => (
-            format!("whatever ends like this passes, such as other_{quoted}"),
-            "compare the whole with `==`, or its beginning".to_owned(),
-        ),
-        Some(Column::Any) | None if is_host(text) => (
-            format!("evil{quoted} ends like this too, and is another host"),
-            "compare the host with `==`, begin with `.`, or use extern::hardtack_url(\"https://…\")".to_owned(),
-        ),
-        _ => return,
-    };
-    findings.add(Code::LooseMatch, file, span, message, mend);
-}
-
-fn part(column: Option<Column>, text: &str, span: Span, file: usize, findings: &mut Findings) {
-    if text.is_empty() || column.is_some_and(|column| !column.can_hold(text)) {
-        return;
-    }
-    let quoted = text.escape_debug();
-    let is_place =
-        text.contains("://") || text.starts_with('/') || is_host(text.trim_start_matches('.'));
-    let (message, mend) = match column {
-        Some(
-            Column::Operation
-            | Column::Tool
-            | Column::Subject
-            | Column::Agent
-            | Column::Delegator
-            | Column::Audience
-            | Column::Issuer
-            | Column::Kind
-            | Column::Key,
-        ) => (
-            format!("whatever has this in it passes, such as not_{quoted}_at_all"),
-            "compare the whole with `==`, or list what is meant: [\"…\"].contains($name)"
-                .to_owned(),
-        ),
-        Some(Column::Resource) => (
-            format!("whatever has this in it passes, such as https://evil.example/?{quoted}"),
-            "write $uri.extern::hardtack_url(\"https://…\")".to_owned(),
-        ),
-        Some(Column::Any) | None if is_place => (
-            format!("whatever has this in it passes, such as https://evil.example/?{quoted}"),
-            "use extern::hardtack_url(\"https://…\") or extern::hardtack_path(\"/…\")".to_owned(),
-        ),
-        _ => return,
-    };
-    findings.add(Code::LooseMatch, file, span, message, mend);
+fn is_path(text: &str) -> bool {
+    text.starts_with(['/', '~', '\\']) || text.starts_with("./") || text.get(1..3) == Some(":\\")
 }
 
 /// A function whose text everything fits.

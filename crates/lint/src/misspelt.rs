@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::set::Set;
-use crate::tree::{Expr, Node, Span, Term};
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Expr, Node, Span, Term};
 
 /// The shortest text of which one can tell that a letter is missing.
 const MIN_LETTERS: usize = 6;

@@ -1,11 +1,11 @@
 //! Names: which `allow if` rests on what delegators call their agents, which nothing proves?
 
 use crate::set::Set;
-use crate::tree::{Atom, Expr, Kind, Node, Query, Span, Term};
 use crate::unfold::unfold;
 use crate::words::{self, Column};
 use crate::{Code, Findings};
 use biscuit_parser::builder::Unary;
+use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Span, Term};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries().filter(|(s, _)| s.kind == Kind::Allow) {

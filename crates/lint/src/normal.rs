@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use biscuit_parser::builder::Binary;
 
-use crate::always::{Holds, Known, evaluate};
+use crate::always::{Holds, Known, truth};
 use crate::set::{self, Set};
-use crate::tree::{Atom, Expr, Node, Query, Span, Term, Value};
 use crate::words::{self, Column};
 use hardtack::internal::By;
+use hardtack::internal::syntax::{Atom, Expr, Node, Query, Span, Term, Value};
 
 /// A body in which equal things have one name.
 #[derive(Debug, Clone)]
@@ -307,10 +307,9 @@ impl Normal {
                     true => value.clone(),
                     false => term.clone(),
                 };
-                self.conditions.iter().all(|condition| {
-                    let outcome = evaluate(&replaced(condition, &with));
-                    !matches!(outcome.map(|term| term.value), Some(Value::Bool(false)))
-                })
+                self.conditions
+                    .iter()
+                    .all(|condition| truth(&replaced(condition, &with)) != Some(false))
             });
             if values.is_empty() {
                 let why = match before {
@@ -455,7 +454,7 @@ pub(super) fn shown(term: &Term) -> String {
         Value::Bytes(bytes) => format!("hex:{}", hex::encode(bytes)),
         Value::Bool(value) => value.to_string(),
         Value::Null => "null".to_owned(),
-        Value::Parameter => "a parameter".to_owned(),
+        Value::Parameter(_) => "a parameter".to_owned(),
         Value::Set(terms) => format!("{{{}}}", list(terms)),
         Value::Array(terms) => format!("[{}]", list(terms)),
         Value::Map(_) => "a map".to_owned(),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::tree::{self, Atom, Kind, Query, Span, Statement, Term, Value};
+use crate::Options;
 use crate::words::{self, Column, Types, Values};
-use crate::{Options, matching, parse};
+use biscuit_parser::builder::{Binary, Unary};
+use hardtack::internal::syntax::{self, Atom, Expr, Kind, Node, Query, Span, Statement, Term};
 
 /// How often types are handed on from rule to rule, up to a fixpoint.
 const MAX_ROUNDS: usize = 20;
@@ -75,7 +76,7 @@ impl Set {
             grant.entry("role".to_owned()).or_insert_with(|| vec![vec![Types::STRING]]);
         }
         let through = [Kind::Allow, Kind::CheckIf, Kind::CheckAll];
-        let lets_through = matching::readers(&statements, &through);
+        let lets_through = readers(&statements, &through);
         let mut set = Set {
             statements,
             own,
@@ -92,6 +93,17 @@ impl Set {
     /// Each question that is asked, with its statement: policies, checks and the bodies of rules.
     pub(super) fn queries(&self) -> impl Iterator<Item = (&Statement, &Query)> {
         self.statements.iter().flat_map(|s| s.queries.iter().map(move |query| (s, query)))
+    }
+
+    /// Whether a call gets further where the statement holds: an `allow if`, a check, or a rule that one reads.
+    pub(super) fn lets_through(&self, statement: &Statement) -> bool {
+        match statement.kind {
+            Kind::Allow | Kind::CheckIf | Kind::CheckAll => true,
+            Kind::Deny | Kind::RejectIf | Kind::Fact => false,
+            Kind::Rule => {
+                statement.head.as_ref().is_some_and(|head| self.lets_through.contains(&head.name))
+            }
+        }
     }
 
     /// The facts of this name that the set itself states.
@@ -216,7 +228,7 @@ pub(super) fn places(query: &Query) -> HashMap<&str, Vec<Column>> {
         }
     }
     // What is compared with such a variable stands where it does.
-    for part in query.conditions.iter().flat_map(tree::Expr::parts) {
+    for part in query.conditions.iter().flat_map(Expr::parts) {
         let Some((left, right)) = equality(part) else { continue };
         if let (Some(a), Some(b)) = (left.variable(), right.variable()) {
             let both = [found.get(a), found.get(b)].into_iter().flatten().flatten();
@@ -239,13 +251,50 @@ pub(super) fn columns(query: &Query) -> impl Iterator<Item = (&Atom, usize, Colu
 }
 
 /// Both sides of `==` or `===`.
-pub(super) fn equality(expr: &tree::Expr) -> Option<(&tree::Expr, &tree::Expr)> {
-    use biscuit_parser::builder::Binary;
+pub(super) fn equality(expr: &Expr) -> Option<(&Expr, &Expr)> {
     match &expr.bare().node {
-        tree::Node::Binary(Binary::Equal | Binary::HeterogeneousEqual, left, right) => {
+        Node::Binary(Binary::Equal | Binary::HeterogeneousEqual, left, right) => {
             Some((left.bare(), right.bare()))
         }
         _ => None,
+    }
+}
+
+/// The names that an `allow if` or a check reads, through whatever rules.
+pub(super) fn readers(statements: &[Statement], kinds: &[Kind]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut new: Vec<&Statement> = statements.iter().filter(|s| kinds.contains(&s.kind)).collect();
+    let mut rules: HashMap<&str, Vec<&Statement>> = Default::default();
+    for rule in statements.iter().filter(|statement| statement.kind == Kind::Rule) {
+        if let Some(head) = &rule.head {
+            rules.entry(&head.name).or_default().push(rule);
+        }
+    }
+    while let Some(statement) = new.pop() {
+        for atom in statement.queries.iter().flat_map(|query| &query.atoms) {
+            if found.insert(atom.name.clone()) {
+                new.extend(rules.get(atom.name.as_str()).into_iter().flatten());
+            }
+        }
+    }
+    found
+}
+
+/// Sees every expression with its polarity: whether more gets through where it holds. `!` turns that.
+pub(super) fn with_polarity<'a>(
+    expr: &'a Expr,
+    lets_through: bool,
+    see: &mut dyn FnMut(&'a Expr, bool),
+) {
+    see(expr, lets_through);
+    match &expr.node {
+        Node::Term(_) => {}
+        Node::Unary(Unary::Negate, inner) => with_polarity(inner, !lets_through, see),
+        Node::Unary(_, inner) | Node::Closure(_, inner) => with_polarity(inner, lets_through, see),
+        Node::Binary(_, left, right) => {
+            with_polarity(left, lets_through, see);
+            with_polarity(right, lets_through, see);
+        }
     }
 }
 
@@ -262,13 +311,10 @@ fn declaration(comment: &str) -> Option<(String, Vec<Types>)> {
 
 /// A fact such as `role("editor")`.
 fn fact_of_the_grant(text: &str) -> Option<(String, Vec<Types>)> {
-    let bounded = text.len() <= MAX_FACT_BYTES && hardtack::internal::deepest_nesting(text) < 16;
-    let fact = bounded.then(|| parse::parse(text, 0, 0).ok())??;
-    let head = fact.head.filter(|_| fact.kind == Kind::Fact)?;
-    let plain = head.terms.iter().all(|term| !matches!(term.value, Value::Variable(_)));
+    let mut parts = syntax::read(0, text).statements.into_iter();
+    let fact = parts.next()?.statement.filter(|fact| fact.kind == Kind::Fact)?;
+    let head = fact.head.filter(|_| parts.next().is_none())?;
+    let plain = head.terms.iter().all(|term| term.variable().is_none());
     let types = head.terms.iter().map(|term| Types::of(&term.value)).collect();
     plain.then_some((head.name, types))
 }
-
-/// The longest fact of a grant that is read.
-const MAX_FACT_BYTES: usize = 4096;

@@ -3,8 +3,8 @@
 //! The loader says so of the whole set, which is why it is asked.
 
 use crate::set::Set;
-use crate::split::Lines;
 use crate::{Code, Findings};
+use hardtack::internal::syntax::Lines;
 use hardtack::policy::Policy;
 
 pub(super) fn check(set: &Set, files: &[(String, String)], findings: &mut Findings) {
@@ -16,8 +16,8 @@ pub(super) fn check(set: &Set, files: &[(String, String)], findings: &mut Findin
     let lines: Vec<Lines> = files.iter().map(|(_, text)| Lines::of(text)).collect();
     for (at, why) in policy.unfollowed() {
         let here = set.statements.iter().find(|statement| {
-            let place = files.get(statement.file).zip(lines.get(statement.file));
-            let line = place.map(|((_, text), lines)| lines.place(text, statement.span.start).0);
+            let lines = lines.get(statement.file);
+            let line = lines.map(|lines| lines.line(statement.span.start));
             statement.file.to_string() == at.file && line == Some(at.line)
         });
         if let Some(statement) = here {

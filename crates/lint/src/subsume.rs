@@ -9,20 +9,20 @@ use std::collections::HashMap;
 
 use biscuit_parser::builder::Binary;
 
-use crate::always::evaluate;
+use crate::always::truth;
 use crate::broad::{allows_all, holds_always};
 use crate::implied::implied;
 use crate::normal::{Normal, normal, replaced, rows};
 use crate::set::Set;
-use crate::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 use crate::words;
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 
 /// How many comparisons are made for one set.
 const MAX_STEPS: u64 = 2_000_000;
 
-/// The most values for each of which a question is looked at apart.
-const MAX_APART: usize = 16;
+/// The most values of a variable for each of which a question is looked at by itself (case split).
+const MAX_CASES: usize = 16;
 
 /// One alternative of a policy or check.
 struct Alternative<'s> {
@@ -76,7 +76,7 @@ pub(super) fn check(set: &Set, now: Option<u64>, findings: &mut Findings) {
     search.covered(&checks, &refusing, findings, &|other, whole| {
         format!("{}{} refuses whatever passes this check", whole_or_part(whole), place_of(other))
     });
-    search.opposed(now, findings);
+    search.exclusive_checks(now, findings);
     search.checks(&allows, now, findings);
     search.repeated_checks(&checks, findings);
 }
@@ -106,14 +106,14 @@ fn alternative<'s>(
     if plain.contradiction(set).is_some() {
         return None;
     }
-    let full = apart(set, &plain).into_iter().map(filled).collect();
+    let full = cases(set, &plain).into_iter().map(saturated).collect();
     Some(Alternative { statement, query, plain, full })
 }
 
-/// One for each value that the variable with the fewest has, where these are few.
-fn apart(set: &Set, normal: &Normal) -> Vec<Normal> {
+/// Splits a question into cases: one for each value that the variable with the fewest has, where these are few.
+fn cases(set: &Set, normal: &Normal) -> Vec<Normal> {
     let candidates = normal.candidates(set);
-    let few = candidates.into_iter().filter(|(_, (values, _))| values.len() <= MAX_APART);
+    let few = candidates.into_iter().filter(|(_, (values, _))| values.len() <= MAX_CASES);
     let Some((name, (values, _))) =
         few.min_by_key(|(name, (values, _))| (values.len(), name.clone()))
     else {
@@ -127,24 +127,19 @@ fn apart(set: &Set, normal: &Normal) -> Vec<Normal> {
         let mut one = normal.clone();
         one.atoms.iter_mut().flat_map(|atom| &mut atom.terms).for_each(|term| *term = put(term));
         one.conditions = one.conditions.iter().map(|condition| replaced(condition, &put)).collect();
-        let holds = |condition: &Expr| {
-            !matches!(evaluate(condition).map(|term| term.value), Some(Value::Bool(true)))
-        };
+        let holds = |condition: &Expr| truth(condition) != Some(true);
         one.conditions.retain(|condition| holds(condition));
         one
     };
     let all: Vec<Normal> = values.into_iter().map(with).collect();
-    let possible = |one: &Normal| {
-        one.conditions.iter().all(|condition| {
-            !matches!(evaluate(condition).map(|term| term.value), Some(Value::Bool(false)))
-        })
-    };
+    let possible =
+        |one: &Normal| one.conditions.iter().all(|condition| truth(condition) != Some(false));
     let possible: Vec<Normal> = all.into_iter().filter(possible).collect();
     if possible.is_empty() { vec![normal.clone()] } else { possible }
 }
 
-/// With the facts that are there for every call, and the tool of its operation.
-fn filled(mut normal: Normal) -> Normal {
+/// Adds the facts that are there for every call, and the tool of its operation (saturation).
+fn saturated(mut normal: Normal) -> Normal {
     let text = |value: String| Term { value: Value::Text(value), span: Span::default() };
     let single = |name: &str, term: Term| Atom {
         name: name.to_owned(),
@@ -353,7 +348,7 @@ impl Search<'_> {
     }
 
     /// Two checks that no call passes together.
-    fn opposed(&self, now: Option<u64>, findings: &mut Findings) {
+    fn exclusive_checks(&self, now: Option<u64>, findings: &mut Findings) {
         let checks = self.set.statements.iter();
         let checks: Vec<_> =
             checks.filter(|s| matches!(s.kind, Kind::CheckIf | Kind::CheckAll)).collect();

@@ -6,9 +6,9 @@ use biscuit_parser::builder::{Binary, Unary};
 
 use crate::near;
 use crate::set::{self, Set};
-use crate::tree::{Expr, Node, Query, Span, Term, Value};
 use crate::words::{self, Types};
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Expr, Node, Query, Span, Term, Value};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries() {

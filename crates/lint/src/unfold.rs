@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::normal::replaced;
 use crate::set::Set;
-use crate::tree::{Atom, Query, Span, Statement, Term, Value};
+use hardtack::internal::syntax::{Atom, Query, Span, Statement, Term, Value};
 
 /// How often a rule stands in the place of a head, one within the other.
 const MAX_STEPS: usize = 6;
@@ -89,7 +89,9 @@ fn inlined(query: &Query, at: usize, rule: &Statement, step: usize) -> Option<Qu
         condition.span = place;
         condition
     });
-    Some(Query { span: query.span, atoms, conditions: kept.chain(added).collect() })
+    let (trusting, scopes) = (query.trusting, query.scopes.clone());
+    let conditions = kept.chain(added).collect();
+    Some(Query { span: query.span, atoms, conditions, trusting, scopes })
 }
 
 fn with_terms(atom: &Atom, span: Span, name_span: Span, with: &dyn Fn(&Term) -> Term) -> Atom {

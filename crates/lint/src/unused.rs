@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::matching::readers;
 use crate::near;
 use crate::normal::shown;
-use crate::set::Set;
-use crate::tree::{Atom, Kind, Statement};
+use crate::set::{Set, readers};
 use crate::words::{self, Values};
 use crate::{Code, Findings};
+use hardtack::internal::syntax::{Atom, Kind, Statement};
 use hardtack::internal::{Function, is_reserved};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {

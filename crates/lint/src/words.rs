@@ -1,7 +1,7 @@
 //! Words: what may stand in each place of Hardtack's own predicates, and which word was meant.
 
 use crate::near::{distance, nearest};
-use crate::tree::{Term, Value};
+use hardtack::internal::syntax::{Term, Value};
 pub(super) use hardtack::internal::{Column, Word};
 use hardtack::internal::{MAX_DEPTH, WORDS};
 use hardtack::names;
@@ -48,7 +48,7 @@ impl Types {
 
     pub(super) fn of(value: &Value) -> Types {
         match value {
-            Value::Variable(_) | Value::Parameter => Types::ANY,
+            Value::Variable(_) | Value::Parameter(_) => Types::ANY,
             Value::Integer(_) => Types::INTEGER,
             Value::Text(_) => Types::STRING,
             Value::Date(_) => Types::DATE,

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hardtack::Timestamp;
-use hardtack_lint::{Options, Report, lint_folder, lint_texts, sets};
+use hardtack::policy::sets;
+use hardtack_lint::{Options, Report, lint_folder, lint_texts};
 
 /// A Wednesday: 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000;

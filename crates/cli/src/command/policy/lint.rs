@@ -10,7 +10,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anstream::adapter::strip_str;
 use hardtack::internal::{parts, read_file};
 use hardtack::names::escaped;
-use hardtack_lint::{Finding, Options, Report, Severity, lint_folder, sets};
+use hardtack::policy::sets;
+use hardtack_lint::{Finding, Options, Report, Severity, lint_folder};
 
 use crate::args::policy::Lint;
 use crate::command::warn_of_left_out;

@@ -1,12 +1,11 @@
 //! `hardtack policy test`
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use hardtack::Cause;
-use hardtack::policy::{self, PolicyError};
+use hardtack::policy;
 use hardtack::trial::{self, Decided, Fault, Report, Statement, StatementKind};
 use serde_json::{Value, json};
 
@@ -19,7 +18,7 @@ use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, say, say_json, w
 pub(crate) fn run(arguments: &Test) -> Done {
     let start = stopwatch();
     let mut reports = Vec::new();
-    for set in sets(&arguments.folder)? {
+    for set in policy::sets(&arguments.folder)? {
         warn_of_left_out(&set);
         let report = trial::run(&set, || start.elapsed());
         reports
@@ -43,12 +42,6 @@ pub(crate) fn run(arguments: &Test) -> Done {
 #[allow(clippy::disallowed_methods, reason = "a door has the clock")]
 fn stopwatch() -> Instant {
     Instant::now()
-}
-
-/// A folder that neither is a set nor has any is tried all the same, and says what it lacks.
-fn sets(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
-    let sets = policy::sets(folder)?;
-    Ok(if sets.is_empty() { vec![folder.to_owned()] } else { sets })
 }
 
 fn show(report: &Report) -> Result<(), Box<dyn Error>> {

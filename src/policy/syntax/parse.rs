@@ -1,30 +1,41 @@
 //! Parse: one statement's text to its tree, by recursive descent.
 //!
-//! Reads what Biscuit's parser reads, whose word is the last: this one is asked for places and judges nothing.
+//! Reads what Biscuit's parser reads, and keeps the place of every word. It judges nothing.
 
-use biscuit_parser::builder::{Binary, Unary};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use biscuit_parser::builder::{Algorithm, Binary, PublicKey, Scope, Unary};
 
-use crate::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
+use super::split::{comment, is_space};
+use super::tree::{Atom, Expr, Kind, Node, Query, Span, Statement};
 
-/// How deep expressions may stand within each other, a little more than the loader's own bound.
-const MAX_DEPTH: usize = 80;
-
-/// Reads one statement that begins at `start`; where it cannot be read, says at which byte.
-pub(super) fn parse(text: &str, file: usize, start: usize) -> Result<Statement, usize> {
-    let mut reader = Reader { text, at: start, depth: 0 };
-    reader.statement(file).map_err(|Stuck| reader.at)
+/// Where a statement cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stopped {
+    pub(super) at: usize,
+    /// Whether it is for what stands deeper than is read.
+    pub(super) is_too_deep: bool,
 }
 
-struct Stuck;
+/// Reads one statement that begins at `start`, with brackets and negations at most `most` deep. Passes over comments in it.
+pub(super) fn parse(
+    text: &str,
+    file: usize,
+    start: usize,
+    most: usize,
+) -> Result<Statement, Stopped> {
+    let mut reader = Reader { text, at: start, depth: 0, most };
+    let found = reader.statement(file);
+    found.map_err(|Stuck| Stopped { at: reader.at, is_too_deep: reader.depth > most })
+}
 
-type Read<T> = Result<T, Stuck>;
+pub(super) struct Stuck;
 
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+pub(super) type Read<T> = Result<T, Stuck>;
+
+pub(super) struct Reader<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
     depth: usize,
+    most: usize,
 }
 
 impl Reader<'_> {
@@ -88,14 +99,59 @@ impl Reader<'_> {
             if self.takes(",") {
                 continue;
             }
-            if self.takes("trusting") {
-                let scopes = self.rest().find(';').unwrap_or(self.rest().len());
-                self.at += scopes;
-            } else {
+            let word = Span { start: self.at, end: self.at + "trusting".len() };
+            let trusting = self.takes("trusting").then_some(word);
+            let scopes = if trusting.is_some() { self.scopes()? } else { Vec::new() };
+            if trusting.is_none() {
                 self.at = end;
             }
-            return Ok(Query { span: Span { start, end }, atoms, conditions });
+            return Ok(Query { span: Span { start, end }, atoms, conditions, trusting, scopes });
         }
+    }
+
+    fn scopes(&mut self) -> Read<Vec<(Span, Scope)>> {
+        let mut found = Vec::new();
+        loop {
+            self.space();
+            let start = self.at;
+            let scope = self.scope()?;
+            let end = self.at;
+            found.push((Span { start, end }, scope));
+            self.space();
+            if !self.takes(",") {
+                self.at = end;
+                return Ok(found);
+            }
+        }
+    }
+
+    fn scope(&mut self) -> Read<Scope> {
+        for (word, scope) in [("authority", Scope::Authority), ("previous", Scope::Previous)] {
+            if self.takes(word) {
+                return Ok(scope);
+            }
+        }
+        let algorithms = [("ed25519/", Algorithm::Ed25519), ("secp256r1/", Algorithm::Secp256r1)];
+        for (word, algorithm) in algorithms {
+            if self.takes(word) {
+                return Ok(Scope::PublicKey(PublicKey { key: self.hex()?, algorithm }));
+            }
+        }
+        self.expect("{")?;
+        let name = self.name()?;
+        self.expect("}")?;
+        Ok(Scope::Parameter(name))
+    }
+
+    /// Reads what stands one bracket or negation deeper.
+    pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
+        self.depth += 1;
+        if self.depth > self.most {
+            return Err(Stuck);
+        }
+        let found = read(self)?;
+        self.depth -= 1;
+        Ok(found)
     }
 
     fn is_atom(&self) -> bool {
@@ -115,26 +171,21 @@ impl Reader<'_> {
         if may_be_empty && self.takes(")") {
             return Ok(Atom { name, name_span, span: Span { start, end: self.at }, terms });
         }
-        loop {
-            terms.push(self.term()?);
-            self.space();
-            if !self.takes(",") {
-                break;
+        self.deeper(|reader| {
+            loop {
+                terms.push(reader.term()?);
+                reader.space();
+                if !reader.takes(",") {
+                    return reader.expect(")");
+                }
             }
-        }
-        self.expect(")")?;
+        })?;
         Ok(Atom { name, name_span, span: Span { start, end: self.at }, terms })
     }
 
     /// The operators from the loosest to the tightest.
     fn expr(&mut self) -> Read<Expr> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Stuck);
-        }
-        let found = self.level(0);
-        self.depth -= 1;
-        found
+        self.level(0)
     }
 
     fn level(&mut self, level: usize) -> Read<Expr> {
@@ -169,12 +220,7 @@ impl Reader<'_> {
         let start = self.at;
         if !self.rest().starts_with("!=") && self.takes("!") {
             let op = Span { start, end: self.at };
-            self.depth += 1;
-            if self.depth > MAX_DEPTH {
-                return Err(Stuck);
-            }
-            let inner = self.level(SUMS)?;
-            self.depth -= 1;
+            let inner = self.deeper(|reader| reader.level(SUMS))?;
             let span = Span { start, end: self.at };
             return Ok(Expr { node: Node::Unary(Unary::Negate, Box::new(inner)), span, op });
         }
@@ -185,7 +231,7 @@ impl Reader<'_> {
         self.space();
         let start = self.at;
         let mut left = if self.takes("(") {
-            let inner = self.expr()?;
+            let inner = self.deeper(Self::expr)?;
             self.space();
             self.expect(")")?;
             let span = Span { start, end: self.at };
@@ -227,8 +273,8 @@ impl Reader<'_> {
             }
         };
         let right = match binary {
-            Binary::All | Binary::Any => self.closure()?,
-            _ => self.expr()?,
+            Binary::All | Binary::Any => self.deeper(Self::closure)?,
+            _ => self.deeper(Self::expr)?,
         };
         self.space();
         self.expect(")")?;
@@ -247,153 +293,7 @@ impl Reader<'_> {
         Ok(Expr { node: Node::Closure(name, Box::new(body)), span, op: span })
     }
 
-    fn term(&mut self) -> Read<Term> {
-        self.space();
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Stuck);
-        }
-        let start = self.at;
-        let value = self.value()?;
-        self.depth -= 1;
-        Ok(Term { value, span: Span { start, end: self.at } })
-    }
-
-    fn value(&mut self) -> Read<Value> {
-        if let Some(date) = self.date() {
-            return Ok(date);
-        }
-        match self.rest().chars().next().ok_or(Stuck)? {
-            '"' => self.string().map(Value::Text),
-            '$' => {
-                self.at += 1;
-                self.name().map(Value::Variable)
-            }
-            '[' => {
-                self.at += 1;
-                self.elements("]").map(Value::Array)
-            }
-            '{' => self.braces(),
-            c if c == '-' || c.is_ascii_digit() => self.integer(),
-            _ => self.word(),
-        }
-    }
-
-    fn date(&mut self) -> Option<Value> {
-        let end = self.rest().find([',', ' ', ')', ']', ';', '}']).unwrap_or(self.rest().len());
-        let text = self.rest().get(..end).filter(|text| text.contains('T'))?;
-        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
-        self.at += end;
-        Some(Value::Date(u64::try_from(moment).ok()?))
-    }
-
-    fn integer(&mut self) -> Read<Value> {
-        let rest = self.rest();
-        let digits = rest.strip_prefix('-').unwrap_or(rest);
-        let sign = rest.len() - digits.len();
-        let count = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let number = rest.get(..sign + count).ok_or(Stuck)?.parse().map_err(|_| Stuck)?;
-        self.at += sign + count;
-        Ok(Value::Integer(number))
-    }
-
-    fn word(&mut self) -> Read<Value> {
-        if self.takes("hex:") {
-            let rest = self.rest();
-            let count = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
-            let bytes = hex::decode(rest.get(..count).ok_or(Stuck)?).map_err(|_| Stuck)?;
-            self.at += count;
-            return Ok(Value::Bytes(bytes));
-        }
-        let words =
-            [("true", Value::Bool(true)), ("false", Value::Bool(false)), ("null", Value::Null)];
-        let found = words.into_iter().find(|(word, _)| self.rest().starts_with(word));
-        let (word, value) = found.ok_or(Stuck)?;
-        self.at += word.len();
-        Ok(value)
-    }
-
-    fn string(&mut self) -> Read<String> {
-        let mut found = String::new();
-        let mut characters = self.rest().char_indices().skip(1);
-        while let Some((offset, c)) = characters.next() {
-            match c {
-                '"' => {
-                    self.at += offset + 1;
-                    return Ok(found);
-                }
-                '\\' => match characters.next().ok_or(Stuck)?.1 {
-                    'n' => found.push('\n'),
-                    c @ ('\\' | '"') => found.push(c),
-                    _ => return Err(Stuck),
-                },
-                c => found.push(c),
-            }
-        }
-        Err(Stuck)
-    }
-
-    fn elements(&mut self, end: &str) -> Read<Vec<Term>> {
-        let mut terms = Vec::new();
-        self.space();
-        while !self.takes(end) {
-            terms.push(self.term()?);
-            self.space();
-            if !self.takes(",") {
-                self.space();
-                self.expect(end)?;
-                break;
-            }
-        }
-        Ok(terms)
-    }
-
-    /// A set, a map or a parameter.
-    fn braces(&mut self) -> Read<Value> {
-        if self.takes("{,}") {
-            return Ok(Value::Set(Vec::new()));
-        }
-        self.expect("{")?;
-        self.space();
-        if self.takes("}") {
-            return Ok(Value::Map(Vec::new()));
-        }
-        let before = self.at;
-        if self.name().is_ok() && self.takes("}") {
-            let word = self.text.get(before..self.at - 1).unwrap_or_default();
-            let is_value = matches!(word, "true" | "false" | "null") || word.starts_with("hex:");
-            if !is_value && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                return Ok(Value::Parameter);
-            }
-        }
-        self.at = before;
-        let first = self.term()?;
-        self.space();
-        if self.takes(":") {
-            let mut entries = vec![(first, self.term()?)];
-            loop {
-                self.space();
-                if !self.takes(",") {
-                    break;
-                }
-                let key = self.term()?;
-                self.space();
-                self.expect(":")?;
-                entries.push((key, self.term()?));
-            }
-            self.expect("}")?;
-            return Ok(Value::Map(entries));
-        }
-        let mut terms = vec![first];
-        if self.takes(",") {
-            terms.extend(self.elements("}")?);
-        } else {
-            self.expect("}")?;
-        }
-        Ok(Value::Set(terms))
-    }
-
-    fn name(&mut self) -> Read<String> {
+    pub(super) fn name(&mut self) -> Read<String> {
         let rest = self.rest();
         let count = rest.len() - rest.trim_start_matches(is_name).len();
         let name = rest.get(..count).filter(|name| !name.is_empty()).ok_or(Stuck)?.to_owned();
@@ -401,36 +301,38 @@ impl Reader<'_> {
         Ok(name)
     }
 
-    fn rest(&self) -> &str {
+    pub(super) fn rest(&self) -> &str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn space(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start_matches(is_space).len();
+    pub(super) fn space(&mut self) {
+        loop {
+            let rest = self.rest();
+            self.at += rest.len() - rest.trim_start_matches(is_space).len();
+            match comment(self.rest()) {
+                Some(length) => self.at += length,
+                None => return,
+            }
+        }
     }
 
     fn is_keyword(&self, word: &str) -> bool {
         self.rest().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
     }
 
-    fn takes(&mut self, text: &str) -> bool {
+    pub(super) fn takes(&mut self, text: &str) -> bool {
         let is_there = self.rest().starts_with(text);
         self.at += if is_there { text.len() } else { 0 };
         is_there
     }
 
-    fn expect(&mut self, text: &str) -> Read<()> {
+    pub(super) fn expect(&mut self, text: &str) -> Read<()> {
         if self.takes(text) { Ok(()) } else { Err(Stuck) }
     }
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
-}
-
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
 /// Which level of operators does not chain, and from which on `!` reads.
@@ -460,7 +362,7 @@ const LEVELS: [Operators; 8] = [
 ];
 
 /// The methods with an argument, longer names before their beginnings.
-pub(super) const METHODS: [(&str, Binary); 10] = [
+pub const METHODS: [(&str, Binary); 10] = [
     ("contains", Binary::Contains),
     ("starts_with", Binary::Prefix),
     ("ends_with", Binary::Suffix),

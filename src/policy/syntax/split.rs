@@ -1,9 +1,7 @@
 //! Split: where the statements and comments of a text stand, and at which line and column a byte is.
 
-use crate::tree::Span;
-
-/// The longest statement whose inner comments are looked past: twice what the loader reads.
-const MAX_BLANKED_BYTES: usize = 8192;
+use super::tree::Span;
+use crate::policy::problem::Problem;
 
 /// A statement as it stands in the text, without the space and comments before it.
 #[derive(Debug, Clone)]
@@ -21,6 +19,8 @@ pub(super) struct Piece {
 pub(super) struct Pieces {
     pub(super) statements: Vec<Piece>,
     pub(super) comments: Vec<Span>,
+    /// Comments that do not end as they must.
+    pub(super) flaws: Vec<(Span, Problem)>,
 }
 
 /// Finds what a `;` ends.
@@ -34,7 +34,9 @@ pub(super) fn split(text: &str) -> Pieces {
             return found;
         }
         if let Some(length) = comment(&text[at..]) {
-            found.comments.push(Span { start: at, end: at + length });
+            let span = Span { start: at, end: at + length };
+            found.flaws.extend(flaw(&text[at..at + length]).map(|problem| (span, problem)));
+            found.comments.push(span);
             at += length;
             continue;
         }
@@ -85,44 +87,20 @@ fn piece(text: &str, start: usize, by_line: bool) -> Piece {
     found
 }
 
-/// The text with the comments in the midst of statements blanked: every byte stays where it is.
-pub(super) fn without_inner_comments(text: &str, pieces: &[Piece]) -> String {
-    let mut blanked = text.to_owned();
-    let blankable = |piece: &&Piece| {
-        piece.comment.is_some() && piece.span.end - piece.span.start <= MAX_BLANKED_BYTES
-    };
-    for piece in pieces.iter().filter(blankable) {
-        let mut at = piece.span.start;
-        while at < piece.span.end {
-            let Some(rest) = text.get(at..piece.span.end) else { break };
-            let Some(c) = rest.chars().next() else { break };
-            let length = match c {
-                '"' => string(rest, true).unwrap_or(1),
-                '/' => match comment(rest) {
-                    Some(length) => {
-                        let part = &text[at..at + length];
-                        let blank: String = part
-                            .chars()
-                            .flat_map(|c| {
-                                let blank = if c == '\n' { '\n' } else { ' ' };
-                                std::iter::repeat_n(blank, c.len_utf8())
-                            })
-                            .collect();
-                        blanked.replace_range(at..at + length, &blank);
-                        length
-                    }
-                    None => 1,
-                },
-                c => c.len_utf8(),
-            };
-            at += length;
-        }
+/// What is wrong with a comment: Biscuit's parser takes it to go on, or not to be one.
+fn flaw(comment: &str) -> Option<Problem> {
+    match comment.strip_prefix("/*") {
+        Some(inner) => (!inner.ends_with("*/")).then_some(Problem::OpenComment),
+        None => comment
+            .strip_suffix('\r')
+            .unwrap_or(comment)
+            .contains('\r')
+            .then_some(Problem::LoneReturn),
     }
-    blanked
 }
 
 /// How long the comment is with which this begins.
-fn comment(text: &str) -> Option<usize> {
+pub(super) fn comment(text: &str) -> Option<usize> {
     if text.starts_with("//") {
         return Some(text.find('\n').unwrap_or(text.len()));
     }
@@ -144,23 +122,33 @@ fn string(text: &str, by_line: bool) -> Option<usize> {
     None
 }
 
+pub(super) fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
 fn space(text: &str) -> usize {
-    text.len() - text.trim_start_matches(|c: char| c.is_whitespace() || c == ';').len()
+    text.len() - text.trim_start_matches(is_space).len()
 }
 
 /// Where the lines of a text begin.
 #[derive(Debug)]
-pub(super) struct Lines(Vec<usize>);
+pub struct Lines(Vec<usize>);
 
 impl Lines {
-    pub(super) fn of(text: &str) -> Lines {
+    /// Finds the lines of a text.
+    pub fn of(text: &str) -> Lines {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Lines(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
+    /// The line of a byte, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        self.0.partition_point(|start| *start <= at).max(1)
+    }
+
     /// The line and the column of a byte, both from 1; the column in characters.
-    pub(super) fn place(&self, text: &str, at: usize) -> (usize, usize) {
-        let line = self.0.partition_point(|start| *start <= at).max(1);
+    pub fn place(&self, text: &str, at: usize) -> (usize, usize) {
+        let line = self.line(at);
         let start = self.0.get(line - 1).copied().unwrap_or_default();
         (line, 1 + text.get(start..at).map_or(0, |before| before.chars().count()))
     }
@@ -183,15 +171,5 @@ mod tests {
     #[test]
     fn a_text_that_is_never_closed_ends_with_its_line() {
         assert_eq!(texts("a(\"x);\nb(1);"), ["a(\"x);", "b(1);"]);
-    }
-
-    #[test]
-    fn a_comment_in_the_midst_is_blanked_in_place() {
-        let text = "a(1, // é;\n 2);";
-        let pieces = split(text);
-        assert!(pieces.statements[0].comment.is_some());
-        let blanked = without_inner_comments(text, &pieces.statements);
-        assert_eq!(blanked.len(), text.len());
-        assert!(blanked.ends_with("\n 2);") && blanked.starts_with("a(1,     "));
     }
 }

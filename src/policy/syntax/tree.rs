@@ -1,17 +1,19 @@
-//! Tree: what a statement says, with the place of every word; the loader's parser keeps none.
+//! Tree: what a statement says, with the place of every word, which Biscuit's parser does not keep.
 
-use biscuit_parser::builder::{Binary, Unary};
+use biscuit_parser::builder::{Binary, Scope, Unary};
 
 /// A part of a file's text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+#[allow(missing_docs, reason = "both are bytes, the end is the first that is no part")]
+pub struct Span {
+    pub start: usize,
+    pub end: usize,
 }
 
 /// What a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[allow(missing_docs, reason = "each is called what it is in Datalog")]
+pub enum Kind {
     Fact,
     Rule,
     CheckIf,
@@ -23,39 +25,60 @@ pub(super) enum Kind {
 
 /// One statement: its head if it is a fact or rule, its alternatives if it is none of these, or one body.
 #[derive(Debug, Clone)]
-pub(super) struct Statement {
-    pub(super) file: usize,
-    pub(super) kind: Kind,
-    pub(super) span: Span,
-    pub(super) head: Option<Atom>,
-    pub(super) queries: Vec<Query>,
+pub struct Statement {
+    /// The number of its file in the set.
+    pub file: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// Where it stands, without the `;` at its end.
+    pub span: Span,
+    /// What a fact says, or a rule derives.
+    pub head: Option<Atom>,
+    /// The alternatives of a policy or check, or the one body of a rule.
+    pub queries: Vec<Query>,
 }
 
 /// What stands between two `or`.
 #[derive(Debug, Clone)]
-pub(super) struct Query {
-    pub(super) span: Span,
-    pub(super) atoms: Vec<Atom>,
-    pub(super) conditions: Vec<Expr>,
+pub struct Query {
+    /// Where its predicates and conditions stand.
+    pub span: Span,
+    /// Its predicates.
+    pub atoms: Vec<Atom>,
+    /// Its expressions.
+    pub conditions: Vec<Expr>,
+    /// Where the word `trusting` stands.
+    pub trusting: Option<Span>,
+    /// What it trusts, each with its place.
+    pub scopes: Vec<(Span, Scope)>,
 }
 
 /// A predicate with its terms.
 #[derive(Debug, Clone)]
-pub(super) struct Atom {
-    pub(super) name: String,
-    pub(super) name_span: Span,
-    pub(super) span: Span,
-    pub(super) terms: Vec<Term>,
+pub struct Atom {
+    /// The predicate's name.
+    pub name: String,
+    /// Where its name stands.
+    pub name_span: Span,
+    /// Where all of it stands.
+    pub span: Span,
+    /// What stands in its brackets.
+    pub terms: Vec<Term>,
 }
 
+/// A value or variable, and its place. Two are equal if they say the same, wherever they stand.
 #[derive(Debug, Clone)]
-pub(super) struct Term {
-    pub(super) value: Value,
-    pub(super) span: Span,
+pub struct Term {
+    /// What it says.
+    pub value: Value,
+    /// Where it stands.
+    pub span: Span,
 }
 
+/// What a term says.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+#[allow(missing_docs, reason = "each is named for its type")]
+pub enum Value {
     Variable(String),
     Integer(i64),
     Text(String),
@@ -63,25 +86,32 @@ pub(super) enum Value {
     Bytes(Vec<u8>),
     Bool(bool),
     Null,
-    Parameter,
+    Parameter(String),
     Set(Vec<Term>),
     Array(Vec<Term>),
     /// The keys as terms, each with its value.
     Map(Vec<(Term, Term)>),
 }
 
-/// An expression; `op` is the place of its operator or method.
+/// An expression.
 #[derive(Debug, Clone)]
-pub(super) struct Expr {
-    pub(super) node: Node,
-    pub(super) span: Span,
-    pub(super) op: Span,
+pub struct Expr {
+    /// What it is made of.
+    pub node: Node,
+    /// Where all of it stands.
+    pub span: Span,
+    /// Where its operator or method stands.
+    pub op: Span,
 }
 
+/// What an expression is made of.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub enum Node {
+    /// A term.
     Term(Term),
+    /// An operator or method of one operand, or brackets.
     Unary(Unary, Box<Expr>),
+    /// An operator or method of two operands.
     Binary(Binary, Box<Expr>, Box<Expr>),
     /// The argument of `.all()` and `.any()`.
     Closure(String, Box<Expr>),
@@ -89,28 +119,43 @@ pub(super) enum Node {
 
 impl Statement {
     /// Whether it decides, other than a fact or rule.
-    pub(super) fn asks(&self) -> bool {
+    pub fn asks(&self) -> bool {
         !matches!(self.kind, Kind::Fact | Kind::Rule)
     }
 }
 
 impl Term {
-    pub(super) fn variable(&self) -> Option<&str> {
+    /// Its name, if it is a variable.
+    pub fn variable(&self) -> Option<&str> {
         match &self.value {
             Value::Variable(name) => Some(name),
             _ => None,
         }
     }
 
-    pub(super) fn text(&self) -> Option<&str> {
+    /// Its text, if it is one.
+    pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
+    /// Sees this term and every one within it.
+    pub(super) fn walk<'t>(&'t self, see: &mut dyn FnMut(&'t Term)) {
+        see(self);
+        match &self.value {
+            Value::Set(terms) | Value::Array(terms) => terms.iter().for_each(|one| one.walk(see)),
+            Value::Map(entries) => entries.iter().for_each(|(key, value)| {
+                key.walk(see);
+                value.walk(see);
+            }),
+            _ => {}
+        }
+    }
+
     /// The elements of a set or array.
-    pub(super) fn elements(&self) -> Option<&[Term]> {
+    pub fn elements(&self) -> Option<&[Term]> {
         match &self.value {
             Value::Set(terms) | Value::Array(terms) => Some(terms),
             _ => None,
@@ -129,7 +174,8 @@ impl PartialEq for Term {
             (Value::Date(a), Value::Date(b)) => a == b,
             (Value::Bytes(a), Value::Bytes(b)) => a == b,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Null, Value::Null) | (Value::Parameter, Value::Parameter) => true,
+            (Value::Null, Value::Null) => true,
+            (Value::Parameter(a), Value::Parameter(b)) => a == b,
             (Value::Set(a), Value::Set(b)) => all(a, b),
             (Value::Array(a), Value::Array(b)) => a == b,
             (Value::Map(a), Value::Map(b)) => a.len() == b.len() && a.iter().all(|e| b.contains(e)),
@@ -139,7 +185,8 @@ impl PartialEq for Term {
 }
 
 impl Expr {
-    pub(super) fn term(&self) -> Option<&Term> {
+    /// The term that it is, in whatever brackets.
+    pub fn term(&self) -> Option<&Term> {
         match &self.node {
             Node::Term(term) => Some(term),
             Node::Unary(Unary::Parens, inner) => inner.term(),
@@ -147,16 +194,18 @@ impl Expr {
         }
     }
 
-    pub(super) fn variable(&self) -> Option<&str> {
+    /// The name of the variable that it is.
+    pub fn variable(&self) -> Option<&str> {
         self.term().and_then(Term::variable)
     }
 
-    pub(super) fn constant(&self) -> Option<&Term> {
+    /// The value that it is.
+    pub fn constant(&self) -> Option<&Term> {
         self.term().filter(|term| term.variable().is_none())
     }
 
     /// Without the brackets around it.
-    pub(super) fn bare(&self) -> &Expr {
+    pub fn bare(&self) -> &Expr {
         match &self.node {
             Node::Unary(Unary::Parens, inner) => inner.bare(),
             _ => self,
@@ -164,7 +213,7 @@ impl Expr {
     }
 
     /// Sees this expression and every one within it.
-    pub(super) fn walk<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
+    pub fn walk<'a>(&'a self, see: &mut dyn FnMut(&'a Expr)) {
         see(self);
         match &self.node {
             Node::Term(_) => {}
@@ -177,7 +226,7 @@ impl Expr {
     }
 
     /// The variables that it mentions.
-    pub(super) fn variables(&self) -> Vec<&str> {
+    pub fn variables(&self) -> Vec<&str> {
         let mut found = Vec::new();
         self.walk(&mut |expr| {
             if let Node::Term(term) = &expr.node {
@@ -188,7 +237,7 @@ impl Expr {
     }
 
     /// The parts that must all hold: `a && b` is two.
-    pub(super) fn parts(&self) -> Vec<&Expr> {
+    pub fn parts(&self) -> Vec<&Expr> {
         match &self.bare().node {
             Node::Binary(Binary::LazyAnd | Binary::And, left, right) => {
                 [left.parts(), right.parts()].concat()
@@ -198,7 +247,7 @@ impl Expr {
     }
 
     /// Whether both say the same; where they stand and which brackets they have does not count.
-    pub(super) fn same(&self, other: &Expr) -> bool {
+    pub fn same(&self, other: &Expr) -> bool {
         match (&self.bare().node, &other.bare().node) {
             (Node::Term(a), Node::Term(b)) => a == b,
             (Node::Unary(a, x), Node::Unary(b, y)) => a == b && x.same(y),

@@ -48,6 +48,19 @@ fn hop(index: usize, keys: &[PrivateKey; 5]) -> Delegation {
     Delegation::to(agent).scope(scope).reason(reason).holder(keys[index].public())
 }
 
+/// The fourth hop, as biscuit-auth takes it.
+fn hop_in_datalog(holder: &PrivateKey) -> String {
+    let key = holder.public();
+    let bytes = key.to_string().replace("ed25519/", "hex:");
+    format!(
+        r#"hop(4); delegate("agent.helper"); scope("tools:call:search"); expires(2026-11-23T10:15:00Z);
+        reason("read the second page"); parent(hex:000102030405060708090a0b0c0d0e0f); holder({bytes});
+        check all time($time), $time < 2026-11-23T10:15:00Z;
+        check all operation($operation), {{"tools:call:search"}}.contains($operation);
+        check if hop($hop), $hop > 4 trusting {key};"#
+    )
+}
+
 impl Scene {
     fn new() -> Scene {
         let issuer = Issuer::new(PrivateKey::generate());
@@ -60,9 +73,6 @@ impl Scene {
         let bearer = leaf.present(Presenting::to(AUDIENCE), &keys[3], NOW).unwrap();
         let roots = RootKeys::of(issuer.public());
         let verifier = Verifier::new(roots, AUDIENCE, RevocationUnchecked).unwrap().remember(0);
-        let next = leaf.delegate(hop(4, &keys), &keys[3], NOW).unwrap();
-        let written = UnverifiedBiscuit::from(next.to_bytes()).unwrap();
-        let source = written.print_block_source(4).unwrap();
         Scene {
             leaf_text: leaf.to_base64(),
             leaf,
@@ -70,7 +80,7 @@ impl Scene {
             guard: Guard::unrecorded(verifier, Policy::builtin()),
             call: Call::tool("search").unwrap().arguments(r#"{"query": "roadmap"}"#).unwrap(),
             signer: KeyPair::new_with_algorithm(Algorithm::Ed25519),
-            hop: BlockBuilder::new().code(source).unwrap(),
+            hop: BlockBuilder::new().code(hop_in_datalog(&keys[4])).unwrap(),
             keys,
         }
     }

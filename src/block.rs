@@ -3,6 +3,8 @@
 //! Facts say what holds, for Hardtack's own walk; checks enforce the same in every Biscuit verifier.
 //! Values go into Datalog as terms and never as text. What reads blocks is [`chain`](crate::chain).
 
+mod content;
+
 use std::collections::BTreeSet;
 
 use biscuit_auth::builder::{
@@ -17,6 +19,8 @@ use crate::profile::vocabulary::{is_predicate_name, is_reserved};
 use crate::profile::{MAX_COLLECTION, MAX_OPERATIONS_PER_QUERY, MAX_QUERIES_PER_CHECK};
 use crate::scope::{RESERVED_SEGMENT, Scope, ScopeError};
 use crate::timestamp::Timestamp;
+
+pub(crate) use content::Defined;
 
 /// The most bytes of Datalog text that is parsed: a check is one line.
 const MAX_DATALOG_BYTES: usize = 4096;
@@ -66,11 +70,16 @@ impl DatalogError {
 
 /// Writes one block.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Writer(BlockBuilder);
+pub(crate) struct Writer {
+    facts: Vec<Fact>,
+    checks: Vec<Check>,
+    /// The holder's key in both forms, which costs as much as the rest of the block to read.
+    keys: Vec<(PublicKey, biscuit_auth::PublicKey)>,
+}
 
 impl Writer {
     pub(crate) fn fact(mut self, name: &str, value: Term) -> Writer {
-        self.0.facts.push(fact(name, &[value]));
+        self.facts.push(fact(name, &[value]));
         self
     }
 
@@ -83,17 +92,17 @@ impl Writer {
     }
 
     pub(crate) fn custom(mut self, facts: &[Fact]) -> Writer {
-        self.0.facts.extend_from_slice(facts);
+        self.facts.extend_from_slice(facts);
         self
     }
 
     pub(crate) fn check(mut self, check: Check) -> Writer {
-        self.0.checks.push(check);
+        self.checks.push(check);
         self
     }
 
     pub(crate) fn checks(mut self, checks: &[Check]) -> Writer {
-        self.0.checks.extend_from_slice(checks);
+        self.checks.extend_from_slice(checks);
         self
     }
 
@@ -101,8 +110,9 @@ impl Writer {
     /// more block.
     pub(crate) fn holder(self, index: usize, holder: Option<PublicKey>) -> Writer {
         let Some(holder) = holder else { return self };
-        let writer = self.fact("holder", Term::Bytes(holder.to_bytes().to_vec()));
+        let mut writer = self.fact("holder", Term::Bytes(holder.to_bytes().to_vec()));
         let Ok(key) = holder.to_biscuit() else { return writer };
+        writer.keys.push((holder, key));
         let later = vec![
             Op::Value(var("hop")),
             Op::Value(Term::Integer(index as i64)),
@@ -111,8 +121,14 @@ impl Writer {
         writer.check(query(CheckKind::One, "hop", later, vec![Trusting::PublicKey(key)]))
     }
 
+    /// The keys that it has read.
+    pub(crate) fn keys(&self) -> &[(PublicKey, biscuit_auth::PublicKey)] {
+        &self.keys
+    }
+
     pub(crate) fn finish(self) -> BlockBuilder {
-        self.0
+        let Writer { facts, checks, .. } = self;
+        BlockBuilder { facts, checks, ..BlockBuilder::default() }
     }
 }
 

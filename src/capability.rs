@@ -3,23 +3,23 @@
 //! Parsing answers whether the token is of the profile's shape; whether it is authentic is for
 //! [`verify`](crate::verify) to say, at the tool server.
 
+mod held;
 mod mistake;
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use biscuit_auth::builder::BlockBuilder;
 use prost::Message;
 
+use crate::block::Writer;
+use crate::capability::held::Held;
 use crate::cause::Cause;
 use crate::chain::Chain;
 use crate::keys::{PrivateKey, PublicKey};
-use crate::profile::ShapeError;
-use crate::profile::cost::{self, Sizes};
-use crate::profile::shape::{self, Shaped};
-use crate::profile::vocabulary::{By, Often, WORDS};
-use crate::profile::{MAX_COST, MAX_TOKEN_BYTES};
+use crate::profile::shape::Shaped;
+use crate::profile::{MAX_TOKEN_BYTES, ShapeError};
 use crate::signing::{self, BadSignature};
 
 pub use crate::signing::SigningError;
@@ -34,12 +34,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A token in its holder's hands, which can be delegated ([`Capability::delegate`]) or presented
 /// ([`Capability::present`]). Nothing that it says is verified.
 ///
+/// It never changes, and remembers whether its signatures hold, so that delegating and presenting again read nothing but
+/// the new block. Clones share one memory.
+///
 /// `Debug` shows whose token it is and leaves out its text, which is a secret.
 #[derive(Clone)]
-pub struct Capability {
-    shaped: Shaped,
-    chain: Chain,
-}
+pub struct Capability(Arc<Held>);
 
 /// The origin that an agent expects of a token that it is handed ([`Capability::accept`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,13 +180,7 @@ impl Capability {
     ///
     /// [`ShapeError`], as of [`Capability::parse`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Capability, ShapeError> {
-        let shaped = shape::gate(bytes)?;
-        let chain = Chain::read(&shaped)?;
-        let cost = cost::bound(&shaped.blocks, &least_sizes(&shaped, &chain));
-        if cost > MAX_COST {
-            return Err(ShapeError::TooCostly { cost });
-        }
-        Ok(Capability { shaped, chain })
+        Ok(Capability(Arc::new(Held::read(bytes)?)))
     }
 
     /// Reads a token that somebody hands over, and checks that it comes from where it should: a grant for the expected
@@ -200,8 +194,8 @@ impl Capability {
         let capability = Capability::parse(text)?;
         match expected {
             Expect::Root { key, subject } => {
-                signing::verify(&capability.shaped, &key).map_err(|_| AcceptError::Root)?;
-                let found = &capability.chain.grant.subject;
+                capability.0.verify(&key).map_err(|_| AcceptError::Root)?;
+                let found = &capability.chain().grant.subject;
                 if found != subject {
                     return Err(AcceptError::Subject {
                         found: found.clone(),
@@ -210,9 +204,9 @@ impl Capability {
                 }
             }
             Expect::Delegator { key } => {
-                let last = capability.chain.hops.last();
+                let last = capability.chain().hops.last();
                 let named = last.is_some_and(|hop| hop.signer == Some(key));
-                if !named || signing::verify_after_grant(&capability.shaped).is_err() {
+                if !named || capability.0.verify_after_grant().is_err() {
                     return Err(AcceptError::Delegator);
                 }
             }
@@ -228,66 +222,73 @@ impl Capability {
 
     /// Returns the token's bytes, a Biscuit in Protobuf. They are a secret, as the text is.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.shaped.biscuit.encode_to_vec()
+        self.shaped().biscuit.encode_to_vec()
     }
 
     /// Returns what the token's blocks say, decoded. Nothing of it is verified.
     pub fn chain(&self) -> &Chain {
-        &self.chain
+        self.0.chain()
     }
 
     /// Returns the root key id that the token carries, if any: an unsigned hint which root key signed it.
     pub fn root_key_id(&self) -> Option<u32> {
-        self.shaped.biscuit.root_key_id
+        self.shaped().biscuit.root_key_id
     }
 
     /// Returns the number of the first block after the grant whose signature is not valid: the token was changed, by
     /// accident or not. `None` if all are valid. The grant's own signature can be checked only with the root's public
     /// key ([`Verifier`](crate::Verifier)).
     pub fn first_damaged_block(&self) -> Option<usize> {
-        signing::verify_after_grant(&self.shaped).err().map(|BadSignature { block }| block)
+        self.0.verify_after_grant().err().map(|BadSignature { block }| block)
     }
 
     pub(crate) fn shaped(&self) -> &Shaped {
-        &self.shaped
+        self.0.shaped()
     }
 
-    /// Appends a block and reads the result as a verifier would, so that what it would refuse is
-    /// never handed out.
+    /// Appends a block, signed by `key` if there is one. What a verifier would refuse for its shape or cost is never handed
+    /// out.
     pub(crate) fn append(
         &self,
-        block: BlockBuilder,
+        block: &Writer,
         key: Option<&PrivateKey>,
     ) -> Result<Capability, AppendError> {
-        let extended = signing::append(&self.shaped.biscuit, block, key)?;
-        Ok(Capability::from_bytes(&extended.encode_to_vec())?)
+        Ok(Capability(Arc::new(self.0.append(block, key)?)))
+    }
+
+    /// Appends a block and ends the token with it.
+    pub(crate) fn append_last(
+        &self,
+        block: &Writer,
+        key: Option<&PrivateKey>,
+    ) -> Result<Capability, AppendError> {
+        Ok(Capability(Arc::new(self.0.append(block, key)?.seal()?)))
     }
 
     /// What `parent(hex:…)` says in a block that is signed over this token.
     pub(crate) fn parent_digest(&self) -> [u8; 16] {
-        signing::parent_digests(&self.shaped.biscuit).last().unwrap_or_default()
+        self.0.read_so_far().digest()
     }
 
     /// Whether nothing can be appended to it.
     pub(crate) fn is_sealed(&self) -> bool {
-        signing::is_sealed(&self.shaped.biscuit)
+        signing::is_sealed(&self.shaped().biscuit)
     }
 
-    pub(crate) fn seal(&self) -> Result<Capability, AppendError> {
-        let sealed = signing::seal(&self.shaped.biscuit)?;
-        Ok(Capability::from_bytes(&sealed.encode_to_vec())?)
+    pub(crate) fn sealed(&self) -> Result<Capability, AppendError> {
+        Ok(Capability(Arc::new(self.0.sealed()?)))
     }
 
     /// Whether `key` is the one with which this token is signed further. A holder signs only over a
     /// token that names its key and whose signatures hold, as far as they can be checked without the root's
     /// key; and the block that it signs says which token that is ([`Capability::parent_digest`]).
     pub(crate) fn check_holder(&self, key: Option<&PrivateKey>) -> Result<(), HolderError> {
-        if self.chain.presentation.is_some() {
+        if self.chain().presentation.is_some() {
             return Err(HolderError::Presentation);
         }
-        let signed = signing::verify_after_grant(&self.shaped);
+        let signed = self.0.verify_after_grant();
         signed.map_err(|BadSignature { block }| HolderError::Signature { block })?;
-        match (self.chain.holder(), key.map(PrivateKey::public)) {
+        match (self.chain().holder(), key.map(PrivateKey::public)) {
             (Some(expected), Some(given)) if expected != given => {
                 Err(HolderError::WrongKey { expected, given })
             }
@@ -320,59 +321,13 @@ impl AppendError {
     }
 }
 
-/// The sizes of the facts that a query meets at the least: the token's own, and what a verifier
-/// asserts for every request. The request's own arguments are counted in before evaluation.
-fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
-    let mut sizes = Sizes::default();
-    shaped.blocks.iter().flat_map(|block| &block.facts).for_each(|fact| sizes.add(fact));
-    for word in WORDS.iter().filter(|word| word.by != By::Blocks) {
-        let count = match word.often {
-            Often::Hop(_) => chain.hops.len() as u64,
-            Often::Argument | Often::Said => 0,
-            Often::Once | Often::If(_) => 1,
-        };
-        sizes.add_small(word.name, count);
-    }
-    sizes
-}
-
 impl fmt::Debug for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Capability")
-            .field("subject", &self.chain.grant.subject)
-            .field("bearer", &self.chain.bearer_name())
-            .field("scopes", &self.chain.scopes())
-            .field("expires", &self.chain.expires())
+            .field("subject", &self.chain().grant.subject)
+            .field("bearer", &self.chain().bearer_name())
+            .field("scopes", &self.chain().scopes())
+            .field("expires", &self.chain().expires())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::delegate::Delegation;
-    use crate::mint::{Grant, Issuer};
-    use crate::present::Presenting;
-    use crate::timestamp::Timestamp;
-
-    #[test]
-    fn the_seed_chain_needs_a_small_part_of_the_bound() {
-        let now = Timestamp::from_unix_seconds(1_795_428_000);
-        let issuer = Issuer::new(PrivateKey::generate());
-        let (grant, alice) = Grant::to("user:alice").scope("*").new_holder();
-        let hop = Delegation::to("agent.orchestrator").scope("tools:call:*").reason("prepare");
-        let (hop, orchestrator) = hop.new_holder();
-        let next = Delegation::to("agent.researcher").scope("tools:call:search").reason("find");
-        let (next, researcher) = next.new_holder();
-        let capability = issuer.mint(grant, now).unwrap();
-        let capability = capability.delegate(hop, &alice, now).unwrap();
-        let capability = capability.delegate(next, &orchestrator, now).unwrap();
-        let bearer = capability.present(Presenting::to("notion.mcp"), &researcher, now).unwrap();
-        let token = Capability::parse(bearer.bearer()).unwrap();
-        let sizes = least_sizes(&token.shaped, &token.chain);
-        let evaluation = cost::evaluation(&token.shaped.blocks, &sizes);
-        assert!((MAX_COST / 100..MAX_COST / 25).contains(&evaluation), "{evaluation}");
-        let all = cost::bound(&token.shaped.blocks, &sizes);
-        assert!(all < MAX_COST / 7, "{all}");
     }
 }

@@ -217,8 +217,8 @@ fn append_hop(
     if !delegation.audiences.is_empty() {
         writer = writer.check(block::check_audiences(&delegation.audiences));
     }
-    let block = writer.checks(&checks).holder(index, delegation.holder).finish();
-    Ok(parent.append(block, key)?)
+    let block = writer.checks(&checks).holder(index, delegation.holder);
+    Ok(parent.append(&block, key)?)
 }
 
 /// The same questions that the verifier's walk asks.

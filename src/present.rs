@@ -221,7 +221,7 @@ fn append_presentation(
         let digests = if digests.is_empty() { vec![NO_CALL] } else { digests };
         writer = writer.check(block::check_calls(&digests));
     }
-    let capability = parent.append(writer.finish(), key)?.seal()?;
+    let capability = parent.append_last(&writer, key)?;
     let text = capability.to_base64();
     Ok(Presentation { capability, text })
 }

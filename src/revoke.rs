@@ -178,7 +178,7 @@ impl RevocationRequest {
         if let Some(proof) = proof {
             let sealed = match proof.is_sealed() {
                 true => proof.clone(),
-                false => proof.seal()?,
+                false => proof.sealed()?,
             };
             members.insert("proof".to_owned(), sealed.to_base64().into());
         }

@@ -5,10 +5,7 @@
 //! signature version 1 is written and read: it covers the signature before it, which is what makes
 //! splicing impossible.
 
-use biscuit_auth::builder::BlockBuilder;
 use biscuit_auth::format::schema;
-use biscuit_auth::{ThirdPartyRequest, UnverifiedBiscuit};
-use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::cause::Cause;
@@ -17,7 +14,7 @@ use crate::profile::shape::Shaped;
 
 const VERSION: u32 = 1;
 
-/// A token to which no block can be appended, or a block that cannot be written.
+/// A token to which no block can be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SigningError {
@@ -27,9 +24,6 @@ pub enum SigningError {
     /// The secret at the token's end does not belong to its last block.
     #[error("the token is damaged: its last secret does not belong to its last block")]
     WrongSecret,
-    /// Biscuit refused to write the block.
-    #[error("the block cannot be written as a Biscuit block")]
-    Block,
 }
 
 impl SigningError {
@@ -38,7 +32,6 @@ impl SigningError {
         match self {
             SigningError::Sealed => Cause::Sealed,
             SigningError::WrongSecret => Cause::Signature,
-            SigningError::Block => Cause::ResultRefused,
         }
     }
 }
@@ -90,21 +83,41 @@ fn verify_from(token: &Shaped, root: Option<&PublicKey>) -> Result<(), BadSignat
 /// Biscuit's external signature covers a block and the bytes of the signature before it, but not that those
 /// bytes belong to what the signer read. A holder that is shown a harmless token with the signature of
 /// another one pasted in would sign for that other. 128 bits, since a given value must be hit.
-pub(crate) fn parent_digests(token: &schema::Biscuit) -> impl Iterator<Item = [u8; 16]> {
-    let mut read = Sha256::new();
-    signed_blocks(token).map(move |signed| {
-        read.update((signed.block.len() as u64).to_le_bytes());
-        read.update(&signed.block);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadSoFar(Sha256);
+
+impl ReadSoFar {
+    pub(crate) fn of(token: &schema::Biscuit) -> ReadSoFar {
+        signed_blocks(token).fold(ReadSoFar::default(), ReadSoFar::and)
+    }
+
+    pub(crate) fn and(mut self, signed: &schema::SignedBlock) -> ReadSoFar {
+        self.0.update((signed.block.len() as u64).to_le_bytes());
+        self.0.update(&signed.block);
         match &signed.external_signature {
             Some(external) => {
-                read.update([1]);
-                read.update(&external.public_key.key);
+                self.0.update([1]);
+                self.0.update(&external.public_key.key);
             }
-            None => read.update([0]),
+            None => self.0.update([0]),
         }
+        self
+    }
+
+    /// What `parent(hex:…)` says in a block that is signed over this.
+    pub(crate) fn digest(&self) -> [u8; 16] {
         let mut digest = [0; 16];
-        digest.copy_from_slice(&read.clone().finalize()[..16]);
+        digest.copy_from_slice(&self.0.clone().finalize()[..16]);
         digest
+    }
+}
+
+/// The digest after each block.
+pub(crate) fn parent_digests(token: &schema::Biscuit) -> impl Iterator<Item = [u8; 16]> {
+    let mut read = ReadSoFar::default();
+    signed_blocks(token).map(move |signed| {
+        read = std::mem::take(&mut read).and(signed);
+        read.digest()
     })
 }
 
@@ -112,78 +125,65 @@ fn signed_blocks(token: &schema::Biscuit) -> impl Iterator<Item = &schema::Signe
     std::iter::once(&token.authority).chain(&token.blocks)
 }
 
-/// Appends a block: third-party, signed by `signer`, or first-party if there is none.
-pub(crate) fn append(
-    token: &schema::Biscuit,
-    block: BlockBuilder,
-    signer: Option<&PrivateKey>,
-) -> Result<schema::Biscuit, SigningError> {
-    match signer {
-        Some(signer) => append_third_party(token, block, signer),
-        None => append_first_party(token, block),
-    }
-}
-
 /// Whether a signature stands at the token's end instead of a secret.
 pub(crate) fn is_sealed(token: &schema::Biscuit) -> bool {
     matches!(token.proof.content, Some(schema::proof::Content::FinalSignature(_)))
 }
 
-/// Replaces the secret at the token's end by a signature, so that nothing can follow.
-pub(crate) fn seal(token: &schema::Biscuit) -> Result<schema::Biscuit, SigningError> {
-    let secret = next_secret(token)?;
-    let signature = secret.sign(&seal_payload(last(token))).to_vec();
-    let content = Some(schema::proof::Content::FinalSignature(signature));
-    Ok(schema::Biscuit { proof: schema::Proof { content }, ..token.clone() })
+/// The secret at the token's end, with which the next block is signed, or the end.
+pub(crate) fn next_secret(token: &schema::Biscuit) -> Result<PrivateKey, SigningError> {
+    let Some(schema::proof::Content::NextSecret(secret)) = &token.proof.content else {
+        return Err(SigningError::Sealed);
+    };
+    let secret = read_secret(secret).ok_or(SigningError::WrongSecret)?;
+    match secret.public().to_bytes() == last(token).next_key.key.as_slice() {
+        true => Ok(secret),
+        false => Err(SigningError::WrongSecret),
+    }
 }
 
-/// Biscuit writes and signs the block's content. The wrapping is done here: Biscuit's own cannot
-/// append to a chain in which a key comes back (A delegates to B, B to A).
-fn append_third_party(
-    token: &schema::Biscuit,
-    block: BlockBuilder,
-    signer: &PrivateKey,
-) -> Result<schema::Biscuit, SigningError> {
-    let secret = next_secret(token)?;
-    let previous_signature = last(token).signature.clone();
-    let request = schema::ThirdPartyBlockRequest {
-        legacy_previous_key: None,
-        legacy_public_keys: Vec::new(),
-        previous_signature,
-    };
-    let request = ThirdPartyRequest::deserialize(&request.encode_to_vec());
-    let signer = signer.to_biscuit().map_err(|_| SigningError::Block)?;
-    let written = request.and_then(|request| request.create_block(&signer, block));
-    let written = written.and_then(|block| block.serialize()).map_err(|_| SigningError::Block)?;
-    let written = schema::ThirdPartyBlockContents::decode(written.as_slice());
-    let written = written.map_err(|_| SigningError::Block)?;
-    let next = PrivateKey::generate();
+/// The block that follows the signature `previous` with this content: third-party, signed by `signer`, or first-party if
+/// there is none. `secret` is that of the block before, and `next` the one that the token ends with then.
+///
+/// The wrapping is done here: Biscuit's own reads and writes the whole token, and cannot append to a chain in which a key
+/// comes back (A delegates to B, B to A).
+pub(crate) fn sign_block(
+    content: Vec<u8>,
+    previous: &[u8; 64],
+    signer: Option<&PrivateKey>,
+    secret: &PrivateKey,
+    next: &PrivateKey,
+) -> schema::SignedBlock {
+    let external_signature = signer.map(|signer| schema::ExternalSignature {
+        signature: signer.sign(&external_payload(&content, previous)).to_vec(),
+        public_key: written(&signer.public()),
+    });
     let mut signed = schema::SignedBlock {
-        block: written.payload,
-        next_key: schema::PublicKey {
-            algorithm: schema::public_key::Algorithm::Ed25519 as i32,
-            key: next.public().to_bytes().to_vec(),
-        },
+        block: content,
+        next_key: written(&next.public()),
         signature: Vec::new(),
-        external_signature: Some(written.external_signature),
+        external_signature,
         version: Some(VERSION),
     };
-    signed.signature = secret.sign(&block_payload(&signed, Some(&last(token).signature))).to_vec();
-    let mut extended = token.clone();
-    extended.blocks.push(signed);
-    extended.proof = proof_of(&next);
-    Ok(extended)
+    signed.signature = secret.sign(&block_payload(&signed, Some(previous))).to_vec();
+    signed
 }
 
-fn append_first_party(
-    token: &schema::Biscuit,
-    block: BlockBuilder,
-) -> Result<schema::Biscuit, SigningError> {
-    next_secret(token)?;
-    let token = UnverifiedBiscuit::from(token.encode_to_vec());
-    let bytes = token.and_then(|token| token.append(block)).and_then(|token| token.to_vec());
-    let bytes = bytes.map_err(|_| SigningError::Block)?;
-    schema::Biscuit::decode(bytes.as_slice()).map_err(|_| SigningError::Block)
+/// The signature over the last block that stands for its secret in a sealed token, so that nothing can follow.
+pub(crate) fn sign_end(token: &schema::Biscuit, secret: &PrivateKey) -> schema::Proof {
+    let signature = secret.sign(&seal_payload(last(token))).to_vec();
+    schema::Proof { content: Some(schema::proof::Content::FinalSignature(signature)) }
+}
+
+pub(crate) fn proof_of(next: &PrivateKey) -> schema::Proof {
+    schema::Proof { content: Some(schema::proof::Content::NextSecret(next.seed().to_vec())) }
+}
+
+fn written(key: &PublicKey) -> schema::PublicKey {
+    schema::PublicKey {
+        algorithm: schema::public_key::Algorithm::Ed25519 as i32,
+        key: key.to_bytes().to_vec(),
+    }
 }
 
 fn block_payload(signed: &schema::SignedBlock, previous: Option<impl AsRef<[u8]>>) -> Vec<u8> {
@@ -239,23 +239,8 @@ fn verify_proof(token: &schema::Biscuit, last_key: &[u8]) -> bool {
     }
 }
 
-fn next_secret(token: &schema::Biscuit) -> Result<PrivateKey, SigningError> {
-    let Some(schema::proof::Content::NextSecret(secret)) = &token.proof.content else {
-        return Err(SigningError::Sealed);
-    };
-    let secret = read_secret(secret).ok_or(SigningError::WrongSecret)?;
-    match secret.public().to_bytes() == last(token).next_key.key.as_slice() {
-        true => Ok(secret),
-        false => Err(SigningError::WrongSecret),
-    }
-}
-
 fn read_secret(secret: &[u8]) -> Option<PrivateKey> {
     secret.try_into().ok().map(PrivateKey::from_bytes)
-}
-
-fn proof_of(next: &PrivateKey) -> schema::Proof {
-    schema::Proof { content: Some(schema::proof::Content::NextSecret(next.seed().to_vec())) }
 }
 
 fn last(token: &schema::Biscuit) -> &schema::SignedBlock {

@@ -278,7 +278,7 @@ pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &Symbol
 /// number of their block and of themselves.
 fn load(
     base: &mut Base,
-    blocks: &[ShapedBlock],
+    blocks: &[Arc<ShapedBlock>],
     ambient: &[builder::Fact],
 ) -> Result<Vec<(usize, usize, Check)>, AuthorizeError> {
     let unreadable = |_| unreadable("the token");

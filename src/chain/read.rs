@@ -28,23 +28,32 @@ impl Chain {
         };
         let parents = signing::parent_digests(&shaped.biscuit);
         for ((index, block), parent) in blocks.zip(parents) {
-            refuse_other_parent(index, block, &parent)?;
-            if chain.presentation.is_some() {
-                return Err(ShapeError::AfterPresentation { block: index });
-            }
-            match kind(index, block)? {
-                BlockKind::Hop => chain.hops.push(read_hop(index, block, &chain)?),
-                BlockKind::Presentation => {
-                    chain.presentation = Some(read_presentation(index, block)?)
-                }
-                BlockKind::Caveat => chain.caveats.push(Caveat {
-                    index,
-                    checks: block.content.checks.len(),
-                    revocation_id: id(block),
-                }),
-            }
+            chain.add(index, block, &parent)?;
         }
         Ok(chain)
+    }
+
+    /// Reads one more block, which was to be signed over what has the digest `parent`.
+    pub(crate) fn add(
+        &mut self,
+        index: usize,
+        block: &ShapedBlock,
+        parent: &[u8; 16],
+    ) -> Result<(), ShapeError> {
+        refuse_other_parent(index, block, parent)?;
+        if self.presentation.is_some() {
+            return Err(ShapeError::AfterPresentation { block: index });
+        }
+        match kind(index, block)? {
+            BlockKind::Hop => self.hops.push(read_hop(index, block, self)?),
+            BlockKind::Presentation => self.presentation = Some(read_presentation(index, block)?),
+            BlockKind::Caveat => self.caveats.push(Caveat {
+                index,
+                checks: block.content.checks.len(),
+                revocation_id: id(block),
+            }),
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +81,7 @@ fn refuse_other_parent(
     block: &ShapedBlock,
     parent: &[u8; 16],
 ) -> Result<(), ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
     match facts.at_most_one("parent", bytes::<16>)? {
         Some(said) if said != *parent => Err(ShapeError::OtherParent { block: index }),
         _ => Ok(()),
@@ -86,7 +95,7 @@ fn id(block: &ShapedBlock) -> RevocationId {
 fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
     const SAID: [&str; 8] =
         ["hardtack", "subject", "scope", "audience", "issued", "expires", "max_depth", "holder"];
-    let facts = BlockFacts { block: 0, facts: &block.facts };
+    let facts = BlockFacts { block: 0, facts: &block.facts, keys: &block.keys };
     let is_about_subject = |fact: &&Fact| !SAID.contains(&fact.predicate.name.as_str());
     for fact in block.facts.iter().filter(is_about_subject) {
         facts.refuse_reserved(fact)?;
@@ -113,7 +122,7 @@ fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
 }
 
 fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
     facts
         .only(&["hop", "delegate", "scope", "audience", "expires", "reason", "holder", "parent"])?;
     facts.index()?;
@@ -140,7 +149,7 @@ fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, S
 }
 
 fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBlock, ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts };
+    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
     facts.only(&["hop", "presentation", "audience", "expires", "digest", "nonce", "parent"])?;
     facts.index()?;
     let kind = match facts.one("presentation", string)?.as_str() {
@@ -179,6 +188,8 @@ fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBl
 struct BlockFacts<'a> {
     block: usize,
     facts: &'a [Fact],
+    /// The keys that the block brings.
+    keys: &'a [PublicKey],
 }
 
 impl BlockFacts<'_> {
@@ -236,7 +247,11 @@ impl BlockFacts<'_> {
 
     fn holder(&self) -> Result<Option<PublicKey>, ShapeError> {
         let key = self.at_most_one("holder", bytes::<32>)?;
-        let key = key.map(|bytes| PublicKey::from_bytes(&bytes));
+        // The check that binds to the holder brings the same key.
+        let brought = |bytes: &[u8; 32]| self.keys.iter().find(|key| key.to_bytes() == *bytes);
+        let key = key.map(|bytes| {
+            brought(&bytes).map_or_else(|| PublicKey::from_bytes(&bytes), |key| Ok(*key))
+        });
         key.transpose().map_err(|_| ShapeError::Algorithm { block: self.block })
     }
 

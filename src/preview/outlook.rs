@@ -423,7 +423,7 @@ fn written<'a>(
     let blocks = &verified.capability().shaped().blocks;
     checks.iter().filter_map(move |number| {
         let (block, check, _) = &prepared.checks[*number];
-        let block = &blocks[*block];
+        let block: &ShapedBlock = &blocks[*block];
         Some((block, block.content.checks.get(check.checked_sub(1)?)?))
     })
 }

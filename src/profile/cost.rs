@@ -6,6 +6,7 @@
 //! its units say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use biscuit_auth::builder;
 use biscuit_auth::datalog::{self, SymbolTable};
@@ -232,17 +233,17 @@ fn converted_extent(term: &datalog::Term, words: &SymbolTable) -> Extent {
 }
 
 /// The bound for a decision: for what [`evaluation`] bounds, and for reading blocks and facts.
-pub(crate) fn bound(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
+pub(crate) fn bound(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
     let blocks_read = UNITS_PER_BLOCK.saturating_mul(blocks.len() as u64);
     let values_read = UNITS_PER_VALUE.saturating_mul(sizes.values);
     evaluation(blocks, sizes).saturating_add(blocks_read).saturating_add(values_read)
 }
 
 /// The bound for all checks of these blocks, over facts of these sizes.
-pub(crate) fn evaluation(blocks: &[ShapedBlock], sizes: &Sizes) -> u64 {
+pub(crate) fn evaluation(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
     let checks = blocks.iter().flat_map(|block| {
         let checks = block.content.checks.iter();
-        checks.map(move |check| (block, check))
+        checks.map(move |check| (&**block, check))
     });
     evaluation_of(checks, sizes)
 }

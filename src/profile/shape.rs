@@ -3,7 +3,10 @@
 //!
 //! Says nothing about signatures, nor about what the facts mean; see [`chain`](crate::chain).
 
+mod extending;
+
 use std::cell::Cell;
+use std::sync::Arc;
 
 use biscuit_auth::builder::Fact;
 use biscuit_auth::datalog::SymbolTable;
@@ -19,14 +22,22 @@ use crate::profile::{
     MAX_TOKEN_BYTES,
 };
 
+pub(crate) use extending::Made;
+
 /// The signature version of Biscuit 3.3: each signature covers the one before it.
 const SIGNATURE_VERSION: u32 = 1;
+
+/// The Datalog version that brought third-party blocks, Biscuit 3.2.
+pub(crate) const THIRD_PARTY_DATALOG: u32 = 5;
 
 /// A token of the accepted shape. Proves nothing yet: no signature has been looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Shaped {
     pub(crate) biscuit: schema::Biscuit,
-    pub(crate) blocks: Vec<ShapedBlock>,
+    /// Shared with the tokens that were made from this one.
+    pub(crate) blocks: Vec<Arc<ShapedBlock>>,
+    /// Bytes of words, each as often as it is used.
+    pub(crate) written: usize,
 }
 
 /// A block, with the words and keys that its numbers stand for.
@@ -35,6 +46,8 @@ pub(crate) struct ShapedBlock {
     pub(crate) content: schema::Block,
     pub(crate) facts: Vec<Fact>,
     pub(crate) symbols: SymbolTable,
+    /// The keys that the block brings, read.
+    pub(crate) keys: Vec<PublicKey>,
     /// The signature made with the throw-away key: Biscuit's revocation id.
     pub(crate) signature: [u8; 64],
     /// The signer of a third-party block and its signature.
@@ -51,17 +64,28 @@ pub(crate) fn gate(bytes: &[u8]) -> Result<Shaped, ShapeError> {
     if biscuit.encode_to_vec() != bytes {
         return Err(ShapeError::NotABiscuit);
     }
-    if biscuit.blocks.len() >= MAX_BLOCKS {
-        return Err(ShapeError::OverLimit { block: 0, what: "blocks", limit: MAX_BLOCKS });
-    }
-    check_proof(&biscuit)?;
+    check_ends(&biscuit)?;
     let mut reader = Reader::default();
     let signed = std::iter::once(&biscuit.authority).chain(&biscuit.blocks);
     let blocks = signed
         .enumerate()
-        .map(|(index, block)| reader.read(index, block))
+        .map(|(index, block)| reader.read(index, block).map(Arc::new))
         .collect::<Result<_, _>>()?;
-    Ok(Shaped { biscuit, blocks })
+    Ok(Shaped { biscuit, blocks, written: reader.written.get() })
+}
+
+fn check_size(biscuit: &schema::Biscuit) -> Result<(), ShapeError> {
+    match biscuit.encoded_len() > MAX_TOKEN_BYTES {
+        true => Err(ShapeError::TooLarge),
+        false => Ok(()),
+    }
+}
+
+fn check_ends(biscuit: &schema::Biscuit) -> Result<(), ShapeError> {
+    if biscuit.blocks.len() >= MAX_BLOCKS {
+        return Err(ShapeError::OverLimit { block: 0, what: "blocks", limit: MAX_BLOCKS });
+    }
+    check_proof(biscuit)
 }
 
 fn check_proof(biscuit: &schema::Biscuit) -> Result<(), ShapeError> {
@@ -86,6 +110,7 @@ struct Reader {
     checks: usize,
     /// Bytes of words, each as often as it is used.
     written: Cell<usize>,
+    made: Made,
 }
 
 impl Reader {
@@ -95,24 +120,60 @@ impl Reader {
         signed: &schema::SignedBlock,
     ) -> Result<ShapedBlock, ShapeError> {
         let signature = check_signed(index, signed)?;
-        let external = check_external(index, signed)?;
+        let external = self.check_external(index, signed)?;
         let encoding = ShapeError::Encoding { block: index };
-        let content =
+        let mut content =
             schema::Block::decode(signed.block.as_slice()).map_err(|_| encoding.clone())?;
         if content.encode_to_vec() != signed.block {
             return Err(encoding);
         }
         refuse_content(index, &content)?;
-        let (symbols, keys) = self.define(index, &content, external.is_some())?;
+        let (symbols, keys, own_keys) = self.define(index, &content, external.is_some())?;
         self.count(index, &content)?;
         let terms = Terms { block: index, symbols: &symbols, keys, written: &self.written };
         let facts = content.facts.iter().map(|fact| terms.fact(fact)).collect::<Result<_, _>>()?;
         content.checks.iter().try_for_each(|check| terms.check(check))?;
-        let external_key = external.map(|(key, _)| key.to_biscuit()).transpose();
-        let external_key = external_key.map_err(|_| ShapeError::Algorithm { block: index })?;
-        // Biscuit's own reading: a block may not use what its stated Datalog version has not.
-        proto_block_to_token_block(&content, external_key).map_err(|_| encoding)?;
-        Ok(ShapedBlock { content, facts, symbols, signature, external })
+        if external.is_some() && content.version.unwrap_or_default() < THIRD_PARTY_DATALOG {
+            return Err(encoding);
+        }
+        // Biscuit's own reading: a block may not use what its stated Datalog version has not. The keys were read above, each
+        // a point and none twice; it would do so again.
+        let public_keys = std::mem::take(&mut content.public_keys);
+        proto_block_to_token_block(&content, None).map_err(|_| encoding)?;
+        content.public_keys = public_keys;
+        Ok(ShapedBlock { content, facts, symbols, keys: own_keys, signature, external })
+    }
+
+    fn check_external(
+        &self,
+        index: usize,
+        signed: &schema::SignedBlock,
+    ) -> Result<Option<(PublicKey, [u8; 64])>, ShapeError> {
+        let Some(external) = &signed.external_signature else { return Ok(None) };
+        if index == 0 {
+            let what = "an external signature on the grant";
+            return Err(ShapeError::Content { block: 0, what });
+        }
+        let key = match self.made.signer {
+            Some(signer) if signer.to_bytes() == *key_bytes(index, &external.public_key)? => signer,
+            _ => read_key(index, &external.public_key)?,
+        };
+        let signature = external.signature.as_slice().try_into();
+        Ok(Some((key, signature.map_err(|_| ShapeError::SignatureVersion { block: index })?)))
+    }
+
+    /// A key that the block brings, in both forms.
+    fn key(
+        &self,
+        index: usize,
+        key: &schema::PublicKey,
+    ) -> Result<(PublicKey, biscuit_auth::PublicKey), ShapeError> {
+        let bytes = key_bytes(index, key)?;
+        if let Some(known) = self.made.keys.iter().find(|(known, _)| known.to_bytes() == *bytes) {
+            return Ok(*known);
+        }
+        let key = read_key(index, key)?;
+        Ok((key, key.to_biscuit().map_err(|_| ShapeError::Algorithm { block: index })?))
     }
 
     /// The table by which this block's numbers are read: its own for a third-party block, otherwise
@@ -123,7 +184,7 @@ impl Reader {
         index: usize,
         content: &schema::Block,
         third_party: bool,
-    ) -> Result<(SymbolTable, usize), ShapeError> {
+    ) -> Result<(SymbolTable, usize, Vec<PublicKey>), ShapeError> {
         let wrong = ShapeError::Symbols { block: index };
         self.symbols += content.symbols.len();
         within(index, self.symbols, MAX_SYMBOLS, "words")?;
@@ -131,10 +192,9 @@ impl Reader {
         for symbol in &content.symbols {
             within(index, symbol.len(), MAX_STRING_BYTES, "bytes in a string")?;
         }
-        let keys = content.public_keys.iter().map(|key| {
-            read_key(index, key)?.to_biscuit().map_err(|_| ShapeError::Algorithm { block: index })
-        });
+        let keys = content.public_keys.iter().map(|key| self.key(index, key));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let own_keys = keys.iter().map(|(key, _)| *key).collect();
         let (mut words, mut known) = match third_party {
             true => (Vec::new(), Vec::new()),
             false => {
@@ -150,7 +210,7 @@ impl Reader {
             table.insert(word);
             words.push(word.clone());
         }
-        for key in keys {
+        for (_, key) in keys {
             if known.contains(&key) {
                 return Err(wrong);
             }
@@ -162,7 +222,7 @@ impl Reader {
         }
         let keys = known.len();
         let table = SymbolTable::from_symbols_and_public_keys(words, known).map_err(|_| wrong)?;
-        Ok((table, keys))
+        Ok((table, keys, own_keys))
     }
 
     fn count(&mut self, index: usize, content: &schema::Block) -> Result<(), ShapeError> {
@@ -181,19 +241,6 @@ fn check_signed(index: usize, signed: &schema::SignedBlock) -> Result<[u8; 64], 
         return Err(wrong);
     }
     signed.signature.as_slice().try_into().map_err(|_| wrong)
-}
-
-fn check_external(
-    index: usize,
-    signed: &schema::SignedBlock,
-) -> Result<Option<(PublicKey, [u8; 64])>, ShapeError> {
-    let Some(external) = &signed.external_signature else { return Ok(None) };
-    if index == 0 {
-        return Err(ShapeError::Content { block: 0, what: "an external signature on the grant" });
-    }
-    let key = read_key(index, &external.public_key)?;
-    let signature = external.signature.as_slice().try_into();
-    Ok(Some((key, signature.map_err(|_| ShapeError::SignatureVersion { block: index })?)))
 }
 
 fn read_key(index: usize, key: &schema::PublicKey) -> Result<PublicKey, ShapeError> {

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use biscuit_auth::Biscuit;
 use biscuit_auth::datalog::SymbolTable;
+use prost::Message;
 use serde_json::Value;
 
 use super::*;
@@ -160,16 +162,17 @@ fn shaped(token: &[u8]) -> Result<Shaped, Walk> {
             let key = PublicKey::from_bytes(key).map_err(|_| Refused)?;
             Ok((key, signature(&external.signature)?))
         });
-        Ok(ShapedBlock {
+        Ok(Arc::new(ShapedBlock {
             content: schema::Block::default(),
             facts: Vec::new(),
             symbols: SymbolTable::new(),
+            keys: Vec::new(),
             signature: signature(&signed.signature)?,
             external: external.transpose()?,
-        })
+        }))
     };
     let blocks = signed_blocks(&biscuit).map(block).collect::<Result<_, _>>()?;
-    Ok(Shaped { biscuit, blocks })
+    Ok(Shaped { biscuit, blocks, written: 0 })
 }
 
 /// What the walk comes to over a token of which Biscuit's library says whether it is authentic.

@@ -291,7 +291,7 @@ fn is_the_same(parent: &Held, said: &Writer, signer: Option<&PrivateKey>) -> Opt
 /// The longer the chain, the less room is left; whatever is refused is refused for the same cause as if all were read.
 #[test]
 fn what_goes_beyond_a_cap_is_refused_as_if_the_whole_token_were_read() {
-    let costly = r#"check all arg("a", $a), arg("b", $b), $a.length() < 100, $b.length() < 100"#;
+    let costly = "check if scope($a), scope($b), $a == $b";
     let long = "w".repeat(1025);
     let words = |count: usize| -> Vec<Check> {
         let names = (0..count).map(|number| format!("\"w{number}\"")).collect::<Vec<_>>();
@@ -303,6 +303,10 @@ fn what_goes_beyond_a_cap_is_refused_as_if_the_whole_token_were_read() {
         "check if [{}].contains(\"\")",
         vec![format!("\"{}\"", "u".repeat(60)); 60].join(",")
     );
+    let large = (0..12).map(|number| {
+        block::parse_check(&format!("check if \"{}{number}\" == \"\"", "l".repeat(1000))).unwrap()
+    });
+    let large = large.collect::<Vec<_>>();
     let mut refused = std::collections::BTreeMap::new();
     for depth in 0..MAX_BLOCKS {
         let parent = deep(depth.min(MAX_DEPTH as usize));
@@ -313,8 +317,9 @@ fn what_goes_beyond_a_cap_is_refused_as_if_the_whole_token_were_read() {
             plain().custom(&scopes(MAX_FACTS - 10 * depth)),
             plain().checks(&checks("check if true", MAX_CHECKS - 3 * depth)),
             plain().checks(&checks("check if true", MAX_CHECKS - 5 - 3 * depth)),
-            plain().checks(&checks(costly, 1 + depth)),
-            plain().checks(&checks(costly, 20)),
+            plain().custom(&scopes(20)).checks(&checks(costly, 1 + depth)),
+            plain().custom(&scopes(60)).checks(&checks(costly, 2)),
+            plain().checks(&large),
             plain().checks(&words(MAX_SYMBOLS - 10 * depth)),
             plain().checks(&checks(&used, 1 + depth)),
             plain().checks(&checks(&used, 14)),

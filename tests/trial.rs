@@ -360,10 +360,12 @@ fn the_day_of_a_trial_decides_nothing() {
 
 #[test]
 fn text_from_cases_cannot_fool_a_terminal() {
-    let cases = case("a\\u001b[2Jb", "expect = \"\\u001b[2J\"");
+    let cases = case("a\\u001b[2Jb", "expect = \"not_granted\"\nexpect_at = \"\\u001b[2J\"");
     let report = tried(&cases).run().unwrap();
     let said = report.unexpected().map(ToString::to_string).collect::<String>();
     assert!(!said.contains('\u{1b}') && said.contains("\\u{1b}"), "{said}");
+    let error = tried(&case("x", "expect = \"\\u001b[2J\"")).error();
+    assert!(!error.contains('\u{1b}') && error.contains("is no verdict of a case"), "{error}");
     let error = tried(&case("x", "\"\\u001b\" = 1\nexpect = \"allow\"")).error();
     assert!(!error.contains('\u{1b}'), "{error}");
 }

@@ -72,16 +72,16 @@ impl<'de> Deserialize<'de> for LeafHash {
 /// by the number of the record (from 1) and the place among its hashes (from 0).
 ///
 /// ```
-/// use hardtack::log::{Edge, LeafHash, path, root};
+/// use hardtack::log::{Frontier, LeafHash, path, root};
 ///
-/// let (mut edge, mut stored) = (Edge::default(), Vec::new());
+/// let (mut edge, mut stored) = (Frontier::default(), Vec::new());
 /// for record in ["one", "two", "three"] {
 ///     stored.push(edge.push(LeafHash::of(record.as_bytes()))?);
 /// }
 /// let find = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
 /// assert_eq!(root(3, find)?, edge.root()?);
 /// // Opened again, it goes on where it was.
-/// let again = Edge::load(3, LeafHash::of(b"three"), find)?;
+/// let again = Frontier::load(3, LeafHash::of(b"three"), find)?;
 /// assert_eq!(again.root()?, edge.root()?);
 /// assert_eq!(path(3, 1, find)?.len(), 2);
 /// # Ok::<(), hardtack::log::TreeError>(())

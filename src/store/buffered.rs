@@ -199,6 +199,8 @@ impl Core {
         self.unwritten_bytes -= written.as_slice().iter().map(frame_bytes).sum::<usize>();
         self.pending.extend(written);
         self.pending.extend(entries);
+        // Whoever finds much waiting from here on calls the thread again.
+        self.called = false;
     }
 
     /// Takes off what makes the next frame.

@@ -20,12 +20,15 @@ use crate::store::clock::{Clock, Moments};
 use crate::store::engine::Engine;
 use crate::store::journal::Journal;
 use crate::store::requests::{Requests, digest_of};
-use crate::store::schema::{Answered, Effect, Entry, State, decode, encode};
+use crate::store::schema::{Answered, Effect, Entry, State, decode};
 use crate::timestamp::Timestamp;
 
 /// The most blocks of chains that are remembered: whoever holds a token can make as many hops as it
 /// likes, and must not fill the disk with them. About 600 bytes each.
 pub(super) const MAX_SEEN: u64 = 1_000_000;
+
+/// As many bytes as the text of most records has: what it grows to by doubling is copied four times.
+const USUAL_RECORD_BYTES: usize = 2048;
 
 /// The store's memory; whoever writes holds its lock.
 #[derive(Debug)]
@@ -215,7 +218,9 @@ impl Core {
     ) -> Result<Entry, StoreError> {
         let sequence = self.next();
         let record = AuditRecord { sequence, time, previous: self.frontier.last(), event };
-        let json = encode(&record)?;
+        let mut json = Vec::with_capacity(USUAL_RECORD_BYTES);
+        serde_json::to_writer(&mut json, &record)
+            .map_err(|error| StoreError::Engine(error.to_string()))?;
         let hashes = self.frontier.push(LeafHash::of(&json))?;
         Ok(Entry { sequence, hashes, json, effects })
     }

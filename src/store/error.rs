@@ -305,3 +305,14 @@ engine_errors!(
     crate::log::TreeError,
     crate::audit::CheckpointError
 );
+
+/// A journal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JournalError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(&'static str),
+    #[error("it is in use by another process")]
+    InUse,
+}

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::audit::LeafHash;
 use crate::store::StoreError;
 use crate::store::clock::Clock;
+use crate::store::error::JournalError;
 use crate::store::schema::Entry;
 use crate::store::site::Backend;
 
@@ -375,25 +376,24 @@ impl Frame {
     pub(super) fn encode<'a>(
         previous: LeafHash,
         clock: Clock,
-        entries: impl IntoIterator<Item = &'a Entry>,
+        entries: impl IntoIterator<Item = &'a Entry, IntoIter: Clone>,
     ) -> Result<Vec<u8>, StoreError> {
-        let mut sizes = Vec::new();
-        let mut body = Vec::new();
-        let mut first = None;
-        for entry in entries {
-            first.get_or_insert(entry.sequence);
-            let effects = match entry.effects.is_empty() {
-                true => Vec::new(),
-                false => super::schema::encode(&entry.effects)?,
-            };
-            sizes.push((entry.json.len(), effects.len(), entry.hashes.len()));
-            body.extend_from_slice(&entry.json);
-            body.extend_from_slice(&effects);
-            entry.hashes.iter().for_each(|hash| body.extend_from_slice(hash));
-        }
+        let entries = entries.into_iter();
+        let first = entries.clone().next().map_or(0, |entry| entry.sequence);
+        let effects = entries.clone().map(|entry| match entry.effects.is_empty() {
+            true => Ok(Vec::new()),
+            false => super::schema::encode(&entry.effects),
+        });
+        let effects = effects.collect::<Result<Vec<_>, _>>()?;
+        let parts = || entries.clone().zip(&effects);
+        let sizes: Vec<_> = parts()
+            .map(|(entry, effects)| (entry.json.len(), effects.len(), entry.hashes.len()))
+            .collect();
+        let body: usize =
+            sizes.iter().map(|(json, effects, hashes)| json + effects + 32 * hashes).sum();
         let head = super::schema::encode(&Head { clock, sizes })?;
-        let first = first.unwrap_or_default();
-        let payload = 4 + head.len() + body.len();
+        let payload = 4 + head.len() + body;
+        // Made once, of its length: what grows is copied, and large pieces of memory are not kept.
         let mut frame = Vec::with_capacity(padded(payload) as usize);
         frame.extend_from_slice(&MAGIC);
         frame.extend_from_slice(&(payload as u64).to_le_bytes());
@@ -402,7 +402,11 @@ impl Frame {
         frame.extend_from_slice(&[0; 32]);
         frame.extend_from_slice(&(head.len() as u32).to_le_bytes());
         frame.extend_from_slice(&head);
-        frame.extend_from_slice(&body);
+        for (entry, effects) in parts() {
+            frame.extend_from_slice(&entry.json);
+            frame.extend_from_slice(effects);
+            entry.hashes.iter().for_each(|hash| frame.extend_from_slice(hash));
+        }
         let digest = digest(&frame);
         frame[HEADER - 32..HEADER].copy_from_slice(&digest);
         frame.resize(padded(payload) as usize, 0);
@@ -485,15 +489,4 @@ fn padded(payload: usize) -> u64 {
 fn digest(frame: &[u8]) -> [u8; 32] {
     let hasher = Sha256::new_with_prefix(&frame[..HEADER - 32]);
     hasher.chain_update(&frame[HEADER..]).finalize().into()
-}
-
-/// A journal that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum JournalError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Damaged(&'static str),
-    #[error("it is in use by another process")]
-    InUse,
 }

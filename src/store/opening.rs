@@ -16,9 +16,10 @@ use crate::revocation::{Epoch, Revocations};
 use crate::store::StoreError;
 use crate::store::core::{Core, short};
 use crate::store::engine::Engine;
+use crate::store::error::JournalError;
 use crate::store::events::EventCount;
 use crate::store::inner::Inner;
-use crate::store::journal::{Journal, JournalError};
+use crate::store::journal::Journal;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, EVENTS, FORMAT, ID, KEY, LOG, META, REQUESTS,
     REVOCATIONS, Rows, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::audit::LeafHash;
 use crate::store::clock::Clock;
-use crate::store::journal::{Frame, Journal, JournalError, SEGMENT};
+use crate::store::error::JournalError;
+use crate::store::journal::{Frame, Journal, SEGMENT};
 use crate::store::schema::Entry;
 use crate::store::site::Site;
 use crate::store::tests::disk::{Disk, Fault};

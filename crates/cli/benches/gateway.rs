@@ -196,6 +196,16 @@ impl Role {
         Role(child, line.trim().parse().unwrap())
     }
 
+    /// The time that all its threads have computed so far, in seconds; none where the system does not say.
+    fn computed(&self) -> Option<f64> {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).ok()?;
+        // Behind the name, which may hold anything: the 14th and 15th of all fields, in ticks.
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        let ticks = fields.get(11..13)?.iter().map(|ticks| ticks.parse::<f64>().ok());
+        Some(ticks.sum::<Option<f64>>()? / TICKS_PER_SECOND)
+    }
+
     fn url(&self) -> String {
         format!("http://{}/mcp", self.1)
     }
@@ -257,8 +267,9 @@ impl Line {
     }
 }
 
-/// Answers a second, of connections that ask as fast as they are answered.
-fn throughput(address: SocketAddr, bearer: &str, lasting: Duration) -> f64 {
+/// Answers a second, of connections that ask as fast as they are answered, and how long the process computes for each.
+fn throughput(role: &Role, bearer: &str, lasting: Duration) -> (f64, f64) {
+    let (address, before) = (role.1, role.computed());
     let (count, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut took = Duration::ZERO;
     std::thread::scope(|scope| {
@@ -276,7 +287,9 @@ fn throughput(address: SocketAddr, bearer: &str, lasting: Duration) -> f64 {
         stop.store(true, Ordering::Relaxed);
         took = began.elapsed();
     });
-    count.load(Ordering::Relaxed) as f64 / took.as_secs_f64()
+    let answers = count.load(Ordering::Relaxed) as f64;
+    let computed = role.computed().zip(before).map_or(f64::NAN, |(after, before)| after - before);
+    (answers / took.as_secs_f64(), computed / answers)
 }
 
 /// Latencies at a fixed rate, sorted. Each request has its moment; one that comes late because another took
@@ -363,15 +376,23 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn compare(guarded: &Role, open: &Role, bearer: &str, rounds: usize, lasting: Duration) {
     let (mut with, mut without, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    throughput(guarded.1, bearer, lasting / 3);
-    throughput(open.1, bearer, lasting / 3);
+    let (mut computes, mut computes_without) = (Vec::new(), Vec::new());
+    throughput(guarded, bearer, lasting / 3);
+    throughput(open, bearer, lasting / 3);
     for _ in 0..rounds {
-        let one = throughput(guarded.1, bearer, lasting);
-        let other = throughput(open.1, bearer, lasting);
+        let (one, computed) = throughput(guarded, bearer, lasting);
+        let (other, computed_without) = throughput(open, bearer, lasting);
         with.push(one);
         without.push(other);
         ratios.push(one / other);
+        computes.push(computed * 1e6);
+        computes_without.push(computed_without * 1e6);
     }
+    let (computed, computed_without) = (median(&mut computes), median(&mut computes_without));
+    println!(
+        "  CPU a request     {computed:>6.0} µs with the guard, {computed_without:.0} µs without: ratio {:.2}",
+        computed_without / computed
+    );
     println!(
         "  throughput        {:>6.0}/s with the guard, {:.0}/s without: ratio {:.2}",
         median(&mut with),

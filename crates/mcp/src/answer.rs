@@ -6,6 +6,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -51,16 +52,29 @@ pub enum RefusalStyle {
     Challenge,
 }
 
-/// What whoever waits for an answer is told when its token ends meanwhile.
-pub(crate) fn closing_message(id: &Id, is_tool_call: bool) -> String {
-    const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
-    let mut refused =
-        Refused::by_door(StatusCode::UNAUTHORIZED.as_u16(), Some("invalid_token"), TEXT);
-    refused.helps = Some(Helps::NewToken);
-    let facts = refused.facts();
-    match is_tool_call {
-        true => tool_error(id, TEXT, &facts).to_string(),
-        false => with_facts(error_body(Some(id), FORBIDDEN, TEXT), &facts).to_string(),
+/// What whoever waits for an answer is told when its token ends meanwhile. Nearly always it is not needed, and is not made.
+#[derive(Debug, Clone)]
+pub(crate) struct ClosingMessage {
+    pub(crate) id: Id,
+    pub(crate) is_tool_call: bool,
+}
+
+impl ClosingMessage {
+    pub(crate) fn to_json(&self) -> Value {
+        const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
+        let status = StatusCode::UNAUTHORIZED.as_u16();
+        let mut refused = Refused::by_door(status, Some("invalid_token"), TEXT);
+        refused.helps = Some(Helps::NewToken);
+        let facts = refused.facts();
+        match self.is_tool_call {
+            true => tool_error(&self.id, TEXT, &facts),
+            false => with_facts(error_body(Some(&self.id), FORBIDDEN, TEXT), &facts),
+        }
+    }
+
+    /// As an event, after a blank line, since half an event may stand before it.
+    pub(crate) fn to_event(&self) -> Bytes {
+        Bytes::from(format!("\n\ndata: {}\n\n", self.to_json()))
     }
 }
 
@@ -355,7 +369,9 @@ mod tests {
     #[test]
     fn a_farewell_is_a_result_for_a_tool_call_and_an_error_for_others() {
         let read = |is_tool_call| -> Value {
-            serde_json::from_str(&closing_message(&id(), is_tool_call)).unwrap()
+            let event = ClosingMessage { id: id(), is_tool_call }.to_event();
+            let data = std::str::from_utf8(&event).unwrap().strip_prefix("\n\ndata: ").unwrap();
+            serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap()
         };
         assert_eq!(read(true)["result"]["isError"], true);
         assert_eq!(read(false)["error"]["code"], FORBIDDEN);

@@ -1,6 +1,6 @@
 //! Filtering: how and where what a server answers is looked at, while its token holds (response filtering).
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -64,14 +64,14 @@ pub(crate) struct Filtering {
     guard: Arc<Guard>,
     tasks: Arc<Tasks>,
     metrics: Metrics,
-    verified: VerifiedCapability,
+    verified: Arc<VerifiedCapability>,
     /// What records call it.
     what: &'static str,
     /// What of the token must hold meanwhile.
     begun: Begun,
     place: Place,
-    /// Says that nobody waits for it any more.
-    given_up: CancellationToken,
+    /// Says that nobody waits for it any more; made for what takes its time.
+    given_up: OnceLock<CancellationToken>,
     under_way: Mutex<UnderWay>,
 }
 
@@ -89,12 +89,12 @@ impl Filtering {
         guard: Arc<Guard>,
         tasks: Arc<Tasks>,
         metrics: Metrics,
-        verified: VerifiedCapability,
+        verified: Arc<VerifiedCapability>,
         what: &'static str,
         begun: Begun,
         place: Place,
     ) -> Filtering {
-        let (given_up, under_way) = (CancellationToken::new(), Mutex::default());
+        let (given_up, under_way) = (OnceLock::new(), Mutex::default());
         Filtering { guard, tasks, metrics, verified, what, begun, place, given_up, under_way }
     }
 
@@ -103,9 +103,10 @@ impl Filtering {
         self: &Arc<Self>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let waits = self.given_up.clone().drop_guard();
+        let waits = self.given_up().clone().drop_guard();
         *self.under_way() = UnderWay::default();
-        let mut watch = Watch::over(Arc::clone(&self.guard), self.verified.clone(), self.begun);
+        let mut watch =
+            Watch::over(Arc::clone(&self.guard), Arc::clone(&self.verified), self.begun);
         let done = tokio::select! {
             biased;
             cause = watch.end() => {
@@ -163,13 +164,17 @@ impl Filtering {
         let verified = self.guard.foreseeing(verified);
         let prepared = self.guard.prepared(&verified);
         let by = (&*prepared, &verified, &*policy);
-        let filter = Filter::new(by, &self.tasks, now, private, &self.given_up, left);
+        let filter = Filter::new(by, &self.tasks, now, private, self.given_up(), left);
         let mut review = Review { asked, filter: Some(filter), refused: None, note: &|_| {} };
         let reviewed = review.apply(message);
         let mut under_way = self.under_way();
         under_way.left = review.filter.map_or(left, |filter| filter.left());
         under_way.refused = under_way.refused.take().or(review.refused);
         reviewed
+    }
+
+    fn given_up(&self) -> &CancellationToken {
+        self.given_up.get_or_init(CancellationToken::new)
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -211,7 +216,7 @@ mod tests {
         let bearer = capability.present(Presenting::to("notion.mcp"), &alice, now()).unwrap();
         let roots = RootKeys::of(issuer.public());
         let verifier = Verifier::new(roots, "notion.mcp", store.revocations()).unwrap();
-        let verified = verifier.verify(bearer.bearer(), now()).unwrap();
+        let verified = Arc::new(verifier.verify(bearer.bearer(), now()).unwrap());
         let guard = Arc::new(Guard::new(verifier, Policy::builtin(), store.clone()));
         let place = Lanes::new().place_for_list(Payer::of(&verified)).unwrap();
         let (tasks, metrics) = (Arc::new(Tasks::new()), Metrics::new());
@@ -221,7 +226,7 @@ mod tests {
 
     /// Works until it hears that nobody waits; says whether it heard so.
     fn working(of: &Arc<Filtering>) -> impl FnOnce() -> bool + Send + use<> {
-        let given_up = of.given_up.clone();
+        let given_up = of.given_up().clone();
         move || {
             let steps = ENDLESS.as_millis() / 10;
             (0..steps).any(|_| {
@@ -243,7 +248,7 @@ mod tests {
         store.revoke(Revoking::new(alice, "test", "lost").unwrap(), now()).unwrap();
         let ended = tokio::time::timeout(ENDLESS / 2, running).await;
         assert_eq!(ended.expect("it goes on although it is revoked").unwrap(), None);
-        assert!(filtering.given_up.is_cancelled(), "and so does what works for it");
+        assert!(filtering.given_up().is_cancelled(), "and so does what works for it");
     }
 
     /// What looks at it finds it before the watch does.
@@ -270,7 +275,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(filtering.run(|| 7).await, Some(7));
         }
-        assert!(!filtering.given_up.is_cancelled());
+        assert!(!filtering.given_up().is_cancelled());
         let (done, heard) = tokio::sync::oneshot::channel();
         let work = working(&filtering);
         let running = tokio::spawn({

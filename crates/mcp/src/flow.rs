@@ -12,7 +12,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
 
-use crate::answer::{self, INTERNAL_ERROR, UNDECIDED};
+use crate::answer::{self, ClosingMessage, INTERNAL_ERROR, UNDECIDED};
 use crate::body::UNDELIVERED;
 use crate::budget::{EXCHANGE_BYTES, Share};
 use crate::filtering::Rewrite;
@@ -49,7 +49,7 @@ pub(crate) struct Flow {
     drain: Drain,
     /// What whoever waits for the answer is told if it is cut; after a blank line, since half an event may stand
     /// before it.
-    closing_message: Option<String>,
+    closing_message: Option<ClosingMessage>,
     /// Whether it waits for what may never come.
     waits: bool,
     metrics: Metrics,
@@ -118,9 +118,9 @@ impl Flow {
                 let item = receiver.recv().await;
                 let item = match cut.load(Ordering::Acquire) {
                     // What was not read before the cut is not read after it.
-                    true if is_event_stream => closing_message.take().map(|closing_message| {
-                        Ok(Bytes::from(format!("\n\ndata: {closing_message}\n\n")))
-                    }),
+                    true if is_event_stream => {
+                        closing_message.take().map(|closing_message| Ok(closing_message.to_event()))
+                    }
                     true => Some(Err(io::Error::other("cut"))),
                     false => item,
                 };
@@ -267,9 +267,7 @@ impl Flow {
         match self.is_event_stream {
             true => {
                 let closing_message = self.closing_message.take();
-                closing_message.map(|closing_message| {
-                    Ok(Bytes::from(format!("\n\ndata: {closing_message}\n\n")))
-                })
+                closing_message.map(|closing_message| Ok(closing_message.to_event()))
             }
             false => Some(Err(io::Error::other(format!("cut: {cause}")))),
         }

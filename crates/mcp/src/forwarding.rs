@@ -4,6 +4,7 @@
 
 use http::HeaderValue;
 
+use crate::answer::ClosingMessage;
 use crate::filtering::Rewrite;
 use crate::watch::Watch;
 
@@ -23,5 +24,5 @@ pub(crate) struct Forwarding {
     /// Whether a tool's result can say what went wrong.
     pub(crate) is_tool_call: bool,
     /// The message that whoever waits for the answer is told if it is given up.
-    pub(crate) closing_message: Option<String>,
+    pub(crate) closing_message: Option<ClosingMessage>,
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::admission::{AdmissionControl, Threads};
 use crate::answer::{
-    self, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
+    self, ClosingMessage, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
 };
 use crate::budget::Payer;
 use crate::fair_queue::Peer;
@@ -82,8 +82,8 @@ impl GatewaySide {
 /// Whoever sent a request: a bearer that holds.
 pub(crate) struct Bearer {
     token: Arc<str>,
-    verified: VerifiedCapability,
-    owner: Owner,
+    verified: Arc<VerifiedCapability>,
+    payer: Payer,
 }
 
 impl Side for GatewaySide {
@@ -94,8 +94,9 @@ impl Side for GatewaySide {
         let peer = Peer::of(&request.extensions);
         let mut decided = match self.admission.admit(&self.guard, token, peer).await {
             Ok(verified) => {
-                let owner = Owner::of(&verified);
-                return Ok(Bearer { token: token.into(), verified, owner });
+                let payer = Payer::of(&verified);
+                let verified = Arc::new(verified);
+                return Ok(Bearer { token: token.into(), verified, payer });
             }
             Err(decided) => decided,
         };
@@ -114,7 +115,7 @@ impl Side for GatewaySide {
     }
 
     fn payer(&self, caller: &Bearer) -> Payer {
-        Payer::of(&caller.verified)
+        caller.payer
     }
 
     async fn judge(
@@ -128,8 +129,9 @@ impl Side for GatewaySide {
             let rewrite = Some(self.review_any(caller, ANSWER));
             return Ok(Forwarding { rewrite, ..self.passage(caller, Begun::Connection) });
         };
-        let closing_message =
-            message.id().map(|id| answer::closing_message(id, name == "tools/call"));
+        let closing_message = message
+            .id()
+            .map(|id| ClosingMessage { id: id.clone(), is_tool_call: name == "tools/call" });
         let method = message.asks(era).map_err(|error| match error {
             MessageError::Method(_) => answer::unknown_method(era, message.id(), &error),
             _ => answer::bad_request(INVALID_REQUEST, message.id(), &error.to_string()),
@@ -182,11 +184,11 @@ impl Side for GatewaySide {
     }
 
     fn session_inwards(&self, caller: &Bearer, id: &str) -> Option<String> {
-        self.sessions.unbind(id, caller.owner).map(str::to_owned)
+        self.sessions.unbind(id, Owner::of(&caller.verified)).map(str::to_owned)
     }
 
     fn session_outwards(&self, caller: &Bearer, id: &str) -> String {
-        self.sessions.bind(id, caller.owner)
+        self.sessions.bind(id, Owner::of(&caller.verified))
     }
 }
 
@@ -222,7 +224,8 @@ impl GatewaySide {
 
     /// How whatever is allowed passes: for as long as its token holds.
     fn passage(&self, caller: &Bearer, begun: Begun) -> Forwarding {
-        let watch = Watch::over(Arc::clone(&self.guard), caller.verified.clone(), begun);
+        let verified = Arc::clone(&caller.verified);
+        let watch = Watch::over(Arc::clone(&self.guard), verified, begun);
         Forwarding { watch: Some(watch), ..Forwarding::default() }
     }
 
@@ -332,7 +335,7 @@ impl GatewaySide {
         message: &Message,
         method: &Method,
     ) -> Result<Place, Response> {
-        if let Some(place) = self.lanes.place_for_list(Payer::of(&caller.verified)) {
+        if let Some(place) = self.lanes.place_for_list(caller.payer) {
             return Ok(place);
         }
         let message_to_client = "too many lists are asked for at once; try again later".to_owned();
@@ -350,14 +353,14 @@ impl GatewaySide {
         shows: Shows,
     ) -> Rewrite {
         let Some(asked) = asked else { return self.review_any(caller, what) };
-        let place = self.readers.place_for_stream(Payer::of(&caller.verified));
+        let place = self.readers.place_for_stream(caller.payer);
         // A presentation that was bound to the call is used up by now.
         self.filtering(caller, what, Begun::Call, place).rewrite(Some(asked.clone()), shows)
     }
 
     /// How an answer is looked at that was not asked for by a message: it can be the answer to any.
     fn review_any(&self, caller: &Bearer, what: &'static str) -> Rewrite {
-        let place = self.lanes.place_for_stream(Payer::of(&caller.verified));
+        let place = self.lanes.place_for_stream(caller.payer);
         let filtering = self.filtering(caller, what, Begun::Connection, place);
         filtering.rewrite(None, Shows::Lists { private: false })
     }
@@ -370,7 +373,7 @@ impl GatewaySide {
         place: Place,
     ) -> Filtering {
         let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
-        let (verified, metrics) = (caller.verified.clone(), self.metrics.clone());
+        let (verified, metrics) = (Arc::clone(&caller.verified), self.metrics.clone());
         Filtering::new(guard, tasks, metrics, verified, what, begun, place)
     }
 }

@@ -24,9 +24,12 @@ const BUCKETS: [f64; 12] =
 /// The label of a method that is not in the table.
 const OTHER: &str = "other";
 
+/// Shared by all that count.
 #[derive(Clone)]
-pub(crate) struct Metrics {
-    registry: Arc<Registry>,
+pub(crate) struct Metrics(Arc<Meters>);
+
+struct Meters {
+    registry: Registry,
     requests: Family<Request, Counter>,
     decisions: Family<Decision, Counter>,
     seconds: Family<Method, Histogram, fn() -> Histogram>,
@@ -90,14 +93,21 @@ impl Metrics {
             "Requests that the upstream server did not answer",
             upstream_failures.clone(),
         );
-        let registry = Arc::new(registry);
-        Metrics { registry, requests, decisions, seconds, streams, cut, upstream_failures }
+        Metrics(Arc::new(Meters {
+            registry,
+            requests,
+            decisions,
+            seconds,
+            streams,
+            cut,
+            upstream_failures,
+        }))
     }
 
     pub(crate) fn request(&self, method: Option<&'static str>, status: u16, took: Duration) {
         let method = method.unwrap_or(OTHER);
-        self.requests.get_or_create(&Request { method, status }).inc();
-        self.seconds.get_or_create(&Method { method }).observe(took.as_secs_f64());
+        self.0.requests.get_or_create(&Request { method, status }).inc();
+        self.0.seconds.get_or_create(&Method { method }).observe(took.as_secs_f64());
     }
 
     pub(crate) fn decision(&self, verdict: Verdict, cause: Option<Cause>) {
@@ -106,28 +116,29 @@ impl Metrics {
             Verdict::Deny => "deny",
             Verdict::Undecided => "undecided",
         };
-        self.decisions
+        self.0
+            .decisions
             .get_or_create(&Decision { verdict, cause: cause.map_or("", Cause::as_str) })
             .inc();
     }
 
     pub(crate) fn open_stream(&self) -> OpenStream {
-        self.streams.inc();
-        OpenStream(self.streams.clone())
+        self.0.streams.inc();
+        OpenStream(self.0.streams.clone())
     }
 
     pub(crate) fn cut(&self) {
-        self.cut.inc();
+        self.0.cut.inc();
     }
 
     pub(crate) fn upstream_failure(&self) {
-        self.upstream_failures.inc();
+        self.0.upstream_failures.inc();
     }
 
     /// In the OpenMetrics text format, to its end.
     pub(crate) fn render(&self, rendered: &mut String) {
         // Writing to a string does not fail.
-        let _ = text::encode(rendered, &self.registry);
+        let _ = text::encode(rendered, &self.0.registry);
     }
 }
 

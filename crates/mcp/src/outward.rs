@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use tokio::task::coop::consume_budget;
 
-use crate::answer::{self, INTERNAL_ERROR};
+use crate::answer::{self, ClosingMessage, INTERNAL_ERROR};
 use crate::budget::Share;
 use crate::filtering::Rewrite;
 use crate::flow::{Flow, HELD_PER_BYTE};
@@ -104,7 +104,7 @@ impl Relay {
         let looked_at = rewrite.run(body.len(), move || review(body, &*by)).await;
         let Some(shown) = looked_at else {
             tracing::info!("an answer is given up, since its token no longer holds");
-            return Err(given_up(id, closing_message.as_deref()));
+            return Err(given_up(id, closing_message.as_ref()));
         };
         let Some(shown) = shown.filter(|shown| !(must_answer && shown.is_empty())) else {
             self.metrics.upstream_failure();
@@ -144,7 +144,7 @@ impl Relay {
                 cause = ended(&mut passage.watch) => {
                     self.metrics.cut();
                     tracing::info!(%cause, "an answer is given up, since its token no longer holds");
-                    return Err(given_up(id, passage.closing_message.as_deref()));
+                    return Err(given_up(id, passage.closing_message.as_ref()));
                 }
                 () = self.drain.ends(passage.waits) => return Err(shutting_down(id)),
                 chunk = chunks.next() => chunk,
@@ -232,9 +232,9 @@ fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<Stri
 }
 
 /// The call may have been carried out; its answer is not waited for.
-pub(crate) fn given_up(id: Option<&Id>, closing_message: Option<&str>) -> Response {
-    match closing_message.and_then(|closing_message| serde_json::from_str(closing_message).ok()) {
-        Some(closing_message) => answer::respond(StatusCode::OK, &closing_message),
+pub(crate) fn given_up(id: Option<&Id>, closing_message: Option<&ClosingMessage>) -> Response {
+    match closing_message {
+        Some(closing_message) => answer::respond(StatusCode::OK, &closing_message.to_json()),
         None => answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             id,

@@ -268,7 +268,7 @@ impl Relay {
             cause = ended(&mut passage.watch) => {
                 self.metrics.cut();
                 tracing::info!(%cause, "a request is given up, since its token no longer holds");
-                return Err(given_up(id, passage.closing_message.as_deref()));
+                return Err(given_up(id, passage.closing_message.as_ref()));
             }
             () = self.drain.ends(passage.waits) => {
                 return Err(shutting_down(id));
@@ -315,6 +315,9 @@ fn refuse_headers(error: headers::HeaderError) -> Response {
 
 fn note_session(parts: &Parts) {
     let span = Span::current();
+    if span.is_disabled() {
+        return;
+    }
     for (field, name) in
         [("mcp.session.id", SESSION_ID), ("mcp.protocol.version", PROTOCOL_VERSION)]
     {
@@ -334,6 +337,9 @@ fn shown(text: &str) -> String {
 /// OpenTelemetry's semantic conventions for MCP. Only methods of the table give names to spans.
 fn note_message(message: &Message) {
     let span = Span::current();
+    if span.is_disabled() {
+        return;
+    }
     let Some(method) = message.method().and_then(mcp::Method::find) else { return };
     span.record("mcp.method.name", method.name());
     if let Some(id) = message.id() {

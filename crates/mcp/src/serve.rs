@@ -131,7 +131,7 @@ async fn serve_within(
     let over = CancellationToken::new();
     let _ends_all = over.clone().drop_guard();
     let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
-    let router = bounded(router);
+    let urgent = bounded(router.clone());
     let mut stop = std::pin::pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -158,7 +158,8 @@ async fn serve_within(
             continue;
         }
         let place = reserve.place(service.peer).await;
-        let service = FromPeer { reserved: Some(place.mark()), ..service };
+        let (peer, reserved) = (service.peer, Some(place.mark()));
+        let service = FromPeer { peer, reserved, router: urgent.clone() };
         let connection = connections.watch(connection(stream, RESERVED_HEAD_TIMEOUT, service));
         let over = over.clone();
         tokio::spawn(async move {
@@ -204,7 +205,7 @@ fn connection(stream: TcpStream, head_timeout: Duration, service: FromPeer) -> C
 
 type Connection = http1::Connection<TokioIo<Taking<TcpStream>>, TowerToHyperService<FromPeer>>;
 
-/// Says of each request from where it comes, and whether its connection is in the reserve.
+/// Says of each request from where it comes, and whether its connection is in the reserve, which has a router of its own.
 #[derive(Debug, Clone)]
 struct FromPeer {
     peer: Peer,

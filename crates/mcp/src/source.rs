@@ -31,14 +31,20 @@ pub enum CapabilitySource {
 /// Reads a capability, on a thread of its own and one at a time, so that a mount that hangs holds one thread and no
 /// request for long.
 pub(crate) struct Source {
-    from: CapabilitySource,
+    from: Place,
     under_way: Mutex<Option<JoinHandle<Result<Held, HoldError>>>>,
+}
+
+/// Where it is read.
+enum Place {
+    Fixed(Arc<Capability>),
+    File(PathBuf),
 }
 
 /// A capability as it was found.
 #[derive(Debug, Clone)]
 pub(crate) enum Held {
-    Fixed(Box<Capability>),
+    Fixed(Arc<Capability>),
     /// The text of a file, which is not yet known to be a capability.
     Text(Arc<str>),
 }
@@ -63,22 +69,26 @@ impl Held {
 
 impl Source {
     pub(crate) fn new(from: CapabilitySource) -> Source {
+        let from = match from {
+            CapabilitySource::Fixed(capability) => Place::Fixed(Arc::from(capability)),
+            CapabilitySource::File(path) => Place::File(path),
+        };
         Source { from, under_way: Mutex::new(None) }
     }
 
     /// Reads it on this thread: at the start.
     pub(crate) fn read_now(&self) -> Result<Held, HoldError> {
         match &self.from {
-            CapabilitySource::Fixed(capability) => Ok(Held::Fixed(capability.clone())),
-            CapabilitySource::File(path) => read(path),
+            Place::Fixed(capability) => Ok(Held::Fixed(Arc::clone(capability))),
+            Place::File(path) => read(path),
         }
     }
 
     /// Reads it, or says that it took too long.
     pub(crate) async fn read(&self) -> Result<Held, HoldError> {
         let path = match &self.from {
-            CapabilitySource::Fixed(capability) => return Ok(Held::Fixed(capability.clone())),
-            CapabilitySource::File(path) => path,
+            Place::Fixed(capability) => return Ok(Held::Fixed(Arc::clone(capability))),
+            Place::File(path) => path,
         };
         match tokio::time::timeout(READ_WITHIN, self.read_in_turn(path)).await {
             Ok(read) => read,

@@ -16,7 +16,7 @@ const WATCH_EVERY: Duration = Duration::from_millis(400);
 /// Looks whether a token still holds.
 pub(crate) struct Watch {
     guard: Arc<Guard>,
-    verified: VerifiedCapability,
+    verified: Arc<VerifiedCapability>,
     of: Begun,
     ticks: Interval,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Begun {
 }
 
 impl Watch {
-    pub(crate) fn over(guard: Arc<Guard>, verified: VerifiedCapability, of: Begun) -> Watch {
+    pub(crate) fn over(guard: Arc<Guard>, verified: Arc<VerifiedCapability>, of: Begun) -> Watch {
         // It was looked at just now.
         let mut ticks = interval_at(Instant::now() + WATCH_EVERY, WATCH_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

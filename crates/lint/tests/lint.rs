@@ -237,8 +237,8 @@ fn a_folder_is_a_set_or_has_sets_and_one_without_files_is_found() {
     assert_eq!(sets(path).unwrap(), [path.join("a"), path.join("b")]);
     let report = lint_folder(&path.join("a"), &options()).unwrap();
     assert_eq!((report.files.len(), report.policies, report.findings.len()), (1, 1, 0));
-    assert_eq!(sets(&path.join("a/p.datalog")).unwrap(), [path.join("a/p.datalog")]);
-    assert!(sets(&path.join("none")).is_err());
+    assert_eq!(sets(path.join("a/p.datalog")).unwrap(), [path.join("a/p.datalog")]);
+    assert!(sets(path.join("none")).is_err());
 }
 
 /// Texts that are made to be slow or deep end in good time.

@@ -51,11 +51,11 @@ impl Shaped {
 
     /// What a first-party block that follows may use without defining it.
     pub(crate) fn defined(&self) -> Defined {
-        let first_party = self.blocks.iter().filter(|block| block.external.is_none());
+        let mut first_party = self.blocks.iter().filter(|block| block.external.is_none());
         let keys = first_party.clone().flat_map(|block| &block.keys);
         // Each was a point when its block was read.
         let keys = keys.filter_map(|key| key.to_biscuit().ok()).collect();
-        let symbols = first_party.last().map(|block| block.symbols.clone());
+        let symbols = first_party.next_back().map(|block| block.symbols.clone());
         Defined { symbols: symbols.unwrap_or_default(), keys }
     }
 }

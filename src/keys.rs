@@ -1,11 +1,12 @@
 //! Keys: whose signature counts. Ed25519 only, in Biscuit's text form or PEM.
 
+mod points;
+
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::LazyLock;
 
 use biscuit_auth::builder::Algorithm;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -13,7 +14,6 @@ use ed25519_dalek::pkcs8::{
     DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
 };
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
-use quick_cache::sync::Cache;
 use rand_core::OsRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 
 use crate::cause::Cause;
 use crate::file;
+use crate::keys::points::{is_canonical, point_of};
+
+pub(crate) use crate::keys::points::verify_strict;
 
 /// The most bytes read from a key file: PEM with room for comments.
 const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
@@ -62,39 +65,8 @@ impl PublicKey {
     }
 
     pub(crate) fn to_biscuit(self) -> Result<biscuit_auth::PublicKey, KeyError> {
-        static READ: LazyLock<Cache<[u8; 32], biscuit_auth::PublicKey>> =
-            LazyLock::new(|| Cache::new(MAX_KEYS_READ));
-        READ.get_or_insert_with(&self.0, || {
-            biscuit_auth::PublicKey::from_bytes(&self.0, Algorithm::Ed25519)
-        })
-        .map_err(|_| KeyError::NotAPoint)
+        points::biscuit_key_of(&self.0).ok_or(KeyError::NotAPoint)
     }
-}
-
-/// How many keys are remembered as points of the curve, twice, as two libraries have them: those of some hundred chains. One takes some
-/// three hundred bytes. Whoever sends many others costs each key 4 microseconds, which is what reading it takes.
-const MAX_KEYS_READ: usize = 4096;
-
-/// The point that these bytes encode (RFC 8032, section 5.1.3), if there is one. A key stands in a token several times, and those of
-/// roots and agents in many: it is decoded once.
-fn point_of(bytes: &[u8; 32]) -> Option<VerifyingKey> {
-    static READ: LazyLock<Cache<[u8; 32], VerifyingKey>> =
-        LazyLock::new(|| Cache::new(MAX_KEYS_READ));
-    READ.get_or_insert_with(bytes, || VerifyingKey::from_bytes(bytes)).ok()
-}
-
-/// Strict verification: no malleable signature and no key of small order passes.
-pub(crate) fn verify_strict(key: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
-    let key = key.try_into().ok().and_then(point_of);
-    let signature = ed25519_dalek::Signature::from_bytes(signature);
-    key.is_some_and(|key| key.verify_strict(message, &signature).is_ok())
-}
-
-/// Whether the y coordinate is below 2^255 − 19 (RFC 8032, section 5.1.3). Decoding reduces it, so that
-/// a few keys would have two encodings, of which a revocation names one.
-fn is_canonical(bytes: &[u8; 32]) -> bool {
-    let [low, middle @ .., high] = bytes;
-    high & 0x7f < 0x7f || middle.iter().any(|byte| *byte < 0xff) || *low < 0xed
 }
 
 impl FromStr for PublicKey {

@@ -376,10 +376,8 @@ pub(super) fn argument_text(name: &str, must: &str, example: Option<&Value>) -> 
 }
 
 fn resource_change(must: &str) -> Change {
-    Change::Resource {
-        must: must.to_owned(),
-        text: format!("call it for a resource such that {must}"),
-    }
+    let text = format!("call it for a resource such that {must}");
+    Change::Resource { must: must.to_owned(), text }
 }
 
 fn otherwise(must: &str) -> Change {

@@ -9,6 +9,7 @@ mod refused;
 mod rejection;
 mod stated;
 mod trust;
+mod verified;
 mod walk;
 
 use std::fmt;
@@ -16,9 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capability::Capability;
-use crate::chain::{Chain, PresentationBlock, PresentationKind};
+use crate::chain::{Chain, PresentationKind};
 use crate::keys::{PublicKey, RootKeys};
-use crate::memory::Owner;
 use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
@@ -33,6 +33,7 @@ pub use error::VerifyError;
 pub use rejection::Rejection;
 pub(crate) use stated::Stated;
 pub(crate) use trust::{Authentic, Identity};
+pub use verified::VerifiedCapability;
 
 /// The URI schemes of resources that a verifier judges by default ([`Verifier::resource_schemes`]). Any other scheme is refused, since its
 /// URIs may have a normal form that is not known here.
@@ -422,82 +423,6 @@ impl fmt::Debug for Verifier {
             .field("audience", &self.audience)
             .field("roots", &self.trust)
             .finish_non_exhaustive()
-    }
-}
-
-/// A presentation that was verified: authentic, unrevoked, for this server, narrowing at every hop. Only a [`Verifier`] makes one.
-/// What it may be used for is for policies to say.
-#[derive(Debug, Clone)]
-pub struct VerifiedCapability {
-    token: Arc<Authentic>,
-    presentation: PresentationBlock,
-    at: Timestamp,
-    resource_schemes: Arc<[String]>,
-    /// What the server says beside it, for the decision at hand. Nothing of it is the token's.
-    stated: Stated,
-}
-
-impl VerifiedCapability {
-    /// Returns what the token says, all of it verified.
-    pub fn chain(&self) -> &Chain {
-        self.token.capability.chain()
-    }
-
-    /// Returns the name of the subject, whose rights are used.
-    pub fn subject(&self) -> &str {
-        &self.chain().grant.subject
-    }
-
-    /// Returns the name of the agent that presents, as its delegator calls it; `None` if the subject presents its grant itself.
-    pub fn agent(&self) -> Option<&str> {
-        self.chain().hops.last().map(|hop| hop.delegate.as_str())
-    }
-
-    /// Returns the verifier's own name for the root key ([`RootKeys::named`]).
-    pub fn issuer(&self) -> &str {
-        self.token.issuer()
-    }
-
-    /// Returns the root key that signed the grant.
-    pub fn root(&self) -> PublicKey {
-        self.token.root
-    }
-
-    /// Returns the moment as of which it was verified.
-    pub fn verified_at(&self) -> Timestamp {
-        self.at
-    }
-
-    /// Returns the presentation, the last block of the chain.
-    pub fn presentation(&self) -> &PresentationBlock {
-        &self.presentation
-    }
-
-    /// The same for one decision, beside which the server states this.
-    pub(crate) fn beside(self, stated: Stated) -> VerifiedCapability {
-        VerifiedCapability { stated, ..self }
-    }
-
-    pub(crate) fn stated(&self) -> &Stated {
-        &self.stated
-    }
-
-    pub(crate) fn capability(&self) -> &Capability {
-        &self.token.capability
-    }
-
-    /// What tells it from all others of which something else would be asserted, but for the moment and the call.
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.token.identity
-    }
-
-    /// Who pays for what is remembered of it.
-    pub(crate) fn owner(&self) -> Owner {
-        self.token.owner()
-    }
-
-    pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
-        self.resource_schemes.iter().any(|listed| listed == scheme)
     }
 }
 

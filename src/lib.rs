@@ -121,8 +121,7 @@ pub mod internal {
     pub use crate::datalog::{FACT_BUDGET, MAX_DERIVED_FACTS};
     pub use crate::file::{open_or_pipe, read_text, read_text_or_pipe, text as text_of};
     pub use crate::function::Function;
-    pub use crate::policy::folder::{files, parts, read as read_file, refuse_link_out, unread};
-    pub use crate::policy::policy_files;
+    pub use crate::policy::folder::{files, parts, policy_files, read as read_file, unread};
     pub use crate::policy::problem::Problem;
     pub use crate::profile::vocabulary::{
         By, Column, Often, WORDS, Word, is_predicate_name, is_reserved,
@@ -133,7 +132,6 @@ pub mod internal {
     pub const EXTENSION: &str = crate::policy::EXTENSION;
     pub const MAX_ALIKE: usize = crate::audit::MAX_ALIKE;
     pub const MAX_ARGUMENT_BYTES: usize = crate::call::MAX_ARGUMENT_BYTES;
-    pub const MAX_ARGUMENT_DEPTH: usize = crate::call::MAX_ARGUMENT_DEPTH;
     pub const MAX_ARGUMENT_VALUES: usize = crate::call::MAX_ARGUMENT_VALUES;
     pub const MAX_DEPTH: i64 = crate::profile::MAX_DEPTH;
     pub const MAX_FILE_BYTES: u64 = crate::policy::MAX_FILE_BYTES;

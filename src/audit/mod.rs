@@ -43,6 +43,7 @@ pub(crate) use lineage::MAX_ALIKE;
 pub use lineage::{Lineage, LineageUnavailable, Seen, SeenBlock};
 pub use records::{Recording, Records};
 pub use separate::Separate;
+#[cfg(feature = "testing")]
 pub(crate) use uses::KEPT_AFTER_EXPIRY;
 pub use uses::{Claim, SingleUse, Uses, UsesUnavailable};
 

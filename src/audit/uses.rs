@@ -7,6 +7,7 @@ use crate::timestamp::Timestamp;
 
 /// The time after its expiry for which the id of a used presentation is kept at least, one hour: clocks differ, and this is many times by
 /// how much they may.
+#[cfg(feature = "testing")]
 pub(crate) const KEPT_AFTER_EXPIRY: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// A presentation that is accepted once, as a [`Uses`] knows it.

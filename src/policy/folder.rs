@@ -46,6 +46,11 @@ pub(super) fn too_many(extension: &str) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, many)
 }
 
+/// The policy files of a folder that are not hidden, in the order of their names.
+pub fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
+    files(folder, EXTENSION).map_err(|source| PolicyError::Read { path: folder.to_owned(), source })
+}
+
 /// The folders of a set in which files of it stand, each with the ending of these: its policies, and its cases.
 pub fn parts(set: &Path) -> [(PathBuf, &'static str); 2] {
     [(set.to_owned(), EXTENSION), (set.join(CASES), CASE_EXTENSION)]
@@ -53,7 +58,7 @@ pub fn parts(set: &Path) -> [(PathBuf, &'static str); 2] {
 
 /// A set to which a link leads out of the folder of sets is none of its sets; to leave it out unsaid would be to
 /// leave it untried.
-pub fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
+pub(super) fn refuse_link_out(folder: &Path, set: &Path) -> Result<(), PolicyError> {
     file::check_beneath(folder, set).map_err(|source| unread(set, source))
 }
 

@@ -22,7 +22,7 @@ use crate::cause::Cause;
 use crate::datalog::{Names, Unfollowed};
 use crate::file;
 use crate::names;
-use crate::policy::folder::{read, refuse_link_out};
+use crate::policy::folder::{policy_files, read, refuse_link_out};
 use crate::policy::problem::Problem;
 
 pub use source::{Location, SourceError};
@@ -308,12 +308,6 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<(String, String)>, Policy
         return Err(PolicyError::NoFiles { path: folder.to_owned(), sets });
     }
     paths.iter().map(|path| Ok((name_of(path), read(folder, path)?))).collect()
-}
-
-/// The policy files of a folder that are not hidden, in the order of their names.
-pub fn policy_files(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
-    folder::files(folder, EXTENSION)
-        .map_err(|source| PolicyError::Read { path: folder.to_owned(), source })
 }
 
 /// Whether evaluating it may go over a long text, or over many values.

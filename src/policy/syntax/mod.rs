@@ -30,9 +30,6 @@ const MAX_NESTING: usize = 64;
 /// The most bytes in a statement: a chain of operators makes Biscuit's parser recurse as deep as it is long.
 const MAX_STATEMENT_BYTES: usize = 4096;
 
-/// The most characters of a text that are repeated where it cannot be read.
-const MAX_SHOWN: usize = 24;
-
 /// The text of a file, as far as it can be read.
 #[derive(Debug)]
 pub struct Source {
@@ -143,9 +140,8 @@ fn unreadable(text: &str, Span { start, end }: Span, at: usize) -> (Span, Proble
     let rest = text.get(at..end).unwrap_or_default();
     let word = rest.split(|c: char| c.is_whitespace() || "();,".contains(c)).next();
     let length = word.unwrap_or_default().len().max(rest.chars().next().map_or(0, char::len_utf8));
-    let shown: String = rest.trim_end_matches(';').chars().take(MAX_SHOWN).collect();
-    let hint = (!shown.is_empty()).then(|| format!("it cannot be read from `{shown}` on"));
-    (Span { start: at, end: at + length }, Problem::Unreadable { hint })
+    // The place says where, and the text is not repeated: who gives the wrong file may give a key.
+    (Span { start: at, end: at + length }, Problem::Unreadable { hint: None })
 }
 
 /// Whether the first word is neither a policy's or check's nor a predicate.

@@ -131,7 +131,7 @@ impl RevocationRequest {
 
     /// Gives the request an id, so that a server knows it when it is made again: an answer that was lost is answered once more, and
     /// nothing is revoked twice. Make the id with [`RequestId::random`], and a new presentation for each time. Servers know a request
-    /// by its id and by who presents it, for a day ([`REQUESTS_KEPT`](crate::revocation::REQUESTS_KEPT)). By default a request has none,
+    /// by its id and by who presents it, for a day. By default a request has none,
     /// and is another one each time.
     ///
     /// ```

@@ -9,7 +9,7 @@ use crate::memory::Owner;
 use crate::timestamp::Timestamp;
 use crate::verify::{Authentic, Identity, Stated};
 
-/// A presentation that was verified: authentic, unrevoked, for this server, narrowing at every hop. Only a [`Verifier`] makes one.
+/// A presentation that was verified: authentic, unrevoked, for this server, narrowing at every hop. Only a [`Verifier`](crate::Verifier) makes one.
 /// What it may be used for is for policies to say.
 #[derive(Debug, Clone)]
 pub struct VerifiedCapability {
@@ -37,7 +37,7 @@ impl VerifiedCapability {
         self.chain().hops.last().map(|hop| hop.delegate.as_str())
     }
 
-    /// Returns the verifier's own name for the root key ([`RootKeys::named`]).
+    /// Returns the verifier's own name for the root key ([`RootKeys::named`](crate::RootKeys::named)).
     pub fn issuer(&self) -> &str {
         self.token.issuer()
     }

@@ -108,6 +108,7 @@ pub fn chain(number: u64) -> Chain {
     let mut chain = Chain {
         root: ((!rng.one_in(4)).then_some(7), ROOT),
         broken: None,
+        broken_of_holder: number.is_multiple_of(2),
         subject: "user:alice",
         issued: rng.between(-HOUR, 0),
         max_depth: MOST_HOPS,

@@ -64,9 +64,8 @@ pub fn bearer(chain: &Chain, number: u64) -> String {
         0 => &mut token.authority,
         later => &mut token.blocks[later - 1],
     };
-    // Half of the blocks that have one lose the signature of whoever is to have signed them.
     match &mut block.external_signature {
-        Some(external) if number.is_multiple_of(2) => external.signature[9] ^= 1,
+        Some(external) if chain.broken_of_holder => external.signature[9] ^= 1,
         _ => block.signature[9] ^= 1,
     }
     URL_SAFE.encode(token.encode_to_vec())

@@ -68,6 +68,10 @@ impl Chain {
         let tried = |(id, _): &&(Option<u32>, Key)| id.is_none() || *id == hint;
         let tried: Vec<_> = on.roots.iter().filter(tried).collect();
         ensure(!tried.is_empty(), "unknown_root", None)?;
+        // The end is signed over the last block with its own signature, not with its holder's, and is looked at first.
+        let last = self.blocks.last().filter(|_| self.broken == Some(self.blocks.len()));
+        let of_holder = |last: &Block| self.broken_of_holder && last.signer.is_some();
+        ensure(last.is_none_or(of_holder), "signature", self.broken)?;
         ensure(tried.iter().any(|(_, key)| *key == root), "signature", Some(0))?;
         ensure(self.broken.is_none(), "signature", self.broken)
     }

@@ -14,6 +14,8 @@ pub struct Chain {
     pub root: (Option<u32>, Key),
     /// The first block whose signature does not fit.
     pub broken: Option<usize>,
+    /// Whether that is the signature of the block's holder, if one signed it.
+    pub broken_of_holder: bool,
     pub subject: Name,
     pub issued: Seconds,
     pub max_depth: usize,

@@ -3,6 +3,7 @@
 //! Parsing answers whether the token is of the profile's shape; whether it is authentic is for
 //! [`verify`](crate::verify) to say, at the tool server.
 
+mod beginning;
 mod held;
 mod mistake;
 
@@ -23,6 +24,7 @@ use crate::profile::{MAX_TOKEN_BYTES, ShapeError};
 use crate::signing::{self, BadSignature};
 
 pub use crate::signing::SigningError;
+pub(crate) use beginning::Beginning;
 pub use mistake::TokenMistake;
 
 /// URL-safe base64 (RFC 4648, section 5), as Biscuit writes it: with padding. Read with or without.
@@ -153,6 +155,14 @@ impl Capability {
     ///
     /// [`ShapeError`] if the token is not of the profile's shape, or too costly to evaluate.
     pub fn parse(text: &str) -> Result<Capability, ShapeError> {
+        Capability::parse_by(text, Capability::from_bytes)
+    }
+
+    /// Reads a token's text, and its bytes by `read`.
+    pub(crate) fn parse_by(
+        text: &str,
+        read: impl FnOnce(&[u8]) -> Result<Capability, ShapeError>,
+    ) -> Result<Capability, ShapeError> {
         // A third more text than bytes, and padding.
         if text.len() > MAX_TOKEN_BYTES.div_ceil(3) * 4 {
             return Err(match TokenMistake::around(text) {
@@ -166,7 +176,7 @@ impl Capability {
             return Err(no_token());
         }
         let bytes = BASE64.decode(text).map_err(|_| no_token())?;
-        Capability::from_bytes(&bytes).map_err(|error| match error {
+        read(&bytes).map_err(|error| match error {
             // Of a Biscuit in another encoding, that is what there is to say.
             ShapeError::NotABiscuit if !mistake::is_whole(&bytes) => no_token(),
             error => error,

@@ -52,15 +52,44 @@ pub(crate) fn verify_after_grant(token: &Shaped) -> Result<(), BadSignature> {
     verify_from(token, None)
 }
 
-/// The end comes first: it costs one signature, and a token that was changed or cut at its end is refused by it.
+/// Checks the signatures of the blocks from this number on, and the end. Those before are known to hold.
+pub(crate) fn verify_after(token: &Shaped, known: usize) -> Result<(), BadSignature> {
+    let before = signed_blocks(&token.biscuit).zip(&token.blocks).take(known).last();
+    let signer = before.map(|(signed, _)| signed.next_key.key.as_slice());
+    verify_end(token)?;
+    verify_blocks(token, known, signer, before.map(|(_, shaped)| &shaped.signature))
+}
+
 fn verify_from(token: &Shaped, root: Option<&PublicKey>) -> Result<(), BadSignature> {
-    if !verify_proof(&token.biscuit, &last(&token.biscuit).next_key.key) {
-        return Err(BadSignature { block: token.biscuit.blocks.len() });
-    }
+    verify_end(token)?;
+    verify_before_end(token, root)
+}
+
+/// Checks the signatures of the blocks alone.
+pub(crate) fn verify_before_end(
+    token: &Shaped,
+    root: Option<&PublicKey>,
+) -> Result<(), BadSignature> {
     let root = root.map(PublicKey::to_bytes);
-    let mut signer: Option<&[u8]> = root.as_ref().map(<[u8; 32]>::as_slice);
-    let mut previous: Option<&[u8; 64]> = None;
-    for (block, (signed, shaped)) in signed_blocks(&token.biscuit).zip(&token.blocks).enumerate() {
+    verify_blocks(token, 0, root.as_ref().map(<[u8; 32]>::as_slice), None)
+}
+
+/// Checks the proof at the end. It comes first: it costs one signature, and a token that was changed or cut at its end is refused by it.
+pub(crate) fn verify_end(token: &Shaped) -> Result<(), BadSignature> {
+    match verify_proof(&token.biscuit, &last(&token.biscuit).next_key.key) {
+        true => Ok(()),
+        false => Err(BadSignature { block: token.biscuit.blocks.len() }),
+    }
+}
+
+fn verify_blocks<'a>(
+    token: &'a Shaped,
+    from: usize,
+    mut signer: Option<&'a [u8]>,
+    mut previous: Option<&'a [u8; 64]>,
+) -> Result<(), BadSignature> {
+    let blocks = signed_blocks(&token.biscuit).zip(&token.blocks).enumerate();
+    for (block, (signed, shaped)) in blocks.skip(from) {
         let bad = BadSignature { block };
         let payload = block_payload(signed, previous);
         if signer.is_some_and(|signer| !verify_strict(signer, &payload, &shaped.signature)) {
@@ -121,7 +150,7 @@ pub(crate) fn parent_digests(token: &schema::Biscuit) -> impl Iterator<Item = [u
     })
 }
 
-fn signed_blocks(token: &schema::Biscuit) -> impl Iterator<Item = &schema::SignedBlock> {
+pub(crate) fn signed_blocks(token: &schema::Biscuit) -> impl Iterator<Item = &schema::SignedBlock> {
     std::iter::once(&token.authority).chain(&token.blocks)
 }
 

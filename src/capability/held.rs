@@ -34,7 +34,7 @@ impl Held {
         Held::of(shaped, chain)
     }
 
-    fn of(shaped: Shaped, chain: Chain) -> Result<Held, ShapeError> {
+    pub(super) fn of(shaped: Shaped, chain: Chain) -> Result<Held, ShapeError> {
         let cost = cost::bound(&shaped.blocks, &least_sizes(&shaped, &chain));
         if cost > MAX_COST {
             return Err(ShapeError::TooCostly { cost });

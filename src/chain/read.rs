@@ -33,6 +33,18 @@ impl Chain {
         Ok(chain)
     }
 
+    /// What it says up to the block of this number.
+    pub(crate) fn up_to(&self, last: usize) -> Chain {
+        let hops = self.hops.iter().filter(|hop| hop.index <= last).cloned();
+        let caveats = self.caveats.iter().filter(|caveat| caveat.index <= last).cloned();
+        Chain {
+            grant: self.grant.clone(),
+            hops: hops.collect(),
+            presentation: self.presentation.clone().filter(|it| it.index <= last),
+            caveats: caveats.collect(),
+        }
+    }
+
     /// Reads one more block, which was to be signed over what has the digest `parent`.
     pub(crate) fn add(
         &mut self,

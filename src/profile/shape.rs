@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use biscuit_auth::builder::Fact;
-use biscuit_auth::datalog::SymbolTable;
+use biscuit_auth::datalog::{self, SymbolTable};
 use biscuit_auth::format::convert::proto_block_to_token_block;
 use biscuit_auth::format::schema;
 use prost::Message;
@@ -34,16 +34,16 @@ pub(crate) const THIRD_PARTY_DATALOG: u32 = 5;
 #[derive(Debug, Clone)]
 pub(crate) struct Shaped {
     pub(crate) biscuit: schema::Biscuit,
-    /// Shared with the tokens that were made from this one.
+    /// Shared with the tokens that begin with the same blocks.
     pub(crate) blocks: Vec<Arc<ShapedBlock>>,
-    /// Bytes of words, each as often as it is used.
-    pub(crate) written: usize,
 }
 
 /// A block, with the words and keys that its numbers stand for.
 #[derive(Debug, Clone)]
 pub(crate) struct ShapedBlock {
     pub(crate) content: schema::Block,
+    /// Facts and checks as Biscuit's engine has them, by the numbers of `symbols`.
+    pub(crate) datalog: (Vec<datalog::Fact>, Vec<datalog::Check>),
     pub(crate) facts: Vec<Fact>,
     pub(crate) symbols: SymbolTable,
     /// The keys that the block brings, read.
@@ -52,10 +52,17 @@ pub(crate) struct ShapedBlock {
     pub(crate) signature: [u8; 64],
     /// The signer of a third-party block and its signature.
     pub(crate) external: Option<(PublicKey, [u8; 64])>,
+    /// Bytes of words in this block and those before it, each as often as it is used.
+    pub(crate) written: usize,
 }
 
 /// Reads a token's bytes.
 pub(crate) fn gate(bytes: &[u8]) -> Result<Shaped, ShapeError> {
+    gate_after(bytes, &[])
+}
+
+/// Reads the bytes of a token that begins with blocks which were read before: those bytes are the same. Only the others are read.
+pub(crate) fn gate_after(bytes: &[u8], known: &[Arc<ShapedBlock>]) -> Result<Shaped, ShapeError> {
     if bytes.len() > MAX_TOKEN_BYTES {
         return Err(ShapeError::TooLarge);
     }
@@ -65,13 +72,16 @@ pub(crate) fn gate(bytes: &[u8]) -> Result<Shaped, ShapeError> {
         return Err(ShapeError::NotABiscuit);
     }
     check_ends(&biscuit)?;
-    let mut reader = Reader::default();
     let signed = std::iter::once(&biscuit.authority).chain(&biscuit.blocks);
-    let blocks = signed
-        .enumerate()
-        .map(|(index, block)| reader.read(index, block).map(Arc::new))
-        .collect::<Result<_, _>>()?;
-    Ok(Shaped { biscuit, blocks, written: reader.written.get() })
+    let mut new = signed.enumerate().skip(known.len());
+    let third_party = new.clone().all(|(_, signed)| signed.external_signature.is_some());
+    let mut reader = Reader::after(known, third_party, Made::default());
+    let mut blocks = known.to_vec();
+    new.try_for_each(|(index, signed)| {
+        blocks.push(Arc::new(reader.read(index, signed)?));
+        Ok(())
+    })?;
+    Ok(Shaped { biscuit, blocks })
 }
 
 fn check_size(biscuit: &schema::Biscuit) -> Result<(), ShapeError> {
@@ -139,9 +149,12 @@ impl Reader {
         // Biscuit's own reading: a block may not use what its stated Datalog version has not. The keys were read above, each
         // a point and none twice; it would do so again.
         let public_keys = std::mem::take(&mut content.public_keys);
-        proto_block_to_token_block(&content, None).map_err(|_| encoding)?;
+        let read = proto_block_to_token_block(&content, None).map_err(|_| encoding)?;
         content.public_keys = public_keys;
-        Ok(ShapedBlock { content, facts, symbols, keys: own_keys, signature, external })
+        let datalog = (read.facts, read.checks);
+        let written = self.written.get();
+        let keys = own_keys;
+        Ok(ShapedBlock { content, datalog, facts, symbols, keys, signature, external, written })
     }
 
     fn check_external(

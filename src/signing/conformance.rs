@@ -169,10 +169,12 @@ fn shaped(token: &[u8]) -> Result<Shaped, Walk> {
             keys: Vec::new(),
             signature: signature(&signed.signature)?,
             external: external.transpose()?,
+            datalog: Default::default(),
+            written: 0,
         }))
     };
     let blocks = signed_blocks(&biscuit).map(block).collect::<Result<_, _>>()?;
-    Ok(Shaped { biscuit, blocks, written: 0 })
+    Ok(Shaped { biscuit, blocks })
 }
 
 /// What the walk comes to over a token of which Biscuit's library says whether it is authentic.

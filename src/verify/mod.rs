@@ -3,6 +3,7 @@
 //! It says nothing about what policies allow; see [`authorize`](mod@crate::authorize). Signatures that were found valid are kept in a
 //! bounded cache, by the bearer.
 
+mod beginnings;
 mod directory;
 mod error;
 mod refused;
@@ -287,7 +288,7 @@ impl Verifier {
     /// Whether a token's delegations are genuine: signed by a trusted root, and each hop by the holder before
     /// it. Says nothing of expiry, width or revocation: it is for tokens that prove who delegated to whom.
     pub(crate) fn verify_delegations(&self, token: &Capability) -> Result<(), VerifyError> {
-        self.trust.judge(|set| set.authenticate(token).map(drop))?;
+        self.trust.judge(|set| set.authenticate(token, None).map(drop))?;
         let chain = token.chain();
         chain.hops.iter().try_fold(chain.grant.holder, |holder, hop| {
             match holder.is_some() && hop.signer == holder {
@@ -406,13 +407,13 @@ fn read(
         set.keep_refused(key, &error, chain, now);
         error
     };
-    let parsed = Capability::parse(bearer);
-    let capability = parsed.map_err(|error| refused(error.into(), None))?;
+    let parsed = set.parse(bearer);
+    let (capability, known) = parsed.map_err(|error| refused(error.into(), None))?;
     let authentic = refuse_expired(capability.chain(), now)
-        .and_then(|()| set.authenticate(&capability))
+        .and_then(|()| set.authenticate(&capability, known.as_deref()))
         .map_err(|error| refused(error, Some(capability.chain())));
     let (root, issuer) = authentic?;
-    let token = Arc::new(Authentic::of(capability, &issuer, root));
+    let token = Arc::new(Authentic::of(capability, issuer, root));
     set.keep(bearer, &token);
     Ok(token)
 }

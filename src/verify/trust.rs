@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use crate::capability::Capability;
-use crate::chain::Chain;
+use crate::chain::{Chain, PresentationKind};
 use crate::keys::{PublicKey, RootKey, RootKeys};
 use crate::memory::{Memory, Owner};
+use crate::profile::ShapeError;
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
 use crate::verify::VerifyError;
+use crate::verify::beginnings::{Beginnings, Known};
 use crate::verify::refused::RefusedBearers;
 
 /// The room for each token that is to be remembered. A chain of a grant, three hops and a presentation takes less, with what a guard
@@ -42,10 +44,10 @@ pub(crate) struct Identity {
 }
 
 impl Authentic {
-    pub(super) fn of(capability: Capability, issuer: &str, root: PublicKey) -> Authentic {
+    pub(super) fn of(capability: Capability, issuer: Arc<str>, root: PublicKey) -> Authentic {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Authentic { capability, root, identity: Identity { number, issuer: issuer.into() } }
+        Authentic { capability, root, identity: Identity { number, issuer } }
     }
 
     /// The verifier's own name for the root.
@@ -71,6 +73,8 @@ pub(super) struct RootSet {
     /// By the bearer. Only what no later moment can change: that a token is of the profile's
     /// shape, and that one of these roots and the holders signed it.
     authentic: Memory<Arc<str>, Arc<Authentic>>,
+    /// The same of the first blocks of such tokens.
+    beginnings: Beginnings,
     /// The other side of it.
     refused: Option<RefusedBearers>,
 }
@@ -119,6 +123,7 @@ impl RootSet {
             roots,
             remembered,
             authentic: Memory::new(remembered.saturating_mul(ROOM_PER_TOKEN)),
+            beginnings: Beginnings::new(remembered),
             refused: remembers.then(RefusedBearers::new),
         }
     }
@@ -127,11 +132,33 @@ impl RootSet {
         self.authentic.get(bearer)
     }
 
+    /// Remembers a token whose signatures hold, and what it begins with. One that is good for a single call does not come again.
     pub(super) fn keep(&self, bearer: &str, token: &Arc<Authentic>) {
-        if self.remembered > 0 {
+        if self.remembered == 0 {
+            return;
+        }
+        let presentation = token.capability.chain().presentation.as_ref();
+        if presentation.is_none_or(|last| last.kind == PresentationKind::Session) {
             let bytes = bearer.len().saturating_mul(BYTES_PER_BYTE);
             self.authentic.put(bearer.into(), Arc::clone(token), token.owner(), bytes);
         }
+        self.beginnings.keep(token, &token.identity.issuer);
+    }
+
+    /// Reads a bearer; what is known of its first blocks is not read again.
+    pub(super) fn parse(
+        &self,
+        bearer: &str,
+    ) -> Result<(Capability, Option<Arc<Known>>), ShapeError> {
+        let mut known = None;
+        let capability = Capability::parse_by(bearer, |bytes| {
+            known = self.beginnings.longest(bytes);
+            match &known {
+                Some(known) => Capability::following(&known.beginning, bytes),
+                None => Capability::from_bytes(bytes),
+            }
+        })?;
+        Ok((capability, known))
     }
 
     pub(super) fn recall_refused(&self, bearer: &[u8; 32], now: Timestamp) -> Option<VerifyError> {
@@ -154,18 +181,30 @@ impl RootSet {
     pub(super) fn authenticate(
         &self,
         capability: &Capability,
-    ) -> Result<(PublicKey, String), VerifyError> {
-        let mut furthest = None;
-        for root in self.roots.candidates(capability.root_key_id()) {
-            match signing::verify(capability.shaped(), &root.key) {
-                Ok(()) => return Ok((root.key, root.name.clone())),
-                Err(BadSignature { block }) => furthest = furthest.max(Some(block)),
+        known: Option<&Known>,
+    ) -> Result<(PublicKey, Arc<str>), VerifyError> {
+        if let Some(Known { beginning, root, issuer }) = known {
+            // No other of these roots signed the grant, so that the block that it would be refused for is the same.
+            let rest = signing::verify_after(capability.shaped(), beginning.blocks());
+            let bad = |BadSignature { block }| VerifyError::Signature { block };
+            return rest.map(|()| (*root, Arc::clone(issuer))).map_err(bad);
+        }
+        let bad = |BadSignature { block }| VerifyError::Signature { block };
+        let mut candidates = self.roots.candidates(capability.root_key_id()).peekable();
+        if candidates.peek().is_none() {
+            return Err(VerifyError::UnknownRoot);
+        }
+        // Once, however many roots are tried.
+        signing::verify_end(capability.shaped()).map_err(bad)?;
+        let mut furthest = BadSignature { block: 0 };
+        for root in candidates {
+            match signing::verify_before_end(capability.shaped(), Some(&root.key)) {
+                Ok(()) => return Ok((root.key, root.name.as_str().into())),
+                Err(found) if found.block > furthest.block => furthest = found,
+                Err(_) => {}
             }
         }
-        match furthest {
-            Some(block) => Err(VerifyError::Signature { block }),
-            None => Err(VerifyError::UnknownRoot),
-        }
+        Err(bad(furthest))
     }
 
     /// A token whose signatures held under some roots, as it is under these: refused for the same cause as if it came for the

@@ -10,7 +10,9 @@ use biscuit_auth::format::schema;
 
 use crate::block::Defined;
 use crate::keys::PublicKey;
-use crate::profile::shape::{Reader, ShapeError, Shaped, check_ends, check_proof, check_size};
+use crate::profile::shape::{
+    Reader, ShapeError, Shaped, ShapedBlock, check_ends, check_proof, check_size,
+};
 
 /// Keys that whoever made the next block has read already: a key that is read once is the same each time.
 #[derive(Debug, Clone, Default)]
@@ -36,9 +38,9 @@ impl Shaped {
         check_ends(&biscuit)?;
         let mut blocks = self.blocks.clone();
         let signed = biscuit.blocks.last().unwrap_or(&biscuit.authority);
-        let mut reader = Reader::after(self, signed.external_signature.is_some(), made);
+        let mut reader = Reader::after(&blocks, signed.external_signature.is_some(), made);
         blocks.push(Arc::new(reader.read(blocks.len(), signed)?));
-        Ok(Shaped { biscuit, blocks, written: reader.written.get() })
+        Ok(Shaped { biscuit, blocks })
     }
 
     /// The same blocks with another end.
@@ -51,29 +53,33 @@ impl Shaped {
 
     /// What a first-party block that follows may use without defining it.
     pub(crate) fn defined(&self) -> Defined {
-        let mut first_party = self.blocks.iter().filter(|block| block.external.is_none());
-        let keys = first_party.clone().flat_map(|block| &block.keys);
-        // Each was a point when its block was read.
-        let keys = keys.filter_map(|key| key.to_biscuit().ok()).collect();
-        let symbols = first_party.next_back().map(|block| block.symbols.clone());
-        Defined { symbols: symbols.unwrap_or_default(), keys }
+        defined(&self.blocks)
     }
 }
 
+fn defined(blocks: &[Arc<ShapedBlock>]) -> Defined {
+    let mut first_party = blocks.iter().filter(|block| block.external.is_none());
+    let keys = first_party.clone().flat_map(|block| &block.keys);
+    // Each was a point when its block was read.
+    let keys = keys.filter_map(|key| key.to_biscuit().ok()).collect();
+    let symbols = first_party.next_back().map(|block| block.symbols.clone());
+    Defined { symbols: symbols.unwrap_or_default(), keys }
+}
+
 impl Reader {
-    /// What it would be, had it read this token. A third-party block needs no table of those before it.
-    fn after(token: &Shaped, third_party: bool, made: Made) -> Reader {
-        let defined = (!third_party).then(|| token.defined());
+    /// What it would be, had it read these blocks. Third-party blocks need no table of those before them.
+    pub(super) fn after(known: &[Arc<ShapedBlock>], third_party: bool, made: Made) -> Reader {
+        let defined = (!third_party).then(|| defined(known));
         let (shared_symbols, shared_keys) =
             defined.map(|it| (it.symbols.strings(), it.keys)).unwrap_or_default();
-        let contents = token.blocks.iter().map(|block| &block.content);
+        let contents = known.iter().map(|block| &block.content);
         Reader {
             shared_symbols,
             shared_keys,
             symbols: contents.clone().map(|content| content.symbols.len()).sum(),
             facts: contents.clone().map(|content| content.facts.len()).sum(),
             checks: contents.map(|content| content.checks.len()).sum(),
-            written: Cell::new(token.written),
+            written: Cell::new(known.last().map_or(0, |block| block.written)),
             made,
         }
     }

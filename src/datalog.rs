@@ -58,6 +58,8 @@ pub(crate) enum EvaluationError {
 /// words and keys.
 #[derive(Debug, Default)]
 pub(crate) struct Base {
+    /// What the policies state, for all tokens.
+    stated: Arc<Stated>,
     facts: Vec<(Origin, Fact)>,
     known: HashSet<(Origin, Fact)>,
     symbols: SymbolTable,
@@ -69,6 +71,26 @@ pub(crate) struct Base {
     folded: Option<Result<Arc<FoldedBase>, EvaluationError>>,
     /// How often the checks of a token are to be reckoned.
     times: u64,
+}
+
+/// The facts that a set of policies states. A set can have very many, and they are the same for every token.
+#[derive(Debug, Default)]
+pub(crate) struct Stated {
+    facts: Vec<(Origin, Fact)>,
+    known: HashSet<(Origin, Fact)>,
+}
+
+impl Stated {
+    pub(crate) fn of(facts: &[Fact]) -> Stated {
+        let mut stated = Stated::default();
+        for fact in facts {
+            let entry = (origin_of(VERIFIER), fact.clone());
+            if stated.known.insert(entry.clone()) {
+                stated.facts.push(entry);
+            }
+        }
+        stated
+    }
 }
 
 /// Such facts, and more of one decision's own.
@@ -90,14 +112,14 @@ pub(crate) struct World {
 }
 
 impl Base {
-    /// Without facts; its first words are these.
-    pub(crate) fn new(symbols: SymbolTable) -> Base {
-        Base { symbols, ..Base::default() }
+    /// What policies state, by these words.
+    pub(crate) fn over(stated: &Arc<Stated>, symbols: SymbolTable) -> Base {
+        Base { stated: Arc::clone(stated), symbols, ..Base::default() }
     }
 
     pub(crate) fn add(&mut self, block: usize, fact: Fact) {
         let entry = (origin_of(block), fact);
-        if self.known.insert(entry.clone()) {
+        if !self.stated.known.contains(&entry) && self.known.insert(entry.clone()) {
             self.facts.push(entry);
         }
     }
@@ -115,8 +137,18 @@ impl Base {
         self.signed_by.entry(key).or_default().push(block);
     }
 
+    fn all(&self) -> impl Iterator<Item = &(Origin, Fact)> + Clone {
+        self.stated.facts.iter().chain(&self.facts)
+    }
+
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
-        self.facts.iter().map(|(_, fact)| fact)
+        self.all().map(|(_, fact)| fact)
+    }
+
+    /// How many facts are its own, and how many it has folded.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let folded = self.folded.as_ref().map_or(0, |_| self.all().count());
+        (self.facts.len(), folded)
     }
 }
 
@@ -205,12 +237,13 @@ impl World {
     }
 
     fn all(&self) -> impl Iterator<Item = (&Origin, &Fact)> + Clone {
-        self.base.facts.iter().chain(&self.facts).map(|(origin, fact)| (origin, fact))
+        self.base.all().chain(&self.facts).map(|(origin, fact)| (origin, fact))
     }
 
     fn insert(&mut self, origin: Origin, fact: Fact) -> bool {
         let entry = (origin, fact);
-        if self.base.known.contains(&entry) || self.known.contains(&entry) {
+        let Base { stated, known, .. } = &*self.base;
+        if stated.known.contains(&entry) || known.contains(&entry) || self.known.contains(&entry) {
             return false;
         }
         self.known.insert(entry.clone());

@@ -49,6 +49,13 @@ struct Held<K, V> {
     number: u64,
 }
 
+impl<K, V> Default for Held<K, V> {
+    fn default() -> Held<K, V> {
+        let (entries, owners, queue) = Default::default();
+        Held { bytes: 0, entries, owners, queue, number: 0 }
+    }
+}
+
 struct Entry<V> {
     value: V,
     bytes: usize,
@@ -66,13 +73,7 @@ struct Owned<K> {
 impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
     /// With room for so many bytes; with 0, nothing is remembered.
     pub(crate) fn new(room: usize) -> Memory<K, V> {
-        let held = Held {
-            bytes: 0,
-            entries: HashMap::default(),
-            owners: HashMap::new(),
-            queue: VecDeque::new(),
-            number: 0,
-        };
+        let held = Held::default();
         Memory { room, share: (room / SHARES).max(room.min(LEAST_SHARE)), held: RwLock::new(held) }
     }
 
@@ -94,20 +95,22 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
     }
 
     /// Remembers a value that takes `bytes` with its key, in the place of one under the same key. One that is larger than its owner's
-    /// share is not remembered.
+    /// share takes the place of all that its owner has: were it not remembered, it would be made anew each time.
     pub(crate) fn put(&self, key: K, value: V, owner: Owner, bytes: usize) {
-        let bytes = bytes.saturating_add(BYTES_OF_ENTRY);
         let share = self.share;
-        if bytes > share {
+        if self.room == 0 {
             return;
         }
+        let bytes = bytes.saturating_add(BYTES_OF_ENTRY).min(share);
+        // What goes is dropped when nobody waits for it.
+        let mut gone = Vec::new();
         let mut held = self.held.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        held.remove(&key);
+        gone.extend(held.remove(&key));
         while held.owners.get(&owner).is_some_and(|owned| owned.bytes + bytes > share) {
-            held.drop_one_of(Some(&owner));
+            gone.extend(held.drop_one_of(Some(&owner)));
         }
         while held.bytes + bytes > self.room {
-            held.drop_one_of(None);
+            gone.extend(held.drop_one_of(None));
         }
         held.number += 1;
         let number = held.number;
@@ -124,6 +127,15 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
         let entry = Entry { value, bytes, owner, number, was_used: AtomicBool::new(false) };
         held.tidy(&entry.owner);
         held.entries.insert(key, entry);
+        drop(held);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let mut held = self.held.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let gone = std::mem::take(&mut *held);
+        held.number = gone.number;
+        drop(held);
     }
 
     #[cfg(test)]
@@ -134,14 +146,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
 
 impl<K: Hash + Eq + Clone, V> Held<K, V> {
     /// Drops the first that was not used since it was looked at last: of this owner, or of all.
-    fn drop_one_of(&mut self, owner: Option<&Owner>) {
+    fn drop_one_of(&mut self, owner: Option<&Owner>) -> Option<Entry<V>> {
         loop {
             let queue = match owner.map(|owner| self.owners.get_mut(owner)) {
-                Some(None) => return,
+                Some(None) => return None,
                 Some(Some(owned)) => &mut owned.queue,
                 None => &mut self.queue,
             };
-            let Some((key, number)) = queue.pop_front() else { return };
+            let (key, number) = queue.pop_front()?;
             match self.entries.get(&key).filter(|entry| entry.number == number) {
                 // It went from the other queue.
                 None => {}
@@ -153,8 +165,8 @@ impl<K: Hash + Eq + Clone, V> Held<K, V> {
         }
     }
 
-    fn remove(&mut self, key: &K) {
-        let Some(entry) = self.entries.remove(key) else { return };
+    fn remove(&mut self, key: &K) -> Option<Entry<V>> {
+        let entry = self.entries.remove(key)?;
         self.bytes -= entry.bytes;
         if let Some(owned) = self.owners.get_mut(&entry.owner) {
             owned.bytes -= entry.bytes;
@@ -163,6 +175,9 @@ impl<K: Hash + Eq + Clone, V> Held<K, V> {
                 self.owners.remove(&entry.owner);
             }
         }
+        // A key can be a secret: it does not stay in a queue for long.
+        self.tidy(&entry.owner);
+        Some(entry)
     }
 
     /// Takes what is gone out of the queue of all and of this owner's, once that is most of it.

@@ -134,7 +134,7 @@ fn world(
         hops: hops.collect(),
         unbound_presentation: request.unbound_presentation,
     };
-    let mut base = Base::new(policy.symbols.clone());
+    let mut base = Base::over(&policy.stated, policy.symbols.clone());
     for fact in presented.facts() {
         let fact = fact.convert(base.symbols());
         base.add(VERIFIER, fact);
@@ -147,9 +147,6 @@ fn world(
         let fact = kept.fact().ok_or("a fact of the server")?;
         let fact = fact.convert(base.symbols());
         base.add(SERVER, fact);
-    }
-    for fact in &policy.facts {
-        base.add(VERIFIER, fact.clone());
     }
     base.compare(policy.names.clone(), 1);
     Ok(World::over(&Arc::new(base)))

@@ -3,7 +3,6 @@
 //! Policies and checks are Datalog over facts of the token, the call and the moment. Policies see what the walk found
 //! and nothing that an agent said of itself (`facts`).
 
-mod arguments;
 pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
@@ -11,8 +10,6 @@ mod remaining;
 mod rests;
 mod words;
 mod world;
-
-use std::borrow::Cow;
 
 use biscuit_auth::datalog::{Check, Rule};
 
@@ -163,10 +160,9 @@ fn decide_among(
         };
     let denied = first(&policy.denies, &relevant.denies, World::denies)?
         .map(|index| &policy.denies[index].0);
-    let allows = match call {
-        Some(call) => relevant.by_argument.matching(&relevant.allows, call),
-        None => Cow::Borrowed(&*relevant.allows),
-    };
+    let can_match = policy.by_argument.matching(call);
+    let allows = relevant.allows.iter().filter(|(number, _)| can_match(*number));
+    let allows: Vec<_> = allows.copied().collect();
     let allowed =
         first(&policy.allows, &allows, World::matches_any)?.map(|index| &policy.allows[index].0);
     match (denied, allowed) {

@@ -7,12 +7,11 @@ use std::sync::{Arc, RwLock};
 
 use biscuit_auth::builder::{self, CheckKind, Convert};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
-use biscuit_auth::format::convert::{proto_check_to_token_check, proto_fact_to_token_fact};
 use prost::Message;
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::{Asked, Presented};
-use crate::authorize::relevant::{Relevant, RelevantByOperation};
+use crate::authorize::relevant::{MAX_REMEMBERED_BYTES, Relevant, RelevantByOperation};
 use crate::authorize::words::{self, Translation};
 use crate::call::{Call, values_and_bytes_of};
 use crate::datalog::{Base, Names, VERIFIER, World};
@@ -35,8 +34,9 @@ pub(crate) struct Prepared {
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
     #[cfg(feature = "tokio")]
     evaluation: u64,
-    /// That of the checks' work with what is known before the arguments are.
-    once_more: u64,
+    blocks: Vec<Arc<ShapedBlock>>,
+    /// What it takes in memory, about, with what is remembered of operations.
+    bytes: usize,
     /// That of the whole decision.
     cost: u64,
 }
@@ -63,20 +63,18 @@ const ROOM: [(&str, u64, u64, u64); 7] = [
 
 impl Prepared {
     fn of(verified: &VerifiedCapability, policy: &Policy) -> Result<Prepared, AuthorizeError> {
-        let mut base = Base::new(policy.symbols.clone());
+        let mut base = Base::over(&policy.stated, policy.symbols.clone());
         let blocks = &verified.capability().shaped().blocks;
         let checks = load(&mut base, blocks, &Presented::of(verified).facts())?;
-        for fact in &policy.facts {
-            base.add(VERIFIER, fact.clone());
-        }
         let (names, times) = names_of(policy, &checks, base.symbols());
         base.compare(names, times);
         let mut sizes = sizes_of(base.facts(), base.words());
-        let mut of_operation = sizes.clone();
-        ROOM.iter().for_each(|(name, ..)| of_operation.add_small(name, 1));
-        for (name, count, values, bytes) in ROOM {
-            sizes.add_room(name, count, values, bytes);
-        }
+        add_room(&mut sizes);
+        let (own, folded) = base.counts();
+        let bytes = BYTES_PER_BYTE * verified.capability().shaped().biscuit.encoded_len()
+            + policy.words_bytes()
+            + BYTES_PER_FACT * (own + folded)
+            + BYTES_PER_FOLDED_RULE * if folded > 0 { policy.refusing().count() } else { 0 };
         let cost = cost::bound(blocks, &sizes).saturating_mul(times);
         Ok(Prepared {
             policy: policy.digest().to_owned(),
@@ -85,7 +83,8 @@ impl Prepared {
             relevant: RelevantByOperation::default(),
             #[cfg(feature = "tokio")]
             evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
-            once_more: cost::evaluation(blocks, &of_operation).saturating_mul(times),
+            blocks: blocks.clone(),
+            bytes,
             cost,
         })
     }
@@ -113,13 +112,22 @@ impl Prepared {
         }
     }
 
-    /// Whether asking the token's checks once more takes a small part of what a decision may.
-    pub(super) fn is_cheap(&self) -> bool {
-        self.once_more <= MAX_COST / ONCE_MORE
+    /// Whether asking the token's checks once more, in this world, takes a small part of what a decision may. What rules derived there is
+    /// among what they meet.
+    pub(super) fn is_cheap_in(&self, world: &World) -> bool {
+        let sizes = sizes_of(world.facts(), &world.symbols);
+        let once_more = cost::evaluation(&self.blocks, &sizes).saturating_mul(world.times());
+        once_more <= MAX_COST / ONCE_MORE
     }
 
-    /// Whether the checks are cheap with all that there is room for, and a call says no more than that. What a server states and what
-    /// rules derive is not counted.
+    /// Whether a decision keeps within its bound with all that this world has and all that there is room for.
+    pub(super) fn has_room_in(&self, world: &World) -> bool {
+        let mut sizes = sizes_of(world.facts(), &world.symbols);
+        add_room(&mut sizes);
+        cost::bound(&self.blocks, &sizes).saturating_mul(world.times()) <= MAX_COST
+    }
+
+    /// Whether a call says no more than there is room for. What a server states and what rules derive is not counted.
     pub(super) fn has_room_for_call(&self, call: &Call) -> bool {
         let fits = |name: &str, (values, bytes): (u64, u64)| {
             let room = ROOM.iter().find(|(known, ..)| *known == name);
@@ -130,9 +138,7 @@ impl Prepared {
         let few = ROOM.iter().any(|(name, most, ..)| {
             *name == ARGUMENT && call.arguments_json().len() as u64 <= *most
         });
-        self.cost <= MAX_COST
-            && few
-            && fits("operation", text(operation.as_str()))
+        few && fits("operation", text(operation.as_str()))
             && fits("granted", text(operation.as_str()))
             && operation.tool().is_none_or(|tool| fits("tool", text(tool)))
             && call.resource_uri().is_none_or(|uri| fits("resource", text(uri)))
@@ -175,6 +181,12 @@ pub struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
 const SETS: usize = 2;
 
 impl PreparedSets {
+    /// What they take in memory, about.
+    fn bytes(&self) -> usize {
+        let sets = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sets.iter().map(|prepared| prepared.bytes).sum()
+    }
+
     /// Brings token and policies together, once for each set; the token is always the same one.
     ///
     /// # Errors
@@ -222,17 +234,20 @@ impl PreparedSets {
 
 /// The same for the tokens that came last, for whoever decides again and again.
 #[derive(Debug)]
-pub(crate) struct PreparedTokens(Memory<Identity, Arc<PreparedSets>>);
+pub(crate) struct PreparedTokens(Memory<Identity, (Arc<PreparedSets>, usize)>);
 
-/// The room for each token. Most take less; what a set of policies states itself is counted besides.
+/// The room for each token. With a few policies it takes less; with many it takes more.
 const ROOM_PER_TOKEN: usize = 64 * 1024;
 
 /// What is prepared of a token by one set of policies takes for each byte of the token. Measured of chains of one to eight hops
 /// (`benches/peers`), and rounded up.
 const BYTES_PER_BYTE: usize = 8;
 
-/// What a fact of the policies takes in each token that is prepared by them.
+/// What a fact takes of its own, and once more where names are folded.
 const BYTES_PER_FACT: usize = 400;
+
+/// What a rule that can refuse takes where a token has its names folded in its own way.
+const BYTES_PER_FOLDED_RULE: usize = 2000;
 
 impl PreparedTokens {
     /// For so many tokens; with 0, each decision prepares for itself.
@@ -240,16 +255,28 @@ impl PreparedTokens {
         PreparedTokens(Memory::new(tokens.saturating_mul(ROOM_PER_TOKEN)))
     }
 
-    /// What is prepared for this token, which may be nothing yet, by policies that state so many facts.
-    pub(crate) fn of(&self, verified: &VerifiedCapability, facts: usize) -> Arc<PreparedSets> {
-        if let Some(known) = self.0.get(verified.identity()) {
-            return known;
+    /// What is prepared for this token, which may be nothing yet.
+    pub(crate) fn of(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
+        let known = self.0.get(verified.identity());
+        let (known, charged) = known.unwrap_or_default();
+        // What was prepared since is charged when the token comes again.
+        let bytes = MAX_REMEMBERED_BYTES + known.bytes();
+        if charged < bytes {
+            let (key, owner) = (verified.identity().clone(), verified.owner());
+            self.0.put(key, (Arc::clone(&known), bytes), owner, bytes);
         }
-        let new = Arc::default();
-        let bytes = verified.capability().shaped().biscuit.encoded_len();
-        let bytes = (SETS * bytes).saturating_mul(BYTES_PER_BYTE) + facts * BYTES_PER_FACT;
-        self.0.put(verified.identity().clone(), Arc::clone(&new), verified.owner(), bytes);
-        new
+        known
+    }
+
+    /// Forgets all of it, which is of policies that are in force no more.
+    pub(crate) fn clear(&self) {
+        self.0.clear();
+    }
+}
+
+fn add_room(sizes: &mut Sizes) {
+    for (name, count, values, bytes) in ROOM {
+        sizes.add_room(name, count, values, bytes);
     }
 }
 
@@ -304,15 +331,11 @@ fn load(
         let mut own = HashMap::new();
         let known = if block.external.is_some() { &mut own } else { &mut shared };
         let mut translation = Translation { from: &block.symbols, to: base.symbols(), known };
-        let mut facts = Vec::new();
-        for fact in &block.content.facts {
-            let fact = proto_fact_to_token_fact(fact).map_err(unreadable)?;
-            facts.push(translation.fact(&fact).map_err(unreadable)?);
-        }
-        let version = block.content.version.unwrap_or_default();
-        for (number, check) in block.content.checks.iter().enumerate() {
-            let check = proto_check_to_token_check(check, version).map_err(unreadable)?;
-            let check = translation.check(&check).map_err(unreadable)?;
+        let (said, asked) = &block.datalog;
+        let facts = said.iter().map(|fact| translation.fact(fact));
+        let facts = facts.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        for (number, check) in asked.iter().enumerate() {
+            let check = translation.check(check).map_err(unreadable)?;
             checks.push((index, number + 1, check));
         }
         for fact in facts {
@@ -429,7 +452,7 @@ mod tests {
         let call = Call::tool("search").unwrap();
         let tokens = PreparedTokens::new(8);
         let allows = |tokens: &PreparedTokens, verified: &VerifiedCapability| {
-            authorize_with(&tokens.of(verified, 0), verified, &policy, &call).is_ok()
+            authorize_with(&tokens.of(verified), verified, &policy, &call).is_ok()
         };
         let verifier = Verifier::new(roots.clone(), "notion.mcp", RevocationUnchecked).unwrap();
         let verify = || verifier.verify(bearer.bearer(), NOW).unwrap();
@@ -442,9 +465,32 @@ mod tests {
                 [false, false, true]
             );
         }
-        assert!(Arc::ptr_eq(&tokens.of(&first, 0), &tokens.of(&again, 0)), "prepared twice");
-        assert!(!Arc::ptr_eq(&tokens.of(&first, 0), &tokens.of(&verified(), 0)), "another token's");
+        assert!(Arc::ptr_eq(&tokens.of(&first), &tokens.of(&again)), "prepared twice");
+        assert!(!Arc::ptr_eq(&tokens.of(&first), &tokens.of(&verified())), "another token's");
         let none = PreparedTokens::new(0);
-        assert!(allows(&none, &renamed) && !Arc::ptr_eq(&none.of(&first, 0), &none.of(&first, 0)));
+        assert!(allows(&none, &renamed) && !Arc::ptr_eq(&none.of(&first), &none.of(&first)));
+    }
+
+    /// Whoever may delegate makes as many tokens as it likes: what each takes is charged, also what comes to it later.
+    #[test]
+    fn what_is_prepared_is_charged_to_whose_token_it_is() {
+        let (roots, bearer) = presented();
+        let verified = verified_by(&roots, &bearer);
+        let denies: String =
+            (0..100).map(|n| format!("deny if arg(\"force{n}\", $f), $f == true;\n")).collect();
+        let policy = Policy::parse("p", &format!("allow if true; {denies}")).unwrap();
+        let tokens = PreparedTokens::new(64);
+        let charged = || tokens.0.bytes();
+        let sets = tokens.of(&verified);
+        let before = charged();
+        assert!(before >= MAX_REMEMBERED_BYTES);
+        sets.prepare(&verified, &policy).unwrap();
+        assert!(Arc::ptr_eq(&sets, &tokens.of(&verified)));
+        assert!(charged() > before + policy.words_bytes());
+        let once = charged();
+        tokens.of(&verified);
+        assert_eq!(charged(), once);
+        tokens.clear();
+        assert!(charged() == 0 && !Arc::ptr_eq(&sets, &tokens.of(&verified)));
     }
 }

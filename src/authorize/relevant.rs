@@ -9,7 +9,6 @@ use std::sync::{Arc, RwLock};
 
 use biscuit_auth::datalog::Rule;
 
-use crate::authorize::arguments::ByArgument;
 use crate::authorize::facts::{Asked, BY_ARGUMENTS};
 use crate::authorize::remaining::Remaining;
 use crate::authorize::{Allowed, AuthorizeError, Prepared, decide_among};
@@ -22,6 +21,9 @@ use crate::profile::vocabulary::{By, names_by};
 /// out anew.
 const MAX_OPERATIONS: usize = 64;
 
+/// How many bytes the answers for them may take together; those for one operation are always remembered.
+pub(super) const MAX_REMEMBERED_BYTES: usize = 32 * 1024;
+
 /// The policies that can matter, by their number in the set.
 #[derive(Debug, Default)]
 pub(crate) struct Relevant {
@@ -31,8 +33,6 @@ pub(crate) struct Relevant {
     pub(crate) denies: Vec<(usize, Answer)>,
     /// The same of what allows.
     pub(crate) allows: Vec<(usize, Answer)>,
-    /// What of `allows` can match only calls with certain arguments.
-    pub(crate) by_argument: ByArgument,
     /// The checks of the token that are to be asked; `None` for all.
     pub(crate) remaining: Option<Remaining>,
     /// What the policies come to, whatever else the call says; `None` if that depends on it.
@@ -96,15 +96,27 @@ impl Relevant {
             checks: numbered(checks),
             denies: numbered(denies),
             allows: numbered(allows),
-            remaining: prepared.is_cheap().then(|| Remaining::of(prepared, &world, &unknown)),
+            // What is asked here is asked before a call is found too costly.
+            remaining: prepared
+                .is_cheap_in(&world)
+                .then(|| Remaining::of(prepared, &world, &unknown)),
             ..Relevant::default()
         };
-        relevant.by_argument = ByArgument::of(policy, &relevant.allows, &world.symbols);
-        // What a call adds must not be derived from, or a rule may have no answer.
-        if known_rules.len() == policy.rules.len() && !relevant.asks() {
+        // What a call adds must not be derived from, or a rule may have no answer; and no call may be too costly.
+        let all_derived = known_rules.len() == policy.rules.len();
+        if all_derived && !relevant.asks() && prepared.has_room_in(&world) {
             relevant.concluded = Some(decide_among(&world, policy, &relevant, None));
         }
         relevant
+    }
+
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        const BYTES_EACH: usize = 16;
+        const BYTES_BESIDE: usize = 300;
+        let answers = self.checks.len() + self.denies.len() + self.allows.len();
+        let asked = self.remaining.as_ref().map_or(0, Remaining::count);
+        BYTES_BESIDE + BYTES_EACH * (answers + asked)
     }
 
     /// Whether a policy must be asked.
@@ -145,7 +157,8 @@ impl RelevantByOperation {
         drop(known);
         let relevant = Arc::new(Relevant::of(prepared, policy, call));
         let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if known.len() >= MAX_OPERATIONS {
+        let bytes = known.values().map(|known| known.bytes()).sum::<usize>() + relevant.bytes();
+        if known.len() >= MAX_OPERATIONS || bytes > MAX_REMEMBERED_BYTES {
             known.clear();
         }
         known.insert(operation.into_owned(), Arc::clone(&relevant));

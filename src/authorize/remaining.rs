@@ -40,6 +40,11 @@ impl Remaining {
         remaining
     }
 
+    /// How many must be asked.
+    pub(super) fn count(&self) -> usize {
+        self.asked.len()
+    }
+
     /// The numbers of the checks that must be asked as of `now`, in their order; `None` for all of them.
     pub(super) fn asked(&self, now: Timestamp) -> Option<&[usize]> {
         let has_passed = self.before.is_some_and(|before| before <= now.unix_seconds());

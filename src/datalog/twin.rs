@@ -34,9 +34,10 @@ impl Base {
         if let Some(plan) = names.plan().cloned() {
             let symbols = std::mem::take(&mut self.symbols);
             let mut words = Words::of(symbols, &plan.known, names.bytes);
-            let facts = self.facts.iter();
-            let facts: Vec<_> =
-                facts.map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words))).collect();
+            let facts: Vec<_> = self
+                .all()
+                .map(|(origin, fact)| (origin.clone(), plan.fact(fact, &mut words)))
+                .collect();
             words.flush();
             self.symbols.clone_from(&words.symbols);
             self.folded = Some(words.recorded().map(|()| {

@@ -194,7 +194,10 @@ impl Guard {
     pub fn replace_policy(&self, policy: impl Into<Arc<Policy>>) -> Arc<Policy> {
         let policy = policy.into();
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        std::mem::replace(&mut sets.live, policy)
+        let before = std::mem::replace(&mut sets.live, policy);
+        drop(sets);
+        self.prepared.clear();
+        before
     }
 
     /// Returns the candidate set of policies that is tried now; `None` if there is none. Waits for no disk.
@@ -205,7 +208,10 @@ impl Guard {
     /// Replaces the candidate set of policies, or ends the trial with `None`; returns the former one. Waits for no disk.
     pub fn replace_candidate(&self, candidate: Option<Arc<Policy>>) -> Option<Arc<Policy>> {
         let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        std::mem::replace(&mut sets.candidate, candidate)
+        let before = std::mem::replace(&mut sets.candidate, candidate);
+        drop(sets);
+        self.prepared.clear();
+        before
     }
 
     /// Returns how often candidate sets of policies were asked so far, and how often they would have decided otherwise. Waits for no disk.
@@ -428,9 +434,7 @@ impl Guard {
 
     /// Returns what decisions about this token have in common, as far as it was computed (a cache).
     pub fn prepared(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
-        let Sets { live, candidate } = self.sets();
-        let facts = live.facts.len() + candidate.map_or(0, |candidate| candidate.facts.len());
-        self.prepared.of(verified, facts)
+        self.prepared.of(verified)
     }
 
     /// Returns `verified` with the facts of the server's source marked as unknown, as they are before a call is decided.

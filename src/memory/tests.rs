@@ -48,7 +48,7 @@ fn what_is_used_stays_and_all_of_it_keeps_within_its_room() {
 }
 
 #[test]
-fn one_key_is_remembered_once_and_the_large_not_at_all() {
+fn one_key_is_remembered_once_and_the_large_alone() {
     let memory = memory(16);
     for round in 0..100 {
         memory.put(1, round, owner("alice"), EACH);
@@ -61,7 +61,8 @@ fn one_key_is_remembered_once_and_the_large_not_at_all() {
     assert_eq!(memory.held.read().unwrap().owners.len(), 1);
     memory.put(2, 2, owner("alice"), 4 * UNIT - BYTES_OF_ENTRY);
     memory.put(3, 3, owner("alice"), 4 * UNIT + 1 - BYTES_OF_ENTRY);
-    assert_eq!((memory.get(&2), memory.get(&3)), (Some(2), None));
+    assert_eq!((memory.get(&2), memory.get(&3)), (None, Some(3)));
+    assert_eq!((memory.get(&1), memory.bytes()), (Some(7), 5 * UNIT), "bob's stays");
     let none = Memory::<u64, u64>::new(0);
     none.put(1, 1, owner("alice"), 0);
     assert_eq!(none.get(&1), None);
@@ -85,4 +86,28 @@ fn many_threads_find_what_they_put_or_nothing() {
     });
     let held = memory.held.read().unwrap();
     assert_eq!(held.entries.values().map(|entry| entry.bytes).sum::<usize>(), held.bytes);
+}
+
+/// A key is a bearer, which is a secret: it goes with what is remembered under it.
+#[test]
+fn keys_that_are_gone_stay_in_no_queue() {
+    let memory = Memory::<u64, u64>::new(4 * 1024 * 1024);
+    for key in 0..4000 {
+        memory.put(key, 0, owner("alice"), 0);
+        memory.get(&0);
+    }
+    for key in 10_000..60_000_u64 {
+        memory.put(key, 0, owner(&format!("user:{}", key % 50)), 0);
+        memory.get(&0);
+    }
+    let held = memory.held.read().unwrap();
+    let queues = held.owners.values().map(|owned| (owned.queue.len(), owned.entries));
+    for (queue, entries) in queues.chain([(held.queue.len(), held.entries.len())]) {
+        assert!(queue <= 2 * entries + FEW + 1, "{queue} of {entries}");
+    }
+    drop(held);
+    memory.clear();
+    assert_eq!((memory.bytes(), memory.get(&0)), (0, None));
+    memory.put(1, 1, owner("alice"), EACH);
+    assert_eq!(memory.get(&1), Some(1));
 }

@@ -3,22 +3,20 @@
 //! An inverted index. Policies that differ by an argument alone, such as a limit for each account, are found by its value, and the
 //! others are not asked. A policy is passed over only if, whatever else the call says, it neither matches nor is without an answer.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use biscuit_auth::builder;
 use biscuit_auth::datalog::{Binary, Op, Rule, SymbolTable, Term};
 
-use crate::authorize::relevant::Answer;
 use crate::call::Call;
-use crate::policy::Policy;
+use crate::policy::Location;
 use crate::profile::vocabulary::ARGUMENT;
 
 /// Fewer policies are asked sooner than looked up.
 const WORTH_AN_INDEX: usize = 4;
 
-/// The policies that can match only calls with a certain value of an argument.
-#[derive(Debug, Default)]
+/// What allows only calls with a certain value of an argument. It is built once for a set.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ByArgument {
     /// The policies by the argument's name and value.
     by_value: HashMap<String, HashMap<builder::Term, Vec<usize>>>,
@@ -27,47 +25,39 @@ pub(crate) struct ByArgument {
 }
 
 impl ByArgument {
-    /// Builds the index over what is to be asked of `allows`. `words` are those by which the policies are written.
-    pub(super) fn of(
-        policy: &Policy,
-        allows: &[(usize, Answer)],
-        words: &SymbolTable,
-    ) -> ByArgument {
+    /// Builds the index over `allows`. `words` are those by which they are written.
+    pub(super) fn of(allows: &[(Location, Vec<Rule>)], words: &SymbolTable) -> ByArgument {
         let mut index = ByArgument::default();
         if allows.len() < WORTH_AN_INDEX {
             return index;
         }
         let Some(argument) = words.get(ARGUMENT) else { return index };
-        for (number, _) in allows.iter().filter(|(_, answer)| *answer == Answer::Ask) {
-            let (_, queries) = &policy.allows[*number];
+        for (number, (_, queries)) in allows.iter().enumerate() {
             let needs = queries.iter().map(|query| needed(query, argument, words));
             let Some(needs) = needs.collect::<Option<Vec<_>>>() else { continue };
-            index.indexed.insert(*number);
+            index.indexed.insert(number);
             for (name, value) in needs {
                 let policies = index.by_value.entry(name).or_default().entry(value).or_default();
-                if policies.last() != Some(number) {
-                    policies.push(*number);
+                if policies.last() != Some(&number) {
+                    policies.push(number);
                 }
             }
         }
         index
     }
 
-    /// Those of `allows` that can match this call, in their order.
-    pub(super) fn matching<'a>(
-        &self,
-        allows: &'a [(usize, Answer)],
-        call: &Call,
-    ) -> Cow<'a, [(usize, Answer)]> {
-        if self.indexed.is_empty() {
-            return Cow::Borrowed(allows);
-        }
-        let values = call.argument_terms().filter_map(|(name, value)| {
-            self.by_value.get(name).and_then(|policies| policies.get(&value))
+    /// Whether a policy, by its number, can match this call. Of one that cannot, no query has a match or an error.
+    pub(crate) fn matching(&self, call: Option<&Call>) -> impl Fn(usize) -> bool {
+        let found = call.filter(|_| !self.indexed.is_empty()).map(|call| {
+            let values = call.argument_terms().filter_map(|(name, value)| {
+                self.by_value.get(name).and_then(|policies| policies.get(&value))
+            });
+            values.flatten().copied().collect::<HashSet<usize>>()
         });
-        let found: HashSet<usize> = values.flatten().copied().collect();
-        let can_match = |number: &usize| !self.indexed.contains(number) || found.contains(number);
-        Cow::Owned(allows.iter().filter(|(number, _)| can_match(number)).copied().collect())
+        move |number| match &found {
+            Some(found) => found.contains(&number) || !self.indexed.contains(&number),
+            None => true,
+        }
     }
 }
 

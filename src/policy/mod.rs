@@ -3,6 +3,7 @@
 //! All files are one set: a `deny` that matches overrides every `allow`, whatever the order of the
 //! files, and what nothing allows is denied. `policies/README.md` lists the words.
 
+mod arguments;
 pub(crate) mod folder;
 pub(crate) mod problem;
 pub(crate) mod source;
@@ -11,6 +12,7 @@ pub(crate) mod syntax;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use biscuit_auth::builder::{CheckKind, Convert, PolicyKind};
 #[cfg(feature = "tokio")]
@@ -19,9 +21,10 @@ use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
 use crate::cause::Cause;
-use crate::datalog::{Names, Unfollowed};
+use crate::datalog::{Names, Stated, Unfollowed};
 use crate::file;
 use crate::names;
+use crate::policy::arguments::ByArgument;
 use crate::policy::folder::{policy_files, read, refuse_link_out};
 use crate::policy::problem::Problem;
 
@@ -65,6 +68,9 @@ pub struct Policy {
     pub(crate) checks: Vec<(Location, Check)>,
     pub(crate) denies: Vec<(Location, Vec<Rule>)>,
     pub(crate) allows: Vec<(Location, Vec<Rule>)>,
+    /// The facts as worlds have them, and an index of `allows`.
+    pub(crate) stated: Arc<Stated>,
+    pub(crate) by_argument: ByArgument,
     /// Where the names of arguments go in what refuses.
     pub(crate) names: Names,
     digest: String,
@@ -216,7 +222,16 @@ impl Policy {
         let refusing: Vec<&Rule> = policy.refusing().collect();
         policy.names = Names::of(&policy.rules, &policy.facts, &refusing, &mut symbols);
         policy.symbols = symbols;
+        policy.stated = Arc::new(Stated::of(&policy.facts));
+        policy.by_argument = ByArgument::of(&policy.allows, &policy.symbols);
         Ok(policy)
+    }
+
+    /// How many bytes the words of the set take wherever they are copied to.
+    pub(crate) fn words_bytes(&self) -> usize {
+        const BYTES_OF_WORD: usize = 32;
+        let words = self.symbols.strings();
+        words.iter().map(|word| word.len() + BYTES_OF_WORD).sum()
     }
 
     /// Returns the places of statements that refuse and use the name of an argument in a way that would not find its
@@ -242,6 +257,8 @@ impl Policy {
             checks: Vec::new(),
             denies: Vec::new(),
             allows: Vec::new(),
+            stated: Arc::default(),
+            by_argument: ByArgument::default(),
             names: Names::default(),
             digest: String::new(),
         }

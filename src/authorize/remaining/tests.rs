@@ -180,3 +180,34 @@ fn what_blocks_say_for_other_verifiers_is_answered_once() {
     assert_eq!(remaining.asked(Timestamp::from_unix_seconds(last)), None);
     assert_eq!(remaining.asked(Timestamp::from_unix_seconds(last - 1)), Some(&[][..]));
 }
+
+/// A policy that states so many teams and tools, and derives each pair.
+fn deriving(count: usize) -> Policy {
+    let facts = (0..count).map(|n| format!("team(\"u{n}\"); tool_of(\"t{n}\");\n"));
+    let rule = "may($u, $t) <- team($u), tool_of($t);\nallow if operation($op);";
+    Policy::parse("p.datalog", &(facts.collect::<String>() + rule)).unwrap()
+}
+
+/// A predicate that only a rule derives has no fact when a token is read, so that whatever is asked of it seems to cost nothing.
+#[test]
+fn what_rules_derive_counts_before_any_check_is_asked() {
+    let maker = Maker::new();
+    let (text, pattern) = ("a".repeat(1000), "*a".repeat(200) + "b");
+    let glob = format!("\"{text}\".extern::hardtack_glob(\"{pattern}\")");
+    let call = Call::tool("search").unwrap();
+    for (condition, count, asks_none) in
+        [(&*glob, 12, false), ("true", 10, false), ("true", 1, true)]
+    {
+        let check = format!("check if may($a, $b), may($c, $d), {condition}");
+        let [verified, _] = maker.verified(&check).unwrap();
+        let policy = deriving(count);
+        let all = asking_all(&verified, &policy, &call);
+        assert_eq!(matches!(all, Err(AuthorizeError::TooCostly { .. })), !asks_none, "{all:?}");
+        let sets = PreparedSets::default();
+        assert_eq!(authorize_with(&sets, &verified, &policy, &call), all);
+        let prepared = sets.prepare(&verified, &policy).unwrap();
+        let relevant = prepared.relevant(&policy, &Asked::of(&verified, &call));
+        assert_eq!(relevant.remaining.is_some(), asks_none, "{check}");
+        assert_eq!(relevant.concluded.is_some(), asks_none, "{check}");
+    }
+}

@@ -1,11 +1,11 @@
 //! To pass policies over must change no decision.
 
 use super::*;
-use crate::authorize::facts::Asked;
 use crate::authorize::{PreparedSets, authorize_with, decide};
 use crate::datalog::World;
 use crate::keys::{PrivateKey, RootKeys};
 use crate::mint::{Grant, Issuer};
+use crate::policy::Policy;
 use crate::present::Presenting;
 use crate::revocation::RevocationUnchecked;
 use crate::timestamp::Timestamp;
@@ -77,16 +77,13 @@ fn what_is_passed_over_allows_nothing() {
 
 #[test]
 fn of_many_policies_those_of_the_value_are_asked() {
-    let verified = verified();
     let text: String =
         (0..200).map(|n| format!("allow if arg(\"a\", $x), $x == {};\n", n % 100)).collect();
     let policy = Policy::parse("test.datalog", &text).unwrap();
-    let prepared = PreparedSets::default().prepare(&verified, &policy).unwrap();
     let asked = |arguments: &str| {
         let call = Call::tool("pay").unwrap().arguments(arguments).unwrap();
-        let relevant = prepared.relevant(&policy, &Asked::of(&verified, &call));
-        let matching = relevant.by_argument.matching(&relevant.allows, &call);
-        matching.iter().map(|(number, _)| *number).collect::<Vec<_>>()
+        let can_match = policy.by_argument.matching(Some(&call));
+        (0..200).filter(|number| can_match(*number)).collect::<Vec<_>>()
     };
     assert_eq!(asked(r#"{"a": 5}"#), [5, 105]);
     assert!(asked(r#"{"a": "5"}"#).is_empty());

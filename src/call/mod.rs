@@ -9,7 +9,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use biscuit_auth::builder::{MapKey, Term};
 use serde::Serialize;
@@ -60,7 +60,8 @@ pub struct Call {
     operation: Operation,
     resource: Option<Resource>,
     arguments: Map<String, Value>,
-    params: Map<String, Value>,
+    /// What else the request says. The calls of one request share it: it may be as long as a message, and they may be many.
+    params: Arc<Map<String, Value>>,
     digest: KnownDigest,
     counted: Counted,
 }
@@ -88,7 +89,7 @@ impl Call {
             operation,
             resource: None,
             arguments: Map::new(),
-            params: Map::new(),
+            params: Arc::default(),
             digest: KnownDigest::default(),
             counted: Counted::default(),
         })
@@ -187,13 +188,13 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for what two readers could read differently, as of [`Call::arguments`].
     pub fn params(mut self, json: &str) -> Result<Call, CallError> {
-        self.params = parse_object(json)?;
+        self.params = Arc::new(parse_object(json)?);
         self.digest = KnownDigest::default();
         Ok(self)
     }
 
     /// The call with what else was read strictly of the request.
-    pub(crate) fn read_params(mut self, params: Map<String, Value>) -> Call {
+    pub(crate) fn read_params(mut self, params: Arc<Map<String, Value>>) -> Call {
         self.params = params;
         self.digest = KnownDigest::default();
         self
@@ -236,7 +237,7 @@ impl Call {
         }
         match members.remove("params") {
             None => {}
-            Some(Value::Object(params)) => call.params = params,
+            Some(Value::Object(params)) => call.params = Arc::new(params),
             Some(_) => return Err(CallError::Form),
         }
         let call = call.checked()?;
@@ -281,6 +282,12 @@ impl Call {
         members_length(&self.arguments)
     }
 
+    /// Whether both hold the same copy of what else their request says.
+    #[cfg(test)]
+    pub(crate) fn shares_params_with(&self, other: &Call) -> bool {
+        Arc::ptr_eq(&self.params, &other.params)
+    }
+
     pub(crate) fn scheme(&self) -> Option<&str> {
         self.resource.as_ref().map(Resource::scheme)
     }
@@ -294,7 +301,7 @@ impl Call {
         let written = Written {
             arguments: (!self.arguments.is_empty()).then_some(&self.arguments),
             operation: self.operation.as_str(),
-            params: (!self.params.is_empty()).then_some(&self.params),
+            params: (!self.params.is_empty()).then_some(&*self.params),
             resource: self.resource_uri(),
         };
         canonical(&written)

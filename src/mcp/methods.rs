@@ -1,5 +1,7 @@
 //! Methods: what does each method of MCP need? One table; what is not in it is unknown, and refused.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -26,6 +28,9 @@ const OF_THE_PROTOCOL: [&str; 7] = [
 
 /// Which calls parameters mean.
 type Calls = fn(&Params) -> Result<Vec<Call>, MessageError>;
+
+/// The call that one text of a list of them means.
+type CallOf = fn(&str) -> Result<Call, MessageError>;
 
 /// The kinds of what a method needs. It is exhaustive on purpose: whoever guards says what each comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +224,7 @@ fn about(operation: &str, params: &Params) -> Result<Vec<Call>, MessageError> {
 
 /// All that parameters say besides what is judged, for a server may act on it: the answers to what it asked for
 /// (`requestState`, `inputResponses`), a task, somebody's own member of `_meta`.
-fn further(params: &Params, judged: &[&str]) -> Params {
+fn further(params: &Params, judged: &[&str]) -> Arc<Params> {
     let mut further = params.clone();
     further.retain(|name, _| !judged.contains(&name.as_str()));
     if let Some(Value::Object(meta)) = further.get_mut("_meta") {
@@ -228,17 +233,16 @@ fn further(params: &Params, judged: &[&str]) -> Params {
             further.remove("_meta");
         }
     }
-    further
+    Arc::new(further)
 }
 
 /// That some list changed may be heard by anybody with a token for this server; that a resource or a task did, by
 /// whoever may subscribe to it or get it. Whatever else could be listened to is not known here.
 fn listen(params: &Params) -> Result<Vec<Call>, MessageError> {
     let filter = object(params, "notifications")?;
-    let mut calls = Vec::new();
-    let further = further(params, &["notifications"]);
+    let mut listened: Vec<(CallOf, &str)> = Vec::new();
     for (member, value) in filter {
-        let call: fn(&str) -> Result<Call, MessageError> = match (member.as_str(), value) {
+        let call: CallOf = match (member.as_str(), value) {
             (
                 "toolsListChanged" | "promptsListChanged" | "resourcesListChanged",
                 Value::Bool(_),
@@ -251,14 +255,17 @@ fn listen(params: &Params) -> Result<Vec<Call>, MessageError> {
             ("taskIds", _) => |id| Ok(Call::new("tasks:get")?.argument("task", id.to_owned())?),
             _ => return Err(MessageError::Parameters),
         };
-        for text in texts(value)? {
-            calls.push(call(text)?.read_params(further.clone()));
-        }
+        listened.extend(texts(value)?.into_iter().map(|text| (call, text)));
     }
-    match calls.len() > MAX_SUBSCRIPTIONS {
-        true => Err(MessageError::Parameters),
-        false => Ok(calls),
+    // Before any call is made of them: a message has room for thousands.
+    if listened.len() > MAX_SUBSCRIPTIONS {
+        return Err(MessageError::Parameters);
     }
+    let further = further(params, &["notifications"]);
+    listened
+        .into_iter()
+        .map(|(call, text)| Ok(call(text)?.read_params(Arc::clone(&further))))
+        .collect()
 }
 
 /// The tasks that parameters name, by whatever member.

@@ -281,3 +281,13 @@ fn whoever_sent_what_cannot_be_judged_hears_why_in_the_words_of_every_door() {
     let shown = MessageError::Method(format!("a\u{1b}\u{202e}{}", "b".repeat(100))).to_string();
     assert_eq!(shown, format!("the method a{} is not known here", "b".repeat(61)));
 }
+
+#[test]
+fn a_long_request_that_subscribes_to_too_many_is_refused() {
+    let uris = vec!["\"a:b\""; 500].join(",");
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{"resourceSubscriptions":[{uris}]}},"x":"{}"}}}}"#,
+        "x".repeat(1 << 20)
+    );
+    assert_eq!(read(&body).unwrap().calls(), Err(MessageError::Parameters));
+}

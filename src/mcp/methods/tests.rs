@@ -126,6 +126,28 @@ fn a_request_subscribes_to_just_so_many() {
     assert_eq!(listen(0, MAX_SUBSCRIPTIONS + 1), Err(MessageError::Parameters));
 }
 
+/// That the texts name no resource would be seen in a call made of one.
+#[test]
+fn too_many_are_refused_before_one_is_looked_at() {
+    let listen = |many: usize| {
+        let filter = json!({"resourceSubscriptions": vec!["no URI"; many]});
+        calls("subscriptions/listen", json!({"notifications": filter}))
+    };
+    assert!(matches!(listen(MAX_SUBSCRIPTIONS), Err(MessageError::Call(_))));
+    assert_eq!(listen(MAX_SUBSCRIPTIONS + 1), Err(MessageError::Parameters));
+}
+
+#[test]
+fn the_calls_of_a_request_share_what_else_it_says() {
+    let filter =
+        json!({"resourceSubscriptions": ["https://a.b/", "https://c.d/"], "taskIds": ["t"]});
+    let params = json!({"notifications": filter, "x": "x".repeat(1 << 20)});
+    let calls = Method::find("subscriptions/listen").unwrap().calls(params.as_object().unwrap());
+    let calls = calls.unwrap();
+    assert_eq!(calls.len(), 3);
+    assert!(calls.iter().all(|call| call.shares_params_with(&calls[0])));
+}
+
 #[test]
 fn tasks_are_their_owners_in_every_method_that_names_one() {
     for name in ["tasks/get", "tasks/result", "tasks/update", "tasks/cancel"] {

@@ -289,9 +289,10 @@ impl Core {
         engine: &Engine,
     ) -> Result<(Vec<Entry>, Vec<Receipt>), StoreError> {
         self.observe(*now, TimeSource::Clock);
+        let moment = self.clock.base(*now);
         let asked = request.map(|request| (request, digest_of(revoking)));
         if let Some((request, asked)) = &asked
-            && let Some(answered) = self.answered.find(request, engine)?
+            && let Some(answered) = self.answered.find(request, moment, engine)?
         {
             return answered.again(request, asked).map(|receipts| (Vec::new(), receipts));
         }
@@ -302,8 +303,7 @@ impl Core {
             receipts.push(receipt);
         }
         if let Some((request, asked)) = asked {
-            let until = self.clock.base(*now) + REQUESTS_KEPT;
-            let answered = Answered::of(asked, &receipts, until);
+            let answered = Answered::of(asked, &receipts, moment + REQUESTS_KEPT);
             match entries.last_mut() {
                 Some(last) => {
                     self.answered.begin(request, answered.clone(), true);

@@ -38,27 +38,31 @@ struct Begun {
 }
 
 impl Requests {
-    /// What was answered to this request, if it was made.
+    /// What was answered to this request, if it was made and is known yet at `moment`. Nothing is forgotten while the clock is in
+    /// doubt, so that what is here may be older than a request is known: what was revoked by it need be in force no more.
     pub(super) fn find(
         &self,
         request: &RequestId,
+        moment: Timestamp,
         engine: &Engine,
     ) -> Result<Option<Answered>, StoreError> {
-        let begun = self.begun.iter().find(|begun| begun.request == *request);
-        if let Some(begun) = begun {
-            return Ok(Some(begun.answered.clone()));
-        }
-        if let Some(answered) = self.recent.get(request) {
-            return Ok(Some(answered.clone()));
-        }
-        let unwritten = self.unwritten.iter().find(|(known, _)| known == request);
-        if let Some((_, answered)) = unwritten {
+        let is_known = |answered: &&Answered| answered.until > moment;
+        let begun = self.begun.iter().filter(|begun| begun.request == *request);
+        let recent = self.recent.get(request).into_iter();
+        let unwritten = self.unwritten.iter().filter(|(known, _)| known == request);
+        let mut in_memory = begun
+            .map(|begun| &begun.answered)
+            .chain(recent)
+            .chain(unwritten.map(|(_, answered)| answered));
+        if let Some(answered) = in_memory.find(is_known) {
             return Ok(Some(answered.clone()));
         }
         engine.read(|reading| {
             let Some(table) = requests_of(reading)? else { return Ok(None) };
             let row = table.get(request.as_bytes())?;
-            row.map(|row| decode(row.value(), "request", 0)).transpose()
+            let answered: Option<Answered> =
+                row.map(|row| decode(row.value(), "request", 0)).transpose()?;
+            Ok(answered.filter(|answered| is_known(&answered)))
         })
     }
 
@@ -105,7 +109,10 @@ impl Requests {
     /// The database has these.
     pub(super) fn taken_over(&mut self, entries: &[Entry]) {
         for effect in entries.iter().flat_map(|entry| &entry.effects) {
-            if let Effect::Answer { request, .. } = effect {
+            // A later answer to the same request is not among them.
+            if let Effect::Answer { request, answered } = effect
+                && self.recent.get(request) == Some(answered)
+            {
                 self.recent.remove(request);
             }
         }

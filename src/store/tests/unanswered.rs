@@ -1,13 +1,14 @@
-//! What failed was never answered: nothing of it is remembered, and what is asked again is done.
+//! What failed was never answered, and what was answered long ago is known no more: what is asked again is done.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 use crate::audit::{Ledger, Recorded};
 use crate::pending::wait;
-use crate::revocation::{Receipt, RequestId, RevocationLog, Revoking};
+use crate::revocation::{REQUESTS_KEPT, Receipt, RequestId, Revocation, RevocationLog, Revoking};
 use crate::store::commit::Job;
 use crate::store::core::Revoke;
 use crate::store::queue::{Heard, Reply, Waiting};
@@ -101,4 +102,37 @@ fn a_presentation_that_a_panic_took_with_it_was_not_used() {
     disk.set(Fault::None);
     wait_until_ready(&store);
     assert!(matches!(record(), Ok(Recorded::AsDecided { .. })));
+}
+
+/// Nothing is forgotten while the clock is in doubt, as it is once it went ahead by days.
+#[test]
+fn a_request_is_known_for_a_day_whether_or_not_it_was_forgotten() {
+    let disk = Disk::default();
+    let mut store = store(&disk);
+    let alice = Revocation::Subject { subject: "user:alice".to_owned(), root: None };
+    let alice = Revoking::new(alice, "tests", "left").unwrap();
+    let ask = |store: &Store, request, after: Duration| {
+        let asked = RevocationLog::append(store, vec![alice.clone()], request, NOW + after);
+        wait(asked).unwrap()
+    };
+    let days = |days: u32| REQUESTS_KEPT * days;
+    let request = RequestId::random();
+    for at in [0, 10, 20] {
+        let receipts = ask(&store, request, days(at));
+        assert!(matches!(receipts[..], [Receipt::Revoked { .. }]), "day {at}: {receipts:?}");
+        let almost = days(at + 1) - Duration::from_secs(1);
+        assert_eq!(ask(&store, request, almost), receipts, "known until the day is over");
+        // The database has it from now on.
+        drop(store);
+        store = Store::start(opening::open(Arc::new(disk.clone())).unwrap()).unwrap();
+        assert_eq!(ask(&store, request, almost), receipts);
+    }
+    // One that changed nothing is known in memory alone.
+    let (request, same_moment) = (RequestId::random(), days(21) - Duration::from_secs(1));
+    let unchanged = || ask(&store, request, same_moment);
+    ask(&store, RequestId::random(), same_moment);
+    assert!(matches!(unchanged()[..], [Receipt::AlreadyRevoked { .. }]));
+    assert_eq!(unchanged(), unchanged());
+    let anew = ask(&store, request, days(30));
+    assert!(matches!(anew[..], [Receipt::Revoked { .. }]), "{anew:?}");
 }

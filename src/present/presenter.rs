@@ -75,7 +75,16 @@ enum Kind {
 
 struct Kept {
     presentation: Presentation,
+    made: Timestamp,
     renew: Timestamp,
+}
+
+impl Kept {
+    /// Whether it is given out at `now`. To a clock that went back since it was made, be it by a second, it lives longer than servers
+    /// accept.
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.made <= now && now < self.renew
+    }
 }
 
 impl Presenter {
@@ -176,7 +185,7 @@ impl Presenter {
         let mut holding = self.holding();
         let place = (audience.to_owned(), kind);
         if let Some(kept) = holding.kept.get(&place)
-            && kept.renew > now
+            && kept.is_good(now)
         {
             return Ok(kept.presentation.clone());
         }
@@ -188,7 +197,8 @@ impl Presenter {
         let life = presentation.expires().since(now);
         let renew = now + life.saturating_sub(RENEW_BEFORE).max(life / 2);
         holding.make_room(&place);
-        holding.kept.insert(place, Kept { presentation: presentation.clone(), renew });
+        let kept = Kept { presentation: presentation.clone(), made: now, renew };
+        holding.kept.insert(place, kept);
         Ok(presentation)
     }
 
@@ -237,7 +247,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Grant, Issuer};
+    use crate::{Grant, Issuer, RevocationUnchecked, RootKeys, Verifier};
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
 
@@ -269,6 +279,23 @@ mod tests {
         let second = at("notion.mcp", 300);
         assert_ne!(second, first, "it is given out in its last five minutes");
         assert_eq!(at("notion.mcp", 599), second);
+    }
+
+    #[test]
+    fn what_was_made_before_the_clock_went_back_is_made_anew() {
+        let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let issuer = Issuer::new(PrivateKey::generate());
+        let presenter = Presenter::new(issuer.mint(grant, NOW).unwrap(), alice).unwrap();
+        let verifier =
+            Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", RevocationUnchecked)
+                .unwrap();
+        let ahead = presenter.session("notion.mcp", after(3600)).unwrap();
+        assert!(verifier.verify(ahead.bearer(), NOW).is_err(), "it lives too long");
+        let back = presenter.session("notion.mcp", NOW).unwrap();
+        assert_ne!(back.bearer(), ahead.bearer());
+        verifier.verify(back.bearer(), NOW).unwrap();
+        let second_back = presenter.session("notion.mcp", NOW - Duration::from_secs(1)).unwrap();
+        assert_ne!(second_back.bearer(), back.bearer());
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub enum Problem {
     TooLong { most: usize },
     #[error("the file says nothing; write an `allow if` or `deny if`, or delete it")]
     Empty,
-    #[error("this is no fact, rule, check, `allow if` or `deny if`, or its `;` is missing{}", hint.as_ref().map(|hint| format!(": {}", hint.escape_debug())).unwrap_or_default())]
-    Unreadable { hint: Option<String> },
+    #[error("this is no fact, rule, check, `allow if` or `deny if`, or its `;` is missing{}", hint.map(|hint| format!(": {hint}")).unwrap_or_default())]
+    Unreadable { hint: Option<&'static str> },
     #[error(
         "Biscuit's own parser reads this statement differently, so that nobody can say what it means; write it plainer, in ASCII but for what stands in quotation marks"
     )]

@@ -19,9 +19,21 @@ pub(crate) enum Built {
     Policy(ast::Policy),
 }
 
-/// Reads one statement with Biscuit's parser; if it refuses, returns its hint. The parser of whole files is not asked: after an
-/// error it goes on behind the next `;`, be it in a text or comment, and recurses as deep as it finds brackets there.
-pub(super) fn read_by_biscuit(kind: Kind, text: &str) -> Result<Built, Option<String>> {
+/// What Biscuit's parser says that repeats nothing of the text. Whatever else it says is left out: most of it quotes the rest of the
+/// statement, and who gives the wrong file may give a key.
+const HINTS: [&str; 6] = [
+    "set elements must have the same type",
+    "sets cannot contain other sets",
+    "variables are not permitted in sets",
+    "variables are not allowed in sets",
+    "variables are not allowed in facts",
+    "unexpected parens",
+];
+
+/// Reads one statement with Biscuit's parser; if it refuses, returns its hint, if that is one of [`HINTS`]. The parser of whole files
+/// is not asked: after an error it goes on behind the next `;`, be it in a text or comment, and recurses as deep as it finds brackets
+/// there.
+pub(super) fn read_by_biscuit(kind: Kind, text: &str) -> Result<Built, Option<&'static str>> {
     let found = match kind {
         Kind::Fact => parser::fact(text).map(|(_, fact)| Built::Fact(fact)),
         Kind::Rule => parser::rule(text).map(|(_, rule)| Built::Rule(rule)),
@@ -33,7 +45,7 @@ pub(super) fn read_by_biscuit(kind: Kind, text: &str) -> Result<Built, Option<St
     found.map_err(|error| {
         let mut hint = None;
         let _ = error.map(|error: parser::Error<'_>| hint = error.message);
-        hint
+        HINTS.into_iter().find(|known| hint.as_deref() == Some(*known))
     })
 }
 

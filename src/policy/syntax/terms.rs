@@ -26,7 +26,7 @@ impl Reader<'_> {
             }
             '[' => {
                 self.at += 1;
-                self.deeper(|reader| reader.elements("]")).map(Value::Array)
+                self.deeper(Self::array).map(Value::Array)
             }
             '{' => self.deeper(Self::braces),
             c if c == '-' || c.is_ascii_digit() => self.integer(),
@@ -93,19 +93,25 @@ impl Reader<'_> {
         Err(Stuck)
     }
 
+    fn array(&mut self) -> Read<Vec<Term>> {
+        self.space();
+        match self.takes("]") {
+            true => Ok(Vec::new()),
+            false => self.elements("]"),
+        }
+    }
+
+    /// One at the least. Behind each comma there is another, as Biscuit's parser has it.
     fn elements(&mut self, end: &str) -> Read<Vec<Term>> {
         let mut terms = Vec::new();
-        self.space();
-        while !self.takes(end) {
+        loop {
             terms.push(self.term()?);
             self.space();
             if !self.takes(",") {
-                self.space();
                 self.expect(end)?;
-                break;
+                return Ok(terms);
             }
         }
-        Ok(terms)
     }
 
     /// A set, a map or a parameter.

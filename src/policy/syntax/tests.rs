@@ -87,6 +87,37 @@ fn what_the_two_parsers_read_differently_is_refused() {
     assert!(first(cyrillic).starts_with("1:10: this is no fact"), "{}", first(cyrillic));
 }
 
+#[test]
+fn behind_each_comma_there_is_an_element() {
+    for text in ["a([1,]);", "a({1,});", "a([1, ]);", "a({1 , 2, });", "a({\"k\": 1,});", "a([,]);"]
+    {
+        assert!(parse_source(text).is_err(), "{text}");
+        assert!(read(0, text).statements[0].statement.is_none(), "{text} is read");
+    }
+    for text in ["a([ ]);", "a([1 ,2 ]);", "a({1 , 2 });"] {
+        assert_eq!(compare(text), 1, "{text}");
+        assert!(read(0, text).first_problem().is_none(), "{text}");
+    }
+}
+
+/// Who gives the wrong file may give a key. What is refused by Biscuit's parser alone is told in words that repeat nothing, too.
+#[test]
+fn what_cannot_be_read_is_not_repeated() {
+    for text in [
+        "allow if true||{\"s3cret-key-material\",}==1;",
+        "allow if true || {[1]}.contains(\"s3cret\") or s3cret;",
+        "allow if true || {{1}}.contains(\"s3cret\");",
+        "check if true || {\"s3cret\", 1}.contains(1), s3cret(1);",
+        "a({\"s3cret\", {1, [2]}});",
+        "s3cret",
+    ] {
+        assert!(first(text).contains("this is no fact"), "{text}: {}", first(text));
+        assert!(!first(text).contains("s3cret"), "{text}: {}", first(text));
+    }
+    let quoting = super::read_by_biscuit(Kind::Allow, "allow if true || {[1]} == 1");
+    assert_eq!(quoting, Err(None), "Biscuit's words are left out");
+}
+
 /// Biscuit's parser of whole files goes on behind a `;` in a text or comment, and there no bracket was counted.
 #[test]
 fn no_text_or_comment_is_read_as_code() {

@@ -35,8 +35,9 @@ impl Reader<'_> {
     }
 
     fn date(&mut self) -> Option<Value> {
-        let end = self.rest().find([',', ' ', ')', ']', ';', '}']).unwrap_or(self.rest().len());
-        let text = self.rest().get(..end).filter(|text| text.starts_with(is_digit))?;
+        let rest = Some(self.rest()).filter(|rest| begins_a_date(rest))?;
+        let end = rest.find([',', ' ', ')', ']', ';', '}']).unwrap_or(rest.len());
+        let text = rest.get(..end)?;
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
         let moment = u64::try_from(moment).ok()?;
         self.at += end;
@@ -157,6 +158,19 @@ impl Reader<'_> {
         }
         Ok(Value::Set(terms))
     }
+}
+
+/// Whether it begins as every date of RFC 3339 does, up to its seconds. Only then is it looked at where a date would end: in `1+1+…`
+/// that would be the end of the statement for each number.
+pub(super) fn begins_a_date(text: &str) -> bool {
+    const FORM: &[u8; 19] = b"0000-00-00?00:00:00";
+    let is_of_form = |(form, byte): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        // Any mark parts date and time.
+        b'?' => true,
+        mark => byte == mark,
+    };
+    text.len() >= FORM.len() && FORM.iter().zip(text.as_bytes()).all(is_of_form)
 }
 
 fn is_digit(c: char) -> bool {

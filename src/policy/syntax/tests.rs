@@ -5,6 +5,7 @@ use std::path::Path;
 
 use biscuit_parser::parser::parse_source;
 
+use super::terms::begins_a_date;
 use super::{Kind, Lines, read};
 use crate::policy::problem::Problem;
 
@@ -85,6 +86,26 @@ fn what_the_two_parsers_read_differently_is_refused() {
     let cyrillic = "allow if gr\u{430}nted($op);";
     assert!(parse_source(cyrillic).is_ok());
     assert!(first(cyrillic).starts_with("1:10: this is no fact"), "{}", first(cyrillic));
+}
+
+/// What ends a date is looked for behind what begins as one alone.
+#[test]
+fn numbers_are_not_looked_at_as_dates() {
+    for text in [
+        "1+1+1",
+        "1970-1970-1970-1970-1970",
+        "2027-01-01",
+        "2027-01-01T00:00",
+        "-2027-01-01T00:00:00Z",
+    ] {
+        assert!(!begins_a_date(text), "{text}");
+    }
+    for text in ["2027-01-01T00:00:00Z", "2027-01-01_00:00:00.5+01:00", "2027-01-01t23:59:59-00:30"]
+    {
+        assert!(begins_a_date(text), "{text}");
+        assert_eq!(compare(&format!("a({text}, [{text}], {{{text}}});")), 1);
+    }
+    assert_eq!(compare("deny if a($x), 1970-1970-1+1+1 == $x, $x < 2027-01-01T00:00:00Z;"), 1);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! Over the network, a capability revokes others in the way that it calls tools: by a presentation that is bound to the
 //! request. What is revoked then, and for how long, is for [`store`](crate::store) to say.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,7 +38,7 @@ const MAX_BY_BYTES: usize = crate::names::MAX_REASON_BYTES;
 /// `{"revocation": {"kind": "id", "id": …}, "reason": …, "proof": …, "dry_run": …, "request_id": …}`.
 ///
 /// The object is the arguments of the call to which the presentation is bound, so that nobody on the way can exchange a part of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RevocationRequest {
     call: Call,
     asked: Target,
@@ -44,6 +46,19 @@ pub struct RevocationRequest {
     proof: Option<String>,
     dry_run: bool,
     id: Option<RequestId>,
+}
+
+/// Whether it has a proof, and not which: that is somebody's token. The call has the proof among its arguments.
+impl fmt::Debug for RevocationRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationRequest")
+            .field("asked", &self.asked)
+            .field("reason", &self.reason)
+            .field("has_proof", &self.proof.is_some())
+            .field("dry_run", &self.dry_run)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is to be revoked.
@@ -431,4 +446,24 @@ fn allow_delegator(
 fn delegated(chain: &Chain, id: &RevocationId) -> Option<Vec<Option<crate::keys::PublicKey>>> {
     let place = chain.hops.iter().position(|hop| hop.revocation_id == *id)?;
     Some(chain.hops[..=place].iter().map(|hop| hop.signer).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::Timestamp;
+    use crate::{Grant, Issuer, PrivateKey};
+
+    #[test]
+    fn a_request_shows_no_proof() {
+        let now = Timestamp::from_unix_seconds(1_795_428_000);
+        let (grant, _) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+        let proof = Issuer::new(PrivateKey::generate()).mint(grant, now).unwrap();
+        let agent = Revocation::AgentUntilNow { agent: "agent.helper".to_owned() };
+        let request = RevocationRequest::new(agent, "lost", Some(&proof)).unwrap();
+        let sent = request.proof.clone().unwrap();
+        let shown = format!("{request:?}");
+        assert!(!shown.contains(&sent[..40]), "{shown}");
+        assert!(shown.contains("agent.helper") && shown.contains("has_proof: true"), "{shown}");
+    }
 }

@@ -131,10 +131,8 @@ impl Upstream {
     /// read it ([`Upstream::accept_plain_http_to`]).
     pub fn credential(mut self, authorization: &str) -> Result<Upstream, UpstreamError> {
         self.check_privacy()?;
-        let mut value =
-            HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
-        value.set_sensitive(true);
-        self.credential = Some(value);
+        let value = HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
+        self.credential = Some(hidden(value));
         Ok(self)
     }
 
@@ -162,7 +160,7 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Response, NoAnswer> {
         if let Some(authorization) = authorization.or_else(|| self.credential.clone()) {
-            headers.insert(header::AUTHORIZATION, authorization);
+            headers.insert(header::AUTHORIZATION, hidden(authorization));
         }
         let mut request = self.client.request(method, self.url.clone()).headers(headers);
         if !body.is_empty() {
@@ -184,6 +182,12 @@ impl Upstream {
             Err(_) => Err(NoAnswer::TimedOut),
         }
     }
+}
+
+/// A header's value that nobody shows: neither a log nor an index of headers that were sent before (HPACK).
+fn hidden(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 /// A URL without what may be a secret: whom it names before the host, its query and its fragment. What stands before the
@@ -239,7 +243,9 @@ fn client(scheme: &str) -> Result<Client, UpstreamError> {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("url", &self.url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("url", &for_errors(self.url.as_str()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -304,6 +310,10 @@ mod tests {
         let with = upstream().credential("Bearer hidden").unwrap();
         let held = with.credential.as_ref().unwrap();
         assert!(held.is_sensitive() && !format!("{held:?} {with:?}").contains("hidden"));
+        assert!(hidden(HeaderValue::from_static("Bearer a")).is_sensitive());
+        let keyed = Upstream::at("http://127.0.0.1/mcp?key=secret").unwrap();
+        let shown = format!("{keyed:?}");
+        assert!(shown.contains("127.0.0.1/mcp…") && !shown.contains("secret"), "{shown}");
         for credential in ["Bearer a\r\nX: y", "Bearer \0"] {
             let refused = upstream().credential(credential);
             assert!(matches!(refused, Err(UpstreamError::Credential)), "{credential:?}");

@@ -58,6 +58,8 @@ pub(super) struct Waiters {
     much_buffered: bool,
     /// When whatever waits of that is written.
     write_at: Option<Instant>,
+    /// The last turn wrote what had waited its time.
+    wrote: bool,
     stopped: bool,
     /// Nothing more is taken.
     pub(super) closed: bool,
@@ -118,15 +120,19 @@ impl Queue {
     pub(super) fn turn(&self) -> Turn {
         let mut waiters = self.waiters();
         loop {
+            let now = Instant::now();
+            let is_due = waiters.write_at.is_some_and(|at| at <= now);
+            // What waited its time goes first. On a disk so slow that more has waited its time by then, one turn of the others does.
+            waiters.wrote = is_due && !(waiters.wrote && waiters.summoned);
+            if waiters.wrote {
+                waiters.write_at = None;
+                return Turn::WriteAll;
+            }
             if std::mem::take(&mut waiters.summoned) {
                 return Turn::Lead;
             }
             if std::mem::take(&mut waiters.much_buffered) {
                 return Turn::WriteMuch;
-            }
-            let now = Instant::now();
-            if waiters.write_at.take_if(|at| *at <= now).is_some() {
-                return Turn::WriteAll;
             }
             if waiters.stopped {
                 return Turn::End;

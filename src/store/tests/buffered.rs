@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::store::queue::{Queue, Turn};
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::{Dice, NOW, record, revoking};
 use crate::store::{Store, commit, opening};
@@ -89,4 +90,23 @@ fn of_many_that_wait_for_room_one_makes_it() {
     // That of the thread, which was woken for it, and that of one of them.
     let made = disk.checkpoints() - before;
     assert!((1..=4).contains(&made), "{made} for {CALLERS}");
+}
+
+/// Those who hand over jobs may do so all the time.
+#[test]
+fn what_waited_its_time_is_written_before_a_lead_and_keeps_none_from_its_turn() {
+    let queue = Queue::default();
+    let is_due_again = || {
+        queue.write_soon();
+        // Twice as long as any may wait.
+        std::thread::sleep(2 * A_WHILE);
+    };
+    is_due_again();
+    queue.summon(&mut queue.waiters());
+    assert!(matches!(queue.turn(), Turn::WriteAll), "it waited its time");
+    is_due_again();
+    assert!(matches!(queue.turn(), Turn::Lead), "a slow disk is not for one alone");
+    queue.summon(&mut queue.waiters());
+    assert!(matches!(queue.turn(), Turn::WriteAll), "nor for the other");
+    assert!(matches!(queue.turn(), Turn::Lead));
 }

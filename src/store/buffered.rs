@@ -136,6 +136,17 @@ impl Inner {
         while self.write_next_buffered(end) {}
     }
 
+    /// Does so if the journal has room for it as it is; returns whether it has.
+    pub(super) fn write_what_fits(&self) -> bool {
+        let core = self.core_at_rest();
+        let fits = core.fits_unwritten() && core.doubtful.is_none();
+        drop(core);
+        if fits {
+            self.write_buffered();
+        }
+        fits
+    }
+
     /// Writes a frame of what waits, if that begins below `end`; returns whether there may be more.
     fn write_next_buffered(&self, end: u64) -> bool {
         let mut core = self.core_at_rest();

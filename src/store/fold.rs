@@ -53,11 +53,7 @@ impl Inner {
         _alone: &MutexGuard<'_, ()>,
     ) -> Result<Checkpoint, StoreError> {
         self.resolve_trouble()?;
-        let folded = self.fold_entries();
-        if folded.is_err() {
-            self.note_database(folded)?;
-        }
-        self.note_database(Ok(()))?;
+        self.note_database(self.fold_entries())?;
         let signed = self.sign();
         self.trouble().checkpoint = signed.as_ref().err().map(ToString::to_string);
         signed
@@ -82,11 +78,15 @@ impl Inner {
         done
     }
 
-    /// After a failure, what became of it must be known first.
+    /// After a failure, what became of it must be known first. What the journal has room for does not wait for the database.
     fn resolve_trouble(&self) -> Result<(), StoreError> {
         let doubtful = self.core().doubtful.is_some();
         if doubtful || self.trouble().database.is_some() {
-            self.note_database(self.reopen())?;
+            self.write_what_fits();
+            let opened = self.note_database(self.reopen());
+            // What was in doubt may be known now.
+            self.write_what_fits();
+            opened?;
         }
         Ok(())
     }
@@ -152,10 +152,7 @@ impl Inner {
         let swept = self.find_expired()?;
         let Fresh { blocks: noticed, waiting, without_room } = self.noticed_anew();
         // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
-        let fits = self.core_at_rest().fits_unwritten();
-        if fits {
-            self.write_buffered();
-        }
+        let fits = self.write_what_fits();
         let (entries, mut state) = {
             let mut core = self.core_at_rest();
             if core.folding.is_empty() && !core.pending.is_empty() && self.switch(&mut core) {

@@ -11,6 +11,20 @@ use crate::store::{Store, commit, opening};
 /// Long enough for a thread to do what it is not to do.
 const A_WHILE: Duration = Duration::from_millis(100);
 
+/// Whether something comes to be so, before a machine that is busy needs longer.
+fn soon(is_so: impl Fn() -> bool) -> bool {
+    (0..2000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        is_so()
+    })
+}
+
+/// Whether all that was answered is on disk.
+fn is_written(store: &Store) -> bool {
+    let core = store.inner().core();
+    core.unwritten.is_empty() && core.in_flight.is_empty()
+}
+
 fn store(disk: &Disk) -> Store {
     Store::start(opening::make(Arc::new(disk.clone())).unwrap()).unwrap()
 }
@@ -109,4 +123,23 @@ fn what_waited_its_time_is_written_before_a_lead_and_keeps_none_from_its_turn() 
     queue.summon(&mut queue.waiters());
     assert!(matches!(queue.turn(), Turn::WriteAll), "nor for the other");
     assert!(matches!(queue.turn(), Turn::Lead));
+}
+
+/// Nobody calls the thread again for what it could not write, since no more is recorded.
+#[test]
+fn what_could_not_be_written_is_as_soon_as_the_journal_can_be_though_the_database_cannot() {
+    let disk = Disk::default();
+    let store = store(&disk).losing_at_most(10);
+    disk.set(Fault::FullButForJournal);
+    store.revoke(revoking(1), NOW).unwrap();
+    store.checkpoint().unwrap_err();
+    disk.set(Fault::Full);
+    (0..3).for_each(|number| assert!(record(&store, number).is_some()));
+    assert!(soon(|| store.inner().trouble().journal.is_some()), "nobody tried");
+    assert!(!is_written(&store));
+    disk.set(Fault::FullButForJournal);
+    assert!(soon(|| is_written(&store)), "it waits for the database");
+    let left = disk.after_power_loss(&mut Dice(8));
+    let found = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
+    assert_eq!(found.reader().verify().unwrap().records, 4);
 }

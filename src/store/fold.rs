@@ -234,8 +234,11 @@ impl Inner {
         more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
         then: impl FnOnce(&mut Core),
     ) -> Result<T, StoreError> {
+        // What is answered already waits neither for a fold nor for this transaction.
+        self.write_what_fits();
         let _alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.resolve_trouble()?;
+        self.write_what_fits();
         let _waits = self.waits_for_disk();
         let mut core = self.core_at_rest();
         let known = core.frontier.size();

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::Uses;
+use crate::pending::wait;
 use crate::store::queue::{Queue, Turn};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{Dice, NOW, record, revoking};
+use crate::store::tests::{Dice, NOW, once, record, revoking};
 use crate::store::{Store, commit, opening};
 
 /// Long enough for a thread to do what it is not to do.
@@ -142,4 +144,23 @@ fn what_could_not_be_written_is_as_soon_as_the_journal_can_be_though_the_databas
     let left = disk.after_power_loss(&mut Dice(8));
     let found = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
     assert_eq!(found.reader().verify().unwrap().records, 4);
+}
+
+#[test]
+fn what_was_answered_waits_neither_for_a_fold_nor_for_a_transaction() {
+    let disk = Disk::default();
+    let store = store(&disk).losing_at_most(10);
+    let presentation = once(1, NOW);
+    let folding = store.inner().folding.lock().unwrap();
+    (0..3).for_each(|number| assert!(record(&store, number).is_some()));
+    // From here on the thread that writes waits for the database.
+    let claimed = store.claim(&presentation, NOW);
+    assert!(soon(|| is_written(&store)), "it waits for a fold");
+    (3..6).for_each(|number| assert!(record(&store, number).is_some()));
+    disk.set(Fault::FullButForJournal);
+    drop(folding);
+    wait(claimed).unwrap_err();
+    let left = disk.after_power_loss(&mut Dice(9));
+    let found = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
+    assert_eq!(found.reader().verify().unwrap().records, 6, "it waits for a transaction");
 }

@@ -37,14 +37,11 @@ impl Inner {
     /// opened anew and everything is tried again.
     pub(super) fn fold(&self) -> Result<Checkpoint, StoreError> {
         self.engine.here()?;
-        let folded = self.fold_alone();
+        let alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folded = self.fold_holding(&alone);
+        drop(alone);
         self.events.wake();
         folded
-    }
-
-    fn fold_alone(&self) -> Result<Checkpoint, StoreError> {
-        let alone = self.folding.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.fold_holding(&alone)
     }
 
     /// Folds, for whoever holds `folding`.
@@ -99,6 +96,7 @@ impl Inner {
             Ok(state) => state,
             Err(error) => return writable.and(Err(error)),
         };
+        let _waits = self.waits_for_disk();
         let mut core = self.core_at_rest();
         let first = core.unfolded().next().map_or(core.next(), |entry| entry.sequence);
         if core.doubtful.is_none() && state.records > core.frontier.size() {
@@ -153,7 +151,9 @@ impl Inner {
         let Fresh { blocks: noticed, waiting, without_room } = self.noticed_anew();
         // What cannot be written or left now is in `trouble`; what is in the other segment is folded.
         let fits = self.write_what_fits();
+        let stray = self.core_at_rest().journal.is_stray();
         let (entries, mut state) = {
+            let _waits = (stray || !fits).then(|| self.waits_for_disk());
             let mut core = self.core_at_rest();
             if core.folding.is_empty() && !core.pending.is_empty() && self.switch(&mut core) {
                 core.folding = Arc::new(std::mem::take(&mut core.pending));

@@ -148,6 +148,7 @@ impl Inner {
     fn heal(&self) {
         let trouble = self.trouble().clone();
         if trouble.journal.is_some() {
+            let _waits = self.waits_for_disk();
             let probed = self.core_at_rest().journal.probe();
             self.trouble().journal = probed.err().map(|error| error.to_string());
         }

@@ -316,6 +316,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether it writes before it goes on in the other segment.
+    pub(super) fn is_stray(&self) -> bool {
+        self.stray
+    }
+
     /// Goes on in the other segment, if that is free. Until [`Journal::release`] the segment that was
     /// left keeps what it has. Says whether what comes next goes elsewhere than what was.
     pub(super) fn switch(&mut self) -> io::Result<bool> {

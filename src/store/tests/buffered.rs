@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::Uses;
+use crate::audit::{Ledger, Uses};
 use crate::pending::wait;
 use crate::store::queue::{Queue, Turn};
 use crate::store::tests::disk::{Disk, Fault};
-use crate::store::tests::{Dice, NOW, once, record, revoking};
+use crate::store::tests::{Dice, NOW, decision, entry, once, record, revoking};
 use crate::store::{Store, commit, opening};
 
 /// Long enough for a thread to do what it is not to do.
@@ -163,4 +163,36 @@ fn what_was_answered_waits_neither_for_a_fold_nor_for_a_transaction() {
     let left = disk.after_power_loss(&mut Dice(9));
     let found = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
     assert_eq!(found.reader().verify().unwrap().records, 6, "it waits for a transaction");
+}
+
+/// By the thread that folds, and by whoever asks for a checkpoint.
+#[test]
+fn while_it_is_tried_whether_the_journal_can_be_written_again_nobody_waits_for_the_disk() {
+    for by_checkpoint in [false, true] {
+        let disk = Disk::default();
+        let store = store(&disk).losing_at_most(10);
+        store.revoke(revoking(1), NOW).unwrap();
+        disk.set(Fault::Full);
+        store.revoke(revoking(2), NOW).unwrap_err();
+        disk.set(Fault::JournalTakesLong);
+        std::thread::scope(|scope| {
+            if by_checkpoint {
+                scope.spawn(|| store.checkpoint());
+            }
+            let is_taken = || store.inner().try_core().is_none();
+            let is_held = || {
+                (0..50).all(|_| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    is_taken()
+                })
+            };
+            let held = soon(is_held);
+            let hand_over = || store.record_later(entry(decision(NOW, 1), None), Box::new(|_| {}));
+            let handing_over = scope.spawn(hand_over);
+            let handed_over = soon(|| handing_over.is_finished());
+            disk.set(Fault::None);
+            assert!(held, "it is not tried");
+            assert!(handed_over, "by a checkpoint: {by_checkpoint}");
+        });
+    }
 }

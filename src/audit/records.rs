@@ -8,7 +8,8 @@ use crate::pending::Pending;
 pub enum Recording {
     /// A decision is answered once it is on disk.
     Durable,
-    /// A decision is answered at once: a crash loses the last `at_most`, or those of the last tenth of a second, whichever are fewer.
+    /// A decision is answered at once: a crash loses the last `at_most`, or those of the last tenth of a second (or of what one write to
+    /// the disk takes, if that is longer), whichever are fewer. While nothing can be written, only `at_most` bounds what a crash loses.
     /// Zero is durable.
     Buffered {
         /// The most decisions that a crash may lose.

@@ -234,8 +234,9 @@ impl Store {
     /// Returns a handle to this store that answers decisions before they are on disk. By default, and with zero, each decision is on disk
     /// before it is answered.
     ///
-    /// A crash of the process or the machine loses the last `at_most` decisions, or those of the last tenth of a second, whichever are
-    /// fewer. Revocations and call-bound presentations are on disk first all the same. Waits for no disk.
+    /// A crash of the process or the machine loses the last `at_most` decisions, or those of the last tenth of a second (or of what one
+    /// write to the disk takes, if that is longer), whichever are fewer. While the journal cannot be written, only `at_most` bounds what a
+    /// crash loses. Revocations and call-bound presentations are on disk first all the same. Waits for no disk.
     pub fn losing_at_most(mut self, at_most: usize) -> Store {
         self.recording = match at_most {
             0 => Recording::Durable,

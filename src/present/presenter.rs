@@ -247,7 +247,8 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Grant, Issuer, RevocationUnchecked, RootKeys, Verifier};
+    use crate::revocation::RevocationUnchecked;
+    use crate::{Grant, Issuer, RootKeys, Verifier};
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
 

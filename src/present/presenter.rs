@@ -290,7 +290,7 @@ mod tests {
         let verifier =
             Verifier::new(RootKeys::of(issuer.public()), "notion.mcp", RevocationUnchecked)
                 .unwrap();
-        let ahead = presenter.session("notion.mcp", after(3600)).unwrap();
+        let ahead = presenter.session("notion.mcp", after(1800)).unwrap();
         assert!(verifier.verify(ahead.bearer(), NOW).is_err(), "it lives too long");
         let back = presenter.session("notion.mcp", NOW).unwrap();
         assert_ne!(back.bearer(), ahead.bearer());

@@ -12,7 +12,7 @@ use std::sync::{Arc, RwLock};
 
 use crate::keys::PublicKey;
 
-/// The part of the memory that one owner can fill. A quarter is enough for some thousand agents of one subject.
+/// The part of the memory that one owner can fill. With the default room, a quarter holds some three hundred tokens of three hops.
 const SHARES: usize = 4;
 
 /// The least share, in bytes, where there is so much room: a single large token.

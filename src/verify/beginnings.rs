@@ -3,7 +3,7 @@
 //! Agents present one chain again and again, and many chains have one grant. What was found of the first blocks of a token
 //! holds for each other token that begins with the same bytes, as far as it rests on them alone: their shape, what they say, and
 //! their signatures up to the root. The end of a token, expiry, revocation and the walk are looked at every time. Only beginnings of
-//! tokens that held as a whole are remembered, so that strangers put nothing in.
+//! tokens whose signatures all hold are remembered, so that strangers put nothing in.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(super) struct Known {
 /// The room for each token that is to be remembered.
 const ROOM_PER_TOKEN: usize = 32 * 1024;
 
-/// What the blocks of a beginning take for each of their bytes. The last of them is not counted with a shorter beginning; the others
-/// are shared, and what they say is copied.
+/// What the blocks of a beginning take for each of their bytes, as an estimate. The last of them is not counted with a shorter
+/// beginning; the others are shared, and what they say is copied.
 const BYTES_PER_BYTE: usize = 3;
 const BYTES_PER_LAST_BYTE: usize = 12;
 
@@ -44,7 +44,7 @@ impl Beginnings {
         ends(bytes).iter().rev().find_map(|end| self.0.get(bytes.get(..*end)?))
     }
 
-    /// Remembers the beginnings of a token that holds.
+    /// Remembers the beginnings of a token whose signatures hold.
     pub(super) fn keep(&self, token: &Authentic, issuer: &Arc<str>) {
         let bytes = token.capability.to_bytes();
         let mut before = 0;

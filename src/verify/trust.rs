@@ -23,8 +23,8 @@ use crate::verify::refused::RefusedBearers;
 /// remembers of it; many more of one chain fit.
 pub(super) const ROOM_PER_TOKEN: usize = 64 * 1024;
 
-/// What a token takes in memory for each byte of its text: it is kept as text, as bytes and as what they say. Measured of chains of one
-/// to eight hops (`benches/peers`), and rounded up.
+/// What a token takes in memory for each byte of its text: it is kept as text, as bytes and as what they say. An estimate; a token of
+/// three hops takes some 100 kB with what is prepared of it (`benches/peers`).
 const BYTES_PER_BYTE: usize = 14;
 
 /// A token whose signatures hold, the root that made it and the verifier's name for that.

@@ -9,6 +9,7 @@ mod place;
 mod syntax;
 mod tests;
 mod tree;
+mod tried;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::place::Change;
 use crate::tree::Tree;
+use crate::tried::Tried;
 
 /// What `ci/mutants` hands over.
 struct Asked {
@@ -28,6 +30,8 @@ struct Asked {
     goes_on: bool,
     /// Not what was missed the last time by all tests that reach it.
     rest: bool,
+    /// Not the files that are, byte for byte, what they were when all their changes were tried.
+    changed: bool,
     jobs: usize,
     budget: Duration,
     longest: Duration,
@@ -42,6 +46,7 @@ fn asked() -> Result<Asked, String> {
         list: false,
         goes_on: false,
         rest: false,
+        changed: false,
         jobs: 2,
         budget: Duration::from_secs(60),
         longest: Duration::from_secs(20),
@@ -60,6 +65,7 @@ fn asked() -> Result<Asked, String> {
             "--list" => asked.list = true,
             "--continue" => (asked.goes_on, asked.rest) = (true, true),
             "--again" => asked.goes_on = true,
+            "--changed" => asked.changed = true,
             "--jobs" => asked.jobs = number()? as usize,
             "--budget" => asked.budget = Duration::from_secs(number()?),
             "--longest" => asked.longest = Duration::from_secs(number()?),
@@ -103,6 +109,10 @@ fn run(asked: Asked) -> Result<bool, String> {
         .cloned()
         .collect();
     mine.sort_by_key(|change| asked.only.get(&change.file));
+    let record = Tried::read(Path::new("ci/mutants.d/tried"))?;
+    if asked.changed {
+        mine.retain(|change| !record.knows(&change.file));
+    }
     if asked.list {
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
         for change in &mine {
@@ -110,6 +120,7 @@ fn run(asked: Asked) -> Result<bool, String> {
         }
         count.iter().for_each(|(file, count)| println!("{count:7} {file}"));
         println!("{:7} in all", mine.len());
+        println!("{}", record.summary(&asked.all));
         return Ok(true);
     }
 
@@ -202,6 +213,9 @@ fn run(asked: Asked) -> Result<bool, String> {
     for result in tried {
         known.insert(result["change"].as_str().unwrap_or_default().to_owned(), result);
     }
+    let record = record.with(&mine, &known);
+    record.write()?;
+    println!("{}", record.summary(&asked.all));
     judge(&mine, &known, begun)
 }
 

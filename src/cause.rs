@@ -233,7 +233,7 @@ causes! {
     MalformedLife "malformed_life" Malformed: "A lifetime is not a whole number of seconds, or is zero.";
     LifeTooLong "life_too_long" Malformed: "A lifetime is longer than verifiers accept.";
     MalformedTime "malformed_time" Malformed: "A time is not written as in RFC 3339.";
-    MalformedId "malformed_id" Malformed: "A revocation id, or the beginning of one, is malformed.";
+    MalformedId "malformed_id" Malformed: "A revocation id, the beginning of one, or another id of hexadecimal digits is malformed.";
     MalformedKey "malformed_key" Malformed: "A text is not a key, or not a usable ed25519 key.";
     KeyKind "key_kind" Malformed: "A private key was given where a public one is needed, or a public one where a private one is needed.";
     KeyEncrypted "key_encrypted" Malformed: "A key is encrypted under a passphrase.";

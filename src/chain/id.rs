@@ -162,6 +162,29 @@ impl RevocationIdError {
     }
 }
 
+/// The error of a text that is not the hexadecimal digits of so many bytes: an epoch, the id of a request, a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not {digits} hexadecimal digits, which stand for {} bytes", .digits / 2)]
+#[non_exhaustive]
+pub struct DigitsError {
+    /// How many digits are needed.
+    pub digits: usize,
+}
+
+impl DigitsError {
+    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
+    pub fn cause(&self) -> Cause {
+        Cause::MalformedId
+    }
+}
+
+/// Reads `N` bytes from twice as many hexadecimal digits.
+pub(crate) fn read_digits<const N: usize>(text: &str) -> Result<[u8; N], DigitsError> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| DigitsError { digits: 2 * N })?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

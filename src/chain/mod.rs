@@ -12,7 +12,8 @@ use crate::keys::PublicKey;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-pub use id::{IdPrefix, IdPrefixError, RevocationId, RevocationIdError};
+pub(crate) use id::read_digits;
+pub use id::{DigitsError, IdPrefix, IdPrefixError, RevocationId, RevocationIdError};
 
 /// A token's blocks, decoded. Nothing of it is verified unless it comes from a
 /// [`VerifiedCapability`](crate::VerifiedCapability).

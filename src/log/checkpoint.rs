@@ -45,7 +45,7 @@ impl Checkpoint {
     /// [`CheckpointError`] if it is no checkpoint, is of another log, or is not signed by the key.
     pub fn verify(text: &str, key: &LogKey) -> Result<Checkpoint, CheckpointError> {
         let note = Note::from_bytes(text.as_bytes()).map_err(|_| CheckpointError::Form)?;
-        note.verify(&VerifierList::new(vec![Box::new(key.clone())]))
+        note.verify(&VerifierList::new(vec![Box::new(Verifying(key.clone()))]))
             .map_err(|_| CheckpointError::Signature { expected: key.name.clone() })?;
         let inner = tlog_tiles::Checkpoint::from_bytes(note.text());
         let inner = inner.map_err(|_| CheckpointError::Form)?;
@@ -127,7 +127,7 @@ impl CheckpointSigner {
             tlog_tiles::Checkpoint::new(&self.log.name, head.size, Hash(head.root), &extension);
         let body = body.map_err(|_| CheckpointError::Form)?.to_bytes();
         let mut note = Note::new(&body, &[]).map_err(|_| CheckpointError::Form)?;
-        note.add_sigs(&[self]).map_err(|_| CheckpointError::Form)?;
+        note.add_sigs(&[&Signing(self)]).map_err(|_| CheckpointError::Form)?;
         let text = String::from_utf8(note.to_bytes()).map_err(|_| CheckpointError::Form)?;
         Ok(Checkpoint { text, head })
     }
@@ -139,18 +139,21 @@ impl fmt::Debug for CheckpointSigner {
     }
 }
 
-impl signed_note::Signer for CheckpointSigner {
+/// The signer as notes take it: their trait stays out of the API.
+struct Signing<'a>(&'a CheckpointSigner);
+
+impl signed_note::Signer for Signing<'_> {
     fn name(&self) -> &str {
-        &self.log.name
+        &self.0.log.name
     }
 
     fn key_id(&self) -> u32 {
-        self.log.id
+        self.0.log.id
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ed25519_dalek::SignatureError> {
         use ed25519_dalek::Signer;
-        let signature = SigningKey::from_bytes(self.key.seed()).try_sign(message)?;
+        let signature = SigningKey::from_bytes(self.0.key.seed()).try_sign(message)?;
         Ok(signature.to_vec())
     }
 }
@@ -196,17 +199,21 @@ impl FromStr for LogKey {
     }
 }
 
-impl NoteVerifier for LogKey {
+/// The key as notes take it: their trait stays out of the API.
+struct Verifying(LogKey);
+
+impl NoteVerifier for Verifying {
     fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     fn key_id(&self) -> u32 {
-        self.id
+        self.0.id
     }
 
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        signature.try_into().is_ok_and(|signature| verify_strict(&self.public, message, signature))
+        let public = &self.0.public;
+        signature.try_into().is_ok_and(|signature| verify_strict(public, message, signature))
     }
 }
 

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cause::Cause;
+use crate::chain::{DigitsError, read_digits};
 use tlog_tiles::{
     Hash, HashReader, record_hash, split_stored_hash_index, stored_hashes_for_record_hash,
     sub_tree_index,
@@ -44,12 +45,10 @@ impl fmt::Debug for LeafHash {
 }
 
 impl FromStr for LeafHash {
-    type Err = hex::FromHexError;
+    type Err = DigitsError;
 
-    fn from_str(text: &str) -> Result<LeafHash, hex::FromHexError> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)?;
-        Ok(LeafHash(bytes))
+    fn from_str(text: &str) -> Result<LeafHash, DigitsError> {
+        read_digits(text).map(LeafHash)
     }
 }
 
@@ -106,7 +105,7 @@ impl Frontier {
         find: impl Fn(u64, usize) -> Option<[u8; 32]>,
     ) -> Result<Frontier, TreeError> {
         let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
-        let hashes = Stored(find).read_hashes(&indexes)?;
+        let hashes = Stored(find).read_hashes(&indexes).map_err(|_| TreeError)?;
         Ok(Frontier { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
     }
 
@@ -126,15 +125,22 @@ impl Frontier {
     ///
     /// [`TreeError`], never for a frontier that was made or loaded here.
     pub fn push(&mut self, leaf: LeafHash) -> Result<Vec<[u8; 32]>, TreeError> {
-        let hashes = stored_hashes_for_record_hash(self.size, Hash(leaf.0), self)?;
+        let known = KnownHashes(&self.peaks);
+        let hashes = stored_hashes_for_record_hash(self.size, Hash(leaf.0), &known)
+            .map_err(|_| TreeError)?;
         let first = tlog_tiles::stored_hash_index(0, self.size);
         let new = (first..).zip(hashes.iter().copied());
         let known: Vec<(u64, Hash)> = self.peaks.iter().copied().chain(new).collect();
         self.size += 1;
         self.last = leaf;
         let indexes = sub_tree_index(0, self.size, Vec::new());
-        self.peaks =
-            KnownHashes(&known).find(&indexes)?.into_iter().zip(indexes).map(flip).collect();
+        self.peaks = KnownHashes(&known)
+            .read_hashes(&indexes)
+            .map_err(|_| TreeError)?
+            .into_iter()
+            .zip(indexes)
+            .map(flip)
+            .collect();
         Ok(hashes.into_iter().map(|hash| hash.0).collect())
     }
 
@@ -144,20 +150,15 @@ impl Frontier {
     ///
     /// [`TreeError`], never for a frontier that was made or loaded here.
     pub fn root(&self) -> Result<[u8; 32], TreeError> {
-        Ok(tlog_tiles::tree_hash(self.size, self)?.0)
-    }
-}
-
-impl HashReader for Frontier {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        KnownHashes(&self.peaks).find(indexes)
+        let known = KnownHashes(&self.peaks);
+        Ok(tlog_tiles::tree_hash(self.size, &known).map_err(|_| TreeError)?.0)
     }
 }
 
 struct KnownHashes<'a>(&'a [(u64, Hash)]);
 
-impl KnownHashes<'_> {
-    fn find(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+impl HashReader for KnownHashes<'_> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
         let find = |index: &u64| self.0.iter().find(|(known, _)| known == index);
         let found = indexes.iter().map(|index| find(index).map(|(_, hash)| *hash));
         found.collect::<Option<_>>().ok_or(tlog_tiles::Error::IndexesNotInTree)
@@ -177,7 +178,7 @@ pub fn root(
     size: u64,
     find: impl Fn(u64, usize) -> Option<[u8; 32]>,
 ) -> Result<[u8; 32], TreeError> {
-    Ok(tlog_tiles::tree_hash(size, &Stored(find))?.0)
+    Ok(tlog_tiles::tree_hash(size, &Stored(find)).map_err(|_| TreeError)?.0)
 }
 
 /// Computes the inclusion proof (RFC 6962, section 2.1.1) of the record with the number `record` in the tree of the first `size` records:
@@ -192,7 +193,7 @@ pub fn path(
     find: impl Fn(u64, usize) -> Option<[u8; 32]>,
 ) -> Result<Vec<[u8; 32]>, TreeError> {
     let index = record.checked_sub(1).filter(|index| *index < size).ok_or(TreeError)?;
-    let path = tlog_tiles::prove_record(size, index, &Stored(find))?;
+    let path = tlog_tiles::prove_record(size, index, &Stored(find)).map_err(|_| TreeError)?;
     Ok(path.into_iter().map(|hash| hash.0).collect())
 }
 
@@ -223,15 +224,20 @@ impl TreeError {
     }
 }
 
-impl From<tlog_tiles::Error> for TreeError {
-    fn from(_: tlog_tiles::Error) -> TreeError {
-        TreeError
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits_and_an_error_says_so() {
+        let hash = LeafHash::of(b"one");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        for text in ["", "a7", "zz", &"a7".repeat(31), &"a7".repeat(33), &" a7".repeat(32)] {
+            let refused = text.parse::<LeafHash>().unwrap_err();
+            assert_eq!((refused.digits, refused.cause()), (64, Cause::MalformedId), "{text}");
+            assert!(refused.to_string().contains("64 hexadecimal digits"), "{refused}");
+        }
+    }
 
     #[test]
     fn the_edge_has_the_root_of_the_tree_at_every_size() {

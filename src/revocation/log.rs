@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cause::Cause;
+use crate::chain::{DigitsError, read_digits};
 use crate::keys::PrivateKey;
 use crate::pending::Pending;
 use crate::revocation::{
@@ -68,12 +69,10 @@ macro_rules! sixteen_bytes {
         }
 
         impl FromStr for $name {
-            type Err = hex::FromHexError;
+            type Err = DigitsError;
 
-            fn from_str(text: &str) -> Result<$name, hex::FromHexError> {
-                let mut bytes = [0; 16];
-                hex::decode_to_slice(text, &mut bytes)?;
-                Ok($name(bytes))
+            fn from_str(text: &str) -> Result<$name, DigitsError> {
+                read_digits(text).map($name)
             }
         }
 
@@ -424,7 +423,7 @@ mod tests {
         let text = serde_json::to_string(&at).unwrap();
         assert_eq!(text, format!(r#"{{"epoch":"{}","number":12}}"#, "a7".repeat(16)));
         assert_eq!(serde_json::from_str::<Position>(&text).unwrap(), at);
-        assert!("a7".parse::<RequestId>().is_err());
+        assert_eq!("a7".parse::<RequestId>().unwrap_err().digits, 32);
         assert_ne!(RequestId::random(), RequestId::random());
     }
 

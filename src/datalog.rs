@@ -60,8 +60,9 @@ pub(crate) enum EvaluationError {
 pub(crate) struct Base {
     /// What the policies state, for all tokens.
     stated: Arc<Stated>,
-    facts: Vec<(Origin, Fact)>,
-    known: HashSet<(Origin, Fact)>,
+    /// What the first blocks of a token say, for all tokens that begin with them.
+    beginning: Arc<Filed>,
+    facts: Filed,
     symbols: SymbolTable,
     /// Which blocks each key signed: the numbers of keys are those of `symbols`.
     signed_by: HashMap<usize, Vec<usize>>,
@@ -93,6 +94,30 @@ impl Stated {
     }
 }
 
+/// Facts, each under the block that it is from. No block says one twice.
+#[derive(Debug, Default)]
+pub(crate) struct Filed {
+    /// One for each block of which there are facts.
+    origins: Vec<Origin>,
+    /// Each with the place of its origin among those.
+    facts: Vec<(usize, Fact)>,
+}
+
+impl Filed {
+    fn all(&self) -> impl Iterator<Item = (&Origin, &Fact)> + Clone {
+        self.facts.iter().filter_map(|(at, fact)| Some((self.origins.get(*at)?, fact)))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.facts.len()
+    }
+
+    fn contains(&self, origin: &Origin, fact: &Fact) -> bool {
+        let Some(at) = self.origins.iter().position(|known| known == origin) else { return false };
+        self.facts.iter().any(|(known_at, known)| *known_at == at && known == fact)
+    }
+}
+
 /// Such facts, and more of one decision's own.
 #[derive(Debug, Default)]
 pub(crate) struct World {
@@ -117,11 +142,37 @@ impl Base {
         Base { stated: Arc::clone(stated), symbols, ..Base::default() }
     }
 
-    pub(crate) fn add(&mut self, block: usize, fact: Fact) {
-        let entry = (origin_of(block), fact);
-        if !self.stated.known.contains(&entry) && self.known.insert(entry.clone()) {
-            self.facts.push(entry);
-        }
+    /// What policies state, and on top of it what is known of the first blocks of a token, by these words.
+    pub(crate) fn after(
+        stated: &Arc<Stated>,
+        beginning: &Arc<Filed>,
+        signed_by: HashMap<usize, Vec<usize>>,
+        symbols: SymbolTable,
+    ) -> Base {
+        let beginning = Arc::clone(beginning);
+        Base { beginning, signed_by, ..Base::over(stated, symbols) }
+    }
+
+    /// Adds all that one block says.
+    pub(crate) fn add(&mut self, block: usize, facts: Vec<Fact>) {
+        let at = self.facts.origins.len();
+        self.facts.origins.push(origin_of(block));
+        let mut met = HashSet::with_capacity_and_hasher(facts.len(), ahash::RandomState::default());
+        let is_new: Vec<bool> = facts.iter().map(|fact| met.insert(fact)).collect();
+        let new = facts.into_iter().zip(is_new).filter_map(|(fact, is_new)| is_new.then_some(fact));
+        // What policies state is the verifier's.
+        let stated = &self.stated;
+        let is_stated = |fact: &Fact| {
+            block == VERIFIER
+                && !stated.known.is_empty()
+                && stated.known.contains(&(origin_of(block), fact.clone()))
+        };
+        self.facts.facts.extend(new.filter(|fact| !is_stated(fact)).map(|fact| (at, fact)));
+    }
+
+    /// The facts of its own, for other bases that begin with them, and which blocks each key signed.
+    pub(crate) fn into_beginning(self) -> (Filed, HashMap<usize, Vec<usize>>, SymbolTable) {
+        (self.facts, self.signed_by, self.symbols)
     }
 
     pub(crate) fn symbols(&mut self) -> &mut SymbolTable {
@@ -137,18 +188,26 @@ impl Base {
         self.signed_by.entry(key).or_default().push(block);
     }
 
-    fn all(&self) -> impl Iterator<Item = &(Origin, Fact)> + Clone {
-        self.stated.facts.iter().chain(&self.facts)
+    fn all(&self) -> impl Iterator<Item = (&Origin, &Fact)> + Clone {
+        let stated = self.stated.facts.iter().map(|(origin, fact)| (origin, fact));
+        stated.chain(self.beginning.all()).chain(self.facts.all())
+    }
+
+    fn contains(&self, entry: &(Origin, Fact)) -> bool {
+        let (origin, fact) = entry;
+        self.stated.known.contains(entry)
+            || self.beginning.contains(origin, fact)
+            || self.facts.contains(origin, fact)
     }
 
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.all().map(|(_, fact)| fact)
     }
 
-    /// How many facts are its own, and how many it has folded.
+    /// How many facts a token brought, and how many are folded.
     pub(crate) fn counts(&self) -> (usize, usize) {
         let folded = self.folded.as_ref().map_or(0, |_| self.all().count());
-        (self.facts.len(), folded)
+        (self.beginning.count() + self.facts.count(), folded)
     }
 }
 
@@ -237,13 +296,12 @@ impl World {
     }
 
     fn all(&self) -> impl Iterator<Item = (&Origin, &Fact)> + Clone {
-        self.base.all().chain(&self.facts).map(|(origin, fact)| (origin, fact))
+        self.base.all().chain(self.facts.iter().map(|(origin, fact)| (origin, fact)))
     }
 
     fn insert(&mut self, origin: Origin, fact: Fact) -> bool {
         let entry = (origin, fact);
-        let Base { stated, known, .. } = &*self.base;
-        if stated.known.contains(&entry) || known.contains(&entry) || self.known.contains(&entry) {
+        if self.base.contains(&entry) || self.known.contains(&entry) {
             return false;
         }
         self.known.insert(entry.clone());

@@ -135,18 +135,14 @@ fn world(
         unbound_presentation: request.unbound_presentation,
     };
     let mut base = Base::over(&policy.stated, policy.symbols.clone());
-    for fact in presented.facts() {
-        let fact = fact.convert(base.symbols());
-        base.add(VERIFIER, fact);
-    }
-    for fact in grant_facts(chain, request)? {
-        let fact = fact.convert(base.symbols());
-        base.add(GRANT, fact);
-    }
-    for kept in &request.stated {
-        let fact = kept.fact().ok_or("a fact of the server")?;
-        let fact = fact.convert(base.symbols());
-        base.add(SERVER, fact);
+    let stated = request.stated.iter().map(|kept| kept.fact().ok_or("a fact of the server"));
+    for (block, said) in [
+        (VERIFIER, presented.facts()),
+        (GRANT, grant_facts(chain, request)?),
+        (SERVER, stated.collect::<Result<_, _>>()?),
+    ] {
+        let facts = said.iter().map(|fact| fact.convert(base.symbols())).collect();
+        base.add(block, facts);
     }
     base.compare(policy.names.clone(), 1);
     Ok(World::over(&Arc::new(base)))

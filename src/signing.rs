@@ -14,6 +14,9 @@ use crate::profile::shape::Shaped;
 
 const VERSION: u32 = 1;
 
+/// Room for what is signed besides a block: names of fields, a key and two signatures.
+const PAYLOAD_BYTES: usize = 256;
+
 /// A token to which no block can be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -216,7 +219,8 @@ fn written(key: &PublicKey) -> schema::PublicKey {
 }
 
 fn block_payload(signed: &schema::SignedBlock, previous: Option<impl AsRef<[u8]>>) -> Vec<u8> {
-    let mut payload = b"\0BLOCK\0\0VERSION\0".to_vec();
+    let mut payload = Vec::with_capacity(signed.block.len() + PAYLOAD_BYTES);
+    payload.extend(b"\0BLOCK\0\0VERSION\0");
     payload.extend(VERSION.to_le_bytes());
     payload.extend(b"\0PAYLOAD\0");
     payload.extend(&signed.block);
@@ -236,7 +240,8 @@ fn block_payload(signed: &schema::SignedBlock, previous: Option<impl AsRef<[u8]>
 }
 
 fn external_payload(block: &[u8], previous: &[u8; 64]) -> Vec<u8> {
-    let mut payload = b"\0EXTERNAL\0\0VERSION\0".to_vec();
+    let mut payload = Vec::with_capacity(block.len() + PAYLOAD_BYTES);
+    payload.extend(b"\0EXTERNAL\0\0VERSION\0");
     payload.extend(VERSION.to_le_bytes());
     payload.extend(b"\0PAYLOAD\0");
     payload.extend(block);
@@ -246,7 +251,8 @@ fn external_payload(block: &[u8], previous: &[u8; 64]) -> Vec<u8> {
 }
 
 fn seal_payload(signed: &schema::SignedBlock) -> Vec<u8> {
-    let mut payload = signed.block.clone();
+    let mut payload = Vec::with_capacity(signed.block.len() + PAYLOAD_BYTES);
+    payload.extend(&signed.block);
     payload.extend(signed.next_key.algorithm.to_le_bytes());
     payload.extend(&signed.next_key.key);
     payload.extend(&signed.signature);

@@ -15,18 +15,19 @@ mod uses;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::cause::RecordedCause;
-use crate::chain::{Chain, RevocationId};
 use crate::policy::Policy;
 use crate::revocation::RevocationNotice;
 use crate::ruling::Ruling;
 use crate::timestamp::Timestamp;
 use crate::verify::VerifiedCapability;
 
+pub use crate::chain::recorded::{AuditChain, AuditHop};
 #[doc(no_inline)]
 pub use crate::log::{
     Checkpoint, CheckpointError, InclusionProof, LeafHash, LogError, LogKey, LogLine, LogReader,
@@ -164,7 +165,8 @@ pub struct Decision {
     /// The resource of the call, if it has one.
     pub resource: Option<String>,
     /// The chain: whose rights were used, and through whom. `None` if nothing of the token is proven, such as where a signature does not hold.
-    pub chain: Option<AuditChain>,
+    #[serde(default, with = "shared")]
+    pub chain: Option<Arc<AuditChain>>,
     /// The digest of the set of policies that decided.
     pub policy: String,
     /// The number of bearers without a valid signature that were refused before this decision and were too many to be recorded each.
@@ -237,45 +239,10 @@ pub struct Restoration {
     pub accepted_loss: bool,
 }
 
-/// A chain as records have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AuditChain {
-    /// Whether the whole chain holds. If not, its signatures do, and so do subject and grant; what hops
-    /// and presentation say is what somebody wrote there.
-    pub verified: bool,
-    /// The subject whose rights were used.
-    pub subject: String,
-    /// The verifier's name for the root key.
-    pub issuer: String,
-    /// The grant's revocation id.
-    pub grant_id: RevocationId,
-    /// The hops: through whom and why, from the grant down.
-    pub hops: Vec<AuditHop>,
-    /// The audience of the presentation; `None` if there was none.
-    pub audience: Option<String>,
-    /// The kind of presentation, `session` or `call`; `None` if there was none.
-    pub presented: Option<String>,
-    /// The presentation's revocation id; `None` if there was none.
-    pub presentation_id: Option<RevocationId>,
-}
-
-/// A hop as records have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AuditHop {
-    /// The agent's name, as its delegator calls it.
-    pub delegate: String,
-    /// The reason that the delegator gave.
-    pub reason: String,
-    /// The hop's revocation id.
-    pub id: RevocationId,
-}
-
 impl Decision {
     /// An allowed call.
     pub(crate) fn allowed(
-        chain: Option<AuditChain>,
+        chain: Option<Arc<AuditChain>>,
         call: &Call,
         policy: &Policy,
         time: Timestamp,
@@ -309,28 +276,24 @@ impl Decision {
 
 impl From<&VerifiedCapability> for AuditChain {
     fn from(verified: &VerifiedCapability) -> AuditChain {
-        AuditChain { verified: true, ..AuditChain::authentic(verified.chain(), verified.issuer()) }
+        (*verified.recorded()).clone()
     }
 }
 
-impl AuditChain {
-    /// What a token says whose signatures hold, whether or not the rest of it does.
-    pub(crate) fn authentic(chain: &Chain, issuer: &str) -> AuditChain {
-        let presentation = chain.presentation.as_ref();
-        let hops = chain.hops.iter().map(|hop| AuditHop {
-            delegate: hop.delegate.clone(),
-            reason: hop.reason.clone(),
-            id: hop.revocation_id,
-        });
-        AuditChain {
-            verified: false,
-            subject: chain.grant.subject.clone(),
-            issuer: issuer.to_owned(),
-            grant_id: chain.grant.revocation_id,
-            hops: hops.collect(),
-            audience: presentation.map(|last| last.audience.clone()),
-            presented: presentation.map(|last| last.kind.as_str().to_owned()),
-            presentation_id: presentation.map(|last| last.revocation_id),
-        }
+/// A chain that all decisions about one token share, read and written as if it were each one's own.
+mod shared {
+    use super::{Arc, AuditChain, Deserialize, Serialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        chain: &Option<Arc<AuditChain>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        chain.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<AuditChain>>, D::Error> {
+        Ok(Option::<AuditChain>::deserialize(deserializer)?.map(Arc::new))
     }
 }

@@ -73,18 +73,30 @@ impl<'a> Presented<'a> {
     /// What is asserted of the token. Together with the facts of the call and of its arguments, this is
     /// everything: blocks and policies that assert one of these names are refused.
     pub(crate) fn facts(&self) -> Vec<Fact> {
+        let mut facts = self.own_facts();
+        facts.extend(self.hop_facts());
+        facts
+    }
+
+    /// The part of it that is of this presentation.
+    pub(crate) fn own_facts(&self) -> Vec<Fact> {
         let mut facts = vec![
             fact("verifier", &[string(self.audience)]),
             fact("presented", &[string(self.kind)]),
             fact("issuer", &[string(self.issuer)]),
-            fact("depth", &[number(self.hops.len())]),
         ];
+        facts.extend(self.unbound_presentation.map(|index| fact("unbound", &[number(index)])));
+        facts
+    }
+
+    /// The part that all presentations of its hops have in common.
+    pub(crate) fn hop_facts(&self) -> Vec<Fact> {
+        let mut facts = vec![fact("depth", &[number(self.hops.len())])];
         if let Some(leaf) = self.hops.last() {
             facts.push(fact("agent", &[string(leaf.delegate)]));
             facts.extend(leaf.holder.map(|key| fact("agent_key", &[key_digits(&key)])));
         }
         facts.extend(self.hops.iter().flat_map(Delegated::facts));
-        facts.extend(self.unbound_presentation.map(|index| fact("unbound", &[number(index)])));
         facts
     }
 }

@@ -3,6 +3,7 @@
 //! Policies and checks are Datalog over facts of the token, the call and the moment. Policies see what the walk found
 //! and nothing that an agent said of itself (`facts`).
 
+mod begun;
 pub(crate) mod facts;
 mod prepared;
 pub(crate) mod relevant;
@@ -11,8 +12,11 @@ mod rests;
 mod words;
 mod world;
 
-use biscuit_auth::datalog::{Check, Rule};
+use std::sync::Arc;
 
+use biscuit_auth::datalog::Rule;
+
+use crate::authorize::begun::TokenCheck;
 use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{Answer, Relevant};
 use crate::call::Call;
@@ -102,7 +106,8 @@ fn judge(
         return decide_among(&world, policy, &relevant, Some(call));
     }
     prepared.refuse_costly(verified, &world)?;
-    let ask = |(block, number, check): &(usize, usize, Check)| {
+    let ask = |known: &Arc<TokenCheck>| {
+        let (block, number, check) = &**known;
         let held = world.holds(check, *block);
         let failed = |error| unanswered(error, &place_of(*number, *block), Some(*block));
         match held.map_err(failed)? {

@@ -1,20 +1,19 @@
 //! Prepared: what do all decisions about one token by one set of policies have in common? (A cache of what is
 //! translated, derived and bounded once.)
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use biscuit_auth::builder::{self, CheckKind, Convert};
-use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
+use biscuit_auth::builder::CheckKind;
+use biscuit_auth::datalog::{Fact, Rule, SymbolTable};
 use prost::Message;
 
 use crate::authorize::AuthorizeError;
-use crate::authorize::facts::{Asked, Presented};
+use crate::authorize::begun::{self, BegunTokens, Loaded, TokenCheck};
+use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{MAX_REMEMBERED_BYTES, Relevant, RelevantByOperation};
-use crate::authorize::words::{self, Translation};
 use crate::call::{Call, values_and_bytes_of};
-use crate::datalog::{Base, Names, VERIFIER, World};
+use crate::datalog::{Base, Names, World};
 use crate::memory::Memory;
 use crate::policy::Policy;
 use crate::profile::MAX_COST;
@@ -28,11 +27,10 @@ pub(crate) struct Prepared {
     policy: String,
     pub(crate) base: Arc<Base>,
     /// The blocks' checks, with the number of their block and of themselves.
-    pub(crate) checks: Vec<(usize, usize, Check)>,
+    pub(crate) checks: Vec<Arc<TokenCheck>>,
     /// Which policies can matter to which operation.
     relevant: RelevantByOperation,
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
-    #[cfg(feature = "tokio")]
     evaluation: u64,
     blocks: Vec<Arc<ShapedBlock>>,
     /// What it takes in memory, about, with what is remembered of operations.
@@ -62,10 +60,12 @@ const ROOM: [(&str, u64, u64, u64); 7] = [
 ];
 
 impl Prepared {
-    fn of(verified: &VerifiedCapability, policy: &Policy) -> Result<Prepared, AuthorizeError> {
-        let mut base = Base::over(&policy.stated, policy.symbols.clone());
+    fn of(
+        verified: &VerifiedCapability,
+        policy: &Policy,
+        Loaded { mut base, checks }: Loaded,
+    ) -> Prepared {
         let blocks = &verified.capability().shaped().blocks;
-        let checks = load(&mut base, blocks, &Presented::of(verified).facts())?;
         let (names, times) = names_of(policy, &checks, base.symbols());
         base.compare(names, times);
         let mut sizes = sizes_of(base.facts(), base.words());
@@ -75,18 +75,18 @@ impl Prepared {
             + policy.words_bytes()
             + BYTES_PER_FACT * (own + folded)
             + BYTES_PER_FOLDED_RULE * if folded > 0 { policy.refusing().count() } else { 0 };
-        let cost = cost::bound(blocks, &sizes).saturating_mul(times);
-        Ok(Prepared {
+        let evaluation = cost::evaluation(blocks, &sizes);
+        let cost = evaluation.saturating_add(cost::reading(blocks, &sizes)).saturating_mul(times);
+        Prepared {
             policy: policy.digest().to_owned(),
             base: Arc::new(base),
             checks,
             relevant: RelevantByOperation::default(),
-            #[cfg(feature = "tokio")]
-            evaluation: cost::evaluation(blocks, &sizes).saturating_mul(times),
+            evaluation: evaluation.saturating_mul(times),
             blocks: blocks.clone(),
             bytes,
             cost,
-        })
+        }
     }
 
     /// The policies, of the set with which it was prepared, that can matter to a call.
@@ -115,13 +115,20 @@ impl Prepared {
     /// Whether asking the token's checks once more, in this world, takes a small part of what a decision may. What rules derived there is
     /// among what they meet.
     pub(super) fn is_cheap_in(&self, world: &World) -> bool {
+        // What has room takes no more than was reckoned with all the room.
+        if self.evaluation <= MAX_COST / ONCE_MORE && self.fits(world) {
+            return true;
+        }
         let sizes = sizes_of(world.facts(), &world.symbols);
         let once_more = cost::evaluation(&self.blocks, &sizes).saturating_mul(world.times());
         once_more <= MAX_COST / ONCE_MORE
     }
 
-    /// Whether a decision keeps within its bound with all that this world has and all that there is room for.
+    /// Whether a decision keeps within its bound with what rules derived in this world and all that there is room for.
     pub(super) fn has_room_in(&self, world: &World) -> bool {
+        if self.has_room_for(world) {
+            return true;
+        }
         let mut sizes = sizes_of(world.facts(), &world.symbols);
         add_room(&mut sizes);
         cost::bound(&self.blocks, &sizes).saturating_mul(world.times()) <= MAX_COST
@@ -149,6 +156,11 @@ impl Prepared {
 
     /// Whether the checks are cheap with all that there is room for, and a call brings no more than that.
     fn has_room_for(&self, world: &World) -> bool {
+        self.cost <= MAX_COST && self.fits(world)
+    }
+
+    /// Whether a call brings no more than there is room for, and rules derived nothing.
+    fn fits(&self, world: &World) -> bool {
         let mut counts = [0; ROOM.len()];
         let mut fits = |fact: &Fact| {
             let name = world.symbols.get_symbol(fact.predicate.name);
@@ -163,7 +175,7 @@ impl Prepared {
                     has_values <= values && has_bytes <= bytes
                 })
         };
-        self.cost <= MAX_COST && world.own_facts().all(&mut fits)
+        world.own_facts().all(&mut fits)
     }
 }
 
@@ -175,7 +187,11 @@ impl fmt::Debug for Prepared {
 
 /// A cache of what decisions about one token have in common, for the last few sets of policies by which it was decided.
 #[derive(Debug, Default)]
-pub struct PreparedSets(RwLock<Vec<Arc<Prepared>>>);
+pub struct PreparedSets {
+    sets: RwLock<Vec<Arc<Prepared>>>,
+    /// What is known of tokens that begin alike; without it, each is prepared from its beginning.
+    begun: Option<Arc<BegunTokens>>,
+}
 
 /// How many those are: the set that decides and a candidate beside it.
 const SETS: usize = 2;
@@ -183,7 +199,7 @@ const SETS: usize = 2;
 impl PreparedSets {
     /// What they take in memory, about.
     fn bytes(&self) -> usize {
-        let sets = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sets = self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         sets.iter().map(|prepared| prepared.bytes).sum()
     }
 
@@ -200,7 +216,11 @@ impl PreparedSets {
         if let Some(prepared) = self.by(policy.digest()) {
             return Ok(prepared);
         }
-        let prepared = Arc::new(Prepared::of(verified, policy)?);
+        let loaded = match &self.begun {
+            Some(begun) => begun.load(verified, policy)?,
+            None => begun::load(verified, policy)?,
+        };
+        let prepared = Arc::new(Prepared::of(verified, policy, loaded));
         self.keep(&prepared);
         Ok(prepared)
     }
@@ -214,13 +234,13 @@ impl PreparedSets {
     }
 
     fn by(&self, digest: &str) -> Option<Arc<Prepared>> {
-        let sets = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let sets = self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         sets.iter().find(|prepared| prepared.policy == digest).map(Arc::clone)
     }
 
     /// Keeps it in the place of the oldest.
     fn keep(&self, prepared: &Arc<Prepared>) {
-        let mut sets = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut sets = self.sets.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         // Several may have prepared the same at once.
         if sets.iter().any(|known| known.policy == prepared.policy) {
             return;
@@ -234,10 +254,13 @@ impl PreparedSets {
 
 /// The same for the tokens that came last, for whoever decides again and again.
 #[derive(Debug)]
-pub(crate) struct PreparedTokens(Memory<Identity, (Arc<PreparedSets>, usize)>);
+pub(crate) struct PreparedTokens {
+    tokens: Memory<Identity, (Arc<PreparedSets>, usize)>,
+    pub(super) begun: Arc<BegunTokens>,
+}
 
-/// The room for each token. With a few policies it takes less; with many it takes more.
-const ROOM_PER_TOKEN: usize = 64 * 1024;
+/// The room for each token, besides that for what it begins with. With a few policies it takes less; with many it takes more.
+const ROOM_PER_TOKEN: usize = 48 * 1024;
 
 /// What is prepared of a token by one set of policies takes for each byte of the token. An estimate; a token of three hops takes some
 /// 100 kB with what is prepared of it (`benches/peers`).
@@ -245,7 +268,7 @@ const BYTES_PER_BYTE: usize = 8;
 
 /// What a fact takes of its own, and once more where names are folded. An estimate: it stands in a list and in a set, each with its
 /// origin and terms.
-const BYTES_PER_FACT: usize = 400;
+pub(super) const BYTES_PER_FACT: usize = 400;
 
 /// What a rule that can refuse takes where a token has its names folded in its own way. An estimate, by 500 denials that took 830 kB.
 const BYTES_PER_FOLDED_RULE: usize = 2000;
@@ -253,25 +276,32 @@ const BYTES_PER_FOLDED_RULE: usize = 2000;
 impl PreparedTokens {
     /// For so many tokens; with 0, each decision prepares for itself.
     pub(crate) fn new(tokens: usize) -> PreparedTokens {
-        PreparedTokens(Memory::new(tokens.saturating_mul(ROOM_PER_TOKEN)))
+        PreparedTokens {
+            tokens: Memory::new(tokens.saturating_mul(ROOM_PER_TOKEN)),
+            begun: Arc::new(BegunTokens::new(tokens)),
+        }
     }
 
     /// What is prepared for this token, which may be nothing yet.
     pub(crate) fn of(&self, verified: &VerifiedCapability) -> Arc<PreparedSets> {
-        let known = self.0.get(verified.identity());
-        let (known, charged) = known.unwrap_or_default();
+        let known = self.tokens.get(verified.identity());
+        let (known, charged) = known.unwrap_or_else(|| {
+            let begun = Some(Arc::clone(&self.begun));
+            (Arc::new(PreparedSets { begun, ..PreparedSets::default() }), 0)
+        });
         // What was prepared since is charged when the token comes again.
         let bytes = MAX_REMEMBERED_BYTES + known.bytes();
         if charged < bytes {
             let (key, owner) = (verified.identity().clone(), verified.owner());
-            self.0.put(key, (Arc::clone(&known), bytes), owner, bytes);
+            self.tokens.put(key, (Arc::clone(&known), bytes), owner, bytes);
         }
         known
     }
 
     /// Forgets all of it, which is of policies that are in force no more.
     pub(crate) fn clear(&self) {
-        self.0.clear();
+        self.tokens.clear();
+        self.begun.clear();
     }
 }
 
@@ -283,13 +313,10 @@ fn add_room(sizes: &mut Sizes) {
 
 /// Where the names of arguments go in what policies and checks of a token refuse, and how often the checks are to be reckoned.
 /// Those that Hardtack writes name their argument, and are not asked twice.
-fn names_of(
-    policy: &Policy,
-    checks: &[(usize, usize, Check)],
-    words: &mut SymbolTable,
-) -> (Names, u64) {
-    let of_token = checks.iter().filter(|(_, _, check)| check.kind != CheckKind::One);
-    let of_token: Vec<&Rule> = of_token.flat_map(|(_, _, check)| &check.queries).collect();
+fn names_of(policy: &Policy, checks: &[Arc<TokenCheck>], words: &mut SymbolTable) -> (Names, u64) {
+    let checks = checks.iter().map(|known| &known.2);
+    let of_token = checks.filter(|check| check.kind != CheckKind::One);
+    let of_token: Vec<&Rule> = of_token.flat_map(|check| &check.queries).collect();
     let refusing: Vec<&Rule> = policy.refusing().collect();
     policy.names.with(&policy.rules, &refusing, &of_token, words)
 }
@@ -300,54 +327,6 @@ pub(crate) fn sizes_of<'a>(facts: impl Iterator<Item = &'a Fact>, words: &Symbol
         sizes.add_converted(fact, words);
     }
     sizes
-}
-
-/// Puts what the verifier and the blocks say into the base, and returns the blocks' checks with the
-/// number of their block and of themselves.
-fn load(
-    base: &mut Base,
-    blocks: &[Arc<ShapedBlock>],
-    ambient: &[builder::Fact],
-) -> Result<Vec<(usize, usize, Check)>, AuthorizeError> {
-    let unreadable = |_| unreadable("the token");
-    let mut keys = Vec::new();
-    for (index, block) in blocks.iter().enumerate() {
-        let Some((key, _)) = block.external else { continue };
-        let number = keys.iter().position(|known| *known == key).unwrap_or(keys.len());
-        if number == keys.len() {
-            keys.push(key);
-            if let Ok(key) = key.to_biscuit() {
-                builder::Scope::PublicKey(key).convert(base.symbols());
-            }
-        }
-        base.signed(number, index);
-    }
-    for fact in words::convert(ambient, base.symbols()) {
-        base.add(VERIFIER, fact);
-    }
-    let mut checks = Vec::new();
-    // First-party blocks share one table, of which each knows a beginning.
-    let mut shared = HashMap::new();
-    for (index, block) in blocks.iter().enumerate() {
-        let mut own = HashMap::new();
-        let known = if block.external.is_some() { &mut own } else { &mut shared };
-        let mut translation = Translation { from: &block.symbols, to: base.symbols(), known };
-        let (said, asked) = &block.datalog;
-        let facts = said.iter().map(|fact| translation.fact(fact));
-        let facts = facts.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-        for (number, check) in asked.iter().enumerate() {
-            let check = translation.check(check).map_err(unreadable)?;
-            checks.push((index, number + 1, check));
-        }
-        for fact in facts {
-            base.add(index, fact);
-        }
-    }
-    Ok(checks)
-}
-
-fn unreadable(what: &str) -> AuthorizeError {
-    AuthorizeError::NotEvaluable { place: what.to_owned(), block: Some(0) }
 }
 
 #[cfg(test)]
@@ -386,7 +365,7 @@ mod tests {
     fn a_common_call_has_room_and_one_with_more_of_anything_has_not() {
         let verified = verified();
         let policy = Policy::parse("p", "allow if true;").unwrap();
-        let prepared = Prepared::of(&verified, &policy).unwrap();
+        let prepared = PreparedSets::default().prepare(&verified, &policy).unwrap();
         let has_room = |arguments: &serde_json::Value| {
             let call = Call::tool("search").unwrap().arguments(&arguments.to_string()).unwrap();
             let world = World::of(&prepared, &verified, &policy, &call).unwrap();
@@ -481,7 +460,7 @@ mod tests {
             (0..100).map(|n| format!("deny if arg(\"force{n}\", $f), $f == true;\n")).collect();
         let policy = Policy::parse("p", &format!("allow if true; {denies}")).unwrap();
         let tokens = PreparedTokens::new(64);
-        let charged = || tokens.0.bytes();
+        let charged = || tokens.tokens.bytes();
         let sets = tokens.of(&verified);
         let before = charged();
         assert!(before >= MAX_REMEMBERED_BYTES);

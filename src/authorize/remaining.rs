@@ -25,7 +25,8 @@ impl Remaining {
     /// Answers what can be answered in `world`, in which `unknown` is not known yet.
     pub(super) fn of(prepared: &Prepared, world: &World, unknown: &Unknown) -> Remaining {
         let mut remaining = Remaining { asked: Vec::new(), before: None };
-        for (number, (block, _, check)) in prepared.checks.iter().enumerate() {
+        for (number, known) in prepared.checks.iter().enumerate() {
+            let (block, _, check) = &**known;
             if let Some(expires) = expiry(check, &world.symbols) {
                 remaining.before = Some(remaining.before.map_or(expires, |one| one.min(expires)));
                 continue;

@@ -31,8 +31,9 @@ pub(crate) fn rests_on(
     let reads_call = |queries: &[Rule]| queries.iter().any(|query| of_call.touches(query));
     let queries: Vec<&[Rule]> = match error {
         AuthorizeError::CheckFailed { block, check } => {
-            let found = prepared.checks.iter().find(|(of, at, _)| (of, at) == (block, check));
-            let queries = found.map(|(_, _, check)| check.queries.as_slice())?;
+            let mut checks = prepared.checks.iter();
+            let found = checks.find(|known| (&known.0, &known.1) == (block, check))?;
+            let queries = found.2.queries.as_slice();
             return reads_call(queries).then(|| names(&[queries], &symbols));
         }
         AuthorizeError::Denied { at } => {

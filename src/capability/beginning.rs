@@ -13,7 +13,8 @@ use crate::signing::{self, ReadSoFar};
 #[derive(Debug)]
 pub(crate) struct Beginning {
     blocks: Vec<Arc<ShapedBlock>>,
-    chain: Chain,
+    /// What these blocks say and some that follow them, for all beginnings of one token.
+    chain: Arc<Chain>,
     /// What a signer of the next block has read.
     read: ReadSoFar,
 }
@@ -26,18 +27,19 @@ impl Beginning {
 }
 
 impl Capability {
-    /// Returns the beginnings of this token, of one block, of two, and so on, without the whole.
-    pub(crate) fn beginnings(&self) -> impl Iterator<Item = Beginning> {
+    /// Returns the beginnings of this token with more blocks than `known`, the shortest first, without the whole.
+    pub(crate) fn beginnings(&self, known: usize) -> impl Iterator<Item = Beginning> {
         let shaped = self.shaped();
-        let signed = signing::signed_blocks(&shaped.biscuit).take(shaped.blocks.len() - 1);
+        let most = shaped.blocks.len() - 1;
+        let chain = Arc::new(self.chain().up_to(most.saturating_sub(1)));
         let mut read = ReadSoFar::default();
-        signed.enumerate().map(move |(last, signed)| {
+        signing::signed_blocks(&shaped.biscuit).zip(1..=most).filter_map(move |(signed, blocks)| {
             read = std::mem::take(&mut read).and(signed);
-            Beginning {
-                blocks: shaped.blocks[..=last].to_vec(),
-                chain: self.chain().up_to(last),
+            (blocks > known).then(|| Beginning {
+                blocks: shaped.blocks[..blocks].to_vec(),
+                chain: Arc::clone(&chain),
                 read: read.clone(),
-            }
+            })
         })
     }
 
@@ -45,7 +47,8 @@ impl Capability {
     /// [`Capability::from_bytes`] says; only the blocks are read that follow.
     pub(crate) fn following(beginning: &Beginning, bytes: &[u8]) -> Result<Capability, ShapeError> {
         let shaped = shape::gate_after(bytes, &beginning.blocks)?;
-        let (mut chain, mut read) = (beginning.chain.clone(), beginning.read.clone());
+        let last = beginning.blocks() - 1;
+        let (mut chain, mut read) = (beginning.chain.up_to(last), beginning.read.clone());
         let new = signing::signed_blocks(&shaped.biscuit).zip(&shaped.blocks).enumerate();
         for (index, (signed, block)) in new.skip(beginning.blocks()) {
             chain.add(index, block, &read.digest())?;

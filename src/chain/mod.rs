@@ -5,6 +5,7 @@
 
 mod id;
 mod read;
+pub(crate) mod recorded;
 
 use serde::Serialize;
 

@@ -61,7 +61,7 @@ impl Chain {
             BlockKind::Presentation => self.presentation = Some(read_presentation(index, block)?),
             BlockKind::Caveat => self.caveats.push(Caveat {
                 index,
-                checks: block.content.checks.len(),
+                checks: block.datalog.1.len(),
                 revocation_id: id(block),
             }),
         }
@@ -154,7 +154,7 @@ fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, S
         reason,
         holder: facts.holder()?,
         signer: block.external.map(|(key, _)| key),
-        checks: block.content.checks.len(),
+        checks: block.datalog.1.len(),
         revocation_id: id(block),
         block_signature: RevocationId(block.signature),
     })
@@ -210,12 +210,19 @@ impl BlockFacts<'_> {
         name: &'static str,
         read: fn(&Term) -> Option<T>,
     ) -> Result<Vec<T>, ShapeError> {
-        let said = self.facts.iter().filter(|fact| fact.predicate.name == name);
-        let values = said.map(|fact| match fact.predicate.terms.as_slice() {
+        self.each(name, read).collect()
+    }
+
+    fn each<T>(
+        &self,
+        name: &'static str,
+        read: fn(&Term) -> Option<T>,
+    ) -> impl Iterator<Item = Result<T, ShapeError>> {
+        let said = self.facts.iter().filter(move |fact| fact.predicate.name == name);
+        said.map(move |fact| match fact.predicate.terms.as_slice() {
             [term] => read(term).ok_or(self.wrong(name, FactProblem::Malformed)),
             _ => Err(self.wrong(name, FactProblem::Malformed)),
-        });
-        values.collect()
+        })
     }
 
     fn at_most_one<T>(
@@ -223,9 +230,12 @@ impl BlockFacts<'_> {
         name: &'static str,
         read: fn(&Term) -> Option<T>,
     ) -> Result<Option<T>, ShapeError> {
-        let mut values = self.all(name, read)?;
-        match values.len() {
-            0 | 1 => Ok(values.pop()),
+        // One that is malformed comes before one that is too many.
+        let (count, last) = self
+            .each(name, read)
+            .try_fold((0, None), |(count, _), value| value.map(|value| (count + 1, Some(value))))?;
+        match count {
+            0 | 1 => Ok(last),
             _ => Err(self.wrong(name, FactProblem::Repeated)),
         }
     }

@@ -7,7 +7,7 @@ use biscuit_auth::datalog::{Origin, Rule};
 use crate::datalog::following::Unfollowed;
 use crate::datalog::spelled::Plan;
 use crate::datalog::words::{Folds, Words};
-use crate::datalog::{Base, EvaluationError, Matches, Names, World};
+use crate::datalog::{Base, EvaluationError, Matches, Names, Stated, World};
 
 /// What decisions have in common, with all names folded.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ impl Base {
             words.flush();
             self.symbols.clone_from(&words.symbols);
             self.folded = Some(words.recorded().map(|()| {
-                let known = facts.iter().cloned().collect();
+                // Of a set with many facts these are as many, too, and rules ask whether one is known.
+                let stated = Arc::new(Stated { known: facts.iter().cloned().collect(), facts });
                 let signed_by = self.signed_by.clone();
-                let base = Base { facts, known, signed_by, ..Base::default() };
+                let base = Base { stated, signed_by, ..Base::default() };
                 let bytes = words.bytes();
                 Arc::new(FoldedBase {
                     plan,

@@ -143,7 +143,8 @@ fn proposals(
     let mut rules: Vec<Rule> = Vec::new();
     if let Ok(prepared) = sets.prepare(verified, policy) {
         let symbols = prepared.base.words();
-        for (_, _, check) in &prepared.checks {
+        for known in &prepared.checks {
+            let check = &known.2;
             let Ok(check) = Check::convert_from(check, symbols) else { continue };
             match Constraint::of_check(&check) {
                 Some(constraint) if constraint.arguments().iter().any(|known| known == name) => {

@@ -13,7 +13,6 @@ mod token;
 mod words;
 
 use biscuit_auth::builder::{Check, Convert, Rule, Term};
-use biscuit_auth::format::convert::proto_check_to_token_check;
 use serde::Serialize;
 
 use crate::audit::Verdict;
@@ -122,14 +121,9 @@ impl Capability {
     pub fn demands(&self) -> Vec<(usize, String)> {
         let mut demands = Vec::new();
         for (index, block) in self.shaped().blocks.iter().enumerate() {
-            let version = block.content.version.unwrap_or_default();
-            for check in &block.content.checks {
-                let check = proto_check_to_token_check(check, version);
-                let Some(check) =
-                    check.ok().and_then(|check| Check::convert_from(&check, &block.symbols).ok())
-                else {
-                    continue;
-                };
+            let (_, checks) = &block.datalog;
+            for check in checks {
+                let Ok(check) = Check::convert_from(check, &block.symbols) else { continue };
                 // Hardtack calls the variable what the predicate is called.
                 let of_every_block = |query: &Rule| match query.body.as_slice() {
                     [predicate] => {

@@ -34,7 +34,8 @@ pub(super) fn explain(
     let names = policy_names(policy);
     let decide = |name: &str| weight(name, &names);
     let scene = Scene { sets, verified, policy, call, world: &world, decide: &decide };
-    for (block, number, check) in &prepared.checks {
+    for known in &prepared.checks {
+        let (block, number, check) = &**known;
         scene.token_check(*block, *number, check, steps, remedies);
     }
     for (at, check) in &policy.checks {
@@ -63,7 +64,7 @@ pub(super) fn obstacles(
         let mut asked = check.queries.iter().flat_map(|query| &query.body);
         block == last && asked.all(|predicate| Some(predicate.name) == of_call)
     };
-    let checks = prepared.checks.iter().map(|(block, _, check)| (*block, check));
+    let checks = prepared.checks.iter().map(|known| (known.0, &known.2));
     let checks = checks.filter(|(block, check)| !binds_call(*block, check));
     let all = checks.chain(policy.checks.iter().map(|(_, check)| (VERIFIER, check)));
     let mut found = all.filter(|(block, check)| world.holds(check, *block) != Ok(true)).count();

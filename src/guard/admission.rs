@@ -1,5 +1,7 @@
 //! Admission: what is said and recorded of a bearer, before and besides any decision of a call?
 
+use std::sync::Arc;
+
 use crate::audit::{AuditChain, Decision};
 use crate::call::Call;
 use crate::guard::{Denial, Guard, UnrecordedRefusal};
@@ -88,7 +90,7 @@ impl Guard {
             Ok(admission) => admission,
             Err(error) => return UnrecordedRefusal::unrecorded(error.into()),
         };
-        let chain = Some(AuditChain::from(verified));
+        let chain = Some(verified.recorded());
         let mut decision = Decision::allowed(chain, &admission, &self.policy(), now);
         decision.operation = what.to_owned();
         UnrecordedRefusal::new(decision, Some(verified.clone()), denial)
@@ -102,8 +104,10 @@ impl Guard {
         now: Timestamp,
     ) -> UnrecordedRefusal {
         let Rejection { error, authentic } = rejection;
-        let chain =
-            authentic.map(|token| AuditChain::authentic(token.capability.chain(), token.issuer()));
+        let authentic = authentic.as_deref();
+        let chain = authentic
+            .map(|token| AuditChain::authentic(token.capability.chain(), token.issuer()))
+            .map(Arc::new);
         let [forged, others] = &self.rejections;
         let rejections = if chain.is_none() { forged } else { others };
         let counted = rejections.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).count(now);

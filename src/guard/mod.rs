@@ -16,7 +16,7 @@ mod unrecorded;
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::audit::{AuditChain, Decision, Keep, KeptRequest, Ledger};
+use crate::audit::{Decision, Keep, KeptRequest, Ledger};
 use crate::authorize::{
     AuthorizeError, PreparedSets, PreparedTokens, authorize_with, refuse_other_call,
     refuse_uncovered, rests_on,
@@ -375,7 +375,7 @@ impl Guard {
         now: Timestamp,
     ) -> UnrecordedDecision {
         let decision = |verified: &VerifiedCapability| {
-            Decision::allowed(Some(AuditChain::from(verified)), call, &sets.live, now)
+            Decision::allowed(Some(verified.recorded()), call, &sets.live, now)
         };
         let verified = match asked {
             Ok(verified) => verified,

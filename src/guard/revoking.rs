@@ -1,6 +1,6 @@
 //! Revoking: may the bearer revoke what it asks for?
 
-use crate::audit::{AuditChain, Decision};
+use crate::audit::Decision;
 use crate::chain::{IdPrefix, RevocationId};
 use crate::guard::{Denial, Guard, UnrecordedDecision, UnrecordedRefusal};
 use crate::revocation::Revoking;
@@ -47,7 +47,7 @@ impl Guard {
         let verified = self.verify(bearer, call, now)?;
         let sets = self.sets();
         let decision = |verified: &VerifiedCapability| {
-            Decision::allowed(Some(AuditChain::from(verified)), call, &sets.live, now)
+            Decision::allowed(Some(verified.recorded()), call, &sets.live, now)
         };
         let verified = match self.ask(verified, call, now) {
             Ok(verified) => verified,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use biscuit_auth::datalog::{Check, Rule};
-use biscuit_auth::format::schema;
+use biscuit_auth::format::convert::token_check_to_proto_check;
 use prost::Message;
 
 use crate::authorize::facts::{Asked, BY_ARGUMENTS, BY_CALL};
@@ -239,7 +239,7 @@ impl Common {
         let derived = world.derive(&shared);
 
         let depends = |queries: &[Rule]| queries.iter().any(|query| own.touches(query));
-        let checks = prepared.checks.iter().map(|(_, _, check)| depends(&check.queries));
+        let checks = prepared.checks.iter().map(|known| depends(&known.2.queries));
         let token_checks = numbers(checks);
         let mut common = Common {
             outcome: match verified.presentation().kind {
@@ -262,7 +262,8 @@ impl Common {
         };
         common.sizes = common.with_room(common.sizes.clone());
         let reckoned = written(verified, &common.prepared, &common.token_checks);
-        let bytes = reckoned.map(|(_, check)| check.encoded_len() as u64);
+        let bytes =
+            reckoned.map(|(_, check)| token_check_to_proto_check(check).encoded_len() as u64);
         common.reckoning = bytes.sum::<u64>() / RECKONED_PER_UNIT;
         let asked = derived.map_err(Unasked::from);
         let asked = asked.and_then(|()| common.ask_what_all_share(verified, policy, purse));
@@ -344,7 +345,7 @@ impl Common {
         purse.spend(cost)?;
         let mut outcome = Truth::Yes;
         for number in checks {
-            let (block, _, check): &(usize, usize, Check) = &self.prepared.checks[*number];
+            let (block, _, check) = &*self.prepared.checks[*number];
             outcome = outcome.and(self.partial().holds(check, *block)?);
         }
         Ok(outcome)
@@ -419,12 +420,12 @@ fn written<'a>(
     verified: &'a VerifiedCapability,
     prepared: &'a Prepared,
     checks: &'a [usize],
-) -> impl Iterator<Item = (&'a ShapedBlock, &'a schema::Check)> {
+) -> impl Iterator<Item = (&'a ShapedBlock, &'a Check)> {
     let blocks = &verified.capability().shaped().blocks;
     checks.iter().filter_map(move |number| {
-        let (block, check, _) = &prepared.checks[*number];
+        let (block, check, _) = &*prepared.checks[*number];
         let block: &ShapedBlock = &blocks[*block];
-        Some((block, block.content.checks.get(check.checked_sub(1)?)?))
+        Some((block, block.datalog.1.get(check.checked_sub(1)?)?))
     })
 }
 

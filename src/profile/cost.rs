@@ -5,16 +5,17 @@
 //! operations for `.all` and `.any`. One unit is roughly 40 ns; `benches/worst_token` looks for what takes longer than
 //! its units say.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use biscuit_auth::builder;
-use biscuit_auth::datalog::{self, SymbolTable};
-use biscuit_auth::format::schema::{self, term::Content};
+use biscuit_auth::datalog::{self, Binary, Op, SymbolTable, Term, Unary};
 
 use crate::function::{Function, MAX_JUDGED_BYTES, MAX_OPERAND_BYTES};
 use crate::profile::MAX_SYMBOLS;
 use crate::profile::shape::ShapedBlock;
+use crate::profile::vocabulary;
 
 /// Bytes of a string that are compared or searched in one unit.
 const BYTES_PER_UNIT: u64 = 64;
@@ -71,7 +72,7 @@ pub(crate) struct Sizes {
     facts: u64,
     values: u64,
     words: u64,
-    named: BTreeMap<String, Named>,
+    named: BTreeMap<Cow<'static, str>, Named>,
 }
 
 /// The facts of one name.
@@ -154,9 +155,20 @@ impl Sizes {
         self.facts += count;
         // Each value may be a word of its own.
         self.words = self.words.saturating_add(count.saturating_mul(largest.values + 1));
-        let named = self.named.entry(name.to_owned()).or_default();
+        let named = match self.named.get_mut(name) {
+            Some(named) => named,
+            None => self.named.entry(owned(name)).or_default(),
+        };
         named.count += count;
         named.largest = named.largest.max(largest);
+    }
+}
+
+/// A name to keep: most are of the profile's own words, which need no copy.
+fn owned(name: &str) -> Cow<'static, str> {
+    match vocabulary::find(name) {
+        Some(word) => Cow::Borrowed(word.name),
+        None => Cow::Owned(name.to_owned()),
     }
 }
 
@@ -234,15 +246,21 @@ fn converted_extent(term: &datalog::Term, words: &SymbolTable) -> Extent {
 
 /// The bound for a decision: for what [`evaluation`] bounds, and for reading blocks and facts.
 pub(crate) fn bound(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
+    evaluation(blocks, sizes).saturating_add(reading(blocks, sizes))
+}
+
+/// The part of it that is not the checks'.
+pub(crate) fn reading(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
     let blocks_read = UNITS_PER_BLOCK.saturating_mul(blocks.len() as u64);
     let values_read = UNITS_PER_VALUE.saturating_mul(sizes.values);
-    evaluation(blocks, sizes).saturating_add(blocks_read).saturating_add(values_read)
+    blocks_read.saturating_add(values_read)
 }
 
 /// The bound for all checks of these blocks, over facts of these sizes.
 pub(crate) fn evaluation(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
     let checks = blocks.iter().flat_map(|block| {
-        let checks = block.content.checks.iter();
+        let (_, checks) = &block.datalog;
+        let checks = checks.iter();
         checks.map(move |check| (&**block, check))
     });
     evaluation_of(checks, sizes)
@@ -250,7 +268,7 @@ pub(crate) fn evaluation(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
 
 /// The same for some of the checks, each with its block.
 pub(crate) fn evaluation_of<'a>(
-    checks: impl Iterator<Item = (&'a ShapedBlock, &'a schema::Check)>,
+    checks: impl Iterator<Item = (&'a ShapedBlock, &'a datalog::Check)>,
     sizes: &Sizes,
 ) -> u64 {
     let queries = checks.flat_map(|(block, check)| {
@@ -266,7 +284,7 @@ type Bindings = BTreeMap<u32, Extent>;
 /// Something on the stack of an expression.
 enum Operand<'a> {
     Value(Extent),
-    Closure(&'a schema::OpClosure),
+    Closure(&'a [u32], &'a [Op]),
 }
 
 struct Query<'a> {
@@ -275,7 +293,7 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    fn bound(&self, query: &schema::Rule) -> u64 {
+    fn bound(&self, query: &datalog::Rule) -> u64 {
         // A join asks of each fact, each time, where it comes from.
         let scan = match query.body.len() {
             0 | 1 => 1 + self.sizes.facts / FACTS_PER_UNIT,
@@ -289,9 +307,9 @@ impl Query<'_> {
                 name.and_then(|name| self.sizes.named.get(name)).copied().unwrap_or_default();
             let mut compared = 0_u64;
             for term in &predicate.terms {
-                match term.content {
-                    Some(Content::Variable(variable)) => {
-                        bindings.insert(variable, named.largest);
+                match term {
+                    Term::Variable(variable) => {
+                        bindings.insert(*variable, named.largest);
                     }
                     // What is written out is held against each fact, which takes no longer than the smaller has.
                     _ => {
@@ -313,44 +331,42 @@ impl Query<'_> {
     }
 
     /// The work of an expression, and how large its result can be.
-    fn operations(&self, ops: &[schema::Op], bindings: &Bindings) -> (u64, Extent) {
-        use schema::op::Content;
+    fn operations(&self, ops: &[Op], bindings: &Bindings) -> (u64, Extent) {
         let mut stack = Vec::new();
         let mut work = 0_u64;
         for op in ops {
             work = work.saturating_add(1);
-            match &op.content {
-                Some(Content::Value(term)) => {
+            match op {
+                Op::Value(term) => {
                     let extent = self.term(term, bindings);
                     work = work.saturating_add(extent.units());
                     stack.push(Operand::Value(extent));
                 }
-                Some(Content::Closure(closure)) => {
-                    work = work.saturating_add(self.copy(&closure.ops));
-                    stack.push(Operand::Closure(closure));
+                Op::Closure(params, ops) => {
+                    work = work.saturating_add(self.copy(ops));
+                    stack.push(Operand::Closure(params, ops));
                 }
-                Some(Content::Binary(binary)) => {
+                Op::Binary(binary) => {
                     let (right, left) = (stack.pop(), stack.pop());
                     if let (Some(Operand::Value(text)), Some(Operand::Value(operand))) =
                         (&left, &right)
-                        && let Some(name) = binary.ffi_name
+                        && let Binary::Ffi(name) = binary
                     {
-                        work = work.saturating_add(self.call(name, *text, *operand));
+                        work = work.saturating_add(self.call(*name, *text, *operand));
                     }
-                    let (more, result) = self.binary(binary.kind, left, right, bindings);
+                    let (more, result) = self.binary(binary, left, right, bindings);
                     work = work.saturating_add(more);
                     stack.push(Operand::Value(result));
                 }
                 // A unary operation looks at its operand once, and leaves something no larger.
-                Some(Content::Unary(unary)) => {
+                Op::Unary(unary) => {
                     if let Some(Operand::Value(extent)) = stack.last() {
                         work = work.saturating_add(extent.units());
                     }
-                    if unary.kind == schema::op_unary::Kind::TypeOf as i32 {
+                    if *unary == Unary::TypeOf {
                         work = work.saturating_add(self.lookup());
                     }
                 }
-                None => {}
             }
         }
         match stack.pop() {
@@ -361,12 +377,11 @@ impl Query<'_> {
 
     /// Copying what a closure does: the engine does so when it meets one, before each time that it is done, and each
     /// time with all that is written out in it, whether that is reached or not.
-    fn copy(&self, ops: &[schema::Op]) -> u64 {
-        use schema::op::Content;
+    fn copy(&self, ops: &[Op]) -> u64 {
         let nothing = Bindings::new();
-        let copies = ops.iter().map(|op| match &op.content {
-            Some(Content::Value(term)) => self.term(term, &nothing).units(),
-            Some(Content::Closure(closure)) => self.copy(&closure.ops),
+        let copies = ops.iter().map(|op| match op {
+            Op::Value(term) => self.term(term, &nothing).units(),
+            Op::Closure(_, ops) => self.copy(ops),
             _ => 0,
         });
         copies.fold(ops.len() as u64, u64::saturating_add)
@@ -396,16 +411,16 @@ impl Query<'_> {
     }
 
     /// What an addition leaves behind is looked up among all words.
-    fn joined(&self, kind: i32) -> u64 {
-        match kind == schema::op_binary::Kind::Add as i32 {
-            true => self.lookup(),
-            false => 0,
+    fn joined(&self, kind: &Binary) -> u64 {
+        match kind {
+            Binary::Add => self.lookup(),
+            _ => 0,
         }
     }
 
     fn binary(
         &self,
-        kind: i32,
+        kind: &Binary,
         left: Option<Operand<'_>>,
         right: Option<Operand<'_>>,
         bindings: &Bindings,
@@ -415,9 +430,9 @@ impl Query<'_> {
                 let both = left.and(right);
                 (both.units().saturating_add(self.joined(kind)), both)
             }
-            (Some(Operand::Value(over)), Some(Operand::Closure(closure)))
-            | (Some(Operand::Closure(closure)), Some(Operand::Value(over))) => {
-                self.closure(closure, over, bindings)
+            (Some(Operand::Value(over)), Some(Operand::Closure(params, ops)))
+            | (Some(Operand::Closure(params, ops)), Some(Operand::Value(over))) => {
+                self.closure(params, ops, over, bindings)
             }
             // Biscuit's engine ends the evaluation here.
             _ => (0, Extent::default()),
@@ -426,43 +441,39 @@ impl Query<'_> {
 
     fn closure(
         &self,
-        closure: &schema::OpClosure,
+        params: &[u32],
+        ops: &[Op],
         over: Extent,
         bindings: &Bindings,
     ) -> (u64, Extent) {
         let start = UNITS_PER_CLOSURE.saturating_add(total(bindings));
-        let copy = self.copy(&closure.ops);
-        if closure.params.is_empty() {
-            let (body, result) = self.operations(&closure.ops, bindings);
+        let copy = self.copy(ops);
+        if params.is_empty() {
+            let (body, result) = self.operations(ops, bindings);
             return (start.saturating_add(copy).saturating_add(body), result.max(over));
         }
         // The elements together are no larger than their collection, so each turn of the loop pays for
         // one value, and all of them together once more for the whole.
         let mut inner = bindings.clone();
-        inner.extend(closure.params.iter().map(|name| (*name, Extent { values: 1, ..over })));
-        let (body, _) = self.operations(&closure.ops, &inner);
+        inner.extend(params.iter().map(|name| (*name, Extent { values: 1, ..over })));
+        let (body, _) = self.operations(ops, &inner);
         let turn = body.saturating_add(UNITS_PER_CLOSURE).saturating_add(copy);
         let turns = over.values.saturating_mul(turn);
-        let elements = over.values.saturating_mul(closure.ops.len() as u64);
+        let elements = over.values.saturating_mul(ops.len() as u64);
         (start.saturating_add(turns).saturating_add(elements), Extent::one(0))
     }
 
-    fn term(&self, term: &schema::Term, bindings: &Bindings) -> Extent {
-        let all = |of: Extent, terms: &[schema::Term]| {
-            terms.iter().map(|term| self.term(term, bindings)).fold(of, Extent::and)
-        };
-        match &term.content {
-            Some(Content::Variable(name)) => bindings.get(name).copied().unwrap_or_default(),
-            Some(Content::String(word)) => {
-                Extent::one(self.symbols.get_symbol(*word).map_or(0, str::len))
-            }
-            Some(Content::Bytes(bytes)) => Extent::one(bytes.len()),
-            Some(Content::Set(set)) => all(Extent::tree(), &set.set),
-            Some(Content::Array(array)) => all(Extent::one(0), &array.array),
-            Some(Content::Map(map)) => map
-                .entries
-                .iter()
-                .map(|entry| Extent::entry(0).and(self.term(&entry.value, bindings)))
+    fn term(&self, term: &Term, bindings: &Bindings) -> Extent {
+        let each = |term: &Term| self.term(term, bindings);
+        match term {
+            Term::Variable(name) => bindings.get(name).copied().unwrap_or_default(),
+            Term::Str(word) => Extent::one(self.symbols.get_symbol(*word).map_or(0, str::len)),
+            Term::Bytes(bytes) => Extent::one(bytes.len()),
+            Term::Set(set) => set.iter().map(each).fold(Extent::tree(), Extent::and),
+            Term::Array(array) => array.iter().map(each).fold(Extent::one(0), Extent::and),
+            Term::Map(map) => map
+                .values()
+                .map(|value| Extent::entry(0).and(each(value)))
                 .fold(Extent::tree(), Extent::and),
             _ => Extent::one(0),
         }

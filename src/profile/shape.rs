@@ -41,7 +41,8 @@ pub(crate) struct Shaped {
 /// A block, with the words and keys that its numbers stand for.
 #[derive(Debug, Clone)]
 pub(crate) struct ShapedBlock {
-    pub(crate) content: schema::Block,
+    /// How many words it defines.
+    pub(crate) words: usize,
     /// Facts and checks as Biscuit's engine has them, by the numbers of `symbols`.
     pub(crate) datalog: (Vec<datalog::Fact>, Vec<datalog::Check>),
     pub(crate) facts: Vec<Fact>,
@@ -138,7 +139,8 @@ impl Reader {
             return Err(encoding);
         }
         refuse_content(index, &content)?;
-        let (symbols, keys, own_keys) = self.define(index, &content, external.is_some())?;
+        let words = content.symbols.len();
+        let (symbols, keys, own_keys) = self.define(index, &mut content, external.is_some())?;
         self.count(index, &content)?;
         let terms = Terms { block: index, symbols: &symbols, keys, written: &self.written };
         let facts = content.facts.iter().map(|fact| terms.fact(fact)).collect::<Result<_, _>>()?;
@@ -146,15 +148,14 @@ impl Reader {
         if external.is_some() && content.version.unwrap_or_default() < THIRD_PARTY_DATALOG {
             return Err(encoding);
         }
-        // Biscuit's own reading: a block may not use what its stated Datalog version has not. The keys were read above, each
-        // a point and none twice; it would do so again.
-        let public_keys = std::mem::take(&mut content.public_keys);
+        // Biscuit's own reading: a block may not use what its stated Datalog version has not. Words and keys were read above, each
+        // key a point and none of either twice; it would do so again.
+        content.public_keys = Vec::new();
         let read = proto_block_to_token_block(&content, None).map_err(|_| encoding)?;
-        content.public_keys = public_keys;
         let datalog = (read.facts, read.checks);
         let written = self.written.get();
         let keys = own_keys;
-        Ok(ShapedBlock { content, datalog, facts, symbols, keys, signature, external, written })
+        Ok(ShapedBlock { words, datalog, facts, symbols, keys, signature, external, written })
     }
 
     fn check_external(
@@ -195,7 +196,7 @@ impl Reader {
     fn define(
         &mut self,
         index: usize,
-        content: &schema::Block,
+        content: &mut schema::Block,
         third_party: bool,
     ) -> Result<(SymbolTable, usize, Vec<PublicKey>), ShapeError> {
         let wrong = ShapeError::Symbols { block: index };
@@ -214,14 +215,11 @@ impl Reader {
                 (std::mem::take(&mut self.shared_symbols), std::mem::take(&mut self.shared_keys))
             }
         };
-        let mut table = SymbolTable::from_symbols_and_public_keys(words.clone(), known.clone())
-            .map_err(|_| wrong.clone())?;
-        for word in &content.symbols {
-            if table.get(word).is_some() {
+        for word in std::mem::take(&mut content.symbols) {
+            if words.contains(&word) {
                 return Err(wrong);
             }
-            table.insert(word);
-            words.push(word.clone());
+            words.push(word);
         }
         for (_, key) in keys {
             if known.contains(&key) {
@@ -234,6 +232,7 @@ impl Reader {
             self.shared_keys.clone_from(&known);
         }
         let keys = known.len();
+        // A word that is one of Biscuit's own is refused here.
         let table = SymbolTable::from_symbols_and_public_keys(words, known).map_err(|_| wrong)?;
         Ok((table, keys, own_keys))
     }

@@ -163,7 +163,7 @@ fn shaped(token: &[u8]) -> Result<Shaped, Walk> {
             Ok((key, signature(&external.signature)?))
         });
         Ok(Arc::new(ShapedBlock {
-            content: schema::Block::default(),
+            words: 0,
             facts: Vec::new(),
             symbols: SymbolTable::new(),
             keys: Vec::new(),

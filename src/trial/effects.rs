@@ -56,8 +56,8 @@ fn world(
     let prepared = sets.prepare(verified, policy).ok()?;
     let world = World::of(&prepared, verified, policy, call).ok()?;
     prepared.refuse_costly(verified, &world).ok()?;
-    let held = |(block, _, check): &(usize, usize, _)| world.holds(check, *block) == Ok(true);
-    prepared.checks.iter().all(held).then_some(world)
+    let mut checks = prepared.checks.iter();
+    checks.all(|known| world.holds(&known.2, known.0) == Ok(true)).then_some(world)
 }
 
 /// Which of the policies' facts were part of a match.

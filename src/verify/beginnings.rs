@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use prost::encoding::decode_varint;
 
-use crate::capability::Beginning;
+use crate::capability::{Beginning, Capability};
 use crate::keys::PublicKey;
 use crate::memory::Memory;
-use crate::verify::trust::Authentic;
+use crate::verify::trust::{Authentic, next_number};
 
 /// What the first blocks of a token are, and whose.
 #[derive(Debug)]
@@ -20,6 +20,15 @@ pub(super) struct Known {
     pub(super) beginning: Beginning,
     pub(super) root: PublicKey,
     pub(super) issuer: Arc<str>,
+    /// What tells these blocks from all others that this process knew.
+    pub(super) number: u64,
+}
+
+impl Known {
+    /// Whether these are all blocks of a token but the last one, where it begins with them.
+    pub(super) fn is_all_but_last_of(&self, token: &Capability) -> bool {
+        self.beginning.blocks() + 1 == token.shaped().blocks.len()
+    }
 }
 
 /// The room for each token that is to be remembered.
@@ -44,16 +53,23 @@ impl Beginnings {
         ends(bytes).iter().rev().find_map(|end| self.0.get(bytes.get(..*end)?))
     }
 
-    /// Remembers the beginnings of a token whose signatures hold.
-    pub(super) fn keep(&self, token: &Authentic, issuer: &Arc<str>) {
+    /// Remembers the beginnings of a token whose signatures hold, but for those that were known when it came.
+    pub(super) fn keep(&self, token: &Authentic, known: Option<&Known>) {
+        if known.is_some_and(|known| known.is_all_but_last_of(&token.capability)) {
+            return;
+        }
         let bytes = token.capability.to_bytes();
-        let mut before = 0;
-        for (end, beginning) in ends(&bytes).into_iter().zip(token.capability.beginnings()) {
-            let Some(key) = bytes.get(..end) else { return };
-            let size = end * BYTES_PER_BYTE + (end - before) * BYTES_PER_LAST_BYTE;
-            before = end;
+        let ends = ends(&bytes);
+        let known = known.map_or(0, |known| known.beginning.blocks());
+        for beginning in token.capability.beginnings(known) {
+            let last = beginning.blocks() - 1;
+            let Some(key) = ends.get(last).and_then(|end| bytes.get(..*end)) else { return };
+            let before = last.checked_sub(1).and_then(|before| ends.get(before)).unwrap_or(&0);
+            let size = key.len() * BYTES_PER_BYTE + (key.len() - before) * BYTES_PER_LAST_BYTE;
+            // Others may have found it meanwhile.
             if self.0.get(key).is_none() {
-                let known = Known { beginning, root: token.root, issuer: Arc::clone(issuer) };
+                let (root, issuer) = (token.root, Arc::clone(&token.identity.issuer));
+                let known = Known { beginning, root, issuer, number: next_number() };
                 self.0.put(key.into(), Arc::new(known), token.owner(), size);
             }
         }

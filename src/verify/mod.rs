@@ -413,8 +413,8 @@ fn read(
         .and_then(|()| set.authenticate(&capability, known.as_deref()))
         .map_err(|error| refused(error, Some(capability.chain())));
     let (root, issuer) = authentic?;
-    let token = Arc::new(Authentic::of(capability, issuer, root));
-    set.keep(bearer, &token);
+    let token = Arc::new(Authentic::of(capability, issuer, root, known.as_deref()));
+    set.keep(bearer, &token, known.as_deref());
     Ok(token)
 }
 

@@ -6,9 +6,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use crate::capability::Capability;
+use crate::chain::recorded::AuditChain;
 use crate::chain::{Chain, PresentationKind};
 use crate::keys::{PublicKey, RootKey, RootKeys};
 use crate::memory::{Memory, Owner};
@@ -33,6 +34,10 @@ pub(crate) struct Authentic {
     pub(crate) capability: Capability,
     pub(crate) root: PublicKey,
     pub(super) identity: Identity,
+    /// The number of all its blocks but the last, if they were known before it.
+    pub(super) beginning: Option<u64>,
+    /// What records say of it, once one does.
+    recorded: OnceLock<Arc<AuditChain>>,
 }
 
 /// What tells a token from all others that this process verified, and what this verifier calls its root. All else that is asserted of a
@@ -40,14 +45,21 @@ pub(crate) struct Authentic {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     number: u64,
-    issuer: Arc<str>,
+    pub(super) issuer: Arc<str>,
 }
 
 impl Authentic {
-    pub(super) fn of(capability: Capability, issuer: Arc<str>, root: PublicKey) -> Authentic {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Authentic { capability, root, identity: Identity { number, issuer } }
+    /// A token that was found to hold; `known` are its first blocks that were known before.
+    pub(super) fn of(
+        capability: Capability,
+        issuer: Arc<str>,
+        root: PublicKey,
+        known: Option<&Known>,
+    ) -> Authentic {
+        let all_but_last = |known: &&Known| known.is_all_but_last_of(&capability);
+        let beginning = known.filter(all_but_last).map(|known| known.number);
+        let identity = Identity { number: next_number(), issuer };
+        Authentic { capability, root, identity, beginning, recorded: OnceLock::new() }
     }
 
     /// The verifier's own name for the root.
@@ -55,11 +67,26 @@ impl Authentic {
         &self.identity.issuer
     }
 
+    /// What records say of it where all of it holds.
+    pub(crate) fn recorded(&self) -> Arc<AuditChain> {
+        let recorded = self.recorded.get_or_init(|| {
+            let said = AuditChain::authentic(self.capability.chain(), self.issuer());
+            Arc::new(AuditChain { verified: true, ..said })
+        });
+        Arc::clone(recorded)
+    }
+
     /// Who pays for what is remembered of it.
     pub(crate) fn owner(&self) -> Owner {
         let subject = self.capability.chain().grant.subject.as_str();
         Owner { root: self.root, subject: subject.into() }
     }
+}
+
+/// A number that this process gives to nothing else.
+pub(super) fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The roots in force.
@@ -133,7 +160,7 @@ impl RootSet {
     }
 
     /// Remembers a token whose signatures hold, and what it begins with. One that is good for a single call does not come again.
-    pub(super) fn keep(&self, bearer: &str, token: &Arc<Authentic>) {
+    pub(super) fn keep(&self, bearer: &str, token: &Arc<Authentic>, known: Option<&Known>) {
         if self.remembered == 0 {
             return;
         }
@@ -142,7 +169,7 @@ impl RootSet {
             let bytes = bearer.len().saturating_mul(BYTES_PER_BYTE);
             self.authentic.put(bearer.into(), Arc::clone(token), token.owner(), bytes);
         }
-        self.beginnings.keep(token, &token.identity.issuer);
+        self.beginnings.keep(token, known);
     }
 
     /// Reads a bearer; what is known of its first blocks is not read again.
@@ -183,7 +210,7 @@ impl RootSet {
         capability: &Capability,
         known: Option<&Known>,
     ) -> Result<(PublicKey, Arc<str>), VerifyError> {
-        if let Some(Known { beginning, root, issuer }) = known {
+        if let Some(Known { beginning, root, issuer, .. }) = known {
             // No other of these roots signed the grant, so that the block that it would be refused for is the same.
             let rest = signing::verify_after(capability.shaped(), beginning.blocks());
             let bad = |BadSignature { block }| VerifyError::Signature { block };
@@ -221,7 +248,13 @@ impl RootSet {
             Some(RootKey { key, name, .. }) => {
                 let (capability, number) = (token.capability.clone(), token.identity.number);
                 let identity = Identity { number, issuer: name.as_str().into() };
-                Ok(Arc::new(Authentic { capability, root: *key, identity }))
+                Ok(Arc::new(Authentic {
+                    capability,
+                    root: *key,
+                    identity,
+                    beginning: token.beginning,
+                    recorded: OnceLock::new(),
+                }))
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::capability::Capability;
+use crate::chain::recorded::AuditChain;
 use crate::chain::{Chain, PresentationBlock};
 use crate::keys::PublicKey;
 use crate::memory::Owner;
@@ -73,6 +74,16 @@ impl VerifiedCapability {
     /// What tells it from all others of which something else would be asserted, but for the moment and the call.
     pub(crate) fn identity(&self) -> &Identity {
         &self.token.identity
+    }
+
+    /// What records say of it.
+    pub(crate) fn recorded(&self) -> Arc<AuditChain> {
+        self.token.recorded()
+    }
+
+    /// What tells all its blocks but the last from all others, if they were known before it came.
+    pub(crate) fn beginning(&self) -> Option<u64> {
+        self.token.beginning
     }
 
     /// Who pays for what is remembered of it.

@@ -57,7 +57,8 @@ fn asking_all(
     let prepared = PreparedSets::default().prepare(verified, policy)?;
     let world = World::of(&prepared, verified, policy, call)?;
     prepared.refuse_costly(verified, &world)?;
-    for (block, number, check) in &prepared.checks {
+    for known in &prepared.checks {
+        let (block, number, check) = &**known;
         let held = world.holds(check, *block);
         let failed = |error| unanswered(error, &place_of(*number, *block), Some(*block));
         if !held.map_err(failed)? {

@@ -68,7 +68,7 @@ fn each_token_that_begins_alike_is_what_reading_all_of_it_says() {
     let (mut followed, mut shared) = (0, 0);
     for (at, token) in tokens.iter().enumerate() {
         let bytes = token.to_bytes();
-        for beginning in token.beginnings() {
+        for beginning in token.beginnings(0) {
             let end = length(token, beginning.blocks());
             for (other_at, other) in tokens.iter().enumerate() {
                 let other = other.to_bytes();
@@ -95,7 +95,7 @@ fn what_follows_is_refused_for_the_same_cause() {
         (0..tokens.len(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..6_u8);
     let checked = runner.run(&(case, any::<u8>()), |((token, beginning, place, change), byte)| {
         let token = &tokens[token];
-        let beginnings: Vec<Beginning> = token.beginnings().collect();
+        let beginnings: Vec<Beginning> = token.beginnings(0).collect();
         prop_assume!(!beginnings.is_empty());
         let beginning = &beginnings[beginning.index(beginnings.len())];
         let end = length(token, beginning.blocks());

@@ -4,7 +4,6 @@ use std::thread;
 use std::time::Duration;
 
 use biscuit_auth::builder::{Check, Convert, Fact, Term, fact, string};
-use biscuit_auth::format::convert::proto_check_to_token_check;
 use biscuit_auth::format::schema;
 use biscuit_auth::{KeyPair, UnverifiedBiscuit};
 use prost::Message;
@@ -102,11 +101,8 @@ fn presentations(parent: &Bound) -> Vec<Capability> {
 
 /// What a block says, for whoever would write it again.
 fn said(block: &ShapedBlock) -> Writer {
-    let version = block.content.version.unwrap();
-    let checks = block.content.checks.iter().map(|check| {
-        let check = proto_check_to_token_check(check, version).unwrap();
-        Check::convert_from(&check, &block.symbols).unwrap()
-    });
+    let (_, checks) = &block.datalog;
+    let checks = checks.iter().map(|check| Check::convert_from(check, &block.symbols).unwrap());
     Writer::default().custom(&block.facts).checks(&checks.collect::<Vec<_>>())
 }
 
@@ -175,7 +171,8 @@ fn compare(parent: &Bound, child: &Capability, by_library: &mut usize) {
     let (last, next) = (child.shaped().blocks.last().unwrap(), key(200));
     let said = said(last);
     let ours = parent.append_before(next.clone(), &said, signer).unwrap();
-    assert_eq!(ours.shaped.blocks.last().unwrap().content, last.content);
+    let written = |token: &Shaped| token.biscuit.blocks.last().unwrap().block.clone();
+    assert_eq!(written(&ours.shaped), written(child.shaped()));
     match (appended_by_biscuit(parent, &next, &said, signer), signer) {
         (Some(theirs), _) => {
             *by_library += 1;

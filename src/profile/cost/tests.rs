@@ -1,7 +1,6 @@
 //! The units of queries, reckoned by hand: a term of the sum that is left out is work that nobody pays for.
 
 use biscuit_auth::builder::{Check, Convert, Fact};
-use biscuit_auth::format::convert::token_check_to_proto_check;
 
 use super::*;
 
@@ -15,10 +14,10 @@ fn sizes() -> Sizes {
 }
 
 /// The queries of a check, and the words they are written with.
-fn read(check: &str) -> (SymbolTable, Vec<schema::Rule>) {
+fn read(check: &str) -> (SymbolTable, Vec<datalog::Rule>) {
     let mut symbols = SymbolTable::new();
     let check = Check::try_from(check).unwrap().convert(&mut symbols);
-    (symbols, token_check_to_proto_check(&check).queries)
+    (symbols, check.queries)
 }
 
 fn units(query: &str) -> u64 {

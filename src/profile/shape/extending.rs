@@ -72,13 +72,12 @@ impl Reader {
         let defined = (!third_party).then(|| defined(known));
         let (shared_symbols, shared_keys) =
             defined.map(|it| (it.symbols.strings(), it.keys)).unwrap_or_default();
-        let contents = known.iter().map(|block| &block.content);
         Reader {
             shared_symbols,
             shared_keys,
-            symbols: contents.clone().map(|content| content.symbols.len()).sum(),
-            facts: contents.clone().map(|content| content.facts.len()).sum(),
-            checks: contents.map(|content| content.checks.len()).sum(),
+            symbols: known.iter().map(|block| block.words).sum(),
+            facts: known.iter().map(|block| block.facts.len()).sum(),
+            checks: known.iter().map(|block| block.datalog.1.len()).sum(),
             written: Cell::new(known.last().map_or(0, |block| block.written)),
             made,
         }

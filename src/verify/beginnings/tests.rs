@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::call::Call;
-use crate::capability::Capability;
 use crate::delegate::Delegation;
 use crate::keys::{PrivateKey, RootKeys};
 use crate::mint::{Grant, Issuer};

@@ -78,7 +78,7 @@ async fn a_runtime_with_nothing_but_a_url_uses_what_its_agent_may() {
                 let decision = record.decision().cloned().unwrap();
                 presented.push((
                     decision.verdict.to_string(),
-                    decision.chain.unwrap().presented.unwrap(),
+                    decision.chain.unwrap().presented.clone().unwrap(),
                 ));
             })
             .unwrap();

@@ -165,12 +165,17 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// What is remembered would be measured, and not what is sent.
     pub fn new() -> Scene {
+        Scene::remembering(0)
+    }
+
+    /// Servers that remember so many tokens.
+    pub fn remembering(tokens: usize) -> Scene {
         let cast = Cast::new();
         let guard = |store: Store, change: &dyn Fn(Verifier) -> Verifier| {
             let verifier = Verifier::new(cast.roots(), AUDIENCE, store.revocations()).unwrap();
-            // What is remembered would be measured, and not what is sent.
-            Arc::new(Guard::new(change(verifier.remember(0)), Policy::builtin(), store))
+            Arc::new(Guard::new(change(verifier.remember(tokens)), Policy::builtin(), store))
         };
         let store = || Store::in_memory().unwrap();
         let directory = Directory::default()

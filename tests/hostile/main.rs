@@ -195,6 +195,30 @@ fn verdicts_are_the_same_with_eight_busy_threads() {
     });
 }
 
+/// Nor are they a matter of what came before: the same where the threads share what is remembered of all cases, or of a few that push each
+/// other out. Without optimisation, each case is decided by two of the threads.
+#[test]
+fn verdicts_are_the_same_where_eight_threads_share_what_is_remembered() {
+    let _turn = turn();
+    let stride = if cfg!(debug_assertions) { THREADS } else { 1 };
+    for remembered in [4, 4096] {
+        let scene = &Scene::remembering(remembered);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                scope.spawn(move || {
+                    let start = CORPUS.len() * thread / THREADS;
+                    for skipped in [thread, thread + 1] {
+                        let turned = CORPUS[start..].iter().chain(&CORPUS[..start]);
+                        for case in turned.skip(skipped % stride).step_by(stride) {
+                            assert_eq!(scene.decide(case), case.expected, "{}", case.name);
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
 const THREADS: usize = 8;
 /// What else is asked of such tokens: an explanation, for a person who waits, and whether it is worth trying, for lists.
 #[test]

@@ -128,6 +128,43 @@ fn the_library_answers_as_the_file_says() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// What is remembered of some tokens must not change what is said of others: of each way to verify there is one guard, which eight threads
+/// ask all cases again and again, each from another end.
+#[test]
+fn the_answers_are_the_same_where_eight_threads_share_what_is_remembered() {
+    let vectors = committed();
+    let root: PublicKey = vectors.root_public_key.parse().unwrap();
+    let cases = vectors.testcases.iter();
+    let all =
+        cases.flat_map(|case| case.validations.iter().map(move |(title, it)| (case, title, it)));
+    // These need a store of their own, in which something happens.
+    let asked = all.filter(|(.., it)| !it.options.accepted_before && !it.options.revokes);
+    let mut guards = BTreeMap::new();
+    let mut questions = Vec::new();
+    for (case, title, validation) in asked {
+        let Ok(call) = validation.call() else { continue };
+        let way = (&validation.audience, &validation.policy, &validation.options);
+        let way = serde_json::to_string(&way).unwrap();
+        guards.entry(way.clone()).or_insert_with(|| verifier::guard(validation, root));
+        questions.push((way, call, &case.bearer, validation, format!("{} / {title}", case.title)));
+    }
+    assert!(questions.len() >= LEAST_CASES && guards.len() < questions.len() / 4);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (guards, questions) = (&guards, &questions);
+            scope.spawn(move || {
+                let (before, after) = questions.split_at(questions.len() * thread / THREADS);
+                for (way, call, bearer, validation, title) in after.iter().chain(before) {
+                    let answer = verifier::answer(&guards[way], bearer, call, validation.now);
+                    assert_eq!(answer, validation.result, "{title}");
+                }
+            });
+        }
+    });
+}
+
+const THREADS: usize = 8;
+
 #[test]
 fn the_ids_are_those_that_the_library_reads() {
     let mut read = 0;

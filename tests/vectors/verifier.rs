@@ -25,7 +25,12 @@ pub fn decide(bearer: &str, validation: &Validation, root: PublicKey) -> Answer 
             Err(denial) => of_denial(&denial),
         };
     }
-    match guard.check(bearer, &call, validation.now) {
+    answer(&guard, bearer, &call, validation.now)
+}
+
+/// What a guard answers that may know this token, and others.
+pub fn answer(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> Answer {
+    match guard.check(bearer, call, now) {
         Ok(permit) => Answer::Ok {
             subject: permit.subject().to_owned(),
             agent: permit.agent().map(str::to_owned),
@@ -35,7 +40,7 @@ pub fn decide(bearer: &str, validation: &Validation, root: PublicKey) -> Answer 
     }
 }
 
-fn guard(validation: &Validation, root: PublicKey) -> Guard {
+pub fn guard(validation: &Validation, root: PublicKey) -> Guard {
     let options = &validation.options;
     let roots = match &options.root_keys {
         None => RootKeys::of(root),

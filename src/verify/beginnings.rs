@@ -35,7 +35,8 @@ impl Known {
 const ROOM_PER_TOKEN: usize = 32 * 1024;
 
 /// What the blocks of a beginning take for each of their bytes, as an estimate. The last of them is not counted with a shorter
-/// beginning; the others are shared, and what they say is copied.
+/// beginning; the others are shared, and so
+/// is what all of them say.
 const BYTES_PER_BYTE: usize = 3;
 const BYTES_PER_LAST_BYTE: usize = 12;
 

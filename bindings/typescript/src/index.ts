@@ -1,0 +1,9 @@
+/** The holder's end of Hardtack: capabilities read, delegated and presented offline, on WebCrypto alone. */
+
+export { Call, type Arguments } from './call.js';
+export {
+  Capability, Presentation, type Delegation, type Inspected, type Presenting,
+} from './capability.js';
+export type { Caveat, Chain, GrantBlock, Hop, PresentationBlock } from './chain.js';
+export { HardtackError, type Code } from './error.js';
+export { PrivateKey, PublicKey } from './keys.js';

@@ -164,7 +164,7 @@ export class Capability {
     const { chain, token, parts } = this.#held;
     const given = { ...delegation };
     refuseChecks(given);
-    await this.#checkHolder(key);
+    await this.checkHolder(key);
     const scopes = listOf(given.scopes, 'scopes').map(checkScope);
     const audiences = listOf(given.audiences, 'audiences');
     const { to, reason, holder } = given;
@@ -211,7 +211,7 @@ export class Capability {
   ): Promise<Presentation> {
     const { chain, token, parts } = this.#held;
     const { call, only, evenUncovered, ttl, now } = presenting;
-    await this.#checkHolder(key);
+    await this.checkHolder(key);
     checkAudience(audience);
     const allowed = lastOf(chain);
     if (allowed.audiences.length > 0 && !allowed.audiences.includes(audience)) {
@@ -248,12 +248,11 @@ export class Capability {
     }
     const [open, secret] = await this.#append(facts, checks, key, fixed.next ?? (await PrivateKey.throwAway()));
     const sealed = following(open.#held.token, undefined, await signEnd(open.#held.token.blocks.at(-1)!.signed, secret));
-    // What only this presentation has begins behind the blocks that it shares with the capability.
-    return new Presentation(toBase64(sealed.bytes), expires, open.#held.chain.presentation!.revocationId);
+    return new Presentation(toBase64(sealed.bytes), this.toBase64(), expires, open.#held.chain.presentation!.revocationId);
   }
 
-  /** Whether `key` is the one with which this token is signed further, and the token is what its signers signed. */
-  async #checkHolder(key: PrivateKey | undefined): Promise<void> {
+  /** @internal Whether `key` is the one with which this token is signed further, and the token is what its signers signed. */
+  async checkHolder(key: PrivateKey | undefined): Promise<void> {
     const { chain } = this.#held;
     if (chain.presentation) {
       refuse('already_presented', 'this is a presentation, which cannot be passed on; use the capability it was made from');
@@ -313,16 +312,26 @@ export class Capability {
 /** A bearer token for one audience. Printing it leaves out the token. */
 export class Presentation {
   readonly #bearer: string;
+  readonly #capability: string;
 
   /** @internal */
   constructor(
     bearer: string,
+    capability: string,
     /** The first moment at which it is no longer valid, in seconds since 1970. */
     readonly expires: number,
     /** The revocation id of the presentation, by which it is revoked and recorded. */
     readonly revocationId: string,
   ) {
     this.#bearer = bearer;
+    this.#capability = capability;
+  }
+
+  /** @internal What only this presentation has: it begins where it parts from the capability. */
+  get own(): string {
+    let at = 0;
+    while (at < this.#bearer.length && this.#bearer[at] === this.#capability[at]) at += 1;
+    return this.#bearer.slice(at);
   }
 
   /** The bearer token, for the header `Authorization: Bearer …`. It is a secret while it lives. */

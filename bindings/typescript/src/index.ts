@@ -7,3 +7,5 @@ export {
 export type { Caveat, Chain, GrantBlock, Hop, PresentationBlock } from './chain.js';
 export { HardtackError, type Code } from './error.js';
 export { PrivateKey, PublicKey } from './keys.js';
+export { presentingFetch, type Agent, type Fetch, type FetchOptions } from './fetch.js';
+export { Presenter } from './presenter.js';

@@ -96,7 +96,8 @@ export class Sent {
         const at = this.find(run[0]);
         if (at < 0) continue;
         parts.push(bytes.slice(from, run.index + at), MARK);
-        from = run.index + run[0].length;
+        const end = run.index + run[0].length;
+        from = end + /^=*/.exec(text.slice(end, end + 2))![0].length;
         withholds = from === text.length;
       }
       const tail = withholds || isLast ? 0 : Math.min(/[A-Za-z0-9_+/-]*$/.exec(text.slice(-WINDOW))![0].length, WINDOW - 1);

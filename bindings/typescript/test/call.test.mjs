@@ -1,0 +1,99 @@
+// What two readers could read differently is no call; what is one is hashed as it was read.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { Call, HardtackError } from '../dist/index.js';
+
+const refused = (read, code = 'inexact_call') =>
+  assert.throws(read, (error) => error instanceof HardtackError && error.code === code, String(read));
+const digest = async (call) => Buffer.from(await call.digest()).toString('hex');
+
+test('the digest is SHA-256 of the canonical form, however the arguments were written', async () => {
+  const call = Call.parse('{"operation":"tools:call:pay","arguments":{"b":1e1,"a":"x"}}');
+  const expected = createHash('sha256').update('{"arguments":{"a":"x","b":10},"operation":"tools:call:pay"}').digest('hex');
+  assert.equal(await digest(call), expected);
+  assert.equal(await digest(Call.tool('pay', { b: 10, a: 'x' })), expected);
+  assert.equal(await digest(Call.tool('pay', '{ "a": "x", "b": 10.0 }')), expected);
+  assert.equal(await digest(Call.tool('pay', {})), await digest(Call.tool('pay')));
+  assert.notEqual(await digest(call), await digest(call.params({ requestState: 'x' })));
+  assert.equal(Call.prompt('brief').operation, 'prompts:get:brief');
+  assert.equal(Call.read('https://a.example/').resourceUri, 'https://a.example/');
+});
+
+test('members that stand twice, are called alike or do not print are refused at any depth', () => {
+  for (const json of [
+    '{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '{"x":[{"a":1,"a":1}]}', '{"amount":1,"Amount":2}', '{"key":1,"\u212aey":2}',
+    '{"stra\u00dfe":1,"STRASSE":2}', '{"a":1," a":2}', '{"a\\u0000":1}', '{"a\u200b":1}', '{"a\u00a0":1}', '[1]', 'null', '', '{',
+    '{"a":1} {', '\ufeff{}', '{"a":01}', '{"a":.5}', '{"a":NaN}', '{"a":1e400}', '{"a":"\\ud800"}', '{"\\udc00":1}', '{"a":9007199254740992}',
+    '{"a":1e21}', '{"a":"\t"}', "{'a':1}", '{"a":1,}', '{"a":undefined}', '{"a":"\\x41"}',
+  ]) refused(() => Call.tool('t', json));
+});
+
+test('an object of JavaScript is taken only if JSON has all of it', () => {
+  const cycle = {};
+  cycle.self = cycle;
+  const named = Object.defineProperty({}, 'hidden', { value: 1, enumerable: false });
+  class Money {
+    amount = 1;
+  }
+  for (const args of [
+    { a: undefined }, { a: NaN }, { a: Infinity }, { a: 1n }, { a: () => 1 }, { a: Symbol('x') }, { [Symbol('x')]: 1 }, { a: new Date() },
+    { a: new Map() }, { a: new Money() }, new Money(), { a: [1, , 2] }, { a: Object.assign([1], { more: 1 }) }, { a: '\ud800' }, { '\ud800': 1 }, named,
+    { a: new Proxy([], { ownKeys: () => ['length', 'x'], getOwnPropertyDescriptor: () => ({ value: 1, enumerable: true, configurable: true }) }) },
+    { get amount() { return 1; } }, { a: { get amount() { return 1; } } },
+  ]) refused(() => Call.tool('t', args));
+  refused(() => Call.tool('t', cycle), 'call_too_large');
+  for (const args of [null, 5, [1], true]) assert.throws(() => Call.tool('t', args), HardtackError);
+});
+
+test('a getter is never asked, so that it cannot say another thing later', () => {
+  let asked = 0;
+  refused(() => Call.tool('t', { get amount() { return ++asked; } }));
+  assert.equal(asked, 0);
+  const args = { amount: 1 };
+  const call = Call.tool('t', args);
+  args.amount = 1000;
+  assert.equal(call.argumentsJson, '{"amount":1}');
+});
+
+test('__proto__ and its like are names like any other, and change nothing', async () => {
+  const json = '{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"x":1}},"toString":1}';
+  const call = Call.tool('t', json);
+  const expected = createHash('sha256').update(`{"arguments":{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"x":1}},"toString":1},"operation":"tools:call:t"}`).digest('hex');
+  assert.equal(await digest(call), expected);
+  assert.equal(await digest(Call.tool('t', JSON.parse(json))), expected);
+  assert.equal({}.isAdmin, undefined);
+  assert.equal({}.x, undefined);
+  Object.prototype.polluted = { call: 'other' };
+  try {
+    assert.equal(Call.tool('t', { a: 1 }).argumentsJson, '{"a":1}');
+  } finally {
+    delete Object.prototype.polluted;
+  }
+});
+
+test('each bound is met and not passed', () => {
+  const deep = (levels) => `{"a":${'['.repeat(levels)}1${']'.repeat(levels)}}`;
+  Call.tool('t', deep(31));
+  refused(() => Call.tool('t', deep(32)), 'call_too_large');
+  refused(() => Call.tool('t', deep(100_000)), 'call_too_large');
+  const wide = (values) => ({ a: Array(values - 1).fill(1) });
+  Call.tool('t', wide(1000));
+  refused(() => Call.tool('t', wide(1001)), 'call_too_large');
+  const long = (bytes) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) });
+  Call.tool('t', long(65_536));
+  refused(() => Call.tool('t', long(65_537)), 'call_too_large');
+  refused(() => Call.tool('t', { a: 'x'.repeat(10_000_000) }), 'call_too_large');
+  Call.tool('t', { ['é'.repeat(4096)]: 1 });
+  refused(() => Call.tool('t', { ['é'.repeat(4097)]: 1 }), 'call_too_large');
+  refused(() => Call.read(`https://a.example/${'a'.repeat(8000)}`), 'call_too_large');
+});
+
+test('what is no operation and no URI in normal form is refused with what to write', () => {
+  for (const name of ['', 'a b', '*', 'a:*', 'é', 'a/b', 'x'.repeat(129)]) refused(() => Call.tool(name));
+  for (const uri of ['page', 'HTTPS://a.example/', 'https://a.example', 'https://a.example:443/', 'https://a.example/../b']) {
+    refused(() => Call.read(uri));
+  }
+  assert.throws(() => Call.read('https://a.example/../b'), /write https:\/\/a\.example\/b/);
+});

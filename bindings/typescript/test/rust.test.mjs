@@ -102,19 +102,21 @@ test(`${CHAINS} chains whose hops either made are accepted by hardtack check, an
     let token = minted.stdout;
     let at = 0;
     const good = {};
+    const named = new Set();
     let line;
     // What closes the list of arguments leaves no room for a later hop's.
     const closes = /^(only|no)/.test(LINES[number]?.[0] ?? '');
     const hops = closes ? 1 : 1 + Math.floor(next() * 4);
     for (let hop = 0; hop < hops; hop++) {
       const to = (at + 1 + Math.floor(next() * 6)) % holders.length;
-      const candidates = LINES.filter(([line, args]) =>
-        Object.keys(args).every((name) => !(name in good)) && line !== 'no other arguments' && !line.startsWith('only'));
+      const candidates = LINES.filter(([line, one, other]) =>
+        Object.keys({ ...one, ...other }).every((name) => !named.has(name)) && line !== 'no other arguments' && !line.startsWith('only'));
       const allow = [];
       if (next() < 0.8 || closes) {
         const one = number < LINES.length && hop === 0 ? LINES[number] : pick(candidates);
         allow.push(one[0]);
         Object.assign(good, one[1]);
+        for (const name of Object.keys({ ...one[1], ...one[2] })) named.add(name);
         line = one;
       }
       const ttl = Math.floor(next() * 300);

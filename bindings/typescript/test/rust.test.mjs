@@ -80,7 +80,7 @@ const LINES = [
   ['force absent', {}, { force: 1 }],
   ['only amount, level, force, "dry run"', { 'dry run': 1 }, { x: 1 }],
   ['no other arguments', {}, { other: 1 }],
-  ['amount <= 5 or force == true or "a b" == "x or y"', { amount: 5 }, { amount: 6 }],
+  ['amount <= 5 or force == true or "a b" == "x or y"', { amount: 5 }, { amount: 6, force: false, 'a b': 1 }],
   ['the resource? within file:///srv/my%20data', {}, undefined],
 ];
 

@@ -14,7 +14,7 @@ import { DEFAULT, expiry, LONGEST, seconds } from './life.js';
 import { mistakeOf } from './mistake.js';
 import { checkAgent, checkAudience, checkReason } from './names.js';
 import { checkScope, covers } from './scope.js';
-import { definedBy, following, gate, type Shaped } from './shape.js';
+import { definedBy, following, gate, type Proof, type Shaped, type Signed } from './shape.js';
 import { firstDamaged, nextSecret, parentDigest, readPart, signBlock, signEnd } from './signing.js';
 
 /** The most characters of a token's text: a third more than bytes, and padding. */
@@ -78,10 +78,10 @@ interface Held {
   readonly chain: Chain;
   /** What a signer of the next block has read. */
   readonly parts: readonly Bytes[];
+  /** The secret at its end, once it was read, and the first damaged block, once it was looked for: the bytes never change. */
+  secret?: Promise<PrivateKey | undefined>;
+  damaged?: Promise<number | undefined>;
 }
-
-/** What is known of a token, once and for all its bytes never change. */
-const damaged = new WeakMap<Capability, Promise<number | undefined>>();
 
 /** @internal For the test vectors: the throw-away key and the nonce that the next block gets. */
 export interface Fixed {
@@ -151,9 +151,14 @@ export class Capability {
 
   /** Returns the number of the first block after the grant whose signature is not valid; `undefined` if all are. */
   firstDamagedBlock(): Promise<number | undefined> {
-    let known = damaged.get(this);
-    if (!known) damaged.set(this, (known = firstDamaged(this.#held.token)));
-    return known;
+    const held = this.#held;
+    held.damaged ??= this.#secret().then((secret) => firstDamaged(held.token, secret));
+    return held.damaged;
+  }
+
+  #secret(): Promise<PrivateKey | undefined> {
+    this.#held.secret ??= nextSecret(this.#held.token);
+    return this.#held.secret;
   }
 
   /**
@@ -195,8 +200,8 @@ export class Capability {
     if (audiences.length > 0) all.push(checkAudiences(audiences));
     all.push(...checks);
     if (bound) all.push(checkHolder(block, bound));
-    const [next] = await this.#append(facts, all, key, fixed.next ?? (await PrivateKey.throwAway()));
-    return next;
+    const next = fixed.next ?? (await PrivateKey.throwAway());
+    return this.#append(facts, all, key, next, async () => ({ nextSecret: await next.seed() }));
   }
 
   /**
@@ -246,9 +251,9 @@ export class Capability {
       // No text is known that has this digest.
       checks.push(checkCalls(digests.length > 0 ? digests : [new Uint8Array(32)]));
     }
-    const [open, secret] = await this.#append(facts, checks, key, fixed.next ?? (await PrivateKey.throwAway()));
-    const sealed = following(open.#held.token, undefined, await signEnd(open.#held.token.blocks.at(-1)!.signed, secret));
-    return new Presentation(toBase64(sealed.bytes), this.toBase64(), expires, open.#held.chain.presentation!.revocationId);
+    const next = fixed.next ?? (await PrivateKey.throwAway());
+    const ended = await this.#append(facts, checks, key, next, (signed) => signEnd(signed, next));
+    return new Presentation(ended.toBase64(), this.toBase64(), expires, ended.#held.chain.presentation!.revocationId);
   }
 
   /** @internal Whether `key` is the one with which this token is signed further, and the token is what its signers signed. */
@@ -278,22 +283,23 @@ export class Capability {
     checks: readonly Check[],
     key: PrivateKey | undefined,
     next: PrivateKey,
-  ): Promise<[Capability, PrivateKey]> {
+    endsWith: (signed: Signed) => Promise<Proof>,
+  ): Promise<Capability> {
     const { chain, token, parts } = this.#held;
-    const secret = await nextSecret(token);
+    const secret = await this.#secret();
+    if (!secret) return refuse('sealed', 'the token is sealed: nothing can be appended to it; use the one it was made from');
     const content = writeBlock(facts, checks, key ? undefined : definedBy(token.blocks));
     const signed = await signBlock(content, token.blocks.at(-1)!.signed.signature, key, secret, next.public);
     const parent = await parentDigest(parts);
-    const proof = { nextSecret: await next.seed() };
+    const proof = await endsWith(signed);
     try {
       const shaped = following(token, signed, proof);
       const block = shaped.blocks.at(-1)!;
       const goes = goOn(chain, block, token.blocks.length, parent);
       checkCost(shaped.blocks, goes.hops.length);
-      const made = new Capability({ token: shaped, chain: goes, parts: [...parts, readPart(block)] });
       // It was made over signatures that hold, with the secret that belongs there.
-      damaged.set(made, Promise.resolve(undefined));
-      return [made, next];
+      const known = { damaged: Promise.resolve(undefined), secret: Promise.resolve('nextSecret' in proof ? next : undefined) };
+      return new Capability({ token: shaped, chain: goes, parts: [...parts, readPart(block)], ...known });
     } catch (error) {
       if (!(error instanceof HardtackError)) throw error;
       throw new HardtackError('result_refused', `every verifier would refuse the result: ${error.message}`, error.block);

@@ -2,7 +2,7 @@
 
 import { concat, fromBase64, fromHex, hex, same, type Bytes } from './bytes.js';
 import { refuse } from './error.js';
-import { isUsable, isWeak } from './points.js';
+import { isUsable, isWeak, trust } from './points.js';
 
 const ALGORITHM = 'Ed25519';
 
@@ -107,9 +107,19 @@ export async function verifyBy(bytes: Bytes, message: Bytes, signature: Bytes): 
   }
 }
 
+/** The public half of a key that WebCrypto has: it is a point, since it was made of a seed there. */
 async function publicOf(key: CryptoKey): Promise<PublicKey> {
   const { x } = await crypto.subtle.exportKey('jwk', key);
-  return PublicKey.fromBytes(fromBase64(x ?? '') ?? new Uint8Array());
+  const bytes = fromBase64(x ?? '') ?? new Uint8Array();
+  if (bytes.length === 32 && key.type === 'private') trust(bytes);
+  return PublicKey.fromBytes(bytes);
+}
+
+/** The same of a new pair, whose private half may not leave. */
+async function newPublic(key: CryptoKey): Promise<PublicKey> {
+  const bytes = new Uint8Array(await crypto.subtle.exportKey('raw', key));
+  trust(bytes);
+  return PublicKey.fromBytes(bytes);
 }
 
 /**
@@ -130,7 +140,7 @@ export class PrivateKey {
   static async generate(options: { extractable?: boolean } = {}): Promise<PrivateKey> {
     const pair = await crypto.subtle.generateKey(ALGORITHM, options.extractable === true, ['sign', 'verify']);
     const { privateKey, publicKey } = pair as CryptoKeyPair;
-    return new PrivateKey(privateKey, await publicOf(publicKey));
+    return new PrivateKey(privateKey, await newPublic(publicKey));
   }
 
   /**

@@ -44,7 +44,14 @@ export function isUsable(bytes: Uint8Array): boolean {
   const known = remembered.get(place);
   if (known !== undefined) return known;
   const usable = bytes.length === 32 && read(bytes);
+  remember(place, usable);
+  return usable;
+}
+
+/** Notes a key that WebCrypto made, which is one without asking. */
+export const trust = (bytes: Uint8Array): void => remember(String(bytes), true);
+
+function remember(place: string, usable: boolean): void {
   if (remembered.size >= MAX_REMEMBERED) remembered.delete(remembered.keys().next().value!);
   remembered.set(place, usable);
-  return usable;
 }

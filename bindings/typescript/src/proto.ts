@@ -113,7 +113,12 @@ export function decode(bytes: Bytes, of: Message): Read | undefined {
   }
 }
 
+/** Most numbers have one byte. */
+const SMALL = Array.from({ length: 0x80 }, (_, number) => Uint8Array.of(number));
+
 function varint(number: bigint): Bytes {
+  const small = number >= 0n && number < 0x80n ? SMALL[Number(number)] : undefined;
+  if (small) return small;
   const bytes: number[] = [];
   for (let rest = BigInt.asUintN(64, number); ; rest >>= 7n) {
     if (rest < 0x80n) return Uint8Array.from([...bytes, Number(rest)]);

@@ -149,9 +149,9 @@ function tooLarge(): never {
 }
 
 /** The token that goes on with one more block, which passes the gate as it would at a verifier, and ends with this proof. */
-export function following(token: Shaped, signed: Signed | undefined, proof: Proof): Shaped {
-  if (signed && token.blocks.length >= MAX_BLOCKS) refuse('over_limit', `block 0 has more than ${MAX_BLOCKS} blocks`, 0);
-  const blocks = signed ? [...token.blocks, readBlock(token.blocks, signed)] : token.blocks;
+export function following(token: Shaped, signed: Signed, proof: Proof): Shaped {
+  if (token.blocks.length >= MAX_BLOCKS) refuse('over_limit', `block 0 has more than ${MAX_BLOCKS} blocks`, 0);
+  const blocks = [...token.blocks, readBlock(token.blocks, signed)];
   const written = blocks.map(({ signed: { content, nextKey, signature, external } }) => ({
     block: content,
     nextKey: { algorithm: 0, key: nextKey },

@@ -1,7 +1,6 @@
 /** Signing: the bytes that Biscuit signs (signature version 1, external signatures, sealing), made and checked. */
 
 import { concat, same, sha256, utf8, type Bytes } from './bytes.js';
-import { refuse } from './error.js';
 import { PrivateKey, verifyBy, type PublicKey } from './keys.js';
 import type { Block, Proof, Shaped, Signed } from './shape.js';
 
@@ -24,13 +23,17 @@ const externalPayload = (content: Bytes, previous: Bytes): Bytes =>
 
 const sealPayload = ({ content, nextKey, signature }: Signed): Bytes => concat(content, ED25519, nextKey, signature);
 
-/** The number of the first block whose signature is not valid, the grant's own left out; `undefined` if all are. */
-export async function firstDamaged({ blocks, proof }: Shaped): Promise<number | undefined> {
+/** Whether the end belongs to the last block: its secret is `secret`, or the last signature is by it. */
+async function isEnded({ blocks, proof }: Shaped, secret: PrivateKey | undefined): Promise<boolean> {
   const last = blocks.at(-1)!.signed;
-  const isEnded = 'nextSecret' in proof
-    ? same((await PrivateKey.fromBytes(proof.nextSecret)).public.toBytes(), last.nextKey)
-    : await verifyBy(last.nextKey, sealPayload(last), proof.finalSignature);
-  if (!isEnded) return blocks.length - 1;
+  if ('nextSecret' in proof) return secret !== undefined && same(secret.public.toBytes(), last.nextKey);
+  return verifyBy(last.nextKey, sealPayload(last), proof.finalSignature);
+}
+
+/** The number of the first block whose signature is not valid, the grant's own left out; `undefined` if all are. */
+export async function firstDamaged(token: Shaped, secret: PrivateKey | undefined): Promise<number | undefined> {
+  const { blocks } = token;
+  if (!(await isEnded(token, secret))) return blocks.length - 1;
   for (let at = 1; at < blocks.length; at++) {
     const before = blocks[at - 1]!.signed;
     const { signed } = blocks[at]!;
@@ -53,16 +56,9 @@ export function readPart({ signed: { content, external } }: Block): Bytes {
 export const parentDigest = async (parts: readonly Bytes[]): Promise<Bytes> =>
   (await sha256(concat(...parts))).slice(0, 16);
 
-/** The secret at the token's end, with which the next block is signed, or the end. */
-export async function nextSecret({ blocks, proof }: Shaped): Promise<PrivateKey> {
-  if (!('nextSecret' in proof)) {
-    return refuse('sealed', 'the token is sealed: nothing can be appended to it; use the one it was made from');
-  }
-  const secret = await PrivateKey.fromBytes(proof.nextSecret);
-  return same(secret.public.toBytes(), blocks.at(-1)!.signed.nextKey)
-    ? secret
-    : refuse('signature', 'the token is damaged: its last secret does not belong to its last block');
-}
+/** The secret at the token's end, with which the next block is signed, or the end; `undefined` of a sealed one. */
+export const nextSecret = async ({ proof }: Shaped): Promise<PrivateKey | undefined> =>
+  'nextSecret' in proof ? PrivateKey.fromBytes(proof.nextSecret, { extractable: true }) : undefined;
 
 /** The block that follows the signature `previous`: third-party, signed by `signer`, or first-party if there is none. */
 export async function signBlock(

@@ -165,6 +165,9 @@ export class Capability {
    * Passes on a part of this capability and returns the new one. The hop is signed with `key`, to which this one is bound;
    * `undefined` for one that is bound to nobody. No network is needed.
    */
+  delegate(key: PrivateKey | undefined, delegation: Delegation): Promise<Capability>;
+  /** @internal */
+  delegate(key: PrivateKey | undefined, delegation: Delegation, fixed: Fixed): Promise<Capability>;
   async delegate(key: PrivateKey | undefined, delegation: Delegation, fixed: Fixed = {}): Promise<Capability> {
     const { chain, token, parts } = this.#held;
     const given = { ...delegation };
@@ -208,6 +211,9 @@ export class Capability {
    * Makes the bearer token for one audience and seals it, so that no block can be appended. It is signed with `key`, to
    * which this capability is bound; `undefined` for one that is bound to nobody.
    */
+  present(key: PrivateKey | undefined, audience: string, presenting?: Presenting): Promise<Presentation>;
+  /** @internal */
+  present(key: PrivateKey | undefined, audience: string, presenting: Presenting, fixed: Fixed): Promise<Presentation>;
   async present(
     key: PrivateKey | undefined,
     audience: string,

@@ -41,7 +41,7 @@ export function exactly<T>(read: () => T): T {
 
 /** Reads the object that arguments are. Values are counted by whoever takes them. */
 function readObject(given: Arguments): JsonObject {
-  const text = typeof given === 'string' ? given : stringifyStrictly(given, MAX_ARGUMENT_DEPTH + 2);
+  const text = typeof given === 'string' ? given : stringifyStrictly(given, MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_BYTES * 2);
   if (text.length > MAX_ARGUMENT_BYTES * 2 || byteLength(text) > MAX_ARGUMENT_BYTES * 2) ambiguous('large');
   const value = parseStrictly(text, MAX_ARGUMENT_DEPTH + 2, Infinity);
   return value instanceof Map ? value : ambiguous('object');

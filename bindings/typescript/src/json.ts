@@ -129,28 +129,36 @@ export const member = (value: Json | undefined, name: string): Json | undefined 
   value instanceof Map ? value.get(name) : undefined;
 
 /**
- * Writes a value of JavaScript's as JSON, for which each part of it is read once. Refuses what JSON has not and what
- * `JSON.stringify` would change or leave out: getters, `undefined`, symbols, functions, objects of a class, holes.
+ * Writes a value of JavaScript's as JSON of at most so many levels and characters, for which each part of it is read once.
+ * Refuses what JSON has not and what `JSON.stringify` would change or leave out: getters, `undefined`, symbols, functions,
+ * objects of a class, holes.
  */
-export function stringifyStrictly(value: unknown, levels: number): string {
-  if (value === null || typeof value === 'boolean') return String(value);
-  if (typeof value === 'number') return Number.isFinite(value) ? JSON.stringify(value) : ambiguous('json');
-  if (typeof value === 'string') return isWellFormed(value) ? JSON.stringify(value) : ambiguous('json');
-  if (typeof value !== 'object') return ambiguous('json');
-  if (levels === 0) ambiguous('large');
-  const isArray = Array.isArray(value);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (!isArray && prototype !== null && Object.getPrototypeOf(prototype) !== null) return ambiguous('json');
-  const inner: string[] = [];
-  for (const name of Reflect.ownKeys(value)) {
-    if (isArray && name === 'length') continue;
-    const found = Object.getOwnPropertyDescriptor(value, name);
-    if (typeof name !== 'string' || found === undefined || !found.enumerable || !('value' in found)) ambiguous('json');
-    if (isArray && name !== String(inner.length)) ambiguous('json');
-    if (!isWellFormed(name)) ambiguous('json');
-    const text = stringifyStrictly(found.value, levels - 1);
-    inner.push(isArray ? text : `${JSON.stringify(name)}:${text}`);
-  }
-  if (!isArray) return `{${inner.join(',')}}`;
-  return inner.length === value.length ? `[${inner.join(',')}]` : ambiguous('json');
+export function stringifyStrictly(value: unknown, levels: number, characters: number): string {
+  let left = characters;
+  const spend = (text: string): string => ((left -= text.length + 1) < 0 ? ambiguous('large') : text);
+  const leaf = (value: unknown): string => {
+    if (value === null || typeof value === 'boolean') return String(value);
+    const isFit = typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string' && isWellFormed(value);
+    return isFit ? JSON.stringify(value) : ambiguous('json');
+  };
+  const write = (value: unknown, levels: number): string => {
+    if (typeof value !== 'object' || value === null) return spend(leaf(value));
+    if (levels === 0) ambiguous('large');
+    const isArray = Array.isArray(value);
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (!isArray && prototype !== null && Object.getPrototypeOf(prototype) !== null) return ambiguous('json');
+    spend('');
+    const inner: string[] = [];
+    for (const name of Reflect.ownKeys(value)) {
+      if (isArray && name === 'length') continue;
+      const found = Object.getOwnPropertyDescriptor(value, name);
+      if (typeof name !== 'string' || !found?.enumerable || !('value' in found)) return ambiguous('json');
+      if (isArray && name !== String(inner.length)) ambiguous('json');
+      const text = isArray ? '' : `${spend(leaf(name))}:`;
+      inner.push(text + write(found.value, levels - 1));
+    }
+    if (!isArray) return `{${inner.join(',')}}`;
+    return inner.length === value.length ? `[${inner.join(',')}]` : ambiguous('json');
+  };
+  return write(value, levels);
 }

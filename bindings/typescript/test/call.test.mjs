@@ -85,6 +85,10 @@ test('each bound is met and not passed', () => {
   Call.tool('t', long(65_536));
   refused(() => Call.tool('t', long(65_537)), 'call_too_large');
   refused(() => Call.tool('t', { a: 'x'.repeat(10_000_000) }), 'call_too_large');
+  const began = performance.now();
+  refused(() => Call.tool('t', { a: Array(3_000_000).fill(0) }), 'call_too_large');
+  refused(() => Call.tool('t', Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`a${at}`, 1]))), 'call_too_large');
+  assert.ok(performance.now() - began < 3000, 'what is far too large takes no long look');
   Call.tool('t', { ['é'.repeat(4096)]: 1 });
   refused(() => Call.tool('t', { ['é'.repeat(4097)]: 1 }), 'call_too_large');
   refused(() => Call.read(`https://a.example/${'a'.repeat(8000)}`), 'call_too_large');

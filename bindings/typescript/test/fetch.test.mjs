@@ -110,6 +110,39 @@ test('what is digested is what goes out, whatever the body is and does meanwhile
   assert.equal(seen.length, 9);
 });
 
+test('what else a request says is bound, too, but for what the protocol itself keeps there', async () => {
+  const fetch = fetching();
+  const meta = { progressToken: 1, traceparent: 'x', 'io.modelcontextprotocol/protocolVersion': '2026-07-28' };
+  const sent = async (method, params) => {
+    await fetch(url, post(message(method, params)));
+    return boundTo(seen.at(-1).bearer);
+  };
+  const search = Call.tool('search', { query: 'a' });
+  const plain = { name: 'search', arguments: { query: 'a' } };
+  assert.ok(await (await sent('tools/call', { ...plain, _meta: meta })).has(search));
+  assert.ok(await (await sent('tools/call', { ...plain, _meta: { ...meta, own: 1 } })).has(search.params({ _meta: { own: 1 } })));
+  assert.ok(await (await sent('tools/call', { ...plain, task: { ttl: 1 }, requestState: 's' })).has(search.params({ task: { ttl: 1 }, requestState: 's' })));
+  assert.ok(await (await sent('tools/call', { name: 'search', arguments: null })).has(Call.tool('search')));
+  assert.ok(await (await sent('prompts/get', { name: 'brief', arguments: { a: 'b' } })).has(Call.prompt('brief', { a: 'b' })));
+  assert.ok(await (await sent('resources/read', { uri: 'https://a.example/' })).has(Call.read('https://a.example/')));
+  assert.ok(await (await sent('tasks/get', { taskId: 't' })).has(Call.of('tasks:get').arguments({ task: 't' })));
+  assert.ok(await (await sent('logging/setLevel', { level: 'debug' })).has(Call.of('logging:setLevel').arguments({ level: 'debug' })));
+  const asked = { ref: { type: 'ref/prompt', name: 'brief' }, argument: { name: 'a', value: 'b' } };
+  assert.ok(await (await sent('completion/complete', asked)).has(Call.of('completion:complete').arguments({ prompt: 'brief', argument: asked.argument })));
+  const several = await sent('subscriptions/listen', { notifications: { taskIds: ['a'], resourceSubscriptions: ['https://a.example/'], toolsListChanged: true } });
+  assert.equal(several.kind, 'session');
+  assert.ok(await several.has(Call.of('tasks:get').arguments({ task: 'a' })));
+  assert.ok(await several.has(Call.of('resources:subscribe').resource('https://a.example/')));
+  for (const [method, params] of [['subscriptions/listen', { notifications: { all: true } }], ['tools/call', []], ['tools/call', { name: 1 }], ['resources/read', { uri: 'x' }]]) {
+    assert.equal((await sent(method, params)).kind, 'session');
+  }
+  const began = performance.now();
+  await fetch(url, post(call('search', { text: 'x'.repeat(4_000_000) })));
+  await fetch(url, post(`[${'['.repeat(2_000_000)}`));
+  await fetch(url, post(`{"a":"${'\\\\'.repeat(1_900_000)}`));
+  assert.ok(performance.now() - began < 5000);
+});
+
 test('half a surrogate pair in a text goes out as bytes that say another text, and is bound to that', async () => {
   const fetch = fetching();
   await fetch(url, post('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{"q":"\ud800"}}}'));

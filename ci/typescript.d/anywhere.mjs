@@ -39,6 +39,10 @@ export async function anywhere(data) {
   const damaged = data.hop.slice(0, at) + (data.hop[at] === 'A' ? 'B' : 'A') + data.hop.slice(at + 1);
   const refusal = await Capability.parse(damaged).then((token) => token.present(researcher, 'notion.mcp', { now })).then(() => '', (error) => error.code);
   hold(`what was changed is refused: ${refusal}`, refusal === 'signature');
+  for (const [bearer, damaged] of data.signatures) {
+    const found = (await (await Capability.parse(bearer)).firstDamagedBlock()) ?? null;
+    hold(`signatures of ${bearer.slice(-30)}: ${damaged} expected, ${found} found`, found === damaged);
+  }
   for (const [call, digest] of data.digests) {
     const found = Array.from(await Call.parse(call).digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
     hold(`the digest of ${call.slice(0, 60)}`, found === digest);

@@ -23,7 +23,13 @@ const digests = vectors.testcases.flatMap(({ validations }) =>
       if (params) parts.push(`"params":${params}`);
       return [`{${parts.join(',')}}`, call_digest];
     }));
+const signatures = vectors.testcases.flatMap(({ bearer, validations }) => {
+  const results = Object.values(validations).map(({ result }) => result);
+  const damaged = results.find(({ Err }) => Err?.cause === 'signature' && Err.block > 0)?.Err.block ?? null;
+  return damaged !== null || results.some(({ Ok }) => Ok) ? [[bearer, damaged]] : [];
+});
 const data = {
+  signatures,
   orchestrator: vectors.keys.orchestrator,
   orchestratorPublic: 'ed25519/8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394',
   researcher: vectors.keys.researcher,

@@ -15,7 +15,7 @@ import { mistakeOf } from './mistake.js';
 import { checkAgent, checkAudience, checkReason } from './names.js';
 import { checkScope, covers } from './scope.js';
 import { definedBy, following, gate, type Proof, type Shaped, type Signed } from './shape.js';
-import { firstDamaged, nextSecret, parentDigest, readPart, signBlock, signEnd } from './signing.js';
+import { firstDamaged, isGrantOf, nextSecret, parentDigest, readPart, signBlock, signEnd } from './signing.js';
 
 /** The most characters of a token's text: a third more than bytes, and padding. */
 const MAX_TEXT = Math.ceil((16 * 1024) / 3) * 4;
@@ -98,6 +98,7 @@ export class Capability {
 
   private constructor(held: Held) {
     this.#held = held;
+    freeze(held.chain);
   }
 
   /** Reads a token's text, with or without padding. Checks the shape and the cost. Verifies no signature. */
@@ -124,16 +125,29 @@ export class Capability {
   }
 
   /**
-   * Reads a token that somebody hands over, and checks that it comes from where it should: a last hop by the expected
-   * delegator. Verifies signatures after the grant's only; expiry, revocation and widths are left to the verifier.
+   * Reads a token that somebody hands over, and checks that it comes from where it should: a grant for the expected subject
+   * by the expected root, or a last hop by the expected delegator. Verifies signatures only; expiry, revocation and widths
+   * are left to the verifier.
    */
-  static async accept(token: string, expected: { delegator: PublicKey }): Promise<Capability> {
+  static async accept(
+    token: string,
+    expected: { root: PublicKey; subject: string } | { delegator: PublicKey },
+  ): Promise<Capability> {
     const capability = await Capability.parse(token);
-    const signer = capability.#held.chain.hops.at(-1)?.signer;
-    if (!signer?.equals(expected.delegator) || (await capability.firstDamagedBlock()) !== undefined) {
-      refuse('unexpected_delegator', "the token's last hop is not signed by the expected delegator");
+    const { chain, token: shaped } = capability.#held;
+    const isWhole = (await capability.firstDamagedBlock()) === undefined;
+    if ('delegator' in expected) {
+      const signer = chain.hops.at(-1)?.signer;
+      if (signer?.equals(expected.delegator) && isWhole) return capability;
+      return refuse('unexpected_delegator', "the token's last hop is not signed by the expected delegator");
     }
-    return capability;
+    if (!isWhole || !(await isGrantOf(shaped, expected.root))) {
+      refuse('unexpected_root', 'the token is not signed by the expected root key');
+    }
+    const { subject } = chain.grant;
+    return subject === expected.subject
+      ? capability
+      : refuse('unexpected_subject', `the token is a grant for ${subject}, not for ${expected.subject}`);
   }
 
   /** Returns the token's text, a secret: its holder can use it, and whoever has an unbound one can. */
@@ -180,6 +194,7 @@ export class Capability {
     checkAgent(to);
     checkReason(reason);
     audiences.forEach(checkAudience);
+    if (holder !== undefined && !(holder instanceof PublicKey)) refuse('incomplete', 'the holder is a PublicKey');
     if (holder === undefined && given.unbound !== true) {
       refuse('incomplete', "a delegation is bound to the delegate's key; name it, or say by name that it is unbound");
     }
@@ -359,6 +374,13 @@ export class Presentation {
   toString(): string {
     return 'Presentation';
   }
+}
+
+/** What was read never changes, whoever was shown it. */
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || value instanceof PublicKey || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  Object.values(value).forEach(freeze);
 }
 
 const distinct = (texts: readonly string[]): string[] => [...new Set(texts)];

@@ -12,7 +12,7 @@ export type Code =
   | 'key_kind' | 'key_encrypted' | 'malformed_constraint' | 'malformed_operand' | 'malformed_url' | 'incomplete'
   | 'too_many' | 'result_refused' | 'beyond_scope' | 'beyond_audience' | 'beyond_depth' | 'beyond_expiry'
   | 'wrong_key' | 'key_needed' | 'key_not_needed' | 'sealed' | 'already_presented' | 'plain_http' | 'no_answer'
-  | 'unexpected_delegator' | 'overloaded' | 'unsupported';
+  | 'unexpected_root' | 'unexpected_subject' | 'unexpected_delegator' | 'overloaded' | 'unsupported';
 
 /**
  * The one error of this package. `code` is the stable name of the cause, by which programs tell errors apart

@@ -145,6 +145,8 @@ export function stringifyStrictly(value: unknown, levels: number, characters: nu
     if (typeof value !== 'object' || value === null) return spend(leaf(value));
     if (levels === 0) ambiguous('large');
     const isArray = Array.isArray(value);
+    // Each item has a character and a comma at least.
+    if (isArray && value.length * 2 > left) ambiguous('large');
     const prototype: unknown = Object.getPrototypeOf(value);
     if (!isArray && prototype !== null && Object.getPrototypeOf(prototype) !== null) return ambiguous('json');
     spend('');

@@ -45,6 +45,10 @@ export async function firstDamaged(token: Shaped, secret: PrivateKey | undefined
   return undefined;
 }
 
+/** Whether this root key signed the grant. */
+export const isGrantOf = ({ blocks: [grant] }: Shaped, root: PublicKey): Promise<boolean> =>
+  root.verify(blockPayload(grant!.signed, undefined), grant!.signed.signature);
+
 /** What a signer read, block by block, in the form of which the digest is. */
 export function readPart({ signed: { content, external } }: Block): Bytes {
   const length = new Uint8Array(8);

@@ -88,7 +88,7 @@ test('each bound is met and not passed', () => {
   const began = performance.now();
   refused(() => Call.tool('t', { a: Array(3_000_000).fill(0) }), 'call_too_large');
   refused(() => Call.tool('t', Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`a${at}`, 1]))), 'call_too_large');
-  assert.ok(performance.now() - began < 3000, 'what is far too large takes no long look');
+  assert.ok(performance.now() - began < 5000, 'what is far too large takes no long look');
   Call.tool('t', { ['é'.repeat(4096)]: 1 });
   refused(() => Call.tool('t', { ['é'.repeat(4097)]: 1 }), 'call_too_large');
   refused(() => Call.read(`https://a.example/${'a'.repeat(8000)}`), 'call_too_large');

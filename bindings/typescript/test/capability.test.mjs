@@ -41,6 +41,26 @@ test('a part of a capability is passed on, and shown as it was asked for', async
   await refuses(Capability.accept(hop.toBase64(), { delegator: thief.public }), 'unexpected_delegator');
 });
 
+test('a grant is accepted for its subject and by its root alone', async () => {
+  const [root, other] = [vectors.root_public_key, 'ed25519/' + '8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394'].map((text) => PublicKey.parse(text));
+  const text = grant.toBase64();
+  assert.equal((await Capability.accept(text, { root, subject: 'user:alice' })).toBase64(), text);
+  await refuses(Capability.accept(text, { root: other, subject: 'user:alice' }), 'unexpected_root');
+  await refuses(Capability.accept(text, { root, subject: 'user:eve' }), 'unexpected_subject');
+});
+
+test('what is shown of a capability cannot be changed, so that nothing wider comes of it', async () => {
+  const hop = await grant.delegate(orchestrator, asked);
+  const shown = hop.inspect();
+  assert.throws(() => shown.hops[0].scopes.push('*'), TypeError);
+  assert.throws(() => shown.grant.scopes.push('*'), TypeError);
+  assert.throws(() => { shown.hops[0].expires = 9e9; }, TypeError);
+  assert.throws(() => { shown.hops.pop(); }, TypeError);
+  shown.hops = [];
+  await refuses(hop.delegate(researcher, { ...asked, scopes: ['*'] }), 'beyond_scope');
+  await refuses(hop.delegate(researcher, { ...asked, holder: { toBytes: () => new Uint8Array(32) } }), 'incomplete');
+});
+
 test('what would widen, outlive or is not of its form is refused, and nothing is signed', async () => {
   const hop = await grant.delegate(orchestrator, { ...asked, audiences: ['notion.mcp'], ttl: 600 });
   const more = { ...asked, holder: thief.public };

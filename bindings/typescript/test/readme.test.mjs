@@ -43,7 +43,7 @@ test('what the README names is there', () => {
   assert.ok(rows.length > 10);
   const { Capability, Call, Presentation, Presenter, PrivateKey, PublicKey } = agent;
   const has = (name) => [Capability, Call, Presentation, Presenter, PrivateKey, PublicKey].some((one) => name in one || name in one.prototype);
-  const options = 'publicKey capability key audience text delegator undefined true unbound uri name args grant hops caveats presentation bearer expires revocationId public code cause beyond_scope wrong_key new of'.split(' ');
+  const options = 'root subject publicKey capability key audience text delegator undefined true unbound uri name args grant hops caveats presentation bearer expires revocationId public code cause beyond_scope wrong_key new of'.split(' ');
   for (const row of rows) {
     const [, , typescript] = row.split('|');
     for (const [, code] of typescript.matchAll(/`([^`]+)`/g)) {

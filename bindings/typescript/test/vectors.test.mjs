@@ -42,6 +42,19 @@ test('every token is read, or refused for the cause and at the block that its ve
   assert.ok(refused > 150 && refused < vectors.testcases.length - 150, `${refused} were refused`);
 });
 
+test('every signature of an allowed token holds, and the first that does not is found where its vector states', async () => {
+  const count = { holds: 0, damaged: 0 };
+  for (const { title, bearer, validations } of vectors.testcases) {
+    const results = Object.values(validations).map(({ result }) => result);
+    const allowed = results.some(({ Ok }) => Ok);
+    const damaged = results.find(({ Err }) => Err?.cause === 'signature' && Err.block > 0)?.Err.block;
+    if (!allowed && damaged === undefined) continue;
+    assert.equal(await (await Capability.parse(bearer)).firstDamagedBlock(), damaged, title);
+    count[allowed ? 'holds' : 'damaged'] += 1;
+  }
+  assert.ok(count.holds > 60 && count.damaged > 8, JSON.stringify(count));
+});
+
 test('every call has the digest that its vector states, or none', async () => {
   let count = 0;
   for (const { title, validations } of vectors.testcases) {

@@ -157,11 +157,8 @@ where
 }
 
 /// A whole body of at most `most` bytes, if it arrives within `patience`.
-pub(super) async fn read_body<B>(
-    body: B,
-    most: usize,
-    patience: Duration,
-) -> Result<Bytes, Undescribed>
+#[doc(hidden)]
+pub async fn read_body<B>(body: B, most: usize, patience: Duration) -> Result<Bytes, Undescribed>
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
@@ -171,6 +168,17 @@ where
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Undescribed::TooLarge(most)),
         Ok(Err(_)) | Err(_) => Err(Undescribed::Incomplete),
     }
+}
+
+/// The call with the members of a body as arguments beside those that it has.
+#[doc(hidden)]
+pub fn with_members(call: Call, body: &[u8]) -> Result<Call, Undescribed> {
+    let Ok(text) = std::str::from_utf8(body) else { return Err(Undescribed::NoText) };
+    let members = Call::new(call.operation().as_str())?.arguments(text)?;
+    let members = members.arguments_json().iter();
+    Ok(members
+        .into_iter()
+        .try_fold(call, |call, (name, value)| call.argument(name, value.clone()))?)
 }
 
 impl<F> fmt::Debug for Reading<F> {

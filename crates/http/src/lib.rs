@@ -24,7 +24,7 @@ use hardtack::timestamp::Timestamp;
 pub use bearer::{BearerError, MAX_BEARER_BYTES, bearer};
 pub use describe::{Describe, Reading, Undescribed};
 #[doc(hidden)]
-pub use describe::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT};
+pub use describe::{MAX_REFUSED_BODY_BYTES, REFUSED_BODY_TIMEOUT, read_body, with_members};
 pub use layer::{Answered, GuardLayer, Guarded};
 #[cfg(feature = "axum")]
 pub use permit::{NoPermit, Permitted};

@@ -13,7 +13,7 @@ use http_body::Body;
 use url::form_urlencoded;
 
 use crate::Describe;
-use crate::describe::{BODY_TIMEOUT, Undescribed, read_body};
+use crate::describe::{BODY_TIMEOUT, Undescribed, read_body, with_members};
 use hardtack::call::Call;
 use hardtack::cause::Cause;
 use hardtack::scope::{Operation, ScopeError};
@@ -167,16 +167,6 @@ where
     async fn asked(&self, request: Request<B>) -> Option<Call> {
         self.routes.asked(&request.into_parts().0)
     }
-}
-
-/// The call with the members of a body as arguments beside those that it has.
-fn with_members(call: Call, body: &[u8]) -> Result<Call, Undescribed> {
-    let Ok(text) = std::str::from_utf8(body) else { return Err(Undescribed::NoText) };
-    let members = Call::new(call.operation().as_str())?.arguments(text)?;
-    let members = members.arguments_json().iter();
-    Ok(members
-        .into_iter()
-        .try_fold(call, |call, (name, value)| call.argument(name, value.clone()))?)
 }
 
 /// An error of a row that cannot be in a table of [`Routes`].

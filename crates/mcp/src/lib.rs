@@ -46,7 +46,8 @@ pub use holder::{Binding, HoldError, Holder};
 pub use policy_metrics::{Reload, Reloads};
 pub use readiness::Readiness;
 pub use revoking::{
-    REVOCATIONS, RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at,
+    REVOCATIONS, RevocationAnswer, RevocationFailed, revocations, revoke_at,
+    revoke_over_plain_http_at,
 };
 pub use serve::{Drain, serve, serve_admin};
 pub use source::CapabilitySource;

@@ -262,6 +262,19 @@ struct EndpointState {
     counting: Mutex<()>,
 }
 
+/// Returns the service that takes requests to revoke at `/hardtack/revocations`, for a program that is no gateway; serve it by
+/// [`serve_admin`](crate::serve_admin). `guard` decides them, and its audience should be its own. They are made in `log`. How much a
+/// revocation stops is counted of what `seen` remembers. It answers to `hosts` and to the loopback names.
+pub fn revocations(
+    guard: impl Into<Arc<Guard>>,
+    log: Arc<dyn RevocationLog>,
+    seen: Arc<dyn Lineage>,
+    hosts: impl IntoIterator<Item = String>,
+) -> Router {
+    let allowed = AllowedHosts { hosts: hosts.into_iter().collect(), ..AllowedHosts::default() };
+    router(Revoker::new(guard.into(), log, seen), allowed)
+}
+
 pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let admission = AdmissionControl::on(Threads::Own);
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);

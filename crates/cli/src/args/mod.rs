@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
 mod store;
@@ -72,6 +73,7 @@ pub(crate) enum Verb {
     Store(Store),
     Gateway(gateway::Gateway),
     Agent(gateway::Agent),
+    Decide(decide::Decide),
     Demo(Demo),
 }
 

@@ -14,6 +14,7 @@ use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{
     DEFAULT_ANSWER_TIMEOUT, ENDPOINT, Gateway, RefusalStyle, Upstream, serve, serve_admin,
 };
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
 use crate::args::gateway::{self, KeepRequests, Refusals, Settings};
@@ -31,14 +32,17 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
 /// What an audience for revocations has more than the server's own.
-const REVOCATION_SUFFIX: &str = "/hardtack";
+pub(super) const REVOCATION_SUFFIX: &str = "/hardtack";
+
+/// Where its settings are listed.
+const LISTING: &str = "hardtack gateway --help lists them, without the dashes in front";
 
 /// How often revocations that no live token can hold are forgotten.
 const COLLECT_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: gateway::Gateway) -> Done {
     let settings = match &arguments.config {
-        Some(path) => arguments.settings.or(read(path)?),
+        Some(path) => arguments.settings.or(read(path, LISTING)?),
         None => arguments.settings,
     };
     serving::hold_up_nothing(settings.log_format.unwrap_or_default())?;
@@ -47,7 +51,8 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
     serving::carry_out(plan.carry_out())
 }
 
-fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
+/// Reads a file of settings. `listing` says where those are listed that there are.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, listing: &str) -> Result<T, Box<dyn Error>> {
     let text = reading::regular(path, MAX_SETTINGS_BYTES)?;
     toml::from_str(&text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -60,9 +65,9 @@ fn read(path: &Path) -> Result<Settings, Box<dyn Error>> {
         // What breaks a line in a secret is a part of it.
         let problem = hidden(error.message()).replace('\n', ", ");
         let problem = match problem.split('`').nth(1) {
-            Some(unknown) if problem.starts_with("unknown field") => format!(
-                "there is no setting {unknown}; hardtack gateway --help lists them, without the dashes in front"
-            ),
+            Some(unknown) if problem.starts_with("unknown field") => {
+                format!("there is no setting {unknown}; {listing}")
+            }
             _ if problem.ends_with("expected usize") => {
                 "a whole number belongs here, without quotation marks".to_owned()
             }
@@ -378,7 +383,7 @@ fn check_names(settings: &Settings) -> Result<(), Box<dyn Error>> {
 }
 
 /// Forgets now and then, until it is aborted.
-async fn collect(store: Store) {
+pub(super) async fn collect(store: Store) {
     let mut ticks = tokio::time::interval(COLLECT_EVERY);
     loop {
         ticks.tick().await;
@@ -447,6 +452,6 @@ fn missing(key: &str) -> Box<dyn Error> {
     format!("{key} is missing: type --{key}, set HARDTACK_{variable}, or write {key} = {value} into the --config file").into()
 }
 
-fn wrong(key: &str, problem: impl Display) -> Box<dyn Error> {
+pub(super) fn wrong(key: &str, problem: impl Display) -> Box<dyn Error> {
     format!("{key}: {problem}").into()
 }

@@ -1,0 +1,135 @@
+//! Asked: what does a proxy's HTTP request ask about the client's?
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use hardtack_http::Undescribed;
+
+/// The most bytes of a body: the arguments of a call may have 64 KiB, and JSON texts have spaces.
+pub(crate) const MAX_BODY_BYTES: usize = 128 * 1024;
+
+/// Headers by which frameworks take another method or path than the request's own. What is judged would not be what is done.
+const OVERRIDES: [&str; 5] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Envoy says by it whether a body that it sends is cut off.
+pub(crate) const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
+
+/// A client's request, as a proxy tells of it.
+pub(crate) struct Question {
+    pub(crate) method: String,
+    /// The request target as the client sent it.
+    pub(crate) target: String,
+    pub(crate) host: String,
+    /// The body, if it is a JSON text and here; else why not.
+    pub(crate) body: Result<Bytes, Undescribed>,
+}
+
+/// The headers by which a proxy tells of the client's request.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) method: HeaderName,
+    pub(crate) uri: HeaderName,
+    pub(crate) host: HeaderName,
+}
+
+impl Names {
+    /// Those of Traefik and Caddy.
+    pub(crate) fn forwarded() -> Names {
+        Names {
+            method: HeaderName::from_static("x-forwarded-method"),
+            uri: HeaderName::from_static("x-forwarded-uri"),
+            host: HeaderName::from_static("x-forwarded-host"),
+        }
+    }
+
+    /// The client's request by these headers, each of which stands exactly once.
+    pub(crate) fn question(
+        &self,
+        headers: &HeaderMap,
+        body: Result<Bytes, Undescribed>,
+    ) -> Result<Question, Undescribed> {
+        refuse_overrides(headers, &[&self.method, &self.uri, &self.host])?;
+        Ok(Question {
+            method: one(headers, &self.method)?.to_owned(),
+            target: one(headers, &self.uri)?.to_owned(),
+            host: one(headers, &self.host)?.to_owned(),
+            body,
+        })
+    }
+}
+
+/// The value of a header that stands exactly once.
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Undescribed> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Err(Undescribed::Other(format!(
+            "the proxy does not send the header {name}; set it in the proxy's configuration"
+        )));
+    };
+    if values.next().is_some() {
+        return Err(Undescribed::Other(format!("the header {name} stands twice")));
+    }
+    value.to_str().map_err(|_| Undescribed::NoText)
+}
+
+/// Refuses a request whose headers ask for another method or path than is judged; `own` are the proxy's.
+pub(crate) fn refuse_overrides(
+    headers: &HeaderMap,
+    own: &[&HeaderName],
+) -> Result<(), Undescribed> {
+    let is_own = |name: &str| own.iter().any(|own| own.as_str() == name);
+    match OVERRIDES.iter().find(|name| headers.contains_key(**name) && !is_own(name)) {
+        Some(name) => Err(Undescribed::Other(format!(
+            "the header {name} asks for another method or path than the request's own; leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A body that a proxy sent, if it is whole and JSON by its headers.
+pub(crate) fn json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Undescribed> {
+    let refuse = |problem: &str| Err(Undescribed::Other(problem.to_owned()));
+    if headers.get_all(PARTIAL_BODY).iter().any(|value| value != "false") {
+        return refuse("the proxy sent a part of the body only");
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return refuse("the body is compressed; send it as it is");
+    }
+    let media = one(headers, &header::CONTENT_TYPE);
+    let media = media.map_err(|_| {
+        Undescribed::Other(
+            "the request, or what the proxy tells of it, has not one Content-Type".to_owned(),
+        )
+    })?;
+    if !is_json(media) {
+        return refuse("the body is no application/json");
+    }
+    if body.is_empty() {
+        return refuse("there is no body, or the proxy does not send it");
+    }
+    Ok(body)
+}
+
+/// Whether a media type is JSON, in UTF-8 if it says so.
+fn is_json(media: &str) -> bool {
+    let (kind, parameter) = media.split_once(';').unwrap_or((media, ""));
+    let parameter = parameter.trim().to_ascii_lowercase();
+    kind.trim().eq_ignore_ascii_case("application/json")
+        && matches!(parameter.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"")
+}
+
+/// Why there is no body where the proxy is not set to send it.
+pub(crate) fn not_sent() -> Undescribed {
+    Undescribed::Other("this route reads the body, which the proxy does not send".to_owned())
+}
+
+/// The values of `Authorization`.
+pub(crate) fn authorizations(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers.get_all(header::AUTHORIZATION).iter().cloned().collect()
+}

@@ -95,14 +95,14 @@ class Scene:
     def __init__(self, hardtack, folder, page):
         self.hardtack, self.folder = hardtack, folder
         self.blocks = blocks(page)
-        self.ports = {8080: free_port(), 8090: free_port(), 8091: free_port(), 9000: free_port()}
+        self.ports = {8080: free_port(), 8090: free_port(), 8091: free_port(), 8443: free_port(), 9000: free_port()}
         self.failures, self.checks = [], 0
         server = http.server.ThreadingHTTPServer(("127.0.0.1", self.ports[9000]), Service)
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def placed(self, text):
         """A configuration with the ports of this run, and with its files in this folder."""
-        return re.sub(r"\b(8080|8090|8091|9000)\b", lambda port: str(self.ports[int(port[0])]), text)
+        return re.sub(r"\b(8080|8090|8091|8443|9000)\b", lambda port: str(self.ports[int(port[0])]), text)
 
     def run(self, *words, text=""):
         done = subprocess.run([self.hardtack, *words], input=text, text=True, capture_output=True, cwd=self.folder)
@@ -278,4 +278,5 @@ def main():
     sys.exit(1 if scene.failures or not binaries else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) listen: Option<String>,
     pub(crate) socket_mode: Option<String>,
     pub(crate) admin_listen: Option<String>,
+    pub(crate) admin_host: Vec<String>,
     pub(crate) audience: Option<String>,
     pub(crate) root: Vec<String>,
     pub(crate) store: Option<PathBuf>,

@@ -119,6 +119,9 @@ impl Plan {
         let candidate = settings.shadow.as_ref();
         let candidate =
             candidate.map(|folder| load("shadow", Part::Candidate, folder)).transpose()?;
+        if let Some(problem) = settings.admin_host.iter().find_map(|host| serving::no_host(host)) {
+            return Err(wrong("admin-host", problem));
+        }
         let drain = settings.drain.as_deref().map(life).transpose();
         let drain = drain.map_err(|error| wrong("drain", error))?.unwrap_or(DEFAULT_DRAIN);
         let admin_listen = settings.admin_listen.as_deref().unwrap_or(DEFAULT_ADMIN_LISTEN);
@@ -187,7 +190,7 @@ impl Plan {
             revoker,
             Arc::new(store.clone()),
             Arc::new(store.clone()),
-            [],
+            self.settings.admin_host.iter().cloned(),
         ));
         let admin_at = admin_listener.local_addr()?;
         if !admin_at.ip().is_loopback() {

@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: Decide) -> Done {
         // The mapping and the names are read by what uses them, without a store.
         let guard = Guard::unrecorded(plan.verifier(RevocationUnchecked)?, plan.policy.clone());
         Decider::new(guard, &plan.mapping).map_err(|error| error.to_string())?;
-        say(&format!("{} can be used\n", arguments.config.display()))?;
+        say(format!("{} can be used", arguments.config.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     serving::hold_up_nothing(format)?;

@@ -5,6 +5,7 @@ mod stage;
 
 use std::time::Duration;
 
+use hardtack::revocation::{Revocation, Revoking};
 use hardtack::testing::Scene;
 use hardtack_ext_authz::{Decider, FORWARD_AUTH, Listener, Mapping, NGINX, serve};
 use serde_json::{Value, json};
@@ -246,6 +247,18 @@ async fn decisions_are_recorded_and_revocations_hold_for_all_of_them() {
     let number: u64 = before.headers("x-record")[0].parse().unwrap();
     let after = served.envoy("GET", "/pages/a", &[], "").await;
     assert_eq!(after.headers("x-record"), [(number + 1).to_string()]);
+    let subject = Revocation::Subject { subject: "user:test".to_owned(), root: None };
+    let revoking = Revoking::new(subject, "tests", "lost").unwrap();
+    served.scene.store().revoke(revoking, served.scene.now()).unwrap();
+    assert_eq!(served.nginx("GET", "/pages/a", &[]).await.status, 401);
+    assert_eq!(served.envoy("GET", "/pages/a", &[], "").await.status, 401);
+    assert_eq!(served.authzen(served.evaluation()).await.1["context"]["cause"], "revoked");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_refused_to_all_of_them() {
+    let served = served().await;
+    assert_eq!(served.nginx("GET", "/pages/a", &[]).await.status, 200);
     served.scene.advance(Duration::from_secs(3600));
     assert_eq!(served.nginx("GET", "/pages/a", &[]).await.status, 401);
     assert_eq!(served.envoy("GET", "/pages/a", &[], "").await.status, 401);

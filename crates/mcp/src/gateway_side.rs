@@ -118,6 +118,10 @@ impl Side for GatewaySide {
         caller.payer
     }
 
+    fn owner(&self, caller: &Bearer) -> Owner {
+        Owner::of(&caller.verified)
+    }
+
     async fn judge(
         &self,
         caller: &Bearer,

@@ -24,6 +24,7 @@ use crate::forwarding::Forwarding;
 use crate::gateway::with_pages;
 use crate::relay::{Relay, Side};
 use crate::serve::Drain;
+use crate::session::Owner;
 use crate::source::{CapabilitySource, Held, Source};
 use crate::upstream::{Upstream, UpstreamError, plain_http};
 use hardtack::call::Call;
@@ -302,6 +303,11 @@ impl Side for GatewaySide {
 
     fn payer(&self, (): &()) -> Payer {
         Payer::from_bytes([0; 32])
+    }
+
+    /// Whoever reaches it acts as the one agent.
+    fn owner(&self, (): &()) -> Owner {
+        Owner::from_bytes([0; 32])
     }
 
     async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Forwarding, Response> {

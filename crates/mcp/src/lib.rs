@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod budget;
+mod child;
 mod fair_queue;
 mod echo;
 mod filtering;
@@ -41,6 +42,7 @@ mod watch;
 
 pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;
+pub use child::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT, supervise};
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
 pub use policy_metrics::{Reload, Reloads};

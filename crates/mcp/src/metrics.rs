@@ -36,6 +36,9 @@ struct Meters {
     streams: Gauge<i64, AtomicI64>,
     cut: Counter,
     upstream_failures: Counter,
+    children: Gauge<i64, AtomicI64>,
+    children_started: Counter,
+    children_failed: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,6 +96,23 @@ impl Metrics {
             "Requests that the upstream server did not answer",
             upstream_failures.clone(),
         );
+        let children = Gauge::default();
+        let (children_started, children_failed) = (Counter::default(), Counter::default());
+        registry.register(
+            "children",
+            "Processes of the upstream server that run now",
+            children.clone(),
+        );
+        registry.register(
+            "children_started",
+            "Processes of the upstream server that were started",
+            children_started.clone(),
+        );
+        registry.register(
+            "children_failed",
+            "Processes of the upstream server that ended by themselves, or had to be ended",
+            children_failed.clone(),
+        );
         Metrics(Arc::new(Meters {
             registry,
             requests,
@@ -101,6 +121,9 @@ impl Metrics {
             streams,
             cut,
             upstream_failures,
+            children,
+            children_started,
+            children_failed,
         }))
     }
 
@@ -133,6 +156,18 @@ impl Metrics {
 
     pub(crate) fn upstream_failure(&self) {
         self.0.upstream_failures.inc();
+    }
+
+    pub(crate) fn child_started(&self) {
+        self.0.children.inc();
+        self.0.children_started.inc();
+    }
+
+    pub(crate) fn child_ended(&self, has_failed: bool) {
+        self.0.children.dec();
+        if has_failed {
+            self.0.children_failed.inc();
+        }
     }
 
     /// In the OpenMetrics text format, to its end.

@@ -18,11 +18,13 @@ use tracing::{Instrument, Span, field};
 use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
+use crate::child::{ENDED, Sender};
 use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
 use crate::metrics::Metrics;
 use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
 use crate::serve::Drain;
+use crate::session::Owner;
 use crate::upstream::{NoAnswer, Upstream};
 use crate::watch::ended;
 use hardtack::mcp::{self, Era, Id, Message};
@@ -47,6 +49,9 @@ pub(crate) trait Side: Send + Sync + 'static {
 
     /// Who pays for what this visitor sends.
     fn payer(&self, caller: &Self::Caller) -> Payer;
+
+    /// To whom sessions and processes belong that this visitor opens.
+    fn owner(&self, caller: &Self::Caller) -> Owner;
 
     /// May this message pass?
     fn judge(
@@ -91,10 +96,12 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn to(upstream: Upstream) -> Relay {
+        let metrics = Metrics::new();
+        upstream.count_in(&metrics);
         Relay {
             upstream,
             allowed_hosts: AllowedHosts::default(),
-            metrics: Metrics::new(),
+            metrics,
             budget: Budget::default(),
             drain: Drain::default(),
         }
@@ -262,7 +269,8 @@ impl Relay {
         (asked, mut passage, share): (Option<Id>, Forwarding, Share),
     ) -> Result<Response, Response> {
         let id = asked.as_ref();
-        let sent = self.upstream.send(method, headers, passage.authorization.take(), body);
+        let sender = Sender { owner: side.owner(caller), payer: side.payer(caller) };
+        let sent = self.upstream.ask(sender, method, headers, passage.authorization.take(), body);
         let response = tokio::select! {
             biased;
             cause = ended(&mut passage.watch) => {
@@ -279,6 +287,7 @@ impl Relay {
             self.metrics.upstream_failure();
             match no_answer {
                 NoAnswer::Unreachable => bad_gateway(id, "the upstream server cannot be reached"),
+                NoAnswer::Ended => bad_gateway(id, ENDED),
                 NoAnswer::TimedOut => {
                     tracing::warn!("the upstream server did not answer in time");
                     answer::error(

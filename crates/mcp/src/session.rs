@@ -41,7 +41,6 @@ impl Owner {
         &self.0
     }
 
-    #[cfg(test)]
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Owner {
         Owner(bytes)
     }

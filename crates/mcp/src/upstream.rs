@@ -10,6 +10,9 @@ use reqwest::{Client, Response, Url, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use crate::child::{Children, Sender, ServerCommand};
+use crate::gateway::ENDPOINT;
+use crate::metrics::Metrics;
 use hardtack::cause::Cause;
 
 /// How long a connection may take to be made. The server is near, or it is down.
@@ -21,13 +24,16 @@ const MAX_IDLE: usize = 64;
 /// The time that a server may take until its answer begins, by default: five minutes, which clients wait, too.
 pub const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The server behind a gateway or an agent's end (the upstream): one URL, over HTTP or HTTPS.
+/// The server behind a gateway or an agent's end (the upstream): one URL, over HTTP or HTTPS, or a program that speaks over its standard
+/// input and output.
 ///
-/// It follows no redirect, uses no proxy of the environment's and keeps no cookie.
+/// Over HTTP it follows no redirect, uses no proxy of the environment's and keeps no cookie.
 #[derive(Clone)]
 pub struct Upstream {
     client: Client,
     url: Url,
+    /// The processes of a program, which are asked in the URL's place.
+    children: Option<Children>,
     credential: Option<HeaderValue>,
     answer_timeout: Duration,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
@@ -72,6 +78,8 @@ impl UpstreamError {
 pub(crate) enum NoAnswer {
     Unreachable,
     TimedOut,
+    /// The process that was asked ended.
+    Ended,
 }
 
 impl Upstream {
@@ -93,6 +101,39 @@ impl Upstream {
         Ok(Upstream {
             client: client(parsed.scheme())?,
             url: parsed,
+            children: None,
+            credential: None,
+            answer_timeout: DEFAULT_ANSWER_TIMEOUT,
+            plain_http_to: None,
+        })
+    }
+
+    /// Names a program that is the server, over its standard input and output. Nothing is started until somebody asks.
+    ///
+    /// Up to 2025-11-25 each session has a process of its own; since 2026-07-28 each root, grant and holder together have one. At most 64
+    /// processes run, and 16 of one subject. A process that is idle ends ([`ServerCommand::idle`]); so does one that does not
+    /// read for 30 seconds. One that ends by itself is started again when somebody asks, later each time.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError`] if the program has no name, or the HTTP client, which is not used, could not be made.
+    ///
+    /// ```
+    /// use hardtack_mcp::{ServerCommand, Upstream};
+    ///
+    /// let supervisor = (std::env::current_exe()?, vec!["supervise-server".into()]);
+    /// let server = ServerCommand::new("npx", ["-y", "@modelcontextprotocol/server-everything"], supervisor);
+    /// let upstream = Upstream::command(server.env("LOG_LEVEL", "debug"))?;
+    /// assert_eq!(upstream.url(), "stdio:npx");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn command(command: ServerCommand) -> Result<Upstream, UpstreamError> {
+        let written = format!("stdio:{}", command.name());
+        let url = Url::parse(&written).map_err(|_| UpstreamError::Url(written))?;
+        Ok(Upstream {
+            client: client("http")?,
+            url,
+            children: Some(Children::of(command)),
             credential: None,
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             plain_http_to: None,
@@ -112,6 +153,9 @@ impl Upstream {
     ///
     /// [`UpstreamError::PlainHttp`] if others on the way could read it.
     pub fn check_privacy(&self) -> Result<(), UpstreamError> {
+        if self.children.is_some() {
+            return Ok(());
+        }
         let host = self.url.host_str().unwrap_or_default();
         let is_private = self.url.scheme() == "https"
             || is_loopback(&self.url)
@@ -142,14 +186,41 @@ impl Upstream {
         self
     }
 
-    /// Returns the path of the server's endpoint.
+    /// Returns the path of the server's endpoint; of a program, that of a gateway's.
     pub fn path(&self) -> &str {
-        self.url.path()
+        match self.children {
+            Some(_) => ENDPOINT,
+            None => self.url.path(),
+        }
     }
 
-    /// Returns the URL of the server's endpoint.
+    /// Counts the processes of a program there.
+    pub(crate) fn count_in(&self, metrics: &Metrics) {
+        if let Some(children) = &self.children {
+            children.count_in(metrics);
+        }
+    }
+
+    /// Returns the URL of the server's endpoint; of a program, `stdio:` and its name.
     pub fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    /// Asks the server for `sender`, whose own the sessions are that it opens.
+    pub(crate) async fn ask(
+        &self,
+        sender: Sender,
+        method: Method,
+        headers: HeaderMap,
+        authorization: Option<HeaderValue>,
+        body: Bytes,
+    ) -> Result<Response, NoAnswer> {
+        let Some(children) = &self.children else {
+            return self.send(method, headers, authorization, body).await;
+        };
+        // A process is asked by whoever started it, and takes no credential.
+        let request = (&method, &headers, &body);
+        children.send(sender, request, self.answer_timeout).await.map(Response::from)
     }
 
     pub(crate) async fn send(

@@ -1,0 +1,388 @@
+//! Answering: how does a server's process answer an HTTP request? As a server over streamable HTTP does, in both protocols.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use serde_json::json;
+use tokio::time::{Duration, timeout};
+
+use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST};
+use crate::child::children::{Children, NoChild, Sender};
+use crate::child::mailbox::{Closed, Mailbox, Said};
+use crate::child::pipe::{General, Pipe, Unsent, Waiting};
+use crate::child::spans::Spans;
+use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
+use crate::upstream::NoAnswer;
+use hardtack::mcp::Era;
+
+/// How often a stream on which nothing comes has a comment, so that nothing on the way takes it for dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+
+/// How long a server may take to say whether it speaks 2026-07-28. An old one may never say so.
+const DISCOVER_TIMEOUT: Duration = Duration::from_secs(30);
+
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Errors that only a server of 2026-07-28 has: headers and body differ, the client lacks a capability, it does not speak the version.
+const MODERN_ERRORS: std::ops::RangeInclusive<i64> = -32022..=-32020;
+
+type Answer = Result<Response<reqwest::Body>, NoAnswer>;
+
+/// One request, as it comes.
+struct Request<'a> {
+    sender: Sender,
+    session: Option<&'a str>,
+    takes_events: bool,
+    timeout: Duration,
+}
+
+impl Children {
+    pub(crate) async fn send(
+        &self,
+        sender: Sender,
+        (method, headers, body): (&Method, &HeaderMap, &Bytes),
+        answer_timeout: Duration,
+    ) -> Answer {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let era = text(PROTOCOL_VERSION).map_or(Era::Legacy, Era::of_version);
+        let accepted = text(header::ACCEPT).unwrap_or("*/*");
+        let request = Request {
+            sender,
+            session: text(SESSION_ID),
+            takes_events: ["text/event-stream", "text/*", "*/*"]
+                .iter()
+                .any(|media| accepted.contains(media)),
+            timeout: answer_timeout,
+        };
+        match (method, era) {
+            (&Method::POST, _) => {
+                // It was read before, and can be read.
+                let read = std::str::from_utf8(body).ok().and_then(Spans::read);
+                let Some(spans) = read else {
+                    return error(
+                        StatusCode::BAD_REQUEST,
+                        None,
+                        INVALID_REQUEST,
+                        "this is no message",
+                    );
+                };
+                match era {
+                    Era::Legacy => self.in_session(&request, &spans).await,
+                    Era::Modern => self.alone(&request, &spans).await,
+                }
+            }
+            (&Method::GET, Era::Legacy) => self.stream(&request),
+            (&Method::DELETE, Era::Legacy) => self.end(&request),
+            _ => not_allowed(),
+        }
+    }
+
+    /// Up to 2025-11-25: a session has a process.
+    async fn in_session(&self, request: &Request<'_>, spans: &Spans<'_>) -> Answer {
+        let is_first = spans.method.as_deref() == Some("initialize") && spans.id.is_some();
+        if is_first {
+            return self.initialize(request, spans).await;
+        }
+        let pipe = match self.session_of(request) {
+            Ok(pipe) => pipe,
+            Err(answer) => return answer,
+        };
+        match (spans.id, spans.is_answer) {
+            (Some(id), false) => match pipe.ask(spans, request.takes_events) {
+                Ok(waiting) => answered(waiting, request, Era::Legacy).await,
+                Err(unsent) => self.unsent(unsent, id),
+            },
+            _ => match pipe.tell(spans) {
+                Ok(()) => accepted(),
+                Err(unsent) => self.unsent(unsent, "null"),
+            },
+        }
+    }
+
+    async fn initialize(&self, request: &Request<'_>, spans: &Spans<'_>) -> Answer {
+        let id = spans.id.unwrap_or("null");
+        if request.session.is_some() {
+            let problem = "a session is opened once; send initialize without Mcp-Session-Id";
+            return error(StatusCode::BAD_REQUEST, Some(id), INVALID_REQUEST, problem);
+        }
+        let (session, pipe) = match self.open(request.sender).await {
+            Ok(opened) => opened,
+            Err(no_child) => return self.no_child(no_child, id),
+        };
+        // Whoever gives up leaves no process behind.
+        let unopened = pipe.end.clone().drop_guard();
+        let waiting = match pipe.ask(spans, request.takes_events) {
+            Ok(waiting) => waiting,
+            Err(unsent) => return self.unsent(unsent, id),
+        };
+        let mut response = answered(waiting, request, Era::Legacy).await?;
+        if response.extensions().get::<IsError>().is_none() {
+            unopened.disarm();
+            let session = HeaderValue::try_from(session).map_err(|_| NoAnswer::Unreachable)?;
+            response.headers_mut().insert(SESSION_ID, session);
+        }
+        Ok(response)
+    }
+
+    /// Since 2026-07-28: each request stands alone, and its owner has a process.
+    async fn alone(&self, request: &Request<'_>, spans: &Spans<'_>) -> Answer {
+        let (Some(id), Some(method), false) = (spans.id, spans.method.as_deref(), spans.is_answer)
+        else {
+            // A request is cancelled by closing its stream, and no server asks anything by itself.
+            return accepted();
+        };
+        // Of these the process would take one for the opening of a session, which belongs to one client.
+        if matches!(method, "initialize" | "ping") {
+            return error(
+                StatusCode::NOT_FOUND,
+                Some(id),
+                METHOD_NOT_FOUND,
+                "2026-07-28 has no such method",
+            );
+        }
+        let pipe = match self.own(request.sender).await {
+            Ok(pipe) => pipe,
+            Err(no_child) => return self.no_child(no_child, id),
+        };
+        let waiting = match pipe.ask(spans, request.takes_events) {
+            Ok(waiting) => waiting,
+            Err(unsent) => return self.unsent(unsent, id),
+        };
+        match method {
+            "server/discover" => discovered(&pipe, waiting, request, id).await,
+            _ => answered(waiting, request, Era::Modern).await,
+        }
+    }
+
+    fn stream(&self, request: &Request<'_>) -> Answer {
+        if request.session.is_none() {
+            return not_allowed();
+        }
+        let pipe = match self.session_of(request) {
+            Ok(pipe) => pipe,
+            Err(answer) => return answer,
+        };
+        match pipe.listen() {
+            Some(general) => Ok(events(None, Source::General(general))),
+            None => {
+                let problem = "this session has a stream already";
+                error(StatusCode::CONFLICT, None, INVALID_REQUEST, problem)
+            }
+        }
+    }
+
+    fn end(&self, request: &Request<'_>) -> Answer {
+        match self.session_of(request) {
+            Ok(pipe) => {
+                pipe.end.cancel();
+                Ok(empty(StatusCode::OK))
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    #[allow(clippy::result_large_err, reason = "a refusal is a response, and is made once")]
+    fn session_of(&self, request: &Request<'_>) -> Result<Arc<Pipe>, Answer> {
+        let Some(id) = request.session else {
+            let problem = "there is no session; open one with initialize";
+            return Err(error(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, problem));
+        };
+        self.session(id, request.sender).ok_or_else(|| {
+            error(StatusCode::NOT_FOUND, None, INVALID_REQUEST, "there is no such session")
+        })
+    }
+
+    fn no_child(&self, no_child: NoChild, id: &str) -> Answer {
+        let problem = match no_child {
+            NoChild::Unstartable => return Err(NoAnswer::Unreachable),
+            NoChild::Full => {
+                "too many processes of this server run for this subject, or for all; end a session or try again later"
+            }
+            NoChild::Backoff => {
+                "the server's process ended by itself again and again; try again later"
+            }
+        };
+        tracing::warn!(server = self.name(), problem, "a server's process is not started");
+        error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, problem)
+    }
+
+    fn unsent(&self, unsent: Unsent, id: &str) -> Answer {
+        match unsent {
+            Unsent::Ended => Err(NoAnswer::Ended),
+            Unsent::Full => {
+                let problem = "too much waits for the server's process; try again later";
+                tracing::warn!(server = self.name(), problem, "a message is not sent");
+                error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, problem)
+            }
+        }
+    }
+}
+
+/// Whether a server speaks 2026-07-28. Clients that speak both protocols fall back to the older one where the method is not known; what
+/// an old server answers instead differs.
+async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &str) -> Answer {
+    let request = Request { timeout: request.timeout.min(DISCOVER_TIMEOUT), ..*request };
+    let answer = answered(waiting, &request, Era::Modern).await;
+    match answer {
+        Ok(response) => match response.extensions().get::<IsError>() {
+            Some(IsError(code)) if !MODERN_ERRORS.contains(code) => {}
+            _ => return Ok(response),
+        },
+        Err(NoAnswer::TimedOut | NoAnswer::Ended) => {}
+        Err(no_answer) => return Err(no_answer),
+    }
+    // It is of no use in this protocol; a session has a process of its own.
+    pipe.end.cancel();
+    let problem = "the server does not speak 2026-07-28; open a session with initialize";
+    error(StatusCode::NOT_FOUND, Some(id), METHOD_NOT_FOUND, problem)
+}
+
+/// Marks an answer that is an error, with its code.
+#[derive(Clone, Copy)]
+struct IsError(i64);
+
+/// The answer to a request: JSON if it is the first that comes, or else a stream of events.
+async fn answered(waiting: Waiting, request: &Request<'_>, era: Era) -> Answer {
+    loop {
+        let said = match timeout(request.timeout, waiting.mailbox.next()).await {
+            Ok(Ok(said)) => said,
+            Ok(Err(closed)) => return unanswered(closed, &waiting.id),
+            Err(_) => {
+                waiting.timed_out();
+                return Err(NoAnswer::TimedOut);
+            }
+        };
+        if !said.is_answer {
+            if request.takes_events {
+                return Ok(events(Some(said), Source::Request(waiting)));
+            }
+            continue;
+        }
+        let status = status(said.error_code, era);
+        let mut response = json_response(status, said.text.into());
+        if let Some(code) = said.error_code {
+            response.extensions_mut().insert(IsError(code));
+        }
+        return Ok(response);
+    }
+}
+
+/// The status that goes with an error. Up to 2025-11-25 each goes with 200.
+fn status(error_code: Option<i64>, era: Era) -> StatusCode {
+    match (error_code, era) {
+        (Some(METHOD_NOT_FOUND), Era::Modern) => StatusCode::NOT_FOUND,
+        (Some(code), Era::Modern) if MODERN_ERRORS.contains(&code) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+fn unanswered(closed: Closed, id: &str) -> Answer {
+    match closed {
+        Closed::Ended => Err(NoAnswer::Ended),
+        Closed::Undelivered | Closed::Cancelled => {
+            error(StatusCode::BAD_GATEWAY, Some(id), INTERNAL_ERROR, why(closed))
+        }
+    }
+}
+
+fn why(closed: Closed) -> &'static str {
+    match closed {
+        Closed::Ended => ENDED,
+        Closed::Undelivered => {
+            "the answer of the upstream server is larger than one may be, or was not read in time; what was asked for may have been done"
+        }
+        Closed::Cancelled => "the request was cancelled",
+    }
+}
+
+/// What is told of a process that ended before it answered.
+pub(crate) const ENDED: &str =
+    "the upstream server's process ended before it answered; what was asked for may have been done";
+
+/// Where the messages of a stream come from.
+enum Source {
+    Request(Waiting),
+    General(General),
+}
+
+impl Source {
+    fn mailbox(&self) -> &Mailbox {
+        match self {
+            Source::Request(waiting) => &waiting.mailbox,
+            Source::General(general) => &general.mailbox,
+        }
+    }
+
+    /// What is told when nothing more comes.
+    fn last(&self, closed: Closed) -> Option<String> {
+        match self {
+            Source::Request(waiting) => Some(error_text(&waiting.id, INTERNAL_ERROR, why(closed))),
+            Source::General(_) => None,
+        }
+    }
+}
+
+fn events(first: Option<Said>, source: Source) -> Response<reqwest::Body> {
+    let state = Some((first, source));
+    let chunks = stream::unfold(state, |state| async move {
+        let (first, source) = state?;
+        let next = match first {
+            Some(said) => Ok(Ok(said)),
+            None => timeout(KEEP_ALIVE, source.mailbox().next()).await,
+        };
+        let (chunk, rest) = match next {
+            Err(_) => (Some(Bytes::from_static(b":\n\n")), Some((None, source))),
+            Ok(Ok(said)) => {
+                let rest = (!said.is_answer).then_some((None, source));
+                (Some(event(&said.text)), rest)
+            }
+            Ok(Err(closed)) => (source.last(closed).map(|text| event(&text)), None),
+        };
+        Some((Ok::<_, io::Error>(chunk?), rest))
+    });
+    let mut response = Response::new(reqwest::Body::wrap_stream(chunks));
+    let media = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    response
+}
+
+/// A message has no line breaks.
+fn event(text: &str) -> Bytes {
+    format!("data: {text}\n\n").into()
+}
+
+fn error_text(id: &str, code: i64, problem: &str) -> String {
+    let error = json!({"code": code, "message": problem});
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+fn error(status: StatusCode, id: Option<&str>, code: i64, problem: &str) -> Answer {
+    Ok(json_response(status, error_text(id.unwrap_or("null"), code, problem).into()))
+}
+
+fn json_response(status: StatusCode, body: Bytes) -> Response<reqwest::Body> {
+    let mut response = Response::new(reqwest::Body::from(body));
+    *response.status_mut() = status;
+    let media = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    response
+}
+
+fn empty(status: StatusCode) -> Response<reqwest::Body> {
+    let mut response = Response::new(reqwest::Body::from(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+fn accepted() -> Answer {
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+fn not_allowed() -> Answer {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    Ok(response)
+}

@@ -1,0 +1,319 @@
+//! Children: which process serves whom, and how many are there?
+//!
+//! Up to 2025-11-25 each session has a process of its own. Since 2026-07-28 there are no sessions, and each owner has one: a root, a
+//! grant and the key that uses them. No process serves two owners.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+
+use rand_core::{OsRng, RngCore};
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant, timeout_at};
+
+use crate::budget::Payer;
+use crate::child::command::ServerCommand;
+use crate::child::pipe::Pipe;
+use crate::child::process::{self, End};
+use crate::metrics::Metrics;
+use crate::session::Owner;
+use hardtack::mcp::Era;
+
+/// The most processes at once, and of one subject. A server in Node.js takes some 80 MB, so that this many fit into a machine of
+/// 8 GB; and four subjects with all that they may have leave nobody out by themselves.
+pub(crate) const MAX_CHILDREN: usize = 64;
+pub(crate) const MAX_CHILDREN_EACH: usize = 16;
+
+/// How long one must have been idle until it gives way to another one of its subject.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(60);
+
+/// How long whoever opens a session waits for the place of one that gives way: as long as one may take to end.
+const PLACE_PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long a subject waits after its processes ended by themselves: nothing after the first, then this, and twice as long each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A process that ran for so long did not fail at its start.
+const PROVEN_AFTER: Duration = Duration::from_secs(60);
+
+/// The most subjects whose failures are remembered.
+const MAX_FAILED: usize = 1024;
+
+/// Whose request it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    pub(crate) owner: Owner,
+    pub(crate) payer: Payer,
+}
+
+/// Why there is no process for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoChild {
+    /// There are as many as there may be, of this subject or in all.
+    Full,
+    /// It ended by itself again and again, and is not started now.
+    Backoff,
+    /// It cannot be started.
+    Unstartable,
+}
+
+/// All processes of one server.
+#[derive(Clone)]
+pub(crate) struct Children(Arc<Inner>);
+
+struct Inner {
+    command: ServerCommand,
+    kept: Mutex<Kept>,
+    /// Says that a process is gone.
+    gone: Notify,
+    metrics: OnceLock<Metrics>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// By the session's id, or by the owner, of those that are not gone yet.
+    children: HashMap<Key, Child>,
+    failed: HashMap<Payer, Failed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Session(String),
+    Owner(Owner),
+}
+
+struct Child {
+    sender: Sender,
+    pipe: Arc<Pipe>,
+    /// Tells two apart that have one key after each other.
+    number: u64,
+}
+
+struct Failed {
+    times: u32,
+    until: Instant,
+}
+
+impl Children {
+    pub(crate) fn of(command: ServerCommand) -> Children {
+        let inner = Inner {
+            command,
+            kept: Mutex::default(),
+            gone: Notify::new(),
+            metrics: OnceLock::new(),
+        };
+        Children(Arc::new(inner))
+    }
+
+    pub(crate) fn count_in(&self, metrics: &Metrics) {
+        let _ = self.0.metrics.set(metrics.clone());
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.0.command.name()
+    }
+
+    /// Opens a session. Returns its id, which nobody can guess.
+    pub(crate) async fn open(&self, sender: Sender) -> Result<(String, Arc<Pipe>), NoChild> {
+        let mut id = [0; 16];
+        OsRng.fill_bytes(&mut id);
+        let id = hex::encode(id);
+        let pipe = self.start(Key::Session(id.clone()), sender, Era::Legacy).await?;
+        Ok((id, pipe))
+    }
+
+    /// The process of a session that is this sender's.
+    pub(crate) fn session(&self, id: &str, sender: Sender) -> Option<Arc<Pipe>> {
+        let kept = self.0.kept();
+        let child = kept.children.get(&Key::Session(id.to_owned()))?;
+        let is_own = child.sender.owner == sender.owner && !child.pipe.has_ended();
+        is_own.then(|| Arc::clone(&child.pipe))
+    }
+
+    /// The process of an owner without a session.
+    pub(crate) async fn own(&self, sender: Sender) -> Result<Arc<Pipe>, NoChild> {
+        self.start(Key::Owner(sender.owner), sender, Era::Modern).await
+    }
+
+    async fn start(&self, key: Key, sender: Sender, era: Era) -> Result<Arc<Pipe>, NoChild> {
+        let patience = Instant::now() + PLACE_PATIENCE;
+        loop {
+            let gone = self.0.gone.notified();
+            let mut gone = std::pin::pin!(gone);
+            gone.as_mut().enable();
+            {
+                let mut kept = self.0.kept();
+                match kept.children.get(&key) {
+                    Some(child) if !child.pipe.has_ended() => return Ok(Arc::clone(&child.pipe)),
+                    // Its place is free when it is gone.
+                    Some(_) => {}
+                    None => match kept.room_for(sender.payer) {
+                        Room::Now => return self.started(&mut kept, key, sender, era),
+                        Room::Soon => {}
+                        Room::Failed => return Err(NoChild::Backoff),
+                        Room::None => return Err(NoChild::Full),
+                    },
+                }
+            }
+            if timeout_at(patience, gone).await.is_err() {
+                return Err(NoChild::Full);
+            }
+        }
+    }
+
+    fn started(
+        &self,
+        kept: &mut Kept,
+        key: Key,
+        sender: Sender,
+        era: Era,
+    ) -> Result<Arc<Pipe>, NoChild> {
+        let mut number = [0; 8];
+        OsRng.fill_bytes(&mut number);
+        let number = u64::from_le_bytes(number);
+        let (inner, gone) = (Arc::downgrade(&self.0), key.clone());
+        let ended = move |end| Inner::ended(&inner, &gone, number, sender.payer, end);
+        let pipe = match process::start(&self.0.command, era, ended) {
+            Ok(pipe) => pipe,
+            Err(error) => {
+                tracing::error!(server = self.name(), %error, "a server's process cannot be started");
+                kept.failed(sender.payer, Duration::ZERO);
+                return Err(NoChild::Unstartable);
+            }
+        };
+        if let Some(metrics) = self.0.metrics.get() {
+            metrics.child_started();
+        }
+        let child = Child { sender, pipe: Arc::clone(&pipe), number };
+        kept.children.insert(key, child);
+        Ok(pipe)
+    }
+}
+
+impl Inner {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn ended(inner: &Weak<Inner>, key: &Key, number: u64, payer: Payer, end: End) {
+        let Some(inner) = inner.upgrade() else { return };
+        let mut kept = inner.kept();
+        if kept.children.get(key).is_some_and(|child| child.number == number) {
+            kept.children.remove(key);
+        }
+        if let End::Unasked(after) = end {
+            kept.failed(payer, after);
+        }
+        drop(kept);
+        if let Some(metrics) = inner.metrics.get() {
+            metrics.child_ended(end != End::Asked);
+        }
+        inner.gone.notify_waiters();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever no longer asks leaves nobody running.
+        let kept = self.kept.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        kept.children.values().for_each(|child| child.pipe.end.cancel());
+    }
+}
+
+/// Whether there is a place for one more.
+enum Room {
+    Now,
+    /// One gives way.
+    Soon,
+    None,
+    /// Those before it failed.
+    Failed,
+}
+
+impl Kept {
+    fn room_for(&mut self, payer: Payer) -> Room {
+        if self.failed.get(&payer).is_some_and(|failed| failed.until > Instant::now()) {
+            return Room::Failed;
+        }
+        let own = self.children.values().filter(|child| child.sender.payer == payer);
+        if self.children.len() < MAX_CHILDREN && own.clone().count() < MAX_CHILDREN_EACH {
+            return Room::Now;
+        }
+        if own.clone().any(|child| child.pipe.has_ended()) {
+            return Room::Soon;
+        }
+        let idle = own.filter_map(|child| Some((child.pipe.idle_for()?, &child.pipe)));
+        match idle.max_by_key(|(unused, _)| *unused) {
+            Some((unused, pipe)) if unused >= GIVES_WAY_AFTER => {
+                tracing::info!(server = %pipe.name, "a process that is idle gives way to another one of its subject");
+                pipe.end.cancel();
+                Room::Soon
+            }
+            _ => Room::None,
+        }
+    }
+
+    fn failed(&mut self, payer: Payer, after: Duration) {
+        let now = Instant::now();
+        if self.failed.len() >= MAX_FAILED {
+            self.failed.retain(|_, failed| failed.until + LONGEST_BACKOFF > now);
+        }
+        let before = self.failed.get(&payer);
+        let before = before.filter(|failed| failed.until + PROVEN_AFTER > now);
+        let times = match after < PROVEN_AFTER {
+            true => before.map_or(0, |failed| failed.times) + 1,
+            false => 1,
+        };
+        if self.failed.len() < MAX_FAILED || self.failed.contains_key(&payer) {
+            self.failed.insert(payer, Failed { times, until: now + backoff(times) });
+        }
+    }
+}
+
+/// How long nothing is started after so many failures.
+fn backoff(times: u32) -> Duration {
+    match times {
+        0 | 1 => Duration::ZERO,
+        _ => FIRST_BACKOFF.saturating_mul(1 << (times - 2).min(10)).min(LONGEST_BACKOFF),
+    }
+}
+
+impl fmt::Debug for Children {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Children").field("command", &self.0.command).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_fails_waits_longer_each_time_but_not_after_the_first() {
+        let seconds: Vec<f64> = (0..10).map(|times| backoff(times).as_secs_f64()).collect();
+        assert_eq!(seconds, [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_a_subjects_own_and_are_forgotten() {
+        let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
+        let mut kept = Kept::default();
+        kept.failed(mine, Duration::ZERO);
+        assert!(matches!(kept.room_for(mine), Room::Now), "the first is no pattern");
+        kept.failed(mine, Duration::ZERO);
+        assert!(matches!(kept.room_for(mine), Room::Failed));
+        assert!(matches!(kept.room_for(theirs), Room::Now));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(matches!(kept.room_for(mine), Room::Now));
+        kept.failed(mine, PROVEN_AFTER);
+        assert!(matches!(kept.room_for(mine), Room::Now), "one that ran for long did not fail");
+        for number in 0..2 * MAX_FAILED {
+            let mut subject = [3; 32];
+            subject[..8].copy_from_slice(&number.to_le_bytes());
+            kept.failed(Payer::from_bytes(subject), Duration::ZERO);
+        }
+        assert!(kept.failed.len() <= MAX_FAILED);
+    }
+}

@@ -1,0 +1,20 @@
+//! Child: a server that is a process and speaks over its standard input and output, asked as one over HTTP is.
+//!
+//! Requests go `answering` → `children` (which process?) → `pipe` (under which number?) → `process`, which runs below a `supervisor`;
+//! answers come back through the `mailbox` of whoever waits.
+
+mod answering;
+mod children;
+mod command;
+mod lines;
+mod mailbox;
+mod pipe;
+mod process;
+mod spans;
+mod supervisor;
+
+pub use command::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT};
+pub use supervisor::supervise;
+
+pub(crate) use answering::ENDED;
+pub(crate) use children::{Children, Sender};

@@ -23,7 +23,15 @@ use crate::args::Verb;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The verb by which a gateway starts this command again as the supervisor of a server's process. It is in no help: nobody types it,
+/// and the words behind it are the server's own.
+const SUPERVISE: &str = "supervise-server";
+
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|verb| verb == SUPERVISE) {
+        return hardtack_mcp::supervise(words);
+    }
     let code = run();
     output::finish();
     code

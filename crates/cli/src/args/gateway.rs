@@ -15,6 +15,9 @@ use crate::args::life;
   hardtack gateway --audience notion.mcp \\
       --upstream http://127.0.0.1:9000/mcp \\
       --root @root.pub --store hardtack.store
+  hardtack gateway --audience files.mcp \\
+      --upstream-command 'npx -y @modelcontextprotocol/server-filesystem /srv/data' \\
+      --root @root.pub --store hardtack.store
   hardtack gateway --config gateway.toml
 
 Every option can stand in the environment (HARDTACK_UPSTREAM=…) or in the file (upstream = \"…\"). \
@@ -42,6 +45,22 @@ pub(crate) struct Settings {
     /// The upstream MCP server: the whole URL of its endpoint; without any path, it is at /mcp
     #[arg(long, value_name = "URL", env = "HARDTACK_UPSTREAM")]
     pub(crate) upstream: Option<String>,
+    /// A program that is the upstream server, over its standard input and output, instead of --upstream. Quotes are
+    /// read as in a shell, and nothing else: no variables, no pipes
+    #[arg(long, value_name = "COMMAND", env = "HARDTACK_UPSTREAM_COMMAND")]
+    #[serde(deserialize_with = "command_line")]
+    pub(crate) upstream_command: Option<String>,
+    /// A variable of the environment that the program gets, besides HOME, LANG, LC_ALL, LC_CTYPE, LOGNAME, PATH, TMPDIR, TZ and USER:
+    /// NAME, with the gateway's own value, or NAME=@FILE. May be repeated, or a list with commas
+    #[arg(long, value_name = "NAME", env = "HARDTACK_UPSTREAM_ENV", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) upstream_env: Vec<String>,
+    /// The folder in which the program starts; the gateway's own if nothing is said
+    #[arg(long, value_name = "DIR", env = "HARDTACK_UPSTREAM_FOLDER")]
+    pub(crate) upstream_folder: Option<PathBuf>,
+    /// How long a process of the program may do nothing until it is ended; 10m if nothing is said
+    #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_IDLE")]
+    pub(crate) upstream_idle: Option<String>,
     /// The name of this server, to which tokens are presented
     #[arg(long, value_name = "AUDIENCE", env = "HARDTACK_AUDIENCE")]
     pub(crate) audience: Option<String>,
@@ -155,11 +174,29 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     Ok(texts.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect())
 }
 
+/// A command line, or a list of its words.
+fn command_line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts")]
+    enum Line {
+        Whole(String),
+        Words(Vec<String>),
+    }
+    Ok(Some(match Line::deserialize(deserializer)? {
+        Line::Whole(line) => line,
+        Line::Words(words) => {
+            let words = words.iter().map(String::as_str);
+            shlex::try_join(words).map_err(serde::de::Error::custom)?
+        }
+    }))
+}
+
 impl Settings {
     /// The lists without the spaces that people write after commas.
     pub(crate) fn trimmed(mut self) -> Settings {
         let lists = [
             &mut self.root,
+            &mut self.upstream_env,
             &mut self.allow_host,
             &mut self.allow_origin,
             &mut self.resource_scheme,
@@ -177,6 +214,8 @@ impl Settings {
             ("listen", &self.listen),
             ("admin-listen", &self.admin_listen),
             ("upstream", &self.upstream),
+            ("upstream-command", &self.upstream_command),
+            ("upstream-idle", &self.upstream_idle),
             ("audience", &self.audience),
             ("upstream-authorization-env", &self.upstream_authorization_env),
             ("allow-plain-http", &self.allow_plain_http),
@@ -187,12 +226,14 @@ impl Settings {
         ];
         let files = [
             ("store", &self.store),
+            ("upstream-folder", &self.upstream_folder),
             ("policies", &self.policies),
             ("shadow", &self.shadow),
             ("upstream-authorization-file", &self.upstream_authorization_file),
         ];
         let lists = [
             ("root", &self.root),
+            ("upstream-env", &self.upstream_env),
             ("allow-host", &self.allow_host),
             ("allow-origin", &self.allow_origin),
             ("resource-scheme", &self.resource_scheme),
@@ -213,10 +254,19 @@ impl Settings {
         fn list<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
             if first.is_empty() { second } else { first }
         }
+        // One of the two is the upstream, wherever it stands.
+        let (upstream, upstream_command) = match (self.upstream, self.upstream_command) {
+            (None, None) => (other.upstream, other.upstream_command),
+            said => said,
+        };
         Settings {
             listen: self.listen.or(other.listen),
             admin_listen: self.admin_listen.or(other.admin_listen),
-            upstream: self.upstream.or(other.upstream),
+            upstream,
+            upstream_command,
+            upstream_env: list(self.upstream_env, other.upstream_env),
+            upstream_folder: self.upstream_folder.or(other.upstream_folder),
+            upstream_idle: self.upstream_idle.or(other.upstream_idle),
             audience: self.audience.or(other.audience),
             root: list(self.root, other.root),
             store: self.store.or(other.store),

@@ -23,7 +23,7 @@ use crate::command::folder::FolderWatch;
 use crate::command::reloading::{Folders, Part, RootFiles, load_checked, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
-use crate::command::{close, open, serving, warn_of_left_out};
+use crate::command::{close, open, program, serving, warn_of_left_out};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_SETTINGS_BYTES};
 use crate::secrets::{Secret, hidden, without_user};
 use crate::terminal::{Done, TEXT, now, warn, with_causes, without_query};
@@ -114,9 +114,16 @@ impl Plan {
         let admin_listen = settings.admin_listen.as_deref();
         let admin_listen = admin_listen.map(|text| address("admin-listen", text)).transpose()?;
         refuse_missing(&settings)?;
-        let written = needed("upstream", settings.upstream.as_deref())?;
-        let mut upstream =
-            Upstream::at(&serving::endpoint(written)).map_err(|error| wrong("upstream", error))?;
+        let mut upstream = match program::of(&settings)? {
+            Some(server) => {
+                Upstream::command(server).map_err(|error| wrong("upstream-command", error))?
+            }
+            None => {
+                let written = needed("upstream", settings.upstream.as_deref())?;
+                Upstream::at(&serving::endpoint(written))
+                    .map_err(|error| wrong("upstream", error))?
+            }
+        };
         if let Some(host) = &settings.allow_plain_http {
             upstream = upstream.accept_plain_http_to(host);
         }
@@ -310,7 +317,7 @@ fn revocation_audience(settings: &Settings, audience: &str) -> String {
 
 fn refuse_missing(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let missing: Vec<&str> = [
-        ("upstream", settings.upstream.is_none()),
+        ("upstream", settings.upstream.is_none() && settings.upstream_command.is_none()),
         ("audience", settings.audience.is_none()),
         ("root", settings.root.is_empty()),
         ("store", settings.store.is_none()),
@@ -433,7 +440,7 @@ fn credential(key: &str, text: &str) -> Result<Option<String>, Box<dyn Error>> {
     }
 }
 
-fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>, Box<dyn Error>> {
+pub(super) fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>, Box<dyn Error>> {
     text.map(|text| life(text).map_err(|error| wrong(key, error))).transpose()
 }
 

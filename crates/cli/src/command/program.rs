@@ -1,0 +1,113 @@
+//! Program: which program is the gateway's server, and how is it started?
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use hardtack_mcp::{DEFAULT_IDLE, ServerCommand};
+
+use crate::args::gateway::Settings;
+use crate::command::gateway::{time, wrong};
+use crate::reading::{self, MAX_CREDENTIAL_BYTES};
+
+/// This process's own program, also after another one was put in its place on the disk.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// The program that the settings name, if they name one.
+pub(super) fn of(settings: &Settings) -> Result<Option<ServerCommand>, Box<dyn Error>> {
+    let Some(line) = &settings.upstream_command else {
+        for (key, is_given) in [
+            ("upstream-env", !settings.upstream_env.is_empty()),
+            ("upstream-folder", settings.upstream_folder.is_some()),
+            ("upstream-idle", settings.upstream_idle.is_some()),
+        ] {
+            if is_given {
+                return Err(wrong(key, "it is for a program; give it with upstream-command"));
+            }
+        }
+        return Ok(None);
+    };
+    refuse_other_upstreams(settings)?;
+    let problem =
+        "a quote has no end; write it as for a shell, such as: npx -y server '/srv/my data'";
+    let words = shlex::split(line).ok_or_else(|| wrong("upstream-command", problem))?;
+    let mut words = words.into_iter();
+    let program = words.next().filter(|program| !program.is_empty());
+    let program = program.ok_or_else(|| wrong("upstream-command", "it names no program"))?;
+    let mut server = ServerCommand::new(program, words, supervisor()?);
+    for variable in &settings.upstream_env {
+        let (name, value) = variable_of(variable)?;
+        server = server.env(name, value);
+    }
+    if let Some(folder) = &settings.upstream_folder {
+        if !folder.is_dir() {
+            return Err(wrong("upstream-folder", format!("{} is no folder", folder.display())));
+        }
+        server = server.folder(folder);
+    }
+    let idle = time("upstream-idle", settings.upstream_idle.as_deref())?.unwrap_or(DEFAULT_IDLE);
+    if idle.is_zero() {
+        return Err(wrong("upstream-idle", "every process is idle for a moment"));
+    }
+    Ok(Some(server.idle(idle)))
+}
+
+fn refuse_other_upstreams(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    if settings.upstream.is_some() {
+        return Err(wrong("upstream-command", "give either it or upstream"));
+    }
+    let has_credential = settings.upstream_authorization_file.is_some()
+        || settings.upstream_authorization_env.is_some();
+    if has_credential {
+        let problem =
+            "a program takes no Authorization; give it what it needs by upstream-env NAME=@FILE";
+        return Err(wrong("upstream-command", problem));
+    }
+    Ok(())
+}
+
+/// A variable by its name, or from a file. Never from the command line, where every process list shows it.
+fn variable_of(written: &str) -> Result<(String, String), Box<dyn Error>> {
+    let wrong = |problem: String| wrong("upstream-env", problem);
+    let (name, file) = match written.split_once('=') {
+        None => (written, None),
+        Some((name, value)) => match value.strip_prefix('@') {
+            Some(file) => (name, Some(file)),
+            None => {
+                return Err(wrong(
+                    "write NAME, or NAME=@FILE: what stands on a command line, every process list shows".to_owned(),
+                ));
+            }
+        },
+    };
+    let is_name = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_name {
+        return Err(wrong(
+            "a name has letters, digits and _, and begins with no digit; write NAME, or NAME=@FILE"
+                .to_owned(),
+        ));
+    }
+    let value = match file {
+        Some(file) => {
+            let text = reading::regular(Path::new(file), MAX_CREDENTIAL_BYTES)
+                .map_err(|error| wrong(error.to_string()))?;
+            let text = text.trim_start_matches(reading::BYTE_ORDER_MARK);
+            text.strip_suffix('\n').unwrap_or(text).trim_end_matches('\r').to_owned()
+        }
+        None => std::env::var(name).map_err(|_| {
+            wrong(format!("{name} is not set to a text; set it, or write {name}=@FILE"))
+        })?,
+    };
+    if value.contains('\0') {
+        return Err(wrong(format!("{name} has a zero byte, which no variable can hold")));
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// This command itself, executed again.
+fn supervisor() -> Result<(PathBuf, Vec<std::ffi::OsString>), Box<dyn Error>> {
+    let own = PathBuf::from(OWN_PROGRAM);
+    let own = if own.exists() { own } else { std::env::current_exe()? };
+    Ok((own, vec![crate::SUPERVISE.into()]))
+}

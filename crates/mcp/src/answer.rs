@@ -139,11 +139,16 @@ pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
 
 /// A request of somebody for whom too much is held, or when too much is held for all.
 pub(crate) fn overloaded(id: Option<&Id>) -> Response {
+    busy(id, OVERLOADED)
+}
+
+/// A request for which there is no place now.
+pub(crate) fn busy(id: Option<&Id>, problem: &str) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let error = Some("temporarily_unavailable");
-    let mut refused = Refused::by_door(status.as_u16(), error, OVERLOADED);
+    let mut refused = Refused::by_door(status.as_u16(), error, problem);
     (refused.cause, refused.helps) = (Some(Cause::Overloaded), Some(Helps::Later));
-    respond(status, &with_facts(error_body(id, UNDECIDED, OVERLOADED), &refused.facts()))
+    respond(status, &with_facts(error_body(id, UNDECIDED, problem), &refused.facts()))
 }
 
 /// An answer that has come and is not handed on, since too much is held.

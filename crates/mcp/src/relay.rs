@@ -288,6 +288,7 @@ impl Relay {
             match no_answer {
                 NoAnswer::Unreachable => bad_gateway(id, "the upstream server cannot be reached"),
                 NoAnswer::Ended => bad_gateway(id, ENDED),
+                NoAnswer::Busy(problem) => answer::busy(id, problem),
                 NoAnswer::TimedOut => {
                     tracing::warn!("the upstream server did not answer in time");
                     answer::error(

@@ -80,6 +80,8 @@ pub(crate) enum NoAnswer {
     TimedOut,
     /// The process that was asked ended.
     Ended,
+    /// There is no place for it now; why.
+    Busy(&'static str),
 }
 
 impl Upstream {

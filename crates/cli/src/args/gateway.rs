@@ -15,8 +15,8 @@ use crate::args::life;
   hardtack gateway --audience notion.mcp \\
       --upstream http://127.0.0.1:9000/mcp \\
       --root @root.pub --store hardtack.store
-  hardtack gateway --audience files.mcp \\
-      --upstream-command 'npx -y @modelcontextprotocol/server-filesystem /srv/data' \\
+  hardtack gateway --audience time.mcp \\
+      --upstream-command 'uvx mcp-server-time' \\
       --root @root.pub --store hardtack.store
   hardtack gateway --config gateway.toml
 

@@ -91,13 +91,13 @@ impl Children {
             Err(answer) => return answer,
         };
         match (spans.id, spans.is_answer) {
-            (Some(id), false) => match pipe.ask(spans, request.takes_events) {
+            (Some(_), false) => match pipe.ask(spans, request.takes_events) {
                 Ok(waiting) => answered(waiting, request, Era::Legacy).await,
-                Err(unsent) => self.unsent(unsent, id),
+                Err(unsent) => Err(self.unsent(unsent)),
             },
             _ => match pipe.tell(spans) {
                 Ok(()) => accepted(),
-                Err(unsent) => self.unsent(unsent, "null"),
+                Err(unsent) => Err(self.unsent(unsent)),
             },
         }
     }
@@ -110,13 +110,13 @@ impl Children {
         }
         let (session, pipe) = match self.open(request.sender).await {
             Ok(opened) => opened,
-            Err(no_child) => return self.no_child(no_child, id),
+            Err(no_child) => return Err(self.no_child(no_child)),
         };
         // Whoever gives up leaves no process behind.
         let unopened = pipe.end.clone().drop_guard();
         let waiting = match pipe.ask(spans, request.takes_events) {
             Ok(waiting) => waiting,
-            Err(unsent) => return self.unsent(unsent, id),
+            Err(unsent) => return Err(self.unsent(unsent)),
         };
         let mut response = answered(waiting, request, Era::Legacy).await?;
         if response.extensions().get::<IsError>().is_none() {
@@ -131,8 +131,7 @@ impl Children {
     async fn alone(&self, request: &Request<'_>, spans: &Spans<'_>) -> Answer {
         let (Some(id), Some(method), false) = (spans.id, spans.method.as_deref(), spans.is_answer)
         else {
-            // A request is cancelled by closing its stream, and no server asks anything by itself.
-            return accepted();
+            return self.told(request, spans).await;
         };
         // Of these the process would take one for the opening of a session, which belongs to one client.
         if matches!(method, "initialize" | "ping") {
@@ -145,15 +144,31 @@ impl Children {
         }
         let pipe = match self.own(request.sender).await {
             Ok(pipe) => pipe,
-            Err(no_child) => return self.no_child(no_child, id),
+            Err(no_child) => return Err(self.no_child(no_child)),
         };
         let waiting = match pipe.ask(spans, request.takes_events) {
             Ok(waiting) => waiting,
-            Err(unsent) => return self.unsent(unsent, id),
+            Err(unsent) => return Err(self.unsent(unsent)),
         };
         match method {
             "server/discover" => discovered(&pipe, waiting, request, id).await,
             _ => answered(waiting, request, Era::Modern).await,
+        }
+    }
+
+    /// A notification since 2026-07-28. Others than this one belong to a session, or to a request of another client that has the same id:
+    /// a request is cancelled by closing its stream, and no server asks anything by itself.
+    async fn told(&self, request: &Request<'_>, spans: &Spans<'_>) -> Answer {
+        if spans.method.as_deref() != Some("notifications/elicitation/response") {
+            return accepted();
+        }
+        let pipe = match self.own(request.sender).await {
+            Ok(pipe) => pipe,
+            Err(no_child) => return Err(self.no_child(no_child)),
+        };
+        match pipe.tell(spans) {
+            Ok(()) => accepted(),
+            Err(unsent) => Err(self.unsent(unsent)),
         }
     }
 
@@ -195,9 +210,9 @@ impl Children {
         })
     }
 
-    fn no_child(&self, no_child: NoChild, id: &str) -> Answer {
+    fn no_child(&self, no_child: NoChild) -> NoAnswer {
         let problem = match no_child {
-            NoChild::Unstartable => return Err(NoAnswer::Unreachable),
+            NoChild::Unstartable => return NoAnswer::Unreachable,
             NoChild::Full => {
                 "too many processes of this server run for this subject, or for all; end a session or try again later"
             }
@@ -206,16 +221,16 @@ impl Children {
             }
         };
         tracing::warn!(server = self.name(), problem, "a server's process is not started");
-        error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, problem)
+        NoAnswer::Busy(problem)
     }
 
-    fn unsent(&self, unsent: Unsent, id: &str) -> Answer {
+    fn unsent(&self, unsent: Unsent) -> NoAnswer {
         match unsent {
-            Unsent::Ended => Err(NoAnswer::Ended),
+            Unsent::Ended => NoAnswer::Ended,
             Unsent::Full => {
                 let problem = "too much waits for the server's process; try again later";
                 tracing::warn!(server = self.name(), problem, "a message is not sent");
-                error(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL_ERROR, problem)
+                NoAnswer::Busy(problem)
             }
         }
     }

@@ -66,6 +66,10 @@ impl Mailbox {
         self.0.changed.notify_one();
     }
 
+    pub(crate) fn is(&self, other: &Mailbox) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn has_waiting(&self) -> bool {
         !self.kept().waiting.is_empty()
     }

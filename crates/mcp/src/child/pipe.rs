@@ -384,7 +384,14 @@ impl Pipe {
                 kept.asked.insert(id.to_owned());
                 kept.tell_anybody(said(spans.with(&[])), Some(&self.name));
             }
-            (None, _) => self.kept().tell_anybody(said(spans.with(&[])), None),
+            (None, _) => {
+                let mut kept = self.kept();
+                // Clients do not answer what a server has cancelled.
+                if let Some(cancelled) = spans.cancels {
+                    kept.asked.remove(cancelled);
+                }
+                kept.tell_anybody(said(spans.with(&[])), None);
+            }
         }
     }
 
@@ -489,7 +496,8 @@ impl Waiting {
 impl Drop for General {
     fn drop(&mut self) {
         let mut kept = self.pipe.kept();
-        kept.general = None;
+        // One that was let go may have a successor.
+        kept.general.take_if(|general| general.is(&self.mailbox));
         kept.used = Instant::now();
     }
 }

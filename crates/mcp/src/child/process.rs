@@ -82,11 +82,12 @@ pub(crate) fn start(
                 stop.abort();
             }
         }
-        keeping.ended();
+        // Whoever hears of it and asks anew finds it known.
         ended(match was_asked {
             true => End::Asked,
             false => End::Unasked(began.elapsed()),
         });
+        keeping.ended();
     });
     Ok(pipe)
 }
@@ -111,11 +112,13 @@ async fn keep(pipe: &Pipe, child: &mut Child, idle: Duration) -> bool {
         }
     }
     // Its input is closed now, so that its supervisor ends it.
-    if timeout(END_TIMEOUT, child.wait()).await.is_err() {
+    let status = timeout(END_TIMEOUT, child.wait()).await;
+    if status.is_err() {
         tracing::error!(server = %pipe.name, "a supervisor does not end, and is killed");
         let _ = child.kill().await;
     }
-    tracing::info!(server = %pipe.name, "a server's process has ended");
+    let status = status.ok().and_then(Result::ok).map(|status| status.to_string());
+    tracing::info!(server = %pipe.name, status, "a server's process has ended");
     pipe.was_asked_to_end()
 }
 

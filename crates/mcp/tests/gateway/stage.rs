@@ -278,6 +278,26 @@ impl Stage {
         guarded: impl FnOnce(Guard) -> Guard,
         more: impl FnOnce(Gateway) -> Gateway,
     ) -> Stage {
+        let upstream =
+            Upstream::at(&behind.url).unwrap().credential("Bearer the-gateways-own").unwrap();
+        let upstream = upstream.answer_timeout(answer_timeout);
+        Stage::build_before(upstream, behind, scopes, guarded, more).await
+    }
+
+    /// In front of a server that is asked in another way.
+    pub async fn set_before(upstream: Upstream) -> Stage {
+        let url = upstream.url().to_owned();
+        let behind = Behind { url, seen: Arc::default(), answers: Answers::Json };
+        Stage::build_before(upstream, behind, ALL, |guard| guard, |gateway| gateway).await
+    }
+
+    async fn build_before(
+        upstream: Upstream,
+        behind: Behind,
+        scopes: &[&str],
+        guarded: impl FnOnce(Guard) -> Guard,
+        more: impl FnOnce(Gateway) -> Gateway,
+    ) -> Stage {
         let issuer = Issuer::new(PrivateKey::generate());
         let grant = |subject| {
             let key = PrivateKey::generate();
@@ -293,9 +313,6 @@ impl Stage {
                 Verifier::new(RootKeys::of(root), audience, store.revocations()).unwrap();
             Guard::new(verifier, Policy::builtin(), store.clone())
         };
-        let upstream =
-            Upstream::at(&behind.url).unwrap().credential("Bearer the-gateways-own").unwrap();
-        let upstream = upstream.answer_timeout(answer_timeout);
         let tools = Arc::new(guarded(guard(AUDIENCE)));
         let gateway = Gateway::new(Arc::clone(&tools), upstream)
             .ready_while({

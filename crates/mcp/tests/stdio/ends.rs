@@ -1,0 +1,85 @@
+//! How processes end with whoever started them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::{Session, call, is_alive, soon, stage};
+use crate::tests;
+
+tests![
+    the_whole_group_ends_with_its_session_also_what_hears_no_sigterm,
+    the_whole_group_ends_when_the_pipe_is_closed_and_the_server_does_not_read,
+    what_a_server_leaves_behind_ends_with_it,
+    a_supervisor_that_is_told_to_end_ends_its_group,
+];
+
+async fn the_whole_group_ends_with_its_session_also_what_hears_no_sigterm() {
+    let stage = stage("book").await;
+    let session = Session::open(&stage, &stage.alice.presents()).await;
+    let server = session.call("pid", json!({})).await;
+    let stubborn = session.call("stubborn", json!({})).await;
+    assert!(is_alive(&server) && is_alive(&stubborn));
+    session.send(reqwest::Method::DELETE).await;
+    soon("all end", Duration::from_secs(15), || !is_alive(&server) && !is_alive(&stubborn)).await;
+}
+
+/// A supervisor with a server, and what it says.
+struct Supervised {
+    supervisor: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Supervised {
+    fn start() -> Supervised {
+        let own = std::env::current_exe().unwrap();
+        let mut command = Command::new(&own);
+        command.arg("supervise").arg(own).args(["server", "book"]).process_group(0);
+        let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+        Supervised { supervisor, lines }
+    }
+
+    fn call(&mut self, tool: &str) -> String {
+        let line = format!("{}\n", call(json!(1), tool, json!({})));
+        self.supervisor.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        let answer: Value = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
+        answer["result"]["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn the_whole_group_ends_when_the_pipe_is_closed_and_the_server_does_not_read() {
+    let mut supervised = Supervised::start();
+    let (server, stubborn) = (supervised.call("pid"), supervised.call("stubborn"));
+    supervised.call("deaf");
+    let mut pipe = supervised.supervisor.stdin.take().unwrap();
+    // As much as pipes take, until one more would wait.
+    let filling = std::thread::spawn(move || {
+        let _ = pipe.write_all(&vec![b'f'; 64 * 1024]);
+        let _ = pipe.write_all(&vec![b'f'; 64 * 1024]);
+    });
+    filling.join().unwrap();
+    soon("all end", Duration::from_secs(15), || !is_alive(&server) && !is_alive(&stubborn)).await;
+    supervised.supervisor.wait().unwrap();
+}
+
+async fn what_a_server_leaves_behind_ends_with_it() {
+    let mut supervised = Supervised::start();
+    let stubborn = supervised.call("stubborn");
+    let line = format!("{}\n", call(json!(1), "crash", json!({})));
+    supervised.supervisor.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+    soon("it ends", Duration::from_secs(10), || !is_alive(&stubborn)).await;
+    assert_eq!(supervised.supervisor.wait().unwrap().code(), Some(3), "the server's own code");
+}
+
+async fn a_supervisor_that_is_told_to_end_ends_its_group() {
+    let mut supervised = Supervised::start();
+    let (server, stubborn) = (supervised.call("pid"), supervised.call("stubborn"));
+    let told = Command::new("kill").arg(supervised.supervisor.id().to_string()).status().unwrap();
+    assert!(told.success());
+    soon("all end", Duration::from_secs(15), || !is_alive(&server) && !is_alive(&stubborn)).await;
+    supervised.supervisor.wait().unwrap();
+}

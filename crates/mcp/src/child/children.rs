@@ -288,12 +288,47 @@ impl fmt::Debug for Children {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::spans::Spans;
 
     #[test]
     fn whoever_fails_waits_longer_each_time_but_not_after_the_first() {
         let seconds: Vec<f64> = (0..10).map(|times| backoff(times).as_secs_f64()).collect();
         assert_eq!(seconds, [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_all_it_may_have_loses_the_one_that_was_idle_the_longest_and_nobody_elses() {
+        let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
+        let mut kept = Kept::default();
+        let mut inputs = Vec::new();
+        let mut add = |kept: &mut Kept, payer, name: &str| {
+            let (pipe, input) = Pipe::new("server".into(), Era::Legacy);
+            let sender = Sender { owner: Owner::from_bytes([0; 32]), payer };
+            let child = Child { sender, pipe: Arc::clone(&pipe), number: 0 };
+            kept.children.insert(Key::Session(name.to_owned()), child);
+            inputs.push(input);
+            pipe
+        };
+        let other = add(&mut kept, theirs, "theirs");
+        let busy = add(&mut kept, mine, "busy");
+        let waits = Spans::read(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).unwrap();
+        let _waiting = busy.ask(&waits, true).unwrap();
+        let first = add(&mut kept, mine, "first");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for number in 2..MAX_CHILDREN_EACH {
+            add(&mut kept, mine, &number.to_string());
+        }
+        assert!(matches!(kept.room_for(mine), Room::None), "none is idle for long");
+        tokio::time::sleep(GIVES_WAY_AFTER).await;
+        assert!(matches!(kept.room_for(mine), Room::Soon));
+        assert!(first.has_ended() && !busy.has_ended() && !other.has_ended());
+        assert!(matches!(kept.room_for(theirs), Room::Now));
+        for number in 0..MAX_CHILDREN {
+            let subject = [u8::try_from(number + 3).unwrap(); 32];
+            add(&mut kept, Payer::from_bytes(subject), &format!("of {number}"));
+        }
+        assert!(matches!(kept.room_for(Payer::from_bytes([0; 32])), Room::None), "in all");
     }
 
     #[tokio::test(start_paused = true)]

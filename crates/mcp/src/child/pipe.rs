@@ -501,3 +501,6 @@ impl Drop for General {
         kept.used = Instant::now();
     }
 }
+
+#[cfg(test)]
+mod tests;

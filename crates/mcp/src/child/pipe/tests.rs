@@ -1,0 +1,117 @@
+//! Bounds of a pipe, and what its ids come to.
+
+use super::*;
+
+fn request(id: &str, token: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"_meta":{{"progressToken":{token}}}}}}}"#
+    )
+}
+
+fn ask(pipe: &Arc<Pipe>, id: &str) -> Waiting {
+    let text = request(id, id);
+    pipe.ask(&Spans::read(&text).unwrap(), true).unwrap()
+}
+
+fn progress(number: u64, bytes: usize) -> String {
+    let text = "p".repeat(bytes);
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{number},"message":"{text}"}}}}"#
+    )
+}
+
+fn answer(number: u64) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{}}}}"#)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_let_go_and_others_get_their_answers() {
+    let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+    let (slow, quick) = (ask(&pipe, "1"), ask(&pipe, "2"));
+    for _ in 0..2 {
+        assert!(pipe.said(&progress(slow.number, MAX_EVENT_BYTES - 200)).await);
+    }
+    assert!(pipe.said(&answer(quick.number)).await);
+    assert_eq!(quick.mailbox.next().await.unwrap().text, answer(2));
+    // What does not fit waits; then the one that holds it up is let go.
+    let before = Instant::now();
+    assert!(pipe.said(&progress(slow.number, 1024 * 1024)).await);
+    assert_eq!(before.elapsed(), DELIVERY_PATIENCE);
+    assert_eq!(slow.mailbox.next().await.unwrap_err(), Closed::Undelivered);
+    assert_eq!(pipe.output_bytes.available_permits(), MAX_OUTPUT_BYTES);
+}
+
+#[tokio::test]
+async fn so_many_requests_and_bytes_wait_for_a_process_and_then_no_more() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+    let waiting: Vec<Waiting> = (0..MAX_PENDING).map(|_| ask(&pipe, "1")).collect();
+    let text = request("1", "1");
+    let spans = Spans::read(&text).unwrap();
+    assert_eq!(pipe.ask(&spans, true).unwrap_err(), Unsent::Full);
+    drop(waiting);
+    let large = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "m".repeat(3 * 1024 * 1024));
+    let spans = Spans::read(&large).unwrap();
+    assert_eq!((pipe.tell(&spans), pipe.tell(&spans)), (Ok(()), Ok(())));
+    assert_eq!(pipe.tell(&spans), Err(Unsent::Full));
+    while input.try_recv().is_ok() {}
+    assert_eq!(pipe.tell(&spans), Ok(()), "it has read");
+    pipe.ended();
+    drop(input);
+    assert_eq!(pipe.tell(&spans), Err(Unsent::Ended));
+    assert_eq!(pipe.ask(&Spans::read(&text).unwrap(), true).unwrap_err(), Unsent::Ended);
+}
+
+#[tokio::test]
+async fn a_server_asks_so_much_and_what_waits_for_a_stream_is_bounded() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+    for number in 0..MAX_WAITING + 5 {
+        let asked = format!(r#"{{"jsonrpc":"2.0","id":"s{number}","method":"roots/list"}}"#);
+        assert!(pipe.said(&asked).await);
+    }
+    let mut refused = 0;
+    while let Ok((line, _)) = input.try_recv() {
+        assert!(line.contains("too many requests wait"), "{line}");
+        refused += 1;
+    }
+    assert_eq!(refused, 5);
+    let general = pipe.listen().unwrap();
+    assert!(pipe.listen().is_none(), "one stream at a time");
+    for number in 0..MAX_WAITING {
+        let said = general.mailbox.next().await.unwrap();
+        assert!(said.text.contains(&format!("\"s{number}\"")), "{}", said.text);
+    }
+    drop(general);
+    assert!(pipe.listen().is_some());
+}
+
+#[tokio::test]
+async fn progress_of_a_task_is_told_after_its_answer() {
+    let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"task":{},"_meta":{"progressToken":"mine"}}}"#;
+    let waiting = pipe.ask(&Spans::read(text).unwrap(), true).unwrap();
+    assert!(pipe.said(&answer(waiting.number)).await);
+    let general = pipe.listen().unwrap();
+    assert!(pipe.said(&progress(waiting.number, 1)).await);
+    let told = general.mailbox.next().await.unwrap().text;
+    assert!(told.contains(r#""progressToken":"mine""#), "{told}");
+    assert!(pipe.said(&progress(77, 1)).await, "of no task");
+    assert!(!general.mailbox.has_waiting());
+}
+
+#[tokio::test]
+async fn a_server_of_2026_07_28_ends_listening_and_asks_nothing() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Modern);
+    let text = r#"{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{}}"#;
+    let waiting = pipe.ask(&Spans::read(text).unwrap(), true).unwrap();
+    assert!(input.try_recv().is_ok());
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert!(pipe.said(cancelled).await);
+    let told = waiting.mailbox.next().await.unwrap();
+    assert_eq!(told.text, cancelled.replace(":1}", r#":"l"}"#));
+    assert!(pipe.said(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#).await);
+    assert!(input.try_recv().unwrap().0.contains("this client is asked nothing"));
+    drop(waiting);
+    let told = input.try_recv().unwrap().0;
+    assert!(told.contains("notifications/cancelled") && told.contains(r#""requestId":1"#));
+}

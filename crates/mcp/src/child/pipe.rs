@@ -3,6 +3,8 @@
 //! Ids, tokens of progress and subscriptions are numbers of the pipe's own on the server's side, and the clients' on theirs. What
 //! belongs to no request that waits is dropped.
 
+mod waiting;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +19,8 @@ use crate::child::mailbox::{Closed, Mailbox, Said};
 use crate::child::spans::{Spans, is_same};
 use crate::sse::MAX_EVENT_BYTES;
 use hardtack::mcp::Era;
+
+pub(crate) use waiting::{General, Waiting};
 
 /// The most requests of one process that wait for an answer. The clients of one session have some ten under way.
 const MAX_PENDING: usize = 256;
@@ -98,22 +102,6 @@ struct Pending {
     is_listening: bool,
     is_task: bool,
     mailbox: Mailbox,
-}
-
-/// A request that waits; it does not any more when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pipe: Arc<Pipe>,
-    pub(crate) number: u64,
-    pub(crate) id: String,
-    pub(crate) mailbox: Mailbox,
-}
-
-/// The stream for what belongs to no request; closed when this is dropped.
-#[derive(Debug)]
-pub(crate) struct General {
-    pipe: Arc<Pipe>,
-    pub(crate) mailbox: Mailbox,
 }
 
 impl Pipe {
@@ -468,37 +456,6 @@ impl Kept {
                 tracing::debug!(server, "a message is dropped, since no client listens");
             }
         }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut kept = self.pipe.kept();
-        let waited = kept.pending.remove(&self.number).is_some();
-        kept.used = Instant::now();
-        drop(kept);
-        // Since 2026-07-28 whoever closes its stream cancels. Before, it may have lost its connection.
-        if waited && self.pipe.era == Era::Modern {
-            self.pipe.cancel(self.number, "the client no longer waits");
-        }
-    }
-}
-
-impl Waiting {
-    /// The client hears that it was not answered in time, and so does the server.
-    pub(crate) fn timed_out(self) {
-        if self.pipe.kept().pending.remove(&self.number).is_some() {
-            self.pipe.cancel(self.number, "it was not answered in time");
-        }
-    }
-}
-
-impl Drop for General {
-    fn drop(&mut self) {
-        let mut kept = self.pipe.kept();
-        // One that was let go may have a successor.
-        kept.general.take_if(|general| general.is(&self.mailbox));
-        kept.used = Instant::now();
     }
 }
 

@@ -148,7 +148,7 @@ impl Children {
                     Some(child) if !child.pipe.has_ended() => return Ok(Arc::clone(&child.pipe)),
                     // Its place is free when it is gone.
                     Some(_) => {}
-                    None => match kept.room_for(sender.payer) {
+                    None => match kept.room_for(sender.payer, Instant::now()) {
                         Room::Now => return self.started(&mut kept, key, sender, era),
                         Room::Soon => {}
                         Room::Failed => return Err(NoChild::Backoff),
@@ -178,7 +178,7 @@ impl Children {
             Ok(pipe) => pipe,
             Err(error) => {
                 tracing::error!(server = self.name(), %error, "a server's process cannot be started");
-                kept.failed(sender.payer, Duration::ZERO);
+                kept.failed(sender.payer, Duration::ZERO, Instant::now());
                 return Err(NoChild::Unstartable);
             }
         };
@@ -203,7 +203,7 @@ impl Inner {
             kept.children.remove(key);
         }
         if let End::Unasked(after) = end {
-            kept.failed(payer, after);
+            kept.failed(payer, after, Instant::now());
         }
         drop(kept);
         if let Some(metrics) = inner.metrics.get() {
@@ -232,8 +232,8 @@ enum Room {
 }
 
 impl Kept {
-    fn room_for(&mut self, payer: Payer) -> Room {
-        if self.failed.get(&payer).is_some_and(|failed| failed.until > Instant::now()) {
+    fn room_for(&mut self, payer: Payer, now: Instant) -> Room {
+        if self.failed.get(&payer).is_some_and(|failed| failed.until > now) {
             return Room::Failed;
         }
         let own = self.children.values().filter(|child| child.sender.payer == payer);
@@ -243,7 +243,7 @@ impl Kept {
         if own.clone().any(|child| child.pipe.has_ended()) {
             return Room::Soon;
         }
-        let idle = own.filter_map(|child| Some((child.pipe.idle_for()?, &child.pipe)));
+        let idle = own.filter_map(|child| Some((child.pipe.idle_at(now)?, &child.pipe)));
         match idle.max_by_key(|(unused, _)| *unused) {
             Some((unused, pipe)) if unused >= GIVES_WAY_AFTER => {
                 tracing::info!(server = %pipe.name, "a process that is idle gives way to another one of its subject");
@@ -254,8 +254,7 @@ impl Kept {
         }
     }
 
-    fn failed(&mut self, payer: Payer, after: Duration) {
-        let now = Instant::now();
+    fn failed(&mut self, payer: Payer, after: Duration, now: Instant) {
         if self.failed.len() >= MAX_FAILED {
             self.failed.retain(|_, failed| failed.until + LONGEST_BACKOFF > now);
         }
@@ -297,7 +296,7 @@ mod tests {
         assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_has_all_it_may_have_loses_the_one_that_was_idle_the_longest_and_nobody_elses() {
         let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
         let mut kept = Kept::default();
@@ -315,39 +314,44 @@ mod tests {
         let waits = Spans::read(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).unwrap();
         let _waiting = busy.ask(&waits, true).unwrap();
         let first = add(&mut kept, mine, "first");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The others were used later.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         for number in 2..MAX_CHILDREN_EACH {
             add(&mut kept, mine, &number.to_string());
         }
-        assert!(matches!(kept.room_for(mine), Room::None), "none is idle for long");
-        tokio::time::sleep(GIVES_WAY_AFTER).await;
-        assert!(matches!(kept.room_for(mine), Room::Soon));
+        let now = Instant::now();
+        assert!(matches!(kept.room_for(mine, now), Room::None), "none is idle for long");
+        let now = now + GIVES_WAY_AFTER;
+        assert!(matches!(kept.room_for(mine, now), Room::Soon));
         assert!(first.has_ended() && !busy.has_ended() && !other.has_ended());
-        assert!(matches!(kept.room_for(theirs), Room::Now));
+        assert!(matches!(kept.room_for(theirs, now), Room::Now));
         for number in 0..MAX_CHILDREN {
             let subject = [u8::try_from(number + 3).unwrap(); 32];
             add(&mut kept, Payer::from_bytes(subject), &format!("of {number}"));
         }
-        assert!(matches!(kept.room_for(Payer::from_bytes([0; 32])), Room::None), "in all");
+        assert!(matches!(kept.room_for(Payer::from_bytes([0; 32]), now), Room::None), "in all");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn failures_are_a_subjects_own_and_are_forgotten() {
         let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
-        let mut kept = Kept::default();
-        kept.failed(mine, Duration::ZERO);
-        assert!(matches!(kept.room_for(mine), Room::Now), "the first is no pattern");
-        kept.failed(mine, Duration::ZERO);
-        assert!(matches!(kept.room_for(mine), Room::Failed));
-        assert!(matches!(kept.room_for(theirs), Room::Now));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(matches!(kept.room_for(mine), Room::Now));
-        kept.failed(mine, PROVEN_AFTER);
-        assert!(matches!(kept.room_for(mine), Room::Now), "one that ran for long did not fail");
+        let (mut kept, now) = (Kept::default(), Instant::now());
+        kept.failed(mine, Duration::ZERO, now);
+        assert!(matches!(kept.room_for(mine, now), Room::Now), "the first is no pattern");
+        kept.failed(mine, Duration::ZERO, now);
+        assert!(matches!(kept.room_for(mine, now), Room::Failed));
+        assert!(matches!(kept.room_for(theirs, now), Room::Now));
+        let now = now + Duration::from_secs(1);
+        assert!(matches!(kept.room_for(mine, now), Room::Now));
+        kept.failed(mine, PROVEN_AFTER, now);
+        assert!(
+            matches!(kept.room_for(mine, now), Room::Now),
+            "one that ran for long did not fail"
+        );
         for number in 0..2 * MAX_FAILED {
             let mut subject = [3; 32];
             subject[..8].copy_from_slice(&number.to_le_bytes());
-            kept.failed(Payer::from_bytes(subject), Duration::ZERO);
+            kept.failed(Payer::from_bytes(subject), Duration::ZERO, now);
         }
         assert!(kept.failed.len() <= MAX_FAILED);
     }

@@ -220,11 +220,11 @@ impl Pipe {
         Some(General { pipe: Arc::clone(self), mailbox })
     }
 
-    /// For how long nobody has used it; `None` while somebody does.
-    pub(crate) fn idle_for(&self) -> Option<Duration> {
+    /// For how long nobody has used it at this moment; `None` while somebody does.
+    pub(crate) fn idle_at(&self, now: Instant) -> Option<Duration> {
         let kept = self.kept();
         let is_idle = kept.pending.is_empty() && kept.general.is_none();
-        is_idle.then(|| kept.used.elapsed())
+        is_idle.then(|| now.saturating_duration_since(kept.used))
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -261,10 +261,14 @@ impl Pipe {
     /// Hands on what the process wrote. Comes back when there is room for more.
     /// `false` if it is no message.
     pub(crate) async fn said(&self, line: &str) -> bool {
+        self.said_within(line, DELIVERY_PATIENCE).await
+    }
+
+    async fn said_within(&self, line: &str, patience: Duration) -> bool {
         let Some(spans) = Spans::read(line) else { return false };
         let bytes = u32::try_from(line.len().max(LEAST_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.output_bytes).acquire_many_owned(bytes);
-        let held = match tokio::time::timeout(DELIVERY_PATIENCE, room).await {
+        let held = match tokio::time::timeout(patience, room).await {
             Ok(Ok(held)) => held,
             _ => {
                 self.let_go();

@@ -104,7 +104,7 @@ async fn keep(pipe: &Pipe, child: &mut Child, idle: Duration) -> bool {
             }
             () = pipe.end.cancelled() => break,
             () = tokio::time::sleep(every) => {
-                if pipe.idle_for().is_some_and(|unused| unused >= idle) {
+                if pipe.idle_at(Instant::now()).is_some_and(|unused| unused >= idle) {
                     tracing::info!(server = %pipe.name, "a server's process is ended, since it is idle");
                     pipe.end.cancel();
                 }

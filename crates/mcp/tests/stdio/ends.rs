@@ -15,6 +15,7 @@ tests![
     the_whole_group_ends_when_the_pipe_is_closed_and_the_server_does_not_read,
     what_a_server_leaves_behind_ends_with_it,
     a_supervisor_that_is_told_to_end_ends_its_group,
+    processes_are_counted,
 ];
 
 async fn the_whole_group_ends_with_its_session_also_what_hears_no_sigterm() {
@@ -82,4 +83,28 @@ async fn a_supervisor_that_is_told_to_end_ends_its_group() {
     assert!(told.success());
     soon("all end", Duration::from_secs(15), || !is_alive(&server) && !is_alive(&stubborn)).await;
     supervised.supervisor.wait().unwrap();
+}
+
+async fn processes_are_counted() {
+    let stage = stage("book").await;
+    let metrics = || async {
+        let url = format!("http://{}/metrics", stage.address);
+        crate::stage::client().get(url).send().await.unwrap().text().await.unwrap()
+    };
+    assert!(metrics().await.contains("\nhardtack_children 0\n"));
+    let session = Session::open(&stage, &stage.alice.presents()).await;
+    let other = Session::open(&stage, &stage.alice.presents()).await;
+    let counted = metrics().await;
+    assert!(counted.contains("\nhardtack_children 2\n"), "{counted}");
+    assert_eq!(session.post(&call(json!(1), "crash", json!({}))).await.status, 502);
+    other.send(reqwest::Method::DELETE).await;
+    let ended = async {
+        while !metrics().await.contains("\nhardtack_children 0\n") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("both are gone");
+    let counted = metrics().await;
+    assert!(counted.contains("\nhardtack_children_started_total 2\n"), "{counted}");
+    assert!(counted.contains("\nhardtack_children_failed_total 1\n"), "one was asked to end");
 }

@@ -195,11 +195,11 @@ impl Pipe {
             });
             return Ok(());
         }
-        if let (true, Some(id)) = (spans.is_answer, spans.id) {
-            if !self.kept().asked.remove(id) {
-                tracing::debug!(server = %self.name, "an answer to nothing that was asked is dropped");
-                return Ok(());
-            }
+        if let (true, Some(id)) = (spans.is_answer, spans.id)
+            && !self.kept().asked.remove(id)
+        {
+            tracing::debug!(server = %self.name, "an answer to nothing that was asked is dropped");
+            return Ok(());
         }
         self.write(spans.with(&[]))
     }

@@ -35,7 +35,8 @@ async fn a_client_that_does_not_read_is_let_go_and_others_get_their_answers() {
     assert_eq!(quick.mailbox.next().await.unwrap().text, answer(2));
     // What does not fit waits; then the one that holds it up is let go.
     let patience = Duration::from_millis(50);
-    let waits = pipe.said_within(&progress(slow.number, 1024 * 1024), patience);
+    let one_more = progress(slow.number, 1024 * 1024);
+    let waits = pipe.said_within(&one_more, patience);
     assert!(tokio::time::timeout(DELIVERY_PATIENCE, waits).await.unwrap());
     assert_eq!(slow.mailbox.next().await.unwrap_err(), Closed::Undelivered);
     assert_eq!(pipe.output_bytes.available_permits(), MAX_OUTPUT_BYTES);

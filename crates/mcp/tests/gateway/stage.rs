@@ -285,6 +285,7 @@ impl Stage {
     }
 
     /// In front of a server that is asked in another way.
+    #[allow(dead_code, reason = "the tests beside these, in stdio/, use it")]
     pub async fn set_before(upstream: Upstream) -> Stage {
         let url = upstream.url().to_owned();
         let behind = Behind { url, seen: Arc::default(), answers: Answers::Json };

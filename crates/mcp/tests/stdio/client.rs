@@ -1,6 +1,5 @@
 //! Clients of both protocols, as bare as can be: what they send is what a test says.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,7 +12,7 @@ use crate::stage::{Answer, PATIENCE, Stage, borrowed, client, modern};
 pub fn command(kind: &str) -> ServerCommand {
     let own = std::env::current_exe().unwrap();
     let supervisor = (own.clone(), vec!["supervise".into()]);
-    ServerCommand::new(PathBuf::from(own), ["server", kind], supervisor)
+    ServerCommand::new(own, ["server", kind], supervisor)
 }
 
 pub fn upstream(command: ServerCommand) -> Upstream {

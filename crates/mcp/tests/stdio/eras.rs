@@ -9,7 +9,7 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde_json::{Value, json};
 
-use crate::client::{Session, ask, call, is_alive, soon, stage, stream};
+use crate::client::{Session, ask, is_alive, soon, stage, stream};
 use crate::tests;
 
 tests![
@@ -165,5 +165,4 @@ async fn errors_have_the_status_of_their_protocol() {
     let request = crate::stage::client().delete(stage.url()).bearer_auth(&bearer);
     let request = request.header("mcp-protocol-version", "2026-07-28");
     assert_eq!(request.send().await.unwrap().status(), 405);
-    let _ = call(json!(1), "pid", json!({}));
 }

@@ -33,10 +33,7 @@ fn main() -> ExitCode {
 }
 
 /// A test that is run on a runtime of its own.
-pub fn test<F: Future<Output = ()>>(name: &str, run: fn() -> F) -> Trial
-where
-    F: 'static,
-{
+pub fn test<F: Future<Output = ()> + 'static>(name: &str, run: fn() -> F) -> Trial {
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(run());

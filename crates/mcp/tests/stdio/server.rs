@@ -1,5 +1,8 @@
 //! A server over standard input and output, which does by its tools whatever a test needs, good and bad.
 
+#![allow(clippy::disallowed_methods, reason = "a server writes to its standard output and error")]
+#![allow(clippy::zombie_processes, reason = "whose supervisor ends what it leaves behind")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -221,7 +224,7 @@ impl Book {
                     .stdout(Stdio::piped());
                 let mut child = child.spawn().unwrap();
                 let mut ready = [0];
-                let _ = std::io::Read::read(child.stdout.as_mut().unwrap(), &mut ready);
+                std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
                 child.id().to_string()
             }
             _ => format!("there is no {name}"),

@@ -5,9 +5,11 @@
 
 #![allow(clippy::result_large_err, reason = "a refusal is a response, and is made once")]
 
+mod admin;
 mod answer;
 mod body;
 mod budget;
+mod common;
 mod fair_queue;
 mod echo;
 mod filtering;
@@ -22,6 +24,7 @@ mod listing;
 mod metadata;
 mod metrics;
 mod outward;
+mod place;
 mod policy_metrics;
 mod readiness;
 mod reading;
@@ -29,7 +32,9 @@ mod relay;
 mod reserve;
 mod review;
 mod revoking;
+mod roster;
 mod serve;
+mod servers;
 mod session;
 mod source;
 mod sse;
@@ -43,11 +48,14 @@ pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
+pub use place::{Place, PlaceError};
 pub use policy_metrics::{Reload, Reloads};
 pub use readiness::Readiness;
 pub use revoking::{
     REVOCATIONS, RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at,
 };
+pub use roster::{MAX_SERVERS, Roster, RosterError};
 pub use serve::{Drain, serve, serve_admin};
+pub use servers::{Server, Servers};
 pub use source::CapabilitySource;
 pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

@@ -84,9 +84,11 @@ pub(crate) struct Relay {
     pub(crate) upstream: Upstream,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) metrics: Metrics,
-    budget: Budget,
+    pub(crate) budget: Budget,
     /// Ends all streams.
     pub(crate) drain: Drain,
+    /// The server's name, where there are several.
+    pub(crate) server: Option<Arc<str>>,
 }
 
 impl Relay {
@@ -94,15 +96,17 @@ impl Relay {
         Relay {
             upstream,
             allowed_hosts: AllowedHosts::default(),
-            metrics: Metrics::new(),
+            metrics: Metrics::of(None),
             budget: Budget::default(),
             drain: Drain::default(),
+            server: None,
         }
     }
 
     pub(crate) async fn handle<S: Side>(&self, side: &Arc<S>, request: Request<Body>) -> Response {
         let span = tracing::info_span!(
             "mcp",
+            hardtack.server = self.server.as_deref(),
             otel.name = field::Empty,
             otel.kind = "server",
             mcp.method.name = field::Empty,

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 pub(crate) mod gateway;
 pub(crate) mod policy;
+pub(crate) mod server;
 mod store;
 mod usage;
 

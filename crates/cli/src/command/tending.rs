@@ -1,5 +1,6 @@
 //! Tending: what a server does in the background goes on, or is known to have ended.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -20,25 +21,25 @@ const WELL_AFTER: Duration = Duration::from_secs(600);
 /// good once it was begun again too often.
 pub(crate) async fn tend<F>(
     readiness: Readiness,
-    what: &'static str,
+    what: impl Into<Cow<'static, str>>,
     work: impl FnMut() -> F + Send,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    tend_pausing(RESTART_PAUSE, readiness, what, work).await;
+    tend_pausing(RESTART_PAUSE, readiness, what.into(), work).await;
 }
 
 async fn tend_pausing<F>(
     pause: Duration,
     readiness: Readiness,
-    what: &'static str,
+    what: Cow<'static, str>,
     mut work: impl FnMut() -> F + Send,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut restarts = 0;
     loop {
-        readiness.restored(what);
+        readiness.restored(&what);
         let began = Instant::now();
         // Ends with this future, and its panics end nothing else.
         let mut running = JoinSet::new();
@@ -49,13 +50,14 @@ async fn tend_pausing<F>(
             restarts = 0;
         }
         if restarts == MAX_RESTARTS {
-            tracing::error!(what, why, restarts, "background work has ended for good");
-            readiness.lost(what, format!("has ended, and {restarts} restarts did not help"));
+            tracing::error!(%what, why, restarts, "background work has ended for good");
+            readiness
+                .lost(what.clone(), format!("has ended, and {restarts} restarts did not help"));
             return;
         }
         restarts += 1;
-        tracing::error!(what, why, restarts, "background work has ended; it is begun again");
-        readiness.lost(what, "has ended, and is begun again");
+        tracing::error!(%what, why, restarts, "background work has ended; it is begun again");
+        readiness.lost(what.clone(), "has ended, and is begun again");
         tokio::time::sleep(pause).await;
     }
 }

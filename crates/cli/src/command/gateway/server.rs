@@ -1,0 +1,212 @@
+//! Server: what does a gateway need for one server, from what it is told of it?
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hardtack::audit::Keep;
+use hardtack::revocation::RevocationUnchecked;
+use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
+use hardtack_mcp::{DEFAULT_ANSWER_TIMEOUT, RefusalStyle, Server, Upstream};
+
+use super::{check_texts, needed, time, wrong};
+use crate::args::server::{KeepRequests, Refusals, ServerSettings};
+use crate::command::folder::FolderWatch;
+use crate::command::reloading::{Part, load_checked};
+use crate::command::{serving, warn_of_left_out};
+use crate::reading::{self, MAX_CREDENTIAL_BYTES};
+use crate::secrets::without_user;
+
+/// A server whose settings are what they must be, and whose policies are loaded.
+pub(super) struct ServerPlan {
+    pub(super) audience: String,
+    pub(super) upstream: Upstream,
+    pub(super) style: RefusalStyle,
+    pub(super) resource: String,
+    pub(super) authorization_servers: Vec<String>,
+    pub(super) folders: Vec<(Part, FolderWatch)>,
+    policy: Policy,
+    candidate: Option<Policy>,
+    resource_schemes: Vec<String>,
+    keep: Option<Keep>,
+}
+
+impl ServerPlan {
+    /// Looks at everything before anything is opened or made.
+    pub(super) fn from(settings: &ServerSettings) -> Result<ServerPlan, Box<dyn Error>> {
+        check_texts(settings.texts())?;
+        let upstream = upstream(settings)?;
+        let mut folders = Vec::new();
+        let mut load = |key, part, folder: &PathBuf| {
+            // What changes while it is loaded is found to have changed.
+            folders.push((part, FolderWatch::of(folder)));
+            warn_of_left_out(folder);
+            load_checked(folder).map_err(|error| wrong(key, error))
+        };
+        let policy = settings.policies.as_ref();
+        let policy = policy.map(|folder| load("policies", Part::Live, folder)).transpose()?;
+        let policy = policy.unwrap_or_else(Policy::builtin);
+        let candidate = settings.shadow.as_ref();
+        let candidate =
+            candidate.map(|folder| load("shadow", Part::Candidate, folder)).transpose()?;
+        if settings.resource.is_none() && !settings.authorization_server.is_empty() {
+            return Err(wrong(
+                "resource",
+                "say this server's own URL where an authorization-server is",
+            ));
+        }
+        check_names(settings)?;
+        Ok(ServerPlan {
+            audience: needed("audience", settings.audience.as_deref())?.to_owned(),
+            upstream,
+            style: match settings.refusals.unwrap_or_default() {
+                Refusals::Message => RefusalStyle::Message,
+                Refusals::Challenge => RefusalStyle::Challenge,
+            },
+            resource: settings.resource.clone().unwrap_or_default(),
+            authorization_servers: settings.authorization_server.clone(),
+            folders,
+            policy,
+            candidate,
+            resource_schemes: settings.resource_scheme.clone(),
+            keep: settings.keep_requests.map(|kept| match kept {
+                KeepRequests::Arguments => Keep::Arguments,
+                KeepRequests::Digests => Keep::Digests,
+            }),
+        })
+    }
+
+    /// The guard that decides for it: what revocations stop stands in `store`, and what is decided goes to `recording`. It remembers so
+    /// many tokens, or as many as one does by default.
+    pub(super) fn guard(
+        &mut self,
+        roots: RootKeys,
+        (store, recording): (&Store, Store),
+        remembered: Option<usize>,
+    ) -> Result<Arc<Guard>, Box<dyn Error>> {
+        let mut verifier = Verifier::new(roots, &self.audience, store.revocations())
+            .map_err(|error| wrong("audience", error))?;
+        if !self.resource_schemes.is_empty() {
+            verifier = verifier.resource_schemes(self.resource_schemes.iter().cloned());
+        }
+        if let Some(tokens) = remembered {
+            verifier = verifier.remember(tokens);
+        }
+        let policy = std::mem::replace(&mut self.policy, Policy::builtin());
+        let mut guard = Guard::new(verifier, policy, recording);
+        if let Some(candidate) = self.candidate.take() {
+            guard = guard.shadowed_by(candidate);
+        }
+        if let Some(keep) = self.keep {
+            guard = guard.keep_requests(keep);
+        }
+        Ok(Arc::new(guard))
+    }
+
+    /// One of several, for which this guard decides.
+    pub(super) fn server(self, guard: Arc<Guard>) -> Server {
+        Server::new(guard, self.upstream)
+            .refusals(self.style)
+            .authorization_servers(&self.resource, &self.authorization_servers)
+    }
+}
+
+fn upstream(settings: &ServerSettings) -> Result<Upstream, Box<dyn Error>> {
+    let written = needed("upstream", settings.upstream.as_deref())?;
+    let mut upstream =
+        Upstream::at(&serving::endpoint(written)).map_err(|error| wrong("upstream", error))?;
+    if let Some(host) = &settings.allow_plain_http {
+        upstream = upstream.accept_plain_http_to(host);
+    }
+    if let Some(authorization) = authorization(settings)? {
+        upstream = upstream
+            .credential(&authorization)
+            .map_err(|error| wrong("upstream-authorization", error))?;
+    }
+    let timeout = time("upstream-timeout", settings.upstream_timeout.as_deref())?;
+    if timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(wrong("upstream-timeout", "no server answers in no time"));
+    }
+    Ok(upstream.answer_timeout(timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT)))
+}
+
+/// Names that could never match would refuse everything, and nobody would see why.
+fn check_names(settings: &ServerSettings) -> Result<(), Box<dyn Error>> {
+    let audience = needed("audience", settings.audience.as_deref())?;
+    check_audience("audience", audience)?;
+    let is_scheme = |scheme: &String| {
+        scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
+    };
+    if let Some(scheme) = settings.resource_scheme.iter().find(|scheme| !is_scheme(scheme)) {
+        return Err(wrong(
+            "resource-scheme",
+            format!("{} is no scheme; write it without ://, such as memo", without_user(scheme)),
+        ));
+    }
+    for (key, url) in settings
+        .resource
+        .iter()
+        .map(|url| ("resource", url))
+        .chain(settings.authorization_server.iter().map(|url| ("authorization-server", url)))
+    {
+        let is_web = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !is_web {
+            return Err(wrong(key, format!("{} is no http:// or https:// URL", without_user(url))));
+        }
+    }
+    if settings.resource.is_some() && settings.authorization_server.is_empty() {
+        return Err(wrong(
+            "authorization-server",
+            "say where tokens come from, or leave resource out",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether tokens can be presented to it.
+pub(super) fn check_audience(key: &str, audience: &str) -> Result<(), Box<dyn Error>> {
+    Verifier::new(RootKeys::default(), audience, RevocationUnchecked)
+        .map(drop)
+        .map_err(|error| wrong(key, error))
+}
+
+/// The server's own credential, from a file or the environment: never from the command line, where every
+/// process list shows it.
+fn authorization(settings: &ServerSettings) -> Result<Option<String>, Box<dyn Error>> {
+    match (&settings.upstream_authorization_file, &settings.upstream_authorization_env) {
+        (Some(_), Some(_)) => Err(wrong(
+            "upstream-authorization-file",
+            "give either the file or the environment variable",
+        )),
+        (Some(path), None) => {
+            let text = reading::regular(path, MAX_CREDENTIAL_BYTES)
+                .map_err(|error| wrong("upstream-authorization-file", error))?;
+            credential("upstream-authorization-file", &text)
+        }
+        (None, Some(name)) => {
+            // Whoever gives the credential itself in the place of a name gives what looks like none.
+            let is_name = name.contains('_')
+                && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+            let shown = if is_name { name } else { "what it names" };
+            let problem = format!(
+                "{shown} is not set to a text; give the name of the environment variable, and not the credential itself"
+            );
+            let value =
+                std::env::var(name).map_err(|_| wrong("upstream-authorization-env", problem))?;
+            credential("upstream-authorization-env", &value)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// A scheme and what follows it (RFC 9110, section 11.4).
+fn credential(key: &str, text: &str) -> Result<Option<String>, Box<dyn Error>> {
+    let text = text.trim_start_matches(reading::BYTE_ORDER_MARK);
+    match text.trim().split_once(' ') {
+        Some(_) => Ok(Some(text.trim().to_owned())),
+        None => Err(wrong(key, "write the scheme, too, as in: Bearer …")),
+    }
+}

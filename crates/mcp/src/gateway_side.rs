@@ -18,6 +18,7 @@ use crate::answer::{
 };
 use crate::budget::Payer;
 use crate::common::Common;
+use crate::credentials::Person;
 use crate::fair_queue::Peer;
 use crate::filtering::{Filtering, Rewrite, Shows};
 use crate::forwarding::Forwarding;
@@ -122,6 +123,10 @@ impl Side for GatewaySide {
 
     fn payer(&self, caller: &Bearer) -> Payer {
         caller.payer
+    }
+
+    fn person<'a>(&self, caller: &'a Bearer) -> Option<Person<'a>> {
+        Some(Person { payer: caller.payer, subject: caller.verified.subject() })
     }
 
     async fn judge(

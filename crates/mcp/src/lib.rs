@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod budget;
 mod common;
+mod credentials;
 mod fair_queue;
 mod echo;
 mod filtering;
@@ -46,6 +47,10 @@ mod watch;
 
 pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;
+pub use credentials::{
+    CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, UpstreamTls,
+    UpstreamTlsError,
+};
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
 pub use place::{Place, PlaceError};

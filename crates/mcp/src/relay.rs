@@ -18,6 +18,7 @@ use tracing::{Instrument, Span, field};
 use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
+use crate::credentials::Person;
 use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
 use crate::metrics::Metrics;
@@ -47,6 +48,11 @@ pub(crate) trait Side: Send + Sync + 'static {
 
     /// Who pays for what this visitor sends.
     fn payer(&self, caller: &Self::Caller) -> Payer;
+
+    /// For whom the server may be sent a credential of their own.
+    fn person<'a>(&self, _: &'a Self::Caller) -> Option<Person<'a>> {
+        None
+    }
 
     /// May this message pass?
     fn judge(
@@ -266,7 +272,12 @@ impl Relay {
         (asked, mut passage, share): (Option<Id>, Forwarding, Share),
     ) -> Result<Response, Response> {
         let id = asked.as_ref();
-        let sent = self.upstream.send(method, headers, passage.authorization.take(), body);
+        let authorization = passage.authorization.take();
+        let sent = async {
+            let mut headers = headers;
+            headers.extend(self.upstream.headers_for(side.person(caller)).await?);
+            self.upstream.send(method, headers, authorization, body).await
+        };
         let response = tokio::select! {
             biased;
             cause = ended(&mut passage.watch) => {
@@ -282,6 +293,9 @@ impl Relay {
         let response = response.map_err(|no_answer| {
             self.metrics.upstream_failure();
             match no_answer {
+                NoAnswer::NoCredential => {
+                    bad_gateway(id, "the gateway has no credential for the upstream server now")
+                }
                 NoAnswer::Unreachable => bad_gateway(id, "the upstream server cannot be reached"),
                 NoAnswer::TimedOut => {
                     tracing::warn!("the upstream server did not answer in time");

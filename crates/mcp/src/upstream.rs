@@ -1,15 +1,13 @@
 //! Upstream: the server behind the reverse proxy, and how it is asked.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Client, Response, Url, redirect};
-use rustls::{ClientConfig, RootCertStore, crypto};
-use rustls_platform_verifier::BuilderVerifierExt;
 
+use crate::credentials::{Credentials, Person, UpstreamTls};
 use hardtack::cause::Cause;
 
 /// How long a connection may take to be made. The server is near, or it is down.
@@ -29,6 +27,8 @@ pub struct Upstream {
     client: Client,
     url: Url,
     credential: Option<HeaderValue>,
+    /// What else it is sent.
+    credentials: Credentials,
     answer_timeout: Duration,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
     plain_http_to: Option<String>,
@@ -72,6 +72,8 @@ impl UpstreamError {
 pub(crate) enum NoAnswer {
     Unreachable,
     TimedOut,
+    /// Nothing was sent.
+    NoCredential,
 }
 
 impl Upstream {
@@ -81,6 +83,15 @@ impl Upstream {
     ///
     /// [`UpstreamError`] if it is no `http://` or `https://` URL, or has a user, a password or a fragment.
     pub fn at(url: &str) -> Result<Upstream, UpstreamError> {
+        Upstream::at_with(url, UpstreamTls::default())
+    }
+
+    /// Names the server at `url` as [`Upstream::at`] does, with another TLS than by default.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError`] as for [`Upstream::at`].
+    pub fn at_with(url: &str, tls: UpstreamTls) -> Result<Upstream, UpstreamError> {
         let wrong = || UpstreamError::Url(for_errors(url));
         let parsed = Url::parse(url).map_err(|_| wrong())?;
         let plain = parsed.username().is_empty()
@@ -91,9 +102,10 @@ impl Upstream {
             return Err(wrong());
         }
         Ok(Upstream {
-            client: client(parsed.scheme())?,
+            client: client(parsed.scheme(), tls)?,
             url: parsed,
             credential: None,
+            credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             plain_http_to: None,
         })
@@ -134,6 +146,27 @@ impl Upstream {
         let value = HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
         self.credential = Some(hidden(value));
         Ok(self)
+    }
+
+    /// Sends the server these headers, too. By default it gets none.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::PlainHttp`] if there are any and others on the way could read them ([`Upstream::accept_plain_http_to`]).
+    pub fn credentials(mut self, credentials: Credentials) -> Result<Upstream, UpstreamError> {
+        if !credentials.is_empty() {
+            self.check_privacy()?;
+        }
+        self.credentials = credentials;
+        Ok(self)
+    }
+
+    /// The headers of [`Upstream::credentials`] for a request of this person's.
+    pub(crate) async fn headers_for(
+        &self,
+        person: Option<Person<'_>>,
+    ) -> Result<HeaderMap, NoAnswer> {
+        self.credentials.headers(person).await.map_err(|_| NoAnswer::NoCredential)
     }
 
     /// Waits this long for an answer to begin; by default [`DEFAULT_ANSWER_TIMEOUT`].
@@ -219,19 +252,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Trusts the authorities that the operating system trusts.
-fn client(scheme: &str) -> Result<Client, UpstreamError> {
-    let failed = |error: rustls::Error| UpstreamError::Client(error.into());
-    let provider = Arc::new(crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider);
-    let tls = tls.with_safe_default_protocol_versions().map_err(failed)?;
-    let tls = match scheme {
-        "https" => tls.with_platform_verifier().map_err(failed)?,
-        // A machine without any authorities can still speak plain HTTP.
-        _ => tls.with_root_certificates(RootCertStore::empty()),
-    };
+fn client(scheme: &str, tls: UpstreamTls) -> Result<Client, UpstreamError> {
+    let tls = tls.configured(scheme).map_err(|error| UpstreamError::Client(error.into()))?;
     Client::builder()
-        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -34,7 +34,24 @@ pub(crate) struct ServerSettings {
     /// The environment variable that holds it
     #[arg(long, value_name = "NAME", env = "HARDTACK_UPSTREAM_AUTHORIZATION_ENV")]
     pub(crate) upstream_authorization_env: Option<String>,
-    /// Send that Authorization over plain HTTP to this host, where nobody can be on the way who would read it
+    /// A header that the upstream server is sent, such as X-API-Key=@FILE, X-API-Key=env:VARIABLE, or
+    /// 'X-API-Key=command:PROGRAM ARGUMENTS', which says each subject's own. Files are read again when they change. May be repeated
+    #[arg(long, value_name = "NAME=FROM", env = "HARDTACK_UPSTREAM_HEADER")]
+    #[serde(deserialize_with = "one_or_more_whole")]
+    pub(crate) upstream_header: Vec<String>,
+    /// How long what a command says is used for its subject; 5m if nothing is said
+    #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_HEADER_KEPT")]
+    pub(crate) upstream_header_kept: Option<String>,
+    /// A PEM file with the authorities that alone vouch for an https:// upstream; those of the system if nothing is said
+    #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_CA")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// A PEM file with the certificate by which the gateway names itself to an https:// upstream
+    #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_CERT")]
+    pub(crate) upstream_cert: Option<PathBuf>,
+    /// A PEM file with that certificate's private key
+    #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_KEY")]
+    pub(crate) upstream_key: Option<PathBuf>,
+    /// Send these credentials over plain HTTP to this host, where nobody can be on the way who would read it
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
     pub(crate) allow_plain_http: Option<String>,
     /// How long the upstream server may take until it begins to answer; 5m if nothing is said
@@ -78,17 +95,22 @@ pub(crate) enum KeepRequests {
 pub(super) fn one_or_more<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<String>, D::Error> {
+    let texts = one_or_more_whole(deserializer)?;
+    Ok(texts.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect())
+}
+
+/// A text, or a list of them, each with whatever commas are in it.
+fn one_or_more_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text or a list of texts")]
     enum OneOrMore {
         One(String),
         More(Vec<String>),
     }
-    let texts = OneOrMore::deserialize(deserializer).map(|texts| match texts {
+    OneOrMore::deserialize(deserializer).map(|texts| match texts {
         OneOrMore::One(text) => vec![text],
         OneOrMore::More(texts) => texts,
-    })?;
-    Ok(texts.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect())
+    })
 }
 
 /// Every text of these, with its key.
@@ -121,7 +143,11 @@ pub(super) fn list<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
 impl ServerSettings {
     /// The lists without the spaces that people write after commas.
     pub(crate) fn trimmed(mut self) -> ServerSettings {
-        trim([&mut self.resource_scheme, &mut self.authorization_server]);
+        trim([
+            &mut self.resource_scheme,
+            &mut self.authorization_server,
+            &mut self.upstream_header,
+        ]);
         self
     }
 
@@ -133,16 +159,21 @@ impl ServerSettings {
             ("upstream-authorization-env", &self.upstream_authorization_env),
             ("allow-plain-http", &self.allow_plain_http),
             ("upstream-timeout", &self.upstream_timeout),
+            ("upstream-header-kept", &self.upstream_header_kept),
             ("resource", &self.resource),
         ];
         let files = [
             ("policies", &self.policies),
             ("shadow", &self.shadow),
             ("upstream-authorization-file", &self.upstream_authorization_file),
+            ("upstream-ca", &self.upstream_ca),
+            ("upstream-cert", &self.upstream_cert),
+            ("upstream-key", &self.upstream_key),
         ];
         let lists = [
             ("resource-scheme", &self.resource_scheme),
             ("authorization-server", &self.authorization_server),
+            ("upstream-header", &self.upstream_header),
         ];
         texts(&one, &files, &lists)
     }
@@ -170,6 +201,11 @@ impl ServerSettings {
             upstream_authorization_env: self
                 .upstream_authorization_env
                 .or(other.upstream_authorization_env),
+            upstream_header: list(self.upstream_header, other.upstream_header),
+            upstream_header_kept: self.upstream_header_kept.or(other.upstream_header_kept),
+            upstream_ca: self.upstream_ca.or(other.upstream_ca),
+            upstream_cert: self.upstream_cert.or(other.upstream_cert),
+            upstream_key: self.upstream_key.or(other.upstream_key),
             allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             resource_scheme: list(self.resource_scheme, other.resource_scheme),

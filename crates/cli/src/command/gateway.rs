@@ -1,5 +1,6 @@
 //! `hardtack gateway`
 
+mod credentials;
 mod file;
 mod fleet;
 mod server;
@@ -81,7 +82,7 @@ impl Plan {
         refuse_missing(&settings, !servers.is_empty())?;
         let revocation_audience = revocation_audience(&settings, &servers)?;
         let planned = match servers.is_empty() {
-            true => Planned::One(Box::new(ServerPlan::from(&settings.own)?)),
+            true => Planned::One(Box::new(ServerPlan::from(&settings.own, None)?)),
             false => Planned::Several(fleet::planned(servers)?),
         };
         let drain = time("drain", settings.drain.as_deref())?.unwrap_or(DEFAULT_DRAIN);
@@ -209,7 +210,10 @@ impl Common {
         if !plan.folders.is_empty() {
             let (guard, reloads) = (Arc::clone(&guard), gateway.reloads());
             let folders = Folders { server: None, guard, reloads, folders: plan.folders };
-            background.push(watch(folders, readiness, "exchanging policies")?);
+            background.push(watch(folders, readiness.clone(), "exchanging policies")?);
+        }
+        if !plan.files.is_empty() {
+            background.push(watch(plan.files, readiness, "exchanging credentials")?);
         }
         let announced = format!(
             "http://{bound}{ENDPOINT}

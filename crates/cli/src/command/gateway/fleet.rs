@@ -12,6 +12,7 @@ use hardtack::{Guard, RootKeys, Store};
 use hardtack_mcp::{Readiness, Reload, Reloads, Roster, Servers};
 use tokio::task::JoinHandle;
 
+use super::credentials::CredentialFiles;
 use super::file::{self, Described};
 use super::server::ServerPlan;
 use super::{Common, policies, refuse_missing};
@@ -46,7 +47,7 @@ pub(super) fn planned(
     servers: Vec<Described>,
 ) -> Result<Vec<(Described, ServerPlan)>, Box<dyn Error>> {
     let planned = servers.into_iter().map(|described| {
-        let plan = ServerPlan::from(&described.settings);
+        let plan = ServerPlan::from(&described.settings, Some(described.place.name()));
         match plan {
             Ok(plan) => Ok((described, plan)),
             Err(error) => Err(format!("server {}: {error}", described.place.name()).into()),
@@ -67,8 +68,8 @@ pub(super) struct Fleet {
     readiness: Readiness,
     reloads: Reloads,
     there: Vec<Described>,
-    /// What looks at the policies of each that has a folder of them.
-    watching: HashMap<String, JoinHandle<()>>,
+    /// What looks at the policies and credentials of each that has files of them.
+    watching: HashMap<String, Vec<JoinHandle<()>>>,
 }
 
 impl Fleet {
@@ -123,14 +124,14 @@ impl Fleet {
     ) -> Result<Vec<Arc<Guard>>, Box<dyn Error>> {
         let all = self.there.len().max(plans.len()).max(1);
         let remembered = (REMEMBERED / all).max(LEAST_REMEMBERED);
-        let (mut put, mut guards, mut folders) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut put, mut guards, mut looks) = (Vec::new(), Vec::new(), Vec::new());
         for (described, mut plan) in plans {
             let roots = RootKeys::clone(&self.revoker.verifier().roots());
             let stores = (&self.store, self.recording.clone());
             let guard = plan.guard(roots, stores, Some(remembered))?;
-            let watched = std::mem::take(&mut plan.folders);
-            folders.push((described.place.name().to_owned(), Arc::clone(&guard), watched));
-            put.push((described.place, plan.server(Arc::clone(&guard))));
+            let (name, server) = (described.place.name().to_owned(), plan.server(&guard));
+            looks.push((name, Arc::clone(&guard), server.folders, server.files));
+            put.push((described.place, server.server));
             guards.push(guard);
         }
         // Before anybody asks them: they take part in each change of roots from now on, and have those in force.
@@ -139,18 +140,16 @@ impl Fleet {
         for name in removed {
             self.unwatch(name);
         }
-        for (name, guard, folders) in folders {
+        for (name, guard, folders, files) in looks {
             self.unwatch(&name);
-            self.watch(name, guard, folders)?;
+            self.watch(name, guard, folders, files)?;
         }
         Ok(guards)
     }
 
     fn unwatch(&mut self, name: &str) {
-        if let Some(watching) = self.watching.remove(name) {
-            watching.abort();
-            self.readiness.restored(&watched(name));
-        }
+        self.watching.remove(name).iter().flatten().for_each(JoinHandle::abort);
+        WATCHED.iter().for_each(|what| self.readiness.restored(&of(what, name)));
     }
 
     fn watch(
@@ -158,13 +157,18 @@ impl Fleet {
         name: String,
         guard: Arc<Guard>,
         folders: Vec<(Part, FolderWatch)>,
+        mut files: CredentialFiles,
     ) -> Result<(), Box<dyn Error>> {
-        let Some(reloads) = self.roster.policy_reloads(&name).filter(|_| !folders.is_empty())
-        else {
-            return Ok(());
-        };
-        let looking = Folders { server: Some(name.clone()), guard, reloads, folders };
-        let watching = watch(looking, self.readiness.clone(), watched(&name))?;
+        let mut watching = Vec::new();
+        let [policies, credentials] = WATCHED.map(|what| of(what, &name));
+        if let Some(reloads) = self.roster.policy_reloads(&name).filter(|_| !folders.is_empty()) {
+            let looking = Folders { server: Some(name.clone()), guard, reloads, folders };
+            watching.push(watch(looking, self.readiness.clone(), policies)?);
+        }
+        if !files.is_empty() {
+            files.server = Some(name.clone());
+            watching.push(watch(files, self.readiness.clone(), credentials)?);
+        }
         self.watching.insert(name, watching);
         Ok(())
     }
@@ -221,8 +225,11 @@ impl Fleet {
     }
 }
 
-fn watched(name: &str) -> String {
-    format!("exchanging policies of {name}")
+/// The work in the background that is done for each server.
+const WATCHED: [&str; 2] = ["exchanging policies", "exchanging credentials"];
+
+fn of(what: &str, name: &str) -> String {
+    format!("{what} of {name}")
 }
 
 impl Again {

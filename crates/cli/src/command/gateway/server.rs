@@ -9,12 +9,12 @@ use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{DEFAULT_ANSWER_TIMEOUT, RefusalStyle, Server, Upstream};
 
+use super::credentials::{self, CredentialFiles, Sent};
 use super::{check_texts, needed, time, wrong};
 use crate::args::server::{KeepRequests, Refusals, ServerSettings};
 use crate::command::folder::FolderWatch;
 use crate::command::reloading::{Part, load_checked};
 use crate::command::{serving, warn_of_left_out};
-use crate::reading::{self, MAX_CREDENTIAL_BYTES};
 use crate::secrets::without_user;
 
 /// A server whose settings are what they must be, and whose policies are loaded.
@@ -25,17 +25,30 @@ pub(super) struct ServerPlan {
     pub(super) resource: String,
     pub(super) authorization_servers: Vec<String>,
     pub(super) folders: Vec<(Part, FolderWatch)>,
+    pub(super) files: CredentialFiles,
     policy: Policy,
     candidate: Option<Policy>,
     resource_schemes: Vec<String>,
     keep: Option<Keep>,
 }
 
+/// One of several servers, and what is read again for it.
+pub(super) struct OneOfSeveral {
+    pub(super) server: Server,
+    pub(super) folders: Vec<(Part, FolderWatch)>,
+    pub(super) files: CredentialFiles,
+}
+
 impl ServerPlan {
-    /// Looks at everything before anything is opened or made.
-    pub(super) fn from(settings: &ServerSettings) -> Result<ServerPlan, Box<dyn Error>> {
+    /// Looks at everything before anything is opened or made. One of several has a name, by which commands know it; the only one has
+    /// its audience.
+    pub(super) fn from(
+        settings: &ServerSettings,
+        name: Option<&str>,
+    ) -> Result<ServerPlan, Box<dyn Error>> {
         check_texts(settings.texts())?;
-        let upstream = upstream(settings)?;
+        let name = name.or(settings.audience.as_deref()).unwrap_or_default();
+        let (upstream, files) = upstream(settings, name)?;
         let mut folders = Vec::new();
         let mut load = |key, part, folder: &PathBuf| {
             // What changes while it is loaded is found to have changed.
@@ -66,6 +79,7 @@ impl ServerPlan {
             resource: settings.resource.clone().unwrap_or_default(),
             authorization_servers: settings.authorization_server.clone(),
             folders,
+            files,
             policy,
             candidate,
             resource_schemes: settings.resource_scheme.clone(),
@@ -103,31 +117,36 @@ impl ServerPlan {
         Ok(Arc::new(guard))
     }
 
-    /// One of several, for which this guard decides.
-    pub(super) fn server(self, guard: Arc<Guard>) -> Server {
-        Server::new(guard, self.upstream)
+    /// One of several, for which this guard decides, and what is read again for it.
+    pub(super) fn server(self, guard: &Arc<Guard>) -> OneOfSeveral {
+        let server = Server::new(Arc::clone(guard), self.upstream)
             .refusals(self.style)
-            .authorization_servers(&self.resource, &self.authorization_servers)
+            .authorization_servers(&self.resource, &self.authorization_servers);
+        OneOfSeveral { server, folders: self.folders, files: self.files }
     }
 }
 
-fn upstream(settings: &ServerSettings) -> Result<Upstream, Box<dyn Error>> {
+fn upstream(
+    settings: &ServerSettings,
+    name: &str,
+) -> Result<(Upstream, CredentialFiles), Box<dyn Error>> {
     let written = needed("upstream", settings.upstream.as_deref())?;
-    let mut upstream =
-        Upstream::at(&serving::endpoint(written)).map_err(|error| wrong("upstream", error))?;
+    let upstream = Upstream::at_with(&serving::endpoint(written), credentials::tls(settings)?);
+    let mut upstream = upstream.map_err(|error| wrong("upstream", error))?;
     if let Some(host) = &settings.allow_plain_http {
         upstream = upstream.accept_plain_http_to(host);
     }
-    if let Some(authorization) = authorization(settings)? {
-        upstream = upstream
-            .credential(&authorization)
-            .map_err(|error| wrong("upstream-authorization", error))?;
-    }
+    let Sent { credentials, files } = credentials::sent(settings, name)?;
+    let key = match settings.upstream_header.is_empty() {
+        true => "upstream-authorization",
+        false => "upstream-header",
+    };
+    let upstream = upstream.credentials(credentials).map_err(|error| wrong(key, error))?;
     let timeout = time("upstream-timeout", settings.upstream_timeout.as_deref())?;
     if timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(wrong("upstream-timeout", "no server answers in no time"));
     }
-    Ok(upstream.answer_timeout(timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT)))
+    Ok((upstream.answer_timeout(timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT)), files))
 }
 
 /// Names that could never match would refuse everything, and nobody would see why.
@@ -171,42 +190,4 @@ pub(super) fn check_audience(key: &str, audience: &str) -> Result<(), Box<dyn Er
     Verifier::new(RootKeys::default(), audience, RevocationUnchecked)
         .map(drop)
         .map_err(|error| wrong(key, error))
-}
-
-/// The server's own credential, from a file or the environment: never from the command line, where every
-/// process list shows it.
-fn authorization(settings: &ServerSettings) -> Result<Option<String>, Box<dyn Error>> {
-    match (&settings.upstream_authorization_file, &settings.upstream_authorization_env) {
-        (Some(_), Some(_)) => Err(wrong(
-            "upstream-authorization-file",
-            "give either the file or the environment variable",
-        )),
-        (Some(path), None) => {
-            let text = reading::regular(path, MAX_CREDENTIAL_BYTES)
-                .map_err(|error| wrong("upstream-authorization-file", error))?;
-            credential("upstream-authorization-file", &text)
-        }
-        (None, Some(name)) => {
-            // Whoever gives the credential itself in the place of a name gives what looks like none.
-            let is_name = name.contains('_')
-                && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-            let shown = if is_name { name } else { "what it names" };
-            let problem = format!(
-                "{shown} is not set to a text; give the name of the environment variable, and not the credential itself"
-            );
-            let value =
-                std::env::var(name).map_err(|_| wrong("upstream-authorization-env", problem))?;
-            credential("upstream-authorization-env", &value)
-        }
-        (None, None) => Ok(None),
-    }
-}
-
-/// A scheme and what follows it (RFC 9110, section 11.4).
-fn credential(key: &str, text: &str) -> Result<Option<String>, Box<dyn Error>> {
-    let text = text.trim_start_matches(reading::BYTE_ORDER_MARK);
-    match text.trim().split_once(' ') {
-        Some(_) => Ok(Some(text.trim().to_owned())),
-        None => Err(wrong(key, "write the scheme, too, as in: Bearer …")),
-    }
 }

@@ -309,7 +309,7 @@ fn a_new_file_adds_changes_and_takes_away_servers_and_the_streams_of_the_others_
     // Nothing is taken of a file with a fault in it.
     let slack = server("slack", &urls[2], "");
     let faults = [
-        ("a fault", format!("{slack}nonsense = 1\n"), "there is no setting `nonsense`"),
+        ("a fault", format!("{slack}nonsense = 1\n"), "there is no setting nonsense"),
         ("a policy", server("slack", &urls[2], "policies = \"nowhere\""), "server slack: policies"),
         (
             "an audience",
@@ -417,7 +417,7 @@ fn what_servers_cannot_be_together_is_said_at_the_start() {
         (
             "reserved",
             [notion.clone(), github.replace("/github/mcp", "/Hardtack/x")],
-            "line 12: \"/Hardtack/x\" lies within",
+            "line 13: server: \"/Hardtack/x\" lies within",
         ),
         (
             "a dot",
@@ -433,7 +433,7 @@ fn what_servers_cannot_be_together_is_said_at_the_start() {
         (
             "unknown",
             [notion.clone(), format!("{github}listen = \"127.0.0.1:1\"\n")],
-            "there is no setting `listen`",
+            "there is no setting listen",
         ),
         (
             "no upstream",

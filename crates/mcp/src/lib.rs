@@ -48,8 +48,8 @@ mod watch;
 pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;
 pub use credentials::{
-    CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, UpstreamTls,
-    UpstreamTlsError,
+    CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, OAuthClient,
+    UpstreamTls, UpstreamTlsError,
 };
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};

@@ -51,6 +51,9 @@ pub(crate) struct ServerSettings {
     /// A PEM file with that certificate's private key
     #[arg(long, value_name = "FILE", env = "HARDTACK_UPSTREAM_KEY")]
     pub(crate) upstream_key: Option<PathBuf>,
+    /// An authorization server that gives out the gateway's own token for the upstream; in the file alone.
+    #[arg(skip)]
+    pub(crate) upstream_oauth: Option<OAuthSettings>,
     /// Send these credentials over plain HTTP to this host, where nobody can be on the way who would read it
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
     pub(crate) allow_plain_http: Option<String>,
@@ -89,6 +92,18 @@ pub(crate) enum Refusals {
 pub(crate) enum KeepRequests {
     Arguments,
     Digests,
+}
+
+/// The client that the gateway is at an authorization server (`upstream-oauth`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct OAuthSettings {
+    pub(crate) token_url: String,
+    pub(crate) client_id: String,
+    /// `@FILE` or `env:VARIABLE`.
+    pub(crate) client_secret: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) resource: Option<String>,
 }
 
 /// A text, or a list of them, each perhaps several with commas between them, as on the command line.
@@ -175,7 +190,20 @@ impl ServerSettings {
             ("authorization-server", &self.authorization_server),
             ("upstream-header", &self.upstream_header),
         ];
-        texts(&one, &files, &lists)
+        let mut all = texts(&one, &files, &lists);
+        for OAuthSettings { token_url, client_id, client_secret, scope, resource } in
+            self.upstream_oauth.iter()
+        {
+            let parts = [
+                Some(token_url),
+                Some(client_id),
+                Some(client_secret),
+                scope.as_ref(),
+                resource.as_ref(),
+            ];
+            all.extend(parts.into_iter().flatten().map(|text| ("upstream-oauth", text.into())));
+        }
+        all
     }
 
     /// The keys of all that is told.
@@ -206,6 +234,7 @@ impl ServerSettings {
             upstream_ca: self.upstream_ca.or(other.upstream_ca),
             upstream_cert: self.upstream_cert.or(other.upstream_cert),
             upstream_key: self.upstream_key.or(other.upstream_key),
+            upstream_oauth: self.upstream_oauth.or(other.upstream_oauth),
             allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             resource_scheme: list(self.resource_scheme, other.resource_scheme),

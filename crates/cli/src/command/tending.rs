@@ -74,17 +74,18 @@ mod tests {
         let (readiness, begun) = (Readiness::default(), Arc::new(AtomicU32::new(0)));
         let (counted, known) = (Arc::clone(&begun), readiness.clone());
         let pause = Duration::from_millis(200);
-        let tended = tokio::spawn(tend_pausing(pause, readiness.clone(), "counting", move || {
-            let (counted, known) = (Arc::clone(&counted), known.clone());
-            async move {
-                assert_eq!(known.problem(), None, "while it works");
-                match counted.fetch_add(1, Ordering::Relaxed) {
-                    0 => panic!("it panics at first"),
-                    1 => {}
-                    _ => std::future::pending().await,
+        let tended =
+            tokio::spawn(tend_pausing(pause, readiness.clone(), "counting".into(), move || {
+                let (counted, known) = (Arc::clone(&counted), known.clone());
+                async move {
+                    assert_eq!(known.problem(), None, "while it works");
+                    match counted.fetch_add(1, Ordering::Relaxed) {
+                        0 => panic!("it panics at first"),
+                        1 => {}
+                        _ => std::future::pending().await,
+                    }
                 }
-            }
-        }));
+            }));
         let problem = loop {
             tokio::time::sleep(pause / 20).await;
             match readiness.problem() {
@@ -108,7 +109,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             async {}
         };
-        tend_pausing(Duration::from_millis(1), readiness.clone(), "counting", work).await;
+        tend_pausing(Duration::from_millis(1), readiness.clone(), "counting".into(), work).await;
         assert_eq!(begun.load(Ordering::Relaxed), 1 + MAX_RESTARTS);
         assert!(readiness.problem().unwrap().contains("did not help"));
     }

@@ -221,10 +221,11 @@ mod tests {
         let runs = || std::fs::read_to_string(folder.path().join("runs")).unwrap().lines().count();
         let asks = command(&script, Duration::from_secs(600));
         let (alice, bob) = (person(1, "user:alice; rm $HOME"), person(2, "user:bob"));
+        let name = NAME;
         let said = tokio::join!(
-            asks.value(&NAME, alice),
-            asks.value(&NAME, alice),
-            asks.value(&NAME, bob)
+            asks.value(&name, alice),
+            asks.value(&name, alice),
+            asks.value(&name, bob)
         );
         assert_eq!(said.0.unwrap(), "github of user:alice; rm $HOME");
         assert_eq!(said.1.unwrap(), "github of user:alice; rm $HOME");

@@ -3,15 +3,17 @@
 //! Headers, each of which has its value from somewhere else. A call for which one cannot be had is not sent.
 
 mod command;
+mod oauth;
 mod tls;
 mod value;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use self::command::{CredentialCommand, DEFAULT_KEPT};
+pub use self::oauth::OAuthClient;
 pub use self::tls::{UpstreamTls, UpstreamTlsError};
 pub use self::value::CredentialError;
 use crate::budget::Payer;
@@ -32,6 +34,8 @@ enum Source {
     Held(HeldCredential),
     /// Each subject's own.
     Command(Arc<CredentialCommand>),
+    /// The gateway's own, from an authorization server.
+    OAuth(Arc<OAuthClient>),
 }
 
 /// A header's value that is the same for all who call, and that can be exchanged. Clones share it.
@@ -78,6 +82,17 @@ impl Credentials {
         Ok(())
     }
 
+    /// Adds an `Authorization` with a token that this client is given.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if there is an `Authorization` already.
+    pub fn renew(&mut self, client: OAuthClient) -> Result<(), CredentialError> {
+        let name = self.named(header::AUTHORIZATION.as_str())?;
+        self.0.push(Header { name, from: Source::OAuth(Arc::new(client)) });
+        Ok(())
+    }
+
     fn named(&self, name: &str) -> Result<HeaderName, CredentialError> {
         let name = value::name(name)?;
         match self.0.iter().any(|header| header.name == name) {
@@ -101,6 +116,7 @@ impl Credentials {
             let value = match (from, person) {
                 (Source::Held(held), _) => held.now(),
                 (Source::Command(command), Some(person)) => command.value(name, person).await?,
+                (Source::OAuth(client), _) => client.value().await?,
                 (Source::Command(_), None) => return Err(NoCredential),
             };
             headers.insert(name.clone(), value);
@@ -109,7 +125,25 @@ impl Credentials {
     }
 }
 
+/// What errors call a secret that stands in no header of its own.
+const SECRET: HeaderName = HeaderName::from_static("client-secret");
+
 impl HeldCredential {
+    /// Holds a client's secret, for [`OAuthClient::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if it is not one line of printable ASCII.
+    pub fn secret(text: &str) -> Result<HeldCredential, CredentialError> {
+        let value = Arc::new(RwLock::new(value::checked(&SECRET, text)?));
+        Ok(HeldCredential { name: SECRET, value })
+    }
+
+    /// Does it with the text.
+    fn with_text<T>(&self, work: impl FnOnce(&str) -> T) -> T {
+        work(self.now().to_str().unwrap_or_default())
+    }
+
     /// Sends this value from now on. Returns whether it is another than before.
     ///
     /// # Errors

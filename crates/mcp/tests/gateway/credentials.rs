@@ -1,10 +1,15 @@
 //! What the gateway sends of its own: each subject's credential to its calls alone, and TLS by a private authority.
 
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hardtack_mcp::{CredentialCommand, Credentials, Gateway, Upstream, UpstreamTls};
+use axum::Router;
+use hardtack_mcp::{
+    CredentialCommand, Credentials, Drain, Gateway, HeldCredential, OAuthClient, Upstream,
+    UpstreamTls,
+};
+use http::{HeaderMap, StatusCode};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
@@ -77,6 +82,117 @@ async fn a_credential_goes_over_no_plain_http_to_another_machine() {
     let credentials = || commanded("echo key");
     Upstream::at("http://tools.example/mcp").unwrap().credentials(credentials()).unwrap_err();
     Upstream::at("https://tools.example/mcp").unwrap().credentials(credentials()).unwrap();
+}
+
+/// An authorization server that answers what it is told to, and notes what it is asked.
+#[derive(Clone)]
+struct Tokens {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    answer: Arc<Mutex<(u16, String, Duration)>>,
+}
+
+impl Tokens {
+    async fn start() -> Tokens {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let answer = Arc::new(Mutex::new((500, String::new(), Duration::ZERO)));
+        let tokens = Tokens { url, asked: Arc::default(), answer };
+        let own = tokens.clone();
+        let router = Router::new().route(
+            "/token",
+            axum::routing::post(move |headers: HeaderMap, body: String| async move {
+                let basic = headers["authorization"].to_str().unwrap();
+                own.asked.lock().unwrap().push(format!("{basic} {body}"));
+                let (status, body, after) = own.answer.lock().unwrap().clone();
+                tokio::time::sleep(after).await;
+                (StatusCode::from_u16(status).unwrap(), body)
+            }),
+        );
+        start(listener, router, Drain::default());
+        tokens
+    }
+
+    fn gives(&self, token: &str, seconds: u64, after: Duration) {
+        let answer =
+            format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{seconds}}}"#);
+        *self.answer.lock().unwrap() = (200, answer, after);
+    }
+
+    fn refuses(&self, status: u16, body: &str) {
+        *self.answer.lock().unwrap() = (status, body.to_owned(), Duration::ZERO);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// A gateway that is its client.
+    async fn gateway(&self, stage: &Stage) -> String {
+        let secret = HeldCredential::secret("p:ss\n").unwrap();
+        let at = Upstream::at(&self.url).unwrap();
+        let wanted = (Some("read write"), Some("https://tools.example/mcp"));
+        let mut credentials = Credentials::default();
+        credentials.renew(OAuthClient::new(at, "gate way", secret, wanted).unwrap()).unwrap();
+        let upstream = Upstream::at(&stage.behind.url).unwrap().credentials(credentials).unwrap();
+        gateway(stage, upstream).await
+    }
+}
+
+fn authorizations(stage: &Stage) -> Vec<String> {
+    let seen = stage.behind.seen();
+    seen.iter().map(|seen| seen.headers["authorization"].to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_renewed_before_it_expires() {
+    let (stage, tokens) = (Stage::set().await, Tokens::start().await);
+    let url = tokens.gateway(&stage).await;
+    tokens.gives("one", 4, Duration::from_millis(200));
+    let first =
+        tokio::join!(asks(&url, &stage.alice), asks(&url, &stage.bob), asks(&url, &stage.bob));
+    assert_eq!((first.0.status, first.1.status, first.2.status), (200, 200, 200));
+    let asked = "Basic Z2F0ZSt3YXk6cCUzQXNz grant_type=client_credentials&scope=read+write&resource=https%3A%2F%2Ftools.example%2Fmcp";
+    assert_eq!(tokens.asked(), [asked]);
+    tokens.gives("two", 600, Duration::ZERO);
+    // A quarter before its end: it is renewed while the old one is good.
+    tokio::time::sleep(Duration::from_millis(3200)).await;
+    assert_eq!(asks(&url, &stage.alice).await.status, 200);
+    assert_eq!(asks(&url, &stage.alice).await.status, 200);
+    assert_eq!(tokens.asked().len(), 2);
+    assert_eq!(
+        authorizations(&stage),
+        ["Bearer one", "Bearer one", "Bearer one", "Bearer two", "Bearer two"]
+    );
+}
+
+#[tokio::test]
+async fn without_a_token_no_call_is_sent_and_who_refused_is_not_asked_again_at_once() {
+    let (stage, tokens) = (Stage::set().await, Tokens::start().await);
+    let url = tokens.gateway(&stage).await;
+    let large = format!(r#"{{"access_token":"{}","token_type":"Bearer"}}"#, "a".repeat(100_000));
+    for (status, body) in [
+        (401, r#"{"error":"invalid_client"}"#),
+        (200, "no JSON"),
+        (200, r#"{"access_token":"a","token_type":"mac"}"#),
+        (200, r#"{"access_token":"a\r\nX: y","token_type":"Bearer"}"#),
+        (200, large.as_str()),
+        (302, ""),
+    ] {
+        let url = tokens.gateway(&stage).await;
+        tokens.refuses(status, body);
+        let before = tokens.asked().len();
+        for _ in 0..3 {
+            assert_eq!(asks(&url, &stage.alice).await.status, 502, "{status} {body}");
+        }
+        assert_eq!(tokens.asked().len(), before + 1);
+    }
+    assert!(stage.behind.seen().is_empty());
+    tokens.gives("late", 600, Duration::ZERO);
+    assert_eq!(asks(&url, &stage.alice).await.status, 200);
+    assert_eq!(authorizations(&stage), ["Bearer late"]);
+    let far = Upstream::at("http://login.example/token").unwrap();
+    OAuthClient::new(far, "a", HeldCredential::secret("b").unwrap(), (None, None)).unwrap_err();
 }
 
 /// An authority, and what it vouches for.

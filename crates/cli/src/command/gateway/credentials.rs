@@ -4,16 +4,20 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use hardtack_mcp::{CredentialCommand, Credentials, DEFAULT_KEPT, HeldCredential, UpstreamTls};
+use hardtack_mcp::{
+    CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, OAuthClient,
+    Upstream, UpstreamTls,
+};
 
 use super::{time, wrong};
-use crate::args::server::ServerSettings;
+use crate::args::server::{OAuthSettings, ServerSettings};
 use crate::command::reloading::Look;
 use crate::reading::{self, BYTE_ORDER_MARK, MAX_CREDENTIAL_BYTES};
 
 const HEADER: &str = "upstream-header";
 const FILE: &str = "upstream-authorization-file";
 const ENVIRONMENT: &str = "upstream-authorization-env";
+const OAUTH: &str = "upstream-oauth";
 const AUTHORIZATION: &str = "authorization";
 
 /// What a server is sent, and the files that are read again.
@@ -79,32 +83,86 @@ pub(super) fn sent(settings: &ServerSettings, server: &str) -> Result<Sent, Box<
             return Err(form());
         }
     }
+    if let Some(oauth) = &settings.upstream_oauth {
+        sent.oauth(oauth, settings)?;
+    }
     Ok(sent)
 }
 
 impl Sent {
+    /// The gateway's own token, by which it asks an authorization server.
+    fn oauth(
+        &mut self,
+        oauth: &OAuthSettings,
+        settings: &ServerSettings,
+    ) -> Result<(), Box<dyn Error>> {
+        let form = || {
+            wrong(
+                OAUTH,
+                "write client-secret = \"@FILE\" or \"env:VARIABLE\"; the secret itself does not belong there",
+            )
+        };
+        let secret = if let Some(path) = oauth.client_secret.strip_prefix('@') {
+            self.held(OAUTH, Path::new(path), HeldCredential::secret)?
+        } else {
+            let variable = oauth.client_secret.strip_prefix("env:").ok_or_else(form)?;
+            variable_of(OAUTH, variable, HeldCredential::secret)?
+        };
+        // Its authority and the gateway's certificate are those of the upstream.
+        let at = Upstream::at_with(&oauth.token_url, tls(settings)?);
+        let mut at = at.map_err(|error| wrong(OAUTH, error))?;
+        if let Some(host) = &settings.allow_plain_http {
+            at = at.accept_plain_http_to(host);
+        }
+        let wanted = (oauth.scope.as_deref(), oauth.resource.as_deref());
+        let client = OAuthClient::new(at, &oauth.client_id, secret, wanted);
+        let client = client.map_err(|error| wrong(OAUTH, error))?;
+        self.credentials.renew(client).map_err(|error| wrong(OAUTH, error))
+    }
+
     fn file(&mut self, key: &str, name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+        let mut credentials = std::mem::take(&mut self.credentials);
+        let held = self.held(key, path, |text| credentials.hold(name, text)).map(drop);
+        self.credentials = credentials;
+        held
+    }
+
+    /// What a file holds, from now on.
+    fn held(
+        &mut self,
+        key: &str,
+        path: &Path,
+        hold: impl FnOnce(&str) -> Result<HeldCredential, CredentialError>,
+    ) -> Result<HeldCredential, Box<dyn Error>> {
         let text = read(path).map_err(|error| wrong(key, error))?;
-        let held = self.credentials.hold(name, &text);
+        let held = hold(&text);
         let held = held.map_err(|error| wrong(key, format!("{}: {error}", path.display())))?;
+        let own = held.clone();
         let read = Some(Ok(text));
         let (path, tried) = (path.to_owned(), read.clone());
         self.files.files.push(Watched { path, held, tried, seen: read });
-        Ok(())
+        Ok(own)
     }
 
     fn variable(&mut self, key: &str, name: &str, variable: &str) -> Result<(), Box<dyn Error>> {
-        // Whoever gives the credential itself in the place of a name gives what looks like none.
-        let is_name = variable.contains('_')
-            && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        let shown = if is_name { variable } else { "what it names" };
-        let problem = format!(
-            "{shown} is not set to a text; give the name of the environment variable, and not the credential itself"
-        );
-        let value = std::env::var(variable).map_err(|_| wrong(key, problem))?;
-        let held = self.credentials.hold(name, &value);
-        held.map(drop).map_err(|error| wrong(key, format!("{shown}: {error}")))
+        variable_of(key, variable, |text| self.credentials.hold(name, text)).map(drop)
     }
+}
+
+fn variable_of(
+    key: &str,
+    variable: &str,
+    hold: impl FnOnce(&str) -> Result<HeldCredential, CredentialError>,
+) -> Result<HeldCredential, Box<dyn Error>> {
+    // Whoever gives the credential itself in the place of a name gives what looks like none.
+    let is_name = variable.contains('_')
+        && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let shown = if is_name { variable } else { "what it names" };
+    let problem = format!(
+        "{shown} is not set to a text; give the name of the environment variable, and not the credential itself"
+    );
+    let value = std::env::var(variable).map_err(|_| wrong(key, problem))?;
+    hold(&value).map_err(|error| wrong(key, format!("{shown}: {error}")))
 }
 
 /// The text of a file, without what some systems begin a text with.

@@ -20,6 +20,9 @@ use crate::secrets::hidden;
 /// The key of a table for each of several servers.
 const SERVER: &str = "server";
 
+/// What no option says: it is a table.
+const IN_FILE_ALONE: &str = "upstream-oauth";
+
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct File {
@@ -105,7 +108,8 @@ fn described(
 /// What a single server can be told: keys are called as the options are.
 fn server_keys() -> Vec<String> {
     let options = ServerSettings::augment_args(Command::new(SERVER));
-    options.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect()
+    let options = options.get_arguments().filter_map(|option| option.get_long());
+    options.chain([IN_FILE_ALONE]).map(str::to_owned).collect()
 }
 
 fn taken<T: DeserializeOwned>(

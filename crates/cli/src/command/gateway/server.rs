@@ -137,9 +137,10 @@ fn upstream(
         upstream = upstream.accept_plain_http_to(host);
     }
     let Sent { credentials, files } = credentials::sent(settings, name)?;
-    let key = match settings.upstream_header.is_empty() {
-        true => "upstream-authorization",
-        false => "upstream-header",
+    let key = match (&settings.upstream_oauth, settings.upstream_header.is_empty()) {
+        (Some(_), _) => "upstream-oauth",
+        (None, true) => "upstream-authorization",
+        (None, false) => "upstream-header",
     };
     let upstream = upstream.credentials(credentials).map_err(|error| wrong(key, error))?;
     let timeout = time("upstream-timeout", settings.upstream_timeout.as_deref())?;

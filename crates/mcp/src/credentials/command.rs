@@ -258,9 +258,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_too_long_is_killed() {
+    async fn what_takes_too_long_is_given_up() {
         let slow = command("exec sleep 600", DEFAULT_KEPT);
         tokio::time::pause();
         assert_eq!(slow.value(&NAME, person(1, "user:alice")).await, Err(NoCredential));
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_is_killed_with_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("started");
+        let script = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", at.display());
+        let slow = command(&script, DEFAULT_KEPT);
+        let started = async {
+            while !at.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let name = NAME;
+        tokio::select! {
+            said = slow.value(&name, person(1, "user:alice")) => panic!("{said:?}"),
+            () = started => {}
+        }
+        let started: i32 = std::fs::read_to_string(&at).unwrap().trim().parse().unwrap();
+        let state = move || std::fs::read_to_string(format!("/proc/{started}/stat"));
+        let started = Pid::from_raw(started).unwrap();
+        // It is gone, or waits to be reaped by whoever does that for orphans.
+        for _ in 0..200 {
+            let is_dead = state().is_ok_and(|state| state.contains(") Z "));
+            if rustix::process::test_kill_process(started).is_err() || is_dead {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{started:?} goes on");
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct ServerSettings {
     /// An authorization server that gives out the gateway's own token for the upstream; in the file alone.
     #[arg(skip)]
     pub(crate) upstream_oauth: Option<OAuthSettings>,
-    /// Send these credentials over plain HTTP to this host, where nobody can be on the way who would read it
+    /// Send these credentials over plain HTTP to this host, where nobody can be on the way who would read them
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
     pub(crate) allow_plain_http: Option<String>,
     /// How long the upstream server may take until it begins to answer; 5m if nothing is said

@@ -248,6 +248,7 @@ causes! {
     MalformedCheckpoint "malformed_checkpoint" Malformed: "A checkpoint is malformed.";
     MalformedRoute "malformed_route" Malformed: "A row of a table of routes is malformed, or stands there twice.";
     MalformedUrl "malformed_url" Malformed: "A URL is not that of a server.";
+    MisplacedServer "misplaced_server" Malformed: "Servers of one gateway cannot have the names, paths or audiences that they are given.";
     MalformedCredential "malformed_credential" Malformed: "A credential has characters that no header can hold.";
     Incomplete "incomplete" Malformed: "A scope, a reason or a holder is missing.";
     TooMany "too_many" Malformed: "There is more of something than is allowed.";

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::common::ServerId;
 use crate::fair_queue::{FairQueue, Peer};
 use hardtack::guard::{Denial, Guard, UnrecordedRefusal};
 use hardtack::verify::VerifiedCapability;
@@ -15,7 +16,11 @@ const MAX_WAITING: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct AdmissionControl {
+    /// The peers of one server.
     fair_queue: FairQueue,
+    /// The servers of the process: whoever floods one does not hold up the strangers of others.
+    servers: FairQueue<ServerId>,
+    server: ServerId,
     threads: Threads,
 }
 
@@ -31,8 +36,17 @@ pub(crate) enum Threads {
 impl AdmissionControl {
     /// On half of the machine, so that the other half is for whoever is known.
     pub(crate) fn on(threads: Threads) -> AdmissionControl {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        AdmissionControl { fair_queue: FairQueue::new((cores / 2).max(1), MAX_WAITING), threads }
+        // Those who wait there have a desk of their server.
+        let servers = FairQueue::new(desks(), usize::MAX);
+        let fair_queue = FairQueue::new(desks(), MAX_WAITING);
+        AdmissionControl { fair_queue, servers, server: ServerId::ONLY, threads }
+    }
+
+    /// The same half of the machine, for another server.
+    pub(crate) fn of(&self, server: ServerId) -> AdmissionControl {
+        let fair_queue = FairQueue::new(desks(), MAX_WAITING);
+        let (servers, threads) = (self.servers.clone(), self.threads);
+        AdmissionControl { fair_queue, servers, server, threads }
     }
 
     /// Who sends this bearer, if it holds; or what is to be [recorded](Guard::record_refusal_async) of it. One of which it is remembered whether its
@@ -60,10 +74,13 @@ impl AdmissionControl {
         let Some(desk) = self.fair_queue.next(peer).await else {
             return Err(Denial::overloaded("too many new tokens come at once"));
         };
+        let Some(turn) = self.servers.next(self.server).await else {
+            return Err(Denial::overloaded("too many new tokens come at once"));
+        };
         let (guard, bearer) = (Arc::clone(guard), bearer.to_owned());
         let examine = move || {
             // Held until the work ends, whoever still waits for it.
-            let _desk = desk;
+            let _held = (desk, turn);
             guard.decide_admission(&bearer, now())
         };
         let examined = match self.threads {
@@ -72,6 +89,11 @@ impl AdmissionControl {
         };
         examined.ok_or_else(|| Denial::unfinished("nothing came of it"))
     }
+}
+
+fn desks() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).max(1)
 }
 
 /// Does it on a thread of its own. `None` if there is none to be had, or nothing comes of it.
@@ -171,6 +193,38 @@ mod tests {
         let theirs = presents(&granted(&other_root));
         admit(&admission, &guard, &theirs).await.unwrap_err();
         admit(&trusts, &accepts, &theirs).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn strangers_of_one_server_wait_for_one_of_another_servers_and_not_for_all() {
+        let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
+        let guard = guard(&store, &issuer);
+        let all = AdmissionControl::on(Threads::Shared);
+        let [one, other] = [1, 2].map(|id| Arc::new(all.of(ServerId::from_number(id))));
+        // Nobody is served yet: all desks of the process are taken, and as many strangers of one server wait as may.
+        let mut taken = Vec::new();
+        for _ in 0..desks() {
+            taken.push(all.servers.next(ServerId::ONLY).await.unwrap());
+        }
+        let flood: Vec<_> = (0..MAX_WAITING)
+            .map(|number| {
+                let (one, guard) = (Arc::clone(&one), Arc::clone(&guard));
+                tokio::spawn(
+                    async move { drop(admit(&one, &guard, &format!("bad {number}")).await) },
+                )
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let good = presents(&granted(&issuer));
+        let waits = tokio::spawn(async move { admit(&other, &guard, &good).await });
+        tokio::task::yield_now().await;
+        drop(taken);
+        waits.await.unwrap().unwrap();
+        let served = flood.iter().filter(|stranger| stranger.is_finished()).count();
+        assert!(served <= MAX_WAITING / 2, "{served} of the flood were served before");
+        for stranger in flood {
+            stranger.await.unwrap();
+        }
     }
 
     #[tokio::test]

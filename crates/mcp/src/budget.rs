@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::common::ServerId;
 use hardtack::verify::VerifiedCapability;
 
 /// What an exchange costs at the least: the buffers of two connections, a watch, a small message and a small answer.
@@ -20,6 +21,13 @@ pub(crate) const EXCHANGE_BYTES: usize = 64 * 1024;
 /// much again for large messages; the second for a thousand exchanges, or for the largest message or answer.
 pub(crate) const MAX_HELD_BYTES: usize = 512 * 1024 * 1024;
 pub(crate) const MAX_HELD_BYTES_EACH: usize = 64 * 1024 * 1024;
+
+/// What is held for one server, where several share the process: whoever floods one, as whichever subjects, leaves as much for
+/// the others.
+pub(crate) const MAX_HELD_BYTES_OF_SERVER: usize = MAX_HELD_BYTES / 2;
+
+/// And how many exchanges, half as many as there are connections: streams that cost little would take them all.
+pub(crate) const MAX_EXCHANGES_OF_SERVER: usize = 2048;
 
 /// How long an answer waits until it can be paid for: others are taken meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,11 +53,18 @@ impl Payer {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Budget(Arc<Mutex<Held>>);
+pub(crate) struct Budget {
+    held: Arc<Mutex<Held>>,
+    server: ServerId,
+}
 
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
+    /// Only servers for which something is held.
+    of_servers: HashMap<ServerId, usize>,
+    /// Only servers for which exchanges are under way.
+    exchanges: HashMap<ServerId, usize>,
     /// Only those who hold something.
     each: HashMap<Payer, usize>,
 }
@@ -60,17 +75,46 @@ pub(crate) struct Share {
     budget: Budget,
     payer: Payer,
     bytes: usize,
+    /// Whether it counts as an exchange, and not as a part of one.
+    is_exchange: bool,
 }
 
 impl Budget {
+    /// The same, of which another server has its part.
+    pub(crate) fn of(&self, server: ServerId) -> Budget {
+        Budget { held: Arc::clone(&self.held), server }
+    }
+
     /// Pays for an exchange; `None` if too many are under way.
     pub(crate) fn exchange(&self, payer: Payer) -> Option<Share> {
-        let mut share = Share { budget: self.clone(), payer, bytes: 0 };
-        share.cover(0).then_some(share)
+        let mut share = Share { budget: self.clone(), payer, bytes: 0, is_exchange: false };
+        if !share.cover(0) {
+            return None;
+        }
+        share.is_exchange = self.held().begin_exchange(self.server);
+        share.is_exchange.then_some(share)
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Held {
+    /// Whether one more may begin.
+    fn begin_exchange(&mut self, server: ServerId) -> bool {
+        let under_way = self.exchanges.entry(server).or_default();
+        let may = server == ServerId::ONLY || *under_way < MAX_EXCHANGES_OF_SERVER;
+        *under_way += usize::from(may);
+        may
+    }
+
+    fn take(map: &mut HashMap<ServerId, usize>, server: ServerId, less: usize) {
+        let had = map.get(&server).copied().unwrap_or_default();
+        match had.saturating_sub(less) {
+            0 => map.remove(&server),
+            left => map.insert(server, left),
+        };
     }
 }
 
@@ -87,10 +131,16 @@ impl Share {
         let more = owed - self.bytes;
         let mut held = self.budget.held();
         let own = held.each.get(&self.payer).copied().unwrap_or_default() + more;
-        if held.all + more > MAX_HELD_BYTES || own > MAX_HELD_BYTES_EACH {
+        let server = self.budget.server;
+        let of_server = held.of_servers.get(&server).copied().unwrap_or_default() + more;
+        if held.all + more > MAX_HELD_BYTES
+            || own > MAX_HELD_BYTES_EACH
+            || (server != ServerId::ONLY && of_server > MAX_HELD_BYTES_OF_SERVER)
+        {
             return false;
         }
         held.all += more;
+        held.of_servers.insert(server, of_server);
         held.each.insert(self.payer, own);
         self.bytes = owed;
         true
@@ -115,7 +165,8 @@ impl Share {
     pub(crate) fn hold(&mut self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         let of = bytes.as_ref().len().min(self.bytes);
         self.bytes -= of;
-        let share = Share { budget: self.budget.clone(), payer: self.payer, bytes: of };
+        let share =
+            Share { budget: self.budget.clone(), payer: self.payer, bytes: of, is_exchange: false };
         Bytes::from_owner(Paid { bytes, _share: share })
     }
 
@@ -134,6 +185,7 @@ impl Share {
         self.bytes -= bytes;
         let mut held = self.budget.held();
         held.all -= bytes;
+        Held::take(&mut held.of_servers, self.budget.server, bytes);
         let own = held.each.get(&self.payer).copied().unwrap_or_default();
         match own.saturating_sub(bytes) {
             0 => held.each.remove(&self.payer),
@@ -145,6 +197,10 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.give_back(self.bytes);
+        if self.is_exchange {
+            let server = self.budget.server;
+            Held::take(&mut self.budget.held().exchanges, server, 1);
+        }
     }
 }
 
@@ -203,6 +259,32 @@ mod tests {
             .collect();
         assert_eq!(shares.len(), MAX_HELD_BYTES / MAX_HELD_BYTES_EACH);
         assert!(budget.exchange(Payer::from_bytes([255; 32])).is_none());
+    }
+
+    #[test]
+    fn one_of_several_servers_holds_half_and_has_half_of_the_exchanges() {
+        let all = Budget::default();
+        let [one, other] = [1, 2].map(|id| all.of(ServerId::from_number(id)));
+        let of = |number: u8| Payer::from_bytes([number; 32]);
+        let large: Vec<Share> = (0..u8::MAX)
+            .filter_map(|number| {
+                let mut share = one.exchange(of(number))?;
+                share.cover(MAX_HELD_BYTES_EACH).then_some(share)
+            })
+            .collect();
+        assert_eq!(large.len(), MAX_HELD_BYTES_OF_SERVER / MAX_HELD_BYTES_EACH);
+        assert!(one.exchange(of(255)).is_none());
+        let mut theirs = other.exchange(of(255)).unwrap();
+        assert!(theirs.cover(MAX_HELD_BYTES_EACH));
+        drop((large, theirs));
+        let many = (0..3 * MAX_EXCHANGES_OF_SERVER).filter_map(|n| one.exchange(of((n % 8) as u8)));
+        let many: Vec<Share> = many.collect();
+        assert_eq!(many.len(), MAX_EXCHANGES_OF_SERVER);
+        assert!(other.exchange(of(0)).is_some());
+        drop(many);
+        let held = all.held();
+        let left = (held.all, held.each.len(), held.of_servers.len(), held.exchanges.len());
+        assert_eq!(left, (0, 0, 0, 0));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 //! Whoever sends a thousand requests waits behind its own, and not the others behind it.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -32,36 +33,46 @@ impl Peer {
     }
 }
 
-/// The places, and who waits for one.
-#[derive(Clone)]
-pub(crate) struct FairQueue(Arc<Shared>);
+/// What has turns: a peer, or whoever else waits for others.
+pub(crate) trait Turn: Copy + Eq + Hash + Send + 'static {}
 
-struct Shared {
-    max_waiting: usize,
-    state: Mutex<State>,
+impl<T: Copy + Eq + Hash + Send + 'static> Turn for T {}
+
+/// The places, and who waits for one.
+pub(crate) struct FairQueue<K: Turn = Peer>(Arc<Shared<K>>);
+
+impl<K: Turn> Clone for FairQueue<K> {
+    fn clone(&self) -> FairQueue<K> {
+        FairQueue(Arc::clone(&self.0))
+    }
 }
 
-struct State {
+struct Shared<K: Turn> {
+    max_waiting: usize,
+    state: Mutex<State<K>>,
+}
+
+struct State<K: Turn> {
     free: usize,
     waiting: usize,
     /// The peers for whom somebody waits, in the order of their turns.
-    turns: VecDeque<Peer>,
-    queues: HashMap<Peer, VecDeque<oneshot::Sender<Desk>>>,
+    turns: VecDeque<K>,
+    queues: HashMap<K, VecDeque<oneshot::Sender<Desk<K>>>>,
 }
 
 /// A desk, until it is dropped: then the next is called to it.
-pub(crate) struct Desk(Option<FairQueue>);
+pub(crate) struct Desk<K: Turn = Peer>(Option<FairQueue<K>>);
 
-impl FairQueue {
+impl<K: Turn> FairQueue<K> {
     /// So many, and so many who wait.
-    pub(crate) fn new(fair_queue: usize, max_waiting: usize) -> FairQueue {
+    pub(crate) fn new(fair_queue: usize, max_waiting: usize) -> FairQueue<K> {
         let state =
             State { free: fair_queue, waiting: 0, turns: VecDeque::new(), queues: HashMap::new() };
         FairQueue(Arc::new(Shared { max_waiting, state: Mutex::new(state) }))
     }
 
     /// Waits for its turn. `None` if too many wait: whoever came last of the peer for whom most do is sent away (longest queue drop).
-    pub(crate) async fn next(&self, peer: Peer) -> Option<Desk> {
+    pub(crate) async fn next(&self, peer: K) -> Option<Desk<K>> {
         let called = {
             let mut state = self.state();
             if state.free > 0 {
@@ -76,7 +87,12 @@ impl FairQueue {
         called.await.ok()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.state().free
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -96,8 +112,8 @@ impl FairQueue {
     }
 }
 
-impl State {
-    fn wait(&mut self, peer: Peer) -> oneshot::Receiver<Desk> {
+impl<K: Turn> State<K> {
+    fn wait(&mut self, peer: K) -> oneshot::Receiver<Desk<K>> {
         let (call, called) = oneshot::channel();
         let queue = self.queues.entry(peer).or_default();
         if queue.is_empty() {
@@ -108,7 +124,7 @@ impl State {
         called
     }
 
-    fn take_next(&mut self) -> Option<oneshot::Sender<Desk>> {
+    fn take_next(&mut self) -> Option<oneshot::Sender<Desk<K>>> {
         let peer = self.turns.pop_front()?;
         let queue = self.queues.get_mut(&peer)?;
         let next = queue.pop_front()?;
@@ -121,7 +137,7 @@ impl State {
     }
 
     /// Room for one more of this peer: in the place of one who went away, or of one of the peer for whom most wait.
-    fn make_room(&mut self, peer: Peer) -> bool {
+    fn make_room(&mut self, peer: K) -> bool {
         for queue in self.queues.values_mut() {
             queue.retain(|waits| !waits.is_closed());
         }
@@ -141,7 +157,7 @@ impl State {
     }
 }
 
-impl Drop for Desk {
+impl<K: Turn> Drop for Desk<K> {
     fn drop(&mut self) {
         if let Some(fair_queue) = self.0.take() {
             fair_queue.call_next();
@@ -149,7 +165,7 @@ impl Drop for Desk {
     }
 }
 
-impl std::fmt::Debug for FairQueue {
+impl<K: Turn> std::fmt::Debug for FairQueue<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.state();
         f.debug_struct("FairQueue")

@@ -219,7 +219,7 @@ mod tests {
         let verified = Arc::new(verifier.verify(bearer.bearer(), now()).unwrap());
         let guard = Arc::new(Guard::new(verifier, Policy::builtin(), store.clone()));
         let place = Lanes::new().place_for_list(Payer::of(&verified)).unwrap();
-        let (tasks, metrics) = (Arc::new(Tasks::new()), Metrics::new());
+        let (tasks, metrics) = (Arc::new(Tasks::new()), Metrics::of(None));
         let begun = Begun::Connection;
         Arc::new(Filtering::new(guard, tasks, metrics, verified, "tools/list", begun, place))
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::coop::consume_budget;
+use tracing::{Instrument, Span};
 
 use crate::answer::{self, ClosingMessage, INTERNAL_ERROR, UNDECIDED};
 use crate::body::UNDELIVERED;
@@ -110,7 +111,9 @@ impl Flow {
         let (sender, receiver) = mpsc::channel(1);
         let (cut, is_event_stream) = (Arc::new(AtomicBool::new(false)), self.is_event_stream);
         let closing_message = self.closing_message.clone();
-        tokio::spawn(self.pump(sender, Arc::clone(&cut)));
+        let pump = self.pump(sender, Arc::clone(&cut));
+        // What is logged of it is of this request, and of this server.
+        tokio::spawn(pump.instrument(Span::current()));
         let state = (receiver, cut, closing_message);
         Body::from_stream(stream::unfold(
             state,

@@ -9,13 +9,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::any;
 use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 
+use crate::admin::Admin;
 use crate::answer::{self, RefusalStyle};
-use crate::gateway_side::GatewaySide;
+use crate::common::Common;
+use crate::gateway_side::{GatewaySide, Kept};
 use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
@@ -23,6 +25,7 @@ use crate::readiness::{Readiness, Ready};
 use crate::relay::Relay;
 use crate::revoking::{self, Revoker};
 use crate::serve::Drain;
+use crate::tasks::MAX_TASKS;
 use crate::upstream::Upstream;
 use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
@@ -57,7 +60,7 @@ impl Gateway {
         Gateway {
             relay: Relay::to(upstream),
             realm: Realm::named(guard.verifier().audience()),
-            policies: PolicyMetrics::of(&guard),
+            policies: PolicyMetrics::of(&guard, None),
             guard,
             style: RefusalStyle::default(),
             ready: None,
@@ -159,37 +162,32 @@ impl Gateway {
             endpoints.push(own.to_owned());
         }
         let origins = self.relay.allowed_hosts.origins.clone();
-        let revoker = self.revoker.clone();
+        let hosts = self.relay.allowed_hosts.clone();
         let metrics = self.relay.metrics.clone();
-        let state = Arc::new(EndpointState {
-            relay: self.relay,
-            ready: self.ready,
-            policies: self.policies,
-            readiness: self.readiness,
-            side: Arc::new(GatewaySide::new(metrics, self.guard, self.realm, self.style)),
+        let (policies, requests) = (self.policies, metrics.clone());
+        let admin = Admin::new(hosts.clone(), self.relay.drain.clone(), self.readiness, self.ready);
+        let admin = admin.metrics(move |rendered| {
+            policies.render(rendered);
+            requests.render(rendered);
         });
+        let common = Common::new();
+        let relay = Relay { budget: common.budget.clone(), ..self.relay };
+        let (answering, kept) = ((self.realm, self.style), Kept::new(MAX_TASKS));
+        let side = Arc::new(GatewaySide::new(metrics, self.guard, answering, kept, common));
+        let state = Arc::new(EndpointState { relay, side });
         let mut router = Router::new();
         for endpoint in endpoints {
             router = router.route(&endpoint, any(handle));
         }
-        let admin = Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
-            .route("/metrics", get(render))
-            .fallback(nothing)
-            .with_state(Arc::clone(&state));
-        router = router.route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
-        if !self.has_metrics_elsewhere {
-            router = router.route("/metrics", get(render));
-        }
         if let Some(metadata) = self.metadata {
             router = metadata.add_to(router);
         }
-        let mut router = router.fallback(nothing).with_state(Arc::clone(&state));
-        if let Some(revoker) = revoker {
-            router = router.merge(revoking::router(revoker, state.relay.allowed_hosts.clone()));
+        let router = router.fallback(nothing).with_state(state);
+        let mut router = router.merge(admin.router(!self.has_metrics_elsewhere));
+        if let Some(revoker) = self.revoker {
+            router = router.merge(revoking::router(revoker, hosts));
         }
-        (with_pages(router, &origins), admin)
+        (with_pages(router, &origins), admin.router(true).fallback(nothing))
     }
 }
 
@@ -209,59 +207,13 @@ pub(crate) fn with_pages(router: Router, origins: &[String]) -> Router {
 
 struct EndpointState {
     relay: Relay,
-    ready: Option<Ready>,
-    policies: PolicyMetrics,
-    readiness: Readiness,
     side: Arc<GatewaySide>,
-}
-
-impl EndpointState {
-    /// Whether it is asked under a name of its own or under an address, as probes and scrapers of a cluster do; a page
-    /// that has its own name resolve here does neither.
-    fn is_addressed(&self, request: Request<Body>) -> bool {
-        self.relay.allowed_hosts.admits_address(&request.into_parts().0)
-    }
 }
 
 async fn handle(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
     state.relay.handle(&state.side, request).await
 }
 
-/// Whoever asks is told whether it is ready; why it is not, only under a name of its own.
-async fn ready(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
-    let is_addressed = state.is_addressed(request);
-    let unready = |why: String| {
-        let said = match is_addressed {
-            true => json!({"ready": false, "why": why}),
-            false => json!({"ready": false}),
-        };
-        answer::respond(StatusCode::SERVICE_UNAVAILABLE, &said)
-    };
-    if state.relay.drain.has_begun() {
-        return unready("shutting down".to_owned());
-    }
-    if let Some(problem) = state.readiness.problem() {
-        return unready(problem);
-    }
-    match state.ready.as_ref().map(Ready::ask) {
-        Some(Err(problem)) => unready(problem),
-        _ => answer::respond(StatusCode::OK, &json!({"ready": true})),
-    }
-}
-
-async fn render(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
-    if !state.is_addressed(request) {
-        return nothing().await;
-    }
-    let mut rendered = String::new();
-    state.policies.render(&mut rendered);
-    state.relay.metrics.render(&mut rendered);
-    let mut response = Response::new(Body::from(rendered));
-    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    response
-}
-
-async fn nothing() -> Response {
+pub(crate) async fn nothing() -> Response {
     answer::respond(StatusCode::NOT_FOUND, &json!({"error": "not_found"}))
 }

@@ -12,11 +12,13 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use crate::admission::{AdmissionControl, Threads};
+use crate::admission::AdmissionControl;
 use crate::answer::{
     self, ClosingMessage, INVALID_PARAMS, INVALID_REQUEST, Refusal, RefusalStyle, TASKS_EXTENSION,
 };
 use crate::budget::Payer;
+use crate::common::Common;
+use crate::credentials::Person;
 use crate::fair_queue::Peer;
 use crate::filtering::{Filtering, Rewrite, Shows};
 use crate::forwarding::Forwarding;
@@ -50,32 +52,37 @@ pub(crate) struct GatewaySide {
     guard: Arc<Guard>,
     realm: Realm,
     style: RefusalStyle,
-    sessions: Sessions,
-    tasks: Arc<Tasks>,
+    pub(crate) kept: Kept,
     admission: AdmissionControl,
-    /// For lists, and for answers that may hand out tasks: no call waits for lists.
+    /// See [`Common`].
     lanes: Lanes,
     readers: Lanes,
+}
+
+/// What is known of callers from one request to the next. A server that is changed keeps it; no two servers share it.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    sessions: Arc<Sessions>,
+    tasks: Arc<Tasks>,
+}
+
+impl Kept {
+    /// Nothing yet, and in time this many tasks.
+    pub(crate) fn new(tasks: usize) -> Kept {
+        Kept { sessions: Arc::new(Sessions::new()), tasks: Arc::new(Tasks::of(tasks)) }
+    }
 }
 
 impl GatewaySide {
     pub(crate) fn new(
         metrics: Metrics,
         guard: Arc<Guard>,
-        realm: Realm,
-        style: RefusalStyle,
+        (realm, style): (Realm, RefusalStyle),
+        kept: Kept,
+        common: Common,
     ) -> GatewaySide {
-        GatewaySide {
-            metrics,
-            guard,
-            realm,
-            style,
-            sessions: Sessions::new(),
-            tasks: Arc::new(Tasks::new()),
-            admission: AdmissionControl::on(Threads::Shared),
-            lanes: Lanes::new(),
-            readers: Lanes::new(),
-        }
+        let Common { admission, lanes, readers, .. } = common;
+        GatewaySide { metrics, guard, realm, style, kept, admission, lanes, readers }
     }
 }
 
@@ -120,6 +127,10 @@ impl Side for GatewaySide {
 
     fn owner(&self, caller: &Bearer) -> Owner {
         Owner::of(&caller.verified)
+    }
+
+    fn person<'a>(&self, caller: &'a Bearer) -> Option<Person<'a>> {
+        Some(Person { payer: caller.payer, subject: caller.verified.subject() })
     }
 
     async fn judge(
@@ -188,11 +199,11 @@ impl Side for GatewaySide {
     }
 
     fn session_inwards(&self, caller: &Bearer, id: &str) -> Option<String> {
-        self.sessions.unbind(id, Owner::of(&caller.verified)).map(str::to_owned)
+        self.kept.sessions.unbind(id, Owner::of(&caller.verified)).map(str::to_owned)
     }
 
     fn session_outwards(&self, caller: &Bearer, id: &str) -> String {
-        self.sessions.bind(id, Owner::of(&caller.verified))
+        self.kept.sessions.bind(id, Owner::of(&caller.verified))
     }
 }
 
@@ -307,7 +318,7 @@ impl GatewaySide {
         method: &Method,
         era: Era,
     ) -> Result<(), Response> {
-        let own = |id: &&str| self.tasks.is_of(id, &caller.verified);
+        let own = |id: &&str| self.kept.tasks.is_of(id, &caller.verified);
         if message.task_ids().is_ok_and(|ids| ids.iter().all(own)) {
             return Ok(());
         }
@@ -376,7 +387,7 @@ impl GatewaySide {
         begun: Begun,
         place: Place,
     ) -> Filtering {
-        let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.tasks));
+        let (guard, tasks) = (Arc::clone(&self.guard), Arc::clone(&self.kept.tasks));
         let (verified, metrics) = (Arc::clone(&caller.verified), self.metrics.clone());
         Filtering::new(guard, tasks, metrics, verified, what, begun, place)
     }

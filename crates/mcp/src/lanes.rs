@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use crate::budget::Payer;
+use crate::common::ServerId;
+use crate::fair_queue::FairQueue;
 
 /// How many lists of one subject are under way at once, from the request to the end of the answer. A hundred agents
 /// that connect at the same moment ask for one each, and some for three. They are filtered one after the other.
@@ -18,16 +20,23 @@ pub(crate) const MAX_LISTS_EACH: usize = 256;
 /// How many of all subjects. Each may hold an answer of some megabytes, which its subject pays for.
 pub(crate) const MAX_LISTS: usize = 1024;
 
+/// How many of one server, where several share the process: whoever floods one leaves as many for the others.
+pub(crate) const MAX_LISTS_OF_SERVER: usize = MAX_LISTS / 2;
+
 /// The threads, and who uses them.
 #[derive(Clone)]
 pub(crate) struct Lanes {
-    threads: Arc<Semaphore>,
+    /// Each server has its turn.
+    threads: FairQueue<ServerId>,
     kept: Arc<Mutex<Kept>>,
+    server: ServerId,
 }
 
 #[derive(Default)]
 struct Kept {
     lists: usize,
+    /// Only the servers of which there are any.
+    of_servers: HashMap<ServerId, usize>,
     /// Only those who have a place.
     each: HashMap<Payer, Each>,
 }
@@ -43,17 +52,33 @@ impl Lanes {
     /// On half of the machine, so that the other half is for whoever asks for something else.
     pub(crate) fn new() -> Lanes {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Lanes { threads: Arc::new(Semaphore::new((cores / 2).max(1))), kept: Arc::default() }
+        Lanes::with((cores / 2).max(1))
+    }
+
+    fn with(threads: usize) -> Lanes {
+        // Those who wait have places, or streams.
+        let threads = FairQueue::new(threads, usize::MAX);
+        Lanes { threads, kept: Arc::default(), server: ServerId::ONLY }
+    }
+
+    /// The same threads and places, for another server.
+    pub(crate) fn of(&self, server: ServerId) -> Lanes {
+        Lanes { server, ..self.clone() }
     }
 
     /// A place for one list, until its answer ends; `None` if too many are under way.
     pub(crate) fn place_for_list(&self, subject: Payer) -> Option<Place> {
         let mut kept = self.kept();
         let own = kept.each.get(&subject).map_or(0, |each| each.lists);
-        if kept.lists >= MAX_LISTS || own >= MAX_LISTS_EACH {
+        let of_server = kept.of_servers.get(&self.server).copied().unwrap_or_default();
+        if kept.lists >= MAX_LISTS
+            || own >= MAX_LISTS_EACH
+            || (self.server != ServerId::ONLY && of_server >= MAX_LISTS_OF_SERVER)
+        {
             return None;
         }
         kept.lists += 1;
+        kept.of_servers.insert(self.server, of_server + 1);
         Some(self.place(&mut kept, subject, 1))
     }
 
@@ -98,7 +123,7 @@ impl Place {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
-        let thread = Arc::clone(&self.lanes.threads).acquire_owned().await.ok()?;
+        let thread = self.lanes.threads.next(self.lanes.server).await?;
         let working = tokio::task::spawn_blocking(move || {
             let _held = (turn, thread);
             work()
@@ -111,6 +136,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut kept = self.lanes.kept();
         kept.lists -= self.lists;
+        let of_server = kept.of_servers.get(&self.lanes.server).copied().unwrap_or_default();
+        match of_server.saturating_sub(self.lists) {
+            0 => kept.of_servers.remove(&self.lanes.server),
+            left => kept.of_servers.insert(self.lanes.server, left),
+        };
         let Some(each) = kept.each.get_mut(&self.subject) else { return };
         each.places -= 1;
         each.lists -= self.lists;
@@ -153,9 +183,27 @@ mod tests {
         assert_eq!((kept.lists, kept.each.len()), (0, 0));
     }
 
+    #[test]
+    fn one_of_several_servers_has_half_of_the_places() {
+        let all = Lanes::new();
+        let [one, other] = [1, 2].map(|id| all.of(ServerId::from_number(id)));
+        let subject = |number: usize| {
+            let mut subject = [3; 32];
+            subject[..8].copy_from_slice(&number.to_le_bytes());
+            Payer::from_bytes(subject)
+        };
+        let places = (0..MAX_LISTS).filter_map(|number| one.place_for_list(subject(number)));
+        let places: Vec<Place> = places.collect();
+        assert_eq!(places.len(), MAX_LISTS_OF_SERVER);
+        drop(other.place_for_list(MINE).unwrap());
+        drop(places);
+        let kept = all.kept();
+        assert_eq!((kept.lists, kept.of_servers.len(), kept.each.len()), (0, 0, 0));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_subject_has_one_turn_at_a_time_and_few_threads_work() {
-        let lanes = Lanes { threads: Arc::new(Semaphore::new(2)), ..Lanes::new() };
+        let lanes = Lanes::with(2);
         let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0)]);
         let places = (0..12).map(|number| {
             let subject = if number % 2 == 0 { MINE } else { THEIRS };
@@ -184,7 +232,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_given_up_keeps_its_thread_until_it_ends_and_what_waits_loses_its_turn() {
-        let lanes = Lanes { threads: Arc::new(Semaphore::new(1)), ..Lanes::new() };
+        let lanes = Lanes::with(1);
         let (begun, has_begun) = std::sync::mpsc::channel();
         let (end, ends) = std::sync::mpsc::channel::<()>();
         let place = lanes.place_for_list(MINE).unwrap();
@@ -198,7 +246,7 @@ mod tests {
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
         first.abort();
         assert!(first.await.is_err());
-        assert_eq!(lanes.threads.available_permits(), 0);
+        assert_eq!(lanes.threads.free(), 0);
         let place = lanes.place_for_list(THEIRS).unwrap();
         let waits = tokio::spawn(async move { place.run(|| ()).await });
         tokio::task::yield_now().await;

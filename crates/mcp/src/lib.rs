@@ -5,10 +5,13 @@
 
 #![allow(clippy::result_large_err, reason = "a refusal is a response, and is made once")]
 
+mod admin;
 mod answer;
 mod body;
 mod budget;
 mod child;
+mod common;
+mod credentials;
 mod fair_queue;
 mod echo;
 mod filtering;
@@ -23,6 +26,7 @@ mod listing;
 mod metadata;
 mod metrics;
 mod outward;
+mod place;
 mod policy_metrics;
 mod readiness;
 mod reading;
@@ -30,7 +34,9 @@ mod relay;
 mod reserve;
 mod review;
 mod revoking;
+mod roster;
 mod serve;
+mod servers;
 mod session;
 mod source;
 mod sse;
@@ -43,14 +49,21 @@ mod watch;
 pub use answer::RefusalStyle;
 pub use body::MAX_MESSAGE_BYTES;
 pub use child::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT, supervise};
+pub use credentials::{
+    CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, OAuthClient,
+    UpstreamTls, UpstreamTlsError,
+};
 pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
+pub use place::{Place, PlaceError};
 pub use policy_metrics::{Reload, Reloads};
 pub use readiness::Readiness;
 pub use revoking::{
     REVOCATIONS, RevocationAnswer, RevocationFailed, revocations, revoke_at,
     revoke_over_plain_http_at,
 };
+pub use roster::{MAX_SERVERS, Roster, RosterError};
 pub use serve::{Drain, serve, serve_admin};
+pub use servers::{Server, Servers};
 pub use source::CapabilitySource;
 pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

@@ -37,6 +37,19 @@ impl Metadata {
         })
     }
 
+    pub(crate) fn document(&self) -> &serde_json::Value {
+        &self.document
+    }
+
+    /// Where it is said of one of several servers: after this path of its own, and after that of its resource.
+    pub(crate) fn paths(&self, own: &str) -> Vec<String> {
+        let mut paths = vec![format!("{WELL_KNOWN}{own}")];
+        if let Some(path) = self.path.as_deref().filter(|path| *path != own) {
+            paths.push(format!("{WELL_KNOWN}{path}"));
+        }
+        paths
+    }
+
     pub(crate) fn add_to<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let document = self.document;
         let answer = move || {

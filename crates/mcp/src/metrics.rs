@@ -2,6 +2,7 @@
 //!
 //! Labels are names from fixed lists, so that no client can make new series.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -69,8 +70,9 @@ impl Drop for OpenStream {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Metrics {
-        let mut registry = Registry::with_prefix("hardtack");
+    /// Of the only server, or of one of several, by its name.
+    pub(crate) fn of(server: Option<&str>) -> Metrics {
+        let mut registry = registry(server);
         let requests = Family::<Request, Counter>::default();
         let decisions = Family::<Decision, Counter>::default();
         let seconds = Family::<Method, Histogram, fn() -> Histogram>::new_with_constructor(|| {
@@ -170,15 +172,91 @@ impl Metrics {
         }
     }
 
-    /// In the OpenMetrics text format, to its end.
+    /// In the OpenMetrics text format, to be followed by others.
     pub(crate) fn render(&self, rendered: &mut String) {
         // Writing to a string does not fail.
-        let _ = text::encode(rendered, &self.0.registry);
+        let _ = text::encode_registry(rendered, &self.0.registry);
     }
+}
+
+/// The end of a text in the OpenMetrics format.
+pub(crate) const END: &str = "# EOF\n";
+
+/// A registry whose series say of which server they are, where there are several.
+pub(crate) fn registry(server: Option<&str>) -> Registry {
+    let labels = server.map(|name| (Cow::Borrowed("server"), Cow::Owned(name.to_owned())));
+    Registry::with_prefix_and_labels("hardtack", labels.into_iter())
+}
+
+/// What several registries have rendered, as one: of each metric, its series stand together behind one description, as the
+/// format demands.
+pub(crate) fn merged<'a>(rendered: impl IntoIterator<Item = &'a str>) -> String {
+    let mut families: Vec<(&str, String, String)> = Vec::new();
+    for text in rendered {
+        let mut current = 0;
+        for line in text.lines() {
+            let described = line.strip_prefix("# HELP ").map(|rest| rest.split(' ').next());
+            if let Some(name) = described.flatten() {
+                current =
+                    families.iter().position(|(known, ..)| *known == name).unwrap_or_else(|| {
+                        families.push((name, String::new(), String::new()));
+                        families.len() - 1
+                    });
+            }
+            let Some((_, description, series)) = families.get_mut(current) else { continue };
+            match line.starts_with('#') {
+                true if series.is_empty() => *description += &format!("{line}\n"),
+                true => {}
+                false => *series += &format!("{line}\n"),
+            }
+        }
+    }
+    families.into_iter().map(|(_, description, series)| description + &series).collect()
 }
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_several_servers_stand_behind_one_description() {
+        let rendered = ["notion", "github"].map(|name| {
+            let metrics = Metrics::of(Some(name));
+            metrics.request(Some("ping"), 200, Duration::from_millis(1));
+            metrics.decision(Verdict::Allow, None);
+            let mut rendered = String::new();
+            metrics.render(&mut rendered);
+            rendered
+        });
+        let merged = merged(rendered.iter().map(String::as_str));
+        for line in [
+            "hardtack_requests_total{server=\"notion\",method=\"ping\",status=\"200\"} 1",
+            "hardtack_requests_total{server=\"github\",method=\"ping\",status=\"200\"} 1",
+            "hardtack_streams{server=\"github\"} 0",
+        ] {
+            assert!(merged.lines().any(|other| other == line), "{line}: {merged}");
+        }
+        let described = |what: &str| merged.lines().filter(|line| line.starts_with(what)).count();
+        assert_eq!(described("# HELP hardtack_requests "), 1);
+        assert_eq!(described("# TYPE hardtack_requests "), 1);
+        let of = |line: &str| line.starts_with("hardtack_requests_total");
+        let first = merged.lines().position(of).unwrap();
+        assert_eq!(merged.lines().skip(first).take_while(|line| of(line)).count(), 2);
+    }
+
+    #[test]
+    fn what_one_registry_renders_stays_as_it_is() {
+        let metrics = Metrics::of(None);
+        metrics.request(None, 503, Duration::from_secs(1));
+        let mut rendered = String::new();
+        metrics.render(&mut rendered);
+        assert!(rendered.contains("hardtack_streams 0"), "{rendered}");
+        assert_eq!(merged([rendered.as_str()]), rendered);
     }
 }

@@ -1,21 +1,22 @@
 //! Readiness: what a gateway needs in the background besides its store.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The background work of a server that has ended. While any has, `/readyz` answers 503 and says which. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<Cow<'static, str>, String>>>);
 
 impl Readiness {
     /// Says that the work `what` has ended, and why.
-    pub fn lost(&self, what: &'static str, why: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what, why.into());
+    pub fn lost(&self, what: impl Into<Cow<'static, str>>, why: impl Into<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(what.into(), why.into());
     }
 
-    /// Says that the work `what` goes on again.
-    pub fn restored(&self, what: &'static str) {
+    /// Says that the work `what` goes on again, or is not needed any more.
+    pub fn restored(&self, what: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 

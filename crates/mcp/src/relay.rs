@@ -19,6 +19,7 @@ use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
 use crate::child::{ENDED, Sender};
+use crate::credentials::Person;
 use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
 use crate::metrics::Metrics;
@@ -52,6 +53,11 @@ pub(crate) trait Side: Send + Sync + 'static {
 
     /// To whom sessions and processes belong that this visitor opens.
     fn owner(&self, caller: &Self::Caller) -> Owner;
+
+    /// For whom the server may be sent a credential of their own.
+    fn person<'a>(&self, _: &'a Self::Caller) -> Option<Person<'a>> {
+        None
+    }
 
     /// May this message pass?
     fn judge(
@@ -89,14 +95,16 @@ pub(crate) struct Relay {
     pub(crate) upstream: Upstream,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) metrics: Metrics,
-    budget: Budget,
+    pub(crate) budget: Budget,
     /// Ends all streams.
     pub(crate) drain: Drain,
+    /// The server's name, where there are several.
+    pub(crate) server: Option<Arc<str>>,
 }
 
 impl Relay {
     pub(crate) fn to(upstream: Upstream) -> Relay {
-        let metrics = Metrics::new();
+        let metrics = Metrics::of(None);
         upstream.count_in(&metrics);
         Relay {
             upstream,
@@ -104,12 +112,14 @@ impl Relay {
             metrics,
             budget: Budget::default(),
             drain: Drain::default(),
+            server: None,
         }
     }
 
     pub(crate) async fn handle<S: Side>(&self, side: &Arc<S>, request: Request<Body>) -> Response {
         let span = tracing::info_span!(
             "mcp",
+            hardtack.server = self.server.as_deref(),
             otel.name = field::Empty,
             otel.kind = "server",
             mcp.method.name = field::Empty,
@@ -270,7 +280,12 @@ impl Relay {
     ) -> Result<Response, Response> {
         let id = asked.as_ref();
         let sender = Sender { owner: side.owner(caller), payer: side.payer(caller) };
-        let sent = self.upstream.ask(sender, method, headers, passage.authorization.take(), body);
+        let authorization = passage.authorization.take();
+        let sent = async {
+            let mut headers = headers;
+            headers.extend(self.upstream.headers_for(side.person(caller)).await?);
+            self.upstream.ask(sender, method, headers, authorization, body).await
+        };
         let response = tokio::select! {
             biased;
             cause = ended(&mut passage.watch) => {
@@ -286,6 +301,9 @@ impl Relay {
         let response = response.map_err(|no_answer| {
             self.metrics.upstream_failure();
             match no_answer {
+                NoAnswer::NoCredential => {
+                    bad_gateway(id, "the gateway has no credential for the upstream server now")
+                }
                 NoAnswer::Unreachable => bad_gateway(id, "the upstream server cannot be reached"),
                 NoAnswer::Ended => bad_gateway(id, ENDED),
                 NoAnswer::Busy(problem) => answer::busy(id, problem),

@@ -65,6 +65,16 @@ impl Drain {
         self.begun.cancel();
     }
 
+    /// A handle of a part, which ends with the whole, and may end before it.
+    pub(crate) fn part(&self) -> Drain {
+        Drain { begun: self.begun.child_token(), over: self.over.child_token() }
+    }
+
+    /// Ends what is left.
+    pub(crate) fn end(&self) {
+        self.over.cancel();
+    }
+
     /// Comes back when it must end; for what only waits, when it should.
     pub(crate) async fn ends(&self, only_waits: bool) {
         match only_waits {

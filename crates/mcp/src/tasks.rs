@@ -12,7 +12,10 @@ use crate::session::Owner;
 use hardtack::verify::VerifiedCapability;
 
 /// How many tasks are remembered. The owner of one that was forgotten can no longer ask for it.
-const MAX_TASKS: usize = 100_000;
+pub(crate) const MAX_TASKS: usize = 100_000;
+
+/// How many are remembered of each of several servers: they fill together what a few would alone, and none drives out another's.
+pub(crate) const MAX_TASKS_OF_SERVER: usize = 10_000;
 
 /// The longest task id that is remembered; real ones are UUIDs.
 const MAX_ID_BYTES: usize = 256;
@@ -20,8 +23,14 @@ const MAX_ID_BYTES: usize = 256;
 pub(crate) struct Tasks(Cache<String, Owner>);
 
 impl Tasks {
+    #[cfg(test)]
     pub(crate) fn new() -> Tasks {
-        Tasks(Cache::new(MAX_TASKS))
+        Tasks::of(MAX_TASKS)
+    }
+
+    /// Remembers this many.
+    pub(crate) fn of(most: usize) -> Tasks {
+        Tasks(Cache::new(most))
     }
 
     /// Notes the task that the result of a call hands out, if it does.

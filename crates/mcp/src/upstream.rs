@@ -1,16 +1,14 @@
 //! Upstream: the server behind the reverse proxy, and how it is asked.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Client, Response, Url, redirect};
-use rustls::{ClientConfig, RootCertStore, crypto};
-use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::child::{Children, Sender, ServerCommand};
+use crate::credentials::{Credentials, Person, UpstreamTls};
 use crate::gateway::ENDPOINT;
 use crate::metrics::Metrics;
 use hardtack::cause::Cause;
@@ -35,6 +33,8 @@ pub struct Upstream {
     /// The processes of a program, which are asked in the URL's place.
     children: Option<Children>,
     credential: Option<HeaderValue>,
+    /// What else it is sent.
+    credentials: Credentials,
     answer_timeout: Duration,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
     plain_http_to: Option<String>,
@@ -82,6 +82,8 @@ pub(crate) enum NoAnswer {
     Ended,
     /// There is no place for it now; why.
     Busy(&'static str),
+    /// Nothing was sent.
+    NoCredential,
 }
 
 impl Upstream {
@@ -91,6 +93,15 @@ impl Upstream {
     ///
     /// [`UpstreamError`] if it is no `http://` or `https://` URL, or has a user, a password or a fragment.
     pub fn at(url: &str) -> Result<Upstream, UpstreamError> {
+        Upstream::at_with(url, UpstreamTls::default())
+    }
+
+    /// Names the server at `url` as [`Upstream::at`] does, with another TLS than by default.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError`] as for [`Upstream::at`].
+    pub fn at_with(url: &str, tls: UpstreamTls) -> Result<Upstream, UpstreamError> {
         let wrong = || UpstreamError::Url(for_errors(url));
         let parsed = Url::parse(url).map_err(|_| wrong())?;
         let plain = parsed.username().is_empty()
@@ -101,10 +112,11 @@ impl Upstream {
             return Err(wrong());
         }
         Ok(Upstream {
-            client: client(parsed.scheme())?,
+            client: client(parsed.scheme(), tls)?,
             url: parsed,
             children: None,
             credential: None,
+            credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             plain_http_to: None,
         })
@@ -133,10 +145,11 @@ impl Upstream {
         let written = format!("stdio:{}", command.name());
         let url = Url::parse(&written).map_err(|_| UpstreamError::Url(written))?;
         Ok(Upstream {
-            client: client("http")?,
+            client: client("http", UpstreamTls::default())?,
             url,
             children: Some(Children::of(command)),
             credential: None,
+            credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             plain_http_to: None,
         })
@@ -180,6 +193,27 @@ impl Upstream {
         let value = HeaderValue::try_from(authorization).map_err(|_| UpstreamError::Credential)?;
         self.credential = Some(hidden(value));
         Ok(self)
+    }
+
+    /// Sends the server these headers, too. By default it gets none.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::PlainHttp`] if there are any and others on the way could read them ([`Upstream::accept_plain_http_to`]).
+    pub fn credentials(mut self, credentials: Credentials) -> Result<Upstream, UpstreamError> {
+        if !credentials.is_empty() {
+            self.check_privacy()?;
+        }
+        self.credentials = credentials;
+        Ok(self)
+    }
+
+    /// The headers of [`Upstream::credentials`] for a request of this person's.
+    pub(crate) async fn headers_for(
+        &self,
+        person: Option<Person<'_>>,
+    ) -> Result<HeaderMap, NoAnswer> {
+        self.credentials.headers(person).await.map_err(|_| NoAnswer::NoCredential)
     }
 
     /// Waits this long for an answer to begin; by default [`DEFAULT_ANSWER_TIMEOUT`].
@@ -292,19 +326,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Trusts the authorities that the operating system trusts.
-fn client(scheme: &str) -> Result<Client, UpstreamError> {
-    let failed = |error: rustls::Error| UpstreamError::Client(error.into());
-    let provider = Arc::new(crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider);
-    let tls = tls.with_safe_default_protocol_versions().map_err(failed)?;
-    let tls = match scheme {
-        "https" => tls.with_platform_verifier().map_err(failed)?,
-        // A machine without any authorities can still speak plain HTTP.
-        _ => tls.with_root_certificates(RootCertStore::empty()),
-    };
+fn client(scheme: &str, tls: UpstreamTls) -> Result<Client, UpstreamError> {
+    let tls = tls.configured(scheme).map_err(|error| UpstreamError::Client(error.into()))?;
     Client::builder()
-        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -6,7 +6,8 @@ use clap::Args;
 use hardtack_ext_authz::{AuthZen, Envoy, ForwardAuth, Mapping, Nginx, RouteSettings, Told};
 use serde::Deserialize;
 
-use crate::args::gateway::{KeepRequests, LogFormat};
+use crate::args::gateway::LogFormat;
+use crate::args::server::KeepRequests;
 
 /// Decide for nginx, Envoy, Traefik, Caddy or AuthZEN clients what requests to a service may do
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod check;
 pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
+pub(crate) mod server;
 mod store;
 mod usage;
 

@@ -18,11 +18,11 @@ use hardtack_mcp::{Readiness, Reloads, revocations, serve_admin};
 use tokio::task::JoinHandle;
 
 use crate::args::decide::{Decide, Settings};
-use crate::args::gateway::KeepRequests;
 use crate::args::life;
+use crate::args::server::KeepRequests;
 use crate::command::folder::FolderWatch;
 use crate::command::gateway::{self, REVOCATION_SUFFIX, collect, wrong};
-use crate::command::reloading::{Folders, Part, RootFiles, load_checked, watch};
+use crate::command::reloading::{Folders, Guards, Part, RootFiles, load_checked, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::command::{close, open, serving, warn_of_left_out};
@@ -41,7 +41,7 @@ const UNIX: &str = "unix:";
 
 pub(crate) fn run(arguments: Decide) -> Done {
     let listing = "docs/proxies.md lists them";
-    let settings: Settings = gateway::read(&arguments.config, listing)?;
+    let settings: Settings = gateway::file::read_settings(&arguments.config, listing)?;
     let format = settings.log_format.unwrap_or_default();
     if arguments.check {
         let plan = Plan::from(settings)?;
@@ -240,14 +240,14 @@ impl Plan {
         let mut tended = vec![tokio::spawn(collecting)];
         let asked = std::mem::replace(&mut self.trusting, Trusting::of(Vec::new())?.0);
         if asked.has_files() {
-            let guards = vec![Arc::clone(guard), Arc::clone(revoker)];
+            let guards = Guards::of(&[guard, revoker]);
             let files = RootFiles { guards, reloads: Reloads::default(), trusting: asked };
             tended.push(watch(files, readiness.clone(), "exchanging roots")?);
         }
         let folders = std::mem::take(&mut self.folders);
         if !folders.is_empty() {
             let guard = Arc::clone(guard);
-            let folders = Folders { guard, reloads: Reloads::default(), folders };
+            let folders = Folders { server: None, guard, reloads: Reloads::default(), folders };
             tended.push(watch(folders, readiness.clone(), "exchanging policies")?);
         }
         Ok(tended)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hardtack_mcp::{DEFAULT_IDLE, ServerCommand};
 
-use crate::args::gateway::Settings;
+use crate::args::server::ServerSettings;
 use crate::command::gateway::{time, wrong};
 use crate::reading::{self, MAX_CREDENTIAL_BYTES};
 
@@ -13,7 +13,7 @@ use crate::reading::{self, MAX_CREDENTIAL_BYTES};
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// The program that the settings name, if they name one.
-pub(super) fn of(settings: &Settings) -> Result<Option<ServerCommand>, Box<dyn Error>> {
+pub(super) fn of(settings: &ServerSettings) -> Result<Option<ServerCommand>, Box<dyn Error>> {
     let Some(line) = &settings.upstream_command else {
         for (key, is_given) in [
             ("upstream-env", !settings.upstream_env.is_empty()),
@@ -51,16 +51,24 @@ pub(super) fn of(settings: &Settings) -> Result<Option<ServerCommand>, Box<dyn E
     Ok(Some(server.idle(idle)))
 }
 
-fn refuse_other_upstreams(settings: &Settings) -> Result<(), Box<dyn Error>> {
+fn refuse_other_upstreams(settings: &ServerSettings) -> Result<(), Box<dyn Error>> {
     if settings.upstream.is_some() {
         return Err(wrong("upstream-command", "give either it or upstream"));
     }
-    let has_credential = settings.upstream_authorization_file.is_some()
-        || settings.upstream_authorization_env.is_some();
-    if has_credential {
-        let problem =
-            "a program takes no Authorization; give it what it needs by upstream-env NAME=@FILE";
-        return Err(wrong("upstream-command", problem));
+    let credentials = [
+        ("upstream-authorization-file", settings.upstream_authorization_file.is_some()),
+        ("upstream-authorization-env", settings.upstream_authorization_env.is_some()),
+        ("upstream-header", !settings.upstream_header.is_empty()),
+        ("upstream-header-kept", settings.upstream_header_kept.is_some()),
+        ("upstream-oauth", settings.upstream_oauth.is_some()),
+        ("upstream-ca", settings.upstream_ca.is_some()),
+        ("upstream-cert", settings.upstream_cert.is_some()),
+        ("upstream-key", settings.upstream_key.is_some()),
+        ("allow-plain-http", settings.allow_plain_http.is_some()),
+    ];
+    if let Some((key, _)) = credentials.iter().find(|(_, is_given)| *is_given) {
+        let problem = "a program takes no headers and no TLS; give it what it needs by upstream-env NAME=@FILE";
+        return Err(wrong(key, problem));
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Reloading: the gateway's policies and roots, exchanged while it runs.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use hardtack::{Guard, Policy, trial};
+use hardtack::{Guard, Policy, RootKeys, trial};
 use hardtack_mcp::{Readiness, Reload, Reloads};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -58,6 +59,8 @@ pub(crate) trait Look: Send + 'static {
 
 /// The folders of a gateway's policies, and where what is in them goes.
 pub(crate) struct Folders {
+    /// The server's name, where there are several.
+    pub(crate) server: Option<String>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) reloads: Reloads,
     pub(crate) folders: Vec<(Part, FolderWatch)>,
@@ -65,17 +68,46 @@ pub(crate) struct Folders {
 
 /// The files of a gateway's roots, and where what is in them goes.
 pub(crate) struct RootFiles {
-    /// Whoever decides: on calls, and on requests to revoke.
-    pub(crate) guards: Vec<Arc<Guard>>,
+    pub(crate) guards: Guards,
     pub(crate) reloads: Reloads,
     pub(crate) trusting: Trusting,
+}
+
+/// Whoever decides, for as long as anything does: on requests to revoke, and on calls.
+#[derive(Clone, Default)]
+pub(crate) struct Guards(Arc<Mutex<Vec<Weak<Guard>>>>);
+
+impl Guards {
+    pub(crate) fn of(guards: &[&Arc<Guard>]) -> Guards {
+        Guards(Arc::new(Mutex::new(guards.iter().copied().map(Arc::downgrade).collect())))
+    }
+
+    /// Adds those that take part from now on, with the roots that the others have, so that none has missed a change.
+    pub(crate) fn join(&self, guards: impl IntoIterator<Item = Arc<Guard>>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|guard| guard.strong_count() > 0);
+        let roots = all.iter().find_map(Weak::upgrade).map(|guard| guard.verifier().roots());
+        for guard in guards {
+            if let Some(roots) = &roots {
+                guard.verifier().replace_roots(RootKeys::clone(roots));
+            }
+            all.push(Arc::downgrade(&guard));
+        }
+    }
+
+    /// Looks for new roots while nobody joins.
+    fn look(&self, trusting: &mut Trusting) -> Option<Reload> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let guards: Vec<Arc<Guard>> = all.iter().filter_map(Weak::upgrade).collect();
+        trusting.look(&guards)
+    }
 }
 
 /// Looks now and then, and when a hangup comes, until it is aborted. Begun anew where it ends ([`tend`]).
 pub(crate) fn watch(
     looking: impl Look,
     readiness: Readiness,
-    what: &'static str,
+    what: impl Into<Cow<'static, str>>,
 ) -> io::Result<JoinHandle<()>> {
     // Taken here, so that a hangup ends nothing from now on.
     let hangups = Arc::new(tokio::sync::Mutex::new(signal(SignalKind::hangup())?));
@@ -84,7 +116,7 @@ pub(crate) fn watch(
         let (looking, hangups) = (Arc::clone(&looking), Arc::clone(&hangups));
         async move { run(looking, &mut *hangups.lock().await).await }
     };
-    Ok(tokio::spawn(tend(readiness, what, work)))
+    Ok(tokio::spawn(tend(readiness, what.into(), work)))
 }
 
 async fn run<L: Look>(looking: Arc<Mutex<L>>, hangups: &mut Signal) {
@@ -123,7 +155,7 @@ impl Look for RootFiles {
         if asked {
             self.trusting.ask();
         }
-        let taken = self.trusting.look(&self.guards);
+        let taken = self.guards.look(&mut self.trusting);
         taken.into_iter().for_each(|taken| self.reloads.count(taken));
     }
 }
@@ -132,6 +164,9 @@ impl Look for Folders {
     const FOR: &'static str = "policies";
 
     fn look(&mut self, asked: bool) {
+        let server = self.server.as_ref();
+        let span = server.map(|name| tracing::info_span!("policies", hardtack.server = name));
+        let _of_server = span.map(tracing::Span::entered);
         for (part, watch) in &mut self.folders {
             if asked {
                 watch.ask();

@@ -1,5 +1,6 @@
 //! Tending: what a server does in the background goes on, or is known to have ended.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -20,25 +21,25 @@ const WELL_AFTER: Duration = Duration::from_secs(600);
 /// good once it was begun again too often.
 pub(crate) async fn tend<F>(
     readiness: Readiness,
-    what: &'static str,
+    what: impl Into<Cow<'static, str>>,
     work: impl FnMut() -> F + Send,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    tend_pausing(RESTART_PAUSE, readiness, what, work).await;
+    tend_pausing(RESTART_PAUSE, readiness, what.into(), work).await;
 }
 
 async fn tend_pausing<F>(
     pause: Duration,
     readiness: Readiness,
-    what: &'static str,
+    what: Cow<'static, str>,
     mut work: impl FnMut() -> F + Send,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut restarts = 0;
     loop {
-        readiness.restored(what);
+        readiness.restored(&what);
         let began = Instant::now();
         // Ends with this future, and its panics end nothing else.
         let mut running = JoinSet::new();
@@ -49,13 +50,14 @@ async fn tend_pausing<F>(
             restarts = 0;
         }
         if restarts == MAX_RESTARTS {
-            tracing::error!(what, why, restarts, "background work has ended for good");
-            readiness.lost(what, format!("has ended, and {restarts} restarts did not help"));
+            tracing::error!(%what, why, restarts, "background work has ended for good");
+            readiness
+                .lost(what.clone(), format!("has ended, and {restarts} restarts did not help"));
             return;
         }
         restarts += 1;
-        tracing::error!(what, why, restarts, "background work has ended; it is begun again");
-        readiness.lost(what, "has ended, and is begun again");
+        tracing::error!(%what, why, restarts, "background work has ended; it is begun again");
+        readiness.lost(what.clone(), "has ended, and is begun again");
         tokio::time::sleep(pause).await;
     }
 }
@@ -72,17 +74,18 @@ mod tests {
         let (readiness, begun) = (Readiness::default(), Arc::new(AtomicU32::new(0)));
         let (counted, known) = (Arc::clone(&begun), readiness.clone());
         let pause = Duration::from_millis(200);
-        let tended = tokio::spawn(tend_pausing(pause, readiness.clone(), "counting", move || {
-            let (counted, known) = (Arc::clone(&counted), known.clone());
-            async move {
-                assert_eq!(known.problem(), None, "while it works");
-                match counted.fetch_add(1, Ordering::Relaxed) {
-                    0 => panic!("it panics at first"),
-                    1 => {}
-                    _ => std::future::pending().await,
+        let tended =
+            tokio::spawn(tend_pausing(pause, readiness.clone(), "counting".into(), move || {
+                let (counted, known) = (Arc::clone(&counted), known.clone());
+                async move {
+                    assert_eq!(known.problem(), None, "while it works");
+                    match counted.fetch_add(1, Ordering::Relaxed) {
+                        0 => panic!("it panics at first"),
+                        1 => {}
+                        _ => std::future::pending().await,
+                    }
                 }
-            }
-        }));
+            }));
         let problem = loop {
             tokio::time::sleep(pause / 20).await;
             match readiness.problem() {
@@ -106,7 +109,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             async {}
         };
-        tend_pausing(Duration::from_millis(1), readiness.clone(), "counting", work).await;
+        tend_pausing(Duration::from_millis(1), readiness.clone(), "counting".into(), work).await;
         assert_eq!(begun.load(Ordering::Relaxed), 1 + MAX_RESTARTS);
         assert!(readiness.problem().unwrap().contains("did not help"));
     }

@@ -9,6 +9,7 @@ mod asked_again;
 mod asking;
 mod attacks;
 mod bounds;
+mod credentials;
 mod eras;
 mod holding;
 mod lists;

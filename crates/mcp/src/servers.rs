@@ -1,0 +1,187 @@
+//! Servers: several MCP servers behind one listener, each at its own path, with its own guard.
+//!
+//! Nothing of a caller is shared by two of them: tokens, sessions, tasks and lists are one server's. Memory, threads and turns are the
+//! process's, of which none takes all.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Method, Request, StatusCode};
+use serde_json::json;
+
+use crate::admin::Admin;
+use crate::answer::{self, RefusalStyle};
+use crate::gateway::{nothing, with_pages};
+use crate::headers::AllowedHosts;
+use crate::metadata::Metadata;
+use crate::policy_metrics::Reloads;
+use crate::readiness::{Readiness, Ready};
+use crate::revoking::{self, Revoker};
+use crate::roster::Roster;
+use crate::serve::Drain;
+use crate::upstream::Upstream;
+use hardtack::audit::Lineage;
+use hardtack::guard::Guard;
+use hardtack::revocation::RevocationLog;
+use hardtack_http::Realm;
+
+/// One of several servers, before it is there ([`Roster::exchange`]).
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) upstream: Upstream,
+    pub(crate) style: RefusalStyle,
+    pub(crate) realm: Realm,
+    pub(crate) metadata: Option<Metadata>,
+}
+
+impl Server {
+    /// Makes a server that lets through to `upstream` what `guard` allows. Its audience is the guard's.
+    pub fn new(guard: impl Into<Arc<Guard>>, upstream: Upstream) -> Server {
+        let guard = guard.into();
+        let realm = Realm::named(guard.verifier().audience());
+        let style = RefusalStyle::default();
+        Server { guard, upstream, style, realm, metadata: None }
+    }
+
+    /// Sets how refused requests of valid tokens are answered; by default as [`RefusalStyle::Message`].
+    pub fn refusals(mut self, style: RefusalStyle) -> Server {
+        self.style = style;
+        self
+    }
+
+    /// Publishes the protected resource metadata (RFC 9728) at its well-known path before the server's own one, and before the path of
+    /// `resource`, the URL of this server. Without any authorization server, there is no such path.
+    pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Server {
+        self.metadata = Metadata::of(resource, servers);
+        self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
+        self
+    }
+}
+
+/// A reverse proxy in front of several MCP servers, each at its own path, over streamable HTTP.
+///
+/// [`Servers::roster`] says which servers there are, from the beginning and while it runs. [`Servers::router`] is the service;
+/// [`serve`](crate::serve) serves it.
+#[derive(Debug)]
+pub struct Servers {
+    allowed_hosts: AllowedHosts,
+    ready: Option<Ready>,
+    revoker: Option<Revoker>,
+    readiness: Readiness,
+    roster: Roster,
+}
+
+impl Servers {
+    /// Makes a service without any server yet, which answers to `hosts` (the `Host` header) besides the loopback ones, and takes
+    /// requests from the web pages of `origins` (the `Origin` header).
+    pub fn new(
+        hosts: impl IntoIterator<Item = String>,
+        origins: impl IntoIterator<Item = String>,
+    ) -> Servers {
+        let hosts = hosts.into_iter().collect();
+        let allowed_hosts = AllowedHosts { hosts, origins: origins.into_iter().collect() };
+        Servers {
+            roster: Roster::new(allowed_hosts.clone()),
+            allowed_hosts,
+            ready: None,
+            revoker: None,
+            readiness: Readiness::default(),
+        }
+    }
+
+    /// Answers at `/readyz` that the service is ready only while `ready` finds no error, as
+    /// [`Gateway::ready_while`](crate::Gateway::ready_while).
+    pub fn ready_while<E: ToString>(
+        mut self,
+        ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    ) -> Servers {
+        self.ready = Some(Ready::new(ready));
+        self
+    }
+
+    /// Takes requests to revoke at `/hardtack/revocations`, for all servers, as [`Gateway::revocations`](crate::Gateway::revocations).
+    /// The audience of `guard` can be no server's.
+    pub fn revocations(
+        mut self,
+        guard: impl Into<Arc<Guard>>,
+        log: Arc<dyn RevocationLog>,
+        seen: Arc<dyn Lineage>,
+    ) -> Servers {
+        let guard = guard.into();
+        self.roster.reserve(guard.verifier().audience());
+        self.revoker = Some(Revoker::new(guard, log, seen));
+        self
+    }
+
+    /// Returns the handle by which servers are added, changed and removed. Clones share it.
+    pub fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
+
+    /// Returns the counter of attempts to exchange the roots of its guards. Whoever makes one counts it there.
+    pub fn root_reloads(&self) -> Reloads {
+        self.roster.metrics().root_reloads.clone()
+    }
+
+    /// Returns the counter of attempts to exchange servers. Whoever makes one counts it there.
+    pub fn settings_reloads(&self) -> Reloads {
+        self.roster.metrics().settings_reloads.clone()
+    }
+
+    /// Returns the handle by which background work says that it has ended (`/readyz`).
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Returns the handle by which the service hears that it is to end; for [`serve`](crate::serve).
+    pub fn drain(&self) -> Drain {
+        self.roster.drain()
+    }
+
+    /// Returns two services, as [`Gateway::routers`](crate::Gateway::routers).
+    pub fn routers(self) -> (Router, Router) {
+        self.build(false)
+    }
+
+    /// Returns the service: each server at its own path, and `/healthz`, `/readyz`, `/metrics`, `/hardtack/revocations` and the
+    /// metadata. Whatever else is asked for is not found, and says nothing of which servers there are.
+    pub fn router(self) -> Router {
+        self.build(true).0
+    }
+
+    fn build(self, has_metrics: bool) -> (Router, Router) {
+        let Servers { allowed_hosts, ready, revoker, readiness, roster } = self;
+        let origins = allowed_hosts.origins.clone();
+        let admin = Admin::new(allowed_hosts.clone(), roster.drain(), readiness, ready);
+        let counted = roster.clone();
+        let admin = admin.metrics(move |rendered| counted.render(rendered));
+        let mut router = Router::new().fallback(dispatch).with_state(roster);
+        router = router.merge(admin.router(has_metrics));
+        if let Some(revoker) = revoker {
+            router = router.merge(revoking::router(revoker, allowed_hosts));
+        }
+        (with_pages(router, &origins), admin.router(true).fallback(nothing))
+    }
+}
+
+/// The path is taken as it was sent: what is encoded, or has another segment, case or slash, is another path.
+async fn dispatch(State(roster): State<Roster>, request: Request<Body>) -> Response {
+    let roster = roster.now();
+    let path = request.uri().path();
+    if let Some(server) = roster.at(path) {
+        return server.relay.handle(&server.side, request).await;
+    }
+    match roster.metadata_at(path) {
+        Some(metadata) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            answer::respond(StatusCode::OK, metadata.document())
+        }
+        Some(_) => {
+            answer::respond(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "not_allowed"}))
+        }
+        None => nothing().await,
+    }
+}

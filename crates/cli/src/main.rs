@@ -63,7 +63,7 @@ fn run() -> ExitCode {
         Verb::Audit(arguments) => command::audit::run(arguments),
         Verb::Policy(arguments) => command::policy::run(&arguments),
         Verb::Store(arguments) => command::store::run(arguments),
-        Verb::Gateway(arguments) => command::gateway::run(arguments),
+        Verb::Gateway(arguments) => command::gateway::run(*arguments),
         Verb::Agent(arguments) => command::agent::run(arguments),
         Verb::Decide(arguments) => command::decide::run(arguments),
         Verb::Demo(arguments) => command::demo::run(&arguments),

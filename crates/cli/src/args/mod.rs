@@ -72,7 +72,7 @@ pub(crate) enum Verb {
     Audit(Audit),
     Policy(policy::Policy),
     Store(Store),
-    Gateway(gateway::Gateway),
+    Gateway(Box<gateway::Gateway>),
     Agent(gateway::Agent),
     Decide(decide::Decide),
     Demo(Demo),

@@ -56,6 +56,16 @@ pub(crate) fn out(text: &str) -> Result<(), OutputError> {
     }
 }
 
+/// Writes these bytes to standard output, and waits until whoever reads it can have them.
+pub(crate) fn out_exactly(bytes: &[u8]) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputError::ReaderGone),
+        Err(error) => Err(OutputError::Failed(error)),
+    }
+}
+
 /// Writes a text and the end of its line to standard error, if that can be written.
 pub(crate) fn err(text: &str) {
     let mut line = Vec::new();

@@ -96,7 +96,7 @@ pub(crate) fn unsent(id: Option<&Id>, is_tool_call: bool, refused: &Refused) -> 
     respond(StatusCode::OK, &body)
 }
 
-fn tool_error(id: &Id, text: &str, facts: &Value) -> Value {
+pub(crate) fn tool_error(id: &Id, text: &str, facts: &Value) -> Value {
     json!({
         "jsonrpc": "2.0",
         "id": id.to_json(),

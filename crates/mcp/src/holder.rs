@@ -112,6 +112,24 @@ impl Holder {
         audience: impl Into<String>,
         upstream: Upstream,
     ) -> Result<Holder, HoldError> {
+        match Holder::even_expired(source, key, audience, upstream)? {
+            (_, Some(expired)) => Err(expired),
+            (holder, None) => Ok(holder),
+        }
+    }
+
+    /// Makes the same as [`Holder::new`], also if the capability has expired, which is returned besides: whatever is asked is answered
+    /// with an error until a newer capability is in its place. For a holder that its client starts, and would not start again.
+    ///
+    /// # Errors
+    ///
+    /// [`HoldError`], as of [`Holder::new`], for everything else.
+    pub fn even_expired(
+        source: CapabilitySource,
+        key: PrivateKey,
+        audience: impl Into<String>,
+        upstream: Upstream,
+    ) -> Result<(Holder, Option<HoldError>), HoldError> {
         if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
             return Err(HoldError::PlainHttp { host });
         }
@@ -121,7 +139,10 @@ impl Holder {
         let own = capability.to_base64().into();
         let presenter = Presenter::new(capability, key)?;
         // Whether it can be presented; nothing of it is sent.
-        presenter.session(&audience, now())?;
+        let expired = match presenter.session(&audience, now()) {
+            Err(PresentError::Life(error)) => Some(PresentError::Life(error).into()),
+            tried => tried.map(|_| None)?,
+        };
         let inside = GatewaySide {
             source,
             presenter,
@@ -131,7 +152,7 @@ impl Holder {
             current: Mutex::new(None),
             sent: Arc::default(),
         };
-        Ok(Holder { relay: Relay::to(upstream), inside })
+        Ok((Holder { relay: Relay::to(upstream), inside }, expired))
     }
 
     /// Sets how strictly presentations are bound; by default [`Binding::Session`].

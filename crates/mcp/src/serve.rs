@@ -184,7 +184,7 @@ async fn serve_within(
     drain.begin();
     let mut ended = std::pin::pin!(connections.shutdown());
     if tokio::time::timeout(grace, &mut ended).await.is_err() {
-        drain.over.cancel();
+        drain.end();
         let _ = tokio::time::timeout(grace, ended).await;
     }
     Ok(())

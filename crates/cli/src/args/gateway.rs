@@ -150,15 +150,19 @@ impl Settings {
     }
 }
 
-/// Sign for an agent runtime that can only be given a URL: plain MCP in, a fresh presentation out
+/// Sign for an agent runtime that has no token: plain MCP in, a fresh presentation out
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   hardtack agent --key researcher.key \\
       --capability researcher.token --audience notion.mcp \\
       --to http://127.0.0.1:8080/mcp --listen 127.0.0.1:8081
+  hardtack agent --stdio --key researcher.key \\
+      --capability researcher.token --audience notion.mcp \\
+      --to http://127.0.0.1:8080/mcp
 
-The runtime is then given http://127.0.0.1:8081/mcp and no token. Whoever can reach that address acts as \
-the agent, so it is on loopback.")]
+The first is for a runtime that is given a URL: http://127.0.0.1:8081/mcp, and no token. Whoever can reach that \
+address acts as the agent, so it is on loopback. The second is for a client that starts a command. \
+`hardtack connect CLIENT` prints what to paste into its settings.")]
 pub(crate) struct Agent {
     /// The private key of the capability's holder: a regular file
     #[arg(long, value_name = "FILE")]
@@ -176,6 +180,9 @@ pub(crate) struct Agent {
     /// Send bearers over plain HTTP to this host, where nobody can be on the way who would read them
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_plain_http: Option<String>,
+    /// Speak MCP on standard input and output, a message a line, instead of listening: for a client that starts this command
+    #[arg(long, conflicts_with_all = ["listen", "listen_beyond_loopback", "allow_host", "allow_origin"])]
+    pub(crate) stdio: bool,
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) listen: String,
@@ -194,7 +201,7 @@ pub(crate) struct Agent {
     /// repeated, or a list with commas
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) allow_origin: Vec<String>,
-    /// How long requests under way may go on after SIGTERM
+    /// How long requests under way may go on after SIGTERM, or after standard input is closed
     #[arg(long, value_name = "TIME", value_parser = life, default_value = "10s")]
     pub(crate) drain: Duration,
     /// How the log is written to standard error; RUST_LOG says how much

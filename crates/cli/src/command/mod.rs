@@ -23,6 +23,7 @@ mod deciding;
 mod explained;
 mod folder;
 mod lineage;
+mod lines;
 mod program;
 mod reloading;
 mod serving;

@@ -32,8 +32,7 @@ fn an_allowed_call_passes_a_refused_one_is_told_why_and_the_session_lives() {
         assert_eq!(refused["result"]["isError"], true);
         assert_eq!(
             text(&refused).split(". ").next().unwrap(),
-            "denied: the token does not grant tools:call:delete_page".to_owned()
-                + if more.is_empty() { "" } else { "" },
+            "denied: the token does not grant tools:call:delete_page",
         );
         assert_eq!(client.search("again"), "found again");
         assert_eq!((scene.pages.searched(), scene.pages.deleted()), (before + 2, 0));

@@ -96,13 +96,14 @@ impl Client {
             }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(Duration::from_millis(200));
                 panic!("it has ended: {}", self.logged())
             }
         }
     }
 
     pub(crate) fn next(&mut self) -> Value {
-        self.next_within(PATIENCE).expect("nothing came")
+        self.next_within(PATIENCE).unwrap_or_else(|| panic!("nothing came: {}", self.logged()))
     }
 
     /// The answer to the request with this id; what else comes is kept.

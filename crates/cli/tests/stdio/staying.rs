@@ -26,7 +26,7 @@ fn a_capability_that_expires_is_told_and_a_newer_one_is_taken() {
     let mut late = Client::start(scene.agent(&gateway.url, &[]));
     let told = late.initialize();
     assert!(text(&told).contains("must delegate anew"), "{told}");
-    assert!(late.logged().contains("until a newer capability is in"), "{}", late.logged());
+    until("it is logged", || late.logged().contains("until a newer capability is in"));
 
     scene.delegate("15m");
     assert_eq!(client.search("roadmap"), "found roadmap");

@@ -92,10 +92,14 @@ impl Front {
         while matches!(outcome, Outcome::Unanswered(None) | Outcome::Broken(Broken::Off))
             && sent.era == Era::Legacy
             && sent.in_session
+            && !self.over.is_cancelled()
             && vain < MAX_VAIN_RESUMES
             && let Some(after) = messages.last_event.clone()
         {
-            tokio::time::sleep(messages.retry.unwrap_or(DEFAULT_RETRY)).await;
+            tokio::select! {
+                () = self.over.cancelled() => break,
+                () = tokio::time::sleep(messages.retry.unwrap_or(DEFAULT_RETRY)) => {}
+            }
             let resumed = self.session.listen(Some(&after));
             let Some((request, now)) = resumed.filter(|(_, now)| now.generation == sent.generation)
             else {
@@ -184,6 +188,10 @@ impl Front {
                 INTERNAL_ERROR,
                 "what came back is no answer of MCP; see whether the URL is that of the gateway's MCP endpoint".to_owned(),
             ),
+            Outcome::Unanswered(None) | Outcome::Broken(Broken::Off) if self.over.is_cancelled() => (
+                INTERNAL_ERROR,
+                "this process is being shut down, so the answer was not waited for; what was asked for may have been done".to_owned(),
+            ),
             Outcome::Unanswered(None) | Outcome::Broken(Broken::Off) => (
                 INTERNAL_ERROR,
                 "the answer broke off; what was asked for may have been done".to_owned(),
@@ -229,7 +237,7 @@ impl Front {
         loop {
             match messages.next(&mut share).await {
                 Ok(Some(text)) if kind_of(&text, message.id()) == Kind::Answer => {
-                    if !self.session.replace(&headers, &text) {
+                    if !self.session.agrees(&text) {
                         return Err(unrenewed(
                             "the server now speaks another version of MCP, or refuses",
                         ));
@@ -240,13 +248,15 @@ impl Front {
                 _ => return Err(unrenewed(&format!("HTTP {}", status.as_u16()))),
             }
         }
-        tracing::info!("the session was gone, and another one was opened in its place");
+        // Servers answer nothing before they have heard that the client is ready.
         if let Some(line) = initialized
             && let Ok(message) = hardtack::mcp::Message::read(&line, None)
         {
-            let (request, _) = self.session.post(&Heading::of(&message), &line);
+            let request = self.session.post_in(&headers, &Heading::of(&message), &line);
             self.call(request).await;
         }
+        self.session.replace(&headers);
+        tracing::info!("the session was gone, and another one was opened in its place");
         Ok(())
     }
 }

@@ -96,6 +96,7 @@ pub async fn serve_stdio(
         under_way: Mutex::default(),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
+        over: CancellationToken::new(),
     });
     let _ends_all = front.closing.clone().drop_guard();
     let mut stop = std::pin::pin!(stop);
@@ -124,6 +125,8 @@ struct Front {
     tasks: TaskTracker,
     /// Ends what waits for what may never come.
     closing: CancellationToken,
+    /// Whatever is under way must end.
+    over: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -321,6 +324,7 @@ impl Front {
         self.lock().values().filter(waiting).for_each(|waiting| waiting.cancelled.cancel());
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            self.over.cancel();
             drain.end();
             if tokio::time::timeout(LAST_GRACE, self.tasks.wait()).await.is_err() {
                 self.lock().values().for_each(|under_way| under_way.cancelled.cancel());

@@ -79,32 +79,20 @@ impl Session {
 
     /// A message, as it is posted.
     pub(super) fn post(&self, heading: &Heading, line: &Bytes) -> (Request<Body>, Sent) {
-        let mut state = self.state();
-        if let Some(version) = &heading.version {
-            state.modern = Some(version.clone());
-        }
-        let mut headers = HeaderMap::new();
-        let opens = heading.opens_session();
-        let agreed = state.version.as_ref().filter(|_| !opens);
-        let version = heading.version.as_ref().or(agreed);
-        let version = version.or(state.modern.as_ref().filter(|_| !opens));
-        let era = version.map_or(Era::Legacy, |version| Era::of_version(version));
-        headers.extend(version.map(|version| (PROTOCOL_VERSION, encoded(version))));
-        let in_session = era == Era::Legacy && !opens && state.id.is_some();
-        if era == Era::Modern {
-            headers.extend(heading.method.as_deref().map(|method| (METHOD, encoded(method))));
-            headers.extend(heading.name.as_deref().map(|name| (NAME, encoded(name))));
-        }
-        if in_session {
-            headers.extend(state.id.clone().map(|id| (SESSION_ID, id)));
-        }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let accept = "application/json, text/event-stream";
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        let sent = Sent { generation: state.generation, in_session, era };
-        (request(Method::POST, headers, Body::from(line.clone())), sent)
+        post(&mut self.state(), heading, line)
     }
 
+    /// The same, in the session that `answered` opens and that nobody else uses yet.
+    pub(super) fn post_in(
+        &self,
+        answered: &HeaderMap,
+        heading: &Heading,
+        line: &Bytes,
+    ) -> Request<Body> {
+        let version = self.state().version.clone();
+        let id = answered.get(SESSION_ID).cloned();
+        post(&mut State { id, version, ..State::default() }, heading, line).0
+    }
     /// The request for what the server sends unasked, or for the rest of an answer; `None` where there is no such thing.
     pub(super) fn listen(&self, after: Option<&str>) -> Option<(Request<Body>, Sent)> {
         let (mut headers, sent) = self.standing()?;
@@ -157,16 +145,43 @@ impl Session {
         self.state().generation
     }
 
-    /// A new session in the place of one that is gone; `false` if it speaks another version, which the client does not know of.
-    pub(super) fn replace(&self, answered: &HeaderMap, answer: &str) -> bool {
-        let mut state = self.state();
-        let is_same = version_of(answer).is_some_and(|version| Some(version) == state.version);
-        if is_same {
-            state.id = answered.get(SESSION_ID).cloned();
-            state.generation += 1;
-        }
-        is_same
+    /// Whether the answer to another `initialize` agrees on the version that the client knows of.
+    pub(super) fn agrees(&self, answer: &str) -> bool {
+        version_of(answer).is_some_and(|version| Some(version) == self.state().version)
     }
+
+    /// From now on, everything is sent in the session that `answered` opens, in the place of one that is gone.
+    pub(super) fn replace(&self, answered: &HeaderMap) {
+        let mut state = self.state();
+        state.id = answered.get(SESSION_ID).cloned();
+        state.generation += 1;
+    }
+}
+
+fn post(state: &mut State, heading: &Heading, line: &Bytes) -> (Request<Body>, Sent) {
+    if let Some(version) = &heading.version {
+        state.modern = Some(version.clone());
+    }
+    let mut headers = HeaderMap::new();
+    let opens = heading.opens_session();
+    let agreed = state.version.as_ref().filter(|_| !opens);
+    let version = heading.version.as_ref().or(agreed);
+    let version = version.or(state.modern.as_ref().filter(|_| !opens));
+    let era = version.map_or(Era::Legacy, |version| Era::of_version(version));
+    headers.extend(version.map(|version| (PROTOCOL_VERSION, encoded(version))));
+    let in_session = era == Era::Legacy && !opens && state.id.is_some();
+    if era == Era::Modern {
+        headers.extend(heading.method.as_deref().map(|method| (METHOD, encoded(method))));
+        headers.extend(heading.name.as_deref().map(|name| (NAME, encoded(name))));
+    }
+    if in_session {
+        headers.extend(state.id.clone().map(|id| (SESSION_ID, id)));
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let accept = "application/json, text/event-stream";
+    headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    let sent = Sent { generation: state.generation, in_session, era };
+    (request(Method::POST, headers, Body::from(line.clone())), sent)
 }
 
 fn version_of(answer: &str) -> Option<String> {
@@ -237,10 +252,17 @@ mod tests {
         let generation = session.generation();
         assert!(session.opened_with(generation).is_some());
         let other = json!({"result": {"protocolVersion": "2025-11-25"}}).to_string();
-        assert!(!session.replace(&HeaderMap::new(), &other), "the client knows no such version");
+        assert!(!session.agrees(&other), "the client knows no such version");
         let mut answered = HeaderMap::new();
         answered.insert(SESSION_ID, HeaderValue::from_static("second"));
-        assert!(session.replace(&answered, &answer));
+        assert!(session.agrees(&answer));
+        let line = Bytes::from(ping.to_string());
+        let heading = Heading::of(&Message::read(&line, None).unwrap());
+        let first = session.post_in(&answered, &heading, &line);
+        assert_eq!(first.headers()[SESSION_ID], "second");
+        assert_eq!(first.headers()[PROTOCOL_VERSION], "2025-06-18");
+        assert_eq!(posted(&session, &ping).0[SESSION_ID], "first", "it is not used yet");
+        session.replace(&answered);
         assert!(session.opened_with(generation).is_none(), "it was replaced");
         let (headers, _) = posted(&session, &ping);
         assert_eq!(header(&headers, &SESSION_ID).as_deref(), Some("second"));

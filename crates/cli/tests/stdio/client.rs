@@ -108,9 +108,13 @@ impl Client {
 
     /// The answer to the request with this id; what else comes is kept.
     pub(crate) fn answer_to(&mut self, id: &Value) -> Value {
+        let answers = |message: &Value| message.get("method").is_none() && message["id"] == *id;
+        if let Some(at) = self.unasked.iter().position(answers) {
+            return self.unasked.remove(at);
+        }
         loop {
             let message = self.next();
-            if message.get("method").is_none() && message["id"] == *id {
+            if answers(&message) {
                 return message;
             }
             self.unasked.push(message);

@@ -114,9 +114,10 @@ fn a_call_under_way_is_answered_after_the_input_is_closed_within_a_bound() {
     assert_eq!(text(&client.answer_to(&id)), "done");
     assert!(client.ended().success());
 
-    for ends_by in ["input", "signal"] {
+    for (calls, ends_by) in [(2, "input"), (3, "signal")] {
         let mut client = scene.client(&gateway.url, &["--drain", "1s"]);
         let id = client.start_call("slow", &json!({"milliseconds": 60_000}));
+        until("it begins", || scene.pages.began() == calls);
         let began = Instant::now();
         match ends_by {
             "input" => client.close_input(),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+pub(crate) mod connect;
 pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
@@ -74,6 +75,7 @@ pub(crate) enum Verb {
     Store(Store),
     Gateway(Box<gateway::Gateway>),
     Agent(gateway::Agent),
+    Connect(connect::Connect),
     Decide(decide::Decide),
     Demo(Demo),
 }

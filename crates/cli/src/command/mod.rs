@@ -15,6 +15,7 @@ pub(crate) mod policy;
 pub(crate) mod store;
 pub(crate) mod gateway;
 pub(crate) mod agent;
+pub(crate) mod connect;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod tree;

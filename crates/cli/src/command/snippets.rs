@@ -66,6 +66,21 @@ const SNIPPETS: [(&str, &str); 9] = [
     ),
 ];
 
+/// The snippet of a runtime, by the word for it.
+pub(crate) fn of(word: &str) -> Option<&'static str> {
+    let title = match word {
+        "claude-agent-sdk" => "Claude Agent SDK",
+        "openai-agents" => "OpenAI Agents SDK",
+        "langgraph" => "LangChain",
+        "llamaindex" => "LlamaIndex",
+        "mastra" => "Mastra",
+        "vercel-ai" => "Vercel AI SDK",
+        "temporal" => "Temporal",
+        _ => return None,
+    };
+    SNIPPETS.iter().find(|(runtime, _)| runtime.starts_with(title)).map(|(_, snippet)| *snippet)
+}
+
 /// All of them, for a gateway at `url`, with this token, which is shown once; `agent` is the URL that needs
 /// none.
 pub(crate) fn all(url: &str, token: &str, agent: &str) -> String {

@@ -65,6 +65,7 @@ fn run() -> ExitCode {
         Verb::Store(arguments) => command::store::run(arguments),
         Verb::Gateway(arguments) => command::gateway::run(*arguments),
         Verb::Agent(arguments) => command::agent::run(arguments),
+        Verb::Wrap(arguments) => command::wrap::run(arguments),
         Verb::Connect(arguments) => command::connect::run(&arguments),
         Verb::Decide(arguments) => command::decide::run(arguments),
         Verb::Demo(arguments) => command::demo::run(&arguments),

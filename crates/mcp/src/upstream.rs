@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Client, Response, Url, redirect};
+use tower_service::Service;
 
 use crate::child::{Children, Sender, ServerCommand};
 use crate::credentials::{Credentials, Person, UpstreamTls};
@@ -15,6 +18,9 @@ use hardtack::cause::Cause;
 
 /// How long a connection may take to be made. The server is near, or it is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What stands for the URL of a service of this process.
+const OWN_URL: &str = "http://localhost/mcp";
 
 /// How many connections are kept for later: each keeps its buffers.
 const MAX_IDLE: usize = 64;
@@ -32,6 +38,8 @@ pub struct Upstream {
     url: Url,
     /// The processes of a program, which are asked in the URL's place.
     children: Option<Children>,
+    /// A service of this process, which is asked in the URL's place.
+    service: Option<Router>,
     credential: Option<HeaderValue>,
     /// What else it is sent.
     credentials: Credentials,
@@ -115,6 +123,7 @@ impl Upstream {
             client: client(parsed.scheme(), tls)?,
             url: parsed,
             children: None,
+            service: None,
             credential: None,
             credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
@@ -148,11 +157,24 @@ impl Upstream {
             client: client("http", UpstreamTls::default())?,
             url,
             children: Some(Children::of(command)),
+            service: None,
             credential: None,
             credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
             plain_http_to: None,
         })
+    }
+
+    /// Names a service of this process, such as that of a [`Gateway`](crate::Gateway): nobody else can ask it, and nothing of what is
+    /// sent leaves the process.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Client`] if the HTTP client, which is not used, could not be made.
+    pub fn service(router: Router) -> Result<Upstream, UpstreamError> {
+        let mut upstream = Upstream::at(OWN_URL)?;
+        upstream.service = Some(router);
+        Ok(upstream)
     }
 
     /// Sends credentials over plain HTTP to `host`, too, if that is the server's. For lines on which nobody can read and use them. By
@@ -251,6 +273,11 @@ impl Upstream {
         authorization: Option<HeaderValue>,
         body: Bytes,
     ) -> Result<Response, NoAnswer> {
+        if let Some(router) = &self.service {
+            let asking = ask_service(router.clone(), method, headers, authorization, body);
+            let answer = tokio::time::timeout(self.answer_timeout, asking).await;
+            return answer.map_err(|_| NoAnswer::TimedOut);
+        }
         let Some(children) = &self.children else {
             return self.send(method, headers, authorization, body).await;
         };
@@ -289,6 +316,28 @@ impl Upstream {
             Err(_) => Err(NoAnswer::TimedOut),
         }
     }
+}
+
+async fn ask_service(
+    mut router: Router,
+    method: Method,
+    mut headers: HeaderMap,
+    authorization: Option<HeaderValue>,
+    body: Bytes,
+) -> Response {
+    headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+    headers.extend(authorization.map(|value| (header::AUTHORIZATION, hidden(value))));
+    let mut request = http::Request::new(Body::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from_static(ENDPOINT);
+    *request.headers_mut() = headers;
+    let answer = match router.call(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let (parts, body) = answer.into_parts();
+    let body = reqwest::Body::wrap_stream(body.into_data_stream());
+    http::Response::from_parts(parts, body).into()
 }
 
 /// A header's value that nobody shows: neither a log nor an index of headers that were sent before (HPACK).

@@ -208,3 +208,46 @@ pub(crate) struct Agent {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
+
+/// Be the server that a client starts: gateway and agent in one process, in front of the client's own server
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hardtack wrap --key researcher.key \\
+      --capability researcher.token --audience files.mcp \\
+      --root @root.pub --store wrap.store -- \\
+      npx -y @modelcontextprotocol/server-filesystem /srv/data
+
+It speaks MCP on standard input and output. The server is called only as the capability and the policies allow. That \
+binds a client that has no shell: with one, it could start the server by itself. Each client needs a store of its own.")]
+pub(crate) struct Wrap {
+    /// The private key of the capability's holder: a regular file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The capability, bound to this key: a regular file; read again for every presentation
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capability: PathBuf,
+    /// The name of the server, to which the capability is presented
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: String,
+    /// A trusted root key: ed25519/…, PEM, or @FILE, which is read again when it changes. May be repeated
+    #[arg(long, value_name = "PUB", required = true)]
+    pub(crate) root: Vec<String>,
+    /// The store that `hardtack store create` made: revocations and records
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+    /// The folder of policies, read again when it changes; without it, what is granted is allowed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policies: Option<PathBuf>,
+    /// A variable of the environment that the server gets: NAME, or NAME=@FILE. May be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Vec<String>,
+    /// How long requests under way may go on after SIGTERM, or after standard input is closed
+    #[arg(long, value_name = "TIME", value_parser = life, default_value = "10s")]
+    pub(crate) drain: Duration,
+    /// How the log is written to standard error; RUST_LOG says how much
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// The server and its arguments, behind --
+    #[arg(value_name = "SERVER", last = true, required = true)]
+    pub(crate) server: Vec<String>,
+}

@@ -75,6 +75,7 @@ pub(crate) enum Verb {
     Store(Store),
     Gateway(Box<gateway::Gateway>),
     Agent(gateway::Agent),
+    Wrap(gateway::Wrap),
     Connect(connect::Connect),
     Decide(decide::Decide),
     Demo(Demo),

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
 }
 
 /// Settings whose texts are what they must be.
-struct Plan {
+pub(super) struct Plan {
     settings: Settings,
     listen: SocketAddr,
     admin_listen: Option<SocketAddr>,
@@ -62,6 +62,14 @@ struct Plan {
     roots: RootKeys,
     trusting: Trusting,
     servers: Planned,
+}
+
+/// A gateway that nobody can reach yet, and what belongs to it.
+pub(super) struct Assembled {
+    pub(super) gateway: Gateway,
+    pub(super) store: Store,
+    /// What goes on beside it.
+    pub(super) background: Vec<JoinHandle<()>>,
 }
 
 /// In front of what it stands.
@@ -106,9 +114,24 @@ impl Plan {
         })
     }
 
+    /// The same for the only server.
+    pub(super) fn of_one(settings: Settings) -> Result<Plan, Box<dyn Error>> {
+        Plan::from(settings, Vec::new())
+    }
+
+    /// Opens the store, and makes the gateway in front of the only server, which nobody can reach yet. Within a runtime.
+    pub(super) fn assemble(self) -> Result<Assembled, Box<dyn Error>> {
+        let Planned::One(plan) = self.servers else {
+            return Err("this is for one server".into());
+        };
+        let admin = &self.revocation_audience;
+        let common = Common::open(self.settings, self.drain, self.roots, admin)?;
+        let One { gateway, background, .. } = common.gateway(*plan, self.trusting)?;
+        Ok(Assembled { gateway, store: common.store, background })
+    }
+
     async fn carry_out(self, again: Option<fleet::Again>) -> Done {
         let Plan { settings, listen, drain: grace, roots, .. } = self;
-        let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
         let listener = serving::listen("listen", listen).await?;
         let admin_listener = match self.admin_listen {
             Some(address) => Some(serving::listen("admin-listen", address).await?),
@@ -116,13 +139,7 @@ impl Plan {
         };
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
-        let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
-        let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
-        // What stops agents does not depend on what policies say of tools.
-        let revoker = Verifier::new(roots.clone(), &self.revocation_audience, store.revocations())
-            .map_err(|error| wrong("revocation-audience", error))?;
-        let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
-        let common = Common { settings, grace, roots, revoker, store, recording };
+        let common = Common::open(settings, grace, roots, &self.revocation_audience)?;
         let served = match self.servers {
             Planned::One(plan) => common.one(*plan, self.trusting, bound)?,
             Planned::Several(plans) => common.several(plans, self.trusting, again, bound)?,
@@ -177,13 +194,33 @@ struct Routers {
     admin: Option<Router>,
 }
 
+/// A gateway in front of the only server.
+struct One {
+    gateway: Gateway,
+    guard: Arc<Guard>,
+    behind: String,
+    audience: String,
+    background: Vec<JoinHandle<()>>,
+}
+
 impl Common {
-    fn one(
-        &self,
-        mut plan: ServerPlan,
-        trusting: Trusting,
-        bound: SocketAddr,
-    ) -> Result<Served, Box<dyn Error>> {
+    fn open(
+        settings: Settings,
+        grace: Duration,
+        roots: RootKeys,
+        admin: &str,
+    ) -> Result<Common, Box<dyn Error>> {
+        let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
+        let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
+        let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
+        // What stops agents does not depend on what policies say of tools.
+        let revoker = Verifier::new(roots.clone(), admin, store.revocations())
+            .map_err(|error| wrong("revocation-audience", error))?;
+        let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
+        Ok(Common { settings, grace, roots, revoker, store, recording })
+    }
+
+    fn gateway(&self, mut plan: ServerPlan, trusting: Trusting) -> Result<One, Box<dyn Error>> {
         let stores = (&self.store, self.recording.clone());
         let guard = plan.guard(self.roots.clone(), stores, None)?;
         let behind = without_query(plan.upstream.url()).to_owned();
@@ -199,7 +236,7 @@ impl Common {
             .hosts(self.settings.allow_host.iter().cloned())
             .origins(self.settings.allow_origin.iter().cloned())
             .authorization_servers(&plan.resource, &plan.authorization_servers);
-        let (drain, readiness) = (gateway.drain(), gateway.readiness());
+        let readiness = gateway.readiness();
         let mut background = vec![tokio::spawn(forget(&self.store, readiness.clone()))];
         // Without anything to load, a hangup ends the process, as it does by custom.
         if trusting.has_files() {
@@ -215,12 +252,22 @@ impl Common {
         if !plan.files.is_empty() {
             background.push(watch(plan.files, readiness, "exchanging credentials")?);
         }
+        Ok(One { gateway, guard, behind, audience: plan.audience, background })
+    }
+
+    fn one(
+        &self,
+        plan: ServerPlan,
+        trusting: Trusting,
+        bound: SocketAddr,
+    ) -> Result<Served, Box<dyn Error>> {
+        let One { gateway, guard, behind, audience, background } = self.gateway(plan, trusting)?;
+        let drain = gateway.drain();
         let announced = format!(
             "http://{bound}{ENDPOINT}
   in front of  {TEXT}{behind}
-  audience     {TEXT}{}
+  audience     {TEXT}{audience}
 {}",
-            plan.audience,
             policies(&guard, "  ")
         );
         let has_admin = self.settings.admin_listen.is_some();

@@ -16,6 +16,7 @@ pub(crate) mod store;
 pub(crate) mod gateway;
 pub(crate) mod agent;
 pub(crate) mod connect;
+pub(crate) mod wrap;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod tree;

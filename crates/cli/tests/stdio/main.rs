@@ -6,3 +6,4 @@ mod limits;
 mod scene;
 mod server;
 mod staying;
+mod wrapped;

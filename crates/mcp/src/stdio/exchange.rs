@@ -287,7 +287,7 @@ fn advised(status: StatusCode, text: String) -> String {
     answer.to_string()
 }
 
-const SEE_WHETHER_IT_RUNS: &str = "See whether the gateway at the URL of --to runs, and the server behind it, and try again then: this process goes on.";
+const SEE_WHETHER_IT_RUNS: &str = "See whether the gateway and the server behind it run (the log of this process says more), and try again then: this process goes on.";
 
 /// What a server that cannot do something says so with. Clients that look which protocol there is go on with the other one then.
 fn code_of(status: StatusCode, method: &str) -> i64 {
@@ -330,7 +330,10 @@ mod tests {
         );
         assert!(told.starts_with("the gateway answers HTTP 403: not from\\u{1b} here. "), "{told}");
         assert!(turned_away(StatusCode::NOT_FOUND, Some("<html>")).contains("--to"));
-        assert!(turned_away(StatusCode::INTERNAL_SERVER_ERROR, None).contains("--to runs"));
+        assert!(
+            turned_away(StatusCode::INTERNAL_SERVER_ERROR, None)
+                .contains("See whether the gateway")
+        );
         assert_eq!(code_of(StatusCode::BAD_REQUEST, "server/discover"), METHOD_NOT_FOUND);
         assert_eq!(code_of(StatusCode::BAD_REQUEST, "tools/list"), INTERNAL_ERROR);
     }

@@ -216,7 +216,7 @@ fn what_is_wrong_with_a_program_is_said() {
         ([&program[..], &["--upstream-idle", "0s"]].concat(), "idle for a moment"),
         (
             [&program[..], &["--upstream-authorization-env", "A_B"]].concat(),
-            "takes no Authorization",
+            "takes no headers",
         ),
         (vec![], "upstream is missing"),
     ] {

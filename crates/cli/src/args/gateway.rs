@@ -161,7 +161,8 @@ impl Settings {
       --to http://127.0.0.1:8080/mcp
 
 The first is for a runtime that is given a URL: http://127.0.0.1:8081/mcp, and no token. Whoever can reach that \
-address acts as the agent, so it is on loopback. The second is for a client that starts a command. \
+address acts as the agent, so it is on loopback. The second is for a client that starts a command.
+
 `hardtack connect CLIENT` prints what to paste into its settings.")]
 pub(crate) struct Agent {
     /// The private key of the capability's holder: a regular file

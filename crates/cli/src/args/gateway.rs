@@ -214,9 +214,9 @@ pub(crate) struct Agent {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   hardtack wrap --key researcher.key \\
-      --capability researcher.token --audience files.mcp \\
+      --capability researcher.token --audience git.mcp \\
       --root @root.pub --store wrap.store -- \\
-      npx -y @modelcontextprotocol/server-filesystem /srv/data
+      uvx mcp-server-git --repository /srv/site
 
 It speaks MCP on standard input and output. The server is called only as the capability and the policies allow. That \
 binds a client that has no shell: with one, it could start the server by itself. Each client needs a store of its own.")]

@@ -214,10 +214,7 @@ fn what_is_wrong_with_a_program_is_said() {
         ([&program[..], &["--upstream-env", "A=@missing"]].concat(), "missing"),
         ([&program[..], &["--upstream-folder", "missing"]].concat(), "is no folder"),
         ([&program[..], &["--upstream-idle", "0s"]].concat(), "idle for a moment"),
-        (
-            [&program[..], &["--upstream-authorization-env", "A_B"]].concat(),
-            "takes no headers",
-        ),
+        ([&program[..], &["--upstream-authorization-env", "A_B"]].concat(), "takes no headers"),
         (vec![], "upstream is missing"),
     ] {
         let words = [&COMMON[..], &more].concat();

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
       --url http://127.0.0.1:8081/mcp
 
 What is to be pasted is on standard output, with absolute paths; where it belongs is on standard error. The first form \
-has the client start `hardtack agent --stdio`. The second names a URL: of a `hardtack agent` that listens.")]
+has the client start an agent over standard input and output. The second names the URL of an agent that listens.")]
 pub(crate) struct Connect {
     /// The client
     #[arg(value_name = "CLIENT", required_unless_present = "list", conflicts_with = "list")]
@@ -26,7 +26,7 @@ pub(crate) struct Connect {
     /// What the client calls the server; the audience, with a hyphen for what is no letter, digit, `_` or `-`, if nothing is said
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The URL of a `hardtack agent` that listens, instead of a command that the client starts
+    /// The URL of an agent that listens, instead of a command that the client starts
     #[arg(long, value_name = "URL", conflicts_with_all = ["key", "capability", "to", "call_bound"])]
     pub(crate) url: Option<String>,
     /// The private key of the capability's holder
@@ -41,7 +41,7 @@ pub(crate) struct Connect {
     /// The gateway's MCP endpoint
     #[arg(long, value_name = "URL", required_unless_present_any = ["list", "url"])]
     pub(crate) to: Option<String>,
-    /// Bind each call to a presentation of its own, as `hardtack agent --call-bound`
+    /// Bind each call to a presentation of its own (agent --call-bound)
     #[arg(long)]
     pub(crate) call_bound: bool,
 }

@@ -26,6 +26,7 @@ use crate::relay::Relay;
 use crate::revoking::{self, Revoker};
 use crate::serve::Drain;
 use crate::tasks::MAX_TASKS;
+use crate::tls::Tls;
 use crate::upstream::Upstream;
 use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
@@ -50,6 +51,7 @@ pub struct Gateway {
     metadata: Option<Metadata>,
     policies: PolicyMetrics,
     readiness: Readiness,
+    tls: Option<Tls>,
     has_metrics_elsewhere: bool,
 }
 
@@ -67,6 +69,7 @@ impl Gateway {
             revoker: None,
             metadata: None,
             readiness: Readiness::default(),
+            tls: None,
             has_metrics_elsewhere: false,
         }
     }
@@ -122,6 +125,12 @@ impl Gateway {
         self
     }
 
+    /// Shows in `/metrics` what is counted of the TLS by which it is served ([`serve_tls`](crate::serve_tls)).
+    pub fn tls(mut self, tls: &Tls) -> Gateway {
+        self.tls = Some(tls.clone());
+        self
+    }
+
     /// Returns the counter of attempts to exchange the guard's policies. Whoever makes one counts it there.
     pub fn reloads(&self) -> Reloads {
         self.policies.reloads.clone()
@@ -164,10 +173,13 @@ impl Gateway {
         let origins = self.relay.allowed_hosts.origins.clone();
         let hosts = self.relay.allowed_hosts.clone();
         let metrics = self.relay.metrics.clone();
-        let (policies, requests) = (self.policies, metrics.clone());
+        let (policies, requests, tls) = (self.policies, metrics.clone(), self.tls);
         let admin = Admin::new(hosts.clone(), self.relay.drain.clone(), self.readiness, self.ready);
         let admin = admin.metrics(move |rendered| {
             policies.render(rendered);
+            if let Some(tls) = &tls {
+                tls.render(rendered);
+            }
             requests.render(rendered);
         });
         let common = Common::new();

@@ -20,6 +20,7 @@ mod forwarding;
 mod gateway;
 mod headers;
 mod holder;
+mod http2;
 mod gateway_side;
 mod lanes;
 mod listing;
@@ -44,6 +45,7 @@ mod stdio;
 mod admission;
 mod taking;
 mod tasks;
+mod tls;
 mod upstream;
 mod watch;
 
@@ -64,8 +66,9 @@ pub use revoking::{
     revoke_over_plain_http_at,
 };
 pub use roster::{MAX_SERVERS, Roster, RosterError};
-pub use serve::{Drain, serve, serve_admin};
+pub use serve::{Drain, serve, serve_admin, serve_tls};
 pub use servers::{Server, Servers};
 pub use source::CapabilitySource;
 pub use stdio::{StdioClient, serve_stdio};
+pub use tls::{Tls, TlsError, TlsPem, TlsText};
 pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};

@@ -17,7 +17,7 @@ use crate::metrics::registry;
 use hardtack::audit::Verdict;
 use hardtack::guard::Guard;
 
-/// The result of an attempt to exchange policies, roots or servers ([`Reloads::count`]).
+/// The result of an attempt to exchange policies, roots, certificates or servers ([`Reloads::count`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
     /// The new ones decide, are the candidate, are trusted, or are there, from now on.
@@ -46,6 +46,10 @@ impl Reloads {
             Reload::Refused => "refused",
         };
         self.0.get_or_create(&Attempt { result }).inc();
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(name, help, self.0.clone());
     }
 }
 

@@ -138,7 +138,8 @@ async fn answer_urgent(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn no_free_connection() -> Response {
+/// The answer to whom there is no place.
+pub(crate) fn no_free_connection() -> Response {
     let said = json!({
         "error": "temporarily_unavailable",
         "error_description": "the gateway has no free connection; try again later",

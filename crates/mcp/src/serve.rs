@@ -1,4 +1,6 @@
 //! Serve: connections, within bounds, until the end (graceful shutdown).
+//!
+//! Over TLS, `tls` makes the handshakes and `http2` has the streams of those who speak that.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,7 +15,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,8 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::fair_queue::Peer;
-use crate::reserve::{MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, bounded};
+use crate::http2;
+use crate::reserve::{
+    MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, ReservedPlace, bounded,
+};
 use crate::taking::Taking;
+use crate::tls::{Tls, speaks_http2};
 use hardtack_http::MAX_BEARER_BYTES;
 
 /// The most bytes in a request's head: a bearer of the largest size and as much as common proxies take
@@ -35,11 +41,16 @@ const MAX_BUFFER_BYTES: usize = MAX_HEAD_BYTES;
 /// The most headers. Browsers send some twenty.
 const MAX_HEADERS: usize = 100;
 
-/// How long a request's head may take to arrive, and an idle connection to have one.
+/// How long a request's head may take to arrive, and an idle connection to have one. A connection of HTTP/2 is idle while no request
+/// is under way on it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most connections at once, besides those of the reserve. Each may hold a head and a message.
 const MAX_CONNECTIONS: u64 = 4096;
+
+/// Which part of the connections may be in their TLS handshake at once, so that those who send nothing leave most for others: of
+/// 4,096 a quarter, which is more than there are new ones while a handshake takes.
+const HANDSHAKES_IN: usize = 4;
 
 /// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
 const FILES_FOR_OTHERS: u64 = 128;
@@ -103,7 +114,26 @@ pub async fn serve(
     drain: Drain,
 ) -> io::Result<()> {
     let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
-    serve_within(listener, router, stop, grace, drain, places(files)).await
+    serve_within(listener, None, router, stop, grace, drain, places(files)).await
+}
+
+/// Serves `router` as [`serve`] does, over TLS alone: HTTP/2 for clients that know it (ALPN), and HTTP/1.1 for others. A handshake may take
+/// ten seconds. A quarter of the connections may be in theirs; if one more comes, one of whoever has most of these is closed. A connection
+/// of HTTP/2 may have 100 requests under way. Each but the first takes the place of a connection, and is told 503 if there is none.
+///
+/// # Errors
+///
+/// None for now, as of [`serve`].
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+    drain: Drain,
+) -> io::Result<()> {
+    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+    serve_within(listener, Some(tls), router, stop, grace, drain, places(files)).await
 }
 
 /// The most connections that ask how a server is: probes and scrapers, some at a time, and few of the files left for others.
@@ -125,11 +155,12 @@ pub async fn serve_admin(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let places = (MAX_ADMIN_CONNECTIONS, MAX_ADMIN_CONNECTIONS);
-    serve_within(listener, router, stop, ADMIN_GRACE, Drain::default(), places).await
+    serve_within(listener, None, router, stop, ADMIN_GRACE, Drain::default(), places).await
 }
 
 async fn serve_within(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     stop: impl Future<Output = ()>,
     grace: Duration,
@@ -140,7 +171,9 @@ async fn serve_within(
     // What has not ended by itself ends with this.
     let over = CancellationToken::new();
     let _ends_all = over.clone().drop_guard();
+    let mut handshakes = tls.is_some().then(|| Reserve::of((usual / HANDSHAKES_IN).max(1)));
     let (usual, mut reserve) = (Arc::new(Semaphore::new(usual)), Reserve::of(reserved));
+    let door = Door { tls, places: Arc::clone(&usual), stopping: drain.begun.clone() };
     let urgent = bounded(router.clone());
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -154,13 +187,16 @@ async fn serve_within(
         };
         let service =
             FromPeer { peer: Peer::at(address.ip()), reserved: None, router: router.clone() };
+        let (door, over, watcher) = (door.clone(), over.clone(), connections.watcher());
         if let Ok(place) = Arc::clone(&usual).try_acquire_owned() {
-            let connection = connections.watch(connection(stream, HEAD_TIMEOUT, service));
-            let over = over.clone();
+            let handshake = match &mut handshakes {
+                Some(handshakes) => Some(handshakes.place(service.peer).await),
+                None => None,
+            };
+            let connection = door.converse(stream, HEAD_TIMEOUT, service, handshake, watcher);
             tokio::spawn(async move {
                 tokio::select! {
-                    // A connection that breaks is its client's affair.
-                    _ = connection => {}
+                    () = connection => {}
                     () = over.cancelled() => {}
                 }
                 drop(place);
@@ -170,11 +206,10 @@ async fn serve_within(
         let place = reserve.place(service.peer).await;
         let (peer, reserved) = (service.peer, Some(place.mark()));
         let service = FromPeer { peer, reserved, router: urgent.clone() };
-        let connection = connections.watch(connection(stream, RESERVED_HEAD_TIMEOUT, service));
-        let over = over.clone();
+        let connection = door.converse(stream, RESERVED_HEAD_TIMEOUT, service, None, watcher);
         tokio::spawn(async move {
             tokio::select! {
-                _ = connection => {}
+                () = connection => {}
                 () = place.gives_way() => {}
                 () = over.cancelled() => {}
             }
@@ -201,19 +236,74 @@ fn places(files: u64) -> (usize, usize) {
     (usize::try_from(usual).unwrap_or(1), usize::try_from(reserved).unwrap_or(1))
 }
 
-fn connection(stream: TcpStream, head_timeout: Duration, service: FromPeer) -> Connection {
-    // Events are small and must not wait for each other.
-    let _ = stream.set_nodelay(true);
+/// What all connections of a listener have in common.
+#[derive(Clone)]
+struct Door {
+    tls: Option<Tls>,
+    /// Those of usual connections.
+    places: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+impl Door {
+    /// A connection, from its handshake to its end. One that breaks is its client's affair.
+    async fn converse(
+        self,
+        stream: TcpStream,
+        head_timeout: Duration,
+        service: FromPeer,
+        handshake: Option<ReservedPlace>,
+        watcher: Watcher,
+    ) {
+        // Events are small and must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let stream = Taking::new(stream);
+        let Some(tls) = &self.tls else {
+            let service = TowerToHyperService::new(service);
+            let connection = http1(head_timeout).serve_connection(TokioIo::new(stream), service);
+            let _ = watcher.watch(connection).await;
+            return;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream, head_timeout) => accepted,
+            () = gives_way(handshake.as_ref()) => {
+                tls.failed("displaced");
+                None
+            }
+            () = self.stopping.cancelled() => None,
+        };
+        drop(handshake);
+        let Some(stream) = accepted else { return };
+        if speaks_http2(&stream) {
+            let (io, places) = (TokioIo::new(stream), self.places);
+            // `watcher` is held to its end, for which whoever stops waits.
+            http2::converse(io, service, head_timeout, places, self.stopping).await;
+            drop(watcher);
+            return;
+        }
+        let service = TowerToHyperService::new(service);
+        let connection = http1(head_timeout).serve_connection(TokioIo::new(stream), service);
+        let _ = watcher.watch(connection).await;
+    }
+}
+
+/// Comes back when a handshake must give way to another one, if it ever must.
+async fn gives_way(handshake: Option<&ReservedPlace>) {
+    match handshake {
+        Some(handshake) => handshake.gives_way().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn http1(head_timeout: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_BUFFER_BYTES)
         .max_headers(MAX_HEADERS);
-    http.serve_connection(TokioIo::new(Taking::new(stream)), TowerToHyperService::new(service))
+    http
 }
-
-type Connection = http1::Connection<TokioIo<Taking<TcpStream>>, TowerToHyperService<FromPeer>>;
 
 /// Says of each request from where it comes, and whether its connection is in the reserve, which has a router of its own.
 #[derive(Debug, Clone)]
@@ -294,7 +384,9 @@ mod tests {
         let stop = async move { stop.await.unwrap() };
         let serving = tokio::spawn(async move {
             let began = Instant::now();
-            serve_within(listener, router, stop, grace, Drain::default(), (4, 1)).await.unwrap();
+            serve_within(listener, None, router, stop, grace, Drain::default(), (4, 1))
+                .await
+                .unwrap();
             began.elapsed()
         });
         let mut client = TcpStream::connect(address).await.unwrap();

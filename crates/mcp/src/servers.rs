@@ -22,6 +22,7 @@ use crate::readiness::{Readiness, Ready};
 use crate::revoking::{self, Revoker};
 use crate::roster::Roster;
 use crate::serve::Drain;
+use crate::tls::Tls;
 use crate::upstream::Upstream;
 use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
@@ -72,6 +73,7 @@ pub struct Servers {
     ready: Option<Ready>,
     revoker: Option<Revoker>,
     readiness: Readiness,
+    tls: Option<Tls>,
     roster: Roster,
 }
 
@@ -90,6 +92,7 @@ impl Servers {
             ready: None,
             revoker: None,
             readiness: Readiness::default(),
+            tls: None,
         }
     }
 
@@ -114,6 +117,12 @@ impl Servers {
         let guard = guard.into();
         self.roster.reserve(guard.verifier().audience());
         self.revoker = Some(Revoker::new(guard, log, seen));
+        self
+    }
+
+    /// Shows in `/metrics` what is counted of the TLS by which it is served, as [`Gateway::tls`](crate::Gateway::tls).
+    pub fn tls(mut self, tls: &Tls) -> Servers {
+        self.tls = Some(tls.clone());
         self
     }
 
@@ -154,11 +163,16 @@ impl Servers {
     }
 
     fn build(self, has_metrics: bool) -> (Router, Router) {
-        let Servers { allowed_hosts, ready, revoker, readiness, roster } = self;
+        let Servers { allowed_hosts, ready, revoker, readiness, tls, roster } = self;
         let origins = allowed_hosts.origins.clone();
         let admin = Admin::new(allowed_hosts.clone(), roster.drain(), readiness, ready);
         let counted = roster.clone();
-        let admin = admin.metrics(move |rendered| counted.render(rendered));
+        let admin = admin.metrics(move |rendered| {
+            if let Some(tls) = &tls {
+                tls.render(rendered);
+            }
+            counted.render(rendered);
+        });
         let mut router = Router::new().fallback(dispatch).with_state(roster);
         router = router.merge(admin.router(has_metrics));
         if let Some(revoker) = revoker {

@@ -46,6 +46,16 @@ pub(crate) struct Settings {
     /// Where to listen; 127.0.0.1:8080 if nothing is said
     #[arg(long, value_name = "ADDR", env = "HARDTACK_LISTEN")]
     pub(crate) listen: Option<String>,
+    /// The certificate by which this server is reached over TLS: a PEM file, and behind its own those that lead to an authority. Read
+    /// again when it changes and on SIGHUP, as the two below
+    #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of that certificate: a PEM file
+    #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Take clients alone whose certificate one of these authorities has signed (mutual TLS): a PEM file
+    #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_CLIENT_CA")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are answered besides; /metrics is there alone then. Put it where only
     /// whoever runs the gateway can reach it
     #[arg(long, value_name = "ADDR", env = "HARDTACK_ADMIN_LISTEN")]
@@ -106,7 +116,12 @@ impl Settings {
             ("revocation-audience", &self.revocation_audience),
             ("drain", &self.drain),
         ];
-        let files = [("store", &self.store)];
+        let files = [
+            ("tls-cert", &self.tls_cert),
+            ("tls-key", &self.tls_key),
+            ("tls-client-ca", &self.tls_client_ca),
+            ("store", &self.store),
+        ];
         let lists = [
             ("root", &self.root),
             ("allow-host", &self.allow_host),
@@ -137,6 +152,9 @@ impl Settings {
         Settings {
             own: self.own.or(other.own),
             listen: self.listen.or(other.listen),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
             admin_listen: self.admin_listen.or(other.admin_listen),
             root: list(self.root, other.root),
             store: self.store.or(other.store),

@@ -8,6 +8,7 @@ mod server;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{Display, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use axum::Router;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
-use hardtack_mcp::{Drain, ENDPOINT, Gateway, Servers, serve, serve_admin};
+use hardtack_mcp::{
+    Drain, ENDPOINT, Gateway, Readiness, Servers, Tls, serve, serve_admin, serve_tls,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -24,6 +27,7 @@ use self::fleet::Fleet;
 use self::server::{ServerPlan, check_audience};
 use crate::args::gateway::{self, Settings};
 use crate::args::life;
+use crate::command::certificate::Certificate;
 use crate::command::reloading::{Folders, Guards, RootFiles, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
@@ -57,6 +61,7 @@ pub(super) struct Plan {
     settings: Settings,
     listen: SocketAddr,
     admin_listen: Option<SocketAddr>,
+    certificate: Option<Certificate>,
     drain: Duration,
     revocation_audience: String,
     roots: RootKeys,
@@ -89,6 +94,14 @@ impl Plan {
         let admin_listen = admin_listen.map(|text| address("admin-listen", text)).transpose()?;
         refuse_missing(&settings, !servers.is_empty())?;
         let revocation_audience = revocation_audience(&settings, &servers)?;
+        let [cert, key, client_ca] =
+            [&settings.tls_cert, &settings.tls_key, &settings.tls_client_ca]
+                .map(|path| path.as_deref());
+        let certificate = Certificate::of(cert, key, client_ca)?;
+        if certificate.is_some() {
+            let resources = servers.iter().map(|described| &described.settings.resource);
+            refuse_plain(resources.chain([&settings.own.resource]).flatten())?;
+        }
         let planned = match servers.is_empty() {
             true => Planned::One(Box::new(ServerPlan::from(&settings.own, None)?)),
             false => Planned::Several(fleet::planned(servers)?),
@@ -105,6 +118,7 @@ impl Plan {
         Ok(Plan {
             listen,
             admin_listen,
+            certificate,
             drain,
             revocation_audience,
             roots,
@@ -139,13 +153,20 @@ impl Plan {
         };
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
-        let common = Common::open(settings, grace, roots, &self.revocation_audience)?;
-        let served = match self.servers {
-            Planned::One(plan) => common.one(*plan, self.trusting, bound)?,
-            Planned::Several(plans) => common.several(plans, self.trusting, again, bound)?,
+        let mut common = Common::open(settings, grace, roots, &self.revocation_audience)?;
+        common.tls = self.certificate.as_ref().map(|certificate| certificate.tls().clone());
+        let scheme = if common.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{bound}");
+        let mut served = match self.servers {
+            Planned::One(plan) => common.one(*plan, self.trusting, &base)?,
+            Planned::Several(plans) => common.several(plans, self.trusting, again, &base)?,
         };
-        let Common { settings, store, .. } = common;
-        warn_of_strangers(bound, &settings);
+        if let Some(certificate) = self.certificate {
+            let watching = watch(certificate, served.readiness, "exchanging certificates")?;
+            served.background.push(watching);
+        }
+        let Common { settings, store, tls, .. } = common;
+        warn_of_strangers(bound, &settings, tls.is_none());
         let beside = match &admin_listener {
             Some(listener) => {
                 format!("  metrics      http://{}/metrics\n", listener.local_addr()?)
@@ -155,12 +176,13 @@ impl Plan {
         let admin = self.revocation_audience;
         serving::announce(format_args!(
             "the gateway listens on {}
-{beside}  revocations  {TEXT}http://{bound}{} (audience {admin})",
+{beside}  revocations  {TEXT}{base}{} (audience {admin})",
             served.announced,
             hardtack_mcp::REVOCATIONS
         ));
         let collecting = served.background;
-        answer(listener, admin_listener, served.routers, (stop, grace, served.drain)).await?;
+        answer((listener, tls), admin_listener, served.routers, (stop, grace, served.drain))
+            .await?;
         collecting.iter().for_each(JoinHandle::abort);
         close(&store);
         serving::announce("the gateway has stopped");
@@ -177,6 +199,8 @@ struct Common {
     store: Store,
     /// The store, as decisions are recorded there.
     recording: Store,
+    /// What it speaks, if not plain HTTP.
+    tls: Option<Tls>,
 }
 
 /// What serves.
@@ -184,6 +208,7 @@ struct Served {
     /// With `/metrics`, or without and the admin's.
     routers: Routers,
     drain: Drain,
+    readiness: Readiness,
     announced: String,
     background: Vec<JoinHandle<()>>,
 }
@@ -217,7 +242,7 @@ impl Common {
         let revoker = Verifier::new(roots.clone(), admin, store.revocations())
             .map_err(|error| wrong("revocation-audience", error))?;
         let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
-        Ok(Common { settings, grace, roots, revoker, store, recording })
+        Ok(Common { settings, grace, roots, revoker, store, recording, tls: None })
     }
 
     fn gateway(&self, mut plan: ServerPlan, trusting: Trusting) -> Result<One, Box<dyn Error>> {
@@ -259,12 +284,16 @@ impl Common {
         &self,
         plan: ServerPlan,
         trusting: Trusting,
-        bound: SocketAddr,
+        base: &str,
     ) -> Result<Served, Box<dyn Error>> {
         let One { gateway, guard, behind, audience, background } = self.gateway(plan, trusting)?;
-        let drain = gateway.drain();
+        let gateway = match &self.tls {
+            Some(tls) => gateway.tls(tls),
+            None => gateway,
+        };
+        let (drain, readiness) = (gateway.drain(), gateway.readiness());
         let announced = format!(
-            "http://{bound}{ENDPOINT}
+            "{base}{ENDPOINT}
   in front of  {TEXT}{behind}
   audience     {TEXT}{audience}
 {}",
@@ -278,7 +307,7 @@ impl Common {
                 Routers { main, admin: Some(admin) }
             }
         };
-        Ok(Served { routers, drain, announced, background })
+        Ok(Served { routers, drain, readiness, announced, background })
     }
 
     fn several(
@@ -286,7 +315,7 @@ impl Common {
         plans: Vec<(Described, ServerPlan)>,
         trusting: Trusting,
         again: Option<fleet::Again>,
-        bound: SocketAddr,
+        base: &str,
     ) -> Result<Served, Box<dyn Error>> {
         let (hosts, origins) = (&self.settings.allow_host, &self.settings.allow_origin);
         let store = self.store.clone();
@@ -297,17 +326,21 @@ impl Common {
                 Arc::new(self.store.clone()),
                 Arc::new(self.store.clone()),
             );
+        let servers = match &self.tls {
+            Some(tls) => servers.tls(tls),
+            None => servers,
+        };
         let (drain, readiness) = (servers.drain(), servers.readiness());
         let mut background = vec![tokio::spawn(forget(&self.store, readiness.clone()))];
         let guards = Guards::of(&[&self.revoker]);
         let mut fleet = Fleet::of(self, &servers, guards.clone());
-        let announced = fleet.begin(plans, bound)?;
+        let announced = fleet.begin(plans, base)?;
         if trusting.has_files() {
             let files = RootFiles { guards, reloads: servers.root_reloads(), trusting };
             background.push(watch(files, readiness.clone(), "exchanging roots")?);
         }
         if let Some(again) = again {
-            background.push(watch(fleet.reading(again), readiness, "exchanging servers")?);
+            background.push(watch(fleet.reading(again), readiness.clone(), "exchanging servers")?);
         }
         let routers = match self.settings.admin_listen.is_some() {
             false => Routers { main: servers.router(), admin: None },
@@ -316,35 +349,51 @@ impl Common {
                 Routers { main, admin: Some(admin) }
             }
         };
-        Ok(Served { routers, drain, announced: format!("http://{bound}{announced}"), background })
+        let announced = format!("{base}{announced}");
+        Ok(Served { routers, drain, readiness, announced, background })
     }
 }
 
 /// Answers until it is to end.
 async fn answer(
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
     admin_listener: Option<TcpListener>,
     routers: Routers,
     (stop, grace, drain): (impl Future<Output = ()>, Duration, Drain),
 ) -> Result<(), Box<dyn Error>> {
     let Routers { main, admin } = routers;
     let Some((beside, admin)) = admin_listener.zip(admin) else {
-        return Ok(serve(listener, main, stop, grace, drain).await?);
+        return Ok(serve_main(listener, tls, main, stop, grace, drain).await?);
     };
     // To the end, so that whoever asks hears that it shuts down.
     let (ended, end) = tokio::sync::oneshot::channel::<()>();
     let end = async move { drop(end.await) };
     let admin = tokio::spawn(serve_admin(beside, admin, end));
-    let served = serve(listener, main, stop, grace, drain).await;
+    let served = serve_main(listener, tls, main, stop, grace, drain).await;
     drop(ended);
     let _ = admin.await;
     Ok(served?)
 }
 
-fn warn_of_strangers(bound: SocketAddr, settings: &Settings) {
-    if !bound.ip().is_loopback() {
+/// Over TLS, or over plain HTTP.
+async fn serve_main(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+    drain: Drain,
+) -> io::Result<()> {
+    match tls {
+        Some(tls) => serve_tls(listener, tls, router, stop, grace, drain).await,
+        None => serve(listener, router, stop, grace, drain).await,
+    }
+}
+
+fn warn_of_strangers(bound: SocketAddr, settings: &Settings, is_plain: bool) {
+    if !bound.ip().is_loopback() && is_plain {
         warn(
-            "this is plain HTTP, in which bearers can be read on their way: put what terminates TLS in front",
+            "this is plain HTTP, in which bearers can be read on their way: give --tls-cert and --tls-key, or put what terminates TLS in front",
         );
     }
     if !bound.ip().is_loopback() && settings.allow_host.is_empty() {
@@ -381,6 +430,16 @@ fn revocation_audience(
     }
     let audience = needed("audience", settings.own.audience.as_deref())?;
     Ok(format!("{audience}{REVOCATION_SUFFIX}"))
+}
+
+/// Of a server that speaks TLS, no client should learn another URL.
+fn refuse_plain<'a>(mut resources: impl Iterator<Item = &'a String>) -> Result<(), Box<dyn Error>> {
+    match resources.any(|url| !url.starts_with("https://")) {
+        true => {
+            Err(wrong("resource", "this server speaks TLS, so its own URL begins with https://"))
+        }
+        false => Ok(()),
+    }
 }
 
 fn refuse_missing(settings: &Settings, are_several: bool) -> Result<(), Box<dyn Error>> {

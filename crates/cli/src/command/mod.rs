@@ -14,6 +14,7 @@ pub(crate) mod audit;
 pub(crate) mod policy;
 pub(crate) mod store;
 pub(crate) mod gateway;
+mod certificate;
 pub(crate) mod agent;
 pub(crate) mod connect;
 pub(crate) mod wrap;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +92,7 @@ impl Fleet {
     pub(super) fn begin(
         &mut self,
         plans: Vec<(Described, ServerPlan)>,
-        bound: SocketAddr,
+        base: &str,
     ) -> Result<String, Box<dyn Error>> {
         let mut announced = format!("\n  servers      {}\n", plans.len());
         let all: Vec<(Described, String)> = plans
@@ -106,7 +105,7 @@ impl Fleet {
             // Writing to a string does not fail.
             let _ = write!(
                 announced,
-                "  server {name}\n    at           http://{bound}{path}\n    in front of  {TEXT}{}\n    audience     {TEXT}{}\n{}",
+                "  server {name}\n    at           {base}{path}\n    in front of  {TEXT}{}\n    audience     {TEXT}{}\n{}",
                 without_query(&behind),
                 guard.verifier().audience(),
                 policies(&guard, "    ")

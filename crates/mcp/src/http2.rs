@@ -289,38 +289,4 @@ impl hyper::body::Body for Pieces {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_of_which_a_piece_is_not_taken_ends_and_one_that_waits_for_an_answer_does_not()
-    {
-        let pace = Pace::default();
-        let within = Duration::from_secs(600);
-        let ends = tokio::time::timeout(within, pace.is_not_taken(TAKE_TIMEOUT)).await;
-        assert!(ends.is_err(), "nothing was handed out");
-        pace.handed_out();
-        pace.asked();
-        let ends = tokio::time::timeout(within, pace.is_not_taken(TAKE_TIMEOUT)).await;
-        assert!(ends.is_err(), "all was taken");
-        pace.handed_out();
-        let ends = tokio::time::timeout(2 * TAKE_TIMEOUT, pace.is_not_taken(TAKE_TIMEOUT)).await;
-        assert!(ends.is_ok(), "a piece waits");
-    }
-
-    #[tokio::test]
-    async fn an_answer_comes_in_pieces_and_is_the_same() {
-        let text = "0123456789".repeat(5000);
-        let body = Body::from(text.clone());
-        let mut pieces = Pieces { body, rest: Bytes::new(), _place: None };
-        assert_eq!(pieces.size_hint().exact(), Some(50_000));
-        let first = pieces.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(first.len(), MAX_PIECE_BYTES);
-        assert!(!pieces.is_end_stream());
-        assert_eq!(pieces.size_hint().exact(), Some(50_000 - MAX_PIECE_BYTES as u64));
-        let rest = pieces.collect().await.unwrap().to_bytes();
-        assert_eq!([first, rest].concat(), text.as_bytes());
-    }
-}
+mod tests;

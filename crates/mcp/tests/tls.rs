@@ -287,7 +287,8 @@ async fn a_thousand_handshakes_that_send_nothing_keep_nobody_out_and_end() {
     for protocols in [BOTH, &[b"http/1.1"]] {
         let honest = client(trusting(&authority, None, protocols), address);
         for path in ["/", "/healthz"] {
-            let asked = get_text(&honest, &url(address, path));
+            let url = url(address, path);
+            let asked = get_text(&honest, &url);
             let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
             assert!(answered.expect("it waits").is_ok());
         }

@@ -137,7 +137,7 @@ impl Serving {
         let mut line = String::new();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         said.read_line(&mut line).unwrap();
-        let Some(at) = line.find("http://") else {
+        let Some(at) = line.find("http://").or_else(|| line.find("https://")) else {
             let mut problem = String::new();
             child.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
             panic!("it does not serve: {line} {problem}");

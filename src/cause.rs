@@ -234,7 +234,7 @@ causes! {
     LifeTooLong "life_too_long" Malformed: "A lifetime is longer than verifiers accept.";
     MalformedTime "malformed_time" Malformed: "A time is not written as in RFC 3339.";
     MalformedId "malformed_id" Malformed: "A revocation id, the beginning of one, or another id of hexadecimal digits is malformed.";
-    MalformedKey "malformed_key" Malformed: "A text is not a key, or not a usable ed25519 key.";
+    MalformedKey "malformed_key" Malformed: "A text is not a key, or not a usable ed25519 key; or a certificate and its key cannot be used.";
     KeyKind "key_kind" Malformed: "A private key was given where a public one is needed, or a public one where a private one is needed.";
     KeyEncrypted "key_encrypted" Malformed: "A key is encrypted under a passphrase.";
     MalformedDatalog "malformed_datalog" Malformed: "A text is not exactly one check or one fact, as needed.";

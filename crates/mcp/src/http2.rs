@@ -39,9 +39,9 @@ const MAX_HEAD_LIST_BYTES: u32 = (MAX_BEARER_BYTES + 16 * 1024 + 100 * 32) as u3
 /// The most bytes that a client may send on a stream before somebody reads them: what the standard begins with.
 const STREAM_WINDOW: u32 = 64 * 1024 - 1;
 
-/// The most bytes that a client may send on all streams of a connection before somebody reads them: a message of 4 MiB comes in
-/// sixteen turns, and connections that nobody reads hold no more than this each.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// The most bytes that a client may send on all streams of a connection before somebody reads them: so much is held for a connection
+/// that nobody reads, and one stream that waits does not stop the others.
+const CONNECTION_WINDOW: u32 = 2 * STREAM_WINDOW;
 
 /// The most bytes that wait to be sent on one stream: less would wait for each round trip.
 const MAX_SEND_BYTES: usize = 64 * 1024;

@@ -46,14 +46,14 @@ pub(crate) struct Settings {
     /// Where to listen; 127.0.0.1:8080 if nothing is said
     #[arg(long, value_name = "ADDR", env = "HARDTACK_LISTEN")]
     pub(crate) listen: Option<String>,
-    /// The certificate by which this server is reached over TLS: a PEM file, and behind its own those that lead to an authority. Read
-    /// again when it changes and on SIGHUP, as the two below
+    /// The certificate by which clients know this server, which then speaks TLS: a PEM file, its own first. Read again when it changes
+    /// and on SIGHUP, as are the two below
     #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The private key of that certificate: a PEM file
     #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Take clients alone whose certificate one of these authorities has signed (mutual TLS): a PEM file
+    /// Take only clients that have a certificate of one of these authorities (mutual TLS): a PEM file
     #[arg(long, value_name = "FILE", env = "HARDTACK_TLS_CLIENT_CA")]
     pub(crate) tls_client_ca: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are answered besides; /metrics is there alone then. Put it where only

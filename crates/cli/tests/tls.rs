@@ -236,3 +236,34 @@ fn a_gateway_does_not_begin_with_a_wrong_pair_and_warns_of_a_key_that_others_can
     until("it warns", || gateway.log().replace("\n", " ").contains("can be read by others"));
     assert!(gateway.ends());
 }
+
+#[test]
+fn several_servers_are_behind_one_certificate() {
+    let (scene, authority) = (scene(), Authority::new());
+    let (certificate, key) = authority.pair(|_| {});
+    put(scene.path(), "server.pem", &certificate);
+    put(scene.path(), "server.key", &key);
+    let upstream = upstream();
+    let server = |name: &str| {
+        format!(
+            "[[server]]\nname = \"{name}\"\npath = \"/{name}\"\naudience = \"{name}.mcp\"\nupstream = \"{upstream}\"\n"
+        )
+    };
+    let all = "listen = \"127.0.0.1:0\"\nroot = \"@root.pub\"\nstore = \"hardtack.store\"\nrevocation-audience = \"gateway/hardtack\"\ntls-cert = \"server.pem\"\ntls-key = \"server.key\"\n";
+    scene.write("gateway.toml", &format!("{all}{}{}", server("one"), server("other")));
+    let gateway = Serving::start(scene.command(&["gateway", "--config", "gateway.toml"]));
+    assert!(gateway.url.starts_with("https://127.0.0.1:"), "{}", gateway.url);
+    let base = gateway.url.split_whitespace().next().unwrap().trim_end_matches('/').to_owned();
+    for path in ["/one", "/other"] {
+        let url = format!("{base}{path}");
+        assert_eq!(asks(&authority, |client| client.post(url)).unwrap().1, 401, "{path}");
+    }
+    let url = format!("{base}/metrics");
+    let said = asks(&authority, |client| client.get(url)).unwrap().2;
+    assert!(said.contains("hardtack_tls_certificate_expires_seconds"), "{said}");
+    assert!(gateway.ends());
+    let plain = "resource = \"http://tools.example/one\"\nauthorization-server = \"https://login.example\"\n";
+    scene.write("gateway.toml", &format!("{all}{}{plain}", server("one")));
+    let said = scene.fails(&["gateway", "--config", "gateway.toml"], "");
+    assert!(said.contains("resource: this server speaks TLS"), "{said}");
+}

@@ -1,5 +1,6 @@
 //! `hardtack gateway`
 
+mod answering;
 mod credentials;
 pub(super) mod file;
 mod fleet;
@@ -8,20 +9,16 @@ mod server;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{Display, Write as _};
-use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
-use hardtack_mcp::{
-    Drain, ENDPOINT, Gateway, Readiness, Servers, Tls, serve, serve_admin, serve_tls,
-};
-use tokio::net::TcpListener;
+use hardtack_mcp::{Drain, ENDPOINT, Gateway, Readiness, Servers, Tls};
 use tokio::task::JoinHandle;
 
+use self::answering::{Routers, answer, warn_of_strangers};
 use self::file::Described;
 use self::fleet::Fleet;
 use self::server::{ServerPlan, check_audience};
@@ -213,12 +210,6 @@ struct Served {
     background: Vec<JoinHandle<()>>,
 }
 
-/// The services on one listener or on two.
-struct Routers {
-    main: Router,
-    admin: Option<Router>,
-}
-
 /// A gateway in front of the only server.
 struct One {
     gateway: Gateway,
@@ -351,55 +342,6 @@ impl Common {
         };
         let announced = format!("{base}{announced}");
         Ok(Served { routers, drain, readiness, announced, background })
-    }
-}
-
-/// Answers until it is to end.
-async fn answer(
-    (listener, tls): (TcpListener, Option<Tls>),
-    admin_listener: Option<TcpListener>,
-    routers: Routers,
-    (stop, grace, drain): (impl Future<Output = ()>, Duration, Drain),
-) -> Result<(), Box<dyn Error>> {
-    let Routers { main, admin } = routers;
-    let Some((beside, admin)) = admin_listener.zip(admin) else {
-        return Ok(serve_main(listener, tls, main, stop, grace, drain).await?);
-    };
-    // To the end, so that whoever asks hears that it shuts down.
-    let (ended, end) = tokio::sync::oneshot::channel::<()>();
-    let end = async move { drop(end.await) };
-    let admin = tokio::spawn(serve_admin(beside, admin, end));
-    let served = serve_main(listener, tls, main, stop, grace, drain).await;
-    drop(ended);
-    let _ = admin.await;
-    Ok(served?)
-}
-
-/// Over TLS, or over plain HTTP.
-async fn serve_main(
-    listener: TcpListener,
-    tls: Option<Tls>,
-    router: Router,
-    stop: impl Future<Output = ()>,
-    grace: Duration,
-    drain: Drain,
-) -> io::Result<()> {
-    match tls {
-        Some(tls) => serve_tls(listener, tls, router, stop, grace, drain).await,
-        None => serve(listener, router, stop, grace, drain).await,
-    }
-}
-
-fn warn_of_strangers(bound: SocketAddr, settings: &Settings, is_plain: bool) {
-    if !bound.ip().is_loopback() && is_plain {
-        warn(
-            "this is plain HTTP, in which bearers can be read on their way: give --tls-cert and --tls-key, or put what terminates TLS in front",
-        );
-    }
-    if !bound.ip().is_loopback() && settings.allow_host.is_empty() {
-        warn(
-            "others can reach this address, but are answered only if they call it localhost; say by which name they do: --allow-host NAME",
-        );
     }
 }
 

@@ -2,6 +2,7 @@
 //! of its own in admission control.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -105,10 +106,13 @@ fn lock(held: &Mutex<Vec<Held>>) -> MutexGuard<'_, Vec<Held>> {
 }
 
 fn first_to_go(held: &[Held]) -> Option<&Held> {
-    let of_peer = |peer| held.iter().filter(|other| other.peer == peer).count();
+    let mut of_peer: HashMap<Peer, usize> = HashMap::new();
+    for one in held {
+        *of_peer.entry(one.peer).or_default() += 1;
+    }
     held.iter().min_by_key(|one| {
         let asks = one.asked.load(Ordering::Relaxed) > 0;
-        (Reverse(of_peer(one.peer)), asks, one.number)
+        (Reverse(of_peer.get(&one.peer)), asks, one.number)
     })
 }
 

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, InconsistentKeys, InvalidMessage, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -156,7 +156,7 @@ impl Tls {
     }
 
     /// Takes other texts from the next handshake on, and counts the attempt. Connections that are open stay, also those of clients
-    /// whose authority is no longer trusted. Their sessions are not resumed.
+    /// whose authority is no longer trusted. No session from before is resumed, and none at all where clients need a certificate.
     ///
     /// # Errors
     ///
@@ -259,6 +259,11 @@ fn config(pem: &TlsPem, now: Timestamp) -> Result<(ServerConfig, i64), TlsError>
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|_| TlsError::UnknownKey)?;
+    if pem.client_ca.is_some() {
+        // A session that is resumed shows no certificate, which may have expired since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     Ok((config, expires))
 }

@@ -101,6 +101,15 @@ fn url(address: SocketAddr, path: &str) -> String {
 
 /// A service that says by which protocol and name it is asked, and one that says nothing for long.
 async fn serving(pem: &TlsPem) -> (Tls, SocketAddr) {
+    let (tls, address, _) = serving_until(pem, std::future::pending()).await;
+    (tls, address)
+}
+
+/// The same until `stop`, and what ends when it has ended.
+async fn serving_until(
+    pem: &TlsPem,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> (Tls, SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>) {
     let said = |version: Version, headers: HeaderMap| async move {
         let host = headers.get("host").map_or("nobody", |host| host.to_str().unwrap());
         format!("{version:?} {}", host.split(':').next().unwrap_or_default())
@@ -121,9 +130,8 @@ async fn serving(pem: &TlsPem) -> (Tls, SocketAddr) {
     let tls = Tls::of(pem, now()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (stop, grace) = (std::future::pending(), Duration::ZERO);
-    tokio::spawn(serve_tls(listener, tls.clone(), router, stop, grace, Drain::default()));
-    (tls, address)
+    let serving = serve_tls(listener, tls.clone(), router, stop, PATIENCE / 2, Drain::default());
+    (tls, address, tokio::spawn(serving))
 }
 
 async fn get_text(client: &reqwest::Client, url: &str) -> reqwest::Result<String> {
@@ -248,7 +256,7 @@ async fn where_clients_need_a_certificate_others_are_refused_at_the_handshake() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_of_an_authority_that_is_no_longer_trusted_is_not_resumed() {
+async fn where_clients_need_a_certificate_each_connection_shows_it_and_no_session_is_resumed() {
     let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
     let pem = TlsPem { client_ca: Some(clients.pem.clone()), ..authority.pair().pem() };
     let (tls, address) = serving(&pem).await;
@@ -265,9 +273,9 @@ async fn a_session_of_an_authority_that_is_no_longer_trusted_is_not_resumed() {
         std::io::Result::Ok((answer.starts_with("HTTP/1.1 200"), kind))
     };
     assert_eq!(asks().await.unwrap(), (true, Some(rustls::HandshakeKind::Full)));
-    assert_eq!(asks().await.unwrap(), (true, Some(rustls::HandshakeKind::Resumed)));
+    assert_eq!(asks().await.unwrap(), (true, Some(rustls::HandshakeKind::Full)));
     tls.replace(&TlsPem { client_ca: Some(others.pem), ..pem }, now()).unwrap();
-    assert!(asks().await.is_err(), "its session is resumed");
+    assert!(asks().await.is_err(), "its authority is not trusted any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,6 +306,26 @@ async fn a_thousand_handshakes_that_send_nothing_keep_nobody_out_and_end() {
         let read = stream.read_to_end(&mut rest);
         let _ = tokio::time::timeout(PATIENCE, read).await.expect("a silent handshake ends");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_requests_go_on_and_waits_for_no_idle_client_or_handshake() {
+    let authority = Authority::new();
+    let (tell, stop) = tokio::sync::oneshot::channel::<()>();
+    let stop = async move { drop(stop.await) };
+    let (_, address, ended) = serving_until(&authority.pair().pem(), stop).await;
+    let client = client(trusting(&authority, None, &[b"h2"]), address);
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let _idle = raw(&authority, address, b"h2").await;
+    let late = tokio::spawn({
+        let url = url(address, "/late");
+        async move { get_text(&client, &url).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tell.send(()).unwrap();
+    assert_eq!(late.await.unwrap().unwrap(), "late");
+    let ended = tokio::time::timeout(PATIENCE / 2 - Duration::from_secs(1), ended).await;
+    ended.expect("it waits for nobody else").unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

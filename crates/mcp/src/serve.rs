@@ -416,4 +416,29 @@ mod tests {
         assert_eq!(had, "");
         assert!(took >= grace && took < Duration::from_secs(20), "{took:?}");
     }
+
+    #[tokio::test]
+    async fn of_handshakes_beyond_a_quarter_of_the_connections_the_oldest_gives_way() {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificates, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        let pem = crate::tls::TlsPem { certificates, key, client_ca: None };
+        let now = hardtack::Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        let tls = Tls::of(&pem, now).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, grace, drain) = (std::future::pending(), Duration::ZERO, Drain::default());
+        let serving = serve_within(listener, Some(tls), Router::new(), stop, grace, drain, (8, 1));
+        tokio::spawn(serving);
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // Long before a handshake has taken too long.
+        let soon = Duration::from_secs(4);
+        for (number, stream) in silent.iter_mut().enumerate() {
+            let mut rest = Vec::new();
+            let ended = tokio::time::timeout(soon, stream.read_to_end(&mut rest)).await;
+            assert_eq!(ended.is_ok(), number < 2, "two of eight, and this is number {number}");
+        }
+    }
 }

@@ -1,0 +1,50 @@
+"""Hardtack: capability tokens for AI agents. Granted by a person, passed on offline, verified offline, revoked from above."""
+
+from ._agent import Agent
+from ._errors import Denied, Error, Forbidden, Refused, Unauthenticated, Unavailable
+from ._native import (
+    Admitted,
+    Call,
+    Capability,
+    Guard,
+    Issuer,
+    Message,
+    Permit,
+    Policy,
+    Presentation,
+    Presenter,
+    PrivateKey,
+    PublicKey,
+    Revocation,
+    Revocations,
+    Revoking,
+    Store,
+    __version__,
+)
+
+__all__ = [
+    "Admitted",
+    "Agent",
+    "Call",
+    "Capability",
+    "Denied",
+    "Error",
+    "Forbidden",
+    "Guard",
+    "Issuer",
+    "Message",
+    "Permit",
+    "Policy",
+    "Presentation",
+    "Presenter",
+    "PrivateKey",
+    "PublicKey",
+    "Refused",
+    "Revocation",
+    "Revocations",
+    "Revoking",
+    "Store",
+    "Unauthenticated",
+    "Unavailable",
+    "__version__",
+]

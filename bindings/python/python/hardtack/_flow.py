@@ -1,0 +1,87 @@
+"""Flow: which requests of an HTTP client go with which presentation? The same for httpx and httpx2."""
+
+from __future__ import annotations
+
+from typing import Any, Generator, Iterable, Optional, Tuple
+from urllib.parse import urlsplit
+
+from ._agent import Agent
+from ._errors import Error
+from ._native import Call, Message
+
+#: The most bytes of a body that are read: what a gateway takes.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+#: The ports that a URL need not name.
+_PORTS = {"https": 443, "http": 80}
+
+#: The hosts to which plain HTTP stays on this machine.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_Place = Tuple[str, str, int, str]
+
+
+def place(url: str) -> _Place:
+    """The origin and the path of a URL: scheme, host, port, path."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    host = (parts.hostname or "").rstrip(".").lower()
+    port = parts.port if parts.port is not None else _PORTS.get(scheme, 0)
+    return scheme, host, port, parts.path or "/"
+
+
+def server(url: str, allow_plain_http: Optional[str]) -> _Place:
+    """The place of a server to which bearers may go."""
+    at = place(url)
+    scheme, host, _, _ = at
+    if scheme not in _PORTS or not host or urlsplit(url).username is not None:
+        raise Error("this is not the URL of a server; write https://host/path", cause="malformed_url")
+    if scheme == "http" and host not in (*_LOOPBACK, allow_plain_http):
+        message = "bearers would go over plain HTTP to another machine; use https, or name the host by allow_plain_http"
+        raise Error(message, cause="plain_http")
+    return at
+
+
+class Flow:
+    """Presents anew for each request to one server: origin and path are those of the URL. Other requests go unchanged."""
+
+    #: Clients of httpx read the body before the flow begins.
+    requires_request_body = True
+
+    def __init__(
+        self,
+        agent: Agent,
+        url: str,
+        *,
+        call_bound: bool = True,
+        allow_plain_http: Optional[str] = None,
+    ) -> None:
+        self._agent = agent
+        self._server = server(url, allow_plain_http)
+        self._call_bound = call_bound
+
+    def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """The hook of httpx: adds the bearer to a request for the server."""
+        if place(str(request.url)) == self._server:
+            request.headers["Authorization"] = f"Bearer {self._bearer(request)}"
+        yield request
+
+    def _bearer(self, request: Any) -> str:
+        calls = _calls(request.content) if request.method == "POST" else []
+        if calls and not self._call_bound:
+            return self._agent.session().bearer
+        return self._agent.for_calls(calls).bearer
+
+    def __repr__(self) -> str:
+        scheme, host, port, path = self._server
+        return f"<Auth at {scheme}://{host}:{port}{path}>"
+
+
+def _calls(body: bytes) -> Iterable[Call]:
+    """The calls of a message; none of one that cannot be read exactly, which the server refuses by itself."""
+    if len(body) > MAX_BODY_BYTES:
+        return []
+    try:
+        return Message.read(body).calls()
+    except Error:
+        return []

@@ -1,0 +1,139 @@
+//! Call: one operation with its arguments, exactly; and Message, what a message of MCP asks for.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::OrRaise;
+use crate::given::{as_python, json};
+
+/// One operation, its resource and its arguments, exactly.
+#[pyclass(frozen, eq, module = "hardtack")]
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call(pub(crate) hardtack::Call);
+
+impl Call {
+    fn with(
+        py: Python<'_>,
+        operation: &str,
+        resource: Option<&str>,
+        arguments: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Call> {
+        let mut call = hardtack::Call::new(operation).or_raise(py)?;
+        if let Some(uri) = resource {
+            call = call.resource(uri).or_raise(py)?;
+        }
+        if let Some(arguments) = arguments {
+            call = call.arguments(&json(py, arguments)?).or_raise(py)?;
+        }
+        if let Some(params) = params {
+            call = call.params(&json(py, params)?).or_raise(py)?;
+        }
+        Ok(Call(call))
+    }
+}
+
+#[pymethods]
+impl Call {
+    /// A call of `operation`, such as `tools:call:search` or `resources:read`.
+    #[new]
+    #[pyo3(signature = (operation, *, resource=None, arguments=None, params=None))]
+    fn new(
+        py: Python<'_>,
+        operation: &str,
+        resource: Option<&str>,
+        arguments: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Call> {
+        Call::with(py, operation, resource, arguments, params)
+    }
+
+    /// A call of the tool `name`: the operation `tools:call:<name>`.
+    #[staticmethod]
+    #[pyo3(signature = (name, arguments=None, *, resource=None, params=None))]
+    fn tool(
+        py: Python<'_>,
+        name: &str,
+        arguments: Option<&Bound<'_, PyAny>>,
+        resource: Option<&str>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Call> {
+        Call::with(py, &format!("tools:call:{name}"), resource, arguments, params)
+    }
+
+    /// Gets the prompt `name`: the operation `prompts:get:<name>`.
+    #[staticmethod]
+    #[pyo3(signature = (name, arguments=None))]
+    fn prompt(py: Python<'_>, name: &str, arguments: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
+        Call::with(py, &format!("prompts:get:{name}"), None, arguments, None)
+    }
+
+    /// Reads the resource `uri`: the operation `resources:read`.
+    #[staticmethod]
+    fn read(py: Python<'_>, uri: &str) -> PyResult<Call> {
+        Call::with(py, "resources:read", Some(uri), None, None)
+    }
+
+    /// Reads a call from the text of a JSON object, `{"operation": …, "resource": …, "arguments": …, "params": …}`.
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<Call> {
+        hardtack::Call::parse(text).or_raise(py).map(Call)
+    }
+
+    #[getter]
+    fn operation(&self) -> &str {
+        self.0.operation().as_str()
+    }
+
+    #[getter]
+    fn resource(&self) -> Option<&str> {
+        self.0.resource_uri()
+    }
+
+    /// The arguments as they were read. Pass on these, and not the text that came in.
+    #[getter]
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        as_python(py, self.0.arguments_json())
+    }
+
+    /// The SHA-256 digest of the canonical call.
+    fn digest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.digest())
+    }
+
+    fn __repr__(&self) -> String {
+        // Arguments can hold what no log should.
+        format!("<Call {}>", self.0.operation().as_str())
+    }
+}
+
+/// A message of MCP from a client, read once and strictly.
+#[pyclass(frozen, module = "hardtack")]
+#[derive(Debug)]
+pub(crate) struct Message(hardtack::mcp::Message);
+
+#[pymethods]
+impl Message {
+    /// Reads one message from its JSON text. With `bearer`, a message that carries it is refused.
+    #[staticmethod]
+    #[pyo3(signature = (body, bearer=None))]
+    fn read(py: Python<'_>, body: &[u8], bearer: Option<&str>) -> PyResult<Message> {
+        let read = py.detach(|| hardtack::mcp::Message::read(body, bearer));
+        read.or_raise(py).map(Message)
+    }
+
+    #[getter]
+    fn method(&self) -> Option<&str> {
+        self.0.method()
+    }
+
+    /// The calls that the message means. There are none for what any valid token may ask for, such as a list.
+    fn calls(&self, py: Python<'_>) -> PyResult<Vec<Call>> {
+        let calls = self.0.calls().or_raise(py)?;
+        Ok(calls.into_iter().map(Call).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Message {}>", self.0.method().unwrap_or("answer"))
+    }
+}

@@ -43,6 +43,13 @@ pub(crate) struct Guard {
     made_in: Process,
 }
 
+#[cfg(feature = "measure")]
+impl Guard {
+    pub(crate) fn library(&self) -> &hardtack::Guard {
+        &self.guard
+    }
+}
+
 /// A bearer: its text, or a presentation.
 #[derive(FromPyObject)]
 pub(crate) enum Bearer<'py> {

@@ -9,6 +9,8 @@ mod given;
 mod guard;
 mod keys;
 mod later;
+#[cfg(feature = "measure")]
+mod measure;
 mod mint;
 mod policy;
 mod presenter;
@@ -31,6 +33,9 @@ mod _native {
     use crate::guard::{Admitted, Guard, Permit};
     #[pymodule_export]
     use crate::keys::{PrivateKey, PublicKey};
+    #[cfg(feature = "measure")]
+    #[pymodule_export]
+    use crate::measure::nanoseconds_of_check;
     #[pymodule_export]
     use crate::mint::Issuer;
     #[pymodule_export]

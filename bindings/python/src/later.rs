@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -17,6 +18,32 @@ use crate::error;
 /// The threads that drive what is under way. They wait for nothing; what takes its time is done on others, as many as there are cores.
 const THREADS: usize = 2;
 
+/// The most decisions that are under way at once. Each may hold a token and arguments, 100 KB, and who asks may be anybody: beyond that,
+/// they are refused as `overloaded`.
+const MAX_UNDER_WAY: usize = 4096;
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among the decisions under way.
+struct Place;
+
+impl Place {
+    fn take() -> Result<Place, Denial> {
+        // What is taken is given back by dropping, also where there is none left.
+        let (before, place) = (UNDER_WAY.fetch_add(1, Ordering::Relaxed), Place);
+        match before < MAX_UNDER_WAY {
+            true => Ok(place),
+            false => Err(Denial::overloaded("too many decisions are awaited at once")),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The runtime, with the process in which it was begun: a fork has none of its threads.
 static RUNTIME: OnceLock<(u32, Option<Runtime>)> = OnceLock::new();
 
@@ -29,7 +56,8 @@ pub(crate) fn settle_later<'py, T: Send + 'static>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let looping = py.import("asyncio")?.call_method0("get_running_loop")?;
     let future = looping.call_method0("create_future")?;
-    let runtime = runtime().map_err(|denial| error::denied(py, &denial, &operation))?;
+    let ready = runtime().and_then(|runtime| Ok((runtime, Place::take()?)));
+    let (runtime, place) = ready.map_err(|denial| error::denied(py, &denial, &operation))?;
     let (to, of) = (looping.unbind(), future.clone().unbind());
     let task = runtime.spawn(work);
     runtime.spawn(async move {
@@ -38,6 +66,7 @@ pub(crate) fn settle_later<'py, T: Send + 'static>(
             // It panicked, or the runtime ends.
             Err(_) => Err(Denial::unfinished("the decision was not brought to an end")),
         };
+        drop(place);
         // Where the interpreter is ending, nobody waits any more.
         Python::try_attach(|py| {
             let answer = match done {

@@ -115,6 +115,15 @@ def test_no_other_origin_and_no_other_path_gets_a_bearer(scene, client_of):
         assert all(sent.startswith("Bearer ") for _, sent in server.seen) and len(server.seen) == 2
 
 
+def test_a_host_in_other_letters_is_the_same_host(scene, client_of):
+    library, auth = client_of
+    server = Server(library)
+    url = "https://t\u00f6\u00f6ls.example/an mcp"
+    send(library, auth(agent_of(scene), url), server, ("POST", url, called("search")))
+    send(library, auth(agent_of(scene), url), server, ("POST", "https://xn--tls-snaa.example/an%20mcp", called("search")))
+    assert [bool(sent) for _, sent in server.seen] == [True, True]
+
+
 @pytest.mark.parametrize("to", ["https://evil.example/mcp", "http://tools.example/mcp", "https://tools.example:444/mcp"])
 def test_a_redirect_to_another_origin_takes_no_bearer_along(scene, client_of, to):
     library, auth = client_of
@@ -146,6 +155,7 @@ def test_bearers_go_over_tls_or_stay_on_this_machine(scene, client_of):
     for cause, url in [
         ("plain_http", "http://gateway:8080/mcp"), ("plain_http", "http://127.0.0.1.evil.example/mcp"),
         ("malformed_url", "ftp://tools.example/mcp"), ("malformed_url", "/mcp"), ("malformed_url", "https://a:b@tools.example/mcp"),
+        ("malformed_url", "https://tools.example:port/mcp"),
     ]:
         with pytest.raises(hardtack.Error) as refused:
             auth(agent, url)

@@ -161,6 +161,27 @@ async def run_once(scene) -> None:
     assert (await scene.guard.check_async(scene.bearer, scene.search)).agent == "agent.researcher"
 
 
+def test_more_than_are_looked_at_are_refused_and_the_places_come_back(scene):
+    async def run() -> None:
+        def ask() -> list:
+            asked = []
+            for _ in range(6000):
+                try:
+                    asked.append(scene.guard.check_async(scene.bearer, scene.search))
+                except hardtack.Unavailable as refusal:
+                    asked.append(refusal)
+            return asked
+
+        # The loop has no turn meanwhile; what is decided meanwhile gives its place back.
+        asked = ask()
+        waiting = [one for one in asked if not isinstance(one, hardtack.Unavailable)]
+        assert all(permit.subject for permit in await asyncio.gather(*waiting))
+        assert {one.cause for one in asked if isinstance(one, hardtack.Unavailable)} <= {"overloaded"}
+        assert (await scene.guard.check_async(scene.bearer, scene.search)).subject == "user:alice"
+
+    asyncio.run(run())
+
+
 def in_fork(work) -> list[str]:
     """What a forked child of this process gets of each work: `allowed`, or the cause."""
     reading, writing = os.pipe()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, Generator, Iterable, Optional, Tuple
-from urllib.parse import urlsplit
 
 from ._agent import Agent
 from ._errors import Error
@@ -18,23 +17,20 @@ _PORTS = {"https": 443, "http": 80}
 #: The hosts to which plain HTTP stays on this machine.
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-_Place = Tuple[str, str, int, str]
+_Place = Tuple[str, str, int, bytes]
 
 
-def place(url: str) -> _Place:
-    """The origin and the path of a URL: scheme, host, port, path."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    host = (parts.hostname or "").rstrip(".").lower()
-    port = parts.port if parts.port is not None else _PORTS.get(scheme, 0)
-    return scheme, host, port, parts.path or "/"
+def place(url: Any) -> _Place:
+    """The origin and the path of a URL, as the client itself reads it: scheme, host, port, path."""
+    port = url.port if url.port is not None else _PORTS.get(url.scheme, 0)
+    return url.scheme, url.host, port, url.raw_path.partition(b"?")[0]
 
 
-def server(url: str, allow_plain_http: Optional[str]) -> _Place:
+def server(url: Any, allow_plain_http: Optional[str]) -> _Place:
     """The place of a server to which bearers may go."""
     at = place(url)
     scheme, host, _, _ = at
-    if scheme not in _PORTS or not host or urlsplit(url).username is not None:
+    if scheme not in _PORTS or not host or url.userinfo:
         raise Error("this is not the URL of a server; write https://host/path", cause="malformed_url")
     if scheme == "http" and host not in (*_LOOPBACK, allow_plain_http):
         message = "bearers would go over plain HTTP to another machine; use https, or name the host by allow_plain_http"
@@ -51,7 +47,7 @@ class Flow:
     def __init__(
         self,
         agent: Agent,
-        url: str,
+        url: Any,
         *,
         call_bound: bool = True,
         allow_plain_http: Optional[str] = None,
@@ -62,7 +58,7 @@ class Flow:
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """The hook of httpx: adds the bearer to a request for the server."""
-        if place(str(request.url)) == self._server:
+        if place(request.url) == self._server:
             request.headers["Authorization"] = f"Bearer {self._bearer(request)}"
         yield request
 
@@ -74,7 +70,7 @@ class Flow:
 
     def __repr__(self) -> str:
         scheme, host, port, path = self._server
-        return f"<Auth at {scheme}://{host}:{port}{path}>"
+        return f"<Auth at {scheme}://{host}:{port}{path.decode()}>"
 
 
 def _calls(body: bytes) -> Iterable[Call]:

@@ -133,6 +133,12 @@ impl Message {
         Ok(calls.into_iter().map(Call).collect())
     }
 
+    /// The tasks that the message names. A server whose callers may not see each other's looks whether they are the caller's own.
+    fn task_ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let ids = self.0.task_ids().or_raise(py)?;
+        Ok(ids.into_iter().map(str::to_owned).collect())
+    }
+
     fn __repr__(&self) -> String {
         format!("<Message {}>", self.0.method().unwrap_or("answer"))
     }

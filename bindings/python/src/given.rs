@@ -14,9 +14,15 @@ use crate::error::{self, OrRaise};
 /// The most levels of a value that are written as JSON. The library takes fewer, and says so.
 const MAX_LEVELS: usize = 64;
 
+/// Now, by this machine's clock: the package is a door.
+#[allow(clippy::disallowed_methods, reason = "a door reads the clock")]
+fn clock() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}
+
 /// The moment of something: now, unless a moment is given, in seconds since 1970 or as an aware `datetime`.
 pub(crate) fn moment(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Timestamp> {
-    let Some(given) = given else { return Ok(Timestamp::from(SystemTime::now())) };
+    let Some(given) = given else { return Ok(clock()) };
     if let Ok(seconds) = given.extract::<u64>() {
         return Ok(Timestamp::from_unix_seconds(seconds));
     }

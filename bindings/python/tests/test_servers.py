@@ -159,6 +159,40 @@ def test_a_server_of_fastmcp_lets_nobody_in_without_a_bearer_and_refuses_other_c
     assert done == ["search a", "search a"]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_session_belongs_to_the_key_that_opened_it_and_tasks_to_nobody(scene, tools):
+    httpx = pytest.importorskip("httpx")
+    server, _ = tools
+    other = hardtack.PrivateKey.generate()
+    # The same name for the same subject, and another key.
+    named = scene.grant.delegate(
+        scene.orchestrator, to="agent.researcher", scopes="tools:call:search", reason="other", holder=other.public
+    )
+    own, strange = scene.bearer, named.present(other, AUDIENCE).bearer
+    about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}
+    opening = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}
+    listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+    task = {"jsonrpc": "2.0", "id": 3, "method": "tasks/get", "params": {"taskId": "t"}}
+    unknown = {"jsonrpc": "2.0", "id": 4, "method": "tools/delete"}
+
+    with serving(server.http_app(json_response=True)) as url:
+
+        def post(bearer: str, body: dict, **more: str):
+            headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-11-25"}
+            return httpx.post(f"{url}/mcp", json=body, headers={**headers, "Authorization": f"Bearer {bearer}", **more})
+
+        session = {"Mcp-Session-Id": post(own, opening).headers["mcp-session-id"]}
+        post(own, {"jsonrpc": "2.0", "method": "notifications/initialized"}, **session)
+        assert "search" in post(own, listing, **session).text
+        stolen = post(strange, listing, **session)
+        assert stolen.status_code in (403, 404) and "search" not in stolen.text
+        again = scene.part.present(scene.researcher, AUDIENCE).bearer
+        assert "search" in post(again, listing, **session).text
+        for body in (task, unknown):
+            answer = post(own, body, **session).json()
+            assert "result" not in answer or answer["result"].get("isError"), answer
+
+
 def pages(guard):
     from hardtack.starlette import Guarded
 

@@ -45,12 +45,15 @@ class Verifier(TokenVerifier):
         except Denied as denied:
             log.warning("hardtack: %s (%s)", denied.message, denied.cause)
             return None
+        # Sessions belong to their client: the key that presents, since names of agents are what delegators choose.
+        presented = admitted.chain()["presentation"]
         return AccessToken(
             token=token,
-            client_id=admitted.agent or admitted.subject,
+            client_id=presented["signer"] or presented["revocation_id"],
             scopes=admitted.scopes,
             expires_at=admitted.expires_at,
-            claims={"sub": admitted.subject},
+            subject=admitted.subject,
+            claims={"sub": admitted.subject, "iss": str(admitted.root), "agent": admitted.agent},
         )
 
 
@@ -154,7 +157,11 @@ def _bearer() -> str:
 
 def _calls(method: str, params: Mapping[str, Any]) -> Iterable[Call]:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return Message.read(json.dumps(body, allow_nan=False).encode()).calls()
+    message = Message.read(json.dumps(body, allow_nan=False).encode())
+    if message.task_ids():
+        # Whose task it is, nobody here knows.
+        raise Error("tasks are not told apart by who began them; call the tool without a task", cause="strange_task")
+    return message.calls()
 
 
 def _params(message: Any) -> Mapping[str, Any]:

@@ -5,29 +5,49 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use hardtack::capability::Expect;
+use hardtack::profile::ShapeError;
 use hardtack::{Delegation, Presenting};
 
 use crate::call::Call;
 use crate::error::OrRaise;
 use crate::given::{Texts, as_python, datetime, life, moment};
 use crate::keys::{PrivateKey, PublicKey, SomeKey};
+use crate::process::Process;
 
 /// A token in its holder's hands, which can be delegated or presented. Nothing that it says is verified.
 #[pyclass(frozen, module = "hardtack")]
 #[derive(Debug)]
-pub(crate) struct Capability(pub(crate) hardtack::Capability);
+pub(crate) struct Capability {
+    held: hardtack::Capability,
+    made_in: Process,
+}
+
+impl Capability {
+    pub(crate) fn of(held: hardtack::Capability) -> Capability {
+        Capability { held, made_in: Process::here() }
+    }
+
+    /// The capability, to be delegated or presented. In a fork it is read anew: what it remembers of its signatures may be locked for
+    /// ever.
+    pub(crate) fn usable(&self) -> Result<hardtack::Capability, ShapeError> {
+        match self.made_in.is_elsewhere() {
+            true => hardtack::Capability::from_bytes(&self.held.to_bytes()),
+            false => Ok(self.held.clone()),
+        }
+    }
+}
 
 #[pymethods]
 impl Capability {
     /// Reads a token's text. Checks its shape and cost, and verifies no signature.
     #[staticmethod]
     fn parse(py: Python<'_>, text: &str) -> PyResult<Capability> {
-        py.detach(|| hardtack::Capability::parse(text)).or_raise(py).map(Capability)
+        py.detach(|| hardtack::Capability::parse(text)).or_raise(py).map(Capability::of)
     }
 
     #[staticmethod]
     fn from_bytes(py: Python<'_>, raw: &[u8]) -> PyResult<Capability> {
-        py.detach(|| hardtack::Capability::from_bytes(raw)).or_raise(py).map(Capability)
+        py.detach(|| hardtack::Capability::from_bytes(raw)).or_raise(py).map(Capability::of)
     }
 
     /// Reads a token that somebody hands over, and checks that it comes from where it should.
@@ -49,23 +69,23 @@ impl Capability {
                 ));
             }
         };
-        py.detach(|| hardtack::Capability::accept(text, expected)).or_raise(py).map(Capability)
+        py.detach(|| hardtack::Capability::accept(text, expected)).or_raise(py).map(Capability::of)
     }
 
     /// The token's text: a secret.
     fn to_base64(&self) -> String {
-        self.0.to_base64()
+        self.held.to_base64()
     }
 
     /// The token's bytes: a secret.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.to_bytes())
+        PyBytes::new(py, &self.held.to_bytes())
     }
 
     /// What the token says, as a dict: `grant`, `hops`, `caveats`, `presentation`, what holds at the end, and what each block demands
     /// besides. Nothing of it is verified.
     fn inspect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let chain = self.0.chain();
+        let chain = self.held.chain();
         let shown = as_python(py, chain)?;
         shown.set_item("holder", chain.holder().map(|key| key.to_string()))?;
         shown.set_item("scopes", as_python(py, &chain.scopes())?)?;
@@ -73,24 +93,25 @@ impl Capability {
         shown.set_item("expires", chain.expires().to_string())?;
         shown.set_item("bearer_name", chain.bearer_name())?;
         shown.set_item("depth", chain.depth())?;
-        shown.set_item("root_key_id", self.0.root_key_id())?;
-        shown.set_item("demands", self.0.demands())?;
+        shown.set_item("root_key_id", self.held.root_key_id())?;
+        shown.set_item("demands", self.held.demands())?;
         Ok(shown)
     }
 
     #[getter]
     fn expires<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        datetime(py, self.0.chain().expires())
+        datetime(py, self.held.chain().expires())
     }
 
     #[getter]
     fn holder(&self) -> Option<PublicKey> {
-        self.0.chain().holder().map(PublicKey)
+        self.held.chain().holder().map(PublicKey)
     }
 
     /// The number of the first block after the grant whose signature is not valid.
-    fn first_damaged_block(&self, py: Python<'_>) -> Option<usize> {
-        py.detach(|| self.0.first_damaged_block())
+    fn first_damaged_block(&self, py: Python<'_>) -> PyResult<Option<usize>> {
+        let held = self.usable().or_raise(py)?;
+        Ok(py.detach(|| held.first_damaged_block()))
     }
 
     /// Passes on a part, offline. `key` is the holder's; `None` for a token that names no holder.
@@ -130,11 +151,12 @@ impl Capability {
             part = part.longest_life(life(py, longest)?);
         }
         let (key, now) = (key.map(|key| &key.get().0), moment(py, now)?);
+        let held = self.usable().or_raise(py)?;
         let delegated = py.detach(|| match key {
-            Some(key) => self.0.delegate(part, key, now),
-            None => self.0.delegate_unbound(part, now),
+            Some(key) => held.delegate(part, key, now),
+            None => held.delegate_unbound(part, now),
         });
-        delegated.or_raise(py).map(Capability)
+        delegated.or_raise(py).map(Capability::of)
     }
 
     /// Makes the bearer for one server, for minutes; with `call`, for this call alone, once.
@@ -168,15 +190,16 @@ impl Capability {
             presenting = presenting.ttl(life(py, ttl)?);
         }
         let (key, now) = (key.map(|key| &key.get().0), moment(py, now)?);
+        let held = self.usable().or_raise(py)?;
         let presented = py.detach(|| match key {
-            Some(key) => self.0.present(presenting, key, now),
-            None => self.0.present_unbound(presenting, now),
+            Some(key) => held.present(presenting, key, now),
+            None => held.present_unbound(presenting, now),
         });
         presented.or_raise(py).map(Presentation)
     }
 
     fn __repr__(&self) -> String {
-        let chain = self.0.chain();
+        let chain = self.held.chain();
         let scopes: Vec<&str> = chain.scopes().iter().map(|scope| scope.as_str()).collect();
         format!(
             "<Capability of {} for {}, until {}>",

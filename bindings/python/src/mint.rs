@@ -74,7 +74,7 @@ impl Issuer {
             grant = grant.max_depth(hops);
         }
         let now = moment(py, now)?;
-        py.detach(|| self.0.mint(grant, now)).or_raise(py).map(Capability)
+        py.detach(|| self.0.mint(grant, now)).or_raise(py).map(Capability::of)
     }
 
     fn __repr__(&self) -> String {

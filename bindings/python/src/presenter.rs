@@ -28,7 +28,7 @@ impl Presenter {
         key: &Bound<'_, PrivateKey>,
         even_uncovered: bool,
     ) -> PyResult<Presenter> {
-        let (capability, key) = (capability.get().0.clone(), key.get().0.clone());
+        let (capability, key) = (capability.get().usable().or_raise(py)?, key.get().0.clone());
         let made = py.detach(|| hardtack::present::Presenter::new(capability, key));
         let presenter = made.or_raise(py)?;
         let presenter = if even_uncovered { presenter.even_uncovered() } else { presenter };
@@ -79,7 +79,7 @@ impl Presenter {
     /// Presents another capability of the same key from now on, such as one that was renewed.
     fn replace(&self, py: Python<'_>, capability: &Bound<'_, Capability>) -> PyResult<()> {
         self.made_in.refuse_use(py)?;
-        let capability = capability.get().0.clone();
+        let capability = capability.get().usable().or_raise(py)?;
         py.detach(|| self.presenter.replace(capability)).or_raise(py)
     }
 

@@ -19,7 +19,7 @@ impl Process {
         Process(std::process::id())
     }
 
-    fn is_elsewhere(self) -> bool {
+    pub(crate) fn is_elsewhere(self) -> bool {
         self.0 != std::process::id()
     }
 

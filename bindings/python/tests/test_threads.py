@@ -239,11 +239,12 @@ def test_a_forked_child_decides_and_revokes_nothing_with_what_its_parent_made(sc
         # What the child makes itself is its own.
         lambda: Guard([scene.issuer.public], AUDIENCE).check(scene.bearer, scene.search),
         lambda: scene.part.present(scene.researcher, AUDIENCE),
+        lambda: hardtack.Presenter(scene.part, scene.researcher).session(AUDIENCE),
     ])
     refused = ["unfinished", "unfinished", "unfinished", "store_forked", "store_forked"]
     assert said[:5] == refused
     assert said[5] in ("store_forked", "not_revoked")
-    assert said[6:] == ["unfinished", "allowed", "allowed"]
+    assert said[6:] == ["unfinished", "allowed", "allowed", "allowed"]
     # The parent goes on, and has none of it in its store.
     recorded.check(scene.bearer, scene.search)
     assert [record["decision"] for record in store.records()] == ["allow", "allow"]

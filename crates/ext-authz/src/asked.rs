@@ -92,6 +92,17 @@ pub(crate) fn refuse_overrides(
     }
 }
 
+/// Refuses a text of Envoy's in which a `!` stands. Envoy writes one for each byte that is no UTF-8, and forwards the bytes themselves, so
+/// that another target would be judged than is asked for.
+pub(crate) fn refuse_replaced(target: &str) -> Result<(), Undescribed> {
+    match target.contains('!') {
+        true => Err(Undescribed::Other(
+            "the request target has a !, which Envoy writes for bytes that are no UTF-8 as well; write %21, or, over gRPC, set encode_raw_headers: true in Envoy's filter".to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// A body that a proxy sent, if it is whole and JSON by its headers.
 pub(crate) fn json(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Undescribed> {
     let refuse = |problem: &str| Err(Undescribed::Other(problem.to_owned()));

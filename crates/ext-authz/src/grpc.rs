@@ -82,14 +82,32 @@ fn question(
     sends_body: bool,
 ) -> Result<Question, Undescribed> {
     asked::refuse_overrides(headers, &[])?;
+    match raw_path(&http)? {
+        Some(path) if path == http.path.as_bytes() => {}
+        Some(_) => return Err(Undescribed::NoText),
+        None => asked::refuse_replaced(&http.path)?,
+    }
     let HttpRequest { method, path, host, body, raw_body, .. } = http;
-    let body = match (body.is_empty(), raw_body.is_empty()) {
+    let body = match body.is_empty() {
         _ if !sends_body => Err(asked::not_sent()),
-        (false, false) => Err(Undescribed::Other("the body stands there twice".to_owned())),
-        (false, true) => asked::json(headers, Bytes::from(body)),
-        (true, _) => asked::json(headers, Bytes::from(raw_body)),
+        // What is no UTF-8 in this field was replaced by Envoy, and is forwarded as it came.
+        false => Err(Undescribed::Other(
+            "the body comes as a text that Envoy may have changed; set pack_as_bytes: true in its with_request_body".to_owned(),
+        )),
+        true => asked::json(headers, Bytes::from(raw_body)),
     };
     Ok(Question { method, target: path, host, body })
+}
+
+/// The bytes of the target as the client sent it, if Envoy is set to tell them (`encode_raw_headers`).
+fn raw_path(http: &HttpRequest) -> Result<Option<&[u8]>, Undescribed> {
+    let list = http.header_map.as_ref().map_or(&[] as &[Header], |list| &list.headers);
+    let mut paths = list.iter().filter(|header| header.key == ":path");
+    let path = paths.next().map(|header| header.raw_value.as_slice());
+    match paths.next() {
+        None => Ok(path.filter(|path| !path.is_empty())),
+        Some(_) => Err(Undescribed::Other("the request target stands there twice".to_owned())),
+    }
 }
 
 fn headers(http: &HttpRequest) -> Result<HeaderMap, Undescribed> {

@@ -129,9 +129,11 @@ impl Decider {
                 None => asked::one(&parts.headers, &header::HOST)?,
             };
             let asked = parts.uri.path_and_query().map_or("", |target| target.as_str());
+            let target = asked.strip_prefix(ENVOY).unwrap_or_default();
+            asked::refuse_replaced(target)?;
             Ok(Question {
                 method: parts.method.as_str().to_owned(),
-                target: asked.strip_prefix(ENVOY).unwrap_or_default().to_owned(),
+                target: target.to_owned(),
                 host: host.to_owned(),
                 body,
             })

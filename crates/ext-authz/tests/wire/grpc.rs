@@ -202,11 +202,11 @@ async fn envoy_asks_over_grpc() {
 
     let json = ("content-type", "application/json");
     let with_body = |more: &[(&str, &str)], body: &str| HttpRequest {
-        body: body.to_owned(),
+        raw_body: body.into(),
         ..served.http("PUT", "/pages/a", more)
     };
     let good = r#"{"title": "T"}"#;
-    let packed = HttpRequest { raw_body: good.into(), ..with_body(&[json], "") };
+    let packed = with_body(&[json], good);
     let listed = HttpRequest {
         headers: HashMap::new(),
         header_map: Some(HeaderMap {
@@ -218,7 +218,7 @@ async fn envoy_asks_over_grpc() {
         }),
         ..served.http("GET", "/pages/a", &[])
     };
-    for request in [with_body(&[json], good), packed.clone(), listed.clone()] {
+    for request in [packed.clone(), listed.clone()] {
         assert_eq!(codes(&check(&served, Some(request)).await.unwrap()), (0, None));
     }
     let mut twice = listed.clone();
@@ -248,7 +248,7 @@ async fn envoy_asks_over_grpc() {
         (with_body(&[], good), (7, Some(400))),
         (with_body(&[json, ("x-envoy-auth-partial-body", "true")], good), (7, Some(400))),
         (with_body(&[("content-type", "application/json,text/plain")], good), (7, Some(400))),
-        (HttpRequest { body: good.to_owned(), ..packed }, (7, Some(400))),
+        (HttpRequest { body: good.to_owned(), ..packed.clone() }, (7, Some(400))),
     ] {
         let response = check(&served, Some(request.clone())).await.unwrap();
         assert_eq!(codes(&response), expected, "{} {}", request.method, request.path);
@@ -257,4 +257,51 @@ async fn envoy_asks_over_grpc() {
     }
     let none = check(&served, None).await.unwrap_err();
     assert_eq!(none.code(), tonic::Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn what_envoy_may_have_changed_is_refused_and_what_it_tells_raw_is_judged() {
+    let served = served().await;
+    let json = ("content-type", "application/json");
+    let good = r#"{"title": "T"}"#;
+    let text = HttpRequest { body: good.to_owned(), ..served.http("PUT", "/pages/a", &[json]) };
+    let refused = check(&served, Some(text)).await.unwrap();
+    assert_eq!(codes(&refused), (7, Some(400)));
+    let said = refused.denied.unwrap().body;
+    assert!(said.contains("pack_as_bytes: true"), "{said}");
+
+    let refused = check(&served, Some(served.http("GET", "/pages/a!!", &[]))).await.unwrap();
+    assert_eq!(codes(&refused), (7, Some(400)));
+    let said = refused.denied.unwrap().body;
+    assert!(said.contains("%21") && said.contains("encode_raw_headers"), "{said}");
+    let escaped = served.http("GET", "/pages/a%21", &[]);
+    assert_eq!(codes(&check(&served, Some(escaped)).await.unwrap()), (0, None));
+
+    let raw = |path: &str, paths: &[&[u8]]| {
+        let bearer = format!("Bearer {}", served.bearer);
+        let paths = paths.iter().map(|path| (":path", path.to_vec()));
+        let header = |(key, raw_value): (&str, Vec<u8>)| HeaderValue {
+            key: key.to_owned(),
+            raw_value,
+            ..HeaderValue::default()
+        };
+        let headers = paths.chain([("authorization", bearer.into_bytes())]).map(header).collect();
+        HttpRequest {
+            headers: HashMap::new(),
+            header_map: Some(HeaderMap { headers }),
+            ..served.http("GET", path, &[])
+        }
+    };
+    for (path, paths, expected) in [
+        ("/pages/a!!", &[b"/pages/a!!".as_slice()] as &[&[u8]], (0, None)),
+        ("/pages/a", &[b"/pages/a"], (0, None)),
+        ("/pages/a!!", &[b"/pages/a\xc0\xaf"], (7, Some(400))),
+        ("/pages/a!!", &[b""], (7, Some(400))),
+        ("/pages/a!!", &[], (7, Some(400))),
+        ("/pages/a", &[b"/pages/b"], (7, Some(400))),
+        ("/pages/a", &[b"/pages/a", b"/pages/b"], (7, Some(400))),
+    ] {
+        let response = check(&served, Some(raw(path, paths))).await.unwrap();
+        assert_eq!(codes(&response), expected, "{path} {paths:?}");
+    }
 }

@@ -9,12 +9,30 @@ use hardtack_http::Undescribed;
 pub(crate) const MAX_BODY_BYTES: usize = 128 * 1024;
 
 /// Headers by which frameworks take another method or path than the request's own. What is judged would not be what is done.
-const OVERRIDES: [&str; 5] = [
-    "x-http-method-override",
+const OVERRIDES: [&str; 11] = [
+    "forwarded",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
     "x-http-method",
+    "x-http-method-override",
+    "x-http-path-override",
     "x-method-override",
+    "x-original-path",
     "x-original-url",
+    "x-rewrite-path",
     "x-rewrite-url",
+];
+
+/// What `Connection` may name. A proxy takes out every header that it names, also one that was set after the decision.
+const CONNECTION: [&str; 8] = [
+    "close",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Envoy says by it whether a body that it sends is cut off.
@@ -54,7 +72,6 @@ impl Names {
         headers: &HeaderMap,
         body: Result<Bytes, Undescribed>,
     ) -> Result<Question, Undescribed> {
-        refuse_overrides(headers, &[&self.method, &self.uri, &self.host])?;
         Ok(Question {
             method: one(headers, &self.method)?.to_owned(),
             target: one(headers, &self.uri)?.to_owned(),
@@ -78,18 +95,47 @@ pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a s
     value.to_str().map_err(|_| Undescribed::NoText)
 }
 
-/// Refuses a request whose headers ask for another method or path than is judged; `own` are the proxy's.
-pub(crate) fn refuse_overrides(
+/// Whether frameworks take method or path from a header of this name.
+pub(crate) fn is_override(name: &HeaderName) -> bool {
+    OVERRIDES.contains(&spelled(name).as_str())
+}
+
+/// A header's name as servers read it that know no `-` (CGI, WSGI).
+fn spelled(name: &HeaderName) -> String {
+    name.as_str().replace('_', "-")
+}
+
+/// Refuses a request whose headers mean something else to the service than to who decides: that ask for another method or path than is
+/// judged, that have proxies take headers out, or that are another spelling of one in `told`, the headers that the service is told by.
+pub(crate) fn refuse_misleading<'a>(
     headers: &HeaderMap,
-    own: &[&HeaderName],
+    told: impl Iterator<Item = &'a HeaderName> + Clone,
 ) -> Result<(), Undescribed> {
-    let is_own = |name: &str| own.iter().any(|own| own.as_str() == name);
-    match OVERRIDES.iter().find(|name| headers.contains_key(**name) && !is_own(name)) {
-        Some(name) => Err(Undescribed::Other(format!(
-            "the header {name} asks for another method or path than the request's own; leave it out"
-        ))),
-        None => Ok(()),
+    for name in headers.keys() {
+        if is_override(name) {
+            return Err(Undescribed::Other(format!(
+                "the header {name} asks for another method or path than the request's own; leave it out"
+            )));
+        }
+        if told.clone().any(|told| told != name && spelled(told) == spelled(name)) {
+            return Err(Undescribed::Other(format!(
+                "some servers take the header {name} for one by which the service is told who acts; leave it out"
+            )));
+        }
     }
+    for value in headers.get_all(header::CONNECTION) {
+        let named = value.to_str().map_err(|_| Undescribed::NoText)?.split(',').map(str::trim);
+        let is_known = |name: &str| {
+            name.is_empty() || CONNECTION.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if !named.clone().all(is_known) {
+            return Err(Undescribed::Other(
+                "the header Connection names a header, which proxies would take out; leave it out"
+                    .to_owned(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a text of Envoy's in which a `!` stands. Envoy writes one for each byte that is no UTF-8, and forwards the bytes themselves, so

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Either, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::asked::Names;
+use crate::asked::{self, Names};
 use crate::rules::{Meaning, Meanings, Rules};
 use crate::settings::{Mapping, MappingError, Told, header as header_name};
 use hardtack::guard::{Guard, Permit};
@@ -21,6 +21,9 @@ use hardtack_http::{GuardLayer, Guarded, Realm, Refused};
 
 /// How long a decision may take. A decision that is quick takes milliseconds; one that waits longer than this waits for a disk that hangs.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The value of a header that has nothing to tell, such as of the agent if the subject acts itself. No agent can have this name.
+const NOBODY: &str = "(none)";
 
 /// Headers that mean something to every server, and cannot be given another meaning.
 const NOT_TOLD_BY: [&str; 14] = [
@@ -148,6 +151,13 @@ impl Doors {
         {
             return Err(MappingError::new("nginx", "two headers have one name"));
         }
+        let names = nginx.iter().flat_map(|names| [&names.method, &names.uri, &names.host]);
+        if let Some(name) = names.into_iter().find(|name| asked::is_override(name)) {
+            let problem = format!(
+                "frameworks take method or path from {name}, so a client must not send it; choose another name, such as X-Original-URI"
+            );
+            return Err(MappingError::new("nginx", problem));
+        }
         let told = |(name, told): (&String, &Told)| {
             let header = header_name("allowed-headers", name)?;
             match NOT_TOLD_BY.contains(&header.as_str()) {
@@ -182,13 +192,20 @@ impl Doors {
         }
     }
 
-    /// The headers of an allowed request: every one that is configured, also with an empty value, so that what a client sent under its
-    /// name is overwritten.
+    /// The names of the headers by which the service is told.
+    pub(crate) fn told_by(&self) -> impl Iterator<Item = &HeaderName> + Clone {
+        self.told.iter().map(|(name, _)| name)
+    }
+
+    /// The headers of an allowed request: every one that is configured, each with a value, so that what a client sent under its name is
+    /// overwritten, and so that one that is missing was taken out on the way.
     pub(crate) fn told(&self, permit: &Permit) -> Vec<(HeaderName, HeaderValue)> {
         let header = |(name, told): &(HeaderName, Told)| {
+            let value = told.of(permit);
+            let value = if value.is_empty() { NOBODY.to_owned() } else { value };
             // Names are printable ASCII.
-            let value = HeaderValue::try_from(told.of(permit));
-            (name.clone(), value.unwrap_or(HeaderValue::from_static("")))
+            let value = HeaderValue::try_from(value);
+            (name.clone(), value.unwrap_or(HeaderValue::from_static(NOBODY)))
         };
         self.told.iter().map(header).collect()
     }

@@ -123,7 +123,6 @@ impl Decider {
         let (parts, body) = request.into_parts();
         let body = self.body(sends_body, &parts.headers, body).await;
         let question = || {
-            asked::refuse_overrides(&parts.headers, &[])?;
             let host = match parts.uri.authority() {
                 Some(authority) => authority.as_str(),
                 None => asked::one(&parts.headers, &header::HOST)?,
@@ -163,6 +162,7 @@ impl Decider {
         headers: &http::HeaderMap,
         question: Result<Question, Undescribed>,
     ) -> Verdict {
+        let question = asked::refuse_misleading(headers, self.doors.told_by()).and(question);
         if let Err(error) = &question {
             tracing::debug!(%error, "a question is none");
         }

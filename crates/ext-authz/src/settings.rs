@@ -89,15 +89,15 @@ pub enum BodyKind {
 pub enum Told {
     /// The subject, whose rights are used.
     Subject,
-    /// The agent that acts; empty if the subject acts itself.
+    /// The agent that acts; `(none)` if the subject acts itself.
     Agent,
-    /// The agents of the chain from the first to the one that acts, with commas between them.
+    /// The agents of the chain from the first to the one that acts, with commas between them; `(none)` if the subject acts itself.
     Agents,
     /// The id by which the grant can be revoked, in hexadecimal digits.
     Grant,
     /// The id by which the last hop can be revoked; the grant's if there is no hop.
     Hop,
-    /// The number of the decision's record; empty if it is not recorded.
+    /// The number of the decision's record; `(none)` if it is not recorded.
     Record,
 }
 

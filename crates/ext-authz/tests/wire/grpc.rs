@@ -234,6 +234,8 @@ async fn envoy_asks_over_grpc() {
         (served.http("GET", "/pages/a", &[("authorization", "Bearer x")]), (16, Some(401))),
         (served.http("GET", "/pages/a", &[("authorization", &comma)]), (7, Some(400))),
         (served.http("GET", "/pages/a", &[("x-http-method-override", "DELETE")]), (7, Some(400))),
+        (served.http("GET", "/pages/a", &[("connection", "close, x-agent")]), (7, Some(400))),
+        (served.http("GET", "/pages/a", &[("x_agent", "agent.root")]), (7, Some(400))),
         (
             served.http("DELETE", "/pages/a", &[("content-type", "application/grpc")]),
             (7, Some(403)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hardtack::revocation::{Revocation, Revoking};
 use hardtack::testing::Scene;
+use hardtack::{Delegation, Grant, Presenting, PrivateKey};
 use hardtack_ext_authz::{Decider, FORWARD_AUTH, Listener, Mapping, NGINX, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -329,6 +330,9 @@ fn a_mapping_that_cannot_be_as_it_is_is_refused_with_its_place() {
         (json!({"allowed-headers": {"Authorization": "subject"}}), "allowed-headers"),
         (json!({"allowed-headers": {"a b": "subject"}}), "allowed-headers"),
         (json!({"nginx": {"uri-header": "X-Original-Method"}}), "nginx"),
+        (json!({"nginx": {"uri-header": "X-Original-URL"}}), "nginx"),
+        (json!({"nginx": {"uri-header": "X_Rewrite-URL"}}), "nginx"),
+        (json!({"nginx": {"method-header": "X-HTTP-Method-Override"}}), "nginx"),
         (json!({"authzen": {}}), "authzen"),
     ] {
         let error = Decider::new(scene.guard(), &mapping(more.clone())).unwrap_err().to_string();
@@ -338,4 +342,64 @@ fn a_mapping_that_cannot_be_as_it_is_is_refused_with_its_place() {
     assert!(
         Decider::new(scene.guard(), &nobody).unwrap_err().to_string().contains("nobody may ask")
     );
+}
+
+#[tokio::test]
+async fn headers_that_mean_something_else_to_the_service_are_refused_by_every_door() {
+    let served = served().await;
+    let auth = format!("Authorization: Bearer {}", served.bearer);
+    let forwarded = async |more: &str| {
+        let headers = [
+            "X-Forwarded-Method: GET",
+            "X-Forwarded-Uri: /pages/a",
+            "X-Forwarded-Host: pages.example",
+            "Host: 127.0.0.1",
+            auth.as_str(),
+            more,
+        ];
+        served.raw(&format!("GET {FORWARD_AUTH}"), &headers, "").await.status
+    };
+    for more in [
+        "Connection: close, X-Subject",
+        "Connection: x_agent",
+        "Connection: X-Other",
+        "Connection: Authorization",
+        "X_Subject: user:root",
+        "X_HTTP_Method_Override: DELETE",
+        "X-HTTP_Method-Override: DELETE",
+        "X-HTTP-Path-Override: /pages/salaries",
+        "X-Original-Path: /pages/salaries",
+        "X-Rewrite-Path: /pages/salaries",
+        "X-Forwarded-Prefix: /admin",
+        "X-Forwarded-Path: /pages/salaries",
+        "Forwarded: host=other.example",
+    ] {
+        assert_eq!(served.nginx("GET", "/pages/a", &[more]).await.status, 403, "{more}");
+        assert_eq!(forwarded(more).await, 400, "{more}");
+        assert_eq!(served.envoy("GET", "/pages/a", &[more], "").await.status, 400, "{more}");
+    }
+    for more in ["Connection: keep-alive, Upgrade", "X-Subject: user:root", "X_Other: 1"] {
+        assert_eq!(served.nginx("GET", "/pages/a", &[more]).await.status, 200, "{more}");
+        assert_eq!(forwarded(more).await, 200, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn the_header_of_the_agent_has_a_value_that_no_agent_has_if_the_subject_acts_itself() {
+    let mut served = served().await;
+    let key = PrivateKey::generate();
+    let grant = Grant::to("user:test").scope("pages:read").holder(key.public());
+    let granted = served.scene.issuer().mint(grant, served.scene.now()).unwrap();
+    let presenting = Presenting::to(Scene::AUDIENCE);
+    let presented = granted.present(presenting, &key, served.scene.now()).unwrap();
+    served.bearer = presented.bearer().to_owned();
+    for answer in
+        [served.nginx("GET", "/pages/a", &[]).await, served.envoy("GET", "/pages/a", &[], "").await]
+    {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers("x-agent"), ["(none)"]);
+        assert_eq!(answer.headers("x-subject"), ["user:test"]);
+    }
+    let hop = Delegation::to("(none)").scope("pages:read").reason("x").holder(key.public());
+    assert!(granted.delegate(hop, &key, served.scene.now()).is_err(), "no agent's name");
 }

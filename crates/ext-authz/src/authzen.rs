@@ -10,15 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::asked::{MAX_BODY_BYTES, one};
 use crate::decider::{Decider, Verdict};
 use crate::rules::Meaning;
+use crate::service::BODY_TIMEOUT;
 use crate::settings::{ActionSettings, AuthZen, MappingError, Told};
 use crate::table::{MAX_ROUTES, escaped};
 use hardtack::Capability;
 use hardtack::call::Call;
 use hardtack::scope::Operation;
 use hardtack_http::{Undescribed, read_body};
-
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a client knows its question by; the answer has it, too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
+use http_body_util::Full;
 use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
 
@@ -16,11 +17,14 @@ use crate::messages::{
     Allowed, Answer, BoolValue, CheckRequest, CheckResponse, Denied, Header, HeaderOption,
     HttpRequest, HttpStatus, Status,
 };
-use crate::service::AnswerBody;
-use hardtack_http::{MAX_BEARER_BYTES, Undescribed};
+use crate::service::{AnswerBody, BODY_TIMEOUT};
+use hardtack_http::{MAX_BEARER_BYTES, Undescribed, read_body};
 
 /// The most bytes of a message: a body, and as much as heads and Envoy's other attributes (addresses, certificates) have.
 const MAX_MESSAGE_BYTES: usize = 2 * MAX_BODY_BYTES + MAX_BEARER_BYTES + 64 * 1024;
+
+/// The same with what gRPC writes before a message: whether it is compressed, and its length.
+const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 5;
 
 /// Codes of gRPC (google.rpc.Code).
 const OK: i32 = 0;
@@ -36,8 +40,17 @@ pub(crate) async fn check<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
+    let (parts, body) = request.into_parts();
+    let body = match read_body(body, MAX_FRAME_BYTES, BODY_TIMEOUT).await {
+        Ok(body) => body,
+        Err(error @ Undescribed::TooLarge(_)) => {
+            return tonic::Status::resource_exhausted(error.to_string()).into_http();
+        }
+        Err(error) => return tonic::Status::deadline_exceeded(error.to_string()).into_http(),
+    };
     let codec = ProstCodec::<CheckResponse, CheckRequest>::default();
     let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let request = Request::from_parts(parts, Full::new(body));
     grpc.unary(Check { decider, sends_body }, request).await
 }
 

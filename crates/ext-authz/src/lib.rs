@@ -8,6 +8,7 @@
 mod asked;
 mod authzen;
 mod decider;
+mod first;
 mod grpc;
 mod messages;
 mod rules;

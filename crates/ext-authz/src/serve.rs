@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::decider::Decider;
+use crate::first::First;
 use crate::target::MAX_TARGET_BYTES;
 use hardtack_http::MAX_BEARER_BYTES;
 
@@ -179,6 +180,7 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let service = TowerToHyperService::new(decider);
+    let stream = First::within(HEAD_TIMEOUT, stream);
     // A connection that breaks is its client's affair.
     let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
 }

@@ -36,7 +36,7 @@ pub const ENVOY_GRPC: &str = "/envoy.service.auth.v3.Authorization/Check";
 pub const AUTHZEN: &str = "/access/v1/evaluation";
 
 /// How long a body may take to arrive: it comes from a proxy that has all of it.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of an answer.
 pub(crate) type AnswerBody = tonic::body::Body;

@@ -1,6 +1,7 @@
 //! Envoy over gRPC: its messages, with the numbers of its API, written for the test.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use prost_14::Message;
 
@@ -306,4 +307,40 @@ async fn what_envoy_may_have_changed_is_refused_and_what_it_tells_raw_is_judged(
         let response = check(&served, Some(raw(path, paths))).await.unwrap();
         assert_eq!(codes(&response), expected, "{path} {paths:?}");
     }
+}
+
+/// A body that never comes.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>>>
+    {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_over_grpc_has_ten_seconds_to_arrive() {
+    use tower_service::Service;
+
+    let scene = hardtack::testing::Scene::new();
+    let mapping = crate::stage::mapping(serde_json::json!({}));
+    let mut decider =
+        hardtack_ext_authz::Decider::with_clock(scene.guard(), &mapping, scene.clock()).unwrap();
+    let request = http::Request::post("/envoy.service.auth.v3.Authorization/Check")
+        .header("content-type", "application/grpc")
+        .body(Never)
+        .unwrap();
+    let began = tokio::time::Instant::now();
+    let answer = tokio::time::timeout(Duration::from_secs(60), decider.call(request)).await;
+    let answer = answer.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 10);
+    // DEADLINE_EXCEEDED, which Envoy takes for no answer.
+    assert_eq!(answer.headers()["grpc-status"], "4");
 }

@@ -403,3 +403,17 @@ async fn the_header_of_the_agent_has_a_value_that_no_agent_has_if_the_subject_ac
     let hop = Delegation::to("(none)").scope("pages:read").reason("x").holder(key.public());
     assert!(granted.delegate(hop, &key, served.scene.now()).is_err(), "no agent's name");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_begin_is_closed() {
+    let served = served().await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for first in [&preface[..0], b"P", &preface[..23], b"GET / HTT"] {
+        let mut stream = TcpStream::connect(&served.address).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        let mut answer = Vec::new();
+        let end = stream.read_to_end(&mut answer);
+        let end = tokio::time::timeout(Duration::from_secs(80), end).await;
+        assert!(end.is_ok(), "{first:?}");
+    }
+}

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::settings::{BodyKind, MappingError, RouteSettings};
 use crate::target::Target;
 use hardtack::call::Call;
+use hardtack::internal::{fold, is_seen};
 use hardtack::scope::Operation;
 use hardtack_http::{Undescribed, with_members};
 
@@ -25,6 +26,8 @@ pub(crate) struct Table {
 struct Route {
     methods: Vec<String>,
     template: Vec<Part>,
+    /// The texts of the template, folded; none in the place of a parameter.
+    folded: Vec<Option<String>>,
     operation: Operation,
     resource: Option<Vec<Piece>>,
     query: BTreeSet<String>,
@@ -111,7 +114,26 @@ impl Table {
         };
         let at = found(method).or_else(|| found("GET").filter(|_| method == "HEAD"));
         let at = at.ok_or(Undescribed::NoOperation)?;
-        Ok(fitting.swap_remove(at))
+        let (route, found) = fitting.swap_remove(at);
+        self.refuse_spelling(route, path)?;
+        Ok((route, found))
+    }
+
+    /// Refuses a path whose spelling alone keeps it from a route that would fit better: services that do not look at capitals, or drop
+    /// blanks and dots, take it for that route's.
+    fn refuse_spelling(&self, taken: &Route, path: &[String]) -> Result<(), Undescribed> {
+        let folded: Vec<String> = path.iter().map(|segment| folded(segment)).collect();
+        let is_meant = |route: &&Route| {
+            route.kinds() < taken.kinds()
+                && route.fits_folded(&folded)
+                && route.fits(path).is_none()
+        };
+        match self.routes.iter().find(is_meant) {
+            Some(_) => Err(Undescribed::Other(
+                "the path is another spelling of one that is known by its text; write it with the same capitals, without blanks or dots at the end of a segment".to_owned(),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn refuse_twice(&self, new: &Route, settings: &RouteSettings) -> Result<(), MappingError> {
@@ -147,8 +169,13 @@ impl Route {
         refuse_names(&names, &settings.query).map_err(wrong)?;
         let resource = settings.resource.as_deref();
         let resource = resource.map(|text| pieces(text, &names)).transpose().map_err(wrong)?;
+        let texts = template.iter().map(|part| match part {
+            Part::Text(text) => Some(folded(text)),
+            Part::Parameter(_) | Part::Rest(_) => None,
+        });
         let route = Route {
             methods,
+            folded: texts.collect(),
             template,
             operation,
             resource,
@@ -167,6 +194,27 @@ impl Route {
             Part::Rest(_) => Part::Rest(String::new()),
         };
         self.template.iter().map(unnamed).collect()
+    }
+
+    /// What decides between templates, without texts.
+    fn kinds(&self) -> Vec<u8> {
+        let kind = |part: &Part| match part {
+            Part::Text(_) => 0,
+            Part::Parameter(_) => 1,
+            Part::Rest(_) => 2,
+        };
+        self.template.iter().map(kind).collect()
+    }
+
+    /// Whether it fits a path of folded segments, whatever its parameters are.
+    fn fits_folded(&self, path: &[String]) -> bool {
+        let has_rest = matches!(self.template.last(), Some(Part::Rest(_)));
+        let is_as_long = match has_rest {
+            true => path.len() >= self.template.len(),
+            false => path.len() == self.template.len(),
+        };
+        let mut pairs = self.folded.iter().zip(path);
+        is_as_long && pairs.all(|(text, segment)| text.as_ref().is_none_or(|text| text == segment))
     }
 
     fn fits(&self, path: &[String]) -> Option<Found> {
@@ -240,6 +288,12 @@ fn literal(segment: &str, is_last: bool) -> Result<Part, String> {
             "{segment:?} is no segment of a path: write it decoded, without {{ }} % \\ ; ? # *; a parameter is a whole segment"
         )),
     }
+}
+
+/// One text for all spellings of a segment: as of names of arguments, without what does not print and without blanks and dots at the end.
+fn folded(segment: &str) -> String {
+    let seen: String = segment.chars().filter(|c| is_seen(*c)).collect();
+    fold(&seen).trim_start_matches(' ').trim_end_matches([' ', '.']).to_owned()
 }
 
 fn is_name(name: &str) -> bool {

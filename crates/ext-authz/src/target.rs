@@ -46,11 +46,9 @@ pub(crate) enum TargetError {
         "there is an escape of a letter, a digit or one of -._~, which needs none; write the character itself"
     )]
     Needless,
-    #[error("there is an escape of an escape (%25 and two hexadecimal digits)")]
+    #[error("there is an escape of an escape (%25 and two hexadecimal digits, or a u)")]
     Double,
-    #[error(
-        "the path has an escape of a slash, a backslash, a semicolon or a character that does not print"
-    )]
+    #[error("the path has an escape of / \\ ; ? # or of a character that does not print")]
     Separator,
     #[error("the query has an escape of the character NUL")]
     Nul,
@@ -171,13 +169,13 @@ fn escape(after: &[u8]) -> Result<(u8, &[u8]), TargetError> {
 
 /// What may not be written as an escape, because some servers decode it before or after others do, or twice.
 fn refuse_escaped(byte: u8, after: &[u8], part: Part) -> Result<(), TargetError> {
-    let is_escape_again =
-        matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let is_escape_again = matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+        || matches!(after, [b'u' | b'U', ..]);
     match byte {
         // Also %2E and %2E%2E.
         _ if is_unreserved(byte) => Err(TargetError::Needless),
         b'%' if is_escape_again => Err(TargetError::Double),
-        b'/' | b'\\' | b';' if part == Part::Path => Err(TargetError::Separator),
+        b'/' | b'\\' | b';' | b'?' | b'#' if part == Part::Path => Err(TargetError::Separator),
         0..0x20 | 0x7f if part == Part::Path => Err(TargetError::Separator),
         0 => Err(TargetError::Nul),
         _ => Ok(()),
@@ -255,6 +253,8 @@ mod tests {
             ("/pages%2Fsalaries", Separator),
             ("/pages%5Csalaries", Separator),
             ("/pages/a%3Bb", Separator),
+            ("/pages/a%3Fb=c", Separator),
+            ("/pages/a%23b", Separator),
             ("/pages/a%00", Separator),
             ("/pages/a%0D%0Ab", Separator),
             ("/pages/a%7F", Separator),
@@ -273,6 +273,8 @@ mod tests {
             ("/pages/%252F", Double),
             ("/pages/%252e%252e", Double),
             ("/?a=%2541", Double),
+            ("/pages/%25u002F", Double),
+            ("/?a=%25U0041", Double),
             ("/pages/%C0%AF", Text),
             ("/pages/%FF", Text),
             ("/pages/%ED%A0%80", Text),
@@ -296,6 +298,6 @@ mod tests {
     fn of_every_escape_the_path_takes_those_that_are_needed_and_separate_nothing() {
         let taken: Vec<u8> =
             (0..=0x7f).filter(|byte| read(&format!("/a%{byte:02X}b")).is_ok()).collect();
-        assert_eq!(String::from_utf8(taken).unwrap(), " !\"#$%&'()*+,:<=>?@[]^`{|}");
+        assert_eq!(String::from_utf8(taken).unwrap(), " !\"$%&'()*+,:<=>@[]^`{|}");
     }
 }

@@ -56,8 +56,8 @@ fn a_request_means_the_call_of_the_route_that_fits_best() {
         ("PUT", "/pages/a", r#"pages:write - {"page":"a"}"#),
         (
             "GET",
-            "/pages/a%20b%3F?version=2%263",
-            r#"pages:read https://pages.example/pages/a%20b%3F {"page":"a b?","version":"2&3"}"#,
+            "/pages/a%20b%22?version=2%263",
+            r#"pages:read https://pages.example/pages/a%20b%22 {"page":"a b\"","version":"2&3"}"#,
         ),
         ("GET", "/pages/new", "pages:form - {}"),
         ("GET", "/pages/", "pages:list - {}"),
@@ -158,5 +158,45 @@ fn a_table_that_cannot_be_read_in_one_way_is_refused() {
     ] {
         let error = Table::of(&routes, false).unwrap_err().to_string();
         assert!(error.contains(why), "{why}: {error}");
+    }
+}
+
+#[test]
+fn another_spelling_of_a_known_text_is_no_parameter() {
+    let table = table(&[
+        route("GET", "/pages/{page}", "pages:read"),
+        route("PUT", "/pages/admin", "pages:rule"),
+        route("GET", "/files/{*path}", "files:read"),
+        route("GET", "/files/Secret/{name}", "files:secret"),
+        route("GET", "/Both/{x}", "both:large"),
+        route("GET", "/both/{x}", "both:small"),
+    ]);
+    for segment in [
+        "Admin",
+        "ADMIN",
+        "%EF%BD%81dmin",
+        "admin.",
+        "admin%20",
+        "%20admin",
+        "admin%20.%20.",
+        "admin%E2%80%8B",
+        "ad%C2%ADmin",
+        "admin%C2%A0",
+        "adm%C4%B0n",
+    ] {
+        let target = format!("/pages/{segment}");
+        assert_eq!(said(&table, "GET", &target), "undescribed", "{target}");
+        assert_eq!(said(&table, "HEAD", &target), "undescribed", "{target}");
+    }
+    for (target, expected) in [
+        ("/files/secret/a", "undescribed"),
+        ("/files/Secret/a", r#"files:secret - {"name":"a"}"#),
+        ("/files/secret", r#"files:read - {"path":"secret"}"#),
+        ("/pages/admins", r#"pages:read - {"page":"admins"}"#),
+        ("/pages/.admin", r#"pages:read - {"page":".admin"}"#),
+        ("/Both/1", r#"both:large - {"x":"1"}"#),
+        ("/both/1", r#"both:small - {"x":"1"}"#),
+    ] {
+        assert_eq!(said(&table, "GET", target), expected, "{target}");
     }
 }

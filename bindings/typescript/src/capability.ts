@@ -2,7 +2,7 @@
 
 import { fromBase64, toBase64, type Bytes } from './bytes.js';
 import { checkAudiences, checkCall, checkCalls, checkExpiry, checkHolder, checkScopes, MAX_COLLECTION } from './block.js';
-import type { Call } from './call.js';
+import { Call } from './call.js';
 import { audiencesOf, bearerOf, begin, expiresOf, goOn, lastOf, type Chain } from './chain.js';
 import { toCheck } from './constraint-check.js';
 import { parseConstraints } from './constraint.js';
@@ -10,9 +10,10 @@ import { checkCost } from './cost.js';
 import { bytes, date, integer, text, writeBlock, type Check, type Fact } from './datalog.js';
 import { HardtackError, refuse } from './error.js';
 import { PrivateKey, PublicKey } from './keys.js';
-import { DEFAULT, expiry, LONGEST, seconds } from './life.js';
+import { DEFAULT, expiry, LONGEST, longestOf, seconds } from './life.js';
 import { mistakeOf } from './mistake.js';
 import { checkAgent, checkAudience, checkReason } from './names.js';
+import { optionsOf } from './options.js';
 import { checkScope, covers } from './scope.js';
 import { definedBy, following, gate, type Proof, type Shaped, type Signed } from './shape.js';
 import { firstDamaged, isGrantOf, nextSecret, parentDigest, readPart, signBlock, signEnd } from './signing.js';
@@ -71,6 +72,13 @@ export interface Inspected extends Chain {
   readonly expires: number;
   readonly holder: PublicKey | undefined;
   readonly rootKeyId: number | undefined;
+}
+
+/** Either half of what is expected of a token that is handed over. */
+interface Expected {
+  readonly delegator?: PublicKey;
+  readonly root?: PublicKey;
+  readonly subject?: string;
 }
 
 interface Held {
@@ -133,21 +141,24 @@ export class Capability {
     token: string,
     expected: { root: PublicKey; subject: string } | { delegator: PublicKey },
   ): Promise<Capability> {
+    // Read before anything is waited for: what is expected is what was asked.
+    const { delegator, root, subject: wanted } = optionsOf<Expected>(expected, 'what is expected', ['delegator', 'root', 'subject']);
     const capability = await Capability.parse(token);
     const { chain, token: shaped } = capability.#held;
     const isWhole = (await capability.firstDamagedBlock()) === undefined;
-    if ('delegator' in expected) {
+    if (root === undefined) {
       const signer = chain.hops.at(-1)?.signer;
-      if (signer?.equals(expected.delegator) && isWhole) return capability;
+      if (delegator !== undefined && signer?.equals(delegator) && isWhole) return capability;
       return refuse('unexpected_delegator', "the token's last hop is not signed by the expected delegator");
     }
-    if (!isWhole || !(await isGrantOf(shaped, expected.root))) {
+    if (delegator !== undefined) refuse('unsupported', 'either a root and a subject are expected, or a delegator');
+    if (!isWhole || !(await isGrantOf(shaped, root))) {
       refuse('unexpected_root', 'the token is not signed by the expected root key');
     }
     const { subject } = chain.grant;
-    return subject === expected.subject
+    return subject === wanted
       ? capability
-      : refuse('unexpected_subject', `the token is a grant for ${subject}, not for ${expected.subject}`);
+      : refuse('unexpected_subject', `the token is a grant for ${subject}, not for ${wanted}`);
   }
 
   /** Returns the token's text, a secret: its holder can use it, and whoever has an unbound one can. */
@@ -184,8 +195,7 @@ export class Capability {
   delegate(key: PrivateKey | undefined, delegation: Delegation, fixed: Fixed): Promise<Capability>;
   async delegate(key: PrivateKey | undefined, delegation: Delegation, fixed: Fixed = {}): Promise<Capability> {
     const { chain, token, parts } = this.#held;
-    const given = { ...delegation };
-    refuseChecks(given);
+    const given = optionsOf(delegation, 'a delegation', DELEGATION);
     await this.checkHolder(key);
     const scopes = listOf(given.scopes, 'scopes').map(checkScope);
     const audiences = listOf(given.audiences, 'audiences');
@@ -200,7 +210,7 @@ export class Capability {
     }
     refuseWider(chain, scopes, audiences);
     const checks = parseConstraints(listOf(given.allow, 'allow')).map(toCheck);
-    const longest = given.longestLife ?? LONGEST.hop;
+    const longest = longestOf(given.longestLife);
     const expires = expiry(seconds(given.now), expiresOf(chain), given.ttl, DEFAULT.hop, longest);
     const block = token.blocks.length;
     const bound = holder && (holder.toBytes() as Bytes);
@@ -236,7 +246,15 @@ export class Capability {
     fixed: Fixed = {},
   ): Promise<Presentation> {
     const { chain, token, parts } = this.#held;
-    const { call, only, evenUncovered, ttl, now } = presenting;
+    if ((presenting as unknown) instanceof Call) {
+      refuse('unsupported', 'a call stands in the place of the options; write { call }, or it would be presented for every call');
+    }
+    const { call, only, evenUncovered, ttl, now } = optionsOf(presenting, 'a presentation', PRESENTING);
+    const isCall = (given: Call | null | undefined): boolean =>
+      typeof given?.operation === 'string' && typeof given.digest === 'function';
+    if ((call !== undefined && !isCall(call)) || (only !== undefined && !(Array.isArray(only) && only.every(isCall)))) {
+      refuse('unsupported', 'a presentation is for a Call of this package (call), or for a list of them (only)');
+    }
     await this.checkHolder(key);
     checkAudience(audience);
     const allowed = lastOf(chain);
@@ -390,17 +408,8 @@ function listOf(given: readonly string[] | undefined, name: string): readonly st
   return Array.isArray(given) ? [...(given as readonly string[])] : refuse('incomplete', `${name} is a list of texts`);
 }
 
-const KNOWN = 'to scopes reason holder unbound audiences allow ttl longestLife now'.split(' ');
-
-/** What is asked for and not known here would be missing from the token. */
-function refuseChecks(given: object): void {
-  const odd = Object.keys(given).find((name) => !KNOWN.includes(name));
-  if (odd === undefined) return;
-  const why = odd.startsWith('check')
-    ? 'this package writes no Datalog checks of your own; use `allow`, or delegate with the hardtack command (--check)'
-    : `a delegation has no ${JSON.stringify(odd)}; it has ${KNOWN.join(', ')}`;
-  refuse('unsupported', why);
-}
+const DELEGATION = ['to', 'scopes', 'reason', 'holder', 'unbound', 'audiences', 'allow', 'ttl', 'longestLife', 'now'] as const;
+const PRESENTING = ['call', 'only', 'evenUncovered', 'ttl', 'now'] as const;
 
 /** The same questions that the verifier's walk asks. */
 function refuseWider(chain: Chain, scopes: readonly string[], audiences: readonly string[]): void {

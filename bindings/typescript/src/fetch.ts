@@ -8,6 +8,7 @@ import { HardtackError, refuse } from './error.js';
 import type { PrivateKey } from './keys.js';
 import { clock, type Clock } from './life.js';
 import { callsIn, envelopeOf, type Envelope } from './message.js';
+import { optionsOf } from './options.js';
 import { Presenter } from './presenter.js';
 
 /** The most bytes of a request's body: what the gateway takes. */
@@ -31,6 +32,8 @@ export interface FetchOptions {
   /** The moment, in seconds since 1970: the machine's clock by default. */
   readonly clock?: (() => number) | undefined;
 }
+
+const OPTIONS = ['audience', 'callBound', 'fetch', 'allowPlainHttp', 'clock'] as const;
 
 /** Who presents: a presenter, or a capability and the key to which it is bound. */
 export type Agent = Presenter | { readonly capability: Capability; readonly key: PrivateKey };
@@ -123,8 +126,9 @@ class Presenting {
   readonly #agent: Agent;
   #presenter: Promise<Presenter> | undefined;
 
-  constructor(agent: Agent, url: string | URL, options: FetchOptions) {
-    this.#agent = agent;
+  constructor(agent: Agent, url: string | URL, given: FetchOptions) {
+    const options = optionsOf(given, 'a fetch that presents', OPTIONS);
+    this.#agent = agent instanceof Presenter ? agent : { capability: agent.capability, key: agent.key };
     this.#url = checkedUrl(url, options.allowPlainHttp);
     this.#audience = options.audience;
     this.#callBound = options.callBound !== false;

@@ -23,6 +23,14 @@ export function seconds(now: Date | number | undefined): number {
     : refuse('malformed_life', 'a moment is a Date, or seconds since 1970');
 }
 
+/** The longest life of a hop that may be asked for, if somebody says another one. */
+export function longestOf(given: number | undefined): number {
+  if (given === undefined) return LONGEST.hop;
+  return Number.isSafeInteger(given) && given >= 1
+    ? given
+    : refuse('malformed_life', 'the longest life is at least one second, in whole seconds');
+}
+
 /** The expiry of a block signed `now` under a parent. What was asked for is given whole or not at all. */
 export function expiry(
   now: number,

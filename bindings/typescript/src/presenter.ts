@@ -5,6 +5,7 @@ import { Capability, type Presentation, type Presenting } from './capability.js'
 import { HardtackError } from './error.js';
 import type { PrivateKey } from './keys.js';
 import { clock, LONGEST, type Clock } from './life.js';
+import { optionsOf } from './options.js';
 
 /** How long before it expires a kept presentation is made anew, in seconds, so that a request under way is not cut. */
 const RENEW_BEFORE = 300;
@@ -42,8 +43,9 @@ export class Presenter {
     key: PrivateKey,
     options: { evenUncovered?: boolean; clock?: () => number } = {},
   ): Promise<Presenter> {
+    const { evenUncovered, clock: given } = optionsOf(options, 'a presenter', ['evenUncovered', 'clock']);
     await capability.checkHolder(key);
-    return new Presenter(capability, key, options.evenUncovered === true, options.clock ?? clock);
+    return new Presenter(capability, key, evenUncovered === true, given ?? clock);
   }
 
   /** Presents `capability` from now on, such as one that was renewed for the same key. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { Call, Capability, HardtackError, Presenter, PrivateKey, PublicKey } from '../dist/index.js';
+import { Call, Capability, HardtackError, Presenter, presentingFetch, PrivateKey, PublicKey } from '../dist/index.js';
 import { fromBase64, toBase64 } from '../dist/bytes.js';
 import { decode, encode } from '../dist/proto.js';
 import { BISCUIT } from '../dist/schema.js';
@@ -197,4 +197,61 @@ test('a presenter keeps what is good for many requests, and makes it anew in tim
   await presenter.replace(await grant.delegate(orchestrator, asked));
   assert.notEqual(await presenter.forNoCall('a.mcp'), none);
   await refuses(presenter.replace(grant), 'wrong_key');
+});
+
+test('what is asked for is read once by its name, also inherited and by getters, and what is unknown or null is refused', async () => {
+  const { allow, ttl, ...plain } = { ...asked, allow: ['amount <= 100'], ttl: 60 };
+  class Given {
+    constructor() { Object.assign(this, plain); }
+    get allow() { return allow; }
+    get ttl() { return ttl; }
+  }
+  for (const given of [Object.assign(Object.create({ allow, ttl }), plain), new Given()]) {
+    const [hop] = (await grant.delegate(orchestrator, given)).inspect().hops;
+    assert.deepEqual([hop.constraints, hop.expires], [allow, NOW + 60]);
+  }
+  class Odd extends Given { get Allow() { return allow; } }
+  for (const given of [
+    { ...asked, Allow: allow }, Object.assign(Object.create({ Allow: allow }), asked), new Odd(), { ...asked, allow: null }, { ...asked, ttl: null },
+    { ...asked, checks: [] }, null, 'agent.researcher', [],
+  ]) await refuses(grant.delegate(orchestrator, given), 'unsupported');
+  let reads = 0;
+  const changing = { ...plain, get ttl() { return (reads += 1) * 60; } };
+  assert.equal((await grant.delegate(orchestrator, changing)).inspect().hops[0].expires, NOW + 60);
+});
+
+test('a presentation is for what is named, and for nothing else by mistake', async () => {
+  const hop = await grant.delegate(orchestrator, asked);
+  const call = Call.tool('search', { query: 'x' });
+  const present = (options) => hop.present(researcher, 'notion.mcp', options);
+  for (const options of [
+    call, { calls: [call] }, { onlyCalls: [call] }, { Call: call }, { call: null }, { only: null }, { call: 'search' }, { only: call }, { only: [{}] },
+    { call: Promise.resolve(call) }, Object.create({ Only: [call] }), null,
+  ]) await refuses(present(options), 'unsupported');
+  const kind = async (options) => {
+    const { presentation, caveats } = (await Capability.parse((await present({ ...options, now: NOW })).bearer)).inspect();
+    return presentation.kind;
+  };
+  assert.deepEqual([await kind({ call }), await kind({ only: [call] }), await kind({ only: undefined })], ['call', 'session', 'session']);
+  assert.throws(() => presentingFetch({ capability: hop, key: researcher }, 'https://h/mcp', { audience: 'x', callbound: true }), { code: 'unsupported' });
+  assert.throws(() => presentingFetch({ capability: hop, key: researcher }, 'https://h/mcp', { audience: 'x', callBound: null }), { code: 'unsupported' });
+  await refuses(Presenter.of(hop, researcher, { evenuncovered: true }), 'unsupported');
+});
+
+test('lives are whole seconds, and what is read is what was given at first', async () => {
+  for (const longestLife of [NaN, Infinity, -5, 0, 0.5, '60']) {
+    await refuses(grant.delegate(orchestrator, { ...asked, longestLife }), 'malformed_life');
+    await refuses(grant.delegate(orchestrator, { ...asked, longestLife, ttl: 60 }), 'malformed_life');
+  }
+  const hop = await grant.delegate(orchestrator, asked);
+  const [call, ...only] = [Call.tool('search', { query: 'x' }), Call.tool('search', { query: 'y' })];
+  const alone = await hop.present(researcher, 'notion.mcp', { only: [...only], now: NOW });
+  const promised = hop.present(researcher, 'notion.mcp', { only, now: NOW });
+  only.push(...Array.from({ length: 80 }, () => call));
+  // 80 calls more are too many, and one more makes it longer.
+  assert.equal((await promised).bearer.length, alone.bearer.length);
+  const expected = { root: thief.public, subject: 'user:alice' };
+  const accepted = Capability.accept(hop.toBase64(), expected);
+  Object.assign(expected, { root: undefined, delegator: orchestrator.public });
+  await refuses(accepted, 'unexpected_root');
 });

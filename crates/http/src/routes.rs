@@ -121,6 +121,9 @@ impl Routes {
             call = call.argument(name, value.to_owned())?;
         }
         let query = parts.uri.query().unwrap_or_default();
+        if !is_text(query) {
+            return Err(Undescribed::NoText);
+        }
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             #[cfg(test)]
             tests::READ.with(|read| read.set(read.get() + 1));
@@ -128,6 +131,24 @@ impl Routes {
         }
         Ok(call)
     }
+}
+
+/// Whether a query is UTF-8 when it is decoded. What is not would be read with replacements, and differently by other readers.
+fn is_text(query: &str) -> bool {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        let (byte, length) = escaped.map_or((first, 1), |(high, low)| (16 * high + low, 3));
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    // A name or a value that is none of its own could be one only together with what separates it, which is ASCII.
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 impl<B: Send> Describe<B> for Routes {
@@ -248,6 +269,20 @@ mod tests {
         }
         scene.advance(std::time::Duration::from_secs(3600));
         assert_eq!(asked(&scene, Some(&expired), &costly).await, (401, 0));
+    }
+
+    #[tokio::test]
+    async fn a_query_that_is_no_utf_8_is_refused() {
+        let scene = Scene::new();
+        let bearer = scene.bearer(&["pages:*"]);
+        for query in
+            ["a=%FF", "a=%C0%AF", "%ED%A0%80=1", "a=%c3&b=%a9", "a=1&b=x%E2%82", "a=%C3+%A9"]
+        {
+            assert_eq!(asked(&scene, Some(&bearer), query).await, (400, 0), "{query}");
+        }
+        for query in ["a=%C3%A9", "a=%c3%a9&b=%25", "a=%EF%BF%BD", "a=%&b=%zz&c=%4"] {
+            assert_eq!(asked(&scene, Some(&bearer), query).await.0, 200, "{query}");
+        }
     }
 
     #[tokio::test]

@@ -29,6 +29,24 @@ pub struct Mapping {
     pub authzen: Option<AuthZen>,
 }
 
+impl Mapping {
+    /// What is allowed for every resource alike, in words, though questions name one: rows of AuthZEN in which `resource.id` is nothing.
+    pub fn unjudged(&self) -> Vec<String> {
+        let actions = self.authzen.iter().flat_map(|authzen| &authzen.action);
+        let unjudged = actions.filter(|action| {
+            let in_uri = action.resource.as_ref().is_some_and(|uri| uri.contains("{id}"));
+            action.id.is_none() && !in_uri
+        });
+        let say = |action: &ActionSettings| {
+            format!(
+                "authzen action {} on {}: resource.id is not judged, so whoever may do it may do it to every resource of this type; write id = \"…\", or {{id}} into resource",
+                action.name, action.resource_type
+            )
+        };
+        unjudged.map(say).collect()
+    }
+}
+
 /// A route: requests of some methods to a path, and the operation that they mean.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

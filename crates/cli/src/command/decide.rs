@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: Decide) -> Done {
         // The mapping and the names are read by what uses them, without a store.
         let guard = Guard::unrecorded(plan.verifier(RevocationUnchecked)?, plan.policy.clone());
         Decider::new(guard, &plan.mapping).map_err(|error| error.to_string())?;
+        plan.mapping.unjudged().iter().for_each(|problem| warn(problem));
         say(format!("{} can be used", arguments.config.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -183,6 +184,7 @@ impl Plan {
         let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
         let decider =
             Decider::new(Arc::clone(&guard), &self.mapping).map_err(|error| error.to_string())?;
+        self.mapping.unjudged().iter().for_each(|problem| warn(problem));
         let (listener, at) = listen(&self.listen, self.socket_mode).await?;
         let readiness = Readiness::default();
         let mut tended = self.tend(&store, &guard, &revoker, &readiness)?;

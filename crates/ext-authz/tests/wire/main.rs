@@ -417,3 +417,21 @@ async fn a_connection_that_does_not_begin_is_closed() {
         assert!(end.is_ok(), "{first:?}");
     }
 }
+
+#[test]
+fn an_action_that_judges_no_resource_id_is_named() {
+    let with = |more: Value| {
+        let mut action =
+            json!({"name": "read", "resource-type": "page", "operation": "pages:read"});
+        for (key, value) in more.as_object().unwrap() {
+            action[key] = value.clone();
+        }
+        mapping(json!({"authzen": {"action": [action]}})).unjudged()
+    };
+    assert_eq!(with(json!({"id": "page"})), [""; 0]);
+    assert_eq!(with(json!({"resource": "https://pages.example/{id}"})), [""; 0]);
+    for more in [json!({}), json!({"resource": "https://pages.example/pages"})] {
+        let named = with(more);
+        assert!(named.len() == 1 && named[0].contains("read on page"), "{named:?}");
+    }
+}

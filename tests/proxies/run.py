@@ -66,6 +66,42 @@ def ask(port, method, target, headers=(), body=b"", host="pages.example"):
     return int(status.split()[1]), [(name.lower(), value) for name, value in fields], rest
 
 
+def over_http2(port, target, headers):
+    """The bytes of the answer to a GET over HTTP/2, of which the target may be any bytes."""
+
+    def text(value):
+        length, first = len(value), b""
+        if length < 127:
+            return bytes([length]) + value
+        first, length = b"\x7f", length - 127
+        while length >= 128:
+            first, length = first + bytes([length % 128 + 128]), length // 128
+        return first + bytes([length]) + value
+
+    def frame(kind, flags, stream, payload):
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+    fields = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", target), (b":authority", b"pages.example"), *headers]
+    block = b"".join(b"\0" + text(name) + text(value) for name, value in fields)
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stream:
+        stream.settimeout(PATIENCE)
+        stream.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 5, 1, block))
+        # Until the stream or the connection ends: frame by frame.
+        try:
+            while chunk := stream.recv(65536):
+                answer += chunk
+                at = 0
+                while at + 9 <= len(answer):
+                    kind, flags, number = answer[at + 3], answer[at + 4], int.from_bytes(answer[at + 5:at + 9], "big")
+                    at += 9 + int.from_bytes(answer[at:at + 3], "big")
+                    if kind == 7 or number == 1 and at <= len(answer) and (kind == 3 or flags & 1 and kind in (0, 1)):
+                        return answer
+        except (TimeoutError, ConnectionResetError):
+            pass
+    return answer
+
+
 def blocks(page):
     """The blocks of the page, by their language, in their order."""
     found = {}
@@ -194,8 +230,33 @@ def try_proxy(scene, proxy, bearer, sends_body):
         ["X-Envoy-Original-Path: /pages/roadmap"], ["Content-Type: application/grpc"],
     ):
         scene.is_refused(proxy, f"salaries with {headers}", {400, 403}, "GET", "/pages/salaries", [auth, *headers])
-    for header in ("X-HTTP-Method-Override: DELETE", "X-Original-URL: /pages/salaries", "X-Rewrite-URL: /pages/salaries", auth, "Authorization: Basic eA=="):
+    overrides = ["X-HTTP-Method-Override: DELETE", *(f"{name}: /pages/salaries" for name in (
+        "X-Original-URL", "X-Rewrite-URL", "X-Original-Path", "X-Rewrite-Path", "X-HTTP-Path-Override", "X-Forwarded-Path", "X-Forwarded-Prefix")),
+        "Forwarded: host=other.example"]
+    for header in (*overrides, auth, "Authorization: Basic eA=="):
         scene.is_refused(proxy, f"roadmap with {header[:30]}", {400, 401, 403}, "GET", "/pages/roadmap", [auth, header])
+    # What a proxy takes out because the client names it, or reads under another spelling, is not to be what the service is told.
+    for headers in (
+        ["Connection: X-Hardtack-Agent, X-Hardtack-Subject"], ["Connection: x-hardtack-agent", "X-Hardtack-Agent: agent.root"],
+        ["Connection: Upgrade, X-Hardtack-Agent", "Upgrade: websocket"],
+        ["X_Hardtack_Agent: agent.root"], ["X-Hardtack_Subject: user:root"], ["X_HTTP_Method_Override: DELETE"],
+    ):
+        before = len(Service.seen)
+        status, _, body = ask(port, "GET", "/pages/roadmap", [auth, *headers])
+        for _, fields, _ in Service.seen[before:]:
+            told = fields.get_all("X-Hardtack-Subject"), fields.get_all("X-Hardtack-Agent")
+            scene.check(proxy, f"what the service is told with {headers}", told == (["user:alice"], ["agent.researcher"]), told)
+            scene.check(proxy, f"no other spelling with {headers}", not any("_" in name for name in fields), fields.items())
+        scene.check(proxy, f"answered with {headers}", status in refused | {200}, (status, body[:300]))
+    if proxy.startswith("envoy"):
+        held = [(b"authorization", f"Bearer {bearer}".encode())]
+        before = len(Service.seen)
+        answer = over_http2(port, b"/pages/roadmap", held)
+        scene.check(proxy, "HTTP/2", len(Service.seen) == before + 1, answer[:300])
+        for target in (b"/pages/roadmap\xff", b"/pages/roadmap\xc0\xaf..\xc0\xafsalaries", b"/pages/roadmap?version=\xff", b"/pages/caf\xc3\xa9"):
+            before = len(Service.seen)
+            answer = over_http2(port, target, held)
+            scene.check(proxy, f"HTTP/2 {target}", len(Service.seen) == before and answer, Service.seen[before:])
     # Caddy has an empty answer of its own for a host that it does not have.
     strange = refused | ({200} if proxy == "caddy" else set())
     scene.is_refused(proxy, "another host", strange, "GET", "/pages/roadmap", [auth], host="other.example")
@@ -209,7 +270,7 @@ def try_proxy(scene, proxy, bearer, sends_body):
         scene.check(proxy, "a body that is judged", status == 200 and had == [title], (status, had, body[:300]))
     else:
         scene.is_refused(proxy, "a body that is not sent on", {400, 403}, "PUT", "/pages/roadmap", [auth], title)
-    for body in (b'{"page": "roadmap"}', b'{"title": "a", "title": "b"}', b"[]", b'{"title": "' + b"x" * 150_000 + b'"}'):
+    for body in (b'{"title": "\xff"}', b'{"title": "\xc0\xa2"}', b'{"page": "roadmap"}', b'{"title": "a", "title": "b"}', b"[]", b'{"title": "' + b"x" * 150_000 + b'"}'):
         scene.is_refused(proxy, f"PUT {body[:30]}", {400, 403, 413} | ({0} if len(body) > 100_000 else set()), "PUT", "/pages/roadmap", [auth], body)
     scene.is_refused(proxy, "PUT without a body", {400, 403}, "PUT", "/pages/roadmap", [auth])
 

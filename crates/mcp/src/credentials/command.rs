@@ -82,19 +82,25 @@ impl CredentialCommand {
 
     /// This person's own, asked once at a time.
     pub(super) async fn value(
-        &self,
+        self: &Arc<CredentialCommand>,
         name: &HeaderName,
         person: Person<'_>,
     ) -> Result<HeaderValue, NoCredential> {
         let own = self.of(person.payer)?;
-        let mut said = own.lock().await;
+        let mut said = own.lock_owned().await;
         if let Some(said) = said.as_ref().filter(|said| Instant::now() < said.until) {
             return said.value.clone();
         }
-        let value = self.ask(name, person.subject).await;
-        let kept_for = if value.is_ok() { self.kept_for } else { FAILED_FOR };
-        *said = Some(Said { value: value.clone(), until: Instant::now() + kept_for });
-        value
+        let (command, name) = (Arc::clone(self), name.clone());
+        let subject = person.subject.to_owned();
+        // In a task of its own: whoever hangs up and asks again waits for the process that runs, and starts no other one.
+        let asking = tokio::spawn(async move {
+            let value = command.ask(&name, &subject).await;
+            let kept_for = if value.is_ok() { command.kept_for } else { FAILED_FOR };
+            *said = Some(Said { value: value.clone(), until: Instant::now() + kept_for });
+            value
+        });
+        asking.await.unwrap_or(Err(NoCredential))
     }
 
     /// Where it is kept for this subject of a root.
@@ -134,7 +140,7 @@ impl CredentialCommand {
         })
     }
 
-    /// Whoever no longer waits ends the process.
+    /// One that is given up is ended with all that it started.
     async fn run(&self, subject: &str) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         let own = std::env::vars_os().map(|(name, _)| name);
@@ -202,9 +208,9 @@ mod tests {
 
     const NAME: HeaderName = HeaderName::from_static("x-api-key");
 
-    fn command(script: &str, kept_for: Duration) -> CredentialCommand {
+    fn command(script: &str, kept_for: Duration) -> Arc<CredentialCommand> {
         let arguments = ["-c", script].map(OsString::from);
-        CredentialCommand::new("/bin/sh", arguments, "github", kept_for)
+        Arc::new(CredentialCommand::new("/bin/sh", arguments, "github", kept_for))
     }
 
     fn person(root: u8, subject: &str) -> Person<'_> {
@@ -254,7 +260,28 @@ mod tests {
             assert_eq!(said, Err(NoCredential), "{script}");
         }
         let nowhere = CredentialCommand::new("/nowhere", [], "github", DEFAULT_KEPT);
+        let nowhere = Arc::new(nowhere);
         assert_eq!(nowhere.value(&NAME, person(1, "user:alice")).await, Err(NoCredential));
+    }
+
+    #[tokio::test]
+    async fn callers_that_hang_up_start_no_process_each() {
+        let folder = tempfile::tempdir().unwrap();
+        for (end, said) in [("echo key", Ok("key")), ("exit 1", Err(NoCredential))] {
+            let runs = folder.path().join(end.replace(' ', ""));
+            let asks =
+                command(&format!("echo run >> {}; sleep 1; {end}", runs.display()), DEFAULT_KEPT);
+            for _ in 0..20 {
+                let (asks, alice, name) = (&asks, person(1, "user:alice"), NAME);
+                let asked = asks.value(&name, alice);
+                let asked = tokio::time::timeout(Duration::from_millis(20), asked).await;
+                assert!(asked.is_err(), "it takes a second");
+            }
+            let value = asks.value(&NAME, person(1, "user:alice")).await;
+            let value = value.as_ref().map(|value| value.to_str().unwrap()).map_err(|none| *none);
+            assert_eq!(value, said);
+            assert_eq!(std::fs::read_to_string(runs).unwrap().lines().count(), 1, "{end}");
+        }
     }
 
     #[tokio::test]
@@ -280,6 +307,8 @@ mod tests {
             said = slow.value(&name, person(1, "user:alice")) => panic!("{said:?}"),
             () = started => {}
         }
+        tokio::time::pause();
+        assert_eq!(slow.value(&name, person(1, "user:alice")).await, Err(NoCredential));
         let started: i32 = std::fs::read_to_string(&at).unwrap().trim().parse().unwrap();
         let state = move || std::fs::read_to_string(format!("/proc/{started}/stat"));
         let started = Pid::from_raw(started).unwrap();
@@ -289,7 +318,7 @@ mod tests {
             if rustix::process::test_kill_process(started).is_err() || is_dead {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            std::thread::sleep(Duration::from_millis(20));
         }
         panic!("{started:?} goes on");
     }

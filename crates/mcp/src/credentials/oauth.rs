@@ -1,7 +1,7 @@
 //! OAuth: a token of the gateway's own, from an authorization server, renewed before it expires (RFC 6749, section 4.4).
 
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -44,7 +44,7 @@ pub struct OAuthClient {
     form: String,
     token: RwLock<Option<Token>>,
     /// Whoever has it asks.
-    turn: Turn<Failures>,
+    turn: Arc<Turn<Failures>>,
 }
 
 #[derive(Clone)]
@@ -87,31 +87,31 @@ impl OAuthClient {
             secret,
             form: form.finish(),
             token: RwLock::default(),
-            turn: Turn::default(),
+            turn: Arc::default(),
         })
     }
 
     /// The token that is good now. One request is under way at a time; while an older token is good, nobody waits for it.
-    pub(super) async fn value(&self) -> Result<HeaderValue, NoCredential> {
+    pub(super) async fn value(self: &Arc<OAuthClient>) -> Result<HeaderValue, NoCredential> {
         let known = self.known();
         match &known {
             Some(token) if Instant::now() < token.renew => return Ok(token.value.clone()),
-            Some(token) => match self.turn.try_lock() {
+            Some(token) => match Arc::clone(&self.turn).try_lock_owned() {
                 // Whoever had the turn before may have renewed it by now.
-                Ok(mut failures) => {
+                Ok(turn) => {
                     let is_new = |known: Token| Instant::now() < known.renew;
                     if !self.known().is_some_and(is_new) {
                         // The old one is good for a while.
-                        let _ = self.renewed(&mut failures).await;
+                        let _ = self.renewed(turn).await;
                     }
                 }
                 Err(_) => return Ok(token.value.clone()),
             },
             None => {
-                let mut failures = self.turn.lock().await;
+                let turn = Arc::clone(&self.turn).lock_owned().await;
                 // Whoever had the turn before may have it by now.
                 if self.known().is_none() {
-                    self.renewed(&mut failures).await?;
+                    self.renewed(turn).await?;
                 }
             }
         }
@@ -123,27 +123,36 @@ impl OAuthClient {
         token.filter(|token| Instant::now() < token.expires)
     }
 
-    async fn renewed(&self, failures: &mut Failures) -> Result<(), NoCredential> {
-        if failures.until.is_some_and(|until| Instant::now() < until) {
+    /// Asks in a task of its own, which has the turn until it is done: a caller that goes away ends no request for the others, and
+    /// leaves no pause behind.
+    async fn renewed(
+        self: &Arc<OAuthClient>,
+        mut turn: OwnedMutexGuard<Failures>,
+    ) -> Result<(), NoCredential> {
+        if turn.until.is_some_and(|until| Instant::now() < until) {
             return Err(NoCredential);
         }
-        // Whoever no longer waits leaves a pause behind, too.
-        failures.pause();
-        let asked = tokio::time::timeout(MAX_TIME, self.ask()).await;
-        match asked.unwrap_or_else(|_| Err("it does not answer within 10 s".to_owned())) {
-            Ok(token) => {
-                *self.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
-                *failures = Failures::default();
-                Ok(())
+        let client = Arc::clone(self);
+        let asking = tokio::spawn(async move {
+            let asked = tokio::time::timeout(MAX_TIME, client.ask()).await;
+            match asked.unwrap_or_else(|_| Err("it does not answer within 10 s".to_owned())) {
+                Ok(token) => {
+                    *client.token.write().unwrap_or_else(PoisonError::into_inner) = Some(token);
+                    *turn = Failures::default();
+                    Ok(())
+                }
+                Err(problem) => {
+                    turn.pause();
+                    tracing::error!(
+                        problem,
+                        failures = turn.number,
+                        "the authorization server gives out no token for the upstream"
+                    );
+                    Err(NoCredential)
+                }
             }
-            Err(problem) => {
-                tracing::error!(
-                    problem,
-                    "the authorization server gives out no token for the upstream"
-                );
-                Err(NoCredential)
-            }
-        }
+        });
+        asking.await.unwrap_or(Err(NoCredential))
     }
 
     async fn ask(&self) -> Result<Token, String> {

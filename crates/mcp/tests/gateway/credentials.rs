@@ -195,6 +195,22 @@ async fn without_a_token_no_call_is_sent_and_who_refused_is_not_asked_again_at_o
     OAuthClient::new(far, "a", HeldCredential::secret("b").unwrap(), (None, None)).unwrap_err();
 }
 
+#[tokio::test]
+async fn callers_that_hang_up_keep_nobody_from_a_token() {
+    let (stage, tokens) = (Stage::set().await, Tokens::start().await);
+    let url = tokens.gateway(&stage).await;
+    tokens.gives("shared", 600, Duration::from_millis(700));
+    for _ in 0..10 {
+        let asked = tokio::time::timeout(Duration::from_millis(30), asks(&url, &stage.alice)).await;
+        assert!(asked.is_err(), "the token is not there yet");
+    }
+    // Within the time of the one request that is under way.
+    let asked = tokio::time::timeout(Duration::from_secs(2), asks(&url, &stage.bob)).await;
+    assert_eq!(asked.unwrap().status, 200);
+    assert_eq!(tokens.asked().len(), 1);
+    assert_eq!(authorizations(&stage).last().unwrap(), "Bearer shared");
+}
+
 /// An authority, and what it vouches for.
 struct Authority(Issuer<'static, KeyPair>, String);
 

@@ -144,6 +144,10 @@ fn what_cannot_be_connected_is_an_error_that_says_why() {
             "takes commands alone",
         ),
         (&["connect", "cursor", "--name", "a b", "--url", "http://a.example/mcp"], "--name"),
+        (
+            &["connect", "claude-code", "--name=--scope", "--url", "http://a.example/mcp"],
+            "begins with -",
+        ),
         (&["connect", "cursor", "--name", "a", "--url", "ftp://a.example"], "http://"),
         (&["connect", "cursor", "--name", "a"], "--key"),
         (&["connect", "emacs"], "emacs"),

@@ -45,14 +45,18 @@ fn list() -> Done {
 fn name(arguments: &Connect) -> Result<String, Box<dyn Error>> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     match (&arguments.name, &arguments.audience) {
+        // A client's own command would take one with a hyphen before it for an option.
+        (Some(name), _) if name.starts_with('-') => {
+            Err("--name: it begins with -, which a client takes for an option".into())
+        }
         (Some(name), _) if !name.is_empty() && name.chars().all(fits) => Ok(name.clone()),
         (Some(_), _) => Err("--name: clients take letters, digits, _ and - in a name".into()),
         (None, audience) => {
             let audience = audience.as_deref().unwrap_or_default();
             let name: String = audience.chars().map(|c| if fits(c) { c } else { '-' }).collect();
-            match name.is_empty() {
-                true => Err("--audience: it is empty".into()),
-                false => Ok(name),
+            match name.trim_start_matches('-') {
+                "" => Err("--audience: there is no letter or digit in it; give --name, too".into()),
+                name => Ok(name.to_owned()),
             }
         }
     }

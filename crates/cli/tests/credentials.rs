@@ -130,18 +130,21 @@ fn a_header_in_a_file_is_rotated_and_a_wrong_one_is_not_taken() {
 #[test]
 fn a_command_is_started_without_a_shell_and_knows_whose_call_it_is() {
     let (scene, upstream) = (scene(), upstream());
-    let script = "#!/bin/sh\necho \"$1 for $HARDTACK_SUBJECT at $HARDTACK_SERVER, ${HARDTACK_STORE:-none} $#\"\n";
+    let script = "#!/bin/sh\necho \"$1 for $HARDTACK_SUBJECT at $HARDTACK_SERVER, ${HARDTACK_STORE:-none} ${GITHUB_TOKEN-unset} ${PATH:+path} $#\"\n";
     scene.write("token", script);
     let path = scene.path().join("token");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     let header = format!("X-Token=command:{} $(id);x", path.display());
     let more = ["--upstream-header", &header];
     let mut command = scene.command(&gateway(&upstream, &more));
-    command.env("HARDTACK_STORE", "hardtack.store");
+    command.env("HARDTACK_STORE", "hardtack.store").env("GITHUB_TOKEN", "the gateway's own");
     let gateway = Serving::start(command);
     let (status, said) = calls(&scene, &gateway);
     assert_eq!(status, 200);
-    assert!(said.contains("x-token: $(id);x for user:alice at notion.mcp, none 1"), "{said}");
+    assert!(
+        said.contains("x-token: $(id);x for user:alice at notion.mcp, none unset path 1"),
+        "{said}"
+    );
 }
 
 #[test]

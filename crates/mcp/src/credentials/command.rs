@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::value::checked;
 use super::{NoCredential, Person};
 use crate::budget::Payer;
+use crate::child::USUAL_ENVIRONMENT;
 
 /// How long what a command says is used, by default: a credential that is withdrawn is gone within minutes.
 pub const DEFAULT_KEPT: Duration = Duration::from_secs(300);
@@ -39,13 +40,10 @@ const MAX_KEPT: usize = 4096;
 /// The most that is read of what a command says: more than a header may have, so that what is too long is named as such.
 const MAX_OUTPUT_BYTES: u64 = 16 * 1024;
 
-/// What the environment of a command begins with that is the gateway's own business.
-const OWN_VARIABLES: &str = "HARDTACK_";
-
 /// A command that says the credential of a subject ([`Credentials::ask`](super::Credentials::ask)).
 ///
 /// It is started without a shell. It reads `HARDTACK_SUBJECT` (the verified subject) and `HARDTACK_SERVER` (the server's name) in its
-/// environment, and prints the value on one line. If it fails, takes longer than ten seconds or prints something else, the call is
+/// environment, besides [`USUAL_ENVIRONMENT`] of this process's and nothing else of it, and prints the value on one line. If it fails, takes longer than ten seconds or prints something else, the call is
 /// not sent.
 pub struct CredentialCommand {
     program: OsString,
@@ -143,11 +141,10 @@ impl CredentialCommand {
     /// One that is given up is ended with all that it started.
     async fn run(&self, subject: &str) -> Result<String, String> {
         let mut command = Command::new(&self.program);
-        let own = std::env::vars_os().map(|(name, _)| name);
-        for name in own.filter(|name| name.as_encoded_bytes().starts_with(OWN_VARIABLES.as_bytes()))
-        {
-            command.env_remove(name);
-        }
+        command.env_clear();
+        command.envs(
+            USUAL_ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))),
+        );
         command.args(&self.arguments).env("HARDTACK_SUBJECT", subject);
         command.env("HARDTACK_SERVER", &self.server).kill_on_drop(true);
         // What it says besides could be a secret, and belongs in no log.

@@ -196,6 +196,7 @@ fn what_is_wrong_with_a_program_is_said() {
     let program = ["--upstream-command", "sh server.sh"];
     for (more, expected) in [
         (vec!["--upstream-command", "sh 'server.sh"], "a quote has no end"),
+        (vec!["--upstream-command", "sh server.sh #1"], "begins with #"),
         (vec!["--upstream-command", "''"], "it names no program"),
         (
             vec!["--upstream-env", "HOME", "--upstream", "http://127.0.0.1:1/"],

@@ -29,6 +29,12 @@ pub(super) fn of(settings: &ServerSettings) -> Result<Option<ServerCommand>, Box
     refuse_other_upstreams(settings)?;
     let problem =
         "a quote has no end; write it as for a shell, such as: npx -y server '/srv/my data'";
+    if let Some(comment) = comment_in(line) {
+        let problem = format!(
+            "{comment:?} begins with #, where a shell reads a comment; write it in quotes, or leave it out"
+        );
+        return Err(wrong("upstream-command", problem));
+    }
     let words = shlex::split(line).ok_or_else(|| wrong("upstream-command", problem))?;
     let mut words = words.into_iter();
     let program = words.next().filter(|program| !program.is_empty());
@@ -49,6 +55,23 @@ pub(super) fn of(settings: &ServerSettings) -> Result<Option<ServerCommand>, Box
         return Err(wrong("upstream-idle", "every process is idle for a moment"));
     }
     Ok(Some(server.idle(idle)))
+}
+
+/// The first word that begins with an unquoted #: it would be dropped, with all that stands behind it in its line.
+fn comment_in(line: &str) -> Option<&str> {
+    let (mut quote, mut begins_word) = (None, true);
+    let mut characters = line.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match (quote, character) {
+            (None, '#') if begins_word => return line[at..].split_whitespace().next(),
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            (None | Some('"'), '\\') => drop(characters.next()),
+            _ => {}
+        }
+        begins_word = quote.is_none() && matches!(character, ' ' | '\t' | '\n');
+    }
+    None
 }
 
 fn refuse_other_upstreams(settings: &ServerSettings) -> Result<(), Box<dyn Error>> {
@@ -118,4 +141,26 @@ fn supervisor() -> Result<(PathBuf, Vec<std::ffi::OsString>), Box<dyn Error>> {
     let own = PathBuf::from(OWN_PROGRAM);
     let own = if own.exists() { own } else { std::env::current_exe()? };
     Ok((own, vec![crate::SUPERVISE.into()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_a_shell_drops_is_found_and_no_other_one() {
+        for (line, found) in [
+            ("npx server #1 two", Some("#1")),
+            ("npx\n# two", Some("#")),
+            ("#", Some("#")),
+            ("a '' #b", Some("#b")),
+            ("a b#c '#d' \"#e\" \\#f ''#g", None),
+            ("a ' #b' \" \\\" #c\"", None),
+        ] {
+            assert_eq!(comment_in(line), found, "{line}");
+            // What is not found is read whole.
+            let read = shlex::split(line).unwrap().concat();
+            assert_eq!(read.matches('#').count() == line.matches('#').count(), found.is_none());
+        }
+    }
 }

@@ -106,6 +106,22 @@ fn a_client_that_does_not_read_is_waited_for_within_bounds() {
 }
 
 #[test]
+fn a_second_request_with_an_id_that_is_under_way_is_refused() {
+    let scene = Scene::set();
+    let gateway = scene.gateway();
+    let mut client = scene.client(&gateway.url, &[]);
+    let call = json!({"jsonrpc": "2.0", "id": "same", "method": "tools/call", "params": {"name": "search", "arguments": {"query": "a"}}});
+    client.write(format!("{call}\n").repeat(100).as_bytes());
+    let told: Vec<Value> = (0..100).map(|_| client.next()).collect();
+    let refused = told.iter().filter(|told| text(told).contains("another request with this id"));
+    let refused = refused.count();
+    assert!(refused > 0 && told.iter().all(|told| told["id"] == "same"), "{told:?}");
+    assert_eq!(scene.pages.searched(), 100 - refused, "what is refused is not sent");
+    assert_eq!(client.search("roadmap"), "found roadmap");
+    assert!(client.ends().success());
+}
+
+#[test]
 fn a_client_that_stops_reading_for_good_ends_it() {
     let scene = Scene::set();
     let gateway = scene.gateway();

@@ -232,6 +232,10 @@ impl Front {
         let (request, _) = self.session.post(&Heading::of(&message), &initialize);
         let response = self.call(request).await;
         let (status, headers) = (response.status(), response.headers().clone());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // It says nothing of the session, and another try may open it.
+            return Err(format!("{UNRENEWED} now: the gateway is busy. Try again later."));
+        }
         let mut share = self.budget.exchange(CLIENT).ok_or_else(|| unrenewed(UNDELIVERED))?;
         let mut messages = Messages::of(response);
         loop {
@@ -347,5 +351,62 @@ mod tests {
         assert_eq!(told["id"], "a");
         assert!(told["error"]["message"].as_str().unwrap().starts_with("away. See whether"));
         assert_eq!(advised(StatusCode::OK, error.to_string()), error.to_string());
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_is_busy_is_to_be_asked_later_and_speaks_no_other_version() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        use tokio::sync::mpsc;
+
+        static FIRST: AtomicBool = AtomicBool::new(true);
+        let answer = |headers: HeaderMap, body: String| async move {
+            let result = json!({"jsonrpc": "2.0", "id": 1, "result": {
+                "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "a", "version": "1"}}});
+            let busy =
+                json!({"jsonrpc": "2.0", "id": 1, "error": {"code": 503, "message": "full"}});
+            // Its session is gone at once, and no other one can be opened.
+            let is_first = body.contains("first") && FIRST.swap(false, Ordering::Relaxed);
+            let (status, session, body) = match (headers.contains_key(SESSION_ID), is_first) {
+                (true, _) => (StatusCode::NOT_FOUND, "", String::new()),
+                (false, true) => (StatusCode::OK, "s", result.to_string()),
+                (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "", busy.to_string()),
+            };
+            let mut response = axum::response::Response::new(axum::body::Body::from(body));
+            *response.status_mut() = status;
+            let media = http::HeaderValue::from_static("application/json");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, media);
+            if !session.is_empty() {
+                let session = http::HeaderValue::from_static("s");
+                response.headers_mut().insert(SESSION_ID, session);
+            }
+            response
+        };
+        let router = axum::Router::new().fallback(answer);
+        let ((to, input), (output, mut from)) = (mpsc::channel(4), mpsc::channel(4));
+        let client = crate::stdio::StdioClient { input, output };
+        let drain = crate::serve::Drain::default();
+        let served = crate::stdio::serve_stdio(
+            client,
+            router,
+            std::future::pending(),
+            Duration::ZERO,
+            drain,
+        );
+        let asking = async move {
+            for line in [
+                r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"first","version":"1"}}}"#,
+                r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#,
+            ] {
+                to.send(Ok(Bytes::from(format!("{line}\n")))).await.unwrap();
+            }
+            let opened: Value = serde_json::from_slice(&from.recv().await.unwrap()).unwrap();
+            assert!(opened["result"].is_object(), "{opened}");
+            let told: Value = serde_json::from_slice(&from.recv().await.unwrap()).unwrap();
+            let said = told["error"]["message"].as_str().unwrap();
+            assert!(said.contains("Try again later") && !said.contains("version"), "{told}");
+        };
+        let both = async { tokio::join!(served, asking) };
+        tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
     }
 }

@@ -49,6 +49,10 @@ const PARSE_ERROR: i64 = -32700;
 /// calls at once is told to wait.
 const MAX_UNDER_WAY: usize = 128;
 
+/// What is said to a request with the id of another one that has no answer yet.
+const SAME_ID: &str =
+    "not sent: another request with this id has no answer yet; give each request an id of its own";
+
 /// How long a message is held back for what must arrive before it: `initialize`, or a notification.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -199,7 +203,17 @@ impl Front {
         line: Bytes,
     ) -> Option<Turn> {
         let share = self.budget.exchange(CLIENT);
-        let share = share.filter(|_| self.lock().len() < MAX_UNDER_WAY);
+        let key = asked.id.to_json().to_string();
+        let (is_full, is_under_way) = {
+            let under_way = self.lock();
+            (under_way.len() >= MAX_UNDER_WAY, under_way.contains_key(&key))
+        };
+        if is_under_way {
+            // Nobody could say which of the two an answer or a cancellation is for.
+            self.answer(&asked.refused(INVALID_REQUEST, SAME_ID)).await;
+            return None;
+        }
+        let share = share.filter(|_| !is_full);
         let Some(mut share) = share.and_then(|mut share| share.cover(line.len()).then_some(share))
         else {
             self.answer(&asked.refused(UNDECIDED, OVERLOADED)).await;
@@ -210,7 +224,6 @@ impl Front {
         let cancelled = CancellationToken::new();
         let waits = asked.method == "subscriptions/listen";
         let under_way = UnderWay { cancelled: cancelled.clone(), era: sent.era, waits };
-        let key = asked.id.to_json().to_string();
         self.lock().insert(key.clone(), under_way);
         let front = Arc::clone(self);
         let task = self.tasks.spawn(async move {

@@ -356,9 +356,9 @@ fn the_demo_over_mcp_ends_well() {
 /// How long what is urgent may take while strangers have all connections: some hundred times what it does.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// How many connections it leaves with 168 files: 128 are for others, a quarter of the rest is the reserve, and each of
-/// the usual ones may need a second file.
-const USUAL: usize = 15;
+/// How many connections it leaves with 168 files: 128 are for others, a third of the rest for processes of servers, a quarter of what
+/// is left then is the reserve, and each of the usual ones may need a second file.
+const USUAL: usize = 10;
 
 fn with_few_files(scene: &Scene, upstream: &str) -> Serving {
     let root = scene.read("root.pub");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::admission::{AdmissionControl, Threads};
 use crate::budget::Budget;
+use crate::child::Places;
 use crate::lanes::Lanes;
 
 /// Whose work it is, of the servers of a process. One that is put in the place of another is another.
@@ -29,6 +30,8 @@ pub(crate) struct Common {
     /// For lists, and for answers that may hand out tasks: no call waits for lists.
     pub(crate) lanes: Lanes,
     pub(crate) readers: Lanes,
+    /// For processes of servers that are programs.
+    pub(crate) places: Places,
     next: Arc<AtomicU64>,
 }
 
@@ -40,6 +43,7 @@ impl Common {
             admission: AdmissionControl::on(Threads::Shared),
             lanes: Lanes::new(),
             readers: Lanes::new(),
+            places: Places::default(),
             next: Arc::new(AtomicU64::new(1)),
         }
     }
@@ -52,6 +56,7 @@ impl Common {
             admission: self.admission.of(server),
             lanes: self.lanes.of(server),
             readers: self.readers.of(server),
+            places: self.places.clone(),
             next: Arc::clone(&self.next),
         }
     }

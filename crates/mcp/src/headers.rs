@@ -133,8 +133,7 @@ pub(crate) fn check_against(request: &Parts, message: &Message) -> Result<Era, H
         return Err(HeaderError::ContentType);
     }
     let in_body = message.protocol_version();
-    let in_header = text(headers, &PROTOCOL_VERSION);
-    let era = in_body.or(in_header.as_deref()).map_or(Era::Legacy, Era::of_version);
+    let era = era(headers, in_body);
     if let Some(expected) = in_body {
         agree(headers, &PROTOCOL_VERSION, expected, era)?;
     }
@@ -174,6 +173,12 @@ fn agree(
 }
 
 /// A header's text; `=?base64?…?=` stands for what no header can hold.
+/// The protocol of a request, of the version in its body and in its header as it is read everywhere.
+pub(crate) fn era(headers: &HeaderMap, in_body: Option<&str>) -> Era {
+    let in_header = text(headers, &PROTOCOL_VERSION);
+    in_body.or(in_header.as_deref()).map_or(Era::Legacy, Era::of_version)
+}
+
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(decoded)
 }

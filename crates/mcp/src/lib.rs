@@ -14,6 +14,7 @@ mod common;
 mod credentials;
 mod fair_queue;
 mod echo;
+mod files;
 mod filtering;
 mod flow;
 mod forwarding;

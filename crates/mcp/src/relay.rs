@@ -18,7 +18,7 @@ use tracing::{Instrument, Span, field};
 use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
 use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
-use crate::child::{ENDED, Sender};
+use crate::child::{Asking, ENDED, Places, Sender};
 use crate::credentials::Person;
 use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
@@ -27,7 +27,7 @@ use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_
 use crate::serve::Drain;
 use crate::session::Owner;
 use crate::upstream::{NoAnswer, Upstream};
-use crate::watch::ended;
+use crate::watch::{Watch, ended};
 use hardtack::mcp::{self, Era, Id, Message};
 
 /// How much of a name, id or URI stands in a log: the longest tool name that MCP allows.
@@ -103,9 +103,14 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
+    /// To the only server of a process.
     pub(crate) fn to(upstream: Upstream) -> Relay {
-        let metrics = Metrics::of(None);
-        upstream.count_in(&metrics);
+        Relay::counted(upstream, Metrics::of(None), &Places::default())
+    }
+
+    /// To a server whose processes are counted there, if it has some.
+    pub(crate) fn counted(upstream: Upstream, metrics: Metrics, places: &Places) -> Relay {
+        upstream.count_in(&metrics, places);
         Relay {
             upstream,
             allowed_hosts: AllowedHosts::default(),
@@ -178,9 +183,10 @@ impl Relay {
         };
         if parts.method != Method::POST {
             let passage = side.judge_without_message(&caller).await?;
+            let era = headers::era(&parts.headers, None);
             let exchange = (None, passage, share);
             return self
-                .forward(side, &caller, parts.method, headers, Bytes::new(), exchange)
+                .forward(side, &caller, (parts.method, era), headers, Bytes::new(), exchange)
                 .await;
         }
         let body = read(body, &mut share).await?;
@@ -202,7 +208,7 @@ impl Relay {
             return Err(answer::overloaded(id.as_ref()));
         }
         let exchange = (id, passage, share);
-        self.forward(side, &caller, Method::POST, headers, body, exchange).await
+        self.forward(side, &caller, (Method::POST, era), headers, body, exchange).await
     }
 
     /// What is looked at before the body: who sends it, and the headers for the server.
@@ -273,18 +279,20 @@ impl Relay {
         &self,
         side: &S,
         caller: &S::Caller,
-        method: Method,
+        (method, era): (Method, Era),
         headers: HeaderMap,
         body: Bytes,
         (asked, mut passage, share): (Option<Id>, Forwarding, Share),
     ) -> Result<Response, Response> {
         let id = asked.as_ref();
         let sender = Sender { owner: side.owner(caller), payer: side.payer(caller) };
+        let ended_by = passage.watch.as_ref().map(Watch::ended).unwrap_or_default();
+        let asking = Asking { sender, era, ended: ended_by };
         let authorization = passage.authorization.take();
         let sent = async {
             let mut headers = headers;
             headers.extend(self.upstream.headers_for(side.person(caller)).await?);
-            self.upstream.ask(sender, method, headers, authorization, body).await
+            self.upstream.ask(asking, method, headers, authorization, body).await
         };
         let response = tokio::select! {
             biased;

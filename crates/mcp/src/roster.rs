@@ -249,11 +249,10 @@ impl Roster {
         let kept = before.map_or_else(|| Kept::new(MAX_TASKS_OF_SERVER), |old| old.kept.clone());
         let relay = Relay {
             allowed_hosts: allowed_hosts.clone(),
-            metrics: metrics.clone(),
             budget: common.budget.clone(),
             drain: drain.part(),
             server: Some(name.into()),
-            ..Relay::to(upstream)
+            ..Relay::counted(upstream, metrics.clone(), &common.places)
         };
         let policies = PolicyMetrics::of(&guard, Some(name));
         let side = GatewaySide::new(metrics, guard, (realm, style), kept.clone(), common);

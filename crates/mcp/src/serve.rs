@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::fair_queue::Peer;
+use crate::files;
 use crate::http2;
 use crate::reserve::{
     MAX_RESERVED, RESERVED_HEAD_TIMEOUT, Reserve, Reserved, ReservedPlace, bounded,
@@ -51,9 +52,6 @@ const MAX_CONNECTIONS: u64 = 4096;
 /// Which part of the connections may be in their TLS handshake at once, so that those who send nothing leave most for others: of
 /// 4,096 a quarter, which is more than there are new ones while a handshake takes.
 const HANDSHAKES_IN: usize = 4;
-
-/// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
-const FILES_FOR_OTHERS: u64 = 128;
 
 /// How long to wait after no connection can be accepted, which is when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -113,7 +111,7 @@ pub async fn serve(
     grace: Duration,
     drain: Drain,
 ) -> io::Result<()> {
-    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+    let files = files::limit();
     serve_within(listener, None, router, stop, grace, drain, places(files)).await
 }
 
@@ -132,7 +130,7 @@ pub async fn serve_tls(
     grace: Duration,
     drain: Drain,
 ) -> io::Result<()> {
-    let files = rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files);
+    let files = files::limit();
     serve_within(listener, Some(tls), router, stop, grace, drain, places(files)).await
 }
 
@@ -227,10 +225,10 @@ async fn serve_within(
 
 /// How many usual connections there may be, and how many in the reserve, where so many files may be open.
 ///
-/// A usual one may need another one to the server behind, one in the reserve needs none and takes a quarter of what is left at
-/// most. A store that can open no file writes nothing.
+/// Processes of servers have theirs, whether there are some or not. A usual one may need another one to the server behind, one in the
+/// reserve needs none and takes a quarter of what is left at most. A store that can open no file writes nothing.
 fn places(files: u64) -> (usize, usize) {
-    let left = files.saturating_sub(FILES_FOR_OTHERS);
+    let left = files.saturating_sub(files::FOR_OTHERS).saturating_sub(files::of_children(files));
     let reserved = (left / 4).clamp(1, MAX_RESERVED);
     let usual = (left.saturating_sub(reserved) / 2).clamp(1, MAX_CONNECTIONS);
     (usize::try_from(usual).unwrap_or(1), usize::try_from(reserved).unwrap_or(1))
@@ -344,10 +342,10 @@ mod tests {
     fn there_are_as_many_places_as_files_and_4096_at_the_most() {
         let cases = [
             (1_000_000, (4096, 64)),
-            (128 + 64 + 2 * 4096, (4096, 64)),
-            (128 + 64 + 2 * 4095, (4095, 64)),
-            (1024, (416, 64)),
-            (256, (48, 32)),
+            (256 + 128 + 64 + 2 * 4096, (4096, 64)),
+            (256 + 128 + 64 + 2 * 4095, (4095, 64)),
+            (1024, (288, 64)),
+            (256, (32, 21)),
             (0, (1, 1)),
         ];
         for (files, expected) in cases {
@@ -355,7 +353,8 @@ mod tests {
         }
         for files in 256..20_000 {
             let (usual, reserved) = places(files);
-            let open = 2 * usual as u64 + reserved as u64 + FILES_FOR_OTHERS;
+            let of_children = files::of_children(files);
+            let open = 2 * usual as u64 + reserved as u64 + files::FOR_OTHERS + of_children;
             assert!(open <= files, "{files} files, {open} may be open");
         }
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Client, Response, Url, redirect};
 use tower_service::Service;
 
-use crate::child::{Children, Sender, ServerCommand};
+use crate::child::{Asking, Children, Places, ServerCommand};
 use crate::credentials::{Credentials, Person, UpstreamTls};
 use crate::gateway::ENDPOINT;
 use crate::metrics::Metrics;
@@ -134,7 +134,8 @@ impl Upstream {
     /// Names a program that is the server, over its standard input and output. Nothing is started until somebody asks.
     ///
     /// Up to 2025-11-25 each session has a process of its own; since 2026-07-28 each root, grant and holder together have one. At most 64
-    /// processes run, and 16 of one subject. A process that is idle ends ([`ServerCommand::idle`]); so does one that does not
+    /// processes run in a gateway, and 16 of one subject, whichever servers they are of. A subject starts 32 at once, and then one a
+    /// second. A process that is idle ends ([`ServerCommand::idle`]); so does one that does not
     /// read for 30 seconds. One that ends by itself is started again when somebody asks, later each time.
     ///
     /// # Errors
@@ -252,10 +253,10 @@ impl Upstream {
         }
     }
 
-    /// Counts the processes of a program there.
-    pub(crate) fn count_in(&self, metrics: &Metrics) {
+    /// Counts the processes of a program there; to be called once.
+    pub(crate) fn count_in(&self, metrics: &Metrics, places: &Places) {
         if let Some(children) = &self.children {
-            children.count_in(metrics);
+            children.count_in(metrics, places);
         }
     }
 
@@ -264,10 +265,10 @@ impl Upstream {
         self.url.as_str()
     }
 
-    /// Asks the server for `sender`, whose own the sessions are that it opens.
+    /// Asks the server for a sender, whose own the sessions are that it opens.
     pub(crate) async fn ask(
         &self,
-        sender: Sender,
+        asking: Asking,
         method: Method,
         headers: HeaderMap,
         authorization: Option<HeaderValue>,
@@ -283,7 +284,7 @@ impl Upstream {
         };
         // A process is asked by whoever started it, and takes no credential.
         let request = (&method, &headers, &body);
-        children.send(sender, request, self.answer_timeout).await.map(Response::from)
+        children.send(asking, request, self.answer_timeout).await.map(Response::from)
     }
 
     pub(crate) async fn send(

@@ -1,6 +1,6 @@
 //! Watch: does a token still hold, while what it began goes on?
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -19,7 +19,11 @@ pub(crate) struct Watch {
     verified: Arc<VerifiedCapability>,
     of: Begun,
     ticks: Interval,
+    ended: Ended,
 }
+
+/// Why a token no longer holds, for whoever waits on its behalf. Nothing, while it holds as far as is known.
+pub(crate) type Ended = Arc<OnceLock<Cause>>;
 
 /// What a token is watched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,12 @@ impl Watch {
         // It was looked at just now.
         let mut ticks = interval_at(Instant::now() + WATCH_EVERY, WATCH_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Watch { guard, verified, of, ticks }
+        Watch { guard, verified, of, ticks, ended: Ended::default() }
+    }
+
+    /// Says why the token no longer holds, before [`Watch::end`] comes back.
+    pub(crate) fn ended(&self) -> Ended {
+        Arc::clone(&self.ended)
     }
 
     /// Comes back when the token no longer holds, and says why.
@@ -48,6 +57,7 @@ impl Watch {
                 Begun::Connection => verifier.verify_again(&self.verified, now()),
             };
             if let Err(error) = held {
+                let _ = self.ended.set(error.cause());
                 return error.cause();
             }
         }

@@ -10,12 +10,13 @@ use serde_json::json;
 use tokio::time::{Duration, timeout};
 
 use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST};
-use crate::child::children::{Children, NoChild, Sender};
+use crate::child::children::{Asking, Children, NoChild, Sender};
 use crate::child::mailbox::{Closed, Mailbox, Said};
 use crate::child::pipe::{General, Pipe, Unsent, Waiting};
 use crate::child::spans::Spans;
-use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
+use crate::headers::SESSION_ID;
 use crate::upstream::NoAnswer;
+use crate::watch::Ended;
 use hardtack::mcp::Era;
 
 /// How often a stream on which nothing comes has a comment, so that nothing on the way takes it for dead.
@@ -34,6 +35,7 @@ type Answer = Result<Response<reqwest::Body>, NoAnswer>;
 /// One request, as it comes.
 struct Request<'a> {
     sender: Sender,
+    ended: Ended,
     session: Option<&'a str>,
     takes_events: bool,
     timeout: Duration,
@@ -42,15 +44,15 @@ struct Request<'a> {
 impl Children {
     pub(crate) async fn send(
         &self,
-        sender: Sender,
+        Asking { sender, era, ended }: Asking,
         (method, headers, body): (&Method, &HeaderMap, &Bytes),
         answer_timeout: Duration,
     ) -> Answer {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let era = text(PROTOCOL_VERSION).map_or(Era::Legacy, Era::of_version);
         let accepted = text(header::ACCEPT).unwrap_or("*/*");
         let request = Request {
             sender,
+            ended,
             session: text(SESSION_ID),
             takes_events: ["text/event-stream", "text/*", "*/*"]
                 .iter()
@@ -69,6 +71,11 @@ impl Children {
                         "this is no message",
                     );
                 };
+                if spans.asks_progress.is_some_and(|token| !is_token(token)) {
+                    let problem =
+                        "a progress token is a text or an integer; send another one, or none";
+                    return error(StatusCode::BAD_REQUEST, spans.id, INVALID_REQUEST, problem);
+                }
                 match era {
                     Era::Legacy => self.in_session(&request, &spans).await,
                     Era::Modern => self.alone(&request, &spans).await,
@@ -92,7 +99,7 @@ impl Children {
         };
         match (spans.id, spans.is_answer) {
             (Some(_), false) => match pipe.ask(spans, request.takes_events) {
-                Ok(waiting) => answered(waiting, request, Era::Legacy).await,
+                Ok(waiting) => answered(waiting.of(request), request, Era::Legacy).await,
                 Err(unsent) => Err(self.unsent(unsent)),
             },
             _ => match pipe.tell(spans) {
@@ -112,15 +119,14 @@ impl Children {
             Ok(opened) => opened,
             Err(no_child) => return Err(self.no_child(no_child)),
         };
-        // Whoever gives up leaves no process behind.
+        // Whoever gives up leaves no process behind, and neither does who is refused.
         let unopened = pipe.end.clone().drop_guard();
         let waiting = match pipe.ask(spans, request.takes_events) {
-            Ok(waiting) => waiting,
+            Ok(waiting) => waiting.of(request).opening(unopened),
             Err(unsent) => return Err(self.unsent(unsent)),
         };
         let mut response = answered(waiting, request, Era::Legacy).await?;
         if response.extensions().get::<IsError>().is_none() {
-            unopened.disarm();
             let session = HeaderValue::try_from(session).map_err(|_| NoAnswer::Unreachable)?;
             response.headers_mut().insert(SESSION_ID, session);
         }
@@ -147,7 +153,7 @@ impl Children {
             Err(no_child) => return Err(self.no_child(no_child)),
         };
         let waiting = match pipe.ask(spans, request.takes_events) {
-            Ok(waiting) => waiting,
+            Ok(waiting) => waiting.of(request),
             Err(unsent) => return Err(self.unsent(unsent)),
         };
         match method {
@@ -181,7 +187,10 @@ impl Children {
             Err(answer) => return answer,
         };
         match pipe.listen() {
-            Some(general) => Ok(events(None, Source::General(general))),
+            Some(mut general) => {
+                general.ended.clone_from(&request.ended);
+                Ok(events(None, Source::General(general)))
+            }
             None => {
                 let problem = "this session has a stream already";
                 error(StatusCode::CONFLICT, None, INVALID_REQUEST, problem)
@@ -214,7 +223,13 @@ impl Children {
         let problem = match no_child {
             NoChild::Unstartable => return NoAnswer::Unreachable,
             NoChild::Full => {
-                "too many processes of this server run for this subject, or for all; end a session or try again later"
+                "too many processes of servers run for this subject, or for all; end a session or try again later"
+            }
+            NoChild::Often => {
+                "this subject started too many of the servers' processes in a short time; keep a session, or try again in a second"
+            }
+            NoChild::Exhausted => {
+                "the gateway has no files or processes left to start the server's process; try again later"
             }
             NoChild::Backoff => {
                 "the server's process ended by itself again and again; try again later"
@@ -236,10 +251,26 @@ impl Children {
     }
 }
 
+impl Waiting {
+    /// It waits for as long as the request's token holds.
+    fn of(mut self, request: &Request<'_>) -> Waiting {
+        self.ended.clone_from(&request.ended);
+        self
+    }
+}
+
+/// Whether this is a token of progress: a text or an integer. What is null asks for none.
+fn is_token(token: &str) -> bool {
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    token.starts_with('"') || is_integer
+}
+
 /// Whether a server speaks 2026-07-28. Clients that speak both protocols fall back to the older one where the method is not known; what
 /// an old server answers instead differs.
 async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &str) -> Answer {
-    let request = Request { timeout: request.timeout.min(DISCOVER_TIMEOUT), ..*request };
+    let timeout = request.timeout.min(DISCOVER_TIMEOUT);
+    let request = Request { timeout, ended: request.ended.clone(), ..*request };
     let answer = answered(waiting, &request, Era::Modern).await;
     match answer {
         Ok(response) => match response.extensions().get::<IsError>() {
@@ -249,8 +280,8 @@ async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &s
         Err(NoAnswer::TimedOut | NoAnswer::Ended) => {}
         Err(no_answer) => return Err(no_answer),
     }
-    // It is of no use in this protocol; a session has a process of its own.
-    pipe.end.cancel();
+    // It is of no use in this protocol; a session has a process of its own. Unless others of its owner are asking it.
+    pipe.end_if_unused();
     let problem = "the server does not speak 2026-07-28; open a session with initialize";
     error(StatusCode::NOT_FOUND, Some(id), METHOD_NOT_FOUND, problem)
 }
@@ -260,7 +291,7 @@ async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &s
 struct IsError(i64);
 
 /// The answer to a request: JSON if it is the first that comes, or else a stream of events.
-async fn answered(waiting: Waiting, request: &Request<'_>, era: Era) -> Answer {
+async fn answered(mut waiting: Waiting, request: &Request<'_>, era: Era) -> Answer {
     loop {
         let said = match timeout(request.timeout, waiting.mailbox.next()).await {
             Ok(Ok(said)) => said,
@@ -276,6 +307,7 @@ async fn answered(waiting: Waiting, request: &Request<'_>, era: Era) -> Answer {
             }
             continue;
         }
+        waiting.was_answered(&said);
         let status = status(said.error_code, era);
         let mut response = json_response(status, said.text.into());
         if let Some(code) = said.error_code {
@@ -297,7 +329,7 @@ fn status(error_code: Option<i64>, era: Era) -> StatusCode {
 fn unanswered(closed: Closed, id: &str) -> Answer {
     match closed {
         Closed::Ended => Err(NoAnswer::Ended),
-        Closed::Undelivered | Closed::Cancelled => {
+        Closed::Undelivered | Closed::Unreadable | Closed::Cancelled => {
             error(StatusCode::BAD_GATEWAY, Some(id), INTERNAL_ERROR, why(closed))
         }
     }
@@ -308,6 +340,9 @@ fn why(closed: Closed) -> &'static str {
         Closed::Ended => ENDED,
         Closed::Undelivered => {
             "the answer of the upstream server is larger than one may be, or was not read in time; what was asked for may have been done"
+        }
+        Closed::Unreadable => {
+            "the answer of the upstream server is no message that everybody reads in the same way, and is not passed on; what was asked for may have been done"
         }
         Closed::Cancelled => "the request was cancelled",
     }
@@ -343,7 +378,7 @@ impl Source {
 fn events(first: Option<Said>, source: Source) -> Response<reqwest::Body> {
     let state = Some((first, source));
     let chunks = stream::unfold(state, |state| async move {
-        let (first, source) = state?;
+        let (first, mut source) = state?;
         let next = match first {
             Some(said) => Ok(Ok(said)),
             None => timeout(KEEP_ALIVE, source.mailbox().next()).await,
@@ -351,6 +386,9 @@ fn events(first: Option<Said>, source: Source) -> Response<reqwest::Body> {
         let (chunk, rest) = match next {
             Err(_) => (Some(Bytes::from_static(b":\n\n")), Some((None, source))),
             Ok(Ok(said)) => {
+                if let Source::Request(waiting) = &mut source {
+                    waiting.was_answered(&said);
+                }
                 let rest = (!said.is_answer).then_some((None, source));
                 (Some(event(&said.text)), rest)
             }

@@ -14,15 +14,12 @@ use tokio::time::{Duration, Instant, timeout_at};
 use crate::budget::Payer;
 use crate::child::command::ServerCommand;
 use crate::child::pipe::Pipe;
+use crate::child::places::{NoPlace, Place, Places};
 use crate::child::process::{self, End};
 use crate::metrics::Metrics;
 use crate::session::Owner;
+use crate::watch::Ended;
 use hardtack::mcp::Era;
-
-/// The most processes at once, and of one subject. A server in Node.js takes some 80 MB, so that this many fit into a machine of
-/// 8 GB; and four subjects with all that they may have leave nobody out by themselves.
-pub(crate) const MAX_CHILDREN: usize = 64;
-pub(crate) const MAX_CHILDREN_EACH: usize = 16;
 
 /// How long one must have been idle until it gives way to another one of its subject.
 const GIVES_WAY_AFTER: Duration = Duration::from_secs(60);
@@ -47,13 +44,27 @@ pub(crate) struct Sender {
     pub(crate) payer: Payer,
 }
 
+/// What is known of a request before it is sent on.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) sender: Sender,
+    /// The protocol that it was judged by.
+    pub(crate) era: Era,
+    /// Why its token no longer holds, once that is known.
+    pub(crate) ended: Ended,
+}
+
 /// Why there is no process for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoChild {
     /// There are as many as there may be, of this subject or in all.
     Full,
+    /// This subject started too many in a short time.
+    Often,
     /// It ended by itself again and again, and is not started now.
     Backoff,
+    /// There is no file or process left for it now.
+    Exhausted,
     /// It cannot be started.
     Unstartable,
 }
@@ -67,7 +78,14 @@ struct Inner {
     kept: Mutex<Kept>,
     /// Says that a process is gone.
     gone: Notify,
-    metrics: OnceLock<Metrics>,
+    /// Where its processes are counted.
+    shared: OnceLock<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    places: Places,
+    metrics: Option<Metrics>,
 }
 
 #[derive(Default)]
@@ -97,17 +115,17 @@ struct Failed {
 
 impl Children {
     pub(crate) fn of(command: ServerCommand) -> Children {
-        let inner = Inner {
-            command,
-            kept: Mutex::default(),
-            gone: Notify::new(),
-            metrics: OnceLock::new(),
-        };
+        let inner =
+            Inner { command, kept: Mutex::default(), gone: Notify::new(), shared: OnceLock::new() };
         Children(Arc::new(inner))
     }
 
-    pub(crate) fn count_in(&self, metrics: &Metrics) {
-        let _ = self.0.metrics.set(metrics.clone());
+    /// Counts the processes there; to be called once, before anything is asked.
+    pub(crate) fn count_in(&self, metrics: &Metrics, places: &Places) {
+        let shared = Shared { places: places.clone(), metrics: Some(metrics.clone()) };
+        if self.0.shared.set(shared).is_err() {
+            tracing::error!(server = self.name(), "a server's processes are counted elsewhere");
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -148,10 +166,13 @@ impl Children {
                     Some(child) if !child.pipe.has_ended() => return Ok(Arc::clone(&child.pipe)),
                     // Its place is free when it is gone.
                     Some(_) => {}
-                    None => match kept.room_for(sender.payer, Instant::now()) {
-                        Room::Now => return self.started(&mut kept, key, sender, era),
+                    None => match kept.room_for(self.0.places(), sender.payer, Instant::now()) {
+                        Room::Now(place) => {
+                            return self.started(&mut kept, (key, place), sender, era);
+                        }
                         Room::Soon => {}
                         Room::Failed => return Err(NoChild::Backoff),
+                        Room::Often => return Err(NoChild::Often),
                         Room::None => return Err(NoChild::Full),
                     },
                 }
@@ -165,7 +186,7 @@ impl Children {
     fn started(
         &self,
         kept: &mut Kept,
-        key: Key,
+        (key, place): (Key, Place),
         sender: Sender,
         era: Era,
     ) -> Result<Arc<Pipe>, NoChild> {
@@ -173,16 +194,20 @@ impl Children {
         OsRng.fill_bytes(&mut number);
         let number = u64::from_le_bytes(number);
         let (inner, gone) = (Arc::downgrade(&self.0), key.clone());
-        let ended = move |end| Inner::ended(&inner, &gone, number, sender.payer, end);
+        // It has its place until it is gone, also when nobody keeps it any more.
+        let ended = move |end| Inner::ended(&inner, (&gone, number), place, sender.payer, end);
         let pipe = match process::start(&self.0.command, era, ended) {
             Ok(pipe) => pipe,
             Err(error) => {
                 tracing::error!(server = self.name(), %error, "a server's process cannot be started");
+                if is_for_now(&error) {
+                    return Err(NoChild::Exhausted);
+                }
                 kept.failed(sender.payer, Duration::ZERO, Instant::now());
                 return Err(NoChild::Unstartable);
             }
         };
-        if let Some(metrics) = self.0.metrics.get() {
+        if let Some(metrics) = self.0.metrics() {
             metrics.child_started();
         }
         let child = Child { sender, pipe: Arc::clone(&pipe), number };
@@ -191,12 +216,36 @@ impl Children {
     }
 }
 
+/// Whether the machine has no more of something now, and the program is not why.
+fn is_for_now(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let number = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM]
+        .iter()
+        .any(|errno| number == Some(errno.raw_os_error()))
+}
+
 impl Inner {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn ended(inner: &Weak<Inner>, key: &Key, number: u64, payer: Payer, end: End) {
+    fn places(&self) -> &Places {
+        &self.shared.get_or_init(Shared::default).places
+    }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        self.shared.get()?.metrics.as_ref()
+    }
+
+    fn ended(
+        inner: &Weak<Inner>,
+        (key, number): (&Key, u64),
+        place: Place,
+        payer: Payer,
+        end: End,
+    ) {
+        drop(place);
         let Some(inner) = inner.upgrade() else { return };
         let mut kept = inner.kept();
         if kept.children.get(key).is_some_and(|child| child.number == number) {
@@ -206,7 +255,7 @@ impl Inner {
             kept.failed(payer, after, Instant::now());
         }
         drop(kept);
-        if let Some(metrics) = inner.metrics.get() {
+        if let Some(metrics) = inner.metrics() {
             metrics.child_ended(end != End::Asked);
         }
         inner.gone.notify_waiters();
@@ -223,23 +272,27 @@ impl Drop for Inner {
 
 /// Whether there is a place for one more.
 enum Room {
-    Now,
+    Now(Place),
     /// One gives way.
     Soon,
     None,
+    /// Too many were started in a short time.
+    Often,
     /// Those before it failed.
     Failed,
 }
 
 impl Kept {
-    fn room_for(&mut self, payer: Payer, now: Instant) -> Room {
+    fn room_for(&mut self, places: &Places, payer: Payer, now: Instant) -> Room {
         if self.failed.get(&payer).is_some_and(|failed| failed.until > now) {
             return Room::Failed;
         }
-        let own = self.children.values().filter(|child| child.sender.payer == payer);
-        if self.children.len() < MAX_CHILDREN && own.clone().count() < MAX_CHILDREN_EACH {
-            return Room::Now;
+        match places.take(payer, now) {
+            Ok(place) => return Room::Now(place),
+            Err(NoPlace::Often) => return Room::Often,
+            Err(NoPlace::Full) => {}
         }
+        let own = self.children.values().filter(|child| child.sender.payer == payer);
         if own.clone().any(|child| child.pipe.has_ended()) {
             return Room::Soon;
         }
@@ -287,6 +340,7 @@ impl fmt::Debug for Children {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::places::{MAX_CHILDREN, MAX_CHILDREN_EACH};
     use crate::child::spans::Spans;
 
     #[test]
@@ -299,14 +353,15 @@ mod tests {
     #[tokio::test]
     async fn who_has_all_it_may_have_loses_the_one_that_was_idle_the_longest_and_nobody_elses() {
         let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
-        let mut kept = Kept::default();
-        let mut inputs = Vec::new();
+        let (mut kept, places) = (Kept::default(), Places::default());
+        let (mut inputs, mut taken) = (Vec::new(), Vec::new());
         let mut add = |kept: &mut Kept, payer, name: &str| {
             let (pipe, input) = Pipe::new("server".into(), Era::Legacy);
             let sender = Sender { owner: Owner::from_bytes([0; 32]), payer };
             let child = Child { sender, pipe: Arc::clone(&pipe), number: 0 };
             kept.children.insert(Key::Session(name.to_owned()), child);
             inputs.push(input);
+            taken.extend(places.take(payer, Instant::now()));
             pipe
         };
         let other = add(&mut kept, theirs, "theirs");
@@ -320,32 +375,46 @@ mod tests {
             add(&mut kept, mine, &number.to_string());
         }
         let now = Instant::now();
-        assert!(matches!(kept.room_for(mine, now), Room::None), "none is idle for long");
+        assert!(matches!(kept.room_for(&places, mine, now), Room::None), "none is idle for long");
         let now = now + GIVES_WAY_AFTER;
-        assert!(matches!(kept.room_for(mine, now), Room::Soon));
+        assert!(matches!(kept.room_for(&places, mine, now), Room::Soon));
         assert!(first.has_ended() && !busy.has_ended() && !other.has_ended());
-        assert!(matches!(kept.room_for(theirs, now), Room::Now));
+        assert!(matches!(kept.room_for(&places, theirs, now), Room::Now(_)));
         for number in 0..MAX_CHILDREN {
             let subject = [u8::try_from(number + 3).unwrap(); 32];
             add(&mut kept, Payer::from_bytes(subject), &format!("of {number}"));
         }
-        assert!(matches!(kept.room_for(Payer::from_bytes([0; 32]), now), Room::None), "in all");
+        assert!(
+            matches!(kept.room_for(&places, Payer::from_bytes([0; 32]), now), Room::None),
+            "in all"
+        );
+    }
+
+    #[test]
+    fn a_machine_without_files_left_is_no_fault_of_the_program() {
+        let of = std::io::Error::from_raw_os_error;
+        assert!(is_for_now(&of(24)) && is_for_now(&of(11)), "EMFILE, EAGAIN");
+        assert!(!is_for_now(&of(2)) && !is_for_now(&std::io::Error::other("a pipe is missing")));
     }
 
     #[tokio::test]
     async fn failures_are_a_subjects_own_and_are_forgotten() {
         let (mine, theirs) = (Payer::from_bytes([1; 32]), Payer::from_bytes([2; 32]));
         let (mut kept, now) = (Kept::default(), Instant::now());
+        let places = Places::default();
         kept.failed(mine, Duration::ZERO, now);
-        assert!(matches!(kept.room_for(mine, now), Room::Now), "the first is no pattern");
+        assert!(
+            matches!(kept.room_for(&places, mine, now), Room::Now(_)),
+            "the first is no pattern"
+        );
         kept.failed(mine, Duration::ZERO, now);
-        assert!(matches!(kept.room_for(mine, now), Room::Failed));
-        assert!(matches!(kept.room_for(theirs, now), Room::Now));
+        assert!(matches!(kept.room_for(&places, mine, now), Room::Failed));
+        assert!(matches!(kept.room_for(&places, theirs, now), Room::Now(_)));
         let now = now + Duration::from_secs(1);
-        assert!(matches!(kept.room_for(mine, now), Room::Now));
+        assert!(matches!(kept.room_for(&places, mine, now), Room::Now(_)));
         kept.failed(mine, PROVEN_AFTER, now);
         assert!(
-            matches!(kept.room_for(mine, now), Room::Now),
+            matches!(kept.room_for(&places, mine, now), Room::Now(_)),
             "one that ran for long did not fail"
         );
         for number in 0..2 * MAX_FAILED {

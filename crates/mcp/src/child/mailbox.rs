@@ -26,6 +26,8 @@ pub(crate) enum Closed {
     Ended,
     /// The client did not take what was said, or the answer was too large.
     Undelivered,
+    /// The answer is no message that everybody reads in the same way.
+    Unreadable,
     /// The client cancelled the request, and the server did not answer any more.
     Cancelled,
 }

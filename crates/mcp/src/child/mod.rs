@@ -9,6 +9,7 @@ mod command;
 mod lines;
 mod mailbox;
 mod pipe;
+mod places;
 mod process;
 mod spans;
 mod supervisor;
@@ -17,4 +18,5 @@ pub use command::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT};
 pub use supervisor::supervise;
 
 pub(crate) use answering::ENDED;
-pub(crate) use children::{Children, Sender};
+pub(crate) use children::{Asking, Children, Sender};
+pub(crate) use places::Places;

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::INTERNAL_ERROR;
 use crate::child::mailbox::{Closed, Mailbox, Said};
-use crate::child::spans::{Spans, is_same};
+use crate::child::spans::{self, Spans, canonical, is_same};
 use crate::sse::MAX_EVENT_BYTES;
+use crate::watch::Ended;
 use hardtack::mcp::Era;
 
 pub(crate) use waiting::{General, Waiting};
@@ -84,7 +85,7 @@ struct Kept {
     /// The stream for what belongs to no request.
     general: Option<Mailbox>,
     waiting: VecDeque<Said>,
-    /// The ids of the server's own requests that wait for an answer.
+    /// The ids of the server's own requests that wait for an answer, each in one form.
     asked: HashSet<String>,
     /// Tasks that go on: their numbers, and their clients' tokens.
     tasks: VecDeque<(u64, String)>,
@@ -140,7 +141,7 @@ impl Pipe {
         let mailbox = Mailbox::default();
         let number = {
             let mut kept = self.kept();
-            if kept.has_ended {
+            if kept.has_ended || self.end.is_cancelled() {
                 return Err(Unsent::Ended);
             }
             if kept.pending.len() >= MAX_PENDING {
@@ -160,7 +161,8 @@ impl Pipe {
             kept.pending.insert(number, pending);
             number
         };
-        let waiting = Waiting { pipe: Arc::clone(self), number, id, mailbox };
+        let pipe = Arc::clone(self);
+        let waiting = Waiting { pipe, number, id, mailbox, ended: Ended::default(), opens: None };
         let own = number.to_string();
         let written = spans.with(&[(spans.id, &own), (spans.asks_progress, &own)]);
         match self.write(written) {
@@ -196,7 +198,7 @@ impl Pipe {
             return Ok(());
         }
         if let (true, Some(id)) = (spans.is_answer, spans.id)
-            && !self.kept().asked.remove(id)
+            && !self.kept().answers(id)
         {
             tracing::debug!(server = %self.name, "an answer to nothing that was asked is dropped");
             return Ok(());
@@ -217,7 +219,7 @@ impl Pipe {
         }
         kept.used = Instant::now();
         kept.general = Some(mailbox.clone());
-        Some(General { pipe: Arc::clone(self), mailbox })
+        Some(General { pipe: Arc::clone(self), mailbox, ended: Ended::default() })
     }
 
     /// For how long nobody has used it at this moment; `None` while somebody does.
@@ -225,6 +227,17 @@ impl Pipe {
         let kept = self.kept();
         let is_idle = kept.pending.is_empty() && kept.general.is_none();
         is_idle.then(|| now.saturating_duration_since(kept.used))
+    }
+
+    /// Ends the process if nobody uses it; says whether it did.
+    pub(crate) fn end_if_unused(&self) -> bool {
+        let kept = self.kept();
+        let is_unused = kept.pending.is_empty() && kept.general.is_none();
+        let ends = is_unused && !self.end.is_cancelled();
+        if ends {
+            self.end.cancel();
+        }
+        ends
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -265,7 +278,13 @@ impl Pipe {
     }
 
     async fn said_within(&self, line: &str, patience: Duration) -> bool {
-        let Some(spans) = Spans::read(line) else { return false };
+        let Some(spans) = Spans::read(line) else {
+            // Whoever waits for it need not wait until the time is up.
+            if let Some(number) = spans::answered(line) {
+                self.close(number, Closed::Unreadable);
+            }
+            return false;
+        };
         let bytes = u32::try_from(line.len().max(LEAST_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.output_bytes).acquire_many_owned(bytes);
         let held = match tokio::time::timeout(patience, room).await {
@@ -303,7 +322,12 @@ impl Pipe {
         if let Some(general) = kept.general.take_if(|general| slow(general)) {
             general.close(Closed::Undelivered);
         }
-        kept.waiting.clear();
+        for said in std::mem::take(&mut kept.waiting) {
+            // What is not told is not answered.
+            if let Some(id) = Spans::read(&said.text).and_then(|spans| spans.id) {
+                kept.answers(id);
+            }
+        }
     }
 
     fn undeliverable(&self, spans: &Spans<'_>) {
@@ -373,14 +397,14 @@ impl Pipe {
                     drop(kept);
                     return self.refuse(id, "too many requests wait for the client's answer");
                 }
-                kept.asked.insert(id.to_owned());
+                kept.asked.extend(canonical(id));
                 kept.tell_anybody(said(spans.with(&[])), Some(&self.name));
             }
             (None, _) => {
                 let mut kept = self.kept();
                 // Clients do not answer what a server has cancelled.
                 if let Some(cancelled) = spans.cancels {
-                    kept.asked.remove(cancelled);
+                    kept.answers(cancelled);
                 }
                 kept.tell_anybody(said(spans.with(&[])), None);
             }
@@ -446,6 +470,11 @@ impl Pipe {
 }
 
 impl Kept {
+    /// Whether this is the id of a request of the server's, which has its answer with that.
+    fn answers(&mut self, id: &str) -> bool {
+        canonical(id).is_some_and(|id| self.asked.remove(&id))
+    }
+
     /// Tells what belongs to no request: beside the newest that takes it, as servers over HTTP do, or on the stream for it. If there
     /// is neither, it waits.
     fn tell_anybody(&mut self, said: Said, server: Option<&str>) {

@@ -55,7 +55,7 @@ impl<'a> Spans<'a> {
         {
             let [asks, subscription] =
                 within(meta, ["progressToken", SUBSCRIPTION])?.unwrap_or_default();
-            spans.asks_progress = asks.filter(|_| spans.id.is_some());
+            spans.asks_progress = asks.filter(|token| spans.id.is_some() && *token != "null");
             spans.subscription = subscription;
             let is = |name| spans.method.as_deref() == Some(name);
             spans.tells_progress = token.filter(|_| is("notifications/progress"));
@@ -85,7 +85,7 @@ impl<'a> Spans<'a> {
         let mut copied = 0;
         for (start, end, by) in replaced {
             on_one_line(self.text.get(copied..start).unwrap_or_default(), &mut written);
-            written.push_str(by);
+            on_one_line(by, &mut written);
             copied = end;
         }
         on_one_line(self.text.get(copied..).unwrap_or_default(), &mut written);
@@ -93,10 +93,29 @@ impl<'a> Spans<'a> {
     }
 }
 
-/// Whether two parts of messages are the same id: `1` and `1`, or `"a"` and `"\u0061"`.
+/// Whether two parts of messages are the same id: `1` and `1.0`, or `"a"` and `"\u0061"`.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    let value = |text| serde_json::from_str::<serde_json::Value>(text).ok();
-    one == other || value(one).is_some_and(|one| value(other) == Some(one))
+    one == other || canonical(one).is_some_and(|one| canonical(other) == Some(one))
+}
+
+/// Integers up to here are the same number as a double, and the ones beyond are not.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The one form of all texts of an id that say the same; `None` if it is no JSON.
+pub(crate) fn canonical(id: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(id).ok()?;
+    let whole = value
+        .as_f64()
+        .filter(|number| value.is_f64() && number.fract() == 0.0 && number.abs() <= MAX_EXACT);
+    // Adding zero makes -0 the 0 that it is.
+    Some(whole.map_or_else(|| value.to_string(), |whole| format!("{}", whole + 0.0)))
+}
+
+/// The number that something is an answer to which is no message otherwise.
+pub(crate) fn answered(text: &str) -> Option<u64> {
+    let [id, result, error] = members(text, ["id", "result", "error"])?;
+    result.or(error)?;
+    id?.parse().ok()
 }
 
 /// Writes a part of a JSON text without what ends a line for some reader. In JSON, line feeds and carriage returns stand between
@@ -188,6 +207,11 @@ mod tests {
         assert!(written.starts_with(r#"{"jsonrpc": "2.0",   "id": 77, "method""#), "{written}");
         assert!(written.contains(r#""progressToken": 77, "other": 1.50}"#), "{written}");
         assert!(written.contains(r#"{"id": 1, "n": 1.0, "m": 1e400, "s": "\u2028\n1\u0085"}"#));
+        let broken = spans.with(&[(spans.id, "[1,\n2]")]);
+        assert!(
+            !broken.contains('\n') && broken.contains("[1, 2]"),
+            "also what is written in its place"
+        );
         assert_eq!(spans.with(&[]).len(), text.len() + 2 * 6 - 3 - 2, "nothing else changed");
     }
 
@@ -228,6 +252,8 @@ mod tests {
     #[test]
     fn ids_are_the_same_by_what_they_say() {
         assert!(is_same("1", "1") && is_same(r#""a""#, r#""\u0061""#));
+        assert!(is_same("1.0", "1") && is_same("1e0", "1") && is_same("-0.0", "0"));
+        assert!(is_same(r#""\u00e9""#, r#""é""#) && !is_same("1.5", "1"));
         assert!(!is_same("1", r#""1""#) && !is_same("1", "2") && !is_same("x", "y"));
     }
 }

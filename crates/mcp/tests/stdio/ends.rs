@@ -16,6 +16,7 @@ tests![
     what_a_server_leaves_behind_ends_with_it,
     a_supervisor_that_is_told_to_end_ends_its_group,
     processes_are_counted,
+    the_process_of_a_grant_that_is_revoked_ends_with_what_it_was_asked,
 ];
 
 async fn the_whole_group_ends_with_its_session_also_what_hears_no_sigterm() {
@@ -107,4 +108,25 @@ async fn processes_are_counted() {
     let counted = metrics().await;
     assert!(counted.contains("\nhardtack_children_started_total 2\n"), "{counted}");
     assert!(counted.contains("\nhardtack_children_failed_total 1\n"), "one was asked to end");
+}
+
+async fn the_process_of_a_grant_that_is_revoked_ends_with_what_it_was_asked() {
+    let stage = stage("book").await;
+    let agent = stage.agent(&["tools:*"]);
+    let session = Session::open(&stage, &agent.presents()).await;
+    let other = Session::open(&stage, &stage.bob.presents()).await;
+    let (server, others) =
+        (session.call("pid", json!({})).await, other.call("pid", json!({})).await);
+    let hanging = call(json!("h"), "hang", json!({}));
+    let revoking = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let id = agent.capability.chain().hops[0].revocation_id;
+        let revoking =
+            hardtack::Revoking::new(hardtack::Revocation::Id { id }, "tests", "lost").unwrap();
+        stage.store.revoke(revoking, crate::stage::now()).unwrap();
+    };
+    let (hung, ()) = tokio::join!(session.post(&hanging), revoking);
+    assert!(hung.status == 503 || hung.is_refused_tool(), "{hung:?}");
+    soon("it ends", Duration::from_secs(10), || !is_alive(&server)).await;
+    assert_eq!(other.call("pid", json!({})).await, others);
 }

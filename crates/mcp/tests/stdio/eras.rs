@@ -19,6 +19,8 @@ tests![
     subscriptions_are_told_under_the_clients_own_id,
     an_old_server_is_known_to_be_one,
     errors_have_the_status_of_their_protocol,
+    the_protocol_is_the_one_that_was_judged,
+    a_question_for_the_protocol_ends_no_call,
 ];
 
 async fn the_official_client_and_server_work_in_both_protocols() {
@@ -165,4 +167,29 @@ async fn errors_have_the_status_of_their_protocol() {
     let request = crate::stage::client().delete(stage.url()).bearer_auth(&bearer);
     let request = request.header("mcp-protocol-version", "2026-07-28");
     assert_eq!(request.send().await.unwrap().status(), 405);
+}
+
+async fn the_protocol_is_the_one_that_was_judged() {
+    let stage = stage("modern").await;
+    let bearer = stage.alice.presents();
+    let (mut headers, body) =
+        crate::stage::modern("tools/call", json!({"name": "pid", "arguments": {}}));
+    let version = headers.iter_mut().find(|(name, _)| *name == "mcp-protocol-version").unwrap();
+    // 2026-07-28
+    version.1 = "=?base64?MjAyNi0wNy0yOA==?=".to_owned();
+    let answer = stage.post_with(&bearer, &crate::stage::borrowed(&headers), body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.text(), called(&stage, &bearer, "pid").await, "the owner's process");
+}
+
+async fn a_question_for_the_protocol_ends_no_call() {
+    let stage = stage("book").await;
+    let bearer = stage.alice.presents();
+    let slow = json!({"name": "echo", "arguments": {"after": 1500}});
+    let asking = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        ask(&stage, &bearer, "server/discover", json!({})).await.status
+    };
+    let (called, asked) = tokio::join!(ask(&stage, &bearer, "tools/call", slow), asking);
+    assert_eq!((called.status, asked), (200, 404), "{called:?}");
 }

@@ -18,6 +18,7 @@ tests![
     a_server_that_never_answers_times_out,
     one_that_cannot_be_started_is_unreachable_and_is_not_started_over_and_over,
     so_many_processes_run_for_a_subject,
+    who_ends_what_it_starts_starts_no_more_than_one_a_second,
 ];
 
 async fn a_crash_answers_whoever_waits_and_the_next_session_works() {
@@ -154,4 +155,27 @@ async fn so_many_processes_run_for_a_subject() {
     // One that ends makes room, in the time that it takes.
     Session::open(&stage, &alice).await;
     assert_eq!(Session::try_open(&stage, &alice).await.status, 503);
+}
+
+async fn who_ends_what_it_starts_starts_no_more_than_one_a_second() {
+    let stage = stage("book").await;
+    let (alice, bob) = (stage.alice.presents(), stage.bob.presents());
+    let began = std::time::Instant::now();
+    let mut opened = 0;
+    let refused = loop {
+        let answer = Session::try_open(&stage, &alice).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        opened += 1;
+        let id = answer.headers["mcp-session-id"].clone();
+        let session = Session { stage: &stage, bearer: alice.clone(), id };
+        assert_eq!(session.send(reqwest::Method::DELETE).await.status(), 200);
+    };
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.body.contains("in a short time"), "{refused:?}");
+    assert!(opened >= 32 && opened <= 32 + began.elapsed().as_secs() + 1, "{opened}");
+    Session::open(&stage, &bob).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    Session::open(&stage, &alice).await;
 }

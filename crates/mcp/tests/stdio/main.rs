@@ -10,6 +10,7 @@ mod ends;
 mod hostile;
 mod server;
 mod session;
+mod several;
 #[path = "../gateway/stage.rs"]
 #[allow(dead_code, reason = "the gateway's tests use more of it")]
 mod stage;
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let tests = [session::tests(), eras::tests(), hostile::tests(), ends::tests()];
+    let tests =
+        [session::tests(), eras::tests(), hostile::tests(), ends::tests(), several::tests()];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 

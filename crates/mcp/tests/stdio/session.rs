@@ -22,6 +22,7 @@ tests![
     the_environment_is_clean,
     what_does_not_apply_is_refused,
     lists_are_filtered_and_calls_are_judged,
+    a_token_of_progress_is_a_text_or_an_integer,
 ];
 
 async fn two_sessions_share_nothing() {
@@ -107,8 +108,12 @@ async fn a_cancellation_names_the_request_as_the_server_knows_it() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(session.post(&cancel(json!("unknown"))).await.status, 202);
         assert_eq!(session.post(&cancel(json!("x"))).await.status, 202);
-        let known = session.call("cancelled", json!({})).await;
-        let known: Vec<u64> = serde_json::from_str(&known).unwrap();
+        // A call may overtake the notification before it.
+        let mut known: Vec<u64> = Vec::new();
+        while known.is_empty() {
+            let told = session.call("cancelled", json!({})).await;
+            known = serde_json::from_str(&told).unwrap();
+        }
         assert_eq!(known.len(), 1, "{known:?}");
     };
     // A server answers no more then; the gateway does.
@@ -224,4 +229,24 @@ async fn lists_are_filtered_and_calls_are_judged() {
     let refused = session.post(&call(json!(5), "crash", json!({}))).await;
     assert!(refused.is_refused_tool(), "{refused:?}");
     assert!(session.call("echo", json!({"after": 0})).await.contains("echo"), "it has not crashed");
+}
+
+async fn a_token_of_progress_is_a_text_or_an_integer() {
+    let stage = stage("book").await;
+    let session = Session::open(&stage, &stage.alice.presents()).await;
+    for (token, status) in [
+        (json!({"a": "b\nc"}), 400),
+        (json!([1]), 400),
+        (json!(true), 400),
+        (json!(1.5), 400),
+        (json!("text"), 200),
+        (json!(-7), 200),
+        (Value::Null, 200),
+    ] {
+        let mut message = call(json!(1), "echo", json!({}));
+        message["params"]["_meta"] = json!({"progressToken": token});
+        let answer = session.post(&message).await;
+        assert_eq!(answer.status, status, "{token}: {answer:?}");
+        assert!(status == 200 || answer.body.contains("a text or an integer"), "{answer:?}");
+    }
 }

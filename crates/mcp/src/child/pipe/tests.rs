@@ -1,6 +1,7 @@
 //! Bounds of a pipe, and what its ids come to.
 
 use super::*;
+use hardtack::cause::Cause;
 
 fn request(id: &str, token: &str) -> String {
     format!(
@@ -115,4 +116,94 @@ async fn a_server_of_2026_07_28_ends_listening_and_asks_nothing() {
     drop(waiting);
     let told = input.try_recv().unwrap().0;
     assert!(told.contains("notifications/cancelled") && told.contains(r#""requestId":1"#));
+}
+
+#[tokio::test]
+async fn a_server_hears_that_a_token_no_longer_holds_and_ends_if_it_is_revoked() {
+    for (cause, ends) in
+        [(None, false), (Some(Cause::Expired), false), (Some(Cause::Revoked), true)]
+    {
+        let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+        let (mut one, mut other) = (ask(&pipe, "1"), ask(&pipe, "2"));
+        while input.try_recv().is_ok() {}
+        let ended = Ended::default();
+        (one.ended, other.ended) = (Arc::clone(&ended), Arc::clone(&ended));
+        if let Some(cause) = cause {
+            ended.set(cause).unwrap();
+        }
+        for (waiting, is_last) in [(one, false), (other, true)] {
+            drop(waiting);
+            let told = input.try_recv().is_ok_and(|(line, _)| line.contains("no longer holds"));
+            assert_eq!(told, cause.is_some(), "a lost connection cancels nothing: {cause:?}");
+            assert_eq!(pipe.has_ended(), ends && is_last, "{cause:?}");
+        }
+    }
+    let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+    let mut general = pipe.listen().unwrap();
+    general.ended = Ended::from(std::sync::OnceLock::from(Cause::Revoked));
+    drop(general);
+    assert!(pipe.has_ended());
+}
+
+#[tokio::test]
+async fn what_a_server_asks_is_answered_by_its_id_however_that_is_written() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+    for (asked, answered) in [(r#""\u00e9""#, r#""é""#), ("1.0", "1"), ("2", "2e0")] {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{asked},"method":"roots/list"}}"#);
+        assert!(pipe.said(&text).await);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{answered},"result":{{}}}}"#);
+        pipe.tell(&Spans::read(&text).unwrap()).unwrap();
+        assert!(input.try_recv().is_ok(), "{answered} answers {asked}");
+        pipe.tell(&Spans::read(&text).unwrap()).unwrap();
+        assert!(input.try_recv().is_err(), "once");
+        // What the server cancels itself needs no answer any more.
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{asked},"method":"roots/list"}}"#);
+        assert!(pipe.said(&text).await);
+        let cancel = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{answered}}}}}"#
+        );
+        assert!(pipe.said(&cancel).await);
+        assert!(pipe.kept().asked.is_empty());
+        pipe.kept().waiting.clear();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_ends_the_waiting_at_once() {
+    let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+    let (one, other) = (ask(&pipe, "1"), ask(&pipe, "2"));
+    let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"\ud800":1}}}}"#, one.number);
+    assert!(!pipe.said(&text).await);
+    assert_eq!(one.mailbox.next().await.unwrap_err(), Closed::Unreadable);
+    assert!(pipe.said(&answer(other.number)).await);
+    assert_eq!(other.mailbox.next().await.unwrap().text, answer(2));
+}
+
+#[tokio::test]
+async fn a_process_is_kept_for_an_answer_that_opens_a_session_alone() {
+    for (answer, keeps) in [
+        (r#""result":{}"#, true),
+        (r#""error":{"code":-32602,"message":"no such version"}"#, false),
+    ] {
+        let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+        let mut waiting = ask(&pipe, "0").opening(pipe.end.clone().drop_guard());
+        assert!(pipe.said(&progress(waiting.number, 1)).await);
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},{answer}}}"#, waiting.number);
+        assert!(pipe.said(&text).await);
+        for _ in 0..2 {
+            let said = waiting.mailbox.next().await.unwrap();
+            waiting.was_answered(&said);
+        }
+        drop(waiting);
+        assert_eq!(!pipe.has_ended(), keeps, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_others_ask_is_not_ended_for_one_of_them() {
+    let (pipe, _input) = Pipe::new("server".into(), Era::Modern);
+    let waiting = ask(&pipe, "1");
+    assert!(!pipe.end_if_unused() && !pipe.has_ended());
+    drop(waiting);
+    assert!(pipe.end_if_unused() && pipe.has_ended());
 }

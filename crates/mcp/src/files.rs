@@ -1,0 +1,20 @@
+//! Files: how many may this process have open, and how many of them are kept for processes of servers?
+
+/// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
+pub(crate) const FOR_OTHERS: u64 = 128;
+
+/// How many one process takes: three pipes, and what says that it has ended.
+pub(crate) const FILES_OF_CHILD: u64 = 4;
+
+/// As many as 64 processes take, which is the most that a gateway has.
+const MAX_FILES_OF_CHILDREN: u64 = 64 * FILES_OF_CHILD;
+
+/// How many files this process may open.
+pub(crate) fn limit() -> u64 {
+    rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files)
+}
+
+/// How many of so many files are kept for processes: a third of those that others leave, or as many as all of them take.
+pub(crate) fn of_children(files: u64) -> u64 {
+    (files.saturating_sub(FOR_OTHERS) / 3).min(MAX_FILES_OF_CHILDREN)
+}

@@ -160,7 +160,7 @@ async fn so_many_processes_run_for_a_subject() {
 async fn who_ends_what_it_starts_starts_no_more_than_one_a_second() {
     let stage = stage("book").await;
     let (alice, bob) = (stage.alice.presents(), stage.bob.presents());
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let mut opened = 0;
     let refused = loop {
         let answer = Session::try_open(&stage, &alice).await;

@@ -4,6 +4,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::answer::{INTERNAL_ERROR, METHOD_NOT_FOUND, UNDECIDED};
@@ -33,11 +34,14 @@ pub(super) struct Asked {
     pub(super) id: Id,
     pub(super) method: String,
     is_tool_call: bool,
+    /// Whether the client has its answer.
+    pub(super) is_answered: AtomicBool,
 }
 
 impl Asked {
     pub(super) fn of(id: Id, method: &str) -> Asked {
-        Asked { id, method: method.to_owned(), is_tool_call: method == "tools/call" }
+        let is_answered = AtomicBool::new(false);
+        Asked { id, method: method.to_owned(), is_tool_call: method == "tools/call", is_answered }
     }
 
     pub(super) fn refused(&self, code: i64, problem: &str) -> Value {
@@ -71,6 +75,7 @@ impl Front {
             }
             // It was not done: the gateway knew nobody whose it could be.
             if let Err(problem) = self.renew(sent.generation).await {
+                self.is_answered(asked);
                 return self.answer(&asked.refused(UNDECIDED, &problem)).await;
             }
         }
@@ -144,10 +149,12 @@ impl Front {
                     if let Some((line, headers)) = initialize {
                         self.session.open(line.clone(), headers, &text);
                     }
+                    self.is_answered(asked);
                     self.say(advised(status, text), share).await;
                     break;
                 }
                 Kind::Nameless => {
+                    self.is_answered(asked);
                     self.say(advised(status, named(&text, &asked.id)), share).await;
                     break;
                 }
@@ -198,6 +205,7 @@ impl Front {
             ),
         };
         tracing::warn!(status = status.as_u16(), problem, "a request has no answer");
+        self.is_answered(asked);
         self.answer(&asked.refused(code, &problem)).await;
     }
 
@@ -355,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_gateway_that_is_busy_is_to_be_asked_later_and_speaks_no_other_version() {
-        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::atomic::Ordering;
 
         use tokio::sync::mpsc;
 

@@ -13,7 +13,7 @@ mod skim;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use http::Request;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
@@ -97,6 +97,7 @@ pub async fn serve_stdio(
         session: Session::default(),
         renewing: tokio::sync::Mutex::default(),
         is_listening: AtomicBool::default(),
+        places: Arc::new(Semaphore::new(MAX_UNDER_WAY)),
         under_way: Mutex::default(),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
@@ -124,6 +125,8 @@ struct Front {
     renewing: tokio::sync::Mutex<()>,
     /// Whether what the server sends unasked is listened for.
     is_listening: AtomicBool,
+    /// For requests until all of their answers has been read.
+    places: Arc<Semaphore>,
     /// The requests of the client that have no answer yet, by their ids as JSON.
     under_way: Mutex<HashMap<String, UnderWay>>,
     tasks: TaskTracker,
@@ -204,16 +207,13 @@ impl Front {
     ) -> Option<Turn> {
         let share = self.budget.exchange(CLIENT);
         let key = asked.id.to_json().to_string();
-        let (is_full, is_under_way) = {
-            let under_way = self.lock();
-            (under_way.len() >= MAX_UNDER_WAY, under_way.contains_key(&key))
-        };
-        if is_under_way {
+        if self.lock().contains_key(&key) {
             // Nobody could say which of the two an answer or a cancellation is for.
             self.answer(&asked.refused(INVALID_REQUEST, SAME_ID)).await;
             return None;
         }
-        let share = share.filter(|_| !is_full);
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let share = share.filter(|_| place.is_some());
         let Some(mut share) = share.and_then(|mut share| share.cover(line.len()).then_some(share))
         else {
             self.answer(&asked.refused(UNDECIDED, OVERLOADED)).await;
@@ -224,7 +224,7 @@ impl Front {
         let cancelled = CancellationToken::new();
         let waits = asked.method == "subscriptions/listen";
         let under_way = UnderWay { cancelled: cancelled.clone(), era: sent.era, waits };
-        self.lock().insert(key.clone(), under_way);
+        self.lock().insert(key, under_way);
         let front = Arc::clone(self);
         let task = self.tasks.spawn(async move {
             tokio::select! {
@@ -233,7 +233,8 @@ impl Front {
                 () = cancelled.cancelled() => {}
                 () = front.ask(&asked, &heading, line, &mut share) => {}
             }
-            front.lock().remove(&key);
+            front.is_answered(&asked);
+            drop(place);
         });
         opens_session.then_some(task)
     }
@@ -258,6 +259,13 @@ impl Front {
                 front.listen();
             }
         }))
+    }
+
+    /// From now on its id can be another request's.
+    fn is_answered(&self, asked: &Asked) {
+        if !asked.is_answered.swap(true, Ordering::Relaxed) {
+            self.lock().remove(&asked.id.to_json().to_string());
+        }
     }
 
     fn to_cancel(&self, line: &[u8]) -> Option<UnderWay> {

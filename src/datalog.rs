@@ -108,6 +108,10 @@ impl Filed {
         self.facts.iter().filter_map(|(at, fact)| Some((self.origins.get(*at)?, fact)))
     }
 
+    pub(crate) fn predicates(&self) -> impl Iterator<Item = &Predicate> {
+        self.facts.iter().map(|(_, fact)| &fact.predicate)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.facts.len()
     }

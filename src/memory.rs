@@ -95,17 +95,21 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
     }
 
     /// Remembers a value that takes `bytes` with its key, in the place of one under the same key. One that is larger than its owner's
-    /// share takes the place of all that its owner has: were it not remembered, it would be made anew each time.
+    /// share is not remembered, and is made anew each time: it would be more than what the owner is held to pay for.
     pub(crate) fn put(&self, key: K, value: V, owner: Owner, bytes: usize) {
         let share = self.share;
         if self.room == 0 {
             return;
         }
-        let bytes = bytes.saturating_add(BYTES_OF_ENTRY).min(share);
+        let bytes = bytes.saturating_add(BYTES_OF_ENTRY);
         // What goes is dropped when nobody waits for it.
         let mut gone = Vec::new();
         let mut held = self.held.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         gone.extend(held.remove(&key));
+        if bytes > share {
+            drop(held);
+            return;
+        }
         while held.owners.get(&owner).is_some_and(|owned| owned.bytes + bytes > share) {
             gone.extend(held.drop_one_of(Some(&owner)));
         }

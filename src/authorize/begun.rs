@@ -13,6 +13,7 @@ use biscuit_auth::datalog::{Check, SymbolTable};
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::Presented;
+use crate::authorize::members::{self, BYTES_PER_MEMBER};
 use crate::authorize::prepared::BYTES_PER_FACT;
 use crate::authorize::words::{self, Translation};
 use crate::datalog::{Base, Filed, VERIFIER};
@@ -197,6 +198,8 @@ impl Loading {
         let words = symbols.strings();
         let bytes = BYTES_PER_FACT * facts.count()
             + BYTES_PER_CHECK * checks.len()
+            + BYTES_PER_MEMBER
+                * (members::in_predicates(facts.predicates()) + members::in_checks(&checks))
             + words.iter().map(|word| BYTES_PER_WORD + word.len()).sum::<usize>();
         Begun { symbols, facts: Arc::new(facts), signed_by, checks, keys, shared, bytes }
     }

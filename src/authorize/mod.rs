@@ -5,6 +5,7 @@
 
 mod begun;
 pub(crate) mod facts;
+mod members;
 mod prepared;
 pub(crate) mod relevant;
 mod remaining;

@@ -11,6 +11,7 @@ use prost::Message;
 use crate::authorize::AuthorizeError;
 use crate::authorize::begun::{self, BegunTokens, Loaded, TokenCheck};
 use crate::authorize::facts::Asked;
+use crate::authorize::members::{self, BYTES_PER_MEMBER};
 use crate::authorize::relevant::{MAX_REMEMBERED_BYTES, Relevant, RelevantByOperation};
 use crate::call::{Call, values_and_bytes_of};
 use crate::datalog::{Base, Names, World};
@@ -71,9 +72,11 @@ impl Prepared {
         let mut sizes = sizes_of(base.facts(), base.words());
         add_room(&mut sizes);
         let (own, folded) = base.counts();
+        let in_facts = members::in_predicates(base.facts().map(|fact| &fact.predicate));
         let bytes = BYTES_PER_BYTE * verified.capability().shaped().biscuit.encoded_len()
             + policy.words_bytes()
             + BYTES_PER_FACT * (own + folded)
+            + BYTES_PER_MEMBER * (members::in_checks(&checks) + in_facts)
             + BYTES_PER_FOLDED_RULE * if folded > 0 { policy.refusing().count() } else { 0 };
         let evaluation = cost::evaluation(blocks, &sizes);
         let cost = evaluation.saturating_add(cost::reading(blocks, &sizes)).saturating_mul(times);
@@ -198,7 +201,7 @@ const SETS: usize = 2;
 
 impl PreparedSets {
     /// What they take in memory, about.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let sets = self.sets.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         sets.iter().map(|prepared| prepared.bytes).sum()
     }

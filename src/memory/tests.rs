@@ -48,7 +48,7 @@ fn what_is_used_stays_and_all_of_it_keeps_within_its_room() {
 }
 
 #[test]
-fn one_key_is_remembered_once_and_the_large_alone() {
+fn one_key_is_remembered_once_and_what_is_larger_than_a_share_is_not() {
     let memory = memory(16);
     for round in 0..100 {
         memory.put(1, round, owner("alice"), EACH);
@@ -61,8 +61,10 @@ fn one_key_is_remembered_once_and_the_large_alone() {
     assert_eq!(memory.held.read().unwrap().owners.len(), 1);
     memory.put(2, 2, owner("alice"), 4 * UNIT - BYTES_OF_ENTRY);
     memory.put(3, 3, owner("alice"), 4 * UNIT + 1 - BYTES_OF_ENTRY);
-    assert_eq!((memory.get(&2), memory.get(&3)), (None, Some(3)));
+    assert_eq!((memory.get(&2), memory.get(&3)), (Some(2), None));
     assert_eq!((memory.get(&1), memory.bytes()), (Some(7), 5 * UNIT), "bob's stays");
+    memory.put(2, 9, owner("alice"), usize::MAX);
+    assert_eq!((memory.get(&2), memory.bytes()), (None, UNIT), "nor is what it would replace");
     let none = Memory::<u64, u64>::new(0);
     none.put(1, 1, owner("alice"), 0);
     assert_eq!(none.get(&1), None);

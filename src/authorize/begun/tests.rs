@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::authorize::members::BYTES_PER_MEMBER;
 use crate::authorize::{AuthorizeError, PreparedSets, PreparedTokens, authorize_with};
 use crate::capability::Capability;
 use crate::keys::{PrivateKey, RootKeys};
@@ -164,4 +165,31 @@ fn what_is_kept_of_chains_is_bounded() {
     let verified = agents[0].presents(2, &verifier);
     none.of(&verified).prepare(&verified, policy).unwrap();
     assert_eq!(none.begun.0.bytes(), 0);
+}
+
+/// Or an owner could fill many times its share with sets of many terms.
+#[test]
+fn the_terms_of_sets_are_charged() {
+    let policy = &policies()[0];
+    let kept = |members: u64| {
+        let agents = Agents::new();
+        let (capability, key) = &agents.chain[1];
+        let set: Vec<String> = (0..members).map(|member| member.to_string()).collect();
+        let check = format!("check if arg(\"n\", $n), {{{}}}.contains($n)", set.join(", "));
+        let hop = Delegation::to("agent.c").scope("tools:call:*").reason("try it").check(&check);
+        let (hop, holder) = hop.new_holder();
+        let hop = capability.delegate(hop, key, NOW).unwrap();
+        let (verifier, tokens) = (agents.verifier(), PreparedTokens::new(64));
+        let mut prepared = 0;
+        for _ in 0..3 {
+            let bearer = hop.present(Presenting::to("notion.mcp"), &holder, NOW).unwrap();
+            let verified = verifier.verify(bearer.bearer(), NOW).unwrap();
+            tokens.of(&verified).prepare(&verified, policy).unwrap();
+            prepared = tokens.of(&verified).bytes();
+        }
+        (tokens.begun.0.bytes(), prepared)
+    };
+    let (few, many) = (kept(1), kept(60));
+    assert!(few.0 > 0 && many.0 >= few.0 + 59 * BYTES_PER_MEMBER, "{few:?} {many:?}");
+    assert!(few.1 > 0 && many.1 >= few.1 + 59 * BYTES_PER_MEMBER, "{few:?} {many:?}");
 }

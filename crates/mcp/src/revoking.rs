@@ -1,5 +1,8 @@
 //! Revoking: stopping agents while the gateway runs, which may alone have the log of revocations.
 
+mod asking;
+mod wire;
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +11,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -18,13 +20,10 @@ use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
 use crate::body::with_the_rest_of;
 use crate::fair_queue::{FairQueue, Peer};
-use crate::gateway::ENDPOINT;
 use crate::headers::AllowedHosts;
 use crate::session::Owner;
-use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::audit::{Lineage, SeenChains, Stops};
 use hardtack::call::Call;
-use hardtack::cause::Cause;
 use hardtack::chain::IdPrefix;
 use hardtack::guard::{Denial, Guard};
 use hardtack::internal::{MAX_ALIKE, MAX_ARGUMENT_BYTES};
@@ -34,182 +33,9 @@ use hardtack::revoke::{READ, REVOKE, RevocationRequest};
 use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
-/// The path at which a gateway takes requests to revoke.
-pub const REVOCATIONS: &str = "/hardtack/revocations";
-
-/// How long a request may take to arrive.
-const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// An error of [`revoke_at`]: the gateway did not say that it has revoked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RevocationFailed {
-    /// The gateway refused, in its own words.
-    #[error("the gateway refused ({status}): {description}")]
-    Refused {
-        /// The HTTP status of its answer.
-        status: u16,
-        /// The description in its answer.
-        description: String,
-    },
-    /// The gateway did not answer. It is not known whether anything is revoked; to ask again does no harm, and under the same id
-    /// ([`RevocationRequest::with_id`]) it is one request.
-    #[error(
-        "the gateway does not answer at {0}; whether it has revoked is not known, so ask again"
-    )]
-    NoAnswer(String),
-    /// The text is no URL to which anything could be sent. Nothing was sent.
-    #[error(
-        "{0} is no http:// or https:// URL without user, password and fragment; nothing was sent"
-    )]
-    Url(String),
-    /// The presentation would go over plain HTTP to another machine, where an answer can be forged, too. Nothing was sent.
-    #[error("{}; nothing was sent", plain_http(.host))]
-    PlainHttp {
-        /// The gateway's host name.
-        host: String,
-    },
-    /// The server at this URL is no Hardtack gateway: it answers something else.
-    #[error("what answers at {0} is no Hardtack gateway")]
-    Foreign(String),
-}
-
-impl RevocationFailed {
-    /// Returns the stable name of the cause.
-    pub fn cause(&self) -> Cause {
-        match self {
-            RevocationFailed::Refused { .. } => Cause::RefusedThere,
-            RevocationFailed::NoAnswer(_) => Cause::NoAnswer,
-            RevocationFailed::Url(_) => Cause::MalformedUrl,
-            RevocationFailed::PlainHttp { .. } => Cause::PlainHttp,
-            RevocationFailed::Foreign(_) => Cause::NotAGateway,
-        }
-    }
-}
-
-/// A gateway's answer to a request to revoke.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RevocationAnswer {
-    /// The receipt, which says under which record the revocation is in force; `None` for a dry run.
-    pub receipt: Option<Receipt>,
-    /// The revocation, with its whole id; `None` from a gateway that does not say.
-    pub revocation: Option<Revocation>,
-    /// How much the revocation stops of the chains that the gateway has seen; `None` if it was not counted.
-    pub stops: Option<Stops>,
-}
-
-/// The answer to a request to revoke, on the wire.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Answer {
-    status: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    sequence: Option<u64>,
-    #[serde(default)]
-    revocation: Option<Revocation>,
-    #[serde(default)]
-    stops: Option<Stops>,
-}
-
-/// The most bytes read of an answer that is a few words.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// Asks the gateway at `url` (with or without [`REVOCATIONS`] at its end) to revoke. `bearer` is a presentation for the gateway's
-/// audience for revocations that is bound to [`RevocationRequest::call`].
-///
-/// Over plain HTTP it asks loopback alone: whoever is on the way to another machine could keep the request from it, and answer that it is
-/// done. [`revoke_over_plain_http_at`] asks another machine all the same.
-///
-/// # Errors
-///
-/// [`RevocationFailed`] unless the gateway says that it is revoked.
-pub async fn revoke_at(
-    url: &str,
-    bearer: &str,
-    request: &RevocationRequest,
-) -> Result<RevocationAnswer, RevocationFailed> {
-    ask(url, None, bearer, request).await
-}
-
-/// Asks the gateway at `url` to revoke, as [`revoke_at`] does, and over plain HTTP also at `host`, if that is the gateway's. Whoever is
-/// on the way there can read, keep and forge what is sent: name only a host that is reached over a private line.
-///
-/// # Errors
-///
-/// [`RevocationFailed`] unless the gateway says that it is revoked.
-pub async fn revoke_over_plain_http_at(
-    url: &str,
-    host: &str,
-    bearer: &str,
-    request: &RevocationRequest,
-) -> Result<RevocationAnswer, RevocationFailed> {
-    ask(url, Some(host), bearer, request).await
-}
-
-async fn ask(
-    url: &str,
-    plain_http_to: Option<&str>,
-    bearer: &str,
-    request: &RevocationRequest,
-) -> Result<RevocationAnswer, RevocationFailed> {
-    let url = place_of_revocations(url).ok_or_else(|| RevocationFailed::Url(for_errors(url)))?;
-    let unreachable = || RevocationFailed::NoAnswer(for_errors(&url));
-    let foreign = || RevocationFailed::Foreign(for_errors(&url));
-    let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(for_errors(&url)))?;
-    let upstream = match plain_http_to {
-        Some(host) => upstream.accept_plain_http_to(host),
-        None => upstream,
-    };
-    if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
-        return Err(RevocationFailed::PlainHttp { host });
-    }
-    let authorization =
-        HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|_| unreachable())?;
-    let json = HeaderValue::from_static("application/json");
-    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
-    let body = Bytes::from(request.to_json());
-    let response = upstream.send(Method::POST, headers, Some(authorization), body).await;
-    let response = response.map_err(|_| unreachable())?;
-    let status = response.status();
-    let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER_BYTES).collect();
-    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| unreachable())?;
-    let body = body.map_err(|_| unreachable())?.to_bytes();
-    if status == StatusCode::NOT_FOUND {
-        return Err(foreign());
-    }
-    if status != StatusCode::OK {
-        let said: serde_json::Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
-        let description = said.get("error_description").and_then(serde_json::Value::as_str);
-        let description = hardtack::names::escaped(&description.unwrap_or("no reason given"));
-        return Err(RevocationFailed::Refused { status: status.as_u16(), description });
-    }
-    let answer: Answer = serde_json::from_slice(&body).map_err(|_| foreign())?;
-    let Answer { status, sequence, revocation, stops } = answer;
-    let receipt = match (status.as_str(), sequence, request.is_dry_run()) {
-        (REVOKED, Some(sequence), false) => Some(Receipt::Revoked { sequence }),
-        (ALREADY_REVOKED, Some(sequence), false) => Some(Receipt::AlreadyRevoked { sequence }),
-        (NOT_REVOKED, None, true) => None,
-        _ => return Err(foreign()),
-    };
-    Ok(RevocationAnswer { receipt, revocation, stops })
-}
-
-/// Where a gateway revokes: beside its endpoint, with the same query.
-fn place_of_revocations(gateway: &str) -> Option<String> {
-    let mut url = url::Url::parse(gateway).ok()?;
-    let path = url.path().trim_end_matches('/');
-    let base = path.strip_suffix(ENDPOINT).unwrap_or(path);
-    let base = base.strip_suffix(REVOCATIONS).unwrap_or(base);
-    let path = format!("{base}{REVOCATIONS}");
-    url.set_path(&path);
-    Some(url.into())
-}
-
-const REVOKED: &str = "revoked";
-const ALREADY_REVOKED: &str = "already_revoked";
-
-/// The answer to a dry run.
-const NOT_REVOKED: &str = "not_revoked";
+pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
+pub use self::wire::REVOCATIONS;
+use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
 
 /// The most seen blocks among which it is counted what a revocation stops: whoever delegated a hop may ask, each
 /// count looks at every block, and takes about 1 KiB for each.
@@ -488,21 +314,5 @@ mod tests {
         for other in [known_as(id(2), owner(1)), known_as(id(1), owner(2)), id(1)] {
             assert_ne!(other, known);
         }
-    }
-
-    #[test]
-    fn a_gateway_revokes_beside_its_endpoint_and_with_the_same_query() {
-        for (gateway, place) in [
-            ("http://a", "http://a/hardtack/revocations"),
-            ("http://a/", "http://a/hardtack/revocations"),
-            ("http://a/mcp", "http://a/hardtack/revocations"),
-            ("http://a/x/mcp/", "http://a/x/hardtack/revocations"),
-            ("http://a?tenant=acme", "http://a/hardtack/revocations?tenant=acme"),
-            ("http://a/mcp?tenant=a/mcp", "http://a/hardtack/revocations?tenant=a/mcp"),
-            ("http://a/hardtack/revocations", "http://a/hardtack/revocations"),
-        ] {
-            assert_eq!(place_of_revocations(gateway).as_deref(), Some(place));
-        }
-        assert_eq!(place_of_revocations("a.example"), None);
     }
 }

@@ -1,0 +1,33 @@
+//! Wire: what do a gateway and whoever asks it to revoke say to each other?
+
+use std::time::Duration;
+
+use hardtack::audit::Stops;
+use hardtack::revocation::Revocation;
+
+/// The path at which a gateway takes requests to revoke.
+pub const REVOCATIONS: &str = "/hardtack/revocations";
+
+/// How long a request's body, or an answer's, may take to arrive: both are a few hundred bytes.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The answer to a request to revoke, on the wire.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Answer {
+    pub(super) status: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) sequence: Option<u64>,
+    #[serde(default)]
+    pub(super) revocation: Option<Revocation>,
+    #[serde(default)]
+    pub(super) stops: Option<Stops>,
+}
+
+/// The revocation is made.
+pub(super) const REVOKED: &str = "revoked";
+
+/// It was made before, and is in force.
+pub(super) const ALREADY_REVOKED: &str = "already_revoked";
+
+/// The answer to a dry run.
+pub(super) const NOT_REVOKED: &str = "not_revoked";

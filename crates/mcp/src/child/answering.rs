@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 use tokio::time::{Duration, timeout};
 
-use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST};
+use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::child::children::{Asking, Children, NoChild, Sender};
 use crate::child::mailbox::{Closed, Mailbox, Said};
 use crate::child::pipe::{General, Pipe, Unsent, Waiting};
@@ -24,8 +24,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 /// How long a server may take to say whether it speaks 2026-07-28. An old one may never say so.
 const DISCOVER_TIMEOUT: Duration = Duration::from_secs(30);
-
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Errors that only a server of 2026-07-28 has: headers and body differ, the client lacks a capability, it does not speak the version.
 const MODERN_ERRORS: std::ops::RangeInclusive<i64> = -32022..=-32020;
@@ -98,14 +96,10 @@ impl Children {
             Err(answer) => return answer,
         };
         match (spans.id, spans.is_answer) {
-            (Some(_), false) => match pipe.ask(spans, request.takes_events) {
-                Ok(waiting) => answered(waiting.of(request), request, Era::Legacy).await,
-                Err(unsent) => Err(self.unsent(unsent)),
-            },
-            _ => match pipe.tell(spans) {
-                Ok(()) => accepted(),
-                Err(unsent) => Err(self.unsent(unsent)),
-            },
+            (Some(_), false) => {
+                answered(self.asked(&pipe, request, spans)?, request, Era::Legacy).await
+            }
+            _ => self.tell(&pipe, spans),
         }
     }
 
@@ -115,16 +109,11 @@ impl Children {
             let problem = "a session is opened once; send initialize without Mcp-Session-Id";
             return error(StatusCode::BAD_REQUEST, Some(id), INVALID_REQUEST, problem);
         }
-        let (session, pipe) = match self.open(request.sender).await {
-            Ok(opened) => opened,
-            Err(no_child) => return Err(self.no_child(no_child)),
-        };
+        let opened = self.open(request.sender).await;
+        let (session, pipe) = opened.map_err(|no_child| self.no_child(no_child))?;
         // Whoever gives up leaves no process behind, and neither does who is refused.
         let unopened = pipe.end.clone().drop_guard();
-        let waiting = match pipe.ask(spans, request.takes_events) {
-            Ok(waiting) => waiting.of(request).opening(unopened),
-            Err(unsent) => return Err(self.unsent(unsent)),
-        };
+        let waiting = self.asked(&pipe, request, spans)?.opening(unopened);
         let mut response = answered(waiting, request, Era::Legacy).await?;
         if response.extensions().get::<IsError>().is_none() {
             let session = HeaderValue::try_from(session).map_err(|_| NoAnswer::Unreachable)?;
@@ -148,14 +137,8 @@ impl Children {
                 "2026-07-28 has no such method",
             );
         }
-        let pipe = match self.own(request.sender).await {
-            Ok(pipe) => pipe,
-            Err(no_child) => return Err(self.no_child(no_child)),
-        };
-        let waiting = match pipe.ask(spans, request.takes_events) {
-            Ok(waiting) => waiting.of(request),
-            Err(unsent) => return Err(self.unsent(unsent)),
-        };
+        let pipe = self.own(request.sender).await.map_err(|no_child| self.no_child(no_child))?;
+        let waiting = self.asked(&pipe, request, spans)?;
         match method {
             "server/discover" => discovered(&pipe, waiting, request, id).await,
             _ => answered(waiting, request, Era::Modern).await,
@@ -168,14 +151,26 @@ impl Children {
         if spans.method.as_deref() != Some("notifications/elicitation/response") {
             return accepted();
         }
-        let pipe = match self.own(request.sender).await {
-            Ok(pipe) => pipe,
-            Err(no_child) => return Err(self.no_child(no_child)),
-        };
-        match pipe.tell(spans) {
-            Ok(()) => accepted(),
-            Err(unsent) => Err(self.unsent(unsent)),
-        }
+        let pipe = self.own(request.sender).await.map_err(|no_child| self.no_child(no_child))?;
+        self.tell(&pipe, spans)
+    }
+
+    /// Sends a request, which then waits for as long as its token holds.
+    fn asked(
+        &self,
+        pipe: &Arc<Pipe>,
+        request: &Request<'_>,
+        spans: &Spans<'_>,
+    ) -> Result<Waiting, NoAnswer> {
+        let waiting = pipe.ask(spans, request.takes_events);
+        let mut waiting = waiting.map_err(|unsent| self.unsent(unsent))?;
+        waiting.ended.clone_from(&request.ended);
+        Ok(waiting)
+    }
+
+    fn tell(&self, pipe: &Arc<Pipe>, spans: &Spans<'_>) -> Answer {
+        pipe.tell(spans).map_err(|unsent| self.unsent(unsent))?;
+        accepted()
     }
 
     fn stream(&self, request: &Request<'_>) -> Answer {
@@ -248,14 +243,6 @@ impl Children {
                 NoAnswer::Busy(problem)
             }
         }
-    }
-}
-
-impl Waiting {
-    /// It waits for as long as the request's token holds.
-    fn of(mut self, request: &Request<'_>) -> Waiting {
-        self.ended.clone_from(&request.ended);
-        self
     }
 }
 

@@ -306,20 +306,17 @@ impl Pipe {
     /// Ends all streams on which something waits: their clients do not take it.
     fn let_go(&self) {
         let mut kept = self.kept();
-        let slow = |mailbox: &Mailbox| mailbox.has_waiting();
-        let numbers: Vec<u64> = kept
-            .pending
-            .iter()
-            .filter(|(_, pending)| slow(&pending.mailbox))
-            .map(|(number, _)| *number)
-            .collect();
-        tracing::warn!(server = %self.name, requests = numbers.len(), "streams are ended whose clients do not read");
-        for number in numbers {
-            if let Some(pending) = kept.pending.remove(&number) {
-                pending.mailbox.close(Closed::Undelivered);
+        let before = kept.pending.len();
+        kept.pending.retain(|_, Pending { mailbox, .. }| {
+            let is_slow = mailbox.has_waiting();
+            if is_slow {
+                mailbox.close(Closed::Undelivered);
             }
-        }
-        if let Some(general) = kept.general.take_if(|general| slow(general)) {
+            !is_slow
+        });
+        let requests = before - kept.pending.len();
+        tracing::warn!(server = %self.name, requests, "streams are ended whose clients do not read");
+        if let Some(general) = kept.general.take_if(|general| general.has_waiting()) {
             general.close(Closed::Undelivered);
         }
         for said in std::mem::take(&mut kept.waiting) {
@@ -339,18 +336,12 @@ impl Pipe {
 
     /// A line was too long to be read. Nobody knows to whom it belonged, so whoever waits for an answer is told that none comes.
     pub(crate) fn too_long(&self) {
-        let mut kept = self.kept();
-        let listening: BTreeMap<u64, Pending> = std::mem::take(&mut kept.pending)
-            .into_iter()
-            .filter_map(|(number, pending)| match pending.is_listening {
-                true => Some((number, pending)),
-                false => {
-                    pending.mailbox.close(Closed::Undelivered);
-                    None
-                }
-            })
-            .collect();
-        kept.pending = listening;
+        self.kept().pending.retain(|_, Pending { is_listening, mailbox, .. }| {
+            if !*is_listening {
+                mailbox.close(Closed::Undelivered);
+            }
+            *is_listening
+        });
     }
 
     fn close(&self, number: u64, why: Closed) {

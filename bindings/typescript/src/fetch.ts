@@ -8,6 +8,7 @@ import { HardtackError, refuse } from './error.js';
 import type { PrivateKey } from './keys.js';
 import { clock, type Clock } from './life.js';
 import { callsIn, envelopeOf, type Envelope } from './message.js';
+import { checkAudience } from './names.js';
 import { optionsOf } from './options.js';
 import { Presenter } from './presenter.js';
 
@@ -40,7 +41,7 @@ export type Agent = Presenter | { readonly capability: Capability; readonly key:
 
 /** Where bearers may go: over HTTPS, or over plain HTTP to this machine. */
 function checkedUrl(url: string | URL, allowed: string | undefined): URL {
-  const given = new URL(url);
+  const given = URL.canParse(url) ? new URL(url) : refuse('malformed_url', 'this is no URL of a server; write https://host/path');
   const isLoopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(given.hostname);
   if (given.username !== '' || given.password !== '') refuse('malformed_url', "a server's URL names no user");
   if (given.protocol === 'https:') return given;
@@ -112,6 +113,11 @@ function callsOf(body: Bytes): readonly Call[] {
   }
 }
 
+/** Leaves the body of an answer unread. That it was broken is nobody's to handle, and its error may repeat what was sent. */
+function drop(response: Response): void {
+  response.body?.cancel().catch(() => undefined);
+}
+
 const isRequest = (input: unknown): input is Request =>
   typeof input === 'object' && input !== null && !(input instanceof URL) && 'url' in input && 'headers' in input;
 
@@ -130,6 +136,7 @@ class Presenting {
     const options = optionsOf(given, 'a fetch that presents', OPTIONS);
     this.#agent = agent instanceof Presenter ? agent : { capability: agent.capability, key: agent.key };
     this.#url = checkedUrl(url, options.allowPlainHttp);
+    checkAudience(options.audience);
     this.#audience = options.audience;
     this.#callBound = options.callBound !== false;
     this.#send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
@@ -194,13 +201,17 @@ class Presenting {
   #answered(response: Response, envelope: Envelope): Response {
     const { status } = response;
     if (response.type === 'opaqueredirect' || (status >= 300 && status < 400 && status !== 304)) {
-      void response.body?.cancel();
+      drop(response);
       // Whoever followed it would send the bearer there.
       return answer(envelope, "the server redirects, and its bearer goes nowhere else; give the server's final URL", true);
     }
     if (status === 401 || status === 407) {
-      void response.body?.cancel();
+      drop(response);
       return answer(envelope, REFUSED);
+    }
+    if (status < 200 || status > 599) {
+      drop(response);
+      return answer(envelope, 'the server answers with a status that HTTP does not have; tell who runs it', true);
     }
     const headers = new Headers();
     for (const [name, value] of response.headers) {
@@ -210,7 +221,8 @@ class Presenting {
     }
     const isEmpty = response.body === null || status === 204 || status === 205 || status === 304;
     const body = isEmpty ? null : response.body.pipeThrough(this.#sent.scrubber());
-    const statusText = this.#sent.isIn(response.statusText) ? '' : response.statusText;
+    const isShown = /^[\t -~]*$/.test(response.statusText) && !this.#sent.isIn(response.statusText);
+    const statusText = isShown ? response.statusText : '';
     return new Response(body, { status, statusText, headers });
   }
 }

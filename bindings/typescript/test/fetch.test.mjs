@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Call, Capability, HardtackError, Presenter, presentingFetch, PrivateKey } from '../dist/index.js';
@@ -163,7 +164,8 @@ test('nowhere else is a bearer sent: another origin, another path, a redirect', 
   await fetch(new Request(elsewhere));
   await fetch(url.replace('/mcp', '/.well-known/oauth-protected-resource'));
   await fetch(url.replace('/mcp', '/mcp/more'));
-  await assert.rejects(fetch(url.replace('//', '//user@'), post('{}')));
+  // As what sends refuses it, unchanged: a bearer was not even made.
+  await assert.rejects(fetch(url.replace('//', '//user@'), post('{}')), TypeError);
   for (const status of [301, 302, 303, 307, 308]) {
     reply = (_, response) => response.writeHead(status, { location: elsewhere }).end();
     const answer = await fetch(url, post(call('search', {}), { redirect: 'follow' }));
@@ -186,6 +188,8 @@ test("what the runtime sends as Authorization is replaced, and no credential goe
   assert.throws(() => made('http://mcp.example/'), { code: 'plain_http' });
   assert.throws(() => made('ftp://mcp.example/'), { code: 'malformed_url' });
   assert.throws(() => made('https://u:p@mcp.example/'), { code: 'malformed_url' });
+  assert.throws(() => made('mcp.example'), { code: 'malformed_url' });
+  assert.throws(() => made('https://mcp.example/', { audience: undefined }), { code: 'malformed_name' });
   made('http://mcp.example/', { allowPlainHttp: 'mcp.example' });
   made('https://mcp.example/');
 });
@@ -270,6 +274,33 @@ test('a 401 is answered in its place, so that the session lives and no other cre
     assert.equal((await other.json()).id, 'ä');
     assert.equal((await fetch(url)).headers.get('www-authenticate'), null);
   }
+});
+
+test('an answer that HTTP does not have, or whose body breaks, ends neither the session nor the process', async () => {
+  const unhandled = [];
+  const note = (error) => unhandled.push(error);
+  process.on('unhandledRejection', note);
+  for (const status of [302, 401, 407]) {
+    const breaking = async (_, { headers }) =>
+      new Response(new ReadableStream({ start: (controller) => controller.error(new Error(headers.get('authorization'))) }), { status });
+    assert.ok((await (await fetching({ fetch: breaking })(url, post(call('search', {})))).json()).result.isError);
+  }
+  await new Promise((done) => setTimeout(done, 20));
+  process.off('unhandledRejection', note);
+  assert.deepEqual(unhandled, []);
+  const fetch = fetching();
+  for (const status of [600, 999]) {
+    reply = ({ bearer }, response) => response.writeHead(status).end(bearer);
+    const { result } = await (await fetch(url, post(call('search', {})))).json();
+    assert.match(result.content[0].text, /a status that HTTP does not have/);
+    assert.equal((await fetch(url, post(message('tools/list')))).status, 502);
+  }
+  const odd = createTcpServer((socket) => socket.once('data', () => socket.end('HTTP/1.1 200 N\x01o\r\ncontent-length: 2\r\n\r\n{}')));
+  await new Promise((done) => odd.listen(0, '127.0.0.1', done));
+  const oddUrl = `http://127.0.0.1:${odd.address().port}/mcp`;
+  const answer = await presentingFetch({ capability, key }, oddUrl, { audience: 'notion.mcp', clock: () => NOW })(oddUrl, post(call('search', {})));
+  assert.deepEqual([answer.status, answer.statusText, await answer.text()], [200, '', '{}']);
+  odd.close();
 });
 
 test('when the capability cannot be presented any more, a call is answered so', async () => {

@@ -15,7 +15,7 @@ const SEAL = 96;
 /** How much longer than it lives a presentation is looked for, in seconds: the server's clock may be slow. */
 const LONGER = 60;
 
-/** The most presentations that are looked for at once, some 10 KiB each: ten a second, each for one call. */
+/** The most presentations that are looked for at once, some 10 KiB each: seventeen a second, each for one call, for two minutes. */
 const MAX_ALIVE = 2048;
 
 /** What stands where a bearer stood. */

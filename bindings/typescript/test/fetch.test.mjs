@@ -1,12 +1,14 @@
 // A fetch for one server: what it sends where, and what of an answer reaches the runtime.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Call, Capability, HardtackError, Presenter, presentingFetch, PrivateKey } from '../dist/index.js';
 import { fromBase64 } from '../dist/bytes.js';
+import { Sent } from '../dist/echo.js';
 import { decode, encode } from '../dist/proto.js';
 import { BISCUIT } from '../dist/schema.js';
 
@@ -89,17 +91,18 @@ test('what is digested is what goes out, whatever the body is and does meanwhile
       controller.close();
     },
   });
-  const changing = bytes.slice();
+  const [changing, within] = [bytes.slice(), new Uint8Array([32, ...bytes, 32])];
   let asked = 0;
   const sending = [
     fetch(url, post(body)), fetch(url, post(bytes)), fetch(url, post(bytes.buffer.slice(0))), fetch(url, post(new Blob([bytes]))),
     fetch(url, post(stream(), { duplex: 'half' })), fetch(new Request(url, post(body))), fetch(new Request(url, post('other')), { body }),
-    fetch(url, post(changing)),
+    fetch(url, post(changing)), fetch(url, post(changing.buffer)), fetch(url, post(within.subarray(1, -1))),
     fetch(url, { method: 'POST', get body() { return asked++ === 0 ? body : call('search', { query: 'evil' }); } }),
   ];
   changing.fill(32);
+  within.fill(32);
   await Promise.all(sending);
-  assert.equal(seen.length, 9);
+  assert.equal(seen.length, 11);
   for (const one of seen) {
     assert.equal(one.body, body);
     assert.ok(await (await boundTo(one.bearer)).has(Call.tool('search', { query: 'ünï' })));
@@ -108,7 +111,7 @@ test('what is digested is what goes out, whatever the body is and does meanwhile
   const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1 << 20)) });
   await assert.rejects(fetch(url, post(endless, { duplex: 'half' })), { code: 'call_too_large' });
   await assert.rejects(fetch(url, post(new FormData())), { code: 'unsupported' });
-  assert.equal(seen.length, 9);
+  assert.equal(seen.length, 11);
 });
 
 test('what else a request says is bound, too, but for what the protocol itself keeps there', async () => {
@@ -232,6 +235,23 @@ test('a bearer that the server repeats does not reach the runtime', async () => 
       }
     }
   }
+});
+
+test('a bearer is looked for a minute longer than it lives, and more than 2,048 at once are refused', () => {
+  const sent = new Sent();
+  const own = (at) => createHash('sha512').update(String(at)).digest('base64url');
+  sent.note(own(0), 60, 0);
+  sent.note(own(0), 90, 0);
+  sent.note(own(1), 60, 119);
+  assert.ok(sent.isIn(`a ${own(0)} b`) && sent.isIn(own(0).slice(8, 40)));
+  sent.note(own(2), 60, 120);
+  assert.ok(sent.isIn(own(0)), 'it was noted twice, and lives on');
+  sent.note(own(3), 300, 150);
+  assert.ok(!sent.isIn(own(0)) && !sent.isIn(own(1)) && !sent.isIn(own(2)) && sent.isIn(own(3)));
+  for (let at = 4; at < 2051; at++) sent.note(own(at), 300, 150);
+  assert.throws(() => sent.note(own(2051), 300, 150), { code: 'overloaded' });
+  sent.note(own(2052), 400, 360);
+  assert.ok(!sent.isIn(own(3)) && sent.isIn(own(2052)));
 });
 
 test('events arrive when they are sent, and what is no bearer is passed on as it is', async () => {

@@ -11,8 +11,12 @@ use crate::given::{as_python, json};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call(pub(crate) hardtack::Call);
 
+#[pymethods]
 impl Call {
-    fn with(
+    /// A call of `operation`, such as `tools:call:search` or `resources:read`.
+    #[new]
+    #[pyo3(signature = (operation, *, resource=None, arguments=None, params=None))]
+    fn new(
         py: Python<'_>,
         operation: &str,
         resource: Option<&str>,
@@ -31,22 +35,6 @@ impl Call {
         }
         Ok(Call(call))
     }
-}
-
-#[pymethods]
-impl Call {
-    /// A call of `operation`, such as `tools:call:search` or `resources:read`.
-    #[new]
-    #[pyo3(signature = (operation, *, resource=None, arguments=None, params=None))]
-    fn new(
-        py: Python<'_>,
-        operation: &str,
-        resource: Option<&str>,
-        arguments: Option<&Bound<'_, PyAny>>,
-        params: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Call> {
-        Call::with(py, operation, resource, arguments, params)
-    }
 
     /// A call of the tool `name`: the operation `tools:call:<name>`.
     #[staticmethod]
@@ -58,20 +46,20 @@ impl Call {
         resource: Option<&str>,
         params: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Call> {
-        Call::with(py, &format!("tools:call:{name}"), resource, arguments, params)
+        Call::new(py, &format!("tools:call:{name}"), resource, arguments, params)
     }
 
     /// Gets the prompt `name`: the operation `prompts:get:<name>`.
     #[staticmethod]
     #[pyo3(signature = (name, arguments=None))]
     fn prompt(py: Python<'_>, name: &str, arguments: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
-        Call::with(py, &format!("prompts:get:{name}"), None, arguments, None)
+        Call::new(py, &format!("prompts:get:{name}"), None, arguments, None)
     }
 
     /// Reads the resource `uri`: the operation `resources:read`.
     #[staticmethod]
     fn read(py: Python<'_>, uri: &str) -> PyResult<Call> {
-        Call::with(py, "resources:read", Some(uri), None, None)
+        Call::new(py, "resources:read", Some(uri), None, None)
     }
 
     /// Reads a call from the text of a JSON object, `{"operation": …, "resource": …, "arguments": …, "params": …}`.

@@ -104,6 +104,39 @@ fn lives(py: Python<'_>, given: BTreeMap<String, Bound<'_, PyAny>>) -> PyResult<
     Ok(lives)
 }
 
+impl Guard {
+    /// Decides without the interpreter, and in no fork.
+    fn decided<T: Send>(
+        &self,
+        py: Python<'_>,
+        decide: impl FnOnce(&hardtack::Guard) -> Result<T, Denial> + Send,
+    ) -> Result<T, Denial> {
+        py.detach(|| {
+            self.made_in.refuse_fork()?;
+            decide(&self.guard)
+        })
+    }
+
+    /// Begins to decide, and in no fork. What it returns is awaited.
+    fn deciding<'py, T: Send + 'static, D>(
+        &self,
+        py: Python<'py>,
+        operation: String,
+        decide: impl FnOnce(Arc<hardtack::Guard>) -> D + Send + 'static,
+        shown: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        D: Future<Output = Result<T, Denial>> + Send,
+    {
+        let (guard, made_in) = (Arc::clone(&self.guard), self.made_in);
+        let work = async move {
+            made_in.refuse_fork()?;
+            decide(guard).await
+        };
+        settle_later(py, operation, work, shown)
+    }
+}
+
 #[pymethods]
 impl Guard {
     /// `roots` are the root keys that are trusted, `audience` is the name of this server. Without a store nothing is recorded, nothing is
@@ -181,10 +214,7 @@ impl Guard {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Permit> {
         let (bearer, call, now) = (bearer.text(), &call.get().0, moment(py, now)?);
-        let decided = py.detach(|| {
-            self.made_in.refuse_fork()?;
-            self.guard.check(&bearer, call, now)
-        });
+        let decided = self.decided(py, |guard| guard.check(&bearer, call, now));
         decided.map(Permit).map_err(|denial| denied(py, &denial, call.operation().as_str()))
     }
 
@@ -199,12 +229,11 @@ impl Guard {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (bearer, call, now) = (bearer.text(), call.get().0.clone(), moment(py, now)?);
         let operation = call.operation().to_string();
-        let (guard, made_in) = (Arc::clone(&self.guard), self.made_in);
-        let work = async move {
-            made_in.refuse_fork()?;
+        let decide = move |guard: Arc<hardtack::Guard>| async move {
             guard.check_async(&bearer, &call, now).await
         };
-        settle_later(py, operation, work, |py, permit| Ok(Py::new(py, Permit(permit))?.into_any()))
+        let shown = |py: Python<'_>, permit| Ok(Py::new(py, Permit(permit))?.into_any());
+        self.deciding(py, operation, decide, shown)
     }
 
     /// Explains how `check` would decide, as a dict. Nothing is recorded or used up. It names policies: it is not for the caller.
@@ -230,10 +259,7 @@ impl Guard {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Admitted> {
         let (bearer, now) = (bearer.text(), moment(py, now)?);
-        let admitted = py.detach(|| {
-            self.made_in.refuse_fork()?;
-            self.guard.admit(&bearer, now)
-        });
+        let admitted = self.decided(py, |guard| guard.admit(&bearer, now));
         admitted.map(Admitted).map_err(|denial| denied(py, &denial, ADMISSION))
     }
 
@@ -246,13 +272,10 @@ impl Guard {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (bearer, now) = (bearer.text(), moment(py, now)?);
-        let (guard, made_in) = (Arc::clone(&self.guard), self.made_in);
-        let work = async move {
-            made_in.refuse_fork()?;
-            guard.admit_async(&bearer, now).await
-        };
+        let decide =
+            move |guard: Arc<hardtack::Guard>| async move { guard.admit_async(&bearer, now).await };
         let shown = |py: Python<'_>, admitted| Ok(Py::new(py, Admitted(admitted))?.into_any());
-        settle_later(py, ADMISSION.to_owned(), work, shown)
+        self.deciding(py, ADMISSION.to_owned(), decide, shown)
     }
 
     /// What may come of these calls, whatever their arguments: `allowed`, `depends_on_arguments` or `denied`. For lists of what the
@@ -266,10 +289,7 @@ impl Guard {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Vec<&'static str>> {
         let (bearer, calls, now) = (bearer.text(), calls_of(&calls), moment(py, now)?);
-        let seen = py.detach(|| {
-            self.made_in.refuse_fork()?;
-            previews(&self.guard, &bearer, &calls, now)
-        });
+        let seen = self.decided(py, |guard| previews(guard, &bearer, &calls, now));
         seen.map_err(|denial| denied(py, &denial, ADMISSION))
     }
 
@@ -283,13 +303,11 @@ impl Guard {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (bearer, calls, now) = (bearer.text(), calls_of(&calls), moment(py, now)?);
-        let (guard, made_in) = (Arc::clone(&self.guard), self.made_in);
-        let work = async move {
-            made_in.refuse_fork()?;
+        let decide = move |guard: Arc<hardtack::Guard>| async move {
             guard.blocking(move |guard| previews(guard, &bearer, &calls, now)).await
         };
         let shown = |py: Python<'_>, seen: Vec<&'static str>| Ok(seen.into_pyobject(py)?.unbind());
-        settle_later(py, ADMISSION.to_owned(), work, shown)
+        self.deciding(py, ADMISSION.to_owned(), decide, shown)
     }
 
     /// Decides whether the bearer may revoke what a request asks for: the JSON of the request, or a dict. Hand what it returns to
@@ -304,10 +322,7 @@ impl Guard {
     ) -> PyResult<Revoking> {
         let request = hardtack::RevocationRequest::parse(&json(py, request)?).or_raise(py)?;
         let (bearer, now) = (bearer.text(), moment(py, now)?);
-        let decided = py.detach(|| {
-            self.made_in.refuse_fork()?;
-            self.guard.check_revocation(&bearer, &request, now)
-        });
+        let decided = self.decided(py, |guard| guard.check_revocation(&bearer, &request, now));
         decided.map(Revoking).map_err(|denial| denied(py, &denial, REVOKE))
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generator, Iterable, Optional, Tuple
+from typing import Any, ClassVar, Generator, Iterable, Optional, Tuple
 
 from ._agent import Agent
 from ._errors import Error
@@ -44,16 +44,23 @@ class Flow:
     #: Clients of httpx read the body before the flow begins.
     requires_request_body = True
 
+    #: The client's library, which reads URLs: httpx or httpx2.
+    library: ClassVar[Any]
+
     def __init__(
         self,
         agent: Agent,
-        url: Any,
+        url: str,
         *,
         call_bound: bool = True,
         allow_plain_http: Optional[str] = None,
     ) -> None:
+        try:
+            read = self.library.URL(url)
+        except self.library.InvalidURL as error:
+            raise Error(f"this is not the URL of a server: {error}", cause="malformed_url") from None
         self._agent = agent
-        self._server = server(url, allow_plain_http)
+        self._server = server(read, allow_plain_http)
         self._call_bound = call_bound
 
     def auth_flow(self, request: Any) -> Generator[Any, Any, None]:

@@ -25,7 +25,7 @@ __all__ = ["Guarded", "Verifier"]
 #: What a refusal's words for operators go to.
 log = logging.getLogger("hardtack")
 
-#: The methods that have a hook of their own, and an error of their own.
+#: The methods that have a hook of their own, each with its error.
 _HOOKED = {"tools/call": ToolError, "resources/read": ResourceError, "prompts/get": PromptError}
 
 _T = TypeVar("_T")
@@ -69,26 +69,22 @@ class Guarded(Middleware):
     async def on_request(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
         """Decides what has no hook of its own: completions, subscriptions, tasks. A method that is not known is refused."""
         if context.method not in _HOOKED:
-            await self._decide(context, _params(context.message), ToolError)
+            await self._decide(context, _params(context.message))
         return await call_next(context)
 
     async def on_call_tool(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
         """Decides a call of a tool."""
-        message = context.message
-        said = {"name": message.name, "arguments": message.arguments or {}}
-        await self._decide(context, said, ToolError)
+        await self._decide(context, _named(context.message))
         return await call_next(context)
 
     async def on_read_resource(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
         """Decides the reading of a resource."""
-        await self._decide(context, {"uri": str(context.message.uri)}, ResourceError)
+        await self._decide(context, {"uri": str(context.message.uri)})
         return await call_next(context)
 
     async def on_get_prompt(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
         """Decides the getting of a prompt."""
-        message = context.message
-        said = {"name": message.name, "arguments": message.arguments or {}}
-        await self._decide(context, said, PromptError)
+        await self._decide(context, _named(context.message))
         return await call_next(context)
 
     async def on_list_tools(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
@@ -109,10 +105,9 @@ class Guarded(Middleware):
         """Leaves out the prompts that may not be got."""
         return await self._open(await call_next(context), lambda prompt: Call.prompt(prompt.name))
 
-    async def _decide(
-        self, context: MiddlewareContext[Any], said: Mapping[str, Any], refusal: type[Exception]
-    ) -> None:
+    async def _decide(self, context: MiddlewareContext[Any], said: Mapping[str, Any]) -> None:
         method = context.method or ""
+        refusal = _HOOKED.get(method, ToolError)
         try:
             # What is judged is what is done: the message, as other middleware left it, and what else the request says.
             params = {**_wire(context), **said} if method in _HOOKED else said
@@ -162,6 +157,11 @@ def _calls(method: str, params: Mapping[str, Any]) -> Iterable[Call]:
         # Whose task it is, nobody here knows.
         raise Error("tasks are not told apart by who began them; call the tool without a task", cause="strange_task")
     return message.calls()
+
+
+def _named(message: Any) -> Mapping[str, Any]:
+    """What is judged of the call of a tool and of the getting of a prompt."""
+    return {"name": message.name, "arguments": message.arguments or {}}
 
 
 def _params(message: Any) -> Mapping[str, Any]:

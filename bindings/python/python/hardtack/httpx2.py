@@ -8,12 +8,8 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import httpx2
 
-from ._agent import Agent
-from ._errors import Error
 from ._flow import Flow
 
 __all__ = ["Auth"]
@@ -26,16 +22,4 @@ class Auth(Flow, httpx2.Auth):
     It raises ``hardtack.Error`` where nothing can be presented, such as when the capability has expired (``Agent.renew``).
     """
 
-    def __init__(
-        self,
-        agent: Agent,
-        url: str,
-        *,
-        call_bound: bool = True,
-        allow_plain_http: Optional[str] = None,
-    ) -> None:
-        try:
-            read = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise Error(f"this is not the URL of a server: {error}", cause="malformed_url") from None
-        super().__init__(agent, read, call_bound=call_bound, allow_plain_http=allow_plain_http)
+    library = httpx2

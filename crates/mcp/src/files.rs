@@ -3,11 +3,13 @@
 /// How many files are left for others: the store's, what asks how the server is, and some that are open for a moment.
 pub(crate) const FOR_OTHERS: u64 = 128;
 
+/// The most processes of servers at once. A server in Node.js takes some 80 MB, so that this many fit into a machine of 8 GB.
+pub(crate) const MAX_CHILDREN: usize = 64;
+
 /// How many one process takes: three pipes, and what says that it has ended.
 pub(crate) const FILES_OF_CHILD: u64 = 4;
 
-/// As many as 64 processes take, which is the most that a gateway has.
-const MAX_FILES_OF_CHILDREN: u64 = 64 * FILES_OF_CHILD;
+const MAX_FILES_OF_CHILDREN: u64 = MAX_CHILDREN as u64 * FILES_OF_CHILD;
 
 /// How many files this process may open.
 pub(crate) fn limit() -> u64 {

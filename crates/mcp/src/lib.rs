@@ -27,6 +27,7 @@ mod lanes;
 mod listing;
 mod metadata;
 mod metrics;
+mod one_line;
 mod outward;
 mod place;
 mod policy_metrics;

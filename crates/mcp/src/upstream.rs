@@ -154,16 +154,8 @@ impl Upstream {
     pub fn command(command: ServerCommand) -> Result<Upstream, UpstreamError> {
         let written = format!("stdio:{}", command.name());
         let url = Url::parse(&written).map_err(|_| UpstreamError::Url(written))?;
-        Ok(Upstream {
-            client: client("http", UpstreamTls::default())?,
-            url,
-            children: Some(Children::of(command)),
-            service: None,
-            credential: None,
-            credentials: Credentials::default(),
-            answer_timeout: DEFAULT_ANSWER_TIMEOUT,
-            plain_http_to: None,
-        })
+        let children = Some(Children::of(command));
+        Ok(Upstream { url, children, ..Upstream::at(OWN_URL)? })
     }
 
     /// Names a service of this process, such as that of a [`Gateway`](crate::Gateway): nobody else can ask it, and nothing of what is
@@ -173,9 +165,7 @@ impl Upstream {
     ///
     /// [`UpstreamError::Client`] if the HTTP client, which is not used, could not be made.
     pub fn service(router: Router) -> Result<Upstream, UpstreamError> {
-        let mut upstream = Upstream::at(OWN_URL)?;
-        upstream.service = Some(router);
-        Ok(upstream)
+        Ok(Upstream { service: Some(router), ..Upstream::at(OWN_URL)? })
     }
 
     /// Sends credentials over plain HTTP to `host`, too, if that is the server's. For lines on which nobody can read and use them. By

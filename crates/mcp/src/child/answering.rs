@@ -12,7 +12,7 @@ use tokio::time::{Duration, timeout};
 use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::child::children::{Asking, Children, NoChild, Sender};
 use crate::child::mailbox::{Closed, Mailbox, Said};
-use crate::child::pipe::{General, Pipe, Unsent, Waiting};
+use crate::child::pipe::{General, MAX_TEXT_BYTES, Pipe, Unsent, Waiting};
 use crate::child::spans::Spans;
 use crate::headers::SESSION_ID;
 use crate::upstream::NoAnswer;
@@ -70,8 +70,7 @@ impl Children {
                     );
                 };
                 if spans.asks_progress.is_some_and(|token| !is_token(token)) {
-                    let problem =
-                        "a progress token is a text or an integer; send another one, or none";
+                    let problem = "a progress token is a text or an integer, of 256 bytes of JSON at the most; send another one, or none";
                     return error(StatusCode::BAD_REQUEST, spans.id, INVALID_REQUEST, problem);
                 }
                 match era {
@@ -246,8 +245,11 @@ impl Children {
     }
 }
 
-/// Whether this is a token of progress: a text or an integer. What is null asks for none.
+/// Whether this is a token of progress: a text or an integer, and no longer than one may be. What is null asks for none.
 fn is_token(token: &str) -> bool {
+    if token.len() > MAX_TEXT_BYTES {
+        return false;
+    }
     let digits = token.strip_prefix('-').unwrap_or(token);
     let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     token.starts_with('"') || is_integer
@@ -425,4 +427,47 @@ fn not_allowed() -> Answer {
     let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::budget::Payer;
+    use crate::session::Owner;
+
+    /// Whether so much has passed since then, on a clock that is set.
+    fn passed(since: Instant, time: Duration) -> bool {
+        (time..time + Duration::from_secs(1)).contains(&since.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_on_which_nothing_comes_has_a_comment() {
+        let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+        let general = pipe.listen().unwrap();
+        let mut body = events(None, Source::General(general)).into_body();
+        for _ in 0..2 {
+            let began = Instant::now();
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), ":\n\n");
+            assert!(passed(began, KEEP_ALIVE));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_say_which_protocol_it_speaks_speaks_the_older_one() {
+        let (pipe, _input) = Pipe::new("server".into(), Era::Modern);
+        let asked = r#"{"jsonrpc":"2.0","id":7,"method":"server/discover"}"#;
+        let waiting = pipe.ask(&Spans::read(asked).unwrap(), true).unwrap();
+        let sender =
+            Sender { owner: Owner::from_bytes([0; 32]), payer: Payer::from_bytes([0; 32]) };
+        let (ended, timeout) = (Ended::default(), Duration::from_secs(300));
+        let request = Request { sender, ended, session: None, takes_events: true, timeout };
+        let began = Instant::now();
+        let answer = discovered(&pipe, waiting, &request, "7").await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        assert!(passed(began, DISCOVER_TIMEOUT) && pipe.has_ended());
+    }
 }

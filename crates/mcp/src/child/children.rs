@@ -340,8 +340,9 @@ impl fmt::Debug for Children {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::child::places::{MAX_CHILDREN, MAX_CHILDREN_EACH};
+    use crate::child::places::MAX_CHILDREN_EACH;
     use crate::child::spans::Spans;
+    use crate::files::MAX_CHILDREN;
 
     #[test]
     fn whoever_fails_waits_longer_each_time_but_not_after_the_first() {
@@ -388,6 +389,23 @@ mod tests {
             matches!(kept.room_for(&places, Payer::from_bytes([0; 32]), now), Room::None),
             "in all"
         );
+    }
+
+    #[tokio::test]
+    async fn a_session_is_its_owners_alone_and_while_it_lasts() {
+        let supervisor = ("/nowhere".into(), Vec::new());
+        let children = Children::of(ServerCommand::new("server", [""; 0], supervisor));
+        let payer = Payer::from_bytes([1; 32]);
+        let [own, other] =
+            [1, 2].map(|owner| Sender { owner: Owner::from_bytes([owner; 32]), payer });
+        let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+        let child = Child { sender: own, pipe: Arc::clone(&pipe), number: 0 };
+        children.0.kept().children.insert(Key::Session("s".to_owned()), child);
+        assert!(children.session("s", own).is_some());
+        assert!(children.session("s", other).is_none(), "another key of the same subject");
+        assert!(children.session("t", own).is_none());
+        pipe.ended();
+        assert!(children.session("s", own).is_none());
     }
 
     #[test]

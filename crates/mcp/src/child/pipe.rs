@@ -31,6 +31,10 @@ const MAX_PENDING: usize = 256;
 const MAX_ASKED: usize = 256;
 const MAX_WAITING: usize = 64;
 
+/// The longest id of a server's request, and the longest token of progress, as they are written. Both are kept where nobody pays for them,
+/// and the token stands in all that is told under it: so they are as short as clients' ids. Real ones are counters.
+pub(crate) const MAX_TEXT_BYTES: usize = 256;
+
 /// The most tasks whose progress is told after the answer.
 const MAX_TASKS: usize = 128;
 
@@ -197,13 +201,17 @@ impl Pipe {
             });
             return Ok(());
         }
-        if let (true, Some(id)) = (spans.is_answer, spans.id)
-            && !self.kept().answers(id)
-        {
+        let Some(id) = spans.id.filter(|_| spans.is_answer) else {
+            return self.write(spans.with(&[]));
+        };
+        if !self.kept().answers(id) {
             tracing::debug!(server = %self.name, "an answer to nothing that was asked is dropped");
             return Ok(());
         }
-        self.write(spans.with(&[]))
+        self.write(spans.with(&[])).inspect_err(|_| {
+            // The client is told to send it again, and is awaited still.
+            self.kept().asked.extend(canonical(id));
+        })
     }
 
     /// A stream for what belongs to no request; `None` if there is one.
@@ -381,6 +389,9 @@ impl Pipe {
         match (spans.id, self.era) {
             // Since 2026-07-28 a server asks nothing by itself.
             (Some(id), Era::Modern) => self.refuse(id, "this client is asked nothing"),
+            (Some(id), Era::Legacy) if id.len() > MAX_TEXT_BYTES => {
+                self.refuse(id, "the id has more than 256 bytes; send a shorter one");
+            }
             (Some(id), Era::Legacy) => {
                 let mut kept = self.kept();
                 let has_room = kept.asked.len() < MAX_ASKED && kept.waiting.len() < MAX_WAITING;

@@ -8,11 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::time::{Duration, Instant};
 
 use crate::budget::Payer;
-use crate::files::{self, FILES_OF_CHILD};
+use crate::files::{self, FILES_OF_CHILD, MAX_CHILDREN};
 
-/// The most processes at once, and of one subject. A server in Node.js takes some 80 MB, so that this many fit into a machine of
-/// 8 GB; and four subjects with all that they may have leave nobody out by themselves.
-pub(crate) const MAX_CHILDREN: usize = 64;
+/// The most processes of one subject at once: three subjects with all that they may have leave room for others.
 pub(crate) const MAX_CHILDREN_EACH: usize = 16;
 
 /// How many processes a subject may start at once: all that it may have, and all of them once more, as clients that start anew do.

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::one_line::on_one_line;
+
 const META: &str = "_meta";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -116,24 +118,6 @@ pub(crate) fn answered(text: &str) -> Option<u64> {
     let [id, result, error] = members(text, ["id", "result", "error"])?;
     result.or(error)?;
     id?.parse().ok()
-}
-
-/// Writes a part of a JSON text without what ends a line for some reader. In JSON, line feeds and carriage returns stand between
-/// its parts only, and the other three within strings only, where an escape means the same.
-fn on_one_line(part: &str, to: &mut String) {
-    let mut copied = 0;
-    let ends = |c| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
-    for (at, found) in part.match_indices(ends) {
-        to.push_str(&part[copied..at]);
-        copied = at + found.len();
-        to.push_str(match found {
-            "\u{85}" => r"\u0085",
-            "\u{2028}" => r"\u2028",
-            "\u{2029}" => r"\u2029",
-            _ => " ",
-        });
-    }
-    to.push_str(&part[copied..]);
 }
 
 /// The members of an object that is a member itself; nothing where there is no object, and `None` for one that is not read.

@@ -15,6 +15,7 @@ use tokio::task::coop::consume_budget;
 use crate::budget::Share;
 use crate::flow::HELD_PER_BYTE;
 use crate::headers::{self, Media};
+use crate::one_line::on_one_line;
 use crate::sse::{self, MAX_EVENT_BYTES, Splitter};
 use hardtack::mcp::Id;
 
@@ -205,18 +206,10 @@ pub(super) fn kind_of(text: &str, asked: Option<&Id>) -> Kind {
     }
 }
 
-/// A message in one line. In JSON, what breaks a line can stand as it is between values alone, where a blank means the same; what some
-/// readers take for the end of a line, within texts alone, where an escape does.
-pub(super) fn on_one_line(text: String) -> String {
-    let mut line = match text.contains(['\n', '\r']) {
-        true => text.replace(['\n', '\r'], " "),
-        false => text,
-    };
-    for (c, escape) in [('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029"), ('\u{85}', "\\u0085")] {
-        if line.contains(c) {
-            line = line.replace(c, escape);
-        }
-    }
+/// A message in one line, with its end.
+pub(super) fn line_of(text: &str) -> String {
+    let mut line = String::with_capacity(text.len() + 1);
+    on_one_line(text, &mut line);
     line.push('\n');
     line
 }
@@ -295,7 +288,7 @@ mod tests {
     fn a_message_is_one_line_for_every_reader_and_means_the_same() {
         let message = json!({"a": "é\u{2028}\u{2029}\u{85}\n", "b": [1]});
         let pretty = serde_json::to_string_pretty(&message).unwrap().replace('\n', "\r\n");
-        let line = on_one_line(pretty);
+        let line = line_of(&pretty);
         let line = line.strip_suffix('\n').unwrap();
         assert!(!line.contains(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}']), "{line:?}");
         assert_eq!(serde_json::from_str::<Value>(line).unwrap(), message);

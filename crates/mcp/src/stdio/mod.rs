@@ -36,7 +36,7 @@ use crate::budget::{Budget, Payer, Share};
 use crate::serve::Drain;
 use crate::stdio::exchange::Asked;
 use crate::stdio::lines::{Line, Lines};
-use crate::stdio::messages::on_one_line;
+use crate::stdio::messages::line_of;
 use crate::stdio::session::{Heading, INITIALIZE, Session};
 use crate::stdio::skim::{Sender, sender_of};
 use hardtack::call::ArgumentProblem;
@@ -331,12 +331,12 @@ impl Front {
     /// Tells the client something small of our own.
     async fn answer(&self, told: &Value) {
         // Whoever has gone hears nothing.
-        let _ = self.output.send(on_one_line(told.to_string()).into()).await;
+        let _ = self.output.send(line_of(&told.to_string()).into()).await;
     }
 
     /// Hands a message to the client; it is paid for until it has been taken.
     async fn say(&self, text: String, share: &mut Share) {
-        let _ = self.output.send(share.hold(on_one_line(text))).await;
+        let _ = self.output.send(share.hold(line_of(&text))).await;
     }
 
     async fn end(self: &Arc<Self>, grace: Duration, drain: &Drain) {

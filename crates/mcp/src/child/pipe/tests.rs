@@ -87,6 +87,20 @@ async fn a_server_asks_so_much_and_what_waits_for_a_stream_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_server_asks_under_short_ids() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+    for (bytes, passes) in [(MAX_TEXT_BYTES - 2, true), (MAX_TEXT_BYTES - 1, false)] {
+        let id = "i".repeat(bytes);
+        let asked = format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"roots/list"}}"#);
+        assert!(pipe.said(&asked).await);
+        let told = input.try_recv().ok().map(|(line, _)| line);
+        assert_eq!(told.is_none(), passes, "{told:?}");
+        assert!(told.is_none_or(|told| told.contains("a shorter one")));
+    }
+    assert_eq!(pipe.kept().asked.len(), 1);
+}
+
+#[tokio::test]
 async fn progress_of_a_task_is_told_after_its_answer() {
     let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
     let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"task":{},"_meta":{"progressToken":"mine"}}}"#;
@@ -166,6 +180,20 @@ async fn what_a_server_asks_is_answered_by_its_id_however_that_is_written() {
         assert!(pipe.kept().asked.is_empty());
         pipe.kept().waiting.clear();
     }
+}
+
+#[tokio::test]
+async fn an_answer_for_which_there_is_no_room_can_be_sent_again() {
+    let (pipe, mut input) = Pipe::new("server".into(), Era::Legacy);
+    assert!(pipe.said(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#).await);
+    let large = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "m".repeat(MAX_INPUT_BYTES - 500));
+    pipe.tell(&Spans::read(&large).unwrap()).unwrap();
+    let text = r#"{"jsonrpc":"2.0","id":"s","result":{}}"#;
+    let spans = Spans::read(text).unwrap();
+    assert_eq!(pipe.tell(&spans), Err(Unsent::Full));
+    assert!(input.try_recv().is_ok(), "it has read");
+    assert_eq!(pipe.tell(&spans), Ok(()));
+    assert_eq!(input.try_recv().unwrap().0.trim_end(), text);
 }
 
 #[tokio::test]

@@ -51,7 +51,9 @@ pub enum RosterError {
         audience: String,
     },
     /// The metadata of two servers would stand at one path.
-    #[error("{first} and {second} have one resource; each server has a URL of its own")]
+    #[error(
+        "the metadata of {first} and {second} would be at one path; give each a resource whose path is no other server's, such as https://tools.example/{first}/mcp"
+    )]
     Resource {
         /// The name of one.
         first: String,
@@ -106,8 +108,8 @@ pub(crate) struct Running {
 }
 
 impl Now {
-    pub(crate) fn at(&self, path: &str) -> Option<&Running> {
-        self.by_path.get(path).map(AsRef::as_ref)
+    pub(crate) fn at(&self, path: &str) -> Option<Arc<Running>> {
+        self.by_path.get(path).cloned()
     }
 
     pub(crate) fn metadata_at(&self, path: &str) -> Option<&Metadata> {

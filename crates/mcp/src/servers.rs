@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde_json::json;
 
 use crate::admin::Admin;
@@ -184,17 +184,24 @@ impl Servers {
 
 /// The path is taken as it was sent: what is encoded, or has another segment, case or slash, is another path.
 async fn dispatch(State(roster): State<Roster>, request: Request<Body>) -> Response {
-    let roster = roster.now();
+    let now = roster.now();
     let path = request.uri().path();
-    if let Some(server) = roster.at(path) {
+    if let Some(server) = now.at(path) {
+        // Others of this moment may be taken away before it is answered, and end then.
+        drop(now);
         return server.relay.handle(&server.side, request).await;
     }
-    match roster.metadata_at(path) {
+    match now.metadata_at(path) {
         Some(metadata) if matches!(*request.method(), Method::GET | Method::HEAD) => {
             answer::respond(StatusCode::OK, metadata.document())
         }
         Some(_) => {
-            answer::respond(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "not_allowed"}))
+            let refused = json!({"error": "not_allowed"});
+            let mut response = answer::respond(StatusCode::METHOD_NOT_ALLOWED, &refused);
+            // RFC 9110, section 15.5.6
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(header::ALLOW, allowed);
+            response
         }
         None => nothing().await,
     }

@@ -132,17 +132,37 @@ impl Settings {
 
     /// The keys of what is told otherwise in `other`, but what the only server is told.
     pub(crate) fn differing(&self, other: &Settings) -> Vec<&'static str> {
+        // Each by its name, so that none that is new is left out.
+        let Settings {
+            own: _,
+            listen,
+            tls_cert,
+            tls_key,
+            tls_client_ca,
+            admin_listen,
+            root,
+            store,
+            allow_host,
+            allow_origin,
+            revocation_audience,
+            losing_at_most,
+            drain,
+            log_format,
+        } = self;
         let all = [
-            ("listen", self.listen != other.listen),
-            ("admin-listen", self.admin_listen != other.admin_listen),
-            ("root", self.root != other.root),
-            ("store", self.store != other.store),
-            ("allow-host", self.allow_host != other.allow_host),
-            ("allow-origin", self.allow_origin != other.allow_origin),
-            ("revocation-audience", self.revocation_audience != other.revocation_audience),
-            ("losing-at-most", self.losing_at_most != other.losing_at_most),
-            ("drain", self.drain != other.drain),
-            ("log-format", self.log_format != other.log_format),
+            ("listen", *listen != other.listen),
+            ("tls-cert", *tls_cert != other.tls_cert),
+            ("tls-key", *tls_key != other.tls_key),
+            ("tls-client-ca", *tls_client_ca != other.tls_client_ca),
+            ("admin-listen", *admin_listen != other.admin_listen),
+            ("root", *root != other.root),
+            ("store", *store != other.store),
+            ("allow-host", *allow_host != other.allow_host),
+            ("allow-origin", *allow_origin != other.allow_origin),
+            ("revocation-audience", *revocation_audience != other.revocation_audience),
+            ("losing-at-most", *losing_at_most != other.losing_at_most),
+            ("drain", *drain != other.drain),
+            ("log-format", *log_format != other.log_format),
         ];
         all.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

@@ -95,13 +95,10 @@ impl Plan {
             [&settings.tls_cert, &settings.tls_key, &settings.tls_client_ca]
                 .map(|path| path.as_deref());
         let certificate = Certificate::of(cert, key, client_ca)?;
-        if certificate.is_some() {
-            let resources = servers.iter().map(|described| &described.settings.resource);
-            refuse_plain(resources.chain([&settings.own.resource]).flatten())?;
-        }
+        let is_plain = certificate.is_none();
         let planned = match servers.is_empty() {
-            true => Planned::One(Box::new(ServerPlan::from(&settings.own, None)?)),
-            false => Planned::Several(fleet::planned(servers)?),
+            true => Planned::One(Box::new(ServerPlan::from(&settings.own, None, is_plain)?)),
+            false => Planned::Several(fleet::planned(servers, is_plain)?),
         };
         let drain = time("drain", settings.drain.as_deref())?.unwrap_or(DEFAULT_DRAIN);
         let asked = Trusting::of(settings.root.clone());
@@ -372,16 +369,6 @@ fn revocation_audience(
     }
     let audience = needed("audience", settings.own.audience.as_deref())?;
     Ok(format!("{audience}{REVOCATION_SUFFIX}"))
-}
-
-/// Of a server that speaks TLS, no client should learn another URL.
-fn refuse_plain<'a>(mut resources: impl Iterator<Item = &'a String>) -> Result<(), Box<dyn Error>> {
-    match resources.any(|url| !url.starts_with("https://")) {
-        true => {
-            Err(wrong("resource", "this server speaks TLS, so its own URL begins with https://"))
-        }
-        false => Ok(()),
-    }
 }
 
 fn refuse_missing(settings: &Settings, are_several: bool) -> Result<(), Box<dyn Error>> {

@@ -44,9 +44,10 @@ impl Again {
 /// Looks at what each is told; what is wrong is said with its name.
 pub(super) fn planned(
     servers: Vec<Described>,
+    is_plain: bool,
 ) -> Result<Vec<(Described, ServerPlan)>, Box<dyn Error>> {
     let planned = servers.into_iter().map(|described| {
-        let plan = ServerPlan::from(&described.settings, Some(described.place.name()));
+        let plan = ServerPlan::from(&described.settings, Some(described.place.name()), is_plain);
         match plan {
             Ok(plan) => Ok((described, plan)),
             Err(error) => Err(format!("server {}: {error}", described.place.name()).into()),
@@ -58,6 +59,7 @@ pub(super) fn planned(
 /// The servers that are there.
 pub(super) struct Fleet {
     settings: Settings,
+    is_plain: bool,
     grace: Duration,
     revoker: Arc<Guard>,
     store: Store,
@@ -75,6 +77,7 @@ impl Fleet {
     pub(super) fn of(common: &Common, servers: &Servers, guards: Guards) -> Fleet {
         Fleet {
             settings: common.settings.clone(),
+            is_plain: common.tls.is_none(),
             grace: common.grace,
             revoker: Arc::clone(&common.revoker),
             store: common.store.clone(),
@@ -214,7 +217,7 @@ impl Fleet {
             return Ok(Reload::Unchanged);
         }
         let changed = names(&new);
-        self.exchange(planned(new)?, &removed)?;
+        self.exchange(planned(new, self.is_plain)?, &removed)?;
         self.there = file.servers;
         let (changed, added): (Vec<String>, Vec<String>) =
             changed.into_iter().partition(|name| before.contains(name));

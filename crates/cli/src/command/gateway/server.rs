@@ -41,10 +41,11 @@ pub(super) struct OneOfSeveral {
 
 impl ServerPlan {
     /// Looks at everything before anything is opened or made. One of several has a name, by which commands know it; the only one has
-    /// its audience.
+    /// its audience. The gateway speaks plain HTTP or TLS.
     pub(super) fn from(
         settings: &ServerSettings,
         name: Option<&str>,
+        is_plain: bool,
     ) -> Result<ServerPlan, Box<dyn Error>> {
         check_texts(settings.texts())?;
         let name = name.or(settings.audience.as_deref()).unwrap_or_default();
@@ -69,6 +70,13 @@ impl ServerPlan {
             ));
         }
         check_names(settings)?;
+        // No client should learn another URL than one that is answered.
+        if !is_plain && settings.resource.iter().any(|url| !url.starts_with("https://")) {
+            return Err(wrong(
+                "resource",
+                "this server speaks TLS, so its own URL begins with https://",
+            ));
+        }
         Ok(ServerPlan {
             audience: needed("audience", settings.audience.as_deref())?.to_owned(),
             upstream,

@@ -188,4 +188,16 @@ fn what_cannot_be_connected_is_an_error_that_says_why() {
         assert_eq!(said, (Some(2), String::new()), "{words:?}");
         assert!(text(&output.stderr).contains(problem), "{words:?}: {}", text(&output.stderr));
     }
+    // Whatever is typed is looked at before anything is printed.
+    let key = fs::read_to_string(scene.folder.join("own.key")).unwrap();
+    for option in ["--audience", "--name", "--key", "--to", "--url"] {
+        let typed = [key.trim(), &format!("http://a.example/{}", key.trim())].map(str::to_owned);
+        for value in typed {
+            let output = fed(&mut scene.command(&["connect", "cursor", option, &value]), "");
+            let told = text(&output.stderr);
+            assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+            assert!(told.contains(&format!("{option}: this looks like a private key")), "{told}");
+            assert!(!told.contains(key.trim()), "{option}");
+        }
+    }
 }

@@ -25,12 +25,7 @@ fn speak(arguments: &Agent) -> Done {
     let (holder, expired) = Holder::even_expired(source, key, &arguments.audience, upstream)?;
     let holder = holder.binding(binding(arguments));
     serving::log(arguments.log_format)?;
-    if let Some(expired) = expired {
-        warn(&format!(
-            "{expired}; every request is answered with an error until a newer capability is in {}",
-            arguments.capability.display()
-        ));
-    }
+    lines::warn_of(expired.as_ref(), &arguments.capability);
     serving::carry_out(async {
         let (client, written) = lines::client()?;
         let (stop, drain) = (serving::stop()?, holder.drain());

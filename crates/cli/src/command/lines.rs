@@ -5,10 +5,11 @@
 
 use std::error::Error;
 use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use hardtack_mcp::StdioClient;
+use hardtack_mcp::{HoldError, StdioClient};
 use tokio::sync::mpsc;
 
 use crate::output;
@@ -30,6 +31,16 @@ impl Written {
     pub(super) fn wait(self) {
         // A client that has gone reads nothing.
         let _ = self.0.recv_timeout(LAST_LINES_WAIT);
+    }
+}
+
+/// Says that a capability has expired, if it has. This is no reason to end: a client would not start the command again.
+pub(super) fn warn_of(expired: Option<&HoldError>, capability: &Path) {
+    if let Some(expired) = expired {
+        warn(&format!(
+            "{expired}; every request is answered with an error until a newer capability is in {}",
+            capability.display()
+        ));
     }
 }
 

@@ -9,14 +9,14 @@ use crate::args::server::ServerSettings;
 use crate::command::gateway::{Assembled, Plan};
 use crate::command::{close, lines, serving};
 use crate::reading;
-use crate::terminal::{Done, warn};
+use crate::terminal::Done;
 
 pub(crate) fn run(arguments: Wrap) -> Done {
     serving::hold_up_nothing(arguments.log_format)?;
     let key = reading::regular_key(&arguments.key)?;
     let source = CapabilitySource::File(arguments.capability.clone());
     let audience = arguments.audience.clone();
-    let (grace, capability) = (arguments.drain, arguments.capability.display().to_string());
+    let (grace, capability) = (arguments.drain, arguments.capability.clone());
     let log_format = arguments.log_format;
     let plan = Plan::of_one(settings(arguments)?)?;
     serving::log(log_format)?;
@@ -25,11 +25,7 @@ pub(crate) fn run(arguments: Wrap) -> Done {
         let Assembled { gateway, store, background } = plan.assemble()?;
         let upstream = Upstream::service(gateway.router())?;
         let (holder, expired) = Holder::even_expired(source, key, audience, upstream)?;
-        if let Some(expired) = expired {
-            warn(&format!(
-                "{expired}; every request is answered with an error until a newer capability is in {capability}"
-            ));
-        }
+        lines::warn_of(expired.as_ref(), &capability);
         let (client, written) = lines::client()?;
         let drain = holder.drain();
         serve_stdio(client, holder.router(), stop, grace, drain).await;

@@ -1,22 +1,16 @@
 //! Credentials for an upstream, driven as a process: files that change, commands, and what is refused at the start.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
 use hardtack_testkit::command::{PATIENCE, Serving, Shell, until};
+use hardtack_testkit::upstream::echo;
 
 /// A scratch folder with an agent in it that may search.
 fn scene() -> Shell {
-    let scene = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
-    let root = scene.ok("keygen --out root.key", "");
-    scene.write("root.pub", root.trim());
-    let mint =
-        "mint --key root.key --subject user:alice --scope tools:call:search --new-holder alice.key";
-    scene.write("alice.token", &scene.ok(mint, ""));
-    scene.ok("store create hardtack.store", "");
-    scene
+    Shell::with_alice(env!("CARGO_BIN_EXE_hardtack"), "tools:call:search")
 }
 
 fn gateway<'a>(upstream: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -34,44 +28,6 @@ fn gateway<'a>(upstream: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         upstream,
     ];
     [all.as_slice(), more].concat()
-}
-
-/// An upstream that answers with the headers that it was sent, in lower case.
-fn upstream() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || while answer(&stream).is_some() {});
-        }
-    });
-    url
-}
-
-fn answer(mut stream: &TcpStream) -> Option<()> {
-    let mut reader = BufReader::with_capacity(1, stream);
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return None;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            break;
-        }
-        head += &line;
-    }
-    reader.read_exact(&mut vec![0; length]).ok()?;
-    let text = serde_json::json!(head);
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":7,"result":{{"content":[{{"type":"text","text":{text}}}]}}}}"#
-    );
-    let length = body.len();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
-    stream.write_all(format!("{head}: {length}\r\n\r\n{body}").as_bytes()).ok()
 }
 
 /// Status and text of a call.
@@ -94,7 +50,7 @@ fn calls(scene: &Shell, gateway: &Serving) -> (u16, String) {
 
 #[test]
 fn a_header_in_a_file_is_rotated_and_a_wrong_one_is_not_taken() {
-    let (scene, upstream) = (scene(), upstream());
+    let (scene, upstream) = (scene(), echo());
     scene.write("api.key", "first\n");
     scene.write("authorization", "Bearer one");
     let more = [
@@ -129,7 +85,7 @@ fn a_header_in_a_file_is_rotated_and_a_wrong_one_is_not_taken() {
 
 #[test]
 fn a_command_is_started_without_a_shell_and_knows_whose_call_it_is() {
-    let (scene, upstream) = (scene(), upstream());
+    let (scene, upstream) = (scene(), echo());
     let script = "#!/bin/sh\necho \"$1 for $HARDTACK_SUBJECT at $HARDTACK_SERVER, ${HARDTACK_STORE:-none} ${GITHUB_TOKEN-unset} ${PATH:+path} $#\"\n";
     scene.write("token", script);
     let path = scene.path().join("token");

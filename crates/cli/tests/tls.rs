@@ -4,33 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use hardtack_testkit::authority::{Authority, Pair};
 use hardtack_testkit::command::{PATIENCE, Serving, Shell, until, upstream};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-
-/// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A certificate and its key.
-    fn pair(&self, more: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names).unwrap();
-        more(&mut params);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
+use rcgen::date_time_ymd;
 
 /// A file that only its owner reads, put there whole.
 fn put(folder: &Path, name: &str, text: &str) {
@@ -56,14 +32,7 @@ const TLS: [&str; 4] = ["--tls-cert", "server.pem", "--tls-key", "server.key"];
 
 /// A root, alice who may search and revoke, and a store.
 fn scene() -> Shell {
-    let scene = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
-    let root = scene.ok(&["keygen", "--out", "root.key"], "");
-    scene.write("root.pub", root.trim());
-    let mint = "mint --key root.key --subject user:alice --scope tools:call:search hardtack:* --new-holder alice.key";
-    let grant = scene.ok(&mint.split(' ').collect::<Vec<_>>()[..], "");
-    scene.write("grant.token", &grant);
-    scene.ok(&["store", "create", "hardtack.store"], "");
-    scene
+    Shell::with_alice(env!("CARGO_BIN_EXE_hardtack"), "tools:call:search hardtack:*")
 }
 
 fn gateway(scene: &Shell, more: &[&str]) -> Serving {
@@ -96,7 +65,7 @@ fn metrics(gateway: &Serving, authority: &Authority) -> String {
 #[test]
 fn a_gateway_over_tls_decides_calls_of_http2_clients_and_is_asked_to_revoke() {
     let (scene, authority) = (scene(), Authority::new());
-    let (certificate, key) = authority.pair(|_| {});
+    let Pair { certificate, key } = authority.pair();
     put(scene.path(), "server.pem", &certificate);
     put(scene.path(), "server.key", &key);
     put(scene.path(), "authority.pem", &authority.pem);
@@ -104,7 +73,7 @@ fn a_gateway_over_tls_decides_calls_of_http2_clients_and_is_asked_to_revoke() {
         ["--resource", "https://localhost/mcp", "--authorization-server", "https://login.example"];
     let gateway = gateway(&scene, &[&TLS[..], &more].concat());
     assert!(gateway.url.starts_with("https://127.0.0.1:"), "{}", gateway.url);
-    let token = scene.read("grant.token");
+    let token = scene.read("alice.token");
     let call = |tool: &str| {
         let bearer =
             scene.ok(&["present", "--key", "alice.key", "--audience", "notion.mcp"], &token);
@@ -133,7 +102,7 @@ fn a_gateway_over_tls_decides_calls_of_http2_clients_and_is_asked_to_revoke() {
         "--key",
         "alice.key",
         "--capability",
-        "grant.token",
+        "alice.token",
         "--audience",
         "notion.mcp/hardtack",
         "--subject",
@@ -150,13 +119,13 @@ fn a_gateway_over_tls_decides_calls_of_http2_clients_and_is_asked_to_revoke() {
 #[test]
 fn a_new_certificate_is_taken_while_it_runs_and_a_wrong_one_is_not() {
     let (scene, old, new) = (scene(), Authority::new(), Authority::new());
-    let (certificate, key) = old.pair(|_| {});
+    let Pair { certificate, key } = old.pair();
     put(scene.path(), "server.pem", &certificate);
     put(scene.path(), "server.key", &key);
     let gateway = gateway(&scene, &TLS);
     let said = metrics(&gateway, &old);
     assert!(said.contains("hardtack_tls_certificate_expires_seconds"), "{said}");
-    let (certificate, key) = new.pair(|_| {});
+    let Pair { certificate, key } = new.pair();
     put(scene.path(), "server.key", &key);
     put(scene.path(), "server.pem", &certificate);
     until("the certificate is exchanged", || {
@@ -166,9 +135,13 @@ fn a_new_certificate_is_taken_while_it_runs_and_a_wrong_one_is_not() {
     let said = metrics(&gateway, &new);
     assert!(said.contains("hardtack_tls_reloads_total{result=\"loaded\"} 1"), "{said}");
     for (name, wrong, why) in [
-        ("server.key", new.pair(|_| {}).1, "the key does not fit the certificate"),
+        ("server.key", new.pair().key, "the key does not fit the certificate"),
         ("server.key", String::new(), "there is no private key in it"),
-        ("server.pem", new.pair(|it| it.not_after = date_time_ymd(2020, 1, 1)).0, "expired at"),
+        (
+            "server.pem",
+            new.pair_with(|it| it.not_after = date_time_ymd(2020, 1, 1)).certificate,
+            "expired at",
+        ),
     ] {
         put(scene.path(), name, &wrong);
         until(why, || gateway.log().contains(why));
@@ -189,18 +162,18 @@ fn a_new_certificate_is_taken_while_it_runs_and_a_wrong_one_is_not() {
 #[test]
 fn a_gateway_does_not_begin_with_a_wrong_pair_and_warns_of_a_key_that_others_can_read() {
     let (scene, authority) = (scene(), Authority::new());
-    let (certificate, key) = authority.pair(|_| {});
+    let Pair { certificate, key } = authority.pair();
     put(scene.path(), "server.pem", &certificate);
     put(scene.path(), "server.key", &key);
     put(scene.path(), "authority.pem", &authority.pem);
-    put(scene.path(), "other.key", &authority.pair(|_| {}).1);
+    put(scene.path(), "other.key", &authority.pair().key);
     put(scene.path(), "empty", "");
-    let expired = authority.pair(|it| it.not_after = date_time_ymd(2020, 1, 1));
-    put(scene.path(), "expired.pem", &expired.0);
-    put(scene.path(), "expired.key", &expired.1);
-    let early = authority.pair(|it| it.not_before = date_time_ymd(3000, 1, 1));
-    put(scene.path(), "early.pem", &early.0);
-    put(scene.path(), "early.key", &early.1);
+    let expired = authority.pair_with(|it| it.not_after = date_time_ymd(2020, 1, 1));
+    put(scene.path(), "expired.pem", &expired.certificate);
+    put(scene.path(), "expired.key", &expired.key);
+    let early = authority.pair_with(|it| it.not_before = date_time_ymd(3000, 1, 1));
+    put(scene.path(), "early.pem", &early.certificate);
+    put(scene.path(), "early.key", &early.key);
     let fails = |more: &str| {
         let more: Vec<&str> = more.split(' ').collect();
         scene.fails(&[&GATEWAY[..], &["--upstream", "http://127.0.0.1:1"], &more].concat(), "")
@@ -240,7 +213,7 @@ fn a_gateway_does_not_begin_with_a_wrong_pair_and_warns_of_a_key_that_others_can
 #[test]
 fn several_servers_are_behind_one_certificate() {
     let (scene, authority) = (scene(), Authority::new());
-    let (certificate, key) = authority.pair(|_| {});
+    let Pair { certificate, key } = authority.pair();
     put(scene.path(), "server.pem", &certificate);
     put(scene.path(), "server.key", &key);
     let upstream = upstream();
@@ -261,9 +234,25 @@ fn several_servers_are_behind_one_certificate() {
     let url = format!("{base}/metrics");
     let said = asks(&authority, |client| client.get(url)).unwrap().2;
     assert!(said.contains("hardtack_tls_certificate_expires_seconds"), "{said}");
+    // What is refused at the start is refused of a server that is added later, too.
+    let plain = "resource = \"http://tools.example/late\"\nauthorization-server = \"https://login.example\"\n";
+    let one_and_late = format!("{all}{}{}{plain}", server("one"), server("late"));
+    let why = "server late: resource: this server speaks TLS";
+    scene.write("gateway.toml", &one_and_late);
+    until(why, || gateway.log().contains(why));
+    let late = || {
+        let url = format!("{base}/late");
+        asks(&authority, |client| client.post(url)).unwrap().1
+    };
+    assert_eq!(late(), 404);
+    // Another certificate is taken by its content, and another file at a restart alone.
+    put(scene.path(), "other.pem", &certificate);
+    scene.write("gateway.toml", &one_and_late.replace("server.pem", "other.pem"));
+    until("the key is named", || gateway.log().contains("tls-cert cannot change while"));
+    scene.write("gateway.toml", &one_and_late.replace("http://tools", "https://tools"));
+    until("it is added", || late() == 401);
     assert!(gateway.ends());
-    let plain = "resource = \"http://tools.example/one\"\nauthorization-server = \"https://login.example\"\n";
-    scene.write("gateway.toml", &format!("{all}{}{plain}", server("one")));
+    scene.write("gateway.toml", &one_and_late);
     let said = scene.fails(&["gateway", "--config", "gateway.toml"], "");
-    assert!(said.contains("resource: this server speaks TLS"), "{said}");
+    assert!(said.contains(why), "{said}");
 }

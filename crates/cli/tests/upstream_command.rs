@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hardtack_testkit::command::{PATIENCE, Shell};
+use hardtack_testkit::command::{PATIENCE, Shell, is_alive};
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "files.mcp";
@@ -118,11 +118,6 @@ impl Gateway {
             (session, response.json().await.unwrap())
         })
     }
-}
-
-fn is_alive(process: &str) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
-    !stat.rsplit_once(')').unwrap().1.trim_start().starts_with(['Z', 'X'])
 }
 
 #[allow(clippy::disallowed_methods, reason = "how long an end takes")]

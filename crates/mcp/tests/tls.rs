@@ -8,8 +8,9 @@ use axum::Router;
 use axum::routing::get;
 use hardtack::Timestamp;
 use hardtack_mcp::{Drain, Tls, TlsError, TlsPem, TlsText, serve_tls};
+use hardtack_testkit::authority::{Authority, Pair};
 use http::{HeaderMap, Version};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::date_time_ymd;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -26,44 +27,9 @@ fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
 }
 
-/// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-/// A certificate and its key.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn pair(&self) -> Pair {
-        self.pair_with(|_| {})
-    }
-
-    fn pair_with(&self, more: impl FnOnce(&mut CertificateParams)) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        more(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Pair { certificate, key: key.serialize_pem() }
-    }
-}
-
-impl Pair {
-    fn pem(&self) -> TlsPem {
-        TlsPem { certificates: self.certificate.clone(), key: self.key.clone(), client_ca: None }
-    }
+fn pem(pair: &Pair) -> TlsPem {
+    let (certificates, key) = (pair.certificate.clone(), pair.key.clone());
+    TlsPem { certificates, key, client_ca: None }
 }
 
 /// What a client has.
@@ -149,7 +115,7 @@ async fn raw(authority: &Authority, address: SocketAddr, protocol: &[u8]) -> Tls
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_both_protocols_are_answered_under_the_name_they_ask_for() {
     let authority = Authority::new();
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let cases: [(&[&[u8]], &str); 4] = [
         (BOTH, "HTTP/2.0 localhost"),
         (&[b"h2"], "HTTP/2.0 localhost"),
@@ -167,7 +133,7 @@ async fn clients_of_both_protocols_are_answered_under_the_name_they_ask_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_trusts_another_authority_does_not_go_on() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let client = client(trusting(&other, None, BOTH), address);
     assert!(get_text(&client, &url(address, "/")).await.is_err());
 }
@@ -175,7 +141,7 @@ async fn a_client_that_trusts_another_authority_does_not_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_is_for_new_connections_and_a_wrong_one_changes_nothing() {
     let (old, new) = (Authority::new(), Authority::new());
-    let (tls, address) = serving(&old.pair().pem()).await;
+    let (tls, address) = serving(&pem(&old.pair())).await;
     let before = client(trusting(&old, None, BOTH), address);
     get_text(&before, &url(address, "/")).await.unwrap();
     let open = {
@@ -184,14 +150,14 @@ async fn a_new_certificate_is_for_new_connections_and_a_wrong_one_changes_nothin
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
     let pair = new.pair();
-    tls.replace(&pair.pem(), now()).unwrap();
+    tls.replace(&pem(&pair), now()).unwrap();
     assert_eq!(open.await.unwrap().unwrap(), "late", "what was under way goes on");
     assert!(get_text(&before, &url(address, "/")).await.is_ok(), "an open connection goes on");
     let newcomer = client(trusting(&new, None, BOTH), address);
     assert!(get_text(&newcomer, &url(address, "/")).await.is_ok());
     let late = client(trusting(&old, None, BOTH), address);
     assert!(get_text(&late, &url(address, "/")).await.is_err(), "the old one is still shown");
-    let wrong = TlsPem { key: new.pair().key, ..pair.pem() };
+    let wrong = TlsPem { key: new.pair().key, ..pem(&pair) };
     assert_eq!(tls.replace(&wrong, now()), Err(TlsError::OtherKey));
     let again = client(trusting(&new, None, BOTH), address);
     assert!(get_text(&again, &url(address, "/")).await.is_ok(), "the one in force stays");
@@ -202,9 +168,9 @@ fn what_does_not_fit_or_is_not_valid_is_refused_and_says_which() {
     let authority = Authority::new();
     let pair = authority.pair();
     let refused = |pem: TlsPem| Tls::of(&pem, now()).unwrap_err();
-    let with_certificate = |text: &str| TlsPem { certificates: text.to_owned(), ..pair.pem() };
-    let with_key = |text: &str| TlsPem { key: text.to_owned(), ..pair.pem() };
-    assert!(Tls::of(&pair.pem(), now()).is_ok());
+    let with_certificate = |text: &str| TlsPem { certificates: text.to_owned(), ..pem(&pair) };
+    let with_key = |text: &str| TlsPem { key: text.to_owned(), ..pem(&pair) };
+    assert!(Tls::of(&pem(&pair), now()).is_ok());
     for text in ["", "no certificate", pair.key.as_str()] {
         assert_eq!(refused(with_certificate(text)), TlsError::NoCertificate, "{text}");
     }
@@ -217,28 +183,28 @@ fn what_does_not_fit_or_is_not_valid_is_refused_and_says_which() {
     let nonsense = "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n";
     assert_eq!(refused(with_key(nonsense)), TlsError::UnknownKey);
     let expired = authority.pair_with(|params| params.not_after = date_time_ymd(2020, 2, 3));
-    let error = refused(expired.pem());
+    let error = refused(pem(&expired));
     assert_eq!(error, TlsError::Expired(Timestamp::parse("2020-02-03T00:00:00Z").unwrap()));
     assert_eq!(error.text(), TlsText::Certificates);
     let early = authority.pair_with(|params| params.not_before = date_time_ymd(3000, 1, 1));
-    assert!(matches!(refused(early.pem()), TlsError::NotYetValid(_)));
+    assert!(matches!(refused(pem(&early)), TlsError::NotYetValid(_)));
     // One that leads to the authority counts as well.
     let chain = format!("{}{}", pair.certificate, expired.certificate);
     assert!(matches!(refused(with_certificate(&chain)), TlsError::Expired(_)));
     for text in ["", "no certificate", broken] {
-        let with_ca = TlsPem { client_ca: Some(text.to_owned()), ..pair.pem() };
+        let with_ca = TlsPem { client_ca: Some(text.to_owned()), ..pem(&pair) };
         let error = refused(with_ca);
         assert_eq!(error, TlsError::NoClientCa, "{text}");
         assert_eq!(error.text(), TlsText::ClientCa);
     }
-    let shown = format!("{:?} {:?}", pair.pem(), Tls::of(&pair.pem(), now()).unwrap());
+    let shown = format!("{:?} {:?}", pem(&pair), Tls::of(&pem(&pair), now()).unwrap());
     assert!(!shown.contains("BEGIN"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_clients_need_a_certificate_others_are_refused_at_the_handshake() {
     let (authority, clients, foreign) = (Authority::new(), Authority::new(), Authority::new());
-    let pem = TlsPem { client_ca: Some(clients.pem.clone()), ..authority.pair().pem() };
+    let pem = TlsPem { client_ca: Some(clients.pem.clone()), ..pem(&authority.pair()) };
     let (tls, address) = serving(&pem).await;
     let asks = |own: Option<Pair>| {
         let client = client(trusting(&authority, own.as_ref(), BOTH), address);
@@ -258,7 +224,7 @@ async fn where_clients_need_a_certificate_others_are_refused_at_the_handshake() 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_clients_need_a_certificate_each_connection_shows_it_and_no_session_is_resumed() {
     let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
-    let pem = TlsPem { client_ca: Some(clients.pem.clone()), ..authority.pair().pem() };
+    let pem = TlsPem { client_ca: Some(clients.pem.clone()), ..pem(&authority.pair()) };
     let (tls, address) = serving(&pem).await;
     let config = Arc::new(trusting(&authority, Some(&clients.pair()), &[b"http/1.1"]));
     let asks = || async {
@@ -282,7 +248,7 @@ async fn where_clients_need_a_certificate_each_connection_shows_it_and_no_sessio
 async fn a_thousand_handshakes_that_send_nothing_keep_nobody_out_and_end() {
     let _ = rlimit::increase_nofile_limit(16 * 1024);
     let authority = Authority::new();
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let mut silent = Vec::new();
     for number in 0..1000 {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -313,7 +279,7 @@ async fn a_stop_lets_requests_go_on_and_waits_for_no_idle_client_or_handshake() 
     let authority = Authority::new();
     let (tell, stop) = tokio::sync::oneshot::channel::<()>();
     let stop = async move { drop(stop.await) };
-    let (_, address, ended) = serving_until(&authority.pair().pem(), stop).await;
+    let (_, address, ended) = serving_until(&pem(&authority.pair()), stop).await;
     let client = client(trusting(&authority, None, &[b"h2"]), address);
     let _silent = TcpStream::connect(address).await.unwrap();
     let _idle = raw(&authority, address, b"h2").await;
@@ -331,7 +297,7 @@ async fn a_stop_lets_requests_go_on_and_waits_for_no_idle_client_or_handshake() 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_not_answered_where_tls_is_served() {
     let authority = Authority::new();
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -397,7 +363,7 @@ fn farewell(frames: &[(u8, Vec<u8>)]) -> Option<u32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_streams_without_end_is_cut_and_keeps_nobody_out() {
     let authority = Authority::new();
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let mut stream = raw(&authority, address, b"h2").await;
     let mut said = PREFACE.to_vec();
     said.extend(frame(SETTINGS, 0, 0, &[]));
@@ -419,7 +385,7 @@ async fn a_client_that_opens_streams_without_end_is_cut_and_keeps_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_opens_streams_and_resets_them_is_cut() {
     let authority = Authority::new();
-    let (_, address) = serving(&authority.pair().pem()).await;
+    let (_, address) = serving(&pem(&authority.pair())).await;
     let mut stream = raw(&authority, address, b"h2").await;
     let mut said = PREFACE.to_vec();
     said.extend(frame(SETTINGS, 0, 0, &[]));

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+pub use crate::upstream::upstream;
 
 /// Longer than anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,6 +22,19 @@ impl Shell {
     /// Takes the path of the command, which only a test of its own package knows: `env!("CARGO_BIN_EXE_hardtack")`.
     pub fn new(hardtack: &'static str) -> Shell {
         Shell { hardtack, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a root (`root.key`, `root.pub`), alice who has these scopes of it (`alice.key`, `alice.token`), and `hardtack.store`.
+    pub fn with_alice(hardtack: &'static str, scopes: &str) -> Shell {
+        let shell = Shell::new(hardtack);
+        let root = shell.ok("keygen --out root.key", "");
+        shell.write("root.pub", root.trim());
+        let mint = format!(
+            "mint --key root.key --subject user:alice --scope {scopes} --new-holder alice.key"
+        );
+        shell.write("alice.token", &shell.ok(&mint, ""));
+        shell.ok("store create hardtack.store", "");
+        shell
     }
 
     pub fn path(&self) -> &Path {
@@ -123,10 +137,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A verb that stays up, ended with the test, and what it has logged.
+/// A verb that stays up, ended with the test, and what it has said and logged.
 pub struct Serving {
     pub child: Child,
     pub url: String,
+    said: Arc<Mutex<String>>,
     log: Arc<Mutex<String>>,
 }
 
@@ -143,20 +158,18 @@ impl Serving {
             panic!("it does not serve: {line} {problem}");
         };
         let url = line[at..].trim().to_owned();
-        child.stdout = Some(said.into_inner());
-        let log = Arc::<Mutex<String>>::default();
-        let (theirs, heard) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
-        std::thread::spawn(move || {
-            for line in heard.lines().map_while(Result::ok) {
-                *theirs.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        Serving { child, url, log }
+        let log = heard(BufReader::new(child.stderr.take().unwrap()));
+        Serving { child, url, said: heard(said), log }
     }
 
     /// Its address without the path.
     pub fn base(&self) -> &str {
         self.url.trim_end_matches("/mcp")
+    }
+
+    /// What it has said on standard output after the line that says where it serves.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
     }
 
     pub fn log(&self) -> String {
@@ -180,11 +193,29 @@ impl Serving {
     }
 }
 
+/// What comes there, line by line, until it ends.
+fn heard(from: impl BufRead + Send + 'static) -> Arc<Mutex<String>> {
+    let all = Arc::<Mutex<String>>::default();
+    let ours = Arc::clone(&all);
+    std::thread::spawn(move || {
+        for line in from.lines().map_while(Result::ok) {
+            *ours.lock().unwrap() += &format!("{line}\n");
+        }
+    });
+    all
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether there is a process of this number that is no corpse.
+pub fn is_alive(process: &str) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
+    !stat.rsplit_once(')').unwrap().1.trim_start().starts_with(['Z', 'X'])
 }
 
 /// Waits until it is so, and panics if it does not become so in time.
@@ -202,45 +233,4 @@ fn holds(mut is_so: impl FnMut() -> bool) -> bool {
         std::thread::sleep(Duration::from_millis(20));
     }
     true
-}
-
-/// An upstream on a thread, and its address: it answers every request with the same result, until the test ends.
-pub fn upstream() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || answer(stream));
-        }
-    });
-    url
-}
-
-fn answer(mut stream: std::net::TcpStream) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).unwrap();
-        let body =
-            r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"found"}]}}"#;
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        if stream.write_all(format!("{head}{body}").as_bytes()).is_err() {
-            return;
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! What the tests of all packages share: the seed chain of the README at a fixed moment, tokens that are forged by hand, a clock that
-//! counts a thread's own time, a connection that breaks, a small disk. It is not published.
+//! counts a thread's own time, a connection that breaks, a small disk, a server behind, an authority. It is not published.
 
 #![allow(
     missing_docs,
@@ -9,11 +9,14 @@
     reason = "each test says what it does with it"
 )]
 
+#[cfg(feature = "authority")]
+pub mod authority;
 pub mod clock;
 pub mod command;
 pub mod forge;
 pub mod losing;
 pub mod small_disk;
+pub mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

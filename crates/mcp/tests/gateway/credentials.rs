@@ -9,8 +9,8 @@ use hardtack_mcp::{
     CredentialCommand, Credentials, Drain, Gateway, HeldCredential, OAuthClient, Upstream,
     UpstreamTls,
 };
+use hardtack_testkit::authority::{Authority, Pair};
 use http::{HeaderMap, StatusCode};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -211,40 +211,20 @@ async fn callers_that_hang_up_keep_nobody_from_a_token() {
     assert_eq!(authorizations(&stage).last().unwrap(), "Bearer shared");
 }
 
-/// An authority, and what it vouches for.
-struct Authority(Issuer<'static, KeyPair>, String);
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut asked = CertificateParams::new(Vec::new()).unwrap();
-        asked.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = asked.self_signed(&key).unwrap().pem();
-        Authority(Issuer::new(asked, key), pem)
-    }
-
-    /// A certificate and its key.
-    fn vouches(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let asked = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (asked.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
-    }
-
-    fn store(&self) -> RootCertStore {
-        let mut store = RootCertStore::empty();
-        store
-            .add(rustls::pki_types::CertificateDer::from_pem_slice(self.1.as_bytes()).unwrap())
-            .unwrap();
-        store
-    }
+/// What trusts this authority alone.
+fn store(authority: &Authority) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    let own = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem.as_bytes());
+    store.add(own.unwrap()).unwrap();
+    store
 }
 
 /// An upstream over TLS that demands a certificate of this authority, and answers each connection once.
 async fn behind_tls(authority: &Authority) -> String {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = Arc::new(authority.store());
+    let roots = Arc::new(store(authority));
     let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
-    let (certificate, key) = authority.vouches("localhost");
+    let Pair { certificate, key } = authority.pair();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -287,22 +267,22 @@ async fn a_server_of_a_private_authority_is_reached_by_it_and_with_a_certificate
     let stage = Stage::set().await;
     let (authority, other) = (Authority::new(), Authority::new());
     let url = behind_tls(&authority).await;
-    let (certificate, key) = authority.vouches("gateway");
-    let (strange, strange_key) = other.vouches("gateway");
+    let Pair { certificate, key } = authority.pair();
+    let Pair { certificate: strange, key: strange_key } = other.pair();
     let trusting = |pem: &str| UpstreamTls::default().trusting_only(pem).unwrap();
     let with = |tls: UpstreamTls| Upstream::at_with(&url, tls).unwrap();
     for (what, upstream, status) in [
-        ("both", with(trusting(&authority.1).presenting(&certificate, &key).unwrap()), 200),
+        ("both", with(trusting(&authority.pem).presenting(&certificate, &key).unwrap()), 200),
         ("the system's authorities", Upstream::at(&url).unwrap(), 502),
         (
             "another authority",
-            with(trusting(&other.1).presenting(&certificate, &key).unwrap()),
+            with(trusting(&other.pem).presenting(&certificate, &key).unwrap()),
             502,
         ),
-        ("no certificate", with(trusting(&authority.1)), 502),
+        ("no certificate", with(trusting(&authority.pem)), 502),
         (
             "a stranger's",
-            with(trusting(&authority.1).presenting(&strange, &strange_key).unwrap()),
+            with(trusting(&authority.pem).presenting(&strange, &strange_key).unwrap()),
             502,
         ),
     ] {

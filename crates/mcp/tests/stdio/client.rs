@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use hardtack_mcp::{ServerCommand, Upstream};
+pub use hardtack_testkit::command::is_alive;
 use serde_json::{Value, json};
 
 use crate::stage::{Answer, PATIENCE, Stage, borrowed, client, modern};
@@ -136,12 +137,6 @@ impl Events {
             self.buffer.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
         }
     }
-}
-
-/// Whether there is such a process that is no corpse.
-pub fn is_alive(process: &str) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
-    !stat.rsplit_once(')').unwrap().1.trim_start().starts_with(['Z', 'X'])
 }
 
 /// Waits until it holds.

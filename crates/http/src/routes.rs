@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request};
 use http_body::Body;
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use crate::Describe;
@@ -135,20 +136,8 @@ impl Routes {
 
 /// Whether a query is UTF-8 when it is decoded. What is not would be read with replacements, and differently by other readers.
 fn is_text(query: &str) -> bool {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = Vec::with_capacity(query.len());
-    let mut rest = query.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = match (first, after) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        let (byte, length) = escaped.map_or((first, 1), |(high, low)| (16 * high + low, 3));
-        bytes.push(byte);
-        rest = &rest[length..];
-    }
     // A name or a value that is none of its own could be one only together with what separates it, which is ASCII.
-    std::str::from_utf8(&bytes).is_ok()
+    percent_decode_str(query).decode_utf8().is_ok()
 }
 
 impl<B: Send> Describe<B> for Routes {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{BearerError, Undescribed};
-use hardtack::cause::Cause;
 use hardtack::guard::{Helps, Refused};
 
 /// When to try again what could not be decided, in seconds: a store tries its disk again every second.
@@ -102,22 +101,19 @@ impl From<BearerError> for Refused {
 
 impl From<Undescribed> for Refused {
     fn from(error: Undescribed) -> Refused {
-        let description = error.to_string();
-        match error {
-            Undescribed::Call(error) => Refused::of(&error.into(), "the request"),
+        let (cause, description) = (error.cause(), error.to_string());
+        let (status, helps) = match error {
+            Undescribed::Call(error) => return Refused::of(&error.into(), "the request"),
+            // A body that was not read to its end; a call that is too large once it is read has another status.
             Undescribed::TooLarge(_) => {
-                let mut refused = bad(StatusCode::PAYLOAD_TOO_LARGE, description);
-                refused.cause = Some(Cause::CallTooLarge);
-                refused.helps = Some(Helps::AnotherCall);
-                refused
+                (Some(StatusCode::PAYLOAD_TOO_LARGE.as_u16()), Some(Helps::AnotherCall))
             }
-            Undescribed::Incomplete => bad(StatusCode::REQUEST_TIMEOUT, description),
-            Undescribed::NoRoute => bad(StatusCode::NOT_FOUND, description),
-            Undescribed::NoOperation => bad(StatusCode::METHOD_NOT_ALLOWED, description),
-            Undescribed::NoText | Undescribed::Other(_) => {
-                bad(StatusCode::BAD_REQUEST, description)
-            }
-        }
+            _ => (cause.status(), None),
+        };
+        let status = status.unwrap_or(StatusCode::BAD_REQUEST.as_u16());
+        let mut refused = Refused::by_door(status, cause.error(), description);
+        (refused.cause, refused.helps) = (Some(cause), helps);
+        refused
     }
 }
 

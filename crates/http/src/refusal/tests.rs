@@ -1,4 +1,5 @@
 use super::*;
+use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Refusal};
 use std::time::Duration;
 
@@ -90,13 +91,19 @@ fn what_is_wrong_with_a_request_has_its_status() {
         (BearerError::Repeated.into(), 400),
         (BearerError::InQuery.into(), 400),
         (BearerError::Malformed.into(), 400),
-        (Undescribed::TooLarge(1).into(), 413),
-        (Undescribed::Incomplete.into(), 408),
-        (Undescribed::NoRoute.into(), 404),
-        (Undescribed::NoOperation.into(), 405),
-        (Undescribed::NoText.into(), 400),
-        (Undescribed::Other("x".to_owned()).into(), 400),
     ] {
         assert_eq!(refused.status, status, "{refused:?}");
+    }
+    for (undescribed, status, cause) in [
+        (Undescribed::TooLarge(1), 413, "call_too_large"),
+        (Undescribed::Incomplete, 408, "body_incomplete"),
+        (Undescribed::NoRoute, 404, "no_route"),
+        (Undescribed::NoOperation, 405, "no_operation"),
+        (Undescribed::NoText, 400, "not_text"),
+        (Undescribed::Other("x".to_owned()), 400, "undescribed"),
+    ] {
+        let refused = Refused::from(undescribed);
+        assert_eq!((refused.status, refused.error), (status, Some("invalid_request")));
+        assert_eq!(refused.facts()["cause"], cause);
     }
 }

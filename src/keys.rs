@@ -43,7 +43,7 @@ impl PublicKey {
     /// make signatures.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<PublicKey, KeyError> {
         let key = point_of(bytes).ok_or(KeyError::NotAPoint)?;
-        match key.is_weak() || !is_canonical(bytes) {
+        match key.is_weak || !is_canonical(bytes) {
             true => Err(KeyError::NotAPoint),
             false => Ok(PublicKey(*bytes)),
         }

@@ -93,7 +93,10 @@ impl KeptRequest {
     pub(crate) fn of(verified: &VerifiedCapability, call: &Call, kept: Keep) -> KeptRequest {
         let chain = verified.chain();
         let grant = verified.capability().shaped().blocks.first();
-        let facts = grant.into_iter().flat_map(|block| &block.facts);
+        let facts = grant.into_iter().flat_map(|block| {
+            let own = block.facts.iter().filter(|fact| !is_reserved(block.name_of(fact)));
+            own.filter_map(|fact| block.written(fact))
+        });
         let hops = chain.hops.iter().map(|hop| KeptHop {
             block: hop.index,
             signer: hop.signer,
@@ -108,7 +111,7 @@ impl KeptRequest {
         };
         KeptRequest {
             issued: chain.grant.issued,
-            facts: facts.filter_map(KeptFact::of).collect(),
+            facts: facts.filter_map(|fact| KeptFact::of(&fact)).collect(),
             stated: verified.stated().facts().iter().filter_map(KeptFact::of).collect(),
             hops: hops.collect(),
             unbound_presentation: unbound.map(|last| last.index),

@@ -177,10 +177,11 @@ impl Loading {
         let mut own = HashMap::new();
         let known = if block.external.is_some() { &mut own } else { &mut self.shared };
         let mut translation = Translation { from: &block.symbols, to: self.base.symbols(), known };
-        let (said, asked) = &block.datalog;
-        let facts = said.iter().map(|fact| translation.fact(fact));
-        let facts = facts.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-        for (number, check) in asked.iter().enumerate() {
+        let mut facts = Vec::with_capacity(block.facts.len());
+        for fact in &block.facts {
+            facts.push(translation.fact(fact).map_err(unreadable)?);
+        }
+        for (number, check) in block.checks.iter().enumerate() {
             let check = translation.check(check).map_err(unreadable)?;
             self.checks.push(Arc::new((index, number + 1, check)));
         }

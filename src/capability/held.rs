@@ -144,7 +144,7 @@ impl Held {
 /// asserts for every request. The request's own arguments are counted in before evaluation.
 fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
     let mut sizes = Sizes::default();
-    shaped.blocks.iter().flat_map(|block| &block.facts).for_each(|fact| sizes.add(fact));
+    shaped.blocks.iter().for_each(|block| sizes.add_block(block));
     for word in WORDS.iter().filter(|word| word.by != By::Blocks) {
         let count = match word.often {
             Often::Hop(_) => chain.hops.len() as u64,

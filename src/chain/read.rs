@@ -1,6 +1,6 @@
 //! Read: a token's blocks to the chain that they state.
 
-use biscuit_auth::builder::{Fact, Term};
+use biscuit_auth::datalog::{Fact, SymbolTable, Term};
 
 use crate::chain::{
     Caveat, Chain, GrantBlock, Hop, PresentationBlock, PresentationKind, RevocationId,
@@ -61,7 +61,7 @@ impl Chain {
             BlockKind::Presentation => self.presentation = Some(read_presentation(index, block)?),
             BlockKind::Caveat => self.caveats.push(Caveat {
                 index,
-                checks: block.datalog.1.len(),
+                checks: block.checks.len(),
                 revocation_id: id(block),
             }),
         }
@@ -76,7 +76,7 @@ enum BlockKind {
 }
 
 fn kind(index: usize, block: &ShapedBlock) -> Result<BlockKind, ShapeError> {
-    let says = |name: &str| block.facts.iter().any(|fact| fact.predicate.name == name);
+    let says = |name: &str| block.named(name).next().is_some();
     match (says("presentation"), says("hop")) {
         (true, _) => Ok(BlockKind::Presentation),
         (false, true) => Ok(BlockKind::Hop),
@@ -93,7 +93,7 @@ fn refuse_other_parent(
     block: &ShapedBlock,
     parent: &[u8; 16],
 ) -> Result<(), ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
+    let facts = BlockFacts { index, block };
     match facts.at_most_one("parent", bytes::<16>)? {
         Some(said) if said != *parent => Err(ShapeError::OtherParent { block: index }),
         _ => Ok(()),
@@ -107,8 +107,8 @@ fn id(block: &ShapedBlock) -> RevocationId {
 fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
     const SAID: [&str; 8] =
         ["hardtack", "subject", "scope", "audience", "issued", "expires", "max_depth", "holder"];
-    let facts = BlockFacts { block: 0, facts: &block.facts, keys: &block.keys };
-    let is_about_subject = |fact: &&Fact| !SAID.contains(&fact.predicate.name.as_str());
+    let facts = BlockFacts { index: 0, block };
+    let is_about_subject = |fact: &&Fact| !SAID.contains(&block.name_of(fact));
     for fact in block.facts.iter().filter(is_about_subject) {
         facts.refuse_reserved(fact)?;
     }
@@ -120,6 +120,9 @@ fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
     let max_depth = facts.one("max_depth", integer)?;
     let max_depth = (0..=MAX_DEPTH).contains(&max_depth).then_some(max_depth);
     let max_depth = max_depth.and_then(|depth| u8::try_from(depth).ok());
+    let about_subject = block.facts.iter().filter(is_about_subject);
+    let about_subject = about_subject.filter_map(|fact| block.written(fact));
+    let about_subject = about_subject.map(|fact| names::escaped(&fact));
     Ok(GrantBlock {
         subject,
         scopes: facts.scopes()?,
@@ -128,13 +131,13 @@ fn read_grant(block: &ShapedBlock) -> Result<GrantBlock, ShapeError> {
         expires: facts.one("expires", date)?,
         max_depth: max_depth.ok_or(facts.wrong("max_depth", FactProblem::Malformed))?,
         holder: facts.holder()?,
-        facts: block.facts.iter().filter(is_about_subject).map(names::escaped).collect(),
+        facts: about_subject.collect(),
         revocation_id: id(block),
     })
 }
 
 fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
+    let facts = BlockFacts { index, block };
     facts
         .only(&["hop", "delegate", "scope", "audience", "expires", "reason", "holder", "parent"])?;
     facts.index()?;
@@ -154,14 +157,14 @@ fn read_hop(index: usize, block: &ShapedBlock, parents: &Chain) -> Result<Hop, S
         reason,
         holder: facts.holder()?,
         signer: block.external.map(|(key, _)| key),
-        checks: block.datalog.1.len(),
+        checks: block.checks.len(),
         revocation_id: id(block),
         block_signature: RevocationId(block.signature),
     })
 }
 
 fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBlock, ShapeError> {
-    let facts = BlockFacts { block: index, facts: &block.facts, keys: &block.keys };
+    let facts = BlockFacts { index, block };
     facts.only(&["hop", "presentation", "audience", "expires", "digest", "nonce", "parent"])?;
     facts.index()?;
     let kind = match facts.one("presentation", string)?.as_str() {
@@ -198,38 +201,38 @@ fn read_presentation(index: usize, block: &ShapedBlock) -> Result<PresentationBl
 
 /// The facts of one block, counted as they are written.
 struct BlockFacts<'a> {
-    block: usize,
-    facts: &'a [Fact],
-    /// The keys that the block brings.
-    keys: &'a [PublicKey],
+    index: usize,
+    block: &'a ShapedBlock,
 }
 
+/// What reads a term, by the words of its block.
+type Read<T> = fn(&Term, &SymbolTable) -> Option<T>;
+
 impl BlockFacts<'_> {
-    fn all<T>(
-        &self,
-        name: &'static str,
-        read: fn(&Term) -> Option<T>,
-    ) -> Result<Vec<T>, ShapeError> {
-        self.each(name, read).collect()
+    fn all<T>(&self, name: &'static str, read: Read<T>) -> Result<Vec<T>, ShapeError> {
+        let said = self.block.named(name).count();
+        let mut all = Vec::with_capacity(said);
+        for value in self.each(name, read) {
+            all.push(value?);
+        }
+        Ok(all)
     }
 
     fn each<T>(
         &self,
         name: &'static str,
-        read: fn(&Term) -> Option<T>,
+        read: Read<T>,
     ) -> impl Iterator<Item = Result<T, ShapeError>> {
-        let said = self.facts.iter().filter(move |fact| fact.predicate.name == name);
-        said.map(move |fact| match fact.predicate.terms.as_slice() {
-            [term] => read(term).ok_or(self.wrong(name, FactProblem::Malformed)),
+        self.block.named(name).map(move |fact| match fact.predicate.terms.as_slice() {
+            [term] => {
+                let value = read(term, &self.block.symbols);
+                value.ok_or(self.wrong(name, FactProblem::Malformed))
+            }
             _ => Err(self.wrong(name, FactProblem::Malformed)),
         })
     }
 
-    fn at_most_one<T>(
-        &self,
-        name: &'static str,
-        read: fn(&Term) -> Option<T>,
-    ) -> Result<Option<T>, ShapeError> {
+    fn at_most_one<T>(&self, name: &'static str, read: Read<T>) -> Result<Option<T>, ShapeError> {
         // One that is malformed comes before one that is too many.
         let (count, last) = self
             .each(name, read)
@@ -240,7 +243,7 @@ impl BlockFacts<'_> {
         }
     }
 
-    fn one<T>(&self, name: &'static str, read: fn(&Term) -> Option<T>) -> Result<T, ShapeError> {
+    fn one<T>(&self, name: &'static str, read: Read<T>) -> Result<T, ShapeError> {
         self.at_most_one(name, read)?.ok_or(self.wrong(name, FactProblem::Missing))
     }
 
@@ -270,27 +273,28 @@ impl BlockFacts<'_> {
     fn holder(&self) -> Result<Option<PublicKey>, ShapeError> {
         let key = self.at_most_one("holder", bytes::<32>)?;
         // The check that binds to the holder brings the same key.
-        let brought = |bytes: &[u8; 32]| self.keys.iter().find(|key| key.to_bytes() == *bytes);
+        let brought =
+            |bytes: &[u8; 32]| self.block.keys.iter().find(|key| key.to_bytes() == *bytes);
         let key = key.map(|bytes| {
             brought(&bytes).map_or_else(|| PublicKey::from_bytes(&bytes), |key| Ok(*key))
         });
-        key.transpose().map_err(|_| ShapeError::Algorithm { block: self.block })
+        key.transpose().map_err(|_| ShapeError::Algorithm { block: self.index })
     }
 
     /// `hop($n)` says the number of its own block, or a copied check could be satisfied elsewhere.
     fn index(&self) -> Result<(), ShapeError> {
         match usize::try_from(self.one("hop", integer)?) {
-            Ok(index) if index == self.block => Ok(()),
+            Ok(index) if index == self.index => Ok(()),
             _ => Err(self.wrong("hop", FactProblem::Malformed)),
         }
     }
 
     fn only(&self, names: &[&'static str]) -> Result<(), ShapeError> {
-        for fact in self.facts {
-            if !names.contains(&fact.predicate.name.as_str()) {
+        for fact in &self.block.facts {
+            if !names.contains(&self.block.name_of(fact)) {
                 self.refuse_reserved(fact)?;
                 return Err(ShapeError::Content {
-                    block: self.block,
+                    block: self.index,
                     what: "a fact that has no place there",
                 });
             }
@@ -299,47 +303,47 @@ impl BlockFacts<'_> {
     }
 
     fn refuse_reserved(&self, fact: &Fact) -> Result<(), ShapeError> {
-        let name = fact.predicate.name.as_str();
+        let name = self.block.name_of(fact);
         match is_predicate_name(name) && !is_reserved(name) {
             true => Ok(()),
             false => Err(ShapeError::Content {
-                block: self.block,
+                block: self.index,
                 what: "a fact that is not its to assert",
             }),
         }
     }
 
     fn wrong(&self, predicate: &'static str, problem: FactProblem) -> ShapeError {
-        ShapeError::Fact { block: self.block, predicate, problem }
+        ShapeError::Fact { block: self.index, predicate, problem }
     }
 
     fn misnamed(&self, predicate: &'static str) -> ShapeError {
-        ShapeError::Name { block: self.block, predicate }
+        ShapeError::Name { block: self.index, predicate }
     }
 }
 
-fn string(term: &Term) -> Option<String> {
+fn string(term: &Term, words: &SymbolTable) -> Option<String> {
     match term {
-        Term::Str(text) => Some(text.clone()),
+        Term::Str(word) => words.get_symbol(*word).map(str::to_owned),
         _ => None,
     }
 }
 
-fn integer(term: &Term) -> Option<i64> {
+fn integer(term: &Term, _: &SymbolTable) -> Option<i64> {
     match term {
         Term::Integer(value) => Some(*value),
         _ => None,
     }
 }
 
-fn date(term: &Term) -> Option<Timestamp> {
+fn date(term: &Term, _: &SymbolTable) -> Option<Timestamp> {
     match term {
         Term::Date(seconds) => Some(Timestamp::from_unix_seconds(*seconds)),
         _ => None,
     }
 }
 
-fn bytes<const N: usize>(term: &Term) -> Option<[u8; N]> {
+fn bytes<const N: usize>(term: &Term, _: &SymbolTable) -> Option<[u8; N]> {
     match term {
         Term::Bytes(bytes) => bytes.as_slice().try_into().ok(),
         _ => None,

@@ -121,8 +121,7 @@ impl Capability {
     pub fn demands(&self) -> Vec<(usize, String)> {
         let mut demands = Vec::new();
         for (index, block) in self.shaped().blocks.iter().enumerate() {
-            let (_, checks) = &block.datalog;
-            for check in checks {
+            for check in &block.checks {
                 let Ok(check) = Check::convert_from(check, &block.symbols) else { continue };
                 // Hardtack calls the variable what the predicate is called.
                 let of_every_block = |query: &Rule| match query.body.as_slice() {

@@ -425,7 +425,7 @@ fn written<'a>(
     checks.iter().filter_map(move |number| {
         let (block, check, _) = &*prepared.checks[*number];
         let block: &ShapedBlock = &blocks[*block];
-        Some((block, block.datalog.1.get(check.checked_sub(1)?)?))
+        Some((block, block.checks.get(check.checked_sub(1)?)?))
     })
 }
 

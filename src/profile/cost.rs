@@ -123,15 +123,19 @@ impl Extent {
 }
 
 impl Sizes {
-    /// Counts one fact in.
-    pub(crate) fn add(&mut self, fact: &builder::Fact) {
-        let terms = fact.predicate.terms.iter();
-        let largest = terms.map(extent).fold(Extent::default(), Extent::max);
-        self.values = self.values.saturating_add(1);
-        self.add_many(&fact.predicate.name, 1, largest);
+    /// Counts in what a block says, each fact as one value.
+    pub(crate) fn add_block(&mut self, block: &ShapedBlock) {
+        block.facts.iter().for_each(|fact| self.add_stated(fact, &block.symbols));
     }
 
-    /// The same of a fact whose words have numbers.
+    fn add_stated(&mut self, fact: &datalog::Fact, words: &SymbolTable) {
+        let extents = fact.predicate.terms.iter().map(|term| converted_extent(term, words));
+        let largest = extents.fold(Extent::default(), Extent::max);
+        self.values = self.values.saturating_add(1);
+        self.add_many(words.get_symbol(fact.predicate.name).unwrap_or_default(), 1, largest);
+    }
+
+    /// Counts one fact in, and each value in it.
     pub(crate) fn add_converted(&mut self, fact: &datalog::Fact, words: &SymbolTable) {
         let extents = fact.predicate.terms.iter().map(|term| converted_extent(term, words));
         let largest = extents.fold(Extent::default(), Extent::max);
@@ -259,8 +263,7 @@ pub(crate) fn reading(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
 /// The bound for all checks of these blocks, over facts of these sizes.
 pub(crate) fn evaluation(blocks: &[Arc<ShapedBlock>], sizes: &Sizes) -> u64 {
     let checks = blocks.iter().flat_map(|block| {
-        let (_, checks) = &block.datalog;
-        let checks = checks.iter();
+        let checks = block.checks.iter();
         checks.map(move |check| (&**block, check))
     });
     evaluation_of(checks, sizes)

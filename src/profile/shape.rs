@@ -4,13 +4,13 @@
 //! Says nothing about signatures, nor about what the facts mean; see [`chain`](crate::chain).
 
 mod extending;
+pub(super) mod reading;
 
 use std::cell::Cell;
 use std::sync::Arc;
 
-use biscuit_auth::builder::Fact;
-use biscuit_auth::datalog::{self, SymbolTable};
-use biscuit_auth::format::convert::proto_block_to_token_block;
+use biscuit_auth::builder::{self, Convert};
+use biscuit_auth::datalog::{Check, Fact, SymbolTable};
 use biscuit_auth::format::schema;
 use prost::Message;
 
@@ -44,8 +44,8 @@ pub(crate) struct ShapedBlock {
     /// How many words it defines.
     pub(crate) words: usize,
     /// Facts and checks as Biscuit's engine has them, by the numbers of `symbols`.
-    pub(crate) datalog: (Vec<datalog::Fact>, Vec<datalog::Check>),
     pub(crate) facts: Vec<Fact>,
+    pub(crate) checks: Vec<Check>,
     pub(crate) symbols: SymbolTable,
     /// The keys that the block brings, read.
     pub(crate) keys: Vec<PublicKey>,
@@ -55,6 +55,24 @@ pub(crate) struct ShapedBlock {
     pub(crate) external: Option<(PublicKey, [u8; 64])>,
     /// Bytes of words in this block and those before it, each as often as it is used.
     pub(crate) written: usize,
+}
+
+impl ShapedBlock {
+    /// The facts of this name.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Fact> {
+        let is_named = move |fact: &&Fact| self.name_of(fact) == name;
+        self.facts.iter().filter(is_named)
+    }
+
+    /// The name of one of its facts. Each number in it has a word, or the block would have been refused.
+    pub(crate) fn name_of(&self, fact: &Fact) -> &str {
+        self.symbols.get_symbol(fact.predicate.name).unwrap_or_default()
+    }
+
+    /// One of its facts with its words.
+    pub(crate) fn written(&self, fact: &Fact) -> Option<builder::Fact> {
+        builder::Fact::convert_from(fact, &self.symbols).ok()
+    }
 }
 
 /// Reads a token's bytes.
@@ -143,19 +161,18 @@ impl Reader {
         let (symbols, keys, own_keys) = self.define(index, &mut content, external.is_some())?;
         self.count(index, &content)?;
         let terms = Terms { block: index, symbols: &symbols, keys, written: &self.written };
-        let facts = content.facts.iter().map(|fact| terms.fact(fact)).collect::<Result<_, _>>()?;
+        let mut facts = Vec::with_capacity(content.facts.len());
+        for fact in &content.facts {
+            facts.push(terms.fact(fact)?);
+        }
         content.checks.iter().try_for_each(|check| terms.check(check))?;
         if external.is_some() && content.version.unwrap_or_default() < THIRD_PARTY_DATALOG {
             return Err(encoding);
         }
-        // Biscuit's own reading: a block may not use what its stated Datalog version has not. Words and keys were read above, each
-        // key a point and none of either twice; it would do so again.
-        content.public_keys = Vec::new();
-        let read = proto_block_to_token_block(&content, None).map_err(|_| encoding)?;
-        let datalog = (read.facts, read.checks);
+        let checks = reading::checks(&content, &facts).map_err(|_| encoding)?;
         let written = self.written.get();
         let keys = own_keys;
-        Ok(ShapedBlock { words, datalog, facts, symbols, keys, signature, external, written })
+        Ok(ShapedBlock { words, facts, checks, symbols, keys, signature, external, written })
     }
 
     fn check_external(

@@ -2,13 +2,12 @@
 
 use std::cell::Cell;
 
-use biscuit_auth::builder::{Convert, Fact};
-use biscuit_auth::datalog::SymbolTable;
-use biscuit_auth::format::convert::proto_fact_to_token_fact;
+use biscuit_auth::datalog::{Fact, SymbolTable};
 use biscuit_auth::format::schema;
 
 use crate::function::Function;
 use crate::profile::error::{ShapeError, within};
+use crate::profile::shape::reading;
 use crate::profile::*;
 
 /// The latest moment that RFC 3339 can write, in seconds since 1970.
@@ -45,9 +44,7 @@ enum Place {
 impl Terms<'_> {
     pub(super) fn fact(&self, fact: &schema::Fact) -> Result<Fact, ShapeError> {
         self.predicate(&fact.predicate, Place::Fact)?;
-        let wrong = ShapeError::Encoding { block: self.block };
-        let fact = proto_fact_to_token_fact(fact).map_err(|_| wrong.clone())?;
-        Fact::convert_from(&fact, self.symbols).map_err(|_| wrong)
+        reading::fact(fact).map_err(|_| ShapeError::Encoding { block: self.block })
     }
 
     pub(super) fn check(&self, check: &schema::Check) -> Result<(), ShapeError> {

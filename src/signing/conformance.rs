@@ -169,7 +169,7 @@ fn shaped(token: &[u8]) -> Result<Shaped, Walk> {
             keys: Vec::new(),
             signature: signature(&signed.signature)?,
             external: external.transpose()?,
-            datalog: Default::default(),
+            checks: Vec::new(),
             written: 0,
         }))
     };

@@ -101,9 +101,10 @@ fn presentations(parent: &Bound) -> Vec<Capability> {
 
 /// What a block says, for whoever would write it again.
 fn said(block: &ShapedBlock) -> Writer {
-    let (_, checks) = &block.datalog;
-    let checks = checks.iter().map(|check| Check::convert_from(check, &block.symbols).unwrap());
-    Writer::default().custom(&block.facts).checks(&checks.collect::<Vec<_>>())
+    let checks =
+        block.checks.iter().map(|check| Check::convert_from(check, &block.symbols).unwrap());
+    let facts: Vec<Fact> = block.facts.iter().filter_map(|fact| block.written(fact)).collect();
+    Writer::default().custom(&facts).checks(&checks.collect::<Vec<_>>())
 }
 
 fn pair(key: &PrivateKey) -> KeyPair {

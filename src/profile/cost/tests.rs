@@ -145,7 +145,7 @@ fn facts_are_counted_with_all_they_hold() {
     let arg = sizes.named["arg"];
     assert_eq!((arg.count, arg.largest.values), (1, 1 + 1 + 7 + (5 + 2 + 2)));
     assert_eq!(sizes.words, arg.largest.values + 1);
-    sizes.add(&fact);
+    sizes.add_stated(&converted, &words);
     assert_eq!((sizes.facts, sizes.values, sizes.named["arg"].count), (2, 9, 2));
     assert_eq!(sizes.words, 2 * (arg.largest.values + 1));
     sizes.add_room("arg", 3, 4, 5);

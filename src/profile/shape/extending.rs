@@ -77,7 +77,7 @@ impl Reader {
             shared_keys,
             symbols: known.iter().map(|block| block.words).sum(),
             facts: known.iter().map(|block| block.facts.len()).sum(),
-            checks: known.iter().map(|block| block.datalog.1.len()).sum(),
+            checks: known.iter().map(|block| block.checks.len()).sum(),
             written: Cell::new(known.last().map_or(0, |block| block.written)),
             made,
         }

@@ -12,6 +12,7 @@ pub(crate) mod partial;
 mod pattern;
 mod spelled;
 mod twin;
+pub(crate) mod weight;
 mod words;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, T
 
 use crate::datalog::matching::head;
 use crate::datalog::twin::{FoldedBase, Twin};
+use crate::profile::MAX_BLOCKS;
 use crate::profile::vocabulary::ARGUMENT;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
@@ -38,6 +40,15 @@ pub const MAX_DERIVED_FACTS: usize = 1000;
 
 /// How often a policy's rules are applied to what they derived.
 const MAX_ITERATIONS: usize = 100;
+
+/// What an origin takes: a set of block numbers, which is a tree of one node.
+const BYTES_PER_ORIGIN: usize = 200;
+
+/// What a fact takes in a list or set of folded ones, beside its terms.
+const BYTES_PER_FOLDED_FACT: usize = 250;
+
+/// What it takes to know which blocks a key signed.
+const BYTES_PER_SIGNER: usize = 100;
 
 /// The block number under which Biscuit files what the verifier and its policies say.
 pub(crate) const VERIFIER: usize = usize::MAX;
@@ -108,12 +119,12 @@ impl Filed {
         self.facts.iter().filter_map(|(at, fact)| Some((self.origins.get(*at)?, fact)))
     }
 
-    pub(crate) fn predicates(&self) -> impl Iterator<Item = &Predicate> {
-        self.facts.iter().map(|(_, fact)| &fact.predicate)
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.facts.len()
+    /// What they take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let facts = self.facts.iter().map(|(_, fact)| weight::predicate(&fact.predicate));
+        BYTES_PER_ORIGIN * self.origins.len()
+            + weight::list::<(usize, Fact)>(self.facts.capacity())
+            + facts.sum::<usize>()
     }
 
     fn contains(&self, origin: &Origin, fact: &Fact) -> bool {
@@ -155,6 +166,11 @@ impl Base {
     ) -> Base {
         let beginning = Arc::clone(beginning);
         Base { beginning, signed_by, ..Base::over(stated, symbols) }
+    }
+
+    /// Makes room for so many more facts, and no others.
+    pub(crate) fn reserve(&mut self, facts: usize) {
+        self.facts.facts.reserve_exact(facts);
     }
 
     /// Adds all that one block says.
@@ -208,10 +224,26 @@ impl Base {
         self.all().map(|(_, fact)| fact)
     }
 
-    /// How many facts a token brought, and how many are folded.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        let folded = self.folded.as_ref().map_or(0, |_| self.all().count());
-        (self.beginning.count() + self.facts.count(), folded)
+    /// Whether names are folded in a way of its own.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.folded.is_some()
+    }
+
+    /// What it takes in memory beside what policies state. What beginnings share is counted for each: others may go sooner.
+    pub(crate) fn bytes(&self) -> usize {
+        let folded = self.folded.as_ref().map_or(0, |_| {
+            // In a list and in a set, each with its origin, and the words once more.
+            let each = self
+                .all()
+                .map(|(_, fact)| 2 * (BYTES_PER_FOLDED_FACT + weight::predicate(&fact.predicate)));
+            each.sum::<usize>() + weight::words(&self.symbols, self.signed_by.len())
+        });
+        size_of::<Base>()
+            + self.beginning.bytes()
+            + self.facts.bytes()
+            + weight::words(&self.symbols, MAX_BLOCKS)
+            + BYTES_PER_SIGNER * self.signed_by.len()
+            + folded
     }
 }
 

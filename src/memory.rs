@@ -96,10 +96,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
 
     /// Remembers a value that takes `bytes` with its key, in the place of one under the same key. One that is larger than its owner's
     /// share is not remembered, and is made anew each time: it would be more than what the owner is held to pay for.
-    pub(crate) fn put(&self, key: K, value: V, owner: Owner, bytes: usize) {
+    /// Returns whether it is.
+    pub(crate) fn put(&self, key: K, value: V, owner: Owner, bytes: usize) -> bool {
         let share = self.share;
         if self.room == 0 {
-            return;
+            return false;
         }
         let bytes = bytes.saturating_add(BYTES_OF_ENTRY);
         // What goes is dropped when nobody waits for it.
@@ -108,7 +109,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
         gone.extend(held.remove(&key));
         if bytes > share {
             drop(held);
-            return;
+            return false;
         }
         while held.owners.get(&owner).is_some_and(|owned| owned.bytes + bytes > share) {
             gone.extend(held.drop_one_of(Some(&owner)));
@@ -132,6 +133,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
         held.tidy(&entry.owner);
         held.entries.insert(key, entry);
         drop(held);
+        true
     }
 
     /// Forgets everything.

@@ -13,13 +13,12 @@ use biscuit_auth::datalog::{Check, SymbolTable};
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::facts::Presented;
-use crate::authorize::members::{self, BYTES_PER_MEMBER};
-use crate::authorize::prepared::BYTES_PER_FACT;
 use crate::authorize::words::{self, Translation};
-use crate::datalog::{Base, Filed, VERIFIER};
+use crate::datalog::{Base, Filed, VERIFIER, weight};
 use crate::keys::PublicKey;
 use crate::memory::Memory;
 use crate::policy::Policy;
+use crate::profile::MAX_BLOCKS;
 use crate::profile::shape::ShapedBlock;
 use crate::verify::VerifiedCapability;
 
@@ -50,11 +49,11 @@ pub(super) struct BegunTokens(Memory<(u64, String), Arc<Begun>>);
 /// The room for each token that is to be remembered.
 const ROOM_PER_TOKEN: usize = 16 * 1024;
 
-/// What a check takes. An estimate.
-const BYTES_PER_CHECK: usize = 600;
+/// What the other lists and tables of it take for each block.
+const BYTES_PER_BLOCK: usize = 200;
 
-/// What a word takes besides its bytes, with its number in the blocks' own table.
-const BYTES_PER_WORD: usize = 60;
+/// What it takes to know the number of a word of the blocks' own table: an entry, in a table that may be half full.
+const BYTES_PER_WORD: usize = 40;
 
 impl BegunTokens {
     pub(super) fn new(tokens: usize) -> BegunTokens {
@@ -153,6 +152,12 @@ impl Loading {
                 self.key(*key);
             }
         }
+        // What is kept has no room to spare.
+        let said = new.clone().map(|(_, block)| (block.facts.len(), block.checks.len()));
+        let (facts, checks) =
+            said.fold((ambient.len(), 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        self.base.reserve(facts);
+        self.checks.reserve_exact(checks);
         let facts = words::convert(ambient, self.base.symbols());
         self.base.add(VERIFIER, facts);
         new.into_iter().try_for_each(|(index, block)| self.block(index, block))
@@ -196,14 +201,22 @@ impl Loading {
     fn begun(self) -> Begun {
         let Loading { base, checks, keys, shared } = self;
         let (facts, signed_by, symbols) = base.into_beginning();
-        let words = symbols.strings();
-        let bytes = BYTES_PER_FACT * facts.count()
-            + BYTES_PER_CHECK * checks.len()
-            + BYTES_PER_MEMBER
-                * (members::in_predicates(facts.predicates()) + members::in_checks(&checks))
-            + words.iter().map(|word| BYTES_PER_WORD + word.len()).sum::<usize>();
+        let bytes = size_of::<Begun>()
+            + facts.bytes()
+            + bytes_of(&checks)
+            + weight::words(&symbols, keys.len())
+            + BYTES_PER_WORD * shared.len()
+            + BYTES_PER_BLOCK * MAX_BLOCKS;
         Begun { symbols, facts: Arc::new(facts), signed_by, checks, keys, shared, bytes }
     }
+}
+
+/// What checks of a token take in memory, with their list.
+pub(super) fn bytes_of(checks: &[Arc<TokenCheck>]) -> usize {
+    let each = checks.iter().map(|known| {
+        2 * weight::BYTES_PER_ALLOCATION + size_of::<TokenCheck>() + weight::check(&known.2)
+    });
+    weight::list::<Arc<TokenCheck>>(checks.len()) + each.sum::<usize>()
 }
 
 #[cfg(test)]

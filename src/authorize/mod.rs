@@ -5,7 +5,6 @@
 
 mod begun;
 pub(crate) mod facts;
-mod members;
 mod prepared;
 pub(crate) mod relevant;
 mod remaining;

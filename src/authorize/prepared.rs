@@ -6,12 +6,10 @@ use std::sync::{Arc, RwLock};
 
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Fact, Rule, SymbolTable};
-use prost::Message;
 
 use crate::authorize::AuthorizeError;
 use crate::authorize::begun::{self, BegunTokens, Loaded, TokenCheck};
 use crate::authorize::facts::Asked;
-use crate::authorize::members::{self, BYTES_PER_MEMBER};
 use crate::authorize::relevant::{MAX_REMEMBERED_BYTES, Relevant, RelevantByOperation};
 use crate::call::{Call, values_and_bytes_of};
 use crate::datalog::{Base, Names, World};
@@ -71,13 +69,13 @@ impl Prepared {
         base.compare(names, times);
         let mut sizes = sizes_of(base.facts(), base.words());
         add_room(&mut sizes);
-        let (own, folded) = base.counts();
-        let in_facts = members::in_predicates(base.facts().map(|fact| &fact.predicate));
-        let bytes = BYTES_PER_BYTE * verified.capability().shaped().biscuit.encoded_len()
+        let held: usize = blocks.iter().map(|block| block.bytes()).sum();
+        let bytes = size_of::<Prepared>()
+            + held
+            + base.bytes()
+            + begun::bytes_of(&checks)
             + policy.words_bytes()
-            + BYTES_PER_FACT * (own + folded)
-            + BYTES_PER_MEMBER * (members::in_checks(&checks) + in_facts)
-            + BYTES_PER_FOLDED_RULE * if folded > 0 { policy.refusing().count() } else { 0 };
+            + BYTES_PER_FOLDED_RULE * if base.is_folded() { policy.refusing().count() } else { 0 };
         let evaluation = cost::evaluation(blocks, &sizes);
         let cost = evaluation.saturating_add(cost::reading(blocks, &sizes)).saturating_mul(times);
         Prepared {
@@ -264,14 +262,6 @@ pub(crate) struct PreparedTokens {
 
 /// The room for each token, besides that for what it begins with. With a few policies it takes less; with many it takes more.
 const ROOM_PER_TOKEN: usize = 48 * 1024;
-
-/// What is prepared of a token by one set of policies takes for each byte of the token. An estimate; a token of three hops takes some
-/// 100 kB with what is prepared of it (`benches/peers`).
-const BYTES_PER_BYTE: usize = 8;
-
-/// What a fact takes of its own, and once more where names are folded. An estimate: it stands in a list and in a set, each with its
-/// origin and terms.
-pub(super) const BYTES_PER_FACT: usize = 400;
 
 /// What a rule that can refuse takes where a token has its names folded in its own way. An estimate, by 500 denials that took 830 kB.
 const BYTES_PER_FOLDED_RULE: usize = 2000;

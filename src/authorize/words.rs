@@ -113,10 +113,22 @@ pub(super) struct Translation<'a> {
     pub(super) known: &'a mut HashMap<u64, u64>,
 }
 
+/// What comes of each, in a list that has no more room than that: much of it is kept.
+fn each<T, U>(
+    from: &[T],
+    mut to: impl FnMut(&T) -> Result<U, error::Format>,
+) -> Result<Vec<U>, error::Format> {
+    let mut each = Vec::with_capacity(from.len());
+    for one in from {
+        each.push(to(one)?);
+    }
+    Ok(each)
+}
+
 impl Translation<'_> {
     pub(super) fn check(&mut self, check: &Check) -> Result<Check, error::Format> {
-        let queries = check.queries.iter().map(|query| self.rule(query));
-        Ok(Check { queries: queries.collect::<Result<_, _>>()?, kind: check.kind.clone() })
+        let queries = each(&check.queries, |query| self.rule(query))?;
+        Ok(Check { queries, kind: check.kind.clone() })
     }
 
     pub(super) fn fact(&mut self, fact: &Fact) -> Result<Fact, error::Format> {
@@ -124,27 +136,22 @@ impl Translation<'_> {
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<Rule, error::Format> {
-        let body = rule.body.iter().map(|predicate| self.predicate(predicate));
-        let body = body.collect::<Result<_, _>>()?;
-        let mut expressions = Vec::new();
-        for expression in &rule.expressions {
-            expressions.push(Expression { ops: self.ops(&expression.ops)? });
-        }
-        let mut scopes = Vec::new();
-        for scope in &rule.scopes {
-            scopes.push(builder::Scope::convert_from(scope, self.from)?.convert(self.to));
-        }
+        let body = each(&rule.body, |predicate| self.predicate(predicate))?;
+        let expressions =
+            each(&rule.expressions, |one| Ok(Expression { ops: self.ops(&one.ops)? }))?;
+        let scopes = each(&rule.scopes, |scope| {
+            Ok(builder::Scope::convert_from(scope, self.from)?.convert(self.to))
+        })?;
         Ok(Rule { head: self.predicate(&rule.head)?, body, expressions, scopes })
     }
 
     fn predicate(&mut self, predicate: &Predicate) -> Result<Predicate, error::Format> {
-        let terms = predicate.terms.iter().map(|term| self.term(term));
-        let terms = terms.collect::<Result<_, _>>()?;
+        let terms = each(&predicate.terms, |term| self.term(term))?;
         Ok(Predicate { name: self.word(predicate.name)?, terms })
     }
 
     fn ops(&mut self, ops: &[Op]) -> Result<Vec<Op>, error::Format> {
-        let op = |op: &Op| {
+        each(ops, |op| {
             Ok(match op {
                 Op::Value(term) => Op::Value(self.term(term)?),
                 Op::Unary(Unary::Ffi(name)) => Op::Unary(Unary::Ffi(self.word(*name)?)),
@@ -152,12 +159,10 @@ impl Translation<'_> {
                 Op::Binary(Binary::Ffi(name)) => Op::Binary(Binary::Ffi(self.word(*name)?)),
                 Op::Binary(binary) => Op::Binary(binary.clone()),
                 Op::Closure(parameters, ops) => {
-                    let parameters = parameters.iter().map(|name| self.variable(*name));
-                    Op::Closure(parameters.collect::<Result<_, _>>()?, self.ops(ops)?)
+                    Op::Closure(each(parameters, |name| self.variable(*name))?, self.ops(ops)?)
                 }
             })
-        };
-        ops.iter().map(op).collect()
+        })
     }
 
     fn term(&mut self, term: &Term) -> Result<Term, error::Format> {
@@ -167,9 +172,7 @@ impl Translation<'_> {
             Term::Set(set) => {
                 Term::Set(set.iter().map(|term| self.term(term)).collect::<Result<_, _>>()?)
             }
-            Term::Array(array) => {
-                Term::Array(array.iter().map(|term| self.term(term)).collect::<Result<_, _>>()?)
-            }
+            Term::Array(array) => Term::Array(each(array, |term| self.term(term))?),
             Term::Map(map) => {
                 let entries = map.iter().map(|(key, value)| {
                     let key = match key {
@@ -190,13 +193,14 @@ impl Translation<'_> {
     }
 
     fn word(&mut self, word: u64) -> Result<u64, error::Format> {
+        let unknown = error::Format::UnknownSymbol(word);
         if word < FIRST_NUMBER {
-            return self.from.print_symbol(word).map(|_| word);
+            return self.from.get_symbol(word).map(|_| word).ok_or(unknown);
         }
         if let Some(number) = self.known.get(&word) {
             return Ok(*number);
         }
-        let text = self.from.get_symbol(word).ok_or(error::Format::UnknownSymbol(word))?;
+        let text = self.from.get_symbol(word).ok_or(unknown)?;
         let number = self.to.insert(text);
         self.known.insert(word, number);
         Ok(number)

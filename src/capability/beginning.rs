@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::capability::Capability;
 use crate::capability::held::Held;
 use crate::chain::Chain;
+use crate::datalog::weight;
 use crate::profile::ShapeError;
 use crate::profile::shape::{self, ShapedBlock};
 use crate::signing::{self, ReadSoFar};
@@ -13,7 +14,7 @@ use crate::signing::{self, ReadSoFar};
 #[derive(Debug)]
 pub(crate) struct Beginning {
     blocks: Vec<Arc<ShapedBlock>>,
-    /// What these blocks say and some that follow them, for all beginnings of one token.
+    /// What these blocks say and those that follow them in one token, which all its beginnings share.
     chain: Arc<Chain>,
     /// What a signer of the next block has read.
     read: ReadSoFar,
@@ -24,6 +25,13 @@ impl Beginning {
     pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
     }
+
+    /// What it takes in memory beside its chain, and beside blocks that a shorter beginning has.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Beginning>()
+            + weight::list::<Arc<ShapedBlock>>(self.blocks.len())
+            + self.blocks.last().map_or(0, |block| block.bytes())
+    }
 }
 
 impl Capability {
@@ -31,13 +39,13 @@ impl Capability {
     pub(crate) fn beginnings(&self, known: usize) -> impl Iterator<Item = Beginning> {
         let shaped = self.shaped();
         let most = shaped.blocks.len() - 1;
-        let chain = Arc::new(self.chain().up_to(most.saturating_sub(1)));
+        let chain = self.0.chain();
         let mut read = ReadSoFar::default();
         signing::signed_blocks(&shaped.biscuit).zip(1..=most).filter_map(move |(signed, blocks)| {
             read = std::mem::take(&mut read).and(signed);
             (blocks > known).then(|| Beginning {
                 blocks: shaped.blocks[..blocks].to_vec(),
-                chain: Arc::clone(&chain),
+                chain: Arc::clone(chain),
                 read: read.clone(),
             })
         })

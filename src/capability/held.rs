@@ -3,7 +3,7 @@
 //! What is known is known of these very bytes: they never change, and only this file writes it down, when it has verified
 //! them, or made a block over a token whose signatures it knows to hold. Nothing of it depends on the moment.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::block::Writer;
 use crate::capability::AppendError;
@@ -18,7 +18,8 @@ use crate::signing::{self, BadSignature, ReadSoFar, SigningError};
 
 pub(super) struct Held {
     shaped: Shaped,
-    chain: Chain,
+    /// Shared with what is remembered of the first blocks.
+    chain: Arc<Chain>,
     /// Whether the signatures after the grant's hold, and the end.
     signatures: OnceLock<Result<(), BadSignature>>,
     /// The secret at the end. It is the one that belongs there.
@@ -40,14 +41,14 @@ impl Held {
             return Err(ShapeError::TooCostly { cost });
         }
         let (signatures, next, read) = Default::default();
-        Ok(Held { shaped, chain, signatures, next, read })
+        Ok(Held { shaped, chain: Arc::new(chain), signatures, next, read })
     }
 
     pub(super) fn shaped(&self) -> &Shaped {
         &self.shaped
     }
 
-    pub(super) fn chain(&self) -> &Chain {
+    pub(super) fn chain(&self) -> &Arc<Chain> {
         &self.chain
     }
 
@@ -100,7 +101,7 @@ impl Held {
         let (parent, read) = (self.read_so_far().digest(), self.read_so_far().clone().and(&signed));
         let made = Made { signer: signer.map(PrivateKey::public), keys: block.keys().to_vec() };
         let shaped = self.shaped.followed_by(signed, signing::proof_of(&next), made)?;
-        let mut chain = self.chain.clone();
+        let mut chain = Chain::clone(&self.chain);
         if let Some((index, block)) = shaped.blocks.iter().enumerate().next_back() {
             chain.add(index, block, &parent)?;
         }
@@ -119,7 +120,7 @@ impl Held {
 
     /// The same of a copy.
     pub(super) fn sealed(&self) -> Result<Held, AppendError> {
-        let (shaped, chain) = (self.shaped.clone(), self.chain.clone());
+        let (shaped, chain) = (self.shaped.clone(), Arc::clone(&self.chain));
         let (signatures, next, read) =
             (self.signatures.clone(), self.next.clone(), self.read.clone());
         Held { shaped, chain, signatures, next, read }.seal()

@@ -16,6 +16,9 @@ use crate::timestamp::Timestamp;
 pub(crate) use id::read_digits;
 pub use id::{DigitsError, IdPrefix, IdPrefixError, RevocationId, RevocationIdError};
 
+/// What a text takes beside its bytes: its place in a list with room for twice as many, and an allocation.
+const BYTES_PER_TEXT: usize = 2 * size_of::<String>() + 16;
+
 /// A token's blocks, decoded. Nothing of it is verified unless it comes from a
 /// [`VerifiedCapability`](crate::VerifiedCapability).
 #[derive(Debug, Clone, Serialize)]
@@ -200,6 +203,37 @@ impl Chain {
     /// Returns the name of every agent, with the number of the block of its hop.
     pub fn agents(&self) -> impl Iterator<Item = (usize, &str)> {
         self.hops.iter().map(|hop| (hop.index, hop.delegate.as_str()))
+    }
+
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = |texts: &[String]| {
+            let each = texts.iter().map(|text| BYTES_PER_TEXT + text.len());
+            each.sum::<usize>()
+        };
+        let scopes = |scopes: &[Scope]| {
+            let each = scopes.iter().map(|scope| BYTES_PER_TEXT + scope.as_str().len());
+            each.sum::<usize>()
+        };
+        let grant = &self.grant;
+        let granted = texts(&grant.audiences) + texts(&grant.facts) + scopes(&grant.scopes);
+        let hops = self.hops.iter().map(|hop| {
+            let names = hop.delegator.len() + hop.delegate.len() + hop.reason.len();
+            2 * size_of::<Hop>()
+                + 3 * BYTES_PER_TEXT
+                + names
+                + texts(&hop.audiences)
+                + scopes(&hop.scopes)
+        });
+        let last = self.presentation.as_ref().map_or(0, |last| last.audience.len());
+        size_of::<Chain>()
+            + 4 * size_of::<Hop>()
+            + 2 * BYTES_PER_TEXT
+            + grant.subject.len()
+            + granted
+            + hops.sum::<usize>()
+            + 2 * self.caveats.len() * size_of::<Caveat>()
+            + last
     }
 
     /// Every block that has an expiry, with its number.

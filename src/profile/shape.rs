@@ -14,6 +14,7 @@ use biscuit_auth::datalog::{Check, Fact, SymbolTable};
 use biscuit_auth::format::schema;
 use prost::Message;
 
+use crate::datalog::weight;
 use crate::keys::PublicKey;
 use crate::profile::error::{ShapeError, within};
 use crate::profile::terms::Terms;
@@ -67,6 +68,17 @@ impl ShapedBlock {
     /// The name of one of its facts. Each number in it has a word, or the block would have been refused.
     pub(crate) fn name_of(&self, fact: &Fact) -> &str {
         self.symbols.get_symbol(fact.predicate.name).unwrap_or_default()
+    }
+
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        // First-party blocks have the keys of those before them, too.
+        size_of::<ShapedBlock>()
+            + weight::BYTES_PER_ALLOCATION
+            + weight::facts(&self.facts)
+            + weight::checks(&self.checks)
+            + weight::words(&self.symbols, MAX_BLOCKS.min(self.keys.len() * MAX_BLOCKS))
+            + weight::list::<PublicKey>(self.keys.capacity())
     }
 
     /// One of its facts with its words.
@@ -232,6 +244,8 @@ impl Reader {
                 (std::mem::take(&mut self.shared_symbols), std::mem::take(&mut self.shared_keys))
             }
         };
+        words.reserve_exact(content.symbols.len());
+        known.reserve_exact(keys.len());
         for word in std::mem::take(&mut content.symbols) {
             if words.contains(&word) {
                 return Err(wrong);

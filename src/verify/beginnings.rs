@@ -34,15 +34,18 @@ impl Known {
 /// The room for each token that is to be remembered.
 const ROOM_PER_TOKEN: usize = 32 * 1024;
 
-/// What the blocks of a beginning take for each of their bytes, as an estimate. The last of them is not counted with a shorter
-/// beginning; the others are shared, and so
-/// is what all of them say.
-const BYTES_PER_BYTE: usize = 3;
-const BYTES_PER_LAST_BYTE: usize = 12;
-
-/// By the bytes of a token up to the end of a block. They have the root key id, too, by which the root is chosen.
+/// By the bytes of a token's block, each behind what tells all before it from others (a trie): the bytes of a beginning are kept once,
+/// however many blocks follow. Those of the first one have the root key id, too, by which the root is chosen.
 #[derive(Debug)]
 pub(super) struct Beginnings(Memory<Arc<[u8]>, Arc<Known>>);
+
+/// What stands before the first block.
+const NOTHING: u64 = u64::MAX;
+
+/// Under what a beginning is remembered: the number of the one without its last block, and that block's bytes.
+fn key_of(before: u64, block: &[u8]) -> Vec<u8> {
+    [&before.to_le_bytes(), block].concat()
+}
 
 impl Beginnings {
     pub(super) fn new(tokens: usize) -> Beginnings {
@@ -51,7 +54,13 @@ impl Beginnings {
 
     /// The longest known beginning of a token's bytes.
     pub(super) fn longest(&self, bytes: &[u8]) -> Option<Arc<Known>> {
-        ends(bytes).iter().rev().find_map(|end| self.0.get(bytes.get(..*end)?))
+        let mut longest: Option<Arc<Known>> = None;
+        for block in blocks(bytes) {
+            let before = longest.as_ref().map_or(NOTHING, |known| known.number);
+            let Some(known) = self.0.get(key_of(before, block).as_slice()) else { break };
+            longest = Some(known);
+        }
+        longest
     }
 
     /// Remembers the beginnings of a token whose signatures hold, but for those that were known when it came.
@@ -60,21 +69,39 @@ impl Beginnings {
             return;
         }
         let bytes = token.capability.to_bytes();
-        let ends = ends(&bytes);
+        let mut before = known.map_or(NOTHING, |known| known.number);
         let known = known.map_or(0, |known| known.beginning.blocks());
-        for beginning in token.capability.beginnings(known) {
-            let last = beginning.blocks() - 1;
-            let Some(key) = ends.get(last).and_then(|end| bytes.get(..*end)) else { return };
-            let before = last.checked_sub(1).and_then(|before| ends.get(before)).unwrap_or(&0);
-            let size = key.len() * BYTES_PER_BYTE + (key.len() - before) * BYTES_PER_LAST_BYTE;
+        let said = token.capability.chain().bytes();
+        let new = blocks(&bytes).skip(known);
+        for (beginning, block) in token.capability.beginnings(known).zip(new) {
+            let key = key_of(before, block);
+            let size = key.len() + beginning.bytes() + said;
             // Others may have found it meanwhile.
-            if self.0.get(key).is_none() {
-                let (root, issuer) = (token.root, Arc::clone(&token.identity.issuer));
-                let known = Known { beginning, root, issuer, number: next_number() };
-                self.0.put(key.into(), Arc::new(known), token.owner(), size);
-            }
+            before = match self.0.get(key.as_slice()) {
+                Some(found) => found.number,
+                None => {
+                    let (root, issuer) = (token.root, Arc::clone(&token.identity.issuer));
+                    let known = Arc::new(Known { beginning, root, issuer, number: next_number() });
+                    let number = known.number;
+                    // What follows one that is too large has it, too.
+                    if !self.0.put(key.into(), known, token.owner(), size) {
+                        return;
+                    }
+                    number
+                }
+            };
         }
     }
+}
+
+/// Each block of a token's bytes, the first with what stands before it.
+fn blocks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    ends(bytes).into_iter().map_while(move |end| {
+        let block = bytes.get(begin..end);
+        begin = end;
+        block
+    })
 }
 
 /// Where each block ends in a token's bytes: the fields of the message come in their order (Biscuit's schema: 1 the root key id, 2 the

@@ -8,12 +8,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 
+use prost::Message;
+
 use crate::capability::Capability;
 use crate::chain::recorded::AuditChain;
 use crate::chain::{Chain, PresentationKind};
 use crate::keys::{PublicKey, RootKey, RootKeys};
 use crate::memory::{Memory, Owner};
 use crate::profile::ShapeError;
+use crate::profile::shape::Shaped;
 use crate::signing::{self, BadSignature};
 use crate::timestamp::Timestamp;
 use crate::verify::VerifyError;
@@ -24,9 +27,10 @@ use crate::verify::refused::RefusedBearers;
 /// remembers of it; many more of one chain fit.
 pub(super) const ROOM_PER_TOKEN: usize = 64 * 1024;
 
-/// What a token takes in memory for each byte of its text: it is kept as text, as bytes and as what they say. An estimate; a token of
-/// three hops takes some 100 kB with what is prepared of it (`benches/peers`).
-const BYTES_PER_BYTE: usize = 14;
+/// What a token takes beside its text, its bytes, its blocks and what they say: the parts of its bytes, each in a list of its own, and what
+/// is known of its signatures.
+const BYTES_BESIDE: usize = 2 * 1024;
+const BYTES_PER_BLOCK: usize = 400;
 
 /// A token whose signatures hold, the root that made it and the verifier's name for that.
 #[derive(Debug)]
@@ -74,6 +78,13 @@ impl Authentic {
             Arc::new(AuditChain { verified: true, ..said })
         });
         Arc::clone(recorded)
+    }
+
+    /// What it takes in memory, with what records say of it.
+    fn bytes(&self) -> usize {
+        let Shaped { biscuit, blocks } = self.capability.shaped();
+        let blocks: usize = blocks.iter().map(|block| BYTES_PER_BLOCK + block.bytes()).sum();
+        BYTES_BESIDE + biscuit.encoded_len() + blocks + 2 * self.capability.chain().bytes()
     }
 
     /// Who pays for what is remembered of it.
@@ -166,7 +177,7 @@ impl RootSet {
         }
         let presentation = token.capability.chain().presentation.as_ref();
         if presentation.is_none_or(|last| last.kind == PresentationKind::Session) {
-            let bytes = bearer.len().saturating_mul(BYTES_PER_BYTE);
+            let bytes = bearer.len() + token.bytes();
             self.authentic.put(bearer.into(), Arc::clone(token), token.owner(), bytes);
         }
         self.beginnings.keep(token, known);

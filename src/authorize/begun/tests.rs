@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::authorize::members::BYTES_PER_MEMBER;
 use crate::authorize::{AuthorizeError, PreparedSets, PreparedTokens, authorize_with};
 use crate::capability::Capability;
 use crate::keys::{PrivateKey, RootKeys};
@@ -189,9 +188,11 @@ fn the_terms_of_sets_are_charged() {
         }
         (tokens.begun.0.bytes(), prepared)
     };
+    // A term in a tree, whose nodes are full.
+    const MEMBER: usize = 32;
     let (few, many) = (kept(1), kept(60));
-    assert!(few.0 > 0 && many.0 >= few.0 + 59 * BYTES_PER_MEMBER, "{few:?} {many:?}");
-    assert!(few.1 > 0 && many.1 >= few.1 + 59 * BYTES_PER_MEMBER, "{few:?} {many:?}");
+    assert!(few.0 > 0 && many.0 >= few.0 + 59 * MEMBER, "{few:?} {many:?}");
+    assert!(few.1 > 0 && many.1 >= few.1 + 59 * MEMBER, "{few:?} {many:?}");
 }
 
 /// What is kept goes by the digest of the policies: under one digest, a word has one number.

@@ -9,6 +9,7 @@ mod prepared;
 pub(crate) mod relevant;
 mod remaining;
 mod rests;
+pub(crate) mod stock;
 mod words;
 mod world;
 

@@ -11,6 +11,7 @@ use biscuit_auth::datalog::Rule;
 
 use crate::authorize::facts::{Asked, BY_ARGUMENTS};
 use crate::authorize::remaining::Remaining;
+use crate::authorize::stock::Stock;
 use crate::authorize::{Allowed, AuthorizeError, Prepared, decide_among};
 use crate::datalog::partial::{No, PartialWorld, Truth, Unknown};
 use crate::datalog::{EvaluationError, VERIFIER, World};
@@ -88,7 +89,15 @@ impl Relevant {
         let no = No::NothingAtAll(&policy.names);
         let partial = PartialWorld { world: &world, unknown: &unknown, no };
         let fails = |check| Answer::of(partial.holds(check, VERIFIER).map(Truth::not));
-        let matches = |queries: &[Rule]| Answer::of(partial.matches_any(queries));
+        let stock = Stock::of(&world);
+        // Where names are compared as they are folded, other facts count.
+        let cannot_match = |queries: &[Rule]| {
+            !stock.may_match(queries, Some(&unknown)) && !world.compares_names(queries, VERIFIER)
+        };
+        let matches = |queries: &[Rule]| match cannot_match(queries) {
+            true => None,
+            false => Answer::of(partial.matches_any(queries)),
+        };
         let checks = policy.checks.iter().map(|(_, check)| fails(check));
         let denies = policy.denies.iter().map(|(_, queries)| matches(queries));
         let allows = policy.allows.iter().map(|(_, queries)| matches(queries));

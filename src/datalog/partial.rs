@@ -82,6 +82,11 @@ impl Unknown {
         rule.body.iter().any(|predicate| self.0.contains(&predicate.name))
     }
 
+    /// Whether the name with this number is one of them.
+    pub(crate) fn is(&self, name: u64) -> bool {
+        self.0.contains(&name)
+    }
+
     /// The names, by their numbers.
     pub(crate) fn names(&self) -> impl Iterator<Item = u64> {
         self.0.iter().copied()

@@ -1,6 +1,7 @@
 //! Bench: a set as it was read, and the files of it that decide a case.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::authorize::{PreparedSets, authorize_with};
@@ -34,12 +35,12 @@ impl Set {
         &self,
         mut see: impl FnMut(Decided, Effects) -> Result<(), TrialError>,
     ) -> Result<(), TrialError> {
-        let keys = Keyring::default();
+        let (keys, mut benches) = (Keyring::default(), Benches::default());
         for file in &self.cases {
-            let alone = Bench::of(self, file, &[], &keys)?;
+            let alone = benches.of(self, file, &[], &keys)?;
             let beside = match file.also.is_empty() {
                 true => None,
-                false => Some(Bench::of(self, file, &file.also, &keys)?),
+                false => Some(benches.of(self, file, &file.also, &keys)?),
             };
             for (at, case) in &file.cases {
                 let problem = |problem| TrialError::Case {
@@ -72,6 +73,13 @@ impl Set {
     }
 }
 
+/// How many benches are kept: most files of cases take the whole set, or one of a few parts of it.
+const KEPT_BENCHES: usize = 8;
+
+/// Those that were used last, with the files of which they are.
+#[derive(Default)]
+struct Benches(Vec<(Vec<(String, String)>, Rc<Bench>)>);
+
 /// The policies in force for a file of cases.
 struct Bench {
     policies: Vec<String>,
@@ -79,24 +87,39 @@ struct Bench {
     statements: Vec<StatementId>,
 }
 
-impl Bench {
+impl Benches {
+    /// The bench for a file of cases; a new one only if none that is kept is of the same policies.
     fn of(
+        &mut self,
         set: &Set,
         file: &CaseFile,
         also: &[String],
         keys: &Keyring,
-    ) -> Result<Bench, TrialError> {
+    ) -> Result<Rc<Bench>, TrialError> {
         let wrong = |problem: String| TrialError::File {
             at: Location { file: file.name.clone(), line: 1 },
             problem: names::escaped(&problem),
         };
         let files = selection(set, file, also).map_err(wrong)?;
         let files = with_trial_keys(set, file, files, keys).map_err(wrong)?;
-        let policy = Policy::from_files(&files).map_err(|error| wrong(error.to_string()))?;
-        let policies = files.into_iter().map(|(name, _)| name).collect();
-        Ok(Bench { policies, statements: ids(&policy), policy })
+        if let Some((_, bench)) = self.0.iter().find(|(known, _)| *known == files) {
+            return Ok(Rc::clone(bench));
+        }
+        let policy = match files == set.files {
+            true => set.policy.clone(),
+            false => Policy::from_files(&files).map_err(|error| wrong(error.to_string()))?,
+        };
+        let policies = files.iter().map(|(name, _)| name.clone()).collect();
+        let bench = Rc::new(Bench { policies, statements: ids(&policy), policy });
+        if self.0.len() == KEPT_BENCHES {
+            self.0.remove(0);
+        }
+        self.0.push((files, Rc::clone(&bench)));
+        Ok(bench)
     }
+}
 
+impl Bench {
     fn decide(&self, staged: &Result<Staged, Denial>) -> (Ruling, Effects) {
         let staged = match staged {
             Ok(staged) => staged,
@@ -113,7 +136,11 @@ impl Bench {
         let prepared = PreparedSets::default();
         let decided = authorize_with(&prepared, verified, &self.policy, &staged.call);
         let effects = effects(&prepared, verified, &self.policy, &staged.call);
-        let effects = effects.map(|effects| self.statements.iter().cloned().zip(effects).collect());
+        let did = |effects: Vec<bool>| {
+            let all = self.statements.iter().zip(effects);
+            all.filter_map(|(id, did)| did.then(|| id.clone())).collect()
+        };
+        let effects = effects.map(did);
         (Ruling::of(&decided), effects)
     }
 

@@ -10,8 +10,8 @@ use crate::trial::bench::Set;
 use crate::trial::effects::statements;
 use crate::trial::{Decided, Fault, Statement, StatementKind};
 
-/// What the statements in force did, in the order of [`statements`]; nothing where it did not come to them.
-pub(super) type Effects = Option<Vec<(StatementId, bool)>>;
+/// The statements that did something; nothing where it did not come to them.
+pub(super) type Effects = Option<Vec<StatementId>>;
 
 /// Which statement: its kind, its place, and which of its kind there.
 pub(super) type StatementId = (String, usize, StatementKind, usize);
@@ -30,10 +30,12 @@ impl Tally {
 
     pub(super) fn count(&mut self, decided: &Decided, effects: Effects) {
         if decided.found.verdict != Verdict::Allow {
-            self.refused.extend(decided.policies.iter().cloned());
+            let new = decided.policies.iter().filter(|name| !self.refused.contains(*name));
+            let new: Vec<String> = new.cloned().collect();
+            self.refused.extend(new);
         }
-        for (id, effect) in effects.into_iter().flatten() {
-            *self.statements.entry(id).or_default() |= effect;
+        for id in effects.into_iter().flatten() {
+            self.statements.insert(id, true);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Fact, Rule, Term};
 
+use crate::authorize::stock::Stock;
 use crate::authorize::{PreparedSets, refuse_other_call, refuse_uncovered};
 use crate::call::Call;
 use crate::datalog::{VERIFIER, World};
@@ -31,16 +32,27 @@ pub(crate) fn effects(
     call: &Call,
 ) -> Option<Vec<bool>> {
     let world = world(sets, verified, policy, call)?;
-    let matches = |(_, queries): &(Location, Vec<Rule>)| world.matches_any(queries) == Ok(true);
+    let stock = Stock::of(&world);
+    let may = |queries: &[Rule]| stock.may_match(queries, None);
+    let matches = |(_, queries): &(Location, Vec<Rule>)| {
+        may(queries) && world.matches_any(queries) == Ok(true)
+    };
     let mut effects: Vec<bool> = policy.allows.iter().map(matches).collect();
-    effects.extend(policy.denies.iter().map(|(_, queries)| world.denies(queries) == Ok(true)));
+    effects.extend(policy.denies.iter().map(|(_, queries)| {
+        let may = may(queries) || world.compares_names(queries, VERIFIER);
+        may && world.denies(queries) == Ok(true)
+    }));
     effects
         .extend(policy.checks.iter().map(|(_, check)| world.holds(check, VERIFIER) == Ok(false)));
     effects.extend(
-        policy.rules.iter().map(|rule| world.matches_any(std::slice::from_ref(rule)) == Ok(true)),
+        policy
+            .rules
+            .iter()
+            .map(std::slice::from_ref)
+            .map(|rule| may(rule) && world.matches_any(rule) == Ok(true)),
     );
     // Last, for all of it is paid from one budget.
-    effects.extend(Used::of(&world, policy).0);
+    effects.extend(Used::of(&world, &stock, policy).0);
     Some(effects)
 }
 
@@ -64,7 +76,7 @@ fn world(
 struct Used(Vec<bool>);
 
 impl Used {
-    fn of(world: &World, policy: &Policy) -> Used {
+    fn of(world: &World, stock: &Stock<'_>, policy: &Policy) -> Used {
         let mut used = Used(vec![false; policy.facts.len()]);
         let mut places: HashMap<&Fact, Vec<usize>> = HashMap::new();
         for (index, fact) in policy.facts.iter().enumerate() {
@@ -74,7 +86,8 @@ impl Used {
             return used;
         }
         let policies = policy.allows.iter().chain(&policy.denies).flat_map(|(_, queries)| queries);
-        for query in policy.rules.iter().chain(policies) {
+        let policies = policy.rules.iter().chain(policies);
+        for query in policies.filter(|query| stock.may_match(std::slice::from_ref(*query), None)) {
             used.look(world, query, &places, CheckKind::One);
         }
         for (_, check) in &policy.checks {

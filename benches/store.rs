@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hardtack::store::{Sought, StoreReader};
 use hardtack::{
     Call, Delegation, Grant, Guard, Issuer, Policy, Presenting, PrivateKey, Revocation,
     RevocationId, Revoking, RootKeys, Store, Timestamp, Verifier,
@@ -40,6 +41,7 @@ fn main() {
     let path = folder.path().join("million");
     many(&path, &scale);
     opening(&path, &scale);
+    growth(folder.path(), &scale);
 }
 
 fn id(number: u64) -> RevocationId {
@@ -199,4 +201,63 @@ fn opening(path: &Path, scale: &Scale) {
         assert!(store.revocations().contains(&id(scale.million - 1)));
     }
     println!("opening with {:>9} revocations    {:>9.0} ms", scale.million, median(samples) * 1e3);
+}
+
+/// What is not to grow with the history: at a hundredth of the records, at all of them, and the ratio.
+fn growth(folder: &Path, scale: &Scale) {
+    let measured = [scale.million / 100, scale.million].map(|records| {
+        let path = folder.join(format!("growth-{records}"));
+        let start = Instant::now();
+        fill(&path, records);
+        let filled = start.elapsed().as_secs_f64() / records as f64;
+        let timed = |act: &dyn Fn()| {
+            let samples = (0..3).map(|_| {
+                let start = Instant::now();
+                act();
+                start.elapsed().as_secs_f64()
+            });
+            median(samples.collect())
+        };
+        let open = timed(&|| drop(Store::open(&path).unwrap()));
+        let look = timed(&|| drop(StoreReader::open(&path).unwrap()));
+        let reader = StoreReader::open(&path).unwrap();
+        let search = |sought: &Sought| reader.records_among(1..u64::MAX, sought).count();
+        let mut last_minute = Sought::default();
+        last_minute.since = Some(NOW + Duration::from_secs(records - 60));
+        let mut nobody = Sought::default();
+        nobody.agent = Some("agent.nobody".to_owned());
+        assert!(search(&last_minute) < 2000 && search(&nobody) < 1000);
+        let by_time = timed(&|| drop(search(&last_minute)));
+        let by_agent = timed(&|| drop(search(&nobody)));
+        drop(reader);
+        let bytes = std::fs::metadata(&path).unwrap().len() as f64 / records as f64;
+        [filled, open, look, by_time, by_agent, bytes / 1e3]
+    });
+    let names = [
+        "a record, buffered",
+        "opening and closing",
+        "opening to look",
+        "records of a minute",
+        "records of nobody",
+        "kB a record on disk",
+    ];
+    for (at, name) in names.iter().enumerate() {
+        let [few, many] = [measured[0][at] * 1e3, measured[1][at] * 1e3];
+        let ratio = many / few;
+        println!("{name:<22} {few:>9.3} ms at 1/100, {many:>9.3} ms, ratio {ratio:>7.2}");
+    }
+}
+
+/// Records of refusals, one a second.
+fn fill(path: &Path, records: u64) {
+    let store = Store::create(path).unwrap();
+    let roots = RootKeys::of(PrivateKey::generate().public());
+    let verifier = Verifier::new(roots, "notion.mcp", store.revocations()).unwrap();
+    let recording = store.clone().for_supposed_times().losing_at_most(1000);
+    let guard = Guard::new(verifier, Policy::builtin(), recording);
+    let call = Call::tool("search").unwrap();
+    for second in 0..records {
+        guard.check("no token", &call, NOW + Duration::from_secs(second)).unwrap_err();
+    }
+    store.close().unwrap();
 }

@@ -297,6 +297,27 @@ pub trait RevocationLog: Send + Sync {
     /// [`RevocationLogError::Unavailable`] if that cannot be said now.
     fn list<'a>(&'a self, now: Timestamp) -> Pending<'a, Result<Snapshot, RevocationLogError>>;
 
+    /// Returns a part of what is in force: of the revocations whose record has a larger number than `after` the first `at_most`, in the order
+    /// of their records. Whoever has them in pages has what [`RevocationLog::list`] says, and perhaps what came meanwhile. By default
+    /// the whole is listed and cut; an engine with many overrides this.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationLogError::Unavailable`] if that cannot be said now.
+    fn list_after<'a>(
+        &'a self,
+        now: Timestamp,
+        after: u64,
+        at_most: usize,
+    ) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
+        Box::pin(async move {
+            let mut list = self.list(now).await?;
+            list.revocations.retain(|entry| entry.sequence > after);
+            list.revocations.truncate(at_most);
+            Ok(list)
+        })
+    }
+
     /// Waits until there is something after a position, or `at_most` has passed. It may come back sooner, or a second later. It is only a
     /// hint, which spares reading in vain: whoever comes back reads.
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()>;
@@ -405,6 +426,15 @@ impl<L: RevocationLog + ?Sized> RevocationLog for std::sync::Arc<L> {
 
     fn list<'a>(&'a self, now: Timestamp) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
         (**self).list(now)
+    }
+
+    fn list_after<'a>(
+        &'a self,
+        now: Timestamp,
+        after: u64,
+        at_most: usize,
+    ) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
+        (**self).list_after(now, after, at_most)
     }
 
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {

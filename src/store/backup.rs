@@ -16,7 +16,10 @@ use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
 
 /// How many rows are copied in one transaction.
-const COPY_AT_ONCE: usize = 10_000;
+const COPY_AT_ONCE: usize = 2_000;
+
+/// The memory for pages of the copy, each of which is written once.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 impl StoreReader {
     /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be
@@ -45,7 +48,7 @@ impl StoreReader {
         files.make_database().map_err(failed)?;
         let copied = self.read(|reading| {
             let backend = files.database().map_err(failed)?;
-            let copy = Builder::new().create_with_backend(backend);
+            let copy = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
             let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
             copy_table(reading, &copy, META)?;
             copy_table(reading, &copy, LOG)?;

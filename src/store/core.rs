@@ -352,7 +352,7 @@ impl Core {
     ) -> Result<bool, StoreError> {
         Ok(self.recent.contains_key(&once.id)
             || self.forgotten_presentations.contains(once.expires)
-            || engine.has_accepted(&once.id)?)
+            || engine.has_accepted(&once.id, once.expires)?)
     }
 
     /// The blocks of a verified chain that were not seen before. A presentation is one of many and lives

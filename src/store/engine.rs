@@ -4,7 +4,7 @@
 //! succeed, the database is read over an [overlay](super::overlay), which needs nothing of the disk but
 //! reading.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
@@ -15,8 +15,9 @@ use crate::chain::RevocationId;
 use crate::process::Process;
 use crate::store::StoreError;
 use crate::store::overlay::Overlay;
-use crate::store::schema::ACCEPTED;
+use crate::store::schema::{ACCEPTED, ACCEPTED_BY_EXPIRY};
 use crate::store::site::{Backend, Site};
+use crate::timestamp::Timestamp;
 
 /// The most memory for pages of the database. A million revocations take some 300 MB on disk, and are
 /// looked up elsewhere.
@@ -26,6 +27,8 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub(super) struct Engine {
     site: Arc<dyn Site>,
     slot: RwLock<Slot>,
+    /// Whoever writes to the file has it.
+    writing: Mutex<()>,
     opened_by: Process,
 }
 
@@ -42,9 +45,9 @@ enum Slot {
 impl Engine {
     /// Opens what is there. What cannot be repaired or marked as open because the disk takes nothing is
     /// opened for reading, and tried again with the next write.
-    pub(super) fn open(site: Arc<dyn Site>) -> Result<Engine, StoreError> {
+    pub(super) fn open(site: Arc<dyn Site>, pages: Pages) -> Result<Engine, StoreError> {
         let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
-        let slot = match contained(|| Ok(open(&*site, backend, Existing::Required))) {
+        let slot = match contained(|| Ok(open(&*site, backend, Existing::Required, pages))) {
             Ok(Ok(database)) => Slot::Open(database),
             Ok(Err(error)) => {
                 let read_only = match error {
@@ -57,16 +60,47 @@ impl Engine {
             }
             Err(error) => return Err(StoreError::damaged(site.path(), error)),
         };
-        Ok(Engine { site, slot: RwLock::new(slot), opened_by: Process::here() })
+        Ok(Engine::of(site, slot))
     }
 
     /// Makes a new database.
     pub(super) fn make(site: Arc<dyn Site>) -> Result<Engine, StoreError> {
         let backend = site.database().map_err(|error| StoreError::file(site.path(), error))?;
-        let database = open(&*site, backend, Existing::None)
+        let database = open(&*site, backend, Existing::None, Pages::Checked)
             .map_err(|error| StoreError::opening(site.path(), error))?;
-        let slot = RwLock::new(Slot::Open(database));
-        Ok(Engine { site, slot, opened_by: Process::here() })
+        Ok(Engine::of(site, Slot::Open(database)))
+    }
+
+    fn of(site: Arc<dyn Site>, slot: Slot) -> Engine {
+        let (slot, writing) = (RwLock::new(slot), Mutex::default());
+        Engine { site, slot, writing, opened_by: Process::here() }
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something while nothing is written to the file.
+    pub(super) fn while_nothing_is_written<T>(
+        &self,
+        act: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _alone = self.alone();
+        contained(act)
+    }
+
+    /// Does something while nothing is written to the file. As long as the transaction is kept that is returned with what came of it, no
+    /// page of what was committed by then is written over.
+    pub(super) fn pinned<T>(
+        &self,
+        act: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<(ReadTransaction, T), StoreError> {
+        let _alone = self.alone();
+        let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (Slot::Open(database) | Slot::ReadOnly(database)) = &*slot else {
+            return Err(StoreError::Engine("the database is closed".to_owned()));
+        };
+        contained(|| Ok((database.begin_read()?, act()?)))
     }
 
     /// Refuses in a fork of the process that opened it.
@@ -115,6 +149,7 @@ impl Engine {
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let _alone = self.alone();
         let written = contained(|| self.write_once(write));
         if written.is_err() {
             // Whether it can be written, the next attempt will say.
@@ -140,9 +175,23 @@ impl Engine {
         Ok(written)
     }
 
-    /// Whether the database has this presentation among the accepted ones.
-    pub(super) fn has_accepted(&self, id: &RevocationId) -> Result<bool, StoreError> {
-        self.read(|reading| Ok(reading.open_table(ACCEPTED)?.get(id.as_bytes())?.is_some()))
+    /// Whether the database has this presentation, which expires then, among the accepted ones. Two tables say so, and must agree: a
+    /// page that went bad would else make it a new one.
+    pub(super) fn has_accepted(
+        &self,
+        id: &RevocationId,
+        expires: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (by_id, by_expiry) = self.read(|reading| {
+            let known = reading.open_table(ACCEPTED)?.get(id.as_bytes())?.map(|row| row.value());
+            let by_expiry = reading.open_table(ACCEPTED_BY_EXPIRY)?;
+            let then = known.unwrap_or(expires.unix_seconds());
+            Ok((known.is_some(), by_expiry.get((then, *id.as_bytes()))?.is_some()))
+        })?;
+        match by_id == by_expiry {
+            true => Ok(by_id),
+            false => Err(StoreError::Unreadable { what: "accepted presentation", number: 0 }),
+        }
     }
 
     /// Opens the database again, unless that was done when it failed.
@@ -157,6 +206,7 @@ impl Engine {
                 Slot::ReadOnly(_) | Slot::Closed | Slot::Shut => false,
             }
         };
+        let _alone = self.alone();
         if open { Ok(()) } else { self.reopen() }
     }
 
@@ -174,7 +224,7 @@ impl Engine {
         let path = self.site.path();
         let file = |error| StoreError::file(path, error);
         let opened = self.site.database().map_err(file).and_then(|backend| {
-            open(&*self.site, backend, Existing::Required)
+            open(&*self.site, backend, Existing::Required, Pages::Checked)
                 .map_err(|error| StoreError::opening(path, error))
         });
         match opened {
@@ -200,7 +250,7 @@ impl Engine {
 /// The database over an overlay, which needs nothing of the disk but reading.
 fn read_only(site: &dyn Site) -> Option<Slot> {
     let backend = Backend::new(Overlay::over(site.database().ok()?).ok()?);
-    open(site, backend, Existing::Required).ok().map(Slot::ReadOnly)
+    open(site, backend, Existing::Required, Pages::Checked).ok().map(Slot::ReadOnly)
 }
 
 impl Drop for Engine {
@@ -226,14 +276,27 @@ enum Existing {
     None,
 }
 
-fn open(site: &dyn Site, backend: Backend, existing: Existing) -> Result<Database, DatabaseError> {
+/// Whether every page is read and compared with its checksum when the database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pages {
+    Checked,
+    /// A [seal](super::sealed) holds, and what decisions rest on is compared with it.
+    Sealed,
+}
+
+fn open(
+    site: &dyn Site,
+    backend: Backend,
+    existing: Existing,
+    pages: Pages,
+) -> Result<Database, DatabaseError> {
     let empty = backend.len().map_err(redb::StorageError::Io)? == 0;
     if existing == Existing::Required && empty {
         // It would be made into a new one.
         let emptied = "the file is empty".to_owned();
         return Err(redb::StorageError::Corrupted(emptied).into());
     }
-    builder(site).create_with_backend(backend)
+    builder(site).set_check_integrity_on_open(pages == Pages::Checked).create_with_backend(backend)
 }
 
 /// Earlier versions of redb could open a damaged file as an empty one; the check on opening finds

@@ -14,7 +14,7 @@ use crate::pending::{Giver, Promised, promise};
 use crate::revocation::{Change, Epoch, Event, Events, Position, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::inner::Inner;
-use crate::store::schema::{LOG, decode, events_of, json_of, read_state};
+use crate::store::schema::{LOG, decode, events_of, read_state, unchanged_json};
 
 /// How many events are read at a time.
 const READ_AT_ONCE: usize = 1000;
@@ -189,7 +189,7 @@ impl Inner {
                 {
                     let missing = StoreError::Unreadable { what: "record", number: sequence };
                     let row = log.get(sequence)?.ok_or(missing)?;
-                    events.push(event(number, sequence, json_of(row.value(), sequence)?)?);
+                    events.push(event(number, sequence, unchanged_json(row.value(), sequence)?)?);
                 }
             }
             let newer = newer.iter().filter(|(sequence, _)| *sequence > state.records);

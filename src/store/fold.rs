@@ -14,6 +14,7 @@ use crate::log;
 use crate::revocation::GRACE;
 use crate::store::StoreError;
 use crate::store::core::{Core, TimeSource, short};
+use crate::store::index;
 use crate::store::inner::Inner;
 use crate::store::noticed::Fresh;
 use crate::store::schema::{
@@ -361,6 +362,7 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
     for entry in entries {
         log.insert(entry.sequence, entry.row().as_slice())?;
     }
+    index::add(writing, entries)?;
     let effects = || entries.iter().flat_map(|entry| &entry.effects);
     // A table that is opened is written, needed or not.
     if effects().any(|effect| matches!(effect, Effect::Revoke(_))) {
@@ -424,7 +426,11 @@ fn sweep(writing: &WriteTransaction, swept: &[(Timestamp, [u8; 64])]) -> Result<
     let mut accepted = writing.open_table(ACCEPTED)?;
     let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
     for (expires, id) in swept {
-        accepted.remove(id)?;
+        let known = accepted.remove(id)?.map(|known| known.value());
+        // By a moment that went bad, one would be forgotten that can still be presented.
+        if known.is_some_and(|known| known != expires.unix_seconds()) {
+            return Err(StoreError::Unreadable { what: "accepted presentation", number: 0 });
+        }
         by_expiry.remove((expires.unix_seconds(), *id))?;
     }
     Ok(())

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::audit::{CheckpointSigner, Recorded};
+use redb::StorageBackend;
+
+use crate::audit::{Checkpoint, CheckpointSigner, Recorded};
 use crate::revocation::Revocations;
 use crate::store::StoreError;
 use crate::store::core::{Core, RecordJob};
@@ -13,6 +15,8 @@ use crate::store::engine::Engine;
 use crate::store::events::EventCount;
 use crate::store::noticed::Noticed;
 use crate::store::queue::Queue;
+use crate::store::schema::read_state;
+use crate::store::sealed::{self, Seal};
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
@@ -38,7 +42,12 @@ pub(super) struct Inner {
     /// The thread that folds is woken to fold at once.
     bell: Mutex<bool>,
     rings: Condvar,
+    /// Whoever waits for the store to be stopped.
+    stopping: Mutex<()>,
+    stops: Condvar,
     stopped: AtomicBool,
+    /// A seal held when it was opened, and not every page was read.
+    pub(super) was_sealed: AtomicBool,
 }
 
 /// What does not work just now.
@@ -47,11 +56,14 @@ pub(super) struct Trouble {
     pub(super) journal: Option<String>,
     pub(super) database: Option<String>,
     pub(super) checkpoint: Option<String>,
+    /// Pages of the database are not what was written. It is not tried again.
+    pub(super) damage: Option<String>,
 }
 
 impl Trouble {
     pub(super) fn any(&self) -> Option<&String> {
-        self.journal.as_ref().or(self.database.as_ref()).or(self.checkpoint.as_ref())
+        let database = self.damage.as_ref().or(self.database.as_ref());
+        self.journal.as_ref().or(database).or(self.checkpoint.as_ref())
     }
 }
 
@@ -92,7 +104,10 @@ impl Inner {
             trouble: Mutex::default(),
             bell: Mutex::default(),
             rings: Condvar::new(),
+            stopping: Mutex::default(),
+            stops: Condvar::new(),
             stopped: AtomicBool::new(false),
+            was_sealed: AtomicBool::new(false),
         }
     }
 
@@ -196,11 +211,21 @@ impl Inner {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Waits until the store is stopped, for so long at most. Says whether it is.
+    pub(super) fn stops_within(&self, wait: Duration) -> bool {
+        let stopping = lock(&self.stopping);
+        let waited = self.stops.wait_timeout_while(stopping, wait, |_| !self.is_stopped());
+        drop(waited);
+        self.is_stopped()
+    }
+
     /// Ends the thread.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         drop(lock(&self.bell));
         self.rings.notify_all();
+        drop(lock(&self.stopping));
+        self.stops.notify_all();
     }
 
     /// Writes everything there is to write, and closes the files. What cannot be folded stays in the journal,
@@ -216,11 +241,38 @@ impl Inner {
         };
         self.revocations.close();
         self.events.close();
+        let content = self.content_to_seal(folded.is_ok() && written.is_ok());
         self.engine.close();
+        // Without a seal, the next opening reads everything.
+        let _ = content.map(|content| self.seal(content));
         let closed = self.core().journal.close();
         written.map_err(StoreError::Engine)?;
         folded?;
         closed.map_err(|error| StoreError::file(self.engine.site().path(), error))
+    }
+
+    /// What is to be sealed, if the database has all there is and the checkpoint signs it.
+    fn content_to_seal(&self, is_in_peace: bool) -> Option<[u8; 32]> {
+        let site = self.engine.site();
+        let is_worth_it = is_in_peace
+            && site.is_written()
+            && self.trouble().any().is_none()
+            && self.core().unfolded().next().is_none()
+            && site.database().and_then(|database| database.len()).ok()? > site.always_checked();
+        if !is_worth_it {
+            return None;
+        }
+        let records = self.engine.read(read_state).ok()?.records;
+        let signed = Checkpoint::verify(&site.checkpoint().ok()??, self.signer.key()).ok()?;
+        if signed.size() != records {
+            return None;
+        }
+        self.engine.read(sealed::content).ok()
+    }
+
+    fn seal(&self, content: [u8; 32]) -> std::io::Result<()> {
+        let seal = Seal::of(&self.engine.site().database()?, content)?;
+        self.core().journal.seal(&seal)
     }
 
     /// Records a decision durably.

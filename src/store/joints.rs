@@ -201,6 +201,21 @@ impl RevocationLog for Store {
         })
     }
 
+    fn list_after<'a>(
+        &'a self,
+        now: Timestamp,
+        after: u64,
+        at_most: usize,
+    ) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
+        let (inner, reader) = (Arc::clone(self.inner()), self.reader());
+        looked_up(move || {
+            // In the order of `list`, for the same reasons.
+            let at = inner.events.head();
+            let revocations = reader.revocations_after(after, at_most)?;
+            Ok(Snapshot::new(at, now, reader.forgotten_until()?, revocations))
+        })
+    }
+
     fn wait<'a>(&'a self, after: Position, at_most: Duration) -> Pending<'a, ()> {
         // A fork has no thread that would say that it is over.
         if self.inner().engine.here().is_err() {

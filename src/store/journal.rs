@@ -23,6 +23,7 @@ use crate::store::StoreError;
 use crate::store::clock::Clock;
 use crate::store::error::JournalError;
 use crate::store::schema::Entry;
+use crate::store::sealed::{self, Seal};
 use crate::store::site::Backend;
 
 /// The bytes of a segment: some thousand records. While the database takes them over, the other segment
@@ -165,6 +166,12 @@ impl Journal {
             Ok(false) => Err(JournalError::InUse),
             Err(error) => Err(JournalError::Io(io::Error::other(error.to_string()))),
         }
+    }
+
+    /// Leaves the seal of a store that was closed in peace.
+    pub(super) fn seal(&self, seal: &Seal) -> io::Result<()> {
+        self.backend.write(sealed::PLACE, &seal.encode())?;
+        self.backend.sync_data()
     }
 
     /// Lets other writers in.

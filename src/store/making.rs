@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::audit::{Checkpoint, CheckpointSigner};
 use crate::store::StoreError;
-use crate::store::engine::Engine;
+use crate::store::engine::{Engine, Pages};
 use crate::store::journal::MakingMark;
 use crate::store::opening::{compare, identity};
 use crate::store::site::{Files, Site, Untouched, folder_of};
@@ -115,7 +115,7 @@ fn unfinished(files: &Files) -> Result<Option<MakingMark>, StoreError> {
 /// Whether the database is that of a new store with this id, and signed the checkpoint, if there is one.
 fn is_begun(files: &Files, id: &[u8; 16], checkpoint: Option<&str>) -> Result<bool, StoreError> {
     let path = files.path().unwrap_or(Path::new("")).to_owned();
-    let engine = match Engine::open(Arc::new(Untouched(Files::at(&path)))) {
+    let engine = match Engine::open(Arc::new(Untouched(Files::at(&path))), Pages::Checked) {
         Ok(engine) => engine,
         Err(error @ StoreError::InUse { .. }) => return Err(error),
         Err(_) => return Ok(false),

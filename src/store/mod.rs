@@ -7,6 +7,7 @@ mod assembled;
 mod backup;
 mod buffered;
 mod bulk;
+mod checking;
 mod claims;
 mod clock;
 mod collect;
@@ -16,6 +17,7 @@ mod engine;
 mod error;
 mod events;
 mod fold;
+mod index;
 mod inner;
 mod joints;
 mod journal;
@@ -28,6 +30,7 @@ mod reader;
 mod requests;
 mod restore;
 mod schema;
+mod sealed;
 mod site;
 mod staging;
 #[cfg(feature = "tokio")]
@@ -38,6 +41,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -57,6 +61,7 @@ pub use crate::revocation::Receipt;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use error::StoreError;
+pub use index::Sought;
 pub use reader::{StoreReader, Verified};
 pub use restore::{RecordLoss, Restored, restore};
 
@@ -352,7 +357,20 @@ impl Store {
                 return Err(error);
             }
         };
-        let threads = Mutex::new(vec![committing, folding]);
+        let mut threads = vec![committing, folding];
+        if inner.was_sealed.load(Ordering::Acquire) {
+            match start("hardtack-check", Inner::run_check) {
+                Ok(thread) => threads.push(thread),
+                // What was not read must be.
+                Err(error) => {
+                    inner.stop();
+                    inner.queue.stop();
+                    join(&mut threads);
+                    return Err(error);
+                }
+            }
+        }
+        let threads = Mutex::new(threads);
         let shared = Arc::new(Shared { inner, threads });
         Ok(Store { shared, recording: Recording::Durable, times: TimeSource::Clock })
     }

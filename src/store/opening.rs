@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use redb::{ReadTransaction, ReadableTable, StorageBackend};
 
@@ -15,7 +16,7 @@ use crate::log;
 use crate::revocation::{Epoch, Revocations};
 use crate::store::StoreError;
 use crate::store::core::{Core, short};
-use crate::store::engine::Engine;
+use crate::store::engine::{Engine, Pages};
 use crate::store::error::JournalError;
 use crate::store::events::EventCount;
 use crate::store::inner::Inner;
@@ -25,6 +26,7 @@ use crate::store::schema::{
     REVOCATIONS, Rows, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,
     read_revocations, read_state, stored,
 };
+use crate::store::sealed::{self, Seal};
 use crate::store::site::{Memory, Site};
 use crate::store::staging::Staging;
 
@@ -44,7 +46,7 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let journal = Journal::make(site.journal().map_err(failed)?, &id);
     let journal = journal.map_err(|error| journal_error(site.path(), error))?;
     site.lay_database(&id, &first_bytes(&id, &key, &state)?).map_err(failed)?;
-    let engine = Engine::open(Arc::clone(&site))?;
+    let engine = Engine::open(Arc::clone(&site), Pages::Checked)?;
     let signer = CheckpointSigner::new(&id, key)?;
     let core = Core::new(journal, Frontier::default(), &state);
     let events = EventCount::new(state.log_epoch(&id), 0);
@@ -61,8 +63,15 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let path = path.as_deref();
     let text = site.checkpoint().map_err(|error| StoreError::file(path, error))?;
     let Some(text) = text else { return Err(without_checkpoint(&*site)) };
-    let engine = Engine::open(Arc::clone(&site))?;
+    let seal = Seal::that_holds(&*site);
+    let pages = if seal.is_some() { Pages::Sealed } else { Pages::Checked };
+    let engine = Engine::open(Arc::clone(&site), pages)?;
     let Identity { id, key, state } = engine.read(|reading| identify(reading, path))?;
+    if let Some(seal) = &seal
+        && !seal.is_of(&engine.read(sealed::content)?)
+    {
+        return Err(StoreError::damaged(path, "it is not what it was when it was closed"));
+    }
     if let Some(path) = path.filter(|path| Staging::beside(path, &id).is_half_moved()) {
         return Err(StoreError::HalfRestored { path: path.to_owned() });
     }
@@ -103,6 +112,7 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let events = state.counted() + unfolded.filter(|entry| entry.is_event()).count() as u64;
     let events = EventCount::new(state.log_epoch(&id), events);
     let inner = Inner::new(engine, core, revocations, signer, events);
+    inner.was_sealed.store(seal.is_some(), Ordering::Release);
     take_over(&inner)?;
     Ok(inner)
 }
@@ -233,10 +243,11 @@ pub(super) fn compare(
 fn read_seen(
     reading: &ReadTransaction,
 ) -> Result<std::collections::HashSet<[u8; 16], ahash::RandomState>, StoreError> {
-    let table = reading.open_table(SEEN)?;
+    // Of the two tables the one whose rows are ids alone.
+    let table = reading.open_table(SEEN_BY_EXPIRY)?;
     let ids = table.iter()?.map(|row| {
-        let id = crate::chain::RevocationId::from_bytes(row?.0.value());
-        Ok(short(&id))
+        let (_, id) = row?.0.value();
+        Ok(short(&crate::chain::RevocationId::from_bytes(id)))
     });
     ids.collect()
 }

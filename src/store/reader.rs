@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
@@ -15,13 +16,15 @@ use crate::log;
 use crate::process::Process;
 use crate::revocation::{InForce, Receipt, Revocation, RevocationEntry, RevocationList};
 use crate::store::StoreError;
+use crate::store::checking::Found;
 use crate::store::engine::builder;
 use crate::store::events::{are_events, is_event};
+use crate::store::index::{INDEX, Row, STRETCH, Sought, stretch_of};
 use crate::store::inner::Inner;
 use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
-    Effect, Entry, LOG, SEEN, decode, has_hashes, json_of, read_revocations, read_state,
-    revoked_by, stored,
+    Effect, Entry, LOG, REVOCATIONS, SEEN, decode, has_hashes, if_there, json_of,
+    read_revocation_row, read_revocations, read_state, revoked_by, stored, unchanged_json,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
@@ -156,6 +159,38 @@ impl StoreReader {
         Ok(entries)
     }
 
+    /// Returns a part of the revocations in force: the first `at_most` of those whose record has a larger number than `after`, in the order
+    /// of their records.
+    pub fn revocations_after(
+        &self,
+        after: u64,
+        at_most: usize,
+    ) -> Result<Vec<RevocationEntry>, StoreError> {
+        let newer = self.newer(Reach::Answered)?;
+        let prolonged: HashSet<u64> =
+            revoked_by(&newer).filter_map(|entry| entry.notice.prolongs).collect();
+        let (mut entries, stored) = self.read(|reading| {
+            let log = reading.open_table(LOG)?;
+            let rows = reading.open_table(REVOCATIONS)?;
+            let mut entries = Vec::new();
+            for row in rows.range(after.saturating_add(1)..)? {
+                if entries.len() == at_most {
+                    break;
+                }
+                let (sequence, row) = row?;
+                if !prolonged.contains(&sequence.value()) {
+                    entries.push(told(&log, &read_revocation_row(sequence.value(), row.value())?)?);
+                }
+            }
+            Ok((entries, read_state(reading)?.records))
+        })?;
+        let newer = revoked_by(&newer).filter(|entry| entry.sequence > stored.max(after));
+        let newer = newer.filter(|entry| !prolonged.contains(&entry.sequence));
+        let room = at_most.saturating_sub(entries.len());
+        entries.extend(newer.take(room).cloned());
+        Ok(entries)
+    }
+
     /// Returns what is revoked now, as a list for verifiers elsewhere that decide on a copy
     /// ([`Revocations::copied`](crate::Revocations::copied)). `now` is the moment that the list states as its own.
     pub fn revocation_list(&self, now: Timestamp) -> Result<RevocationList, StoreError> {
@@ -271,7 +306,7 @@ impl StoreReader {
         let mut lines = Vec::new().into_iter();
         std::iter::from_fn(move || {
             if lines.len() == 0 {
-                match self.some_records(next) {
+                match self.some_records(next, READ_AT_ONCE) {
                     Ok(some) => lines = some.into_iter(),
                     Err(error) => return Some(Err(error)),
                 }
@@ -282,26 +317,87 @@ impl StoreReader {
         })
     }
 
-    fn some_records(&self, from: u64) -> Result<Vec<LogLine>, StoreError> {
+    /// Reads the records among these numbers that may be those that are sought, in order. Stretches of the log that have none are not read;
+    /// other records come, too, so that whoever asks looks at each. An error ends nothing, as for [`StoreReader::records`].
+    pub fn records_among(
+        &self,
+        numbers: std::ops::Range<u64>,
+        sought: &Sought,
+    ) -> impl Iterator<Item = Result<LogLine, StoreError>> {
+        let mut next = numbers.start.max(1);
+        let mut lines = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            while lines.len() == 0 && next < numbers.end {
+                match self.some_sought(next, numbers.end, sought) {
+                    Ok((some, then)) if then > next => (lines, next) = (some.into_iter(), then),
+                    Ok(_) => return None,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            lines.next().map(Ok)
+        })
+    }
+
+    /// The next stretch that may have what is sought, and the number of the record after it.
+    fn some_sought(
+        &self,
+        from: u64,
+        end: u64,
+        sought: &Sought,
+    ) -> Result<(Vec<LogLine>, u64), StoreError> {
+        let first = self.read(|reading| {
+            let Some(index) = if_there(reading.open_table(INDEX))? else { return Ok(from) };
+            let mut next = from;
+            while next < end {
+                let row = index.get(stretch_of(next))?;
+                match row.and_then(|row| Row::parse(row.value())) {
+                    Some(row) if row.last >= next && !row.may_have(sought) => next = row.last + 1,
+                    _ => break,
+                }
+            }
+            Ok(next)
+        })?;
+        let stop = ((stretch_of(first) + 1) * STRETCH + 1).min(end);
+        let mut lines = self.some_records(first, STRETCH as usize)?;
+        let then = match lines.last() {
+            Some(last) => stop.min(last.sequence + 1),
+            None => first,
+        };
+        lines.retain(|line| line.sequence < then);
+        Ok((lines, then))
+    }
+
+    /// Returns the number of the last record, which is how many there are: 0 for none. It costs the same however many there are.
+    pub fn last_record(&self) -> Result<u64, StoreError> {
+        let newer = self.newer(Reach::Written)?.last().map_or(0, |entry| entry.sequence);
+        Ok(newer.max(self.read(read_state)?.records))
+    }
+
+    fn some_records(&self, from: u64, at_most: usize) -> Result<Vec<LogLine>, StoreError> {
         let line = |sequence, json: &[u8]| -> Result<LogLine, StoreError> {
             let json = std::str::from_utf8(json)
                 .map_err(|_| StoreError::Unreadable { what: "record", number: sequence })?;
             Ok(LogLine { sequence, json: json.to_owned() })
         };
-        // Before the database is looked at: what is taken over meanwhile is in both.
-        let newer = self.newer(Reach::Written)?;
-        let newer = newer.iter().filter(|entry| entry.sequence >= from).take(READ_AT_ONCE);
+        // What the journal has, before the database is looked at: what is taken over meanwhile is in both. Where the database alone
+        // has enough, nobody reads the journal.
+        let in_database = self.read(read_state)?.records;
+        let newer = match from.saturating_add(at_most as u64) <= in_database {
+            true => Vec::new(),
+            false => self.newer(Reach::Written)?,
+        };
+        let newer = newer.iter().filter(|entry| entry.sequence >= from).take(at_most);
         let newer = newer.map(|entry| line(entry.sequence, &entry.json));
         let newer = newer.collect::<Result<Vec<_>, _>>()?;
         let mut lines = self.read(|reading| {
             let log = reading.open_table(LOG)?;
-            let rows = log.range(from..)?.take(READ_AT_ONCE).map(|row| {
+            let rows = log.range(from..)?.take(at_most).map(|row| {
                 let (sequence, row) = row?;
-                line(sequence.value(), json_of(row.value(), sequence.value())?)
+                line(sequence.value(), unchanged_json(row.value(), sequence.value())?)
             });
             rows.collect::<Result<Vec<_>, StoreError>>()
         })?;
-        if lines.len() < READ_AT_ONCE {
+        if lines.len() < at_most {
             let next = lines.last().map_or(from, |last| last.sequence + 1);
             lines.extend(newer.into_iter().filter(|line| line.sequence >= next));
         }
@@ -394,7 +490,7 @@ impl StoreReader {
             let path = log::path(checkpoint.size(), sequence, stored(&records))?;
             let missing = StoreError::Unreadable { what: "record", number: sequence };
             let row = records.get(sequence)?.ok_or(missing)?;
-            let record = json_of(row.value(), sequence)?;
+            let record = unchanged_json(row.value(), sequence)?;
             Ok(InclusionProof::of(sequence, record, path, &checkpoint))
         })
     }
@@ -408,6 +504,11 @@ impl StoreReader {
     pub fn verify(&self) -> Result<Verified, StoreError> {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;
+            if inner.was_sealed.load(Ordering::Acquire)
+                && let Found::Damage(problem) = inner.check_pages()?
+            {
+                return Err(StoreError::damaged(self.path(), problem));
+            }
         }
         let checkpoint = self.checkpoint()?;
         let damaged = |problem: String| StoreError::damaged(self.path(), problem);
@@ -475,7 +576,8 @@ fn told(
     let sequence = row.sequence;
     let unreadable = || StoreError::Unreadable { what: "revocation", number: sequence };
     let record = log.get(sequence)?.ok_or_else(unreadable)?;
-    let record: AuditRecord = decode(json_of(record.value(), sequence)?, "record", sequence)?;
+    let record: AuditRecord =
+        decode(unchanged_json(record.value(), sequence)?, "record", sequence)?;
     let AuditEvent::Revocation(notice) = record.event else { return Err(unreadable()) };
     let entry = RevocationEntry { sequence, notice };
     if InForce::from(&entry) == *row { Ok(entry) } else { Err(unreadable()) }

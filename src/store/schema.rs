@@ -239,6 +239,16 @@ pub(super) fn json_of(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
     rest.get(usize::from(*count) * 32..).ok_or_else(|| unreadable(sequence))
 }
 
+/// The JSON in a row of [`LOG`], if it is the one whose hash the row has: of a store that was closed in peace, not every page was checked
+/// when it was opened.
+pub(super) fn unchanged_json(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
+    let json = json_of(row, sequence)?;
+    match begins_with_hash(row, LeafHash::of(json)) {
+        true => Ok(json),
+        false => Err(unreadable(sequence)),
+    }
+}
+
 fn unreadable(sequence: u64) -> StoreError {
     StoreError::Unreadable { what: "record", number: sequence }
 }

@@ -18,6 +18,7 @@ use crate::process::Process;
 use crate::store::StoreError;
 use crate::store::journal::{Journal, MakingMark};
 use crate::store::overlay::Overlay;
+use crate::store::sealed::ALWAYS_CHECKED;
 
 /// How often it is tried to be the only one that makes a store in a folder, and how long it is waited in
 /// between: some seconds. To make one takes some milliseconds, to restore a large one seconds.
@@ -52,6 +53,11 @@ pub(super) trait Site: Debug + Send + Sync {
     /// Whether what is written here gets to the store, and other writers are to be kept out.
     fn is_written(&self) -> bool {
         true
+    }
+
+    /// The length up to which a database is checked whole whenever it is opened.
+    fn always_checked(&self) -> u64 {
+        ALWAYS_CHECKED
     }
 
     /// Whether other processes may read what this one writes, for which files can be locked in part.

@@ -18,6 +18,7 @@ mod opening;
 mod outage;
 mod racing;
 mod replaying;
+mod sealed;
 mod staging;
 mod tampering;
 mod unanswered;

@@ -1,0 +1,144 @@
+//! Checking: every page of a database against its checksum, behind a store that goes on.
+//!
+//! A store that was closed in peace is opened without reading all of it. What was not read then is checked here: the database as of one
+//! moment, through a second engine over an overlay. Its pages stay as they are as long as a reading transaction is open. If damage is
+//! found, it is looked for once more while nothing is written: only what is found then stops the store.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redb::{Database, StorageBackend};
+
+use crate::store::StoreError;
+use crate::store::inner::Inner;
+use crate::store::overlay::Overlay;
+use crate::store::site::Backend;
+
+/// How long a store is open before it is checked: who opens it for a moment does not wait for a check.
+const CHECK_AFTER: Duration = Duration::from_secs(2);
+
+/// The memory of the second engine.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// After so many bytes the check leaves the disk to others for a moment.
+const PAUSE_EVERY: u64 = 1024 * 1024;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What a check comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Every page is as it was written.
+    Whole,
+    /// Something is not, in words.
+    Damage(String),
+    /// The store is being closed.
+    Stopped,
+}
+
+impl Inner {
+    /// The thread of a store that was opened without reading all of it.
+    pub(super) fn run_check(self: &Arc<Self>) {
+        if self.stops_within(CHECK_AFTER) {
+            return;
+        }
+        if let Ok(Found::Damage(problem)) = self.check_pages() {
+            self.distrust(&problem);
+        }
+    }
+
+    /// Checks every page of the database as it is now.
+    pub(super) fn check_pages(self: &Arc<Self>) -> Result<Found, StoreError> {
+        let found = {
+            // While the transaction is open, nothing that it can see is written over.
+            let pinned = self.engine.pinned(|| self.snapshot())?;
+            self.check(pinned.1.clone())
+        };
+        match found {
+            Found::Damage(_) => {
+                self.engine.while_nothing_is_written(|| Ok(self.check(self.snapshot()?)))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The database's bytes, with the first page and the length as they are now.
+    fn snapshot(self: &Arc<Self>) -> Result<Backend, StoreError> {
+        let site = self.engine.site();
+        let failed = |error| StoreError::file(site.path(), error);
+        let below = site.database().map_err(failed)?;
+        let overlay = Overlay::over(below).map_err(failed)?;
+        let mut first = vec![0; 4096];
+        overlay.read(0, &mut first).and_then(|()| overlay.write(0, &first)).map_err(failed)?;
+        let read = AtomicU64::new(0);
+        Ok(Backend::new(Watched { overlay, inner: Arc::clone(self), read }))
+    }
+
+    fn check(&self, bytes: Backend) -> Found {
+        let mut builder = Database::builder();
+        builder.set_check_integrity_on_open(true);
+        builder.set_cache_size(CACHE_BYTES);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            builder.create_with_backend(bytes).map(drop).map_err(|error| error.to_string())
+        }));
+        match checked {
+            _ if self.is_stopped() => Found::Stopped,
+            Ok(Ok(())) => Found::Whole,
+            Ok(Err(problem)) => Found::Damage(problem),
+            Err(_) => Found::Damage("the database cannot be made sense of".to_owned()),
+        }
+    }
+
+    /// What is on disk is not what was written: whatever rests on it is refused from now on, as if the store had not been opened.
+    pub(super) fn distrust(&self, problem: &str) {
+        let problem = format!(
+            "the database is damaged ({problem}); close the store, and bring it back: hardtack store recover"
+        );
+        self.trouble().damage = Some(problem);
+        self.revocations.close();
+        self.core().closed = true;
+    }
+}
+
+/// An overlay that ends with its store, and gives way to others. It takes no locks: they are the store's.
+#[derive(Debug)]
+struct Watched {
+    overlay: Overlay,
+    inner: Arc<Inner>,
+    read: AtomicU64,
+}
+
+impl StorageBackend for Watched {
+    fn len(&self) -> io::Result<u64> {
+        self.overlay.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.inner.is_stopped() {
+            return Err(io::Error::other("the store is being closed"));
+        }
+        let len = out.len() as u64;
+        let before = self.read.fetch_add(len, Ordering::Relaxed);
+        if before / PAUSE_EVERY != (before + len) / PAUSE_EVERY {
+            std::thread::sleep(PAUSE);
+        }
+        self.overlay.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.overlay.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.overlay.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.overlay.close()
+    }
+}

@@ -1,6 +1,7 @@
 //! Revoking: stopping agents while the gateway runs, which may alone have the log of revocations.
 
 mod asking;
+mod listing;
 mod wire;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
@@ -34,6 +36,7 @@ use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
 pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
+use self::listing::{Asked, MAX_LISTS};
 pub use self::wire::REVOCATIONS;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
 
@@ -86,6 +89,7 @@ struct EndpointState {
     fair_queue: FairQueue,
     /// One at a time counts what a revocation stops.
     counting: Mutex<()>,
+    lists: Arc<Semaphore>,
 }
 
 /// Returns the service that takes requests to revoke at `/hardtack/revocations`, for a program that is no gateway; serve it by
@@ -104,8 +108,9 @@ pub fn revocations(
 pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let admission = AdmissionControl::on(Threads::Own);
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
-    let counting = Mutex::default();
-    let state = Arc::new(EndpointState { revoker, allowed_hosts, admission, fair_queue, counting });
+    let (counting, lists) = (Mutex::default(), Arc::new(Semaphore::new(MAX_LISTS)));
+    let state = EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists };
+    let state = Arc::new(state);
     Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
 }
 
@@ -126,18 +131,25 @@ struct Presented {
 
 impl EndpointState {
     async fn list(&self, request: Request<Body>) -> Result<Response, Response> {
+        let asked = Asked::parse(request.uri().query());
         let Presented { token, peer, body } = self.presented(request)?;
         let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
         let (verified, _) = self.admit(&token, peer, body, READ).await?;
+        let asked = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
+        let Ok(place) = Arc::clone(&self.lists).try_acquire_owned() else {
+            let denial = Denial::overloaded("too many lists of revocations are read at once");
+            return Err(self.revoker.refuse(&denial, READ));
+        };
         let log = Arc::clone(&self.revoker.log);
-        let list = self.at_a_desk(peer, move |guard| {
+        let (after, at_most) = (asked.first(), asked.at_most());
+        let page = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
             // On a thread of its own, which may wait.
-            let now = wait(log.list(now())).map_err(|error| Denial::unreadable_store(&error.to_string()))?;
-            Ok(json!({"as_of": now.as_of, "forgotten_until": now.forgotten_until, "revocations": now.revocations}))
+            let page = wait(log.list_after(now(), after, at_most));
+            page.map_err(|error| Denial::unreadable_store(&error.to_string()))
         });
-        let list = list.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
-        Ok(answer::respond(StatusCode::OK, &list))
+        let page = page.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        Ok(asked.answer(page, Arc::clone(&self.revoker.log), place))
     }
 
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
@@ -257,9 +269,12 @@ impl EndpointState {
         }
     }
 
+    fn refuse(&self, problem: Undescribed) -> Response {
+        answer::unauthenticated(&problem.into(), &self.revoker.realm)
+    }
+
     async fn read(&self, body: Body) -> Result<RevocationRequest, Response> {
-        let refuse =
-            |problem: Undescribed| answer::unauthenticated(&problem.into(), &self.revoker.realm);
+        let refuse = |problem: Undescribed| self.refuse(problem);
         let read = Limited::new(body, MAX_ARGUMENT_BYTES).collect();
         let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
             Ok(Ok(body)) => body.to_bytes(),

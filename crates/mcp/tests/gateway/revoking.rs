@@ -149,6 +149,47 @@ async fn with_the_scope_anything_can_be_revoked_and_read() {
     assert_eq!(unscoped.send().await.unwrap().status(), 403);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_is_read_in_pages_and_whole() {
+    let stage = Stage::set_granting(&["hardtack:revoke", "hardtack:read", "tools:*"]).await;
+    let operator = stage.alice.delegates("agent.operator", &["hardtack:read"]);
+    let revoking = |number: u32| {
+        let revocation = Revocation::Agent { agent: format!("agent.{number}") };
+        hardtack::Revoking::new(revocation, "tests", "lost").unwrap()
+    };
+    // More than a page.
+    stage.store.revoke_all((0..2500).map(revoking).collect(), now()).unwrap();
+    stage.store.revoke_all((2500..2520).map(revoking).collect(), now()).unwrap();
+    let get = async |query: &str| {
+        let url = format!("http://{}/hardtack/revocations{query}", stage.address);
+        let bearer = operator.presents_for(Presenting::to(REVOCATIONS));
+        Answer::of(client().get(&url).bearer_auth(bearer).send().await.unwrap()).await
+    };
+    let agents = |answer: &Answer| -> Vec<String> {
+        let listed = answer.json();
+        let listed = listed["revocations"].as_array().unwrap().iter();
+        listed.map(|entry| entry["agent"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<String> = (0..2520).map(|number| format!("agent.{number}")).collect();
+    let whole = get("").await;
+    assert_eq!(agents(&whole), expected);
+    assert!(whole.json()["as_of"].is_string() && whole.json().get("forgotten_until").is_some());
+    let (mut paged, mut after) = (Vec::new(), 0);
+    loop {
+        let page = get(&format!("?after={after}&at_most=999")).await;
+        paged.extend(agents(&page));
+        match page.json()["next"].as_u64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(paged, expected);
+    assert_eq!(agents(&get("?after=0").await).len(), 1000);
+    for wrong in ["?after=x", "?at_most=0", "?at_most=100000"] {
+        assert_eq!(get(wrong).await.status, 400, "{wrong}");
+    }
+}
+
 /// Asks, as this agent, what a revocation would stop; or revokes.
 async fn answered(
     stage: &Stage,

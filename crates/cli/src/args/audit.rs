@@ -8,6 +8,9 @@ use hardtack::{Scope, Timestamp};
 
 use crate::terminal::now;
 
+/// The most records that `--last` counts back: they are held in memory, some kilobytes each.
+const MAX_LAST: u64 = 10_000;
+
 /// List what was decided and revoked, and prove that nobody changed it
 #[derive(Debug, Args)]
 #[command(
@@ -16,6 +19,7 @@ use crate::terminal::now;
   hardtack audit --store hardtack.store --verdict deny
   hardtack audit --store hardtack.store --since 1h \\
       --agent agent.researcher
+  hardtack audit --store hardtack.store --follow --last 10
   hardtack audit verify --store hardtack.store
   hardtack audit prove 1 --store hardtack.store \\
       > 1.tlog-proof
@@ -40,9 +44,12 @@ pub(crate) struct AuditListing {
     /// As OCSF 1.6.0 events, one JSON object a line
     #[arg(long)]
     pub(crate) ocsf: bool,
-    /// Go on with what is recorded from now on
+    /// Show what is recorded from now on, and go on; with --since or --last, some of the past before it
     #[arg(long)]
     pub(crate) follow: bool,
+    /// Only the last N of those that are asked for
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_LAST))]
+    pub(crate) last: Option<u64>,
     /// Of this subject
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,

@@ -2,6 +2,7 @@
 
 mod filter;
 mod ocsf;
+mod paging;
 
 use std::error::Error;
 use std::fs;
@@ -52,30 +53,38 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
         since: arguments.since,
         until: arguments.until,
     };
-    let mut next = 1;
+    let show = |line: &LogLine, record: &AuditRecord| show(arguments, line, record);
+    let seen = written(path);
+    let mut next = match (arguments.last, arguments.follow) {
+        (Some(last), _) => paging::last(path, &filter, last, show)?,
+        // Only whoever asks for the past gets it.
+        (None, true) if arguments.since.is_none() => look_into(path)?.last_record()? + 1,
+        (None, _) => paging::from(path, &filter, 1, show)?,
+    };
+    if arguments.follow {
+        follow(path, &filter, &mut next, seen, show)?;
+    }
+    Ok(())
+}
+
+/// Goes on with what is recorded from the record `next` on, until whoever reads it has gone.
+fn follow(
+    path: &Path,
+    filter: &Filter,
+    next: &mut u64,
+    mut seen: Option<SystemTime>,
+    show: impl Fn(&LogLine, &AuditRecord) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     loop {
-        // Opened anew when something was written, and closed in between: whoever writes to the store
-        // must be able to open it.
-        let seen = written(path);
-        let store = look_into(path)?;
-        let lines = store.records(next).collect::<Result<Vec<_>, _>>()?;
-        // Whoever reads slowly, in a pager say, keeps nobody out.
-        drop(store);
-        for line in lines {
-            next = line.sequence + 1;
-            let record = line.record()?;
-            if filter.passes(&record) {
-                show(arguments, &line, &record)?;
-            }
-        }
-        if !arguments.follow {
-            return Ok(());
-        }
         while written(path) == seen {
             if output::reader_leaves_within(LOOK_EVERY) {
                 return Err(OutputError::ReaderGone.into());
             }
         }
+        // Opened anew when something was written, and closed in between: whoever writes to the store
+        // must be able to open it.
+        seen = written(path);
+        *next = paging::from(path, filter, *next, &show)?;
     }
 }
 

@@ -184,7 +184,7 @@ fn follow_goes_on_while_another_process_writes() {
     let shell = Shell::new();
     let store = hardtack::Store::create(shell.path().join("store")).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hardtack"))
-        .args(["audit", "--store", "store", "--json", "--follow"])
+        .args(["audit", "--store", "store", "--json", "--follow", "--last", "3"])
         .current_dir(shell.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -200,6 +200,57 @@ fn follow_goes_on_while_another_process_writes() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn follow_begins_at_the_end_and_last_counts_back_from_it() {
+    use std::io::{BufRead, BufReader};
+    let shell = Shell::new();
+    let store = hardtack::Store::create(shell.path().join("store")).unwrap();
+    let revoke = |agent: &str| {
+        let revocation = hardtack::Revocation::Agent { agent: agent.to_owned() };
+        let revoking = hardtack::Revoking::new(revocation, "tests", "lost").unwrap();
+        store.revoke(revoking, hardtack::Timestamp::from_unix_seconds(1_795_428_000)).unwrap();
+    };
+    (0..5).for_each(|number| revoke(&format!("agent.{number}")));
+    let agents = |line: &str| {
+        let listed = shell.ok(line, "");
+        let agents = listed.lines().map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            record["agent"].as_str().unwrap().to_owned()
+        });
+        agents.collect::<Vec<_>>()
+    };
+    assert_eq!(agents("audit --store store --json -n 2"), ["agent.3", "agent.4"]);
+    assert_eq!(agents("audit --store store --json --last 9").len(), 5);
+    assert_eq!(agents("audit --store store --json --last 2 --agent agent.1"), ["agent.1"]);
+    assert!(shell.fails("audit --store store --last 0", "").contains("--last"));
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hardtack"))
+        .args(["audit", "--store", "store", "--json", "--follow"])
+        .current_dir(shell.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Until it has begun, which nothing says, one is revoked again and again: of those from before, none is shown.
+    let (sender, first) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        lines.map_while(Result::ok).take(1).for_each(|line| drop(sender.send(line)));
+    });
+    let mut shown = None;
+    for number in 0..200 {
+        revoke(&format!("agent.later-{number}"));
+        if let Ok(line) = first.recv_timeout(std::time::Duration::from_millis(100)) {
+            shown = Some(line);
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+    let shown = shown.expect("nothing was shown");
+    assert!(shown.contains("agent.later-"), "{shown}");
 }
 
 #[test]

@@ -267,7 +267,8 @@ fn following_the_log_ends_with_whoever_reads_it() {
     ];
     scene.ok(&check, &bearer);
     for more in [&[][..], &["--json"], &["--ocsf"], &["--verdict", "deny"]] {
-        let follow = [&["audit", "--store", "hardtack.store", "--follow"], more].concat();
+        let follow = ["audit", "--store", "hardtack.store", "--follow", "--last", "9"];
+        let follow = [&follow, more].concat();
         let mut child = scene.command(&follow).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         if !more.contains(&"deny") {

@@ -1,6 +1,7 @@
 //! Filter: which records somebody wants to see.
 
 use hardtack::audit::{AuditEvent, Verdict};
+use hardtack::store::Sought;
 use hardtack::{AuditRecord, Decision, Operation, Revocation, Scope, Timestamp};
 
 /// Conditions on records, all of which must hold. The default filter is empty and passes everything.
@@ -24,6 +25,17 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// The same for the store, which passes over stretches that have nothing. A pattern of operations it does not know.
+    pub(crate) fn sought(&self) -> Sought {
+        let mut sought = Sought::default();
+        sought.subject.clone_from(&self.subject);
+        sought.agent.clone_from(&self.agent);
+        let operation = self.operation.as_ref().map(Scope::as_str);
+        sought.operation = operation.filter(|scope| !scope.contains('*')).map(str::to_owned);
+        (sought.verdict, sought.since, sought.until) = (self.verdict, self.since, self.until);
+        sought
+    }
+
     /// Returns whether the record meets all conditions.
     pub(crate) fn passes(&self, record: &AuditRecord) -> bool {
         let in_time = self.since.is_none_or(|since| record.time >= since)

@@ -5,20 +5,20 @@
 
 mod argument;
 mod json;
+mod resource;
 mod tally;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use biscuit_auth::builder::{MapKey, Term};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use url::Url;
 
 pub(crate) use crate::call::json::parse_strictly;
 use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
+use crate::call::resource::Resource;
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
 use crate::profile::cost;
@@ -104,11 +104,12 @@ impl Call {
         Call::new(&format!("tools:call:{name}"))
     }
 
-    /// Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard.
+    /// Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard. Of other schemes than `https`,
+    /// `http` and `file`, a URI must also be the only spelling of its resource (`docs/profile.md`, "Resources").
     ///
     /// # Errors
     ///
-    /// [`CallError::Resource`], with the normal form if there is one, and [`CallError::LongResource`].
+    /// [`CallError::Resource`], with the normal form if there is one, [`CallError::ResourceForms`], and [`CallError::LongResource`].
     pub fn resource(mut self, uri: &str) -> Result<Call, CallError> {
         if uri.len() > MAX_RESOURCE_BYTES {
             return Err(CallError::LongResource);
@@ -327,46 +328,6 @@ struct Written<'a> {
     resource: Option<&'a str>,
 }
 
-/// A URI equal to its WHATWG-normalised form, so that policy and server mean the same thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Resource(Url);
-
-impl Resource {
-    fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    fn scheme(&self) -> &str {
-        self.0.scheme()
-    }
-}
-
-impl FromStr for Resource {
-    type Err = CallError;
-
-    fn from_str(uri: &str) -> Result<Resource, CallError> {
-        let url = Url::parse(uri).map_err(|_| CallError::Resource { normal: None })?;
-        let normal = match has_drive_with_pipe(&url) {
-            true => url.as_str().replacen('|', ":", 1),
-            false => url.to_string(),
-        };
-        match normal == uri {
-            true => Ok(Resource(url)),
-            false => Err(CallError::Resource { normal: Some(normal) }),
-        }
-    }
-}
-
-/// Whether a file's path begins with a Windows drive written `C|`. The standard writes `C:` for it, which
-/// [`Url`] leaves to whoever reads the path.
-fn has_drive_with_pipe(url: &Url) -> bool {
-    let drive = match url.path().as_bytes() {
-        [b'/', drive, b'|'] | [b'/', drive, b'|', b'/', ..] => drive,
-        _ => return false,
-    };
-    url.scheme() == "file" && drive.is_ascii_alphabetic()
-}
-
 /// The error of a call that is not exact enough to be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -379,6 +340,12 @@ pub enum CallError {
     Resource {
         /// The normal form, where there is one.
         normal: Option<String>,
+    },
+    /// The resource, of another scheme than `https`, `http` and `file`, has a form of which readers know another spelling.
+    #[error("the resource has other spellings, and readers differ: {problem}")]
+    ResourceForms {
+        /// What gives it another spelling, in words.
+        problem: &'static str,
     },
     /// The resource has more than 8,000 bytes.
     #[error("the resource has more than {MAX_RESOURCE_BYTES} bytes")]

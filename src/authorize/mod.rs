@@ -27,7 +27,7 @@ use crate::datalog::{EvaluationError, VERIFIER, World};
 use crate::policy::{Location, Policy};
 use crate::profile::MAX_COST;
 use crate::scope::{Operation, Scope};
-use crate::verify::VerifiedCapability;
+use crate::verify::{VerifiedCapability, schemes};
 
 pub use prepared::PreparedSets;
 pub(crate) use prepared::{Prepared, PreparedTokens, sizes_of};
@@ -210,10 +210,13 @@ pub enum AuthorizeError {
     },
     /// The resource has a scheme that this server does not judge
     /// ([`Verifier::resource_schemes`](crate::Verifier::resource_schemes)).
-    #[error("resources of scheme {scheme} are not judged here")]
+    #[error("{}", unjudged(.scheme, *.named_by_lists))]
     Scheme {
         /// The scheme of the resource.
         scheme: String,
+        /// Whether it is judged as soon as the server's own lists name it
+        /// ([`Verifier::open_resource_schemes`](crate::Verifier::open_resource_schemes)).
+        named_by_lists: bool,
     },
     /// The presentation is bound to another call.
     #[error("the presentation is bound to another call: operation, resource or arguments differ")]
@@ -357,6 +360,20 @@ pub(crate) fn unanswered(
     }
 }
 
+/// That resources of a scheme are not judged, and what helps.
+fn unjudged(scheme: &str, named_by_lists: bool) -> String {
+    let until = match named_by_lists {
+        true => {
+            format!(
+                " until the server's own lists have named it: ask for resources/list or resources/templates/list \
+                 first, or have the server set --resource-scheme {scheme}"
+            )
+        }
+        false => String::new(),
+    };
+    format!("resources of scheme {scheme} are not judged here{until}")
+}
+
 /// The part of the walk that needs the call.
 pub(crate) fn refuse_uncovered(
     verified: &VerifiedCapability,
@@ -373,7 +390,9 @@ pub(crate) fn refuse_uncovered(
         return Err(AuthorizeError::Unbound { block, operation: operation.to_string() });
     }
     if let Some(scheme) = call.scheme().filter(|scheme| !verified.judges_scheme(scheme)) {
-        return Err(AuthorizeError::Scheme { scheme: scheme.to_owned() });
+        let scheme = schemes::shown(scheme).to_owned();
+        let named_by_lists = verified.has_open_schemes();
+        return Err(AuthorizeError::Scheme { scheme, named_by_lists });
     }
     Ok(())
 }

@@ -398,7 +398,7 @@ pub(super) fn uncovered(
         error => remedies.push(Remedy::new(
             error.to_string(),
             vec![Change::Server {
-                text: "have the server judge resources of this scheme (Verifier::resource_schemes)"
+                text: "have the server judge resources of this scheme (--resource-scheme, or Verifier::resource_schemes)"
                     .to_owned(),
             }],
         )),

@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod refused;
 mod rejection;
+pub(crate) mod schemes;
 mod stated;
 mod trust;
 mod verified;
@@ -26,6 +27,7 @@ use crate::revocation::{Knowledge, RevocationSource, Revoked, RevokedBy};
 use crate::scope::{Operation, Scope};
 use crate::timestamp::Timestamp;
 use crate::verify::refused::{RefusedBearers, RefusedKey};
+use crate::verify::schemes::Schemes;
 use crate::verify::trust::{RootSet, Trust};
 use crate::verify::walk::{Walk, refuse_expired};
 
@@ -68,7 +70,7 @@ pub struct Verifier {
     lifetimes: Lifetimes,
     unbound: UnboundHops,
     directory: Directory,
-    resource_schemes: Arc<[String]>,
+    resource_schemes: Arc<Schemes>,
 }
 
 /// What to do with a hop that nobody in particular signed.
@@ -100,7 +102,9 @@ impl Verifier {
             lifetimes: Lifetimes::default(),
             unbound: UnboundHops::Refused,
             directory: Directory::default(),
-            resource_schemes: DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
+            resource_schemes: Arc::new(Schemes::of(
+                DEFAULT_RESOURCE_SCHEMES.map(str::to_owned).into(),
+            )),
         })
     }
 
@@ -172,8 +176,22 @@ impl Verifier {
         mut self,
         schemes: impl IntoIterator<Item = T>,
     ) -> Verifier {
-        self.resource_schemes = schemes.into_iter().map(Into::into).collect();
+        self.resource_schemes =
+            Arc::new(Schemes::of(schemes.into_iter().map(Into::into).collect()));
         self
+    }
+
+    /// Also judges the schemes of which [`Verifier::name_resource_scheme`] is told later; until then there are none.
+    pub fn open_resource_schemes(mut self) -> Verifier {
+        self.resource_schemes = Arc::new(self.resource_schemes.open());
+        self
+    }
+
+    /// Judges resources of one more scheme from now on, since the server's own lists name it, also for values that were verified before.
+    /// Returns whether the scheme is judged. It is not without [`Verifier::open_resource_schemes`], if it is no scheme in small letters
+    /// or has more than 64 bytes, or if 32 others were named before; these stay. Waits for no disk.
+    pub fn name_resource_scheme(&self, scheme: &str) -> bool {
+        self.resource_schemes.name(scheme)
     }
 
     /// Verifies a bearer token as of `now`: its shape, signatures, expiry and revocation, and that every hop only narrows. It must be

@@ -8,6 +8,7 @@ use crate::chain::{Chain, PresentationBlock};
 use crate::keys::PublicKey;
 use crate::memory::Owner;
 use crate::timestamp::Timestamp;
+use crate::verify::schemes::Schemes;
 use crate::verify::{Authentic, Identity, Stated};
 
 /// A presentation that was verified: authentic, unrevoked, for this server, narrowing at every hop. Only a [`Verifier`](crate::Verifier) makes one.
@@ -17,7 +18,7 @@ pub struct VerifiedCapability {
     pub(super) token: Arc<Authentic>,
     pub(super) presentation: PresentationBlock,
     pub(super) at: Timestamp,
-    pub(super) resource_schemes: Arc<[String]>,
+    pub(super) resource_schemes: Arc<Schemes>,
     /// What the server says beside it, for the decision at hand. Nothing of it is the token's.
     pub(super) stated: Stated,
 }
@@ -91,7 +92,13 @@ impl VerifiedCapability {
         self.token.owner()
     }
 
-    pub(crate) fn judges_scheme(&self, scheme: &str) -> bool {
-        self.resource_schemes.iter().any(|listed| listed == scheme)
+    /// Returns true if its verifier judges resources of this scheme now ([`Verifier::resource_schemes`](crate::Verifier::resource_schemes)).
+    pub fn judges_scheme(&self, scheme: &str) -> bool {
+        self.resource_schemes.judge(scheme)
+    }
+
+    /// Whether the server's lists could name schemes that are judged then.
+    pub(crate) fn has_open_schemes(&self) -> bool {
+        self.resource_schemes.are_open()
     }
 }

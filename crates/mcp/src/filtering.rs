@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::lanes::Place;
+use crate::left_out::LeftOut;
 use crate::listing::{Filter, Left};
 use crate::metrics::Metrics;
 use crate::review::{Review, Reviewed};
@@ -82,6 +83,7 @@ struct UnderWay {
     refused: Option<Denial>,
     /// Why the token no longer holds, if it does not: what was looked at says nothing then.
     ended: Option<Cause>,
+    left_out: LeftOut,
 }
 
 impl Filtering {
@@ -116,11 +118,12 @@ impl Filtering {
             done = self.place.run(work) => done?,
         };
         waits.disarm();
-        let UnderWay { refused, ended, .. } = std::mem::take(&mut *self.under_way());
+        let UnderWay { refused, ended, left_out, .. } = std::mem::take(&mut *self.under_way());
         if let Some(cause) = ended {
             tracing::info!(%cause, "an answer is given up, since its token no longer holds");
             return None;
         }
+        self.metrics.left_out(left_out);
         if let Some(denial) = refused {
             self.note_refused(&denial).await;
         }
@@ -164,11 +167,19 @@ impl Filtering {
         let verified = self.guard.foreseeing(verified);
         let prepared = self.guard.prepared(&verified);
         let by = (&*prepared, &verified, &*policy);
-        let filter = Filter::new(by, &self.tasks, now, private, self.given_up(), left);
+        let mut filter = Filter::new(by, &self.tasks, now, private, self.given_up(), left);
+        // A stream may repeat the answer to anything, also what a tool said. What a server has is what it says when it is asked for it.
+        let names_schemes = |scheme: &str| self.guard.verifier().name_resource_scheme(scheme);
+        if asked.is_some() {
+            filter.asked_for = Some((self.what, &names_schemes));
+        }
         let mut review = Review { asked, filter: Some(filter), refused: None, note: &|_| {} };
         let reviewed = review.apply(message);
         let mut under_way = self.under_way();
-        under_way.left = review.filter.map_or(left, |filter| filter.left());
+        if let Some(filter) = review.filter {
+            under_way.left = filter.left();
+            under_way.left_out.add(filter.left_out);
+        }
         under_way.refused = under_way.refused.take().or(review.refused);
         reviewed
     }

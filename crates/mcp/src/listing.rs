@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use crate::left_out::{LeftOut, Why};
 use crate::reading::Members;
 use crate::review::write_name;
 use crate::tasks::Tasks;
+use crate::template::{Stands, stands};
 use hardtack::authorize::PreparedSets;
-use hardtack::call::Call;
+use hardtack::call::{Call, CallError};
 use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::policy::Policy;
@@ -34,7 +36,13 @@ pub(crate) const MAX_LIST_COST: u64 = 5_000_000;
 const MARKS: [&str; 2] = ["cacheScope", "ttlMs"];
 
 /// The members of an entry that are read.
-const ENTRY: [&str; 3] = ["name", "uri", "taskId"];
+const ENTRY: [&str; 4] = ["name", "uri", "uriTemplate", "taskId"];
+
+/// The lists by which a server says of which schemes its resources are.
+const NAMING: [(&str, Listing); 2] = [
+    ("resources/list", Listing::Resources),
+    ("resources/templates/list", Listing::ResourceTemplates),
+];
 
 /// What may still be done for the lists of one answer, or of those that came together.
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +66,16 @@ pub(crate) struct Filter<'a> {
     pub(crate) mark_private: bool,
     /// Says that nobody waits for it any more.
     pub(crate) given_up: &'a CancellationToken,
+    /// Which method was asked, if one was, and who is told of which schemes the server's resources are.
+    pub(crate) asked_for: Option<(&'static str, NamesScheme<'a>)>,
+    /// What was not shown.
+    pub(crate) left_out: LeftOut,
     outlook: Outlook<'a>,
     entries: usize,
 }
+
+/// Is told of a scheme; whether it is judged now.
+pub(crate) type NamesScheme<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Why a result is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +128,17 @@ impl<'a> Filter<'a> {
         left: Left,
     ) -> Filter<'a> {
         let outlook = Outlook::over(prepared, verified, policy, left.cost);
-        Filter { verified, tasks, now, mark_private, given_up, outlook, entries: left.entries }
+        Filter {
+            verified,
+            tasks,
+            now,
+            mark_private,
+            given_up,
+            asked_for: None,
+            left_out: LeftOut::default(),
+            outlook,
+            entries: left.entries,
+        }
     }
 
     /// What may still be done.
@@ -176,21 +201,58 @@ impl<'a> Filter<'a> {
         listing: Listing,
         entries: Vec<&'e RawValue>,
     ) -> Result<Vec<&'e RawValue>, Unshown> {
+        let uses: Vec<Result<Use, Why>> =
+            entries.iter().map(|entry| Use::of(listing, entry)).collect();
+        self.learn(listing, &uses);
         let calls: Vec<Option<Call>> =
-            entries.iter().map(|entry| call_of(listing, entry)).collect();
+            uses.into_iter().map(|found| self.call(listing, found)).collect();
         self.outlook.afford(&calls)?;
         let mut shown = Vec::new();
         for (entry, call) in entries.into_iter().zip(&calls) {
             if self.given_up.is_cancelled() {
                 return Err(Unshown::GivenUp);
             }
-            if let Some(call) = call
-                && self.outlook.of(call)?.is_open()
-            {
-                shown.push(entry);
+            let Some(call) = call else { continue };
+            match self.outlook.of(call)?.is_open() {
+                true => shown.push(entry),
+                false => self.left_out.count(listing, Why::NotAllowed),
             }
         }
         Ok(shown)
+    }
+
+    /// Tells of which schemes the server's resources are, if it was asked for a list of them.
+    fn learn(&self, listing: Listing, uses: &[Result<Use, Why>]) {
+        let Some((method, names_scheme)) = self.asked_for else { return };
+        if !NAMING.contains(&(method, listing)) {
+            return;
+        }
+        let mut last = None;
+        for scheme in uses.iter().flatten().filter_map(Use::scheme) {
+            // Most have the scheme of the one before.
+            if last != Some(scheme) {
+                names_scheme(scheme);
+                last = Some(scheme);
+            }
+        }
+    }
+
+    /// The call by which an entry is used, if it is one that is judged.
+    fn call(&mut self, listing: Listing, found: Result<Use, Why>) -> Option<Call> {
+        let found = match found {
+            Ok(found) => found,
+            Err(why) => {
+                self.left_out.count(listing, why);
+                return None;
+            }
+        };
+        if let Some(scheme) = found.scheme()
+            && !self.verified.judges_scheme(scheme)
+        {
+            self.left_out.count_scheme(listing, scheme);
+            return None;
+        }
+        Some(found.call)
     }
 
     fn is_own_task(&self, entry: &RawValue) -> bool {
@@ -213,6 +275,7 @@ impl<'a> Filter<'a> {
 struct Entry {
     name: Option<String>,
     uri: Option<String>,
+    uri_template: Option<String>,
     task_id: Option<String>,
 }
 
@@ -224,23 +287,55 @@ impl Entry {
     }
 }
 
-/// The call by which an entry is used; none can be made of what is not judged.
-fn call_of(listing: Listing, entry: &RawValue) -> Option<Call> {
-    let entry = Entry::read(entry)?;
-    let name = entry.name.unwrap_or_default();
-    let call = match listing {
-        Listing::Tools => Call::tool(&name),
-        Listing::Prompts => Call::new(&format!("prompts:get:{name}")),
-        Listing::Resources => Call::new("resources:read")
-            .and_then(|call| call.resource(&entry.uri.unwrap_or_default())),
-        Listing::Skills => {
-            Call::new("skills:get").and_then(|call| call.resource(&entry.uri.unwrap_or_default()))
+/// How an entry is used.
+struct Use {
+    call: Call,
+    /// The scheme of all URIs that the entry stands for, where the call does not say it.
+    scheme: Option<String>,
+}
+
+impl Use {
+    fn of(listing: Listing, entry: &RawValue) -> Result<Use, Why> {
+        let entry = Entry::read(entry).ok_or(Why::Unreadable)?;
+        let named = |name: Option<String>, call: fn(&str) -> Result<Call, CallError>| {
+            call(&name.ok_or(Why::Unreadable)?).map_err(|_| Why::Name)
+        };
+        let about = |operation: &str, uri: Option<String>| {
+            let uri = uri.ok_or(Why::Unreadable)?;
+            Call::new(operation).and_then(|call| call.resource(&uri)).map_err(|_| Why::Form)
+        };
+        let call = match listing {
+            Listing::Tools => named(entry.name, Call::tool),
+            Listing::Prompts => named(entry.name, |name| Call::new(&format!("prompts:get:{name}"))),
+            Listing::Resources => about("resources:read", entry.uri),
+            Listing::Skills => about("skills:get", entry.uri),
+            Listing::ResourceTemplates => {
+                return Use::of_template(&entry.uri_template.ok_or(Why::Unreadable)?);
+            }
+            Listing::Tasks => Err(Why::Unreadable),
+        }?;
+        Ok(Use { call, scheme: None })
+    }
+
+    /// Which resources a template stands for is not known, but of which scheme they are, and whether there are any.
+    fn of_template(template: &str) -> Result<Use, Why> {
+        let any = |scheme| {
+            let call = Call::new("resources:read").map_err(|_| Why::Unreadable)?;
+            Ok(Use { call, scheme })
+        };
+        match stands(template) {
+            Stands::For(call) => Ok(Use { call: *call, scheme: None }),
+            Stands::ForSome(scheme) => any(Some(scheme)),
+            Stands::ForAny => any(None),
+            Stands::ForNone => Err(Why::Form),
+            Stands::Unreadable => Err(Why::Unreadable),
         }
-        // Which resources a template stands for is not known.
-        Listing::ResourceTemplates => Call::new("resources:read"),
-        Listing::Tasks => return None,
-    };
-    call.ok()
+    }
+
+    fn scheme(&self) -> Option<&str> {
+        let of_uri = || self.call.resource_uri()?.split_once(':').map(|(scheme, _)| scheme);
+        self.scheme.as_deref().or_else(of_uri)
+    }
 }
 
 /// Reads a list of so many entries; `None` if they are more, which are not kept.

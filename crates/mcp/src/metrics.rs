@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::left_out::{LeftOut, Omissions};
 use hardtack::audit::Verdict;
 use hardtack::cause::Cause;
 
@@ -40,6 +41,7 @@ struct Meters {
     children: Gauge<i64, AtomicI64>,
     children_started: Counter,
     children_failed: Counter,
+    omissions: Omissions,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +117,7 @@ impl Metrics {
             "Processes of the upstream server that ended by themselves, or had to be ended",
             children_failed.clone(),
         );
+        let omissions = Omissions::of(&mut registry);
         Metrics(Arc::new(Meters {
             registry,
             requests,
@@ -126,6 +129,7 @@ impl Metrics {
             children,
             children_started,
             children_failed,
+            omissions,
         }))
     }
 
@@ -145,6 +149,11 @@ impl Metrics {
             .decisions
             .get_or_create(&Decision { verdict, cause: cause.map_or("", Cause::as_str) })
             .inc();
+    }
+
+    /// Counts what was left out of lists.
+    pub(crate) fn left_out(&self, left_out: LeftOut) {
+        self.0.omissions.note(left_out);
     }
 
     pub(crate) fn open_stream(&self) -> OpenStream {

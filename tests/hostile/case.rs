@@ -47,9 +47,14 @@ pub enum Server {
     /// Has revoked: the researcher's hop of the seed chain, by its id; the thief's key; `agent.revoked`;
     /// `user:revoked`.
     Revoking,
+    /// Judges resources of other schemes than the usual ones: of [`SCHEMES`].
+    Schemes,
     /// Has seen nothing yet: for call-bound presentations, which are accepted once.
     Fresh,
 }
+
+/// What a server's own lists named.
+pub const SCHEMES: [&str; 7] = ["memo", "data", "blob", "jar", "view-source", "filesystem", "wss"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -162,6 +167,7 @@ pub struct Scene {
     unbound: Arc<Guard>,
     directory: Arc<Guard>,
     revoking: Arc<Guard>,
+    schemes: Arc<Guard>,
 }
 
 impl Scene {
@@ -186,6 +192,11 @@ impl Scene {
             unbound: guard(store(), &|verifier| verifier.accept_unbound_hops()),
             directory: guard(store(), &|verifier| verifier.directory(directory.clone())),
             revoking: guard(revoking(&cast), &|verifier| verifier),
+            schemes: guard(store(), &|verifier| {
+                let verifier = verifier.open_resource_schemes();
+                assert!(SCHEMES.iter().all(|scheme| verifier.name_resource_scheme(scheme)));
+                verifier
+            }),
         }
     }
 
@@ -211,6 +222,7 @@ impl Scene {
             Server::Unbound => Arc::clone(&self.unbound),
             Server::Directory => Arc::clone(&self.directory),
             Server::Revoking => Arc::clone(&self.revoking),
+            Server::Schemes => Arc::clone(&self.schemes),
             Server::Fresh => Arc::new(Cast::new().guard(&Store::in_memory().unwrap())),
         }
     }

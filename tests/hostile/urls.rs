@@ -9,6 +9,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(no_normal_form());
     cases.extend(no_urls());
     cases.extend(schemes());
+    cases.extend(spellings());
     cases
 }
 
@@ -156,9 +157,6 @@ fn schemes() -> Vec<Case> {
     let calls = [
         ("a script", "javascript:alert(1)"),
         ("another script", "vbscript:msgbox(1)"),
-        ("data", "data:text/html,hello"),
-        ("data in base64", "data:;base64,aGVsbG8="),
-        ("a blob", "blob:https://docs.example/9115d58c"),
         ("a page about nothing", "about:blank"),
         ("ftp", "ftp://docs.example/a"),
         ("a web socket", "wss://docs.example/a"),
@@ -168,8 +166,6 @@ fn schemes() -> Vec<Case> {
         ("gopher", "gopher://docs.example/1"),
         ("a directory", "ldap://docs.example/cn=x"),
         ("a share", "smb://docs.example/share"),
-        ("an archive", "jar:file:///srv/docs/a.jar!/x"),
-        ("a source's view", "view-source:https://docs.example/"),
         ("a database", "postgresql://docs.example/db"),
         ("a bucket", "s3://docs/a"),
         ("a repository", "git+https://docs.example/a"),
@@ -180,7 +176,6 @@ fn schemes() -> Vec<Case> {
         ("a scheme with a part behind", "https+unix://docs.example/a"),
         ("a scheme with a dot", "https.://docs.example/a"),
         ("files by another name", "files:///srv/docs/a"),
-        ("local files", "filesystem:https://docs.example/temporary/a"),
         ("an intent", "intent://docs.example/a"),
         ("a page of the server's own", "notion://page/1"),
         ("a user interface", "ui://widget/1"),
@@ -228,6 +223,141 @@ fn schemes() -> Vec<Case> {
         .to(Server::Fresh),
     ]);
     cases
+}
+
+/// Of a scheme that is judged here, and of which nobody says what its normal form is: whatever some reader takes for the
+/// resource that another URI names.
+fn spellings() -> Vec<Case> {
+    let refused = [
+        ("a host in capitals", "memo://Notes/a"),
+        ("one letter of the host in capitals", "memo://noteS/a"),
+        ("a scheme in capitals", "Memo://notes/a"),
+        ("an escaped letter", "memo://notes/%61"),
+        ("an escaped letter in the host", "memo://%6eotes/a"),
+        ("an escaped capital letter", "memo://notes/%41"),
+        ("an escaped digit", "memo://notes/%31"),
+        ("an escaped tilde", "memo://notes/%7Ea"),
+        ("an escaped hyphen", "memo://notes/a%2Db"),
+        ("an escaped colon", "memo://notes/a%3Ab"),
+        ("an escaped comma", "memo://notes/a%2Cb"),
+        ("an escaped slash", "memo://notes/a%2Fb"),
+        ("an escaped backslash", "memo://notes/a%5Cb"),
+        ("an escaped question mark", "memo://notes/a%3Fb"),
+        ("an escaped number sign", "memo://notes/a%23b"),
+        ("an escaped user's sign", "memo://notes/a%40b"),
+        ("an escaped percent sign", "memo://notes/a%25b"),
+        ("an escape of an escape", "memo://notes/%2561"),
+        ("an escaped semicolon", "memo://notes/a%3Bb"),
+        ("an escaped plus sign", "memo://notes/a%2Bb"),
+        ("an escape with small letters", "memo://notes/a%7bb"),
+        ("an escape with one digit", "memo://notes/a%2"),
+        ("an escape with nothing", "memo://notes/a%"),
+        ("an escape with no digits", "memo://notes/a%zz"),
+        ("an escaped NUL", "memo://notes/a%00"),
+        ("an escaped tab", "memo://notes/a%09b"),
+        ("an escaped line's end", "memo://notes/a%0D%0Ab"),
+        ("an escaped delete", "memo://notes/a%7Fb"),
+        ("a tab", "memo://notes/a\tb"),
+        ("a line's end", "memo://notes/a\nb"),
+        ("a NUL", "memo://notes/a\0"),
+        ("a space", "memo://notes/a b"),
+        ("a letter with its accent", "memo://notes/caf\u{e9}"),
+        ("an accent that combines, in escapes", "memo://notes/cafe%CC%81"),
+        ("a fullwidth letter in escapes", "memo://notes/%EF%BD%81"),
+        ("a fullwidth slash in escapes", "memo://notes/a%EF%BC%8Fb"),
+        ("fullwidth dots in escapes", "memo://notes/%EF%BC%8E%EF%BC%8E/a"),
+        ("a one dot leader in escapes", "memo://notes/%E2%80%A4%E2%80%A4/a"),
+        ("a ligature in escapes", "memo://notes/%EF%AC%81le"),
+        ("a Kelvin sign in escapes", "memo://notes/%E2%84%AA"),
+        ("a zero-width space in escapes", "memo://notes/a%E2%80%8B"),
+        ("a soft hyphen in escapes", "memo://notes/a%C2%ADb"),
+        ("a no-break space in escapes", "memo://notes/a%C2%A0b"),
+        ("an override of the direction in escapes", "memo://notes/%E2%80%AEfdp"),
+        ("a byte order mark in escapes", "memo://notes/%EF%BB%BFa"),
+        ("a slash in two bytes", "memo://notes/a%C0%AFb"),
+        ("a NUL in two bytes", "memo://notes/a%C0%80"),
+        ("half a character in escapes", "memo://notes/a%C3"),
+        ("a surrogate in escapes", "memo://notes/%ED%A0%80"),
+        ("Latin-1 in escapes", "memo://notes/caf%E9"),
+        ("a step up", "memo://notes/a/../b"),
+        ("a step up in escapes", "memo://notes/a/%2E%2E/b"),
+        ("a step up, half in escapes", "memo://notes/a/.%2e/b"),
+        ("a step up without a host", "memo:a/../b"),
+        ("a step here without a host", "memo:./a"),
+        ("a step up with a parameter", "memo://notes/a/..;x/b"),
+        ("a step up as the host", "memo://../a"),
+        ("three dots", "memo://notes/.../a"),
+        ("a dot behind a name", "memo://notes/a."),
+        ("a space before a name", "memo://notes/%20a"),
+        ("a space behind a name", "memo://notes/a%20"),
+        ("a space as a name", "memo://notes/%20/a"),
+        ("a parameter", "memo://notes/a;v=1"),
+        ("a parameter further up", "memo://notes;v=1/a"),
+        ("a slash behind", "memo://notes/a/"),
+        ("two slashes", "memo://notes//a"),
+        ("a slash behind the host", "memo://notes/"),
+        ("three slashes and none behind", "memo:///"),
+        ("four slashes", "memo:////a"),
+        ("one slash", "memo:/notes/a"),
+        ("a backslash", "memo://notes/a\\b"),
+        ("a backslash for a slash", "memo://notes\\a"),
+        ("a user", "memo://alice@notes/a"),
+        ("an empty user", "memo://@notes/a"),
+        ("a user and a password", "memo://alice:secret@notes/a"),
+        ("a port", "memo://notes:443/a"),
+        ("an empty port", "memo://notes:/a"),
+        ("a port with zeros", "memo://notes:0443/a"),
+        ("an address of IPv6", "memo://[::1]/a"),
+        ("a long address of IPv6", "memo://[0:0:0:0:0:0:0:1]/a"),
+        ("a host with a dot behind", "memo://notes./a"),
+        ("a host with a dot before", "memo://.notes/a"),
+        ("a host with a star", "memo://*/a"),
+        ("a host in another script", "memo://b\u{fc}cher/a"),
+        ("a host with an escape", "memo://b%C3%BCcher/a"),
+        ("a fragment", "memo://notes/a#b"),
+        ("an empty fragment", "memo://notes/a#"),
+        ("a fragment behind a query", "memo://notes/a?b#c"),
+        ("an empty query", "memo://notes/a?"),
+        ("a plus sign in the query", "memo://notes/a?q=b+c"),
+        ("an escaped letter in the query", "memo://notes/a?q=%62"),
+        ("a pipe", "memo://notes/a|b"),
+        ("a caret", "memo://notes/a^b"),
+        ("brackets", "memo://notes/a[0]"),
+        ("braces", "memo://notes/{id}"),
+        ("a quote", "memo://notes/\"a\""),
+        ("data", "data:text/html,hello"),
+        ("data in base64", "data:;base64,aGVsbG8="),
+        ("a blob", "blob:https://docs.example/9115d58c"),
+        ("an archive", "jar:file:///srv/docs/a.jar!/x"),
+        ("a source's view", "view-source:https://docs.example/"),
+        ("local files", "filesystem:https://docs.example/temporary/a"),
+        ("a web socket with a user", "wss://alice@docs.example/a"),
+        ("a web socket with a fragment", "wss://docs.example/a#b"),
+        ("a web socket and two slashes", "wss://docs.example//a"),
+    ];
+    let refuse = |(what, url): (&str, &str)| {
+        let name = format!("urls/another spelling: {what}");
+        let cause = Case::refused(name, reader(), "inexact_call", None);
+        cause.calls(resource(url)).to(Server::Schemes)
+    };
+    let accepted = [
+        ("a name", "memo://notes/a"),
+        ("a host alone", "memo://notes"),
+        ("no host", "memo:///a"),
+        ("nothing", "memo://"),
+        ("a name alone", "memo:a"),
+        ("capitals in the path", "memo://notes/A/README.md"),
+        ("a space and an accent", "memo://notes/a%20b/caf%C3%A9"),
+        ("what must be escaped", "memo://notes/%22%3C%3E%5B%5D%5E%60%7B%7C%7D"),
+        ("all signs", "memo://a-b.c_d~e/-._~!$&'()*+,=:@"),
+        ("a query", "memo://notes/a?q=b&r=/?c"),
+        ("a web socket", "wss://docs.example:8443/"),
+    ];
+    let accept = |(what, url): (&str, &str)| {
+        let name = format!("urls/one spelling: {what}");
+        Case::accepted(name, reader()).calls(resource(url)).to(Server::Schemes)
+    };
+    refused.map(refuse).into_iter().chain(accepted.map(accept)).collect()
 }
 
 /// The same from inside.

@@ -374,7 +374,81 @@ fn arguments() -> Vec<Case> {
     let case = inexact.into_iter().fold(case, |case, (title, json)| {
         case.with(title, search().arguments(json).refused("inexact_call", None))
     });
-    exact.into_iter().chain([case, further_parameters()]).collect()
+    exact.into_iter().chain([case, further_parameters(), spellings()]).collect()
+}
+
+/// Of schemes that are no web's, a URI is the only spelling of its resource.
+fn spellings() -> Case {
+    let one = [
+        "memo://insights",
+        "memo:///1",
+        "memo://",
+        "memo:a",
+        "data://config",
+        "memo://notes/A/README.md",
+        "memo://notes/a%20b/caf%C3%A9",
+        "memo://notes/%22%3C%3E%5B%5D%5E%60%7B%7C%7D",
+        "memo://a-b.c_d~e/-._~!$&'()*+,=:@",
+        "memo://notes/a?q=b&r=/?c",
+        "wss://docs.example:8443/",
+    ];
+    let other = [
+        "Memo://notes/a",
+        "memo://Notes/a",
+        "memo://notes/%61",
+        "memo://notes/a%7bb",
+        "memo://notes/a%2Fb",
+        "memo://notes/a%2Cb",
+        "memo://notes/%2561",
+        "memo://notes/a%00",
+        "memo://notes/a%",
+        "memo://notes/a\\b",
+        "memo://notes/a|b",
+        "memo://notes/{id}",
+        "memo://notes/a[0]",
+        "memo://notes/cafe%CC%81",
+        "memo://notes/%EF%BC%8F",
+        "memo://notes/a%E2%80%8B",
+        "memo://notes/a%C0%AF",
+        "memo://notes/a\tb",
+        "memo://notes/caf\u{e9}",
+        "memo://notes/a/../b",
+        "memo://notes/%2E%2E/b",
+        "memo:a/../b",
+        "memo://../a",
+        "memo://notes/a.",
+        "memo://notes/a;v=1",
+        "memo://notes/a%20",
+        "memo://notes/a/",
+        "memo://notes//a",
+        "memo://notes/",
+        "memo:///",
+        "memo:/a",
+        "memo://alice@notes/a",
+        "memo://notes:443/a",
+        "memo://notes:/a",
+        "memo://[::1]/a",
+        "memo://notes./a",
+        "memo://b%C3%BCcher/a",
+        "memo://notes/a#b",
+        "memo://notes/a?",
+        "memo://notes/a?q=b+c",
+        "data:text/html,hello",
+        "wss://alice@docs.example/a",
+        "wss://docs.example/a#b",
+    ];
+    let asked = |uri: &str| {
+        let judged = ["memo", "data", "wss"].map(str::to_owned).to_vec();
+        search().resource(uri).told(|o| o.resource_schemes = Some(judged))
+    };
+    let case = Case::of("resources and their spellings", &seed());
+    let case = one.into_iter().fold(case, |case, uri| case.ok(uri, asked(uri)));
+    other.into_iter().fold(case, |case, uri| {
+        case.with(
+            &format!("another spelling: {}", uri.escape_debug()),
+            asked(uri).refused("inexact_call", None),
+        )
+    })
 }
 
 /// What a request says besides its arguments is part of the call.

@@ -351,6 +351,11 @@ fn refuses_resource(text: &str) -> Option<(String, String)> {
             "a resource is always in normal form, and this is not".to_owned(),
             format!("write \"{}\"", normal.escape_debug()),
         )),
+        Err(error @ hardtack::CallError::ResourceForms { .. }) => Some((
+            error.to_string(),
+            "write the form that the server's list has; one that is not in docs/profile.md, \"Resources\", is read by nobody"
+                .to_owned(),
+        )),
         Err(_) => Some(("this is no URI, and a resource always is one".to_owned(), example)),
     }
 }

@@ -76,8 +76,8 @@ pub(crate) struct ServerSettings {
     /// How long the upstream server may take until it begins to answer; 5m if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
-    /// A scheme of resources that is judged, instead of https, http and file. May be repeated, or a list
-    /// with commas
+    /// A scheme of resources that is judged, such as memo: these alone. Without it, https, http and file are,
+    /// and what the server's own lists of resources name. May be repeated, or a list with commas
     #[arg(long, value_name = "SCHEME", env = "HARDTACK_RESOURCE_SCHEME", value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) resource_scheme: Vec<String>,

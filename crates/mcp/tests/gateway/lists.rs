@@ -31,9 +31,9 @@ async fn a_list_shows_what_the_token_may_use_in_json_and_in_events() {
         assert!(listed.headers["cache-control"].contains("private"));
         let prompts = stage.post(&bearer, &request("prompts/list", json!({}))).await;
         assert_eq!(names(&prompts, "prompts"), ["brief"]);
-        // A scheme that is not judged cannot be read either.
+        // By its list, the server names a scheme.
         let resources = stage.post(&bearer, &request("resources/list", json!({}))).await;
-        assert_eq!(names(&resources, "resources"), ["a"]);
+        assert_eq!(names(&resources, "resources"), ["a", "x"]);
         let nothing = stage.agent(&["tools:call:other"]).presents();
         let listed = stage.post(&nothing, &request("tools/list", json!({}))).await;
         assert_eq!(names(&listed, "tools"), Vec::<String>::new());

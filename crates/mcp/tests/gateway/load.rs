@@ -103,8 +103,9 @@ async fn a_refused_list_in_a_batch_or_an_event_is_an_error_in_its_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_stands_a_thousand_times_is_asked_about_once() {
-    let templates: Vec<Value> =
-        (0..5000).map(|n| json!({"uriTemplate": format!("x{n}")})).collect();
+    let templates: Vec<Value> = (0..5000)
+        .map(|n| json!({"uriTemplate": format!("https://a.example/{n}/{{id}}")}))
+        .collect();
     let list = json!({"jsonrpc": "2.0", "id": 7, "result": {"resourceTemplates": templates}});
     let stage = in_front_of("application/json", list.to_string().into_bytes()).await;
     let agent = stage.alice.delegates_with("agent.reader", &["resources:read"], |part| {

@@ -17,6 +17,7 @@ mod load;
 mod operation;
 mod policies;
 mod real_server;
+mod resources;
 mod revoking;
 mod roots;
 mod spelling;

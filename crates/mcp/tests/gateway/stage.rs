@@ -312,6 +312,8 @@ impl Stage {
         let guard = |audience| {
             let verifier =
                 Verifier::new(RootKeys::of(root), audience, store.revocations()).unwrap();
+            // As `hardtack gateway` has it where no schemes are said.
+            let verifier = verifier.open_resource_schemes();
             Guard::new(verifier, Policy::builtin(), store.clone())
         };
         let tools = Arc::new(guarded(guard(AUDIENCE)));

@@ -108,9 +108,10 @@ impl ServerPlan {
     ) -> Result<Arc<Guard>, Box<dyn Error>> {
         let mut verifier = Verifier::new(roots, &self.audience, store.revocations())
             .map_err(|error| wrong("audience", error))?;
-        if !self.resource_schemes.is_empty() {
-            verifier = verifier.resource_schemes(self.resource_schemes.iter().cloned());
-        }
+        verifier = match self.resource_schemes.is_empty() {
+            true => verifier.open_resource_schemes(),
+            false => verifier.resource_schemes(self.resource_schemes.iter().cloned()),
+        };
         if let Some(tokens) = remembered {
             verifier = verifier.remember(tokens);
         }

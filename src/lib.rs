@@ -109,6 +109,7 @@ mod block;
 mod datalog;
 mod memory;
 mod process;
+mod prompt_name;
 mod signing;
 mod spelling;
 

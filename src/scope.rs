@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::cause::Cause;
 use crate::flaw::{Flaw, FlawKind};
+use crate::prompt_name::{self, PROMPTS};
 
 /// The most segments that a scope or an operation may have. Real names have three or four; the bound keeps matching and
 /// messages short.
@@ -26,7 +27,8 @@ pub(crate) const RESERVED_SEGMENT: &str = "hardtack";
 ///
 /// Segments of `[A-Za-z0-9_.-]{1,128}` joined by `:`, at most eight. `*` may stand only as the whole
 /// last segment, where it covers one or more further segments. `*` alone covers everything except
-/// what begins with the reserved segment `hardtack`.
+/// what begins with the reserved segment `hardtack`. Behind `prompts:get:`, other characters of a prompt's name stand as escapes,
+/// such as `%20` for a space ([`Call::prompt`](crate::Call::prompt)).
 ///
 /// ```
 /// use hardtack::Scope;
@@ -105,8 +107,23 @@ fn first_segment(text: &str) -> &str {
     text.split(':').next().unwrap_or(text)
 }
 
-fn is_segment(segment: &str) -> bool {
-    (1..=MAX_SEGMENT_BYTES).contains(&segment.len()) && segment.chars().all(is_in_segment)
+/// Whether segments, the first of these being the first of all, are such as scopes and operations have.
+fn are_segments(segments: &[&str]) -> bool {
+    let is_prompt = matches!(segments, ["prompts", "get", _, ..]);
+    let is_segment = |(at, segment): (usize, &&str)| match is_prompt && at >= 2 {
+        true => prompt_name::read_segment(segment)
+            .is_ok_and(|bytes| (1..=MAX_SEGMENT_BYTES).contains(&bytes)),
+        false => {
+            (1..=MAX_SEGMENT_BYTES).contains(&segment.len()) && segment.chars().all(is_in_segment)
+        }
+    };
+    segments.iter().enumerate().all(is_segment)
+}
+
+/// How many bytes a segment has, or stands for.
+fn length_of(segment: &str, is_of_prompt: bool) -> usize {
+    let read = is_of_prompt.then(|| prompt_name::read_segment(segment).ok());
+    read.flatten().unwrap_or(segment.len())
 }
 
 fn is_in_segment(c: char) -> bool {
@@ -119,8 +136,14 @@ fn flaw(text: &str) -> Flaw {
         return Flaw::of(text, FlawKind::Empty);
     }
     let mut place = 1;
-    for segment in text.split(':') {
-        let kind = match segment.chars().position(|c| !is_in_segment(c)) {
+    let is_prompt = text.starts_with(PROMPTS);
+    for (number, segment) in text.split(':').enumerate() {
+        let odd = match is_prompt && number >= 2 {
+            // What comes before it is ASCII.
+            true => prompt_name::read_segment(segment).err(),
+            false => segment.chars().position(|c| !is_in_segment(c)),
+        };
+        let kind = match odd {
             _ if segment.is_empty() => FlawKind::EmptySegment { place },
             Some(index) => {
                 let place = place + index;
@@ -129,7 +152,7 @@ fn flaw(text: &str) -> Flaw {
                     Some(character) => FlawKind::Character { character, place },
                 }
             }
-            None if segment.len() > MAX_SEGMENT_BYTES => {
+            None if length_of(segment, is_prompt && number >= 2) > MAX_SEGMENT_BYTES => {
                 FlawKind::LongSegment { place, bytes: segment.len() }
             }
             None => {
@@ -154,7 +177,7 @@ impl FromStr for Scope {
         if segments.last() == Some(&"*") {
             segments.pop();
         }
-        match segments.iter().all(|segment| is_segment(segment)) {
+        match are_segments(&segments) {
             true => Ok(Scope(text.to_owned())),
             false => Err(ScopeError::Malformed(flaw(text))),
         }
@@ -171,7 +194,7 @@ impl FromStr for Operation {
         if text.contains('*') {
             return Err(ScopeError::Pattern);
         }
-        match text.split(':').all(is_segment) {
+        match are_segments(&text.split(':').collect::<Vec<_>>()) {
             true => Ok(Operation(text.to_owned())),
             false => Err(ScopeError::Malformed(flaw(text))),
         }
@@ -214,7 +237,7 @@ impl fmt::Debug for Operation {
 pub enum ScopeError {
     /// A segment is empty, too long, or has a character outside `[A-Za-z0-9_.-]`.
     #[error(
-        "{0}; a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*)"
+        "{0}; a scope or operation is segments of 1 to {MAX_SEGMENT_BYTES} letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the whole last segment (such as tools:call:*); behind prompts:get: others stand as escapes (prompts:get:code%20review)"
     )]
     Malformed(Flaw),
     /// The text has more than 8 segments.
@@ -230,15 +253,22 @@ pub enum ScopeError {
         "an operation names one thing to do, such as tools:call:search, and is never a pattern"
     )]
     Pattern,
+    /// A prompt's name has a character that does not print, is not in normal form (NFC), or has spaces around it.
+    #[error(
+        "the prompt's name has a character that does not print, is not in normal form (NFC) or has spaces around it, \
+         so that readers take it for another"
+    )]
+    PromptName,
 }
 
 impl ScopeError {
     /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
     pub fn cause(&self) -> Cause {
         match self {
-            ScopeError::Malformed(_) | ScopeError::TooManySegments | ScopeError::Pattern => {
-                Cause::MalformedScope
-            }
+            ScopeError::Malformed(_)
+            | ScopeError::TooManySegments
+            | ScopeError::Pattern
+            | ScopeError::PromptName => Cause::MalformedScope,
             ScopeError::TooMany => Cause::TooMany,
         }
     }

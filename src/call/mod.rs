@@ -22,6 +22,7 @@ use crate::call::resource::Resource;
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
 use crate::profile::cost;
+use crate::prompt_name;
 use crate::scope::{Operation, ScopeError};
 
 pub use argument::IntoArgument;
@@ -102,6 +103,24 @@ impl Call {
     /// [`CallError::Operation`] if that is no operation.
     pub fn tool(name: &str) -> Result<Call, CallError> {
         Call::new(&format!("tools:call:{name}"))
+    }
+
+    /// Begins a call that gets the prompt `name`: the operation `prompts:get:<name>`, in which characters that a segment cannot have
+    /// are escaped. Readers take each name for one prompt, and each has an operation of its own.
+    ///
+    /// ```
+    /// use hardtack::Call;
+    ///
+    /// assert_eq!(Call::prompt("code review")?.operation().as_str(), "prompts:get:code%20review");
+    /// # Ok::<(), hardtack::CallError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Operation`] if that is no operation: if the name has a character that does not print, is not in normal form (NFC),
+    /// has spaces around it, or more bytes or colons than an operation has room for.
+    pub fn prompt(name: &str) -> Result<Call, CallError> {
+        Call::new(&prompt_name::operation_of(name)?)
     }
 
     /// Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard. Of other schemes than `https`,

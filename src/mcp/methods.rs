@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::call::Call;
+use crate::call::{Call, CallError};
 use crate::mcp::{Era, MessageError};
 
 use NameHeader::{Absent, Allowed, Demanded};
@@ -30,7 +30,7 @@ const OF_THE_PROTOCOL: [&str; 7] = [
 type Calls = fn(&Params) -> Result<Vec<Call>, MessageError>;
 
 /// The call that one text of a list of them means.
-type CallOf = fn(&str) -> Result<Call, MessageError>;
+type CallOf = fn(&str) -> Result<Call, CallError>;
 
 /// The kinds of what a method needs. It is exhaustive on purpose: whoever guards says what each comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,16 +179,15 @@ const METHODS: [Method; 28] = [
 
 /// The tool's name is an operation's last part, so that names with other characters cannot be granted.
 fn tool(params: &Params) -> Result<Vec<Call>, MessageError> {
-    named("tools:call", params)
+    named(Call::tool, params)
 }
 
 fn prompt(params: &Params) -> Result<Vec<Call>, MessageError> {
-    named("prompts:get", params)
+    named(Call::prompt, params)
 }
 
-fn named(what: &str, params: &Params) -> Result<Vec<Call>, MessageError> {
-    let name = text(params, "name")?;
-    let call = Call::new(&format!("{what}:{name}"))?;
+fn named(call: CallOf, params: &Params) -> Result<Vec<Call>, MessageError> {
+    let call = call(text(params, "name")?)?;
     let call = call.read_params(further(params, &["name", "arguments"]));
     Ok(vec![match params.get("arguments") {
         None | Some(Value::Null) => call,

@@ -153,9 +153,7 @@ pub enum MessageError {
     #[error("the parameters have not the form that the method has")]
     Parameters,
     /// The name of a tool or prompt can be no part of an operation.
-    #[error(
-        "a name has other characters than letters, digits, `_`, `.` and `-`, and cannot be granted"
-    )]
+    #[error("the name cannot be granted: {0}")]
     Name(ScopeError),
     /// A call is not exact enough to be judged.
     #[error(transparent)]

@@ -306,7 +306,7 @@ impl Use {
         };
         let call = match listing {
             Listing::Tools => named(entry.name, Call::tool),
-            Listing::Prompts => named(entry.name, |name| Call::new(&format!("prompts:get:{name}"))),
+            Listing::Prompts => named(entry.name, Call::prompt),
             Listing::Resources => about("resources:read", entry.uri),
             Listing::Skills => about("skills:get", entry.uri),
             Listing::ResourceTemplates => {

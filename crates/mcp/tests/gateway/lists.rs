@@ -68,6 +68,49 @@ async fn skills_are_shown_to_whoever_may_get_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_got_whatever_its_name_and_no_other_by_it() {
+    let stage = Stage::set().await;
+    let got = async |bearer: &str, name: &str| {
+        let answer =
+            stage.post(bearer, &request("prompts/get", json!({"name": name}))).await.json();
+        match answer["result"]["method"] == "prompts/get" {
+            true => None,
+            false => Some(answer["error"]["message"].as_str().unwrap().to_owned()),
+        }
+    };
+    let every = stage.agent(&["prompts:get:*"]).presents();
+    let one = stage.agent(&["prompts:get:code%20review"]).presents();
+    assert_eq!(got(&one, "code review").await, None);
+    for name in [
+        "brief",
+        "git:commit",
+        "plan/week",
+        "*",
+        "a::b",
+        "caf\u{e9}",
+        "\u{8981}\u{7d04}",
+        "code%20review",
+    ] {
+        assert_eq!(got(&every, name).await, None, "{name}");
+        let refused = got(&one, name).await.unwrap();
+        assert!(refused.contains("does not grant prompts:get:"), "{name}: {refused}");
+    }
+    for name in [
+        " code review",
+        "code review ",
+        "code\treview",
+        "code\u{200b} review",
+        "cafe\u{301}",
+        "a\0",
+    ] {
+        let refused = got(&every, name).await.unwrap();
+        assert!(refused.contains("cannot be granted"), "{name:?}: {refused}");
+    }
+    let shown = stage.post(&one, &request("prompts/list", json!({}))).await;
+    assert_eq!(names(&shown, "prompts"), ["code review"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn since_2026_a_list_is_always_private() {
     let stage = Stage::set().await;
     let (_, bearer) = stage.researcher();

@@ -152,7 +152,9 @@ async fn answer(State(behind): State<Behind>, request: Request<Body>) -> Respons
             {"uri": "skill://find/SKILL.md", "frontmatter": {"name": "find"}, "resources": []},
             {"frontmatter": {"name": "nameless"}},
         ]}),
-        "prompts/list" => json!({"prompts": [{"name": "brief"}, {"name": "secret"}]}),
+        "prompts/list" => {
+            json!({"prompts": [{"name": "brief"}, {"name": "secret"}, {"name": "code review"}]})
+        }
         "tools/call" if tool == "stall" => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Value::Null

@@ -377,7 +377,7 @@ fn arguments() -> Vec<Case> {
     exact.into_iter().chain([case, further_parameters(), spellings()]).collect()
 }
 
-/// Of schemes that are no web's, a URI is the only spelling of its resource.
+/// Of schemes that are no web's, a URI is the only spelling of its resource; and an operation is that of its prompt.
 fn spellings() -> Case {
     let one = [
         "memo://insights",
@@ -441,7 +441,14 @@ fn spellings() -> Case {
         let judged = ["memo", "data", "wss"].map(str::to_owned).to_vec();
         search().resource(uri).told(|o| o.resource_schemes = Some(judged))
     };
-    let case = Case::of("resources and their spellings", &seed());
+    let case = Case::of("resources and their spellings", &seed()).with(
+        "a prompt's name with an escape",
+        call("prompts:get:code%20review").refused("not_granted", Some(0)),
+    );
+    let operations = ["prompts:get:%61", "prompts:get:a%2fb", "prompts:get:a%", "tools:call:a%20b"];
+    let case = operations.into_iter().fold(case, |case, operation| {
+        case.with(operation, call(operation).refused("inexact_call", None))
+    });
     let case = one.into_iter().fold(case, |case, uri| case.ok(uri, asked(uri)));
     other.into_iter().fold(case, |case, uri| {
         case.with(

@@ -3,13 +3,13 @@
 import { byteLength, sha256, utf8, type Bytes } from './bytes.js';
 import { HardtackError, refuse } from './error.js';
 import { Ambiguous, ambiguous, canonical, parseStrictly, stringifyStrictly, type Json, type JsonObject, type Problem } from './json.js';
-import { checkOperation } from './scope.js';
+import { MAX_RESOURCE_BYTES, resourceFlaw } from './resource.js';
+import { checkOperation, operationOfPrompt } from './scope.js';
 import { fold, isAscii, isPlain, MAX_FOLDED_BYTES } from './spelling.js';
 
 const MAX_ARGUMENT_BYTES = 64 * 1024;
 const MAX_ARGUMENT_VALUES = 1000;
 export const MAX_ARGUMENT_DEPTH = 32;
-const MAX_RESOURCE_BYTES = 8000;
 
 /** What may be given as arguments: the text of a JSON object, or an object. */
 export type Arguments = string | { readonly [name: string]: unknown };
@@ -71,18 +71,6 @@ function checkedResource(uri: string): string {
   return refuse(byteLength(uri) > MAX_RESOURCE_BYTES ? 'call_too_large' : 'inexact_call', flaw);
 }
 
-/** What keeps a text from being a call's resource, in words. */
-export function resourceFlaw(uri: string): string | undefined {
-  if (byteLength(uri) > MAX_RESOURCE_BYTES) return `the resource has more than ${MAX_RESOURCE_BYTES} bytes`;
-  const problem = 'the resource is not a URI in normal form';
-  try {
-    const { href } = new URL(uri);
-    return href === uri ? undefined : `${problem}; write ${href}`;
-  } catch {
-    return problem;
-  }
-}
-
 /** The parts of a call. */
 interface Parts {
   operation: string;
@@ -113,9 +101,9 @@ export class Call {
     return named(`tools:call:${name}`, args);
   }
 
-  /** A call for the prompt `name`: the operation `prompts:get:<name>`. */
+  /** A call for the prompt `name`: the operation `prompts:get:<name>`, with escapes for what an operation cannot have. */
   static prompt(name: string, args?: Arguments): Call {
-    return named(`prompts:get:${name}`, args);
+    return named(operationOfPrompt(name), args);
   }
 
   /** A call that reads a resource: the operation `resources:read`. */
@@ -145,7 +133,10 @@ export class Call {
     });
   }
 
-  /** Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard. */
+  /**
+   * Sets the resource that the call is about: a URI in the normal form of the WHATWG URL Standard, and of other schemes than
+   * https, http and file the only spelling of its resource.
+   */
   resource(uri: string): Call {
     return new Call({ ...this.#parts, resource: checkedResource(uri) });
   }

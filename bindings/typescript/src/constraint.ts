@@ -2,7 +2,7 @@
 
 import { byteLength, compareTexts, isWellFormed } from './bytes.js';
 import { MAX_COLLECTION, MAX_QUERIES } from './block.js';
-import { resourceFlaw } from './call.js';
+import { resourceFlaw } from './resource.js';
 import { refuse } from './error.js';
 import { FUNCTIONS, operandFlaw, type Judge } from './operand.js';
 import { trim } from './text.js';

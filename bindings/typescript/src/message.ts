@@ -4,6 +4,7 @@ import { fromUtf8, type Bytes } from './bytes.js';
 import { Call, exactly, MAX_ARGUMENT_DEPTH } from './call.js';
 import { refuse } from './error.js';
 import { ambiguous, canonical, member, parseStrictly, type Json, type JsonObject } from './json.js';
+import { operationOfPrompt } from './scope.js';
 
 /** How deep a message may nest, how many values it may have, and to how many resources one may subscribe. */
 const MAX_LEVELS = MAX_ARGUMENT_DEPTH + 4;
@@ -53,10 +54,10 @@ function further(params: JsonObject, judged: readonly string[]): JsonObject {
 const none = (): JsonObject => new Map();
 const one = (name: string, value: Json): JsonObject => new Map([[name, value]]);
 
-function named(what: string, params: JsonObject): Call {
+function named(operation: string, params: JsonObject): Call {
   const args = params.get('arguments') ?? none();
   if (!(args instanceof Map)) return malformed();
-  return Call.made(`${what}:${text(params, 'name')}`, undefined, args, further(params, ['name', 'arguments']));
+  return Call.made(operation, undefined, args, further(params, ['name', 'arguments']));
 }
 
 const about = (operation: string, params: JsonObject): Call =>
@@ -96,9 +97,9 @@ function listen(params: JsonObject): Call[] {
 function callsOf(method: string, params: JsonObject): Call[] {
   switch (method) {
     case 'tools/call':
-      return [named('tools:call', params)];
+      return [named(`tools:call:${text(params, 'name')}`, params)];
     case 'prompts/get':
-      return [named('prompts:get', params)];
+      return [named(operationOfPrompt(text(params, 'name')), params)];
     case 'resources/read':
     case 'resources/subscribe':
     case 'resources/unsubscribe':

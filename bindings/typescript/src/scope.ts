@@ -1,6 +1,8 @@
 /** Scope: which operations may be done, and does one scope lie within another? One matcher answers both. */
 
+import { utf8 } from './bytes.js';
 import { refuse } from './error.js';
+import { isPlain } from './spelling.js';
 import { oddCharacter, shown } from './text.js';
 
 const MAX_SEGMENTS = 8;
@@ -11,16 +13,21 @@ export const RESERVED_SEGMENT = 'hardtack';
 
 const SEGMENT = /^[A-Za-z0-9_.-]{1,128}$/;
 
+/** What all operations begin with that get a prompt, and a segment behind it: what may stand as it is is not escaped. */
+const PROMPTS = 'prompts:get:';
+const OF_PROMPT = /^(?:[A-Za-z0-9_.-]|%(?!2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])[0-9A-F]{2}){1,128}$/;
+
 const FORM =
   'a scope or operation is segments of 1 to 128 letters, digits, `_`, `.` or `-`, joined by `:`, with `*` only as the ' +
-  'whole last segment (such as tools:call:*)';
+  'whole last segment (such as tools:call:*); behind prompts:get: others stand as escapes (prompts:get:code%20review)';
 
 /** Whether a text is a scope; an operation is one without `*`. */
 export function isScope(text: string): boolean {
   const segments = text.split(':');
   if (segments.length > MAX_SEGMENTS) return false;
   if (segments.at(-1) === '*') segments.pop();
-  return segments.every((segment) => SEGMENT.test(segment));
+  const isPrompt = text.startsWith(PROMPTS);
+  return segments.every((segment, at) => (isPrompt && at >= 2 ? OF_PROMPT : SEGMENT).test(segment));
 }
 
 /** The first thing that keeps a text from being a scope, in words. */
@@ -40,6 +47,19 @@ function flaw(text: string): string {
     place += segment.length + 1;
   }
   return oddCharacter(text, (c) => /[A-Za-z0-9_.:-]/.test(c)) ?? shown(text);
+}
+
+/** The operation that gets the prompt of a name: what a segment has no room for is escaped, and a colon alone separates. */
+export function operationOfPrompt(name: string): string {
+  if (typeof name !== 'string' || !isPlain(name) || name.normalize('NFC') !== name || /^ | $/.test(name)) {
+    refuse('inexact_call', 'the name of a prompt is a text that prints, in normal form (NFC) and without spaces around it');
+  }
+  const escape = (c: string, at: number): string => {
+    const isColon = (other: string | undefined): boolean => other === undefined || other === ':';
+    if (c === ':' && !isColon(name[at - 1]) && !isColon(name[at + 1])) return c;
+    return [...utf8(c)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('');
+  };
+  return PROMPTS + name.replace(/[^A-Za-z0-9_.-]/gu, escape);
 }
 
 export function checkScope(text: string): string {

@@ -94,10 +94,40 @@ test('each bound is met and not passed', () => {
   refused(() => Call.read(`https://a.example/${'a'.repeat(8000)}`), 'call_too_large');
 });
 
+test('each name of a prompt has an operation of its own', () => {
+  for (const [name, operation] of [
+    ['brief', 'brief'], ['git:commit', 'git:commit'], ['code review', 'code%20review'], ['code%20review', 'code%2520review'],
+    ['plan/week', 'plan%2Fweek'], ['*', '%2A'], ['a::b', 'a%3A%3Ab'], [':a', '%3Aa'], ['a:', 'a%3A'], ['a: b', 'a:%20b'],
+    ['café', 'caf%C3%A9'], ['要約', '%E8%A6%81%E7%B4%84'], ['😀', '%F0%9F%98%80'],
+  ]) {
+    assert.equal(Call.prompt(name).operation, `prompts:get:${operation}`);
+    assert.equal(Call.of(`prompts:get:${operation}`).operation, `prompts:get:${operation}`);
+  }
+  for (const name of ['', ' a', 'a ', 'a\tb', 'a\0', 'a\u200bb', 'cafe\u0301', 'x'.repeat(129), '\ud800']) {
+    refused(() => Call.prompt(name));
+  }
+  for (const operation of ['%61', '%5F', '%2E', '%2D', '%30', '%7A', 'a%2fb', 'a%2', 'a b']) {
+    refused(() => Call.of(`prompts:get:${operation}`));
+  }
+  refused(() => Call.of('tools:call:a%20b'));
+});
+
 test('what is no operation and no URI in normal form is refused with what to write', () => {
   for (const name of ['', 'a b', '*', 'a:*', 'é', 'a/b', 'x'.repeat(129)]) refused(() => Call.tool(name));
   for (const uri of ['page', 'HTTPS://a.example/', 'https://a.example', 'https://a.example:443/', 'https://a.example/../b']) {
     refused(() => Call.read(uri));
+  }
+  for (const [uri, why] of [
+    ['memo://Notes/a', /its host/], ['memo://notes/%61', /escape/], ['memo://notes/a/', /slash at the end/],
+    ['memo://notes/a#b', /fragment/], ['memo://a@notes/b', /user/], ['memo://notes:80/a', /its host/],
+    ['memo:/a', /one slash/], ['memo:a/../b', /dot/], ['memo://notes/cafe%CC%81', /NFKC/], ['memo://notes/%FF', /UTF-8/],
+    ['data:text/plain,a', /content/],
+  ]) {
+    assert.throws(() => Call.read(uri), why);
+    refused(() => Call.read(uri));
+  }
+  for (const uri of ['memo://insights', 'note:///1', 'demo://resource/static/architecture.md', 'urn:isbn:045', 'ui://a/b%20c?d=e']) {
+    assert.equal(Call.read(uri).resourceUri, uri);
   }
   assert.throws(() => Call.read('https://a.example/../b'), /write https:\/\/a\.example\/b/);
 });

@@ -49,11 +49,15 @@ impl Call {
         Call::new(py, &format!("tools:call:{name}"), resource, arguments, params)
     }
 
-    /// Gets the prompt `name`: the operation `prompts:get:<name>`.
+    /// Gets the prompt `name`: the operation `prompts:get:<name>`, with escapes for what an operation cannot have.
     #[staticmethod]
     #[pyo3(signature = (name, arguments=None))]
     fn prompt(py: Python<'_>, name: &str, arguments: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
-        Call::new(py, &format!("prompts:get:{name}"), None, arguments, None)
+        let mut call = hardtack::Call::prompt(name).or_raise(py)?;
+        if let Some(arguments) = arguments {
+            call = call.arguments(&json(py, arguments)?).or_raise(py)?;
+        }
+        Ok(Call(call))
     }
 
     /// Reads the resource `uri`: the operation `resources:read`.

@@ -169,9 +169,10 @@ impl Guard {
         if let Some(lifetimes) = lifetimes {
             verifier = verifier.lifetimes(lives(py, lifetimes)?);
         }
-        if let Some(schemes) = resource_schemes {
-            verifier = verifier.resource_schemes(schemes);
-        }
+        verifier = match resource_schemes {
+            Some(schemes) => verifier.resource_schemes(schemes),
+            None => verifier.open_resource_schemes(),
+        };
         if let Some(names) = directory {
             let mut directory = Directory::default();
             for (name, keys) in names {
@@ -202,6 +203,12 @@ impl Guard {
     #[getter]
     fn audience(&self) -> &str {
         self.guard.verifier().audience()
+    }
+
+    /// Judges resources of one more scheme from now on, since the server's own lists name it. Returns whether it is judged: it is not if
+    /// `resource_schemes` said which are, if it is no scheme, or if 32 others were named before.
+    fn name_resource_scheme(&self, scheme: &str) -> bool {
+        self.guard.verifier().name_resource_scheme(scheme)
     }
 
     /// Decides whether the bearer may do the call. Returns a permit when the decision is recorded, or raises `Denied`.

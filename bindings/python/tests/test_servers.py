@@ -99,6 +99,30 @@ def client_of(url: str, agent: hardtack.Agent, **options: Any):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_resources_are_read_of_schemes_that_the_servers_own_list_has_named(scene, tools):
+    server, done = tools
+    reader = hardtack.PrivateKey.generate()
+    grant = scene.issuer.mint(subject="user:alice", scopes="resources:read", holder=reader.public)
+    agent = hardtack.Agent(grant, reader, AUDIENCE)
+
+    async def run(url: str) -> None:
+        async with client_of(url, agent) as client:
+            with pytest.raises(Exception, match="resources/templates/list"):
+                await client.read_resource("notion://pages/1")
+            listed = (await client.list_resource_templates()).resource_templates
+            assert [template.uri_template for template in listed] == ["notion://pages/{id}"]
+            read = await client.read_resource("notion://pages/1")
+            assert read.contents[0].text == "the page 1"
+            for other in ["notion://pages/1#a", "notion://pages/%31"]:
+                with pytest.raises(Exception, match="other spellings"):
+                    await client.read_resource(other)
+
+    with serving(server.http_app()) as url:
+        asyncio.run(run(f"{url}/mcp"))
+    assert done == ["read 1"]
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("call_bound", [True, False])
 def test_a_server_of_fastmcp_shows_and_does_what_is_granted_and_no_more(scene, store, tools, caplog, call_bound):
     server, done = tools

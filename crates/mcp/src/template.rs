@@ -146,7 +146,7 @@ mod tests {
             "demo://host//{id}",
             "demo://host/{id}/",
             "demo://host/{id}#part",
-            "demo:/{id}",
+            "demo:/a/{id}",
             "demo://host/%61/{id}",
             "HTTPS://host/{id}",
             "data:text/plain,{text}",

@@ -92,14 +92,25 @@ class Guarded(Middleware):
         return await self._open(await call_next(context), lambda tool: Call.tool(tool.name))
 
     async def on_list_resources(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
-        """Leaves out the resources that may not be read."""
-        return await self._open(await call_next(context), lambda resource: Call.read(str(resource.uri)))
+        """Leaves out the resources that may not be read. Those of schemes that the list names may be, from now on."""
+        listed = await call_next(context)
+        calls = [(resource, _read(str(resource.uri))) for resource in listed]
+        for _, call in calls:
+            if call is not None and call.resource is not None:
+                self._guard.name_resource_scheme(call.resource.partition(":")[0])
+        return await self._open([resource for resource, call in calls if call], lambda resource: Call.read(str(resource.uri)))
 
     async def on_list_resource_templates(
         self, context: MiddlewareContext[Any], call_next: Callable[..., Any]
     ) -> Any:
         """Leaves out the templates where no resource may be read at all. Which one is read is decided then."""
-        return await self._open(await call_next(context), lambda _: Call("resources:read"))
+        listed = [template for template in await call_next(context) if self._names_scheme(str(template.uri_template))]
+        return await self._open(listed, lambda _: Call("resources:read"))
+
+    def _names_scheme(self, template: str) -> bool:
+        """Whether resources of a template's scheme are judged, now that the server's list names it."""
+        scheme, colon, _ = template.partition("{")[0].partition(":")
+        return not colon or self._guard.name_resource_scheme(scheme)
 
     async def on_list_prompts(self, context: MiddlewareContext[Any], call_next: Callable[..., Any]) -> Any:
         """Leaves out the prompts that may not be got."""
@@ -157,6 +168,14 @@ def _calls(method: str, params: Mapping[str, Any]) -> Iterable[Call]:
         # Whose task it is, nobody here knows.
         raise Error("tasks are not told apart by who began them; call the tool without a task", cause="strange_task")
     return message.calls()
+
+
+def _read(uri: str) -> Optional[Call]:
+    """The call that reads a resource, if its URI has one form."""
+    try:
+        return Call.read(uri)
+    except Error:
+        return None
 
 
 def _named(message: Any) -> Mapping[str, Any]:

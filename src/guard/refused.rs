@@ -243,6 +243,9 @@ fn advice(denial: &Denial) -> String {
             ". Trying again will not help; whoever delegated to this agent can change that"
                 .to_owned()
         }
+        (Helps::Server, Cause::ResourceScheme) => {
+            format!("{again}; whoever runs this server can allow it")
+        }
         (Helps::Server, _) => {
             ". Trying again will not help; whoever runs this server can allow it".to_owned()
         }

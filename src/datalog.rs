@@ -6,6 +6,7 @@
 //! and every fact that is touched is paid for from a budget.
 
 mod compiling;
+mod evaluating;
 pub(crate) mod following;
 mod matching;
 pub(crate) mod partial;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, Term};
 
+use crate::call::seen::has_stand_in;
 use crate::datalog::matching::head;
 use crate::datalog::twin::{FoldedBase, Twin};
 use crate::profile::MAX_BLOCKS;
@@ -142,6 +144,8 @@ pub(crate) struct World {
     pub(crate) symbols: SymbolTable,
     /// The arguments of the call: what their names are folded to, and the numbers that stand for them.
     arguments: HashMap<String, u64>,
+    /// The places of its own facts in which a value is represented, since it is too large to be seen.
+    represented: Vec<usize>,
     touched: Cell<u64>,
     /// How many bytes of names that are not ASCII were folded: a token chooses them.
     folded: Cell<usize>,
@@ -287,7 +291,7 @@ impl World {
         {
             self.arguments.insert(fold(written).into_owned(), *name);
         }
-        self.facts.push((origin_of(VERIFIER), fact));
+        self.push((origin_of(VERIFIER), fact));
         self.twin.take();
     }
 
@@ -314,6 +318,7 @@ impl World {
         for entry in self.facts.drain(mark.facts..) {
             self.known.remove(&entry);
         }
+        self.represented.retain(|at| *at < mark.facts);
         self.symbols.split_at(mark.words);
         self.rules.truncate(mark.rules);
         self.folded.set(0);
@@ -341,8 +346,15 @@ impl World {
             return false;
         }
         self.known.insert(entry.clone());
-        self.facts.push(entry);
+        self.push(entry);
         true
+    }
+
+    fn push(&mut self, entry: (Origin, Fact)) {
+        if entry.1.predicate.terms.iter().any(has_stand_in) {
+            self.represented.push(self.facts.len());
+        }
+        self.facts.push(entry);
     }
 
     /// Applies rules of the verifier's policies until they derive nothing new.

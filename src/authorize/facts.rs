@@ -151,7 +151,7 @@ pub(crate) fn moment_fact(time: Timestamp) -> Fact {
 /// What is asserted of a call's arguments.
 pub(crate) fn argument_facts(call: &Call) -> Vec<Fact> {
     let arguments = call.argument_terms();
-    let arguments = arguments.map(|(name, value)| fact(ARGUMENT, &[string(name), value]));
+    let arguments = arguments.map(|(name, value)| fact(ARGUMENT, &[string(name), value.clone()]));
     std::iter::once(digest_fact(&call.digest())).chain(arguments).collect()
 }
 

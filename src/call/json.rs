@@ -8,7 +8,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::{Map, Number, Value};
 
 use crate::call::{
-    CallError, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_SAFE_INTEGER,
+    CallError, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_ARGUMENTS, MAX_NAME_BYTES,
+    MAX_SAFE_INTEGER,
 };
 use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain};
 
@@ -54,7 +55,7 @@ impl fmt::Display for ArgumentProblem {
             ),
             ArgumentProblem::TooLarge => write!(
                 f,
-                "are larger than {MAX_ARGUMENT_BYTES} bytes, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels, or have more than {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
+                "are larger than this server takes, or than {MAX_ARGUMENTS} arguments with {MAX_NAME_BYTES} bytes in their names, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels, or have more than {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
             ),
         }
     }
@@ -67,22 +68,26 @@ const NAME: &str = "hardtack: member's name";
 const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
 const TOO_LARGE: &str = "hardtack: too large";
 
-pub(super) fn parse_object(json: &str) -> Result<Map<String, Value>, CallError> {
-    match parse_value(json)? {
+/// Reads an object whose canonical form has at most `most` bytes.
+pub(super) fn parse_object(json: &str, most: usize) -> Result<Map<String, Value>, CallError> {
+    match parse_value(json, most)? {
         Value::Object(members) => Ok(members),
         _ => Err(CallError::Arguments(ArgumentProblem::NotAnObject)),
     }
 }
 
-pub(super) fn parse_value(json: &str) -> Result<Value, CallError> {
-    if json.len() > MAX_ARGUMENT_BYTES * 2 {
+pub(super) fn parse_value(json: &str, most: usize) -> Result<Value, CallError> {
+    // Spaces and escapes are no part of the canonical form, which whoever takes the value counts.
+    if json.len() > most.saturating_mul(2) {
         return Err(CallError::Arguments(ArgumentProblem::TooLarge));
     }
-    // The object of arguments is a level that the cap does not count, and a call is one more. Values are
-    // counted by whoever takes them.
-    parse_strictly(json.as_bytes(), MAX_ARGUMENT_DEPTH + 2, usize::MAX)
+    // The object of arguments is a level that the cap does not count, and a call is one more, with its operation and resource.
+    parse_strictly(json.as_bytes(), MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_VALUES + VALUES_BESIDE)
         .map_err(CallError::Arguments)
 }
+
+/// The values of a call that are none of its arguments: itself, its operation, its resource, the arguments, and the other parameters.
+const VALUES_BESIDE: usize = 8;
 
 /// Reads any JSON of at most `levels` levels and `values` values, and refuses what two readers could read differently.
 pub(crate) fn parse_strictly(
@@ -268,7 +273,7 @@ pub(super) fn member_length(name: &str, value: &Value) -> usize {
     text_length(name) + canonical_length(value) + 2
 }
 
-fn text_length(text: &str) -> usize {
+pub(super) fn text_length(text: &str) -> usize {
     let written = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | 8 | 9 | 10 | 12 | 13 => 2,
         0..32 => 6,
@@ -296,7 +301,7 @@ mod tests {
             r#"["a\"b\\c\/d\u0000\u001f\b\f\n\r\t\u007f\u0080ü\u20ac\ud83d\ude00"]"#,
             r#"{"\\":{"ü\"":[[[1,2],[]],{"x":[null]}]}}"#,
         ] {
-            let value = parse_value(json).unwrap();
+            let value = parse_value(json, 4096).unwrap();
             assert_eq!(canonical_length(&value), canonical(&value).len(), "{json}");
         }
     }

@@ -6,19 +6,20 @@
 mod argument;
 mod json;
 mod resource;
+pub(crate) mod seen;
 mod tally;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use biscuit_auth::builder::{MapKey, Term};
+use biscuit_auth::builder::Term;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{canonical, members_length, parse_object, parse_value, written};
+use crate::call::json::{canonical, canonical_length, members_length, parse_object, parse_value};
 use crate::call::resource::Resource;
+use crate::call::seen::{MAX_SEEN_TEXT_BYTES, STAND_IN_BYTES, see, see_all};
 use crate::call::tally::{Counted, Tally};
 use crate::cause::Cause;
 use crate::profile::cost;
@@ -28,18 +29,28 @@ use crate::scope::{Operation, ScopeError};
 pub use argument::IntoArgument;
 pub use json::ArgumentProblem;
 
-/// The most bytes of arguments. Biscuit's symbol table is searched one by one, and tool arguments
-/// of more than this are documents, which belong in a resource.
-pub(crate) const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+/// The most bytes of arguments in their canonical form, 4 MiB, unless [`Call::at_most`] says otherwise: what the official Rust server of
+/// MCP takes as a message. Policies see less of them ([`seen`]).
+pub(crate) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most values in the arguments, at all depths. 20,000 distinct strings would cost 273 ms.
-pub(crate) const MAX_ARGUMENT_VALUES: usize = 1000;
+/// The most bytes that [`Call::at_most`] and a gateway can be told, 8 MiB: reading and hashing them takes some hundred milliseconds.
+pub(crate) const MOST_ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most arguments. Each is a fact, and facts are passed over one by one.
+pub(crate) const MAX_ARGUMENTS: usize = 1000;
+
+/// The most bytes that their names have together: these are seen as they are.
+pub(crate) const MAX_NAME_BYTES: usize = 64 * 1024;
+
+/// The most values in the arguments, at all depths: as many as can stand in a list of 4 MiB whose elements have 20 bytes. In memory each
+/// takes some 160.
+pub(crate) const MAX_ARGUMENT_VALUES: usize = 200_000;
 
 /// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).
 pub(crate) const MAX_RESOURCE_BYTES: usize = 8000;
 
-/// The most levels to which arguments may nest.
-pub(crate) const MAX_ARGUMENT_DEPTH: usize = 32;
+/// The most levels to which arguments may nest. Readers of JSON recurse, and many stop at 128 levels; a message has some around these.
+pub(crate) const MAX_ARGUMENT_DEPTH: usize = 100;
 
 /// The largest integer that every JSON reader reads the same way, 2^53 − 1 (RFC 8259, section 6).
 pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -64,7 +75,10 @@ pub struct Call {
     /// What else the request says. The calls of one request share it: it may be as long as a message, and they may be many.
     params: Arc<Map<String, Value>>,
     digest: KnownDigest,
+    seen: KnownTerms,
     counted: Counted,
+    /// How many bytes of arguments it may have.
+    most: usize,
 }
 
 /// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once. What is equal but
@@ -74,6 +88,16 @@ struct KnownDigest(OnceLock<[u8; 32]>);
 
 impl PartialEq for KnownDigest {
     fn eq(&self, _: &KnownDigest) -> bool {
+        true
+    }
+}
+
+/// What is seen of the arguments, once it was asked for: large ones are hashed.
+#[derive(Debug, Clone, Default)]
+struct KnownTerms(OnceLock<Arc<[Term]>>);
+
+impl PartialEq for KnownTerms {
+    fn eq(&self, _: &KnownTerms) -> bool {
         true
     }
 }
@@ -92,7 +116,9 @@ impl Call {
             arguments: Map::new(),
             params: Arc::default(),
             digest: KnownDigest::default(),
+            seen: KnownTerms::default(),
             counted: Counted::default(),
+            most: MAX_ARGUMENT_BYTES,
         })
     }
 
@@ -103,6 +129,13 @@ impl Call {
     /// [`CallError::Operation`] if that is no operation.
     pub fn tool(name: &str) -> Result<Call, CallError> {
         Call::new(&format!("tools:call:{name}"))
+    }
+
+    /// Sets how many bytes arguments and params may have that are set from now on, each in its canonical form, in place of 4 MiB. More
+    /// than 8 MiB counts as 8 MiB.
+    pub fn at_most(mut self, bytes: usize) -> Call {
+        self.most = bytes.min(MOST_ARGUMENT_BYTES);
+        self
     }
 
     /// Begins a call that gets the prompt `name`: the operation `prompts:get:<name>`, in which characters that a segment cannot have
@@ -146,7 +179,7 @@ impl Call {
     /// reader takes for one (they differ in capitals, a normal form or spaces around them), for a character in a name that does
     /// not print, a lone surrogate, an integer beyond ±(2^53−1) (RFC 8259, section 6), and more than the caps allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
-        self.arguments = parse_object(json)?;
+        self.arguments = parse_object(json, self.most)?;
         self.checked()
     }
 
@@ -156,6 +189,8 @@ impl Call {
         arguments: Map<String, Value>,
     ) -> Result<Call, CallError> {
         self.arguments = arguments;
+        // Whoever read them has bounded them.
+        self.most = usize::MAX;
         self.checked()
     }
 
@@ -189,13 +224,13 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for a name that is there already, and for what [`Call::arguments`] refuses.
     pub fn argument_json(mut self, name: &str, json: &str) -> Result<Call, CallError> {
-        let value = parse_value(json)?;
+        let value = parse_value(json, self.most)?;
         if self.arguments.contains_key(name) {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
-        self.counted.add(&self.arguments, name, &value)?;
+        self.counted.add(&self.arguments, name, &value, self.most)?;
         self.arguments.insert(name.to_owned(), value);
-        self.digest = KnownDigest::default();
+        (self.digest, self.seen) = Default::default();
         Ok(self)
     }
 
@@ -208,7 +243,7 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for what two readers could read differently, as of [`Call::arguments`].
     pub fn params(mut self, json: &str) -> Result<Call, CallError> {
-        self.params = Arc::new(parse_object(json)?);
+        self.params = Arc::new(parse_object(json, self.most)?);
         self.digest = KnownDigest::default();
         Ok(self)
     }
@@ -240,7 +275,7 @@ impl Call {
     ///
     /// [`CallError::Form`] for another form, and the errors of each part.
     pub fn parse(json: &str) -> Result<Call, CallError> {
-        let mut members = parse_object(json)?;
+        let mut members = parse_object(json, MAX_ARGUMENT_BYTES)?;
         let Some(Value::String(operation)) = members.remove("operation") else {
             return Err(CallError::Form);
         };
@@ -290,8 +325,7 @@ impl Call {
     pub(crate) fn is_small(&self) -> bool {
         let short = |value: &Value| match value {
             Value::String(text) => text.len() <= 1024,
-            Value::Array(_) | Value::Object(_) => value.to_string().len() <= 1024,
-            _ => true,
+            value => canonical_length(value) <= 1024,
         };
         let few = |members: &Map<String, Value>| members.len() <= 16 && members.values().all(short);
         few(&self.arguments) && few(&self.params)
@@ -312,9 +346,15 @@ impl Call {
         self.resource.as_ref().map(Resource::scheme)
     }
 
-    /// The arguments as Biscuit terms.
-    pub(crate) fn argument_terms(&self) -> impl Iterator<Item = (&str, Term)> {
-        self.arguments.iter().map(|(name, value)| (name.as_str(), term(value)))
+    /// What is seen of the arguments, as Biscuit terms.
+    pub(crate) fn argument_terms(&self) -> impl Iterator<Item = (&str, &Term)> {
+        let seen = self.seen.0.get_or_init(|| see_all(&self.arguments).into());
+        self.arguments.keys().map(String::as_str).zip(seen.iter())
+    }
+
+    /// Whether some argument is not seen as it is.
+    pub(crate) fn is_large(&self) -> bool {
+        self.argument_terms().any(|(_, term)| matches!(term, Term::Bytes(_)))
     }
 
     fn canonical(&self) -> Vec<u8> {
@@ -329,8 +369,8 @@ impl Call {
 
     /// The call with other arguments than before, if they are such as can be judged.
     fn checked(mut self) -> Result<Call, CallError> {
-        Tally::of(&self.arguments)?;
-        (self.digest, self.counted) = (KnownDigest::default(), Counted::default());
+        Tally::of(&self.arguments, self.most)?;
+        (self.digest, self.seen, self.counted) = Default::default();
         Ok(self)
     }
 }
@@ -407,30 +447,13 @@ impl CallError {
     }
 }
 
-fn term(value: &Value) -> Term {
-    match value {
-        Value::Null => Term::Null,
-        Value::Bool(value) => Term::Bool(*value),
-        Value::String(text) => Term::Str(text.clone()),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => Term::Integer(integer),
-            None => Term::Str(written(number)),
-        },
-        Value::Array(elements) => Term::Array(elements.iter().map(term).collect()),
-        Value::Object(members) => {
-            let entries =
-                members.iter().map(|(name, value)| (MapKey::Str(name.clone()), term(value)));
-            Term::Map(entries.collect::<BTreeMap<_, _>>())
-        }
-    }
-}
-
-/// The values at all depths and the bytes of the longest string of the term that an argument is.
+/// The values at all depths and the bytes of the longest string of the term that is seen of an argument.
 pub(crate) fn values_and_bytes_of(value: &Value) -> (u64, u64) {
     match value {
         // Without a copy: a text may be long.
+        Value::String(text) if text.len() > MAX_SEEN_TEXT_BYTES => (1, STAND_IN_BYTES as u64),
         Value::String(text) => (1, text.len() as u64),
-        value => cost::values_and_bytes_of(&term(value)),
+        value => cost::values_and_bytes_of(&see(value).0),
     }
 }
 

@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::call::json::member_length;
+use crate::call::seen::MAX_SEEN_TEXT_BYTES;
 use crate::call::{
-    ArgumentProblem, CallError, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES,
+    ArgumentProblem, CallError, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_ARGUMENTS,
+    MAX_NAME_BYTES,
 };
 use crate::spelling::{MAX_FOLDED_BYTES, fold, is_plain};
 
@@ -23,12 +25,13 @@ impl Counted {
         arguments: &Map<String, Value>,
         name: &str,
         value: &Value,
+        most: usize,
     ) -> Result<(), CallError> {
         let mut tally = match self.0.take() {
             Some(tally) => tally,
-            None => Box::new(Tally::of(arguments)?),
+            None => Box::new(Tally::of(arguments, most)?),
         };
-        tally.add(name, value)?;
+        tally.add(name, value, most)?;
         self.0 = Some(tally);
         Ok(())
     }
@@ -50,16 +53,18 @@ impl PartialEq for Counted {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     folded: HashSet<String>,
-    /// The bytes of names that are not ASCII.
+    /// The bytes of names, and of those that are not ASCII.
+    named: usize,
     foldable: usize,
     values: usize,
     bytes: usize,
 }
 
 impl Tally {
-    pub(super) fn of(arguments: &Map<String, Value>) -> Result<Tally, CallError> {
+    /// Of arguments that have at most `most` bytes.
+    pub(super) fn of(arguments: &Map<String, Value>, most: usize) -> Result<Tally, CallError> {
         let mut tally = Tally::default();
-        arguments.iter().try_for_each(|(name, value)| tally.add(name, value))?;
+        arguments.iter().try_for_each(|(name, value)| tally.add(name, value, most))?;
         Ok(tally)
     }
 
@@ -67,15 +72,21 @@ impl Tally {
     /// capitals, as many libraries for JSON do, `Amount` beside `amount` would be the one that counts. What was read as one
     /// text is known to be so at all depths; arguments that were added one by one are not. What is too much is refused before
     /// the name is folded.
-    fn add(&mut self, name: &str, value: &Value) -> Result<(), CallError> {
+    fn add(&mut self, name: &str, value: &Value, most: usize) -> Result<(), CallError> {
         if !is_plain(name) {
             return Err(CallError::Arguments(ArgumentProblem::Name));
         }
         count(value, 1, &mut self.values)?;
         self.bytes += member_length(name, value);
+        self.named += name.len();
         self.foldable += if name.is_ascii() { 0 } else { name.len() };
         // Two braces, and a comma behind each but the last.
-        if self.bytes + 1 > MAX_ARGUMENT_BYTES || self.foldable > MAX_FOLDED_BYTES {
+        let too_large = self.bytes >= most
+            || self.folded.len() >= MAX_ARGUMENTS
+            || self.named > MAX_NAME_BYTES
+            || name.len() > MAX_SEEN_TEXT_BYTES
+            || self.foldable > MAX_FOLDED_BYTES;
+        if too_large {
             return Err(CallError::Arguments(ArgumentProblem::TooLarge));
         }
         match self.folded.insert(fold(name).into_owned()) {

@@ -16,7 +16,7 @@ fn terms(json: &str) -> Vec<Term> {
         .arguments(json)
         .unwrap()
         .argument_terms()
-        .map(|(_, term)| term)
+        .map(|(_, term)| term.clone())
         .collect()
 }
 
@@ -189,12 +189,8 @@ fn every_bound_of_arguments_is_met_and_not_passed() {
         let members: Vec<String> = (0..count).map(|number| format!("\"a{number}\":1")).collect();
         format!("{{{}}}", members.join(","))
     };
-    assert!(tool().arguments(&members(MAX_ARGUMENT_VALUES)).is_ok());
-    assert_eq!(
-        tool().arguments(&members(MAX_ARGUMENT_VALUES + 1)),
-        Err(too_large.clone()),
-        "values"
-    );
+    assert!(tool().arguments(&members(MAX_ARGUMENTS)).is_ok());
+    assert_eq!(tool().arguments(&members(MAX_ARGUMENTS + 1)), Err(too_large.clone()), "values");
     // However they came in.
     let halves = |count: usize| {
         let half: Value = vec![1; count].into();
@@ -212,10 +208,38 @@ fn every_bound_of_arguments_is_met_and_not_passed() {
     };
     assert!(deep(MAX_ARGUMENT_DEPTH).is_ok());
     assert_eq!(deep(MAX_ARGUMENT_DEPTH + 1), Err(too_large), "levels");
+    let named = |bytes: usize| tool().argument(&"n".repeat(bytes), 1);
+    assert!(named(MAX_SEEN_TEXT_BYTES).is_ok());
+    assert_eq!(named(MAX_SEEN_TEXT_BYTES + 1), Err(too_large_again()), "a name");
     let uri = |bytes: usize| format!("https://a.b/{}", "a".repeat(bytes - "https://a.b/".len()));
     let read = |bytes| Call::new("resources:read").unwrap().resource(&uri(bytes)).map(|_| ());
     assert_eq!(read(MAX_RESOURCE_BYTES), Ok(()));
     assert_eq!(read(MAX_RESOURCE_BYTES + 1), Err(CallError::LongResource));
+}
+
+fn too_large_again() -> CallError {
+    CallError::Arguments(ArgumentProblem::TooLarge)
+}
+
+#[test]
+fn how_many_bytes_a_call_may_have_is_settable() {
+    let text = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+    let tool = |most| Call::tool("t").unwrap().at_most(most);
+    assert!(tool(1000).arguments(&text(1000)).is_ok());
+    assert_eq!(tool(1000).arguments(&text(1001)), Err(too_large_again()));
+    assert!(tool(6_000_000).arguments(&text(6_000_000)).is_ok());
+    let most = MOST_ARGUMENT_BYTES;
+    assert!(tool(usize::MAX).arguments(&text(most)).is_ok());
+    assert_eq!(tool(usize::MAX).arguments(&text(most + 1)), Err(too_large_again()));
+}
+
+#[test]
+fn the_digest_of_a_large_call_covers_every_byte() {
+    let text = |end: char| format!("{{\"a\":\"{}{end}\",\"b\":1}}", "x".repeat(3_000_000));
+    let digest = |end| Call::tool("t").unwrap().arguments(&text(end)).unwrap().digest();
+    assert_ne!(digest('x'), digest('y'));
+    let canonical = format!("{{\"arguments\":{},\"operation\":\"tools:call:t\"}}", text('x'));
+    assert_eq!(digest('x'), <[u8; 32]>::from(Sha256::digest(canonical)));
 }
 
 #[test]
@@ -302,8 +326,8 @@ fn the_names_of_arguments_take_as_much_work_as_they_are() {
         (500, "a", true, 2 * 500),
         (500, "ë", true, 2 * 500),
         // Of what is refused, no more than what has room.
-        (8000, "a", false, MAX_ARGUMENT_VALUES),
-        (4000, "ë", false, MAX_ARGUMENT_VALUES),
+        (8000, "a", false, MAX_ARGUMENTS),
+        (4000, "ë", false, MAX_ARGUMENTS),
         (250, &"ë".repeat(25), false, 1 + foldable),
     ] {
         let (found, folded) = added(names, name);

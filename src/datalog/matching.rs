@@ -8,7 +8,9 @@ use biscuit_auth::datalog::{
     Term, TrustedOrigins,
 };
 
+use crate::call::seen::{Kind, StandIn};
 use crate::datalog::compiling::{elements, has_pattern, price};
+use crate::datalog::evaluating::{evaluate, is_beyond, is_for_us};
 use crate::datalog::{Candidate, EvaluationError, FACT_BUDGET, SERVER, VERIFIER, World};
 use crate::function::functions;
 
@@ -39,9 +41,22 @@ impl World {
         // Whoever is short of it hears that when the next fact is touched.
         let _ = self.pay_for_patterns(expression, variables);
         let mut symbols = TemporarySymbolTable::new(&self.symbols);
-        match expression.evaluate(variables, &mut symbols, functions()) {
-            Ok(Term::Bool(held)) => Some(held),
+        match self.evaluate(expression, variables, &mut symbols) {
+            Some(Term::Bool(held)) => Some(held),
             _ => None,
+        }
+    }
+
+    /// What an expression comes to; `None` if it cannot be evaluated.
+    fn evaluate(
+        &self,
+        expression: &Expression,
+        variables: &HashMap<u32, Term>,
+        symbols: &mut TemporarySymbolTable<'_>,
+    ) -> Option<Term> {
+        match !self.represented.is_empty() && is_for_us(expression, variables) {
+            true => evaluate(&expression.ops, variables, symbols).ok(),
+            false => expression.evaluate(variables, symbols, functions()).ok(),
         }
     }
 
@@ -81,6 +96,9 @@ impl World {
         block: usize,
         mut see: impl FnMut(Origin, &HashMap<u32, Term>),
     ) -> Result<(), EvaluationError> {
+        if !self.represented.is_empty() && self.joins_unseen(rule) {
+            return Err(EvaluationError::Failed);
+        }
         let trusts = || {
             let default = TrustedOrigins::default();
             // Policies trust nobody by `trusting`, and see what the server states. A rule's fact that rests on that is of its
@@ -123,10 +141,10 @@ impl World {
         let mut symbols = TemporarySymbolTable::new(&self.symbols);
         for expression in &rule.expressions {
             self.pay_for_patterns(expression, variables)?;
-            match expression.evaluate(variables, &mut symbols, functions()) {
-                Ok(Term::Bool(true)) => {}
-                Ok(Term::Bool(false)) => return Ok(false),
-                Ok(_) | Err(_) => return Err(EvaluationError::Failed),
+            match self.evaluate(expression, variables, &mut symbols) {
+                Some(Term::Bool(true)) => {}
+                Some(Term::Bool(false)) => return Ok(false),
+                _ => return Err(EvaluationError::Failed),
             }
         }
         Ok(true)
@@ -134,6 +152,40 @@ impl World {
 }
 
 impl World {
+    /// Whether matching a query would compare a value of which nothing is known, or a represented one with one that is written out and
+    /// would be represented in a call.
+    fn joins_unseen(&self, rule: &Rule) -> bool {
+        let places = || {
+            let all = rule.body.iter();
+            all.flat_map(|one| one.terms.iter().enumerate().map(move |(at, term)| (one, at, term)))
+        };
+        let mut joined = Vec::new();
+        for (predicate, place, asked) in places() {
+            if let Term::Variable(_) = asked
+                && places().filter(|(_, _, other)| *other == asked).count() < 2
+            {
+                continue;
+            }
+            let facts = self.represented.iter().filter_map(|at| self.facts.get(*at));
+            for (_, fact) in facts {
+                let kind = fact.predicate.terms.get(place).and_then(how_seen);
+                match kind.filter(|_| could_be(predicate, fact, place)) {
+                    None => {}
+                    Some(Kind::Unseen) => return true,
+                    Some(_) if is_beyond(asked) => return true,
+                    Some(_) if joined.contains(&asked) => {}
+                    Some(_) => joined.push(asked),
+                }
+            }
+        }
+        let mut compared = places()
+            .filter(|(_, _, asked)| matches!(asked, Term::Variable(_)) && joined.contains(asked));
+        compared.any(|(predicate, place, _)| {
+            let mut facts = self.facts().filter(|fact| could_be(predicate, fact, place));
+            facts.any(|fact| fact.predicate.terms.get(place).is_some_and(is_beyond))
+        })
+    }
+
     /// Pays for the patterns that are compiled when an expression is asked.
     fn pay_for_patterns(
         &self,
@@ -171,6 +223,32 @@ pub(super) fn bind(predicate: &Predicate, fact: &Fact, variables: &mut HashMap<u
             },
             (asked, found) => asked == found,
         })
+}
+
+/// Whether the fact could be one of the predicate, by all but what stands in one place.
+fn could_be(predicate: &Predicate, fact: &Fact, but: usize) -> bool {
+    let found = &fact.predicate;
+    predicate.name == found.name
+        && predicate.terms.len() == found.terms.len()
+        && predicate.terms.iter().zip(&found.terms).enumerate().all(|(place, (asked, found))| {
+            let is_open = matches!(asked, Term::Variable(_)) || how_seen(found).is_some();
+            place == but || is_open || asked == found
+        })
+}
+
+/// What kind of value is represented, in a list or map, too; that of which nothing is known comes before others.
+fn how_seen(term: &Term) -> Option<Kind> {
+    let either = |one: Option<Kind>, other: Option<Kind>| match (one, other) {
+        (Some(Kind::Unseen), _) | (_, Some(Kind::Unseen)) => Some(Kind::Unseen),
+        (one, other) => one.or(other),
+    };
+    match term {
+        Term::Bytes(bytes) => StandIn::of(bytes).map(|found| found.kind),
+        Term::Array(terms) => terms.iter().map(how_seen).fold(None, either),
+        Term::Set(terms) => terms.iter().map(how_seen).fold(None, either),
+        Term::Map(entries) => entries.values().map(how_seen).fold(None, either),
+        _ => None,
+    }
 }
 
 fn variables_of(rule: &Rule) -> MatchedVariables {

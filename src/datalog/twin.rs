@@ -116,7 +116,8 @@ impl World {
         words.flush();
         words.recorded()?;
         let (base, symbols) = (Arc::clone(base), words.symbols.clone());
-        let mut world = World { base, facts: own, symbols, ..World::default() };
+        let mut world = World { base, symbols, ..World::default() };
+        own.into_iter().for_each(|entry| world.push(entry));
         world.touched.set(self.touched.get());
         let derived = world.derive(&rules);
         self.touched.set(world.touched.get());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use biscuit_auth::datalog::{MapKey, SymbolTable, Term};
 
+use crate::call::seen::{has_stand_in, unseen};
 use crate::datalog::EvaluationError;
 use crate::spelling::{MAX_FOLDED_BYTES, fold, fold_piece};
 
@@ -65,6 +66,8 @@ pub(super) struct Words {
     most: usize,
     /// A map has two keys that are one name, with different values.
     collided: bool,
+    /// How many terms are not known folded.
+    unseen: u64,
 }
 
 impl Words {
@@ -73,7 +76,8 @@ impl Words {
         let index = symbols.strings().into_iter().zip(FIRST_NUMBER..).collect();
         let known = Arc::clone(known);
         let (new, folds) = (Vec::new(), Folds::new());
-        Words { symbols, index, new, known, folds, bytes, most: MAX_FOLDED_BYTES, collided: false }
+        let (most, collided, unseen) = (MAX_FOLDED_BYTES, false, 0);
+        Words { symbols, index, new, known, folds, bytes, most, collided, unseen }
     }
 
     /// Words of those who write policies: what is folded while a set is loaded has no bound but the set's.
@@ -130,8 +134,19 @@ impl Words {
         self.symbols.get_symbol(word)
     }
 
-    /// The term with all its texts folded, at all depths.
+    /// The term with all its texts folded, at all depths. How a text is folded that is too large to be seen is not known, and neither is
+    /// what such a term equals then.
     pub(super) fn term(&mut self, term: &Term, mode: Mode) -> Term {
+        match mode != Mode::Keys && has_stand_in(term) {
+            true => {
+                self.unseen += 1;
+                Term::Bytes(unseen(&self.unseen.to_be_bytes()))
+            }
+            false => self.folded(term, mode),
+        }
+    }
+
+    fn folded(&mut self, term: &Term, mode: Mode) -> Term {
         match (term, mode) {
             (Term::Map(map), Mode::Keys) => {
                 let mut folded: BTreeMap<MapKey, Term> = BTreeMap::new();
@@ -144,10 +159,10 @@ impl Words {
             (_, Mode::Keys) => term.clone(),
             (Term::Str(word), _) => Term::Str(self.word(*word, mode)),
             (Term::Set(set), _) => {
-                Term::Set(set.iter().map(|term| self.term(term, mode)).collect())
+                Term::Set(set.iter().map(|term| self.folded(term, mode)).collect())
             }
             (Term::Array(array), _) => {
-                Term::Array(array.iter().map(|term| self.term(term, mode)).collect())
+                Term::Array(array.iter().map(|term| self.folded(term, mode)).collect())
             }
             (Term::Map(map), _) => {
                 let entries =

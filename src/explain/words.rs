@@ -7,6 +7,7 @@ use biscuit_auth::builder::{
     Binary, Check, CheckKind, Expression, MapKey, Op, Predicate, Rule, Term, Unary,
 };
 
+use crate::call::seen::StandIn;
 use crate::constraint::Constraint;
 use crate::function::Function;
 use crate::names::escaped;
@@ -143,7 +144,10 @@ fn term(value: &Term, naming: Naming<'_>) -> String {
         Term::Integer(number) => number.to_string(),
         Term::Str(text) => quoted(text),
         Term::Date(seconds) => Timestamp::from_unix_seconds(*seconds).to_string(),
-        Term::Bytes(bytes) => format!("hex:{}", shortened(&hex::encode(bytes))),
+        Term::Bytes(bytes) => match StandIn::of(bytes) {
+            Some(represented) => represented.in_words(),
+            None => format!("hex:{}", shortened(&hex::encode(bytes))),
+        },
         Term::Bool(held) => held.to_string(),
         Term::Null => "null".to_owned(),
         Term::Set(terms) if terms.is_empty() => "{,}".to_owned(),

@@ -9,7 +9,8 @@ mod methods;
 use serde_json::{Map, Value};
 
 use crate::call::{
-    ArgumentProblem, Call, CallError, MAX_ARGUMENT_DEPTH, MAX_SAFE_INTEGER, parse_strictly,
+    ArgumentProblem, Call, CallError, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_SAFE_INTEGER,
+    parse_strictly,
 };
 use crate::cause::Cause;
 use crate::scope::ScopeError;
@@ -21,7 +22,7 @@ pub use methods::{Method, Needs};
 const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
 
 /// The most values in a message, at all depths. A body of 4 MiB could hold two million, which take a hundred megabytes.
-pub const MAX_MESSAGE_VALUES: usize = 20_000;
+pub const MAX_MESSAGE_VALUES: usize = MAX_ARGUMENT_VALUES;
 
 /// The longest id of a request; real ones are counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;

@@ -50,7 +50,7 @@ impl ByArgument {
     pub(crate) fn matching(&self, call: Option<&Call>) -> impl Fn(usize) -> bool {
         let found = call.filter(|_| !self.indexed.is_empty()).map(|call| {
             let values = call.argument_terms().filter_map(|(name, value)| {
-                self.by_value.get(name).and_then(|policies| policies.get(&value))
+                self.by_value.get(name).and_then(|policies| policies.get(value))
             });
             values.flatten().copied().collect::<HashSet<usize>>()
         });

@@ -2,7 +2,7 @@
 //!
 //! `policies/README.md` explains each; a test compares the two. Adding one touches this table and the place where it is asserted.
 
-use crate::call::MAX_ARGUMENT_VALUES;
+use crate::call::MAX_ARGUMENTS;
 use crate::profile::MAX_DEPTH;
 
 /// One predicate that has a meaning of Hardtack's own. Nobody else asserts it.
@@ -150,7 +150,7 @@ impl Word {
     pub const fn most(&self) -> u64 {
         match self.often {
             Often::Once | Often::If(_) => 1,
-            Often::Argument => MAX_ARGUMENT_VALUES as u64,
+            Often::Argument => MAX_ARGUMENTS as u64,
             Often::Hop(_) => MAX_DEPTH.unsigned_abs(),
             Often::Said => 0,
         }

@@ -224,29 +224,19 @@ fn too_much() -> Vec<Case> {
     let deep = |open: &str, close: &str, levels| {
         format!("{{\"a\":{}1{}}}", open.repeat(levels), close.repeat(levels))
     };
-    let many = |count: usize| vec!["0"; count].join(",");
     let members = (0..1001).map(|n| format!("\"n{n}\":0")).collect::<Vec<_>>().join(",");
-    let spread = format!("{{\"a\":[{}],\"b\":[{}]}}", many(500), many(499));
-    let nested = format!("{{\"a\":[{}]}}", vec!["[0]"; 500].join(","));
-    // Seven bytes are the member's.
-    let long = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
-    let escaped = format!("{{\"a\":\"{}\"}}", "\\u0001".repeat(10_922));
-    let name = format!("{{\"{}\":1}}", "n".repeat(64 * 1024));
-    let spaces = format!("{{{}}}", " ".repeat(128 * 1024));
+    let name = |bytes: usize| format!("{{\"{}\":1}}", "n".repeat(bytes));
+    let names = (0..20).map(|n| format!("\"{n}{}\":0", "n".repeat(4000))).collect::<Vec<_>>();
     vec![
-        inexact("too much: 33 levels of arrays", &deep("[", "]", 32)),
-        inexact("too much: 33 levels of objects", &deep("{\"a\":", "}", 32)),
+        inexact("too much: 101 levels of arrays", &deep("[", "]", 100)),
+        inexact("too much: 101 levels of objects", &deep("{\"a\":", "}", 100)),
         inexact("too much: a thousand levels", &deep("[", "]", 1000)),
         inexact("too much: sixty thousand levels", &deep("[", "]", 30_000)),
         inexact("too much: sixty thousand levels that do not end", &"{\"a\":".repeat(12_000)),
-        inexact("too much: 1,001 values in an array", &format!("{{\"a\":[{}]}}", many(1000))),
         inexact("too much: 1,001 members", &format!("{{{members}}}")),
-        inexact("too much: 1,001 values in two arrays", &spread),
-        inexact("too much: 1,001 values in small arrays", &nested),
-        inexact("too much: a byte over 64 KiB", &long(64 * 1024 + 1)),
-        inexact("too much: 64 KiB of name", &name),
-        inexact("too much: 64 KiB when it is written in its one form", &escaped),
-        inexact("too much: spaces", &spaces),
+        inexact("too much: a name of 4,097 bytes", &name(4097)),
+        inexact("too much: 64 KiB of name", &name(64 * 1024)),
+        inexact("too much: 64 KiB of names", &format!("{{{}}}", names.join(","))),
     ]
 }
 
@@ -405,10 +395,18 @@ fn exact() -> Vec<Case> {
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(31), "]".repeat(31));
     let many = format!("{{\"a\":[{}]}}", vec!["0"; 999].join(","));
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024 - 8));
+    let half = vec!["0"; 500].join(",");
+    let spread = format!("{{\"a\":[{half}],\"b\":[{half}]}}");
     [
         ("32 levels", deep.as_str()),
         ("1,000 values", &many),
         ("64 KiB", &long),
+        ("100 levels", &format!("{{\"a\":{}1{}}}", "[".repeat(99), "]".repeat(99))),
+        ("1,001 values", &format!("{{\"a\":[{}]}}", vec!["0"; 1000].join(","))),
+        ("1,001 values in two arrays", &spread),
+        ("a byte over 64 KiB", &format!("{{\"a\":\"{}\"}}", "x".repeat(64 * 1024 - 7))),
+        ("a name of 4,096 bytes", &format!("{{\"{}\":1}}", "n".repeat(4096))),
+        ("128 KiB of spaces", &format!("{{{}}}", " ".repeat(128 * 1024))),
         ("the largest integers", r#"{"a":9007199254740991,"b":-9007199254740991}"#),
         ("a minus and a zero", r#"{"a":-0,"b":-0.0}"#),
         ("a small fraction", r#"{"a":1e-300}"#),

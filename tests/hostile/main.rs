@@ -20,6 +20,7 @@ mod dates;
 mod demands;
 mod encoding;
 mod fields;
+mod large;
 mod names;
 mod reasons;
 mod scopes;

@@ -278,7 +278,7 @@ mod tests {
     async fn of_a_query_with_too_many_names_no_more_are_read_than_have_room() {
         let scene = Scene::new();
         let bearer = scene.bearer(&["pages:*"]);
-        let room = hardtack::internal::MAX_ARGUMENT_VALUES;
+        let room = hardtack::internal::MAX_ARGUMENTS;
         let foldable = hardtack::internal::MAX_FOLDED_BYTES / 50;
         for (query, status, most) in [
             (query(500, "a"), 200, 500),

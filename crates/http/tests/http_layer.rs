@@ -265,7 +265,8 @@ async fn a_refusal_says_what_helps_and_nothing_of_the_policies() {
         .holder(cast.researcher.public());
     let token = grant.delegate(part, &cast.orchestrator, NOW).unwrap();
     let presented = token.present(Presenting::to(AUDIENCE), &cast.researcher, NOW).unwrap();
-    let large = format!(r#"{{"query": "{}"}}"#, "x".repeat(66_000));
+    let many: Vec<String> = (0..1001).map(|n| format!("\"a{n}\": 1")).collect();
+    let large = format!("{{{}}}", many.join(","));
     let larger = format!(r#"{{"query": "{}"}}"#, "x".repeat(71_000));
     for (tool, body, status, error, cause, helps, arguments) in [
         (

@@ -28,7 +28,7 @@ use hardtack::audit::{Lineage, SeenChains, Stops};
 use hardtack::call::Call;
 use hardtack::chain::IdPrefix;
 use hardtack::guard::{Denial, Guard};
-use hardtack::internal::{MAX_ALIKE, MAX_ARGUMENT_BYTES};
+use hardtack::internal::MAX_ALIKE;
 use hardtack::pending::wait;
 use hardtack::revocation::{Receipt, RequestId, Revocation, RevocationLog, RevocationLogError};
 use hardtack::revoke::{READ, REVOKE, RevocationRequest};
@@ -39,6 +39,9 @@ pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_ove
 use self::listing::{Asked, MAX_LISTS};
 pub use self::wire::REVOCATIONS;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
+
+/// The most bytes of a request to revoke: a few tokens and some hundred names.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
 /// The most seen blocks among which it is counted what a revocation stops: whoever delegated a hop may ask, each
 /// count looks at every block, and takes about 1 KiB for each.
@@ -275,10 +278,10 @@ impl EndpointState {
 
     async fn read(&self, body: Body) -> Result<RevocationRequest, Response> {
         let refuse = |problem: Undescribed| self.refuse(problem);
-        let read = Limited::new(body, MAX_ARGUMENT_BYTES).collect();
+        let read = Limited::new(body, MAX_REQUEST_BYTES).collect();
         let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_)) => return Err(refuse(Undescribed::TooLarge(MAX_ARGUMENT_BYTES))),
+            Ok(Err(_)) => return Err(refuse(Undescribed::TooLarge(MAX_REQUEST_BYTES))),
             Err(_) => return Err(refuse(Undescribed::Incomplete)),
         };
         let asked = std::str::from_utf8(&body)

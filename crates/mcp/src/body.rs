@@ -15,8 +15,12 @@ use crate::budget::{EXCHANGE_BYTES, Share};
 use hardtack::call::ArgumentProblem;
 use hardtack::mcp::{MAX_MESSAGE_VALUES, Message, MessageError};
 
-/// The most bytes in a message, 4 MiB: what the official Rust server takes, too.
+/// The most bytes in a message, 4 MiB, unless [`Upstream::message_limit`](crate::Upstream::message_limit) says otherwise: what the
+/// official Rust server takes, too.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most bytes that can be allowed in a message, 8 MiB: read and judged, one takes most of what is held for a subject.
+pub const MOST_MESSAGE_BYTES: usize = hardtack::internal::MOST_ARGUMENT_BYTES;
 
 /// How much of a body is passed over to keep a connection: what comes with a head in one or two packets.
 const MAX_PASSED_OVER: usize = 64 * 1024;
@@ -35,12 +39,13 @@ const HELD_PER_VALUE: usize = 160;
 const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
 
 /// Reads a body, and pays for it: until it is judged by `share`, and for its bytes until nobody holds them.
-pub(crate) async fn read(body: Body, share: &mut Share) -> Result<Bytes, Response> {
+/// It has at most `most` bytes.
+pub(crate) async fn read(body: Body, share: &mut Share, most: usize) -> Result<Bytes, Response> {
     let refuse = |status, problem: &str| answer::error(status, None, INVALID_REQUEST, problem);
-    match tokio::time::timeout(MESSAGE_TIMEOUT, read_whole(body, share)).await {
+    match tokio::time::timeout(MESSAGE_TIMEOUT, read_whole(body, share, most)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(Unread::TooLarge)) => {
-            let problem = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
+            let problem = format!("the message has more than {most} bytes");
             Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem))
         }
         Ok(Err(Unread::TooMuch)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED)),
@@ -82,11 +87,11 @@ enum Unread {
     Incomplete,
 }
 
-async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> {
+async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<Bytes, Unread> {
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let declared = declared.unwrap_or_default();
-    if declared > MAX_MESSAGE_BYTES {
-        pass_over(&mut body).await;
+    if declared > most {
+        pass_over(&mut body, most).await;
         return Err(Unread::TooLarge);
     }
     let mut whole = Vec::new();
@@ -94,9 +99,9 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Incomplete)?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > MAX_MESSAGE_BYTES {
+        if whole.len() + data.len() > most {
             drop(whole);
-            pass_over(&mut body).await;
+            pass_over(&mut body, most).await;
             return Err(Unread::TooLarge);
         }
         // Each but the first stands behind one of these.
@@ -107,7 +112,7 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
         let bytes = HELD_PER_BYTE * expected;
         if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_MESSAGE_VALUES)) {
             drop(whole);
-            pass_over(&mut body).await;
+            pass_over(&mut body, most).await;
             return Err(Unread::TooMuch);
         }
         if expected > length {
@@ -124,9 +129,9 @@ async fn read_whole(mut body: Body, share: &mut Share) -> Result<Bytes, Unread> 
 
 /// Takes as much of what comes as a message may have, and keeps nothing of it: most clients read their answer only after they have
 /// sent all, and would hear of a broken connection instead.
-async fn pass_over(body: &mut Body) {
+async fn pass_over(body: &mut Body, most: usize) {
     let mut passed = 0;
-    while passed <= MAX_MESSAGE_BYTES
+    while passed <= most
         && let Some(Ok(frame)) = body.frame().await
     {
         passed += frame.data_ref().map_or(0, Bytes::len);

@@ -54,7 +54,7 @@ mod upstream;
 mod watch;
 
 pub use answer::RefusalStyle;
-pub use body::MAX_MESSAGE_BYTES;
+pub use body::{MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES};
 pub use child::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT, supervise};
 pub use credentials::{
     CredentialCommand, CredentialError, Credentials, DEFAULT_KEPT, HeldCredential, OAuthClient,

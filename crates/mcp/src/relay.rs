@@ -189,7 +189,7 @@ impl Relay {
                 .forward(side, &caller, (parts.method, era), headers, Bytes::new(), exchange)
                 .await;
         }
-        let body = read(body, &mut share).await?;
+        let body = read(body, &mut share, self.upstream.most_bytes()).await?;
         let message =
             Message::read(&body, side.bearer(&caller)).map_err(|error| unread(&body, &error))?;
         *method = message.method().and_then(mcp::Method::find).map(mcp::Method::name);

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::{Client, Response, Url, redirect};
 use tower_service::Service;
 
+use crate::body::{MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES};
 use crate::child::{Asking, Children, Places, ServerCommand};
 use crate::credentials::{Credentials, Person, UpstreamTls};
 use crate::gateway::ENDPOINT;
@@ -44,6 +45,8 @@ pub struct Upstream {
     /// What else it is sent.
     credentials: Credentials,
     answer_timeout: Duration,
+    /// How many bytes a message may have that is sent to it.
+    message_limit: usize,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
     plain_http_to: Option<String>,
 }
@@ -127,6 +130,7 @@ impl Upstream {
             credential: None,
             credentials: Credentials::default(),
             answer_timeout: DEFAULT_ANSWER_TIMEOUT,
+            message_limit: MAX_MESSAGE_BYTES,
             plain_http_to: None,
         })
     }
@@ -233,6 +237,16 @@ impl Upstream {
     pub fn answer_timeout(mut self, timeout: Duration) -> Upstream {
         self.answer_timeout = timeout;
         self
+    }
+
+    /// Sets how many bytes a message may have that is sent to the server, in place of 4 MiB. More than 8 MiB counts as 8 MiB.
+    pub fn message_limit(mut self, bytes: usize) -> Upstream {
+        self.message_limit = bytes.min(MOST_MESSAGE_BYTES);
+        self
+    }
+
+    pub(crate) fn most_bytes(&self) -> usize {
+        self.message_limit
     }
 
     /// Returns the path of the server's endpoint; of a program, that of a gateway's.

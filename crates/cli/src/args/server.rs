@@ -76,6 +76,10 @@ pub(crate) struct ServerSettings {
     /// How long the upstream server may take until it begins to answer; 5m if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
+    /// How many bytes a message to the server may have, from 1024 to 8388608; 4194304 (4 MiB) if nothing
+    /// is said. Policies see large arguments by their kind, size and digest
+    #[arg(long, value_name = "BYTES", env = "HARDTACK_MESSAGE_LIMIT")]
+    pub(crate) message_limit: Option<u64>,
     /// A scheme of resources that is judged, such as memo: these alone. Without it, https, http and file are,
     /// and what the server's own lists of resources name. May be repeated, or a list with commas
     #[arg(long, value_name = "SCHEME", env = "HARDTACK_RESOURCE_SCHEME", value_delimiter = ',')]
@@ -284,6 +288,7 @@ impl ServerSettings {
             upstream_oauth: self.upstream_oauth.or(other.upstream_oauth),
             allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
+            message_limit: self.message_limit.or(other.message_limit),
             resource_scheme: list(self.resource_scheme, other.resource_scheme),
             refusals: self.refusals.or(other.refusals),
             resource: self.resource.or(other.resource),

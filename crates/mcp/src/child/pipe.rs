@@ -40,7 +40,7 @@ const MAX_TASKS: usize = 128;
 
 /// How many bytes of messages wait for a process to read them, and how many that it wrote wait for clients: two of the
 /// largest.
-const MAX_INPUT_BYTES: usize = 2 * crate::body::MAX_MESSAGE_BYTES;
+const MAX_INPUT_BYTES: usize = 2 * crate::body::MOST_MESSAGE_BYTES;
 const MAX_OUTPUT_BYTES: usize = 2 * MAX_EVENT_BYTES;
 
 /// What a message costs at the least while it waits.

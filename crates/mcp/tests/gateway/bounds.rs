@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hardtack::Presenting;
 use hardtack_http::MAX_BEARER_BYTES;
-use hardtack_mcp::MAX_MESSAGE_BYTES;
+use hardtack_mcp::{MAX_MESSAGE_BYTES, Upstream};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,6 +39,45 @@ async fn a_message_has_four_megabytes_and_not_a_byte_more() {
     let why = format!("the message has more than {MAX_MESSAGE_BYTES} bytes");
     assert_eq!(refused.json()["error"]["message"], why);
     assert_eq!(stage.behind.seen().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_large_a_message_may_be_is_settable_for_each_server() {
+    let behind = Stage::set().await;
+    for (limit, passes) in [(100_000, false), (6_000_000, true)] {
+        let upstream = Upstream::at(&behind.behind.url).unwrap().message_limit(limit);
+        let stage = Stage::set_before(upstream).await;
+        let (_, bearer) = stage.researcher();
+        assert_eq!(stage.post_with(&bearer, &[], ping(limit)).await.status, 200);
+        assert_eq!(stage.post_with(&bearer, &[], ping(limit + 1)).await.status, 413);
+        let large = request(
+            "tools/call",
+            json!({"name": "search", "arguments": {"query": "a".repeat(5_000_000)}}),
+        );
+        let answer = stage.post(&bearer, &large).await;
+        assert_eq!(answer.status == 200 && !answer.is_refused_tool(), passes, "{limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_hundred_kilobytes_and_of_thousands_of_values_pass() {
+    let stage = Stage::set().await;
+    let (_, bearer) = stage.researcher();
+    let entity = json!({"name": "x", "entityType": "y", "observations": ["a", "b", "c", "d", "e"]});
+    for arguments in [
+        json!({"query": "a".repeat(100_000)}),
+        json!({"query": "a".repeat(3_000_000)}),
+        json!({"entities": vec![entity; 1200]}),
+    ] {
+        let message = request("tools/call", json!({"name": "search", "arguments": arguments}));
+        let answer = stage.post(&bearer, &message).await;
+        assert!(answer.status == 200 && !answer.is_refused_tool(), "{answer:?}");
+        assert_eq!(stage.behind.seen().last().unwrap().message(), message);
+    }
+    let many: serde_json::Map<_, _> = (0..1001).map(|n| (format!("a{n}"), json!(1))).collect();
+    let message = request("tools/call", json!({"name": "search", "arguments": many}));
+    let answer = stage.post(&bearer, &message).await;
+    assert!(answer.is_refused_tool() || answer.status == 400, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use hardtack::audit::Keep;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
-use hardtack_mcp::{DEFAULT_ANSWER_TIMEOUT, RefusalStyle, Server, Upstream};
+use hardtack_mcp::{
+    DEFAULT_ANSWER_TIMEOUT, MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES, RefusalStyle, Server, Upstream,
+};
 
 use super::credentials::{self, CredentialFiles, Sent};
 use super::{check_texts, needed, time, wrong};
@@ -16,6 +18,9 @@ use crate::command::folder::FolderWatch;
 use crate::command::reloading::{Part, load_checked};
 use crate::command::{program, serving, warn_of_left_out};
 use crate::secrets::without_user;
+
+/// The least that `--message-limit` takes: with less, no client could open a session.
+const LEAST_MESSAGE_BYTES: usize = 1024;
 
 /// A server whose settings are what they must be, and whose policies are loaded.
 pub(super) struct ServerPlan {
@@ -144,10 +149,12 @@ fn upstream(
         return Err(wrong("upstream-timeout", "no server answers in no time"));
     }
     let timeout = timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT);
+    let most = message_limit(settings.message_limit)?;
     if let Some(program) = program::of(settings)? {
         let upstream =
             Upstream::command(program).map_err(|error| wrong("upstream-command", error))?;
-        return Ok((upstream.answer_timeout(timeout), CredentialFiles::default()));
+        let upstream = upstream.answer_timeout(timeout).message_limit(most);
+        return Ok((upstream, CredentialFiles::default()));
     }
     let written = needed("upstream", settings.upstream.as_deref())?;
     let upstream = Upstream::at_with(&serving::endpoint(written), credentials::tls(settings)?);
@@ -162,7 +169,19 @@ fn upstream(
         (None, false) => "upstream-header",
     };
     let upstream = upstream.credentials(credentials).map_err(|error| wrong(key, error))?;
-    Ok((upstream.answer_timeout(timeout), files))
+    Ok((upstream.answer_timeout(timeout).message_limit(most), files))
+}
+
+/// How many bytes a message may have: as many as other servers take, if nothing is said.
+fn message_limit(bytes: Option<u64>) -> Result<usize, Box<dyn Error>> {
+    let Some(bytes) = bytes else { return Ok(MAX_MESSAGE_BYTES) };
+    match usize::try_from(bytes) {
+        Ok(bytes) if (LEAST_MESSAGE_BYTES..=MOST_MESSAGE_BYTES).contains(&bytes) => Ok(bytes),
+        _ => Err(wrong(
+            "message-limit",
+            format!("a message may have from {LEAST_MESSAGE_BYTES} to {MOST_MESSAGE_BYTES} bytes"),
+        )),
+    }
 }
 
 /// Names that could never match would refuse everything, and nobody would see why.

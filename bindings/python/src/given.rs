@@ -12,7 +12,7 @@ use hardtack::{CallError, Cause, Timestamp};
 use crate::error::{self, OrRaise};
 
 /// The most levels of a value that are written as JSON. The library takes fewer, and says so.
-const MAX_LEVELS: usize = 64;
+const MAX_LEVELS: usize = 104;
 
 /// Now, by this machine's clock: the package is a door.
 #[allow(clippy::disallowed_methods, reason = "a door reads the clock")]

@@ -7,9 +7,12 @@ import { MAX_RESOURCE_BYTES, resourceFlaw } from './resource.js';
 import { checkOperation, operationOfPrompt } from './scope.js';
 import { fold, isAscii, isPlain, MAX_FOLDED_BYTES } from './spelling.js';
 
-const MAX_ARGUMENT_BYTES = 64 * 1024;
-const MAX_ARGUMENT_VALUES = 1000;
-export const MAX_ARGUMENT_DEPTH = 32;
+const MAX_ARGUMENT_BYTES = 4 * 1024 * 1024;
+const MAX_ARGUMENTS = 1000;
+const MAX_NAME_BYTES = 4096;
+const MAX_NAMES_BYTES = 64 * 1024;
+export const MAX_ARGUMENT_VALUES = 200_000;
+export const MAX_ARGUMENT_DEPTH = 100;
 
 /** What may be given as arguments: the text of a JSON object, or an object. */
 export type Arguments = string | { readonly [name: string]: unknown };
@@ -25,7 +28,9 @@ const SAID: Readonly<Record<Problem, string>> = {
     'have a member whose name has a character that does not print, at which some readers end the name and which others ' +
     'leave out',
   integer: 'have an integer beyond ±9007199254740991, which readers round differently; send it as a string',
-  large: 'are larger than 65536 bytes, 1000 values or 32 levels, or have more than 8192 bytes in names that are not ASCII',
+  large: 
+    'are larger than 4194304 bytes, 1000 arguments with 65536 bytes in their names, 200000 values or 100 levels, or have ' +
+    'more than 8192 bytes in names that are not ASCII',
 };
 
 /** Says in words what is wrong with JSON, as a call's. */
@@ -41,9 +46,10 @@ export function exactly<T>(read: () => T): T {
 
 /** Reads the object that arguments are. Values are counted by whoever takes them. */
 function readObject(given: Arguments): JsonObject {
-  const text = typeof given === 'string' ? given : stringifyStrictly(given, MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_BYTES * 2);
+  const [levels, values] = [MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_VALUES + 8];
+  const text = typeof given === 'string' ? given : stringifyStrictly(given, levels, MAX_ARGUMENT_BYTES * 2, values);
   if (text.length > MAX_ARGUMENT_BYTES * 2 || byteLength(text) > MAX_ARGUMENT_BYTES * 2) ambiguous('large');
-  const value = parseStrictly(text, MAX_ARGUMENT_DEPTH + 2, Infinity);
+  const value = parseStrictly(text, levels, values);
   return value instanceof Map ? value : ambiguous('object');
 }
 
@@ -55,12 +61,16 @@ function count(value: Json, depth: number): number {
 
 /** Few enough to be judged, each with a name of its own for every reader. */
 function checked(members: JsonObject): JsonObject {
+  if (members.size > MAX_ARGUMENTS) ambiguous('large');
   const names = [...members.keys()];
   if (!names.every(isPlain)) ambiguous('name');
   const foldable = names.filter((name) => !isAscii(name)).reduce((sum, name) => sum + byteLength(name), 0);
   const values = [...members.values()].reduce<number>((sum, value) => sum + count(value, 1), 0);
   const bytes = members.size === 0 ? 0 : byteLength(canonical(members));
-  if (values > MAX_ARGUMENT_VALUES || bytes > MAX_ARGUMENT_BYTES || foldable > MAX_FOLDED_BYTES) ambiguous('large');
+  const named = names.map(byteLength);
+  const tooLong = named.some((length) => length > MAX_NAME_BYTES) || named.reduce((sum, length) => sum + length, 0) > MAX_NAMES_BYTES;
+  if (tooLong || values > MAX_ARGUMENT_VALUES) ambiguous('large');
+  if (bytes > MAX_ARGUMENT_BYTES || foldable > MAX_FOLDED_BYTES) ambiguous('large');
   return new Set(names.map(fold)).size === names.length ? members : ambiguous('alike');
 }
 

@@ -129,11 +129,11 @@ export const member = (value: Json | undefined, name: string): Json | undefined 
   value instanceof Map ? value.get(name) : undefined;
 
 /**
- * Writes a value of JavaScript's as JSON of at most so many levels and characters, for which each part of it is read once.
+ * Writes a value of JavaScript's as JSON of at most so many levels, characters and values, for which each part of it is read once.
  * Refuses what JSON has not and what `JSON.stringify` would change or leave out: getters, `undefined`, symbols, functions,
  * objects of a class, holes.
  */
-export function stringifyStrictly(value: unknown, levels: number, characters: number): string {
+export function stringifyStrictly(value: unknown, levels: number, characters: number, values: number): string {
   let left = characters;
   const spend = (text: string): string => ((left -= text.length + 1) < 0 ? ambiguous('large') : text);
   const leaf = (value: unknown): string => {
@@ -142,11 +142,12 @@ export function stringifyStrictly(value: unknown, levels: number, characters: nu
     return isFit ? JSON.stringify(value) : ambiguous('json');
   };
   const write = (value: unknown, levels: number): string => {
+    if (values-- === 0) ambiguous('large');
     if (typeof value !== 'object' || value === null) return spend(leaf(value));
     if (levels === 0) ambiguous('large');
     const isArray = Array.isArray(value);
     // Each item has a character and a comma at least.
-    if (isArray && value.length * 2 > left) ambiguous('large');
+    if (isArray && (value.length * 2 > left || value.length > values)) ambiguous('large');
     const prototype: unknown = Object.getPrototypeOf(value);
     if (!isArray && prototype !== null && Object.getPrototypeOf(prototype) !== null) return ambiguous('json');
     spend('');

@@ -1,14 +1,14 @@
 /** Message: which calls does a message of the Model Context Protocol mean? Read as the gateway reads it. */
 
 import { fromUtf8, type Bytes } from './bytes.js';
-import { Call, exactly, MAX_ARGUMENT_DEPTH } from './call.js';
+import { Call, exactly, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES } from './call.js';
 import { refuse } from './error.js';
 import { ambiguous, canonical, member, parseStrictly, type Json, type JsonObject } from './json.js';
 import { operationOfPrompt } from './scope.js';
 
 /** How deep a message may nest, how many values it may have, and to how many resources one may subscribe. */
 const MAX_LEVELS = MAX_ARGUMENT_DEPTH + 4;
-const MAX_VALUES = 20_000;
+const MAX_VALUES = MAX_ARGUMENT_VALUES;
 const MAX_SUBSCRIPTIONS = 32;
 
 /** What the protocol itself keeps in `_meta`: how a request is carried, not what is to be done. */

@@ -75,22 +75,27 @@ test('__proto__ and its like are names like any other, and change nothing', asyn
 
 test('each bound is met and not passed', () => {
   const deep = (levels) => `{"a":${'['.repeat(levels)}1${']'.repeat(levels)}}`;
-  Call.tool('t', deep(31));
-  refused(() => Call.tool('t', deep(32)), 'call_too_large');
+  Call.tool('t', deep(99));
+  refused(() => Call.tool('t', deep(100)), 'call_too_large');
   refused(() => Call.tool('t', deep(100_000)), 'call_too_large');
   const wide = (values) => ({ a: Array(values - 1).fill(1) });
-  Call.tool('t', wide(1000));
-  refused(() => Call.tool('t', wide(1001)), 'call_too_large');
+  Call.tool('t', wide(200_000));
+  refused(() => Call.tool('t', wide(200_001)), 'call_too_large');
+  const many = (count) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`a${at}`, 1]));
+  Call.tool('t', many(1000));
+  refused(() => Call.tool('t', many(1001)), 'call_too_large');
+  Call.tool('t', { ['n'.repeat(4096)]: 1 });
+  refused(() => Call.tool('t', { ['n'.repeat(4097)]: 1 }), 'call_too_large');
   const long = (bytes) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) });
-  Call.tool('t', long(65_536));
-  refused(() => Call.tool('t', long(65_537)), 'call_too_large');
+  Call.tool('t', long(4_194_304));
+  refused(() => Call.tool('t', long(4_194_305)), 'call_too_large');
   refused(() => Call.tool('t', { a: 'x'.repeat(10_000_000) }), 'call_too_large');
   const began = performance.now();
   refused(() => Call.tool('t', { a: Array(3_000_000).fill(0) }), 'call_too_large');
   refused(() => Call.tool('t', Object.fromEntries(Array.from({ length: 200_000 }, (_, at) => [`a${at}`, 1]))), 'call_too_large');
   assert.ok(performance.now() - began < 5000, 'what is far too large takes no long look');
-  Call.tool('t', { ['é'.repeat(4096)]: 1 });
-  refused(() => Call.tool('t', { ['é'.repeat(4097)]: 1 }), 'call_too_large');
+  Call.tool('t', { ['é'.repeat(2048)]: 1, ['à'.repeat(2048)]: 1 });
+  refused(() => Call.tool('t', { ['é'.repeat(2048)]: 1, ['à'.repeat(2048)]: 1, 'ü': 1 }), 'call_too_large');
   refused(() => Call.read(`https://a.example/${'a'.repeat(8000)}`), 'call_too_large');
 });
 

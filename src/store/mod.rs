@@ -25,6 +25,7 @@ mod making;
 mod noticed;
 mod opening;
 mod overlay;
+mod owners;
 mod queue;
 mod reader;
 mod requests;

@@ -192,6 +192,7 @@ causes! {
     PolicyCheckFailed "policy_check_failed" Forbidden (403 "access_denied"): "A check of the policies fails.";
     PolicyDenied "policy_denied" Forbidden (403 "access_denied"): "A policy denies the call.";
     NothingAllows "nothing_allows" Forbidden (403 "access_denied"): "No policy allows the call.";
+    AnswerTooLong "answer_too_long" Forbidden (403 "access_denied"): "The answer to a call went on for longer than the server lets it.";
     NotEvaluable "not_evaluable" Forbidden (403 "access_denied"): "A check or policy cannot be evaluated for the call.";
 
     // Revoking over the network.

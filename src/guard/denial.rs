@@ -88,6 +88,7 @@ impl Helps {
             | Cause::NothingAllows
             | Cause::PolicyDenied
             | Cause::PolicyCheckFailed
+            | Cause::AnswerTooLong
             | Cause::ListTooLong => Helps::Server,
             Cause::ListTooCostly => Helps::Delegator,
             Cause::InexactCall
@@ -206,6 +207,12 @@ impl Denial {
     pub fn strange_task() -> Denial {
         let message = "there is no such task of this token's".to_owned();
         Denial::Forbidden(Refusal::new(Cause::StrangeTask, None, message))
+    }
+
+    /// Makes the denial of an answer to an allowed call that goes on for longer than the server lets it (`answer_too_long`).
+    pub fn answer_too_long() -> Denial {
+        let message = "the answer went on for longer than this server lets it".to_owned();
+        Denial::Forbidden(Refusal::new(Cause::AnswerTooLong, None, message))
     }
 
     /// Makes the denial of a list, where it cannot be said which of its entries a token may use. `cause` is one of

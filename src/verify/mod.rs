@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capability::Capability;
-use crate::chain::{Chain, PresentationKind};
+use crate::chain::Chain;
 use crate::keys::{PublicKey, RootKeys};
 use crate::names::{self, NameError};
 use crate::profile::{CLOCK_SKEW, Lifetimes};
@@ -317,17 +317,14 @@ impl Verifier {
         Ok(())
     }
 
-    /// Checks that a call that was allowed with `verified` may go on, as of `now`. A session presentation is checked as by
-    /// [`Verifier::verify_again`]. A presentation that was bound to the call has been used up: its own expiry does not count any more, and
-    /// the root, the expiries of the grant and the hops, and revocation are checked. The errors are those of [`Verifier::verify_again`].
+    /// Checks that a call that was allowed with `verified` may go on, as of `now`. A presentation says when a call may begin, so its own
+    /// expiry does not count any more. The root, the expiries of the grant and the hops, and revocation are checked, that of the
+    /// presentation, too. The caller bounds how long a call may go on. The errors are those of [`Verifier::verify_again`].
     pub fn verify_under_way(
         &self,
         verified: &VerifiedCapability,
         now: Timestamp,
     ) -> Result<(), VerifyError> {
-        if verified.presentation.kind == PresentationKind::Session {
-            return self.verify_again(verified, now);
-        }
         let (chain, last) = (verified.chain(), verified.presentation.index);
         self.trust.judge(|set| {
             match chain.expiries().find(|(block, expires)| *block != last && *expires <= now) {

@@ -121,6 +121,24 @@ mod exchanged {
     }
 
     #[test]
+    fn a_call_under_way_outlives_its_presentation_and_neither_grant_nor_revocation() {
+        use crate::revocation::{Revocation, Revoking};
+        let (realm, store) = (Realm::new(), crate::Store::in_memory().unwrap());
+        let verifier = Verifier::new(realm.roots(), "notion.mcp", store.revocations()).unwrap();
+        let verified = verifier.verify(realm.presents().bearer(), NOW).unwrap();
+        let late = verified.presentation().expires;
+        assert_eq!(cause(verifier.verify_again(&verified, late)), Some("expired"));
+        verifier.verify_under_way(&verified, late).unwrap();
+        let over = verified.chain().grant.expires;
+        assert_eq!(cause(verifier.verify_under_way(&verified, over)), Some("expired"));
+        // A clock that is set back makes nothing of it longer than the grant.
+        verifier.verify_under_way(&verified, NOW - Duration::from_secs(60)).unwrap();
+        let id = verified.presentation().revocation_id;
+        store.revoke(Revoking::new(Revocation::Id { id }, "test", "stolen").unwrap(), NOW).unwrap();
+        assert_eq!(cause(verifier.verify_under_way(&verified, late)), Some("revoked"));
+    }
+
+    #[test]
     fn a_bearer_that_was_refused_is_good_when_its_root_is_added() {
         let (old, new) = (Realm::new(), Realm::new());
         let verifier = verifier(old.roots());

@@ -192,6 +192,7 @@ root = {root:?}
         (format!("{good}{at}listen = \"8080\""), "listen"),
         (format!("{good}{at}drain = \"soon\""), "drain"),
         (format!("{good}{at}upstream-timeout = \"0s\""), "upstream-timeout"),
+        (format!("{good}{at}longest-answer = \"0s\""), "longest-answer"),
         (format!("{good}{at}revocation-audience = \"a\""), "revocation-audience"),
         (format!("{good}{at}resource-scheme = \"memo://\""), "resource-scheme"),
         (format!("{good}{at}allow-origin = \"app.example\""), "allow-origin"),

@@ -52,7 +52,7 @@ pub enum RefusalStyle {
     Challenge,
 }
 
-/// What whoever waits for an answer is told when its token ends meanwhile. Nearly always it is not needed, and is not made.
+/// What whoever waits for an answer is told when it ends before the server's does. Nearly always it is not needed, and is not made.
 #[derive(Debug, Clone)]
 pub(crate) struct ClosingMessage {
     pub(crate) id: Id,
@@ -60,22 +60,47 @@ pub(crate) struct ClosingMessage {
 }
 
 impl ClosingMessage {
-    pub(crate) fn to_json(&self) -> Value {
-        const TEXT: &str = "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done";
-        let status = StatusCode::UNAUTHORIZED.as_u16();
-        let mut refused = Refused::by_door(status, Some("invalid_token"), TEXT);
-        refused.helps = Some(Helps::NewToken);
+    pub(crate) fn to_json(&self, ended: CutBy) -> Value {
+        let (status, error, text, helps) = match ended {
+            CutBy::Cause(Cause::AnswerTooLong) => (
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "the answer went on for longer than this server lets it, so it was not waited for; what was asked for may have been done",
+                Helps::Server,
+            ),
+            CutBy::Cause(_) => (
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "the token has expired or was revoked, so the answer was not waited for; what was asked for may have been done",
+                Helps::NewToken,
+            ),
+            CutBy::Shutdown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "this server is being shut down, so the answer was not waited for; what was asked for may have been done",
+                Helps::Later,
+            ),
+        };
+        let mut refused = Refused::by_door(status.as_u16(), Some(error), text);
+        refused.helps = Some(helps);
         let facts = refused.facts();
         match self.is_tool_call {
-            true => tool_error(&self.id, TEXT, &facts),
-            false => with_facts(error_body(Some(&self.id), FORBIDDEN, TEXT), &facts),
+            true => tool_error(&self.id, text, &facts),
+            false => with_facts(error_body(Some(&self.id), FORBIDDEN, text), &facts),
         }
     }
 
     /// As an event, after a blank line, since half an event may stand before it.
-    pub(crate) fn to_event(&self) -> Bytes {
-        Bytes::from(format!("\n\ndata: {}\n\n", self.to_json()))
+    pub(crate) fn to_event(&self, ended: CutBy) -> Bytes {
+        Bytes::from(format!("\n\ndata: {}\n\n", self.to_json(ended)))
     }
+}
+
+/// Why an answer ends before the server's does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutBy {
+    Cause(Cause),
+    Shutdown,
 }
 
 /// A request that a relay cannot forward, for a reason that the model may be told.
@@ -374,7 +399,8 @@ mod tests {
     #[test]
     fn a_farewell_is_a_result_for_a_tool_call_and_an_error_for_others() {
         let read = |is_tool_call| -> Value {
-            let event = ClosingMessage { id: id(), is_tool_call }.to_event();
+            let event =
+                ClosingMessage { id: id(), is_tool_call }.to_event(CutBy::Cause(Cause::Expired));
             let data = std::str::from_utf8(&event).unwrap().strip_prefix("\n\ndata: ").unwrap();
             serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap()
         };

@@ -7,12 +7,15 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ahash::AHashMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt, stream};
+use http::HeaderValue;
+use http_body_util::BodyExt;
 
 use hardtack::timestamp::Timestamp;
 
@@ -276,6 +279,40 @@ fn hexadecimal(digits: &[u8]) -> Option<u8> {
     let mut byte = [0];
     hex::decode_to_slice(digits, &mut byte).ok()?;
     Some(byte[0])
+}
+
+/// An answer without the bearers that the server was sent.
+pub(crate) fn without_bearers(answer: reqwest::Response, sent: &Arc<Sent>) -> reqwest::Response {
+    let (mut parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
+    let repeats = |value: &HeaderValue| sent.withheld(value.as_bytes()).1;
+    let names: Vec<_> = parts.headers.iter().filter(|(_, value)| repeats(value)).collect();
+    let names: Vec<_> = names.into_iter().map(|(name, _)| name.clone()).collect();
+    for name in names {
+        parts.headers.remove(&name);
+        note_repeated("a header");
+    }
+    let state = Some((body.into_data_stream(), Scrubber::default(), Arc::clone(sent)));
+    let clean = stream::unfold(state, |state| async {
+        let (mut chunks, mut scrubber, sent) = state?;
+        let knew = scrubber.found;
+        let (clean, more) = match chunks.next().await {
+            Some(Ok(chunk)) => (Ok(scrubber.pass(&sent, &chunk)), true),
+            Some(Err(error)) => (Err(error), false),
+            None => (Ok(scrubber.rest(&sent)), false),
+        };
+        if scrubber.found && !knew {
+            note_repeated("a body");
+        }
+        Some((clean, more.then_some((chunks, scrubber, sent))))
+    });
+    http::Response::from_parts(parts, reqwest::Body::wrap_stream(clean)).into()
+}
+
+fn note_repeated(place: &str) {
+    tracing::warn!(
+        place,
+        "the server repeats a bearer that it was sent; it is withheld from the runtime"
+    );
 }
 
 #[cfg(test)]

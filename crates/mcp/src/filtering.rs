@@ -111,8 +111,8 @@ impl Filtering {
             Watch::over(Arc::clone(&self.guard), Arc::clone(&self.verified), self.begun);
         let done = tokio::select! {
             biased;
-            cause = watch.end() => {
-                tracing::info!(%cause, "an answer is given up, since its token no longer holds");
+            denial = watch.end() => {
+                tracing::info!(cause = %denial.cause(), "an answer is given up, since its token no longer holds");
                 return None;
             }
             done = self.place.run(work) => done?,

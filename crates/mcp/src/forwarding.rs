@@ -2,10 +2,14 @@
 //!
 //! A [`Side`](crate::relay::Side) says it; the relay and the flow of the answer do it.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 
 use crate::answer::ClosingMessage;
+use crate::cut::Cut;
 use crate::filtering::Rewrite;
+use crate::reopening::Reopening;
 use crate::watch::Watch;
 
 /// How a request passes.
@@ -19,6 +23,12 @@ pub(crate) struct Forwarding {
     pub(crate) must_read: bool,
     /// For how long its answer may flow.
     pub(crate) watch: Option<Watch>,
+    /// How its answer, a stream that only listens, is opened again.
+    pub(crate) reopening: Option<Reopening>,
+    /// What is done if its answer is cut.
+    pub(crate) cut: Option<Cut>,
+    /// How long its answer may take to begin, where nobody said so of the server.
+    pub(crate) patience: Option<Duration>,
     /// Whether its answer waits for what may never come.
     pub(crate) waits: bool,
     /// Whether a tool's result can say what went wrong.

@@ -4,6 +4,7 @@
 //! token the part of the server that it may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,8 +18,9 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use crate::admin::Admin;
 use crate::answer::{self, RefusalStyle};
 use crate::common::Common;
-use crate::gateway_side::{GatewaySide, Kept};
+use crate::gateway_side::{Answering, GatewaySide, Kept};
 use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
+use crate::keeping::{Keeper, Scope};
 use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
 use crate::readiness::{Readiness, Ready};
@@ -31,6 +33,7 @@ use crate::upstream::Upstream;
 use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
 use hardtack::revocation::RevocationLog;
+use hardtack::store::Store;
 use hardtack_http::Realm;
 
 /// The path of the gateway's endpoint, besides `/` and the server's own path.
@@ -44,8 +47,7 @@ pub const ENDPOINT: &str = "/mcp";
 pub struct Gateway {
     relay: Relay,
     guard: Arc<Guard>,
-    realm: Realm,
-    style: RefusalStyle,
+    answering: Answering,
     ready: Option<Ready>,
     revoker: Option<Revoker>,
     metadata: Option<Metadata>,
@@ -53,6 +55,7 @@ pub struct Gateway {
     readiness: Readiness,
     tls: Option<Tls>,
     has_metrics_elsewhere: bool,
+    keeper: Option<Keeper>,
 }
 
 impl Gateway {
@@ -61,16 +64,16 @@ impl Gateway {
         let guard = guard.into();
         Gateway {
             relay: Relay::to(upstream),
-            realm: Realm::named(guard.verifier().audience()),
+            answering: Answering::of(Realm::named(guard.verifier().audience())),
             policies: PolicyMetrics::of(&guard, None),
             guard,
-            style: RefusalStyle::default(),
             ready: None,
             revoker: None,
             metadata: None,
             readiness: Readiness::default(),
             tls: None,
             has_metrics_elsewhere: false,
+            keeper: None,
         }
     }
 
@@ -101,7 +104,21 @@ impl Gateway {
 
     /// Sets how refused requests of valid tokens are answered; by default as [`RefusalStyle::Message`].
     pub fn refusals(mut self, style: RefusalStyle) -> Gateway {
-        self.style = style;
+        self.answering.style = style;
+        self
+    }
+
+    /// Keeps in `store` what sessions and tasks are known by, so that a gateway that starts again with this store, in front of the same
+    /// upstream, goes on with those that the upstream still has. By default they end with the gateway. Starts a thread, which writes.
+    pub fn sessions_in(mut self, store: Store) -> Gateway {
+        self.keeper = Some(Keeper::of(store));
+        self
+    }
+
+    /// Lets the answer to a call flow for this long at most; by default [`DEFAULT_LONGEST_ANSWER`](crate::DEFAULT_LONGEST_ANSWER). A
+    /// presentation says when calls may begin. An answer ends before with the grant or a hop, or if something in the chain is revoked.
+    pub fn longest_answer(mut self, longest: Duration) -> Gateway {
+        self.answering.longest = longest;
         self
     }
 
@@ -121,7 +138,8 @@ impl Gateway {
     /// from these authorization servers. Without any server, there are no such paths.
     pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Gateway {
         self.metadata = Metadata::of(resource, servers);
-        self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
+        self.answering.realm.resource_metadata =
+            self.metadata.as_ref().map(|metadata| metadata.url.clone());
         self
     }
 
@@ -184,7 +202,9 @@ impl Gateway {
         });
         let common = Common::new();
         let relay = Relay { budget: common.budget.clone(), ..self.relay };
-        let (answering, kept) = ((self.realm, self.style), Kept::new(MAX_TASKS));
+        let scope = Scope::of(self.guard.verifier().audience(), relay.upstream.url());
+        let kept = Kept::of(MAX_TASKS, scope, self.keeper.as_ref());
+        let answering = self.answering;
         let side = Arc::new(GatewaySide::new(metrics, self.guard, answering, kept, common));
         let state = Arc::new(EndpointState { relay, side });
         let mut router = Router::new();

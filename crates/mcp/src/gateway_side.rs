@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,6 +12,7 @@ use http::StatusCode;
 use http::request::Parts;
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::admission::AdmissionControl;
 use crate::answer::{
@@ -19,16 +21,18 @@ use crate::answer::{
 use crate::budget::Payer;
 use crate::common::Common;
 use crate::credentials::Person;
+use crate::cut::{Cut, Recorded};
 use crate::fair_queue::Peer;
 use crate::filtering::{Filtering, Rewrite, Shows};
 use crate::forwarding::Forwarding;
+use crate::keeping::{Keeper, Scope};
 use crate::lanes::{Lanes, Place};
 use crate::metrics::Metrics;
 use crate::outward::bad_gateway;
 use crate::relay::Side;
 use crate::session::{Owner, Sessions};
 use crate::tasks::Tasks;
-use crate::watch::{Begun, Watch};
+use crate::watch::{Begun, DEFAULT_LONGEST_ANSWER, Watch};
 use hardtack::audit::Verdict;
 use hardtack::call::Call;
 use hardtack::cause::Cause;
@@ -50,13 +54,28 @@ const ANSWER: &str = "answer";
 pub(crate) struct GatewaySide {
     metrics: Metrics,
     guard: Arc<Guard>,
-    realm: Realm,
-    style: RefusalStyle,
+    answering: Answering,
     pub(crate) kept: Kept,
     admission: AdmissionControl,
     /// See [`Common`].
     lanes: Lanes,
     readers: Lanes,
+}
+
+/// How the clients of one server are answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answering {
+    pub(crate) realm: Realm,
+    pub(crate) style: RefusalStyle,
+    /// How long the answer to a call may flow.
+    pub(crate) longest: Duration,
+}
+
+impl Answering {
+    pub(crate) fn of(realm: Realm) -> Answering {
+        let (style, longest) = (RefusalStyle::default(), DEFAULT_LONGEST_ANSWER);
+        Answering { realm, style, longest }
+    }
 }
 
 /// What is known of callers from one request to the next. A server that is changed keeps it; no two servers share it.
@@ -71,18 +90,25 @@ impl Kept {
     pub(crate) fn new(tasks: usize) -> Kept {
         Kept { sessions: Arc::new(Sessions::new()), tasks: Arc::new(Tasks::of(tasks)) }
     }
+
+    /// What the store has of this server, or nothing, and in time this many tasks.
+    pub(crate) fn of(tasks: usize, scope: Scope, keeper: Option<&Keeper>) -> Kept {
+        let Some(keeper) = keeper else { return Kept::new(tasks) };
+        let sessions = Arc::new(keeper.sessions(scope));
+        Kept { sessions, tasks: Arc::new(Tasks::kept(tasks, scope, keeper.clone())) }
+    }
 }
 
 impl GatewaySide {
     pub(crate) fn new(
         metrics: Metrics,
         guard: Arc<Guard>,
-        (realm, style): (Realm, RefusalStyle),
+        answering: Answering,
         kept: Kept,
         common: Common,
     ) -> GatewaySide {
         let Common { admission, lanes, readers, .. } = common;
-        GatewaySide { metrics, guard, realm, style, kept, admission, lanes, readers }
+        GatewaySide { metrics, guard, answering, kept, admission, lanes, readers }
     }
 }
 
@@ -165,18 +191,19 @@ impl Side for GatewaySide {
                 Ok(Forwarding { rewrite: Some(rewrite), must_read: true, ..passage })
             }
             Needs::Calls => {
-                self.decide(caller, message, method).await?;
+                let cut = self.decide(caller, message, method).await?;
                 let shows = if may_start_a_task(message) { Shows::Tasks } else { Shows::NoLists };
                 let rewrite = Some(self.review(caller, method.name(), message.id(), shows));
-                Ok(Forwarding { rewrite, ..self.passage(caller, Begun::Call) })
+                Ok(Forwarding { rewrite, cut, ..self.passage(caller, Begun::Call) })
             }
             Needs::OwnTasks => {
                 self.refuse_strange_task(caller, message, method, era).await?;
-                self.decide(caller, message, method).await?;
+                let cut = self.decide(caller, message, method).await?;
                 // Listening is no call that comes to an end.
                 let waits = method.name() == LISTEN;
                 let begun = if waits { Begun::Connection } else { Begun::Call };
-                Ok(Forwarding { waits, ..self.passage(caller, begun) })
+                let cut = cut.filter(|_| !waits);
+                Ok(Forwarding { waits, cut, ..self.passage(caller, begun) })
             }
         };
         passage.map(|passage| {
@@ -209,7 +236,7 @@ impl Side for GatewaySide {
 
 impl GatewaySide {
     fn refused(&self, refused: &Refused) -> Response {
-        answer::unauthenticated(refused, &self.realm)
+        answer::unauthenticated(refused, &self.answering.realm)
     }
 
     fn count(&self, denial: &Denial) {
@@ -241,7 +268,12 @@ impl GatewaySide {
     fn passage(&self, caller: &Bearer, begun: Begun) -> Forwarding {
         let verified = Arc::clone(&caller.verified);
         let watch = Watch::over(Arc::clone(&self.guard), verified, begun);
-        Forwarding { watch: Some(watch), ..Forwarding::default() }
+        let longest = self.answering.longest;
+        let (watch, patience) = match begun {
+            Begun::Call => (watch.at_most(longest), Some(longest)),
+            Begun::Connection => (watch, None),
+        };
+        Forwarding { watch: Some(watch), patience, ..Forwarding::default() }
     }
 
     /// Decides every call that a message means. What is decided is what is forwarded: the message is not
@@ -251,7 +283,8 @@ impl GatewaySide {
         caller: &Bearer,
         message: &Message,
         method: &'static Method,
-    ) -> Result<(), Response> {
+    ) -> Result<Option<Cut>, Response> {
+        let mut cut = None;
         let calls = match message.calls() {
             Ok(calls) => calls,
             Err(error) => return Err(self.refuse_unjudged(caller, message, method, error).await),
@@ -259,12 +292,24 @@ impl GatewaySide {
         for call in calls {
             let operation = call.operation().to_string();
             let decided = self.guard.check_again_async(&caller.verified, &call, now());
-            if let Err(denial) = decided.await {
-                return Err(self.refuse(message, method, &denial, &operation));
-            }
+            let permit = match decided.await {
+                Ok(permit) => permit,
+                Err(denial) => return Err(self.refuse(message, method, &denial, &operation)),
+            };
             self.metrics.decision(Verdict::Allow, None);
+            // Of several calls the first, as with those that are refused.
+            cut.get_or_insert_with(|| {
+                Cut::of(Recorded {
+                    guard: Arc::clone(&self.guard),
+                    verified: Arc::clone(&caller.verified),
+                    operation,
+                    resource: call.resource_uri().map(str::to_owned),
+                    sequence: permit.sequence(),
+                    began: Instant::now(),
+                })
+            });
         }
-        Ok(())
+        Ok(cut)
     }
 
     fn refuse(
@@ -285,8 +330,8 @@ impl GatewaySide {
         Refusal {
             denial,
             operation,
-            realm: &self.realm,
-            style: self.style,
+            realm: &self.answering.realm,
+            style: self.answering.style,
             id: message.id(),
             is_tool_call: method.name() == "tools/call",
         }

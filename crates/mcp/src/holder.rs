@@ -11,27 +11,28 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::any;
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::answer;
 use crate::budget::Payer;
-use crate::echo::{Scrubber, Sent, TooMany};
+use crate::echo::{Sent, TooMany, without_bearers};
 use crate::forwarding::Forwarding;
 use crate::gateway::with_pages;
 use crate::relay::{Relay, Side};
+use crate::reopening::{Renewed, Reopening};
 use crate::serve::Drain;
 use crate::session::Owner;
 use crate::source::{CapabilitySource, Held, Source};
 use crate::upstream::{Upstream, UpstreamError, plain_http};
+use crate::watch::DEFAULT_LONGEST_ANSWER;
 use hardtack::call::Call;
 use hardtack::cause::Cause;
 use hardtack::guard::Denial;
 use hardtack::keys::PrivateKey;
-use hardtack::mcp::{Era, Id, Message};
+use hardtack::mcp::{Era, Id, Message, Needs};
 use hardtack::present::{PresentError, Presentation, Presenter};
 use hardtack::timestamp::Timestamp;
 use hardtack_http::{Refused, now};
@@ -182,7 +183,7 @@ impl Holder {
     /// Returns the service, with the endpoint at `/mcp` and `/`.
     pub fn router(self) -> Router {
         let origins = self.relay.allowed_hosts.origins.clone();
-        let state = Arc::new((self.relay, Arc::new(self.inside)));
+        let state = Arc::new((self.relay, Arc::new(Arc::new(self.inside))));
         let router = Router::new()
             .route("/mcp", any(handle))
             .route("/", any(handle))
@@ -197,7 +198,7 @@ impl Holder {
 /// A runtime's own idea of a credential is not for the server: it is none of the headers that pass, and the presentation
 /// stands in its place.
 async fn handle(
-    State(state): State<Arc<(Relay, Arc<GatewaySide>)>>,
+    State(state): State<Arc<(Relay, Arc<Arc<GatewaySide>>)>>,
     request: Request<Body>,
 ) -> Response {
     let (relay, inside) = &*state;
@@ -258,8 +259,8 @@ impl GatewaySide {
         Ok(value)
     }
 
-    /// The presentation for everything that is not bound to a call. Where calls are bound, it is for no call.
-    async fn standing(&self, now: Timestamp) -> Result<HeaderValue, HoldError> {
+    /// The presentation for everything that is not bound to a call, and when it ends. Where calls are bound, it is for no call.
+    async fn standing(&self, now: Timestamp) -> Result<(HeaderValue, Timestamp), HoldError> {
         let held = self.source.read().await;
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let presented = held.and_then(|held| {
@@ -271,27 +272,62 @@ impl GatewaySide {
             let is_current =
                 |known: &&Current| known.presentation.bearer() == presentation.bearer();
             if let Some(known) = current.as_ref().filter(is_current) {
-                return Ok(known.value.clone());
+                return Ok((known.value.clone(), known.presentation.expires()));
             }
             let value = self.to_be_sent(&presentation, &own, now)?;
+            let expires = presentation.expires();
             *current = Some(Current { presentation, value: value.clone() });
-            Ok(value)
+            Ok((value, expires))
         });
         // What cannot be renewed is used to its end.
         presented.or_else(|error| match &*current {
             Some(known) if known.presentation.expires() > now => {
                 tracing::warn!(error = %error, "the capability cannot be presented anew");
-                Ok(known.value.clone())
+                Ok((known.value.clone(), known.presentation.expires()))
             }
             _ => Err(error),
         })
     }
 
     /// The presentation for these calls and no other; for one, good once.
-    async fn for_calls(&self, calls: Vec<Call>, now: Timestamp) -> Result<HeaderValue, HoldError> {
+    async fn for_calls(
+        &self,
+        calls: Vec<Call>,
+        now: Timestamp,
+    ) -> Result<(HeaderValue, Timestamp), HoldError> {
         let own = self.take(self.source.read().await?)?;
         let presentation = self.presenter.for_calls(&self.audience, calls, now)?;
-        self.to_be_sent(&presentation, &own, now)
+        let value = self.to_be_sent(&presentation, &own, now)?;
+        Ok((value, presentation.expires()))
+    }
+
+    /// The presentation for these calls; the standing one for none.
+    async fn presented(
+        &self,
+        calls: Vec<Call>,
+        now: Timestamp,
+    ) -> Result<(HeaderValue, Timestamp), HoldError> {
+        match calls.is_empty() {
+            true => self.standing(now).await,
+            false => self.for_calls(calls, now).await,
+        }
+    }
+
+    /// How a stream that was opened by a presentation for these calls, which ends then, is opened again.
+    fn reopening(self: &Arc<Self>, calls: Vec<Call>, expires: Timestamp) -> Reopening {
+        let (side, sent) = (Arc::clone(self), Arc::clone(&self.sent));
+        let renew = move || -> BoxFuture<'static, Renewed> {
+            let (side, calls) = (Arc::clone(&side), calls.clone());
+            Box::pin(async move {
+                let renewed = side.presented(calls, now()).await;
+                let warn = |error: &HoldError| {
+                    tracing::warn!(%error, "a stream cannot be opened with a fresh presentation");
+                };
+                renewed.inspect_err(warn).ok()
+            })
+        };
+        let clean = move |answer| without_bearers(answer, &sent);
+        Reopening { renew: Arc::new(renew), clean: Arc::new(clean), expires }
     }
 
     /// The calls that a message means, if they are to be bound; none for what is no call.
@@ -307,11 +343,17 @@ impl GatewaySide {
     }
 }
 
+/// Whether it means calls, whose answers the server bounds.
+fn is_call(message: &Message, era: Era) -> bool {
+    let method = message.asks(era).ok();
+    method.is_some_and(|method| matches!(method.needs(), Needs::Calls | Needs::OwnTasks))
+}
+
 fn is_tool_call(message: &Message) -> bool {
     message.method() == Some("tools/call")
 }
 
-impl Side for GatewaySide {
+impl Side for Arc<GatewaySide> {
     type Caller = ();
 
     async fn admit(&self, _: &Parts, _: &mut Body) -> Result<(), Response> {
@@ -333,14 +375,15 @@ impl Side for GatewaySide {
 
     async fn judge(&self, (): &(), message: &Message, era: Era) -> Result<Forwarding, Response> {
         let calls = self.calls_of(message, era)?;
-        let presented = match calls.is_empty() {
-            true => self.standing(now()).await,
-            false => self.for_calls(calls, now()).await,
-        };
-        match presented {
-            Ok(value) => Ok(Forwarding {
+        let listens = message.method() == Some("subscriptions/listen");
+        let again = listens.then(|| calls.clone());
+        match self.presented(calls, now()).await {
+            Ok((value, expires)) => Ok(Forwarding {
                 authorization: Some(value),
                 is_tool_call: is_tool_call(message),
+                patience: is_call(message, era).then_some(DEFAULT_LONGEST_ANSWER),
+                reopening: again.map(|calls| self.reopening(calls, expires)),
+                waits: listens,
                 ..Forwarding::default()
             }),
             // It would be refused.
@@ -352,8 +395,11 @@ impl Side for GatewaySide {
     }
 
     async fn judge_without_message(&self, (): &()) -> Result<Forwarding, Response> {
-        let presented = self.standing(now()).await.map_err(|error| unpresentable(&error, None))?;
-        Ok(Forwarding { authorization: Some(presented), waits: true, ..Forwarding::default() })
+        let presented = self.standing(now()).await;
+        let (value, expires) = presented.map_err(|error| unpresentable(&error, None))?;
+        let reopening = Some(self.reopening(Vec::new(), expires));
+        let authorization = Some(value);
+        Ok(Forwarding { authorization, reopening, waits: true, ..Forwarding::default() })
     }
 
     /// The runtime has no credential, and there is none that it could get anywhere.
@@ -364,29 +410,7 @@ impl Side for GatewaySide {
 
     /// Without the bearers that the server was sent.
     fn received(&self, answer: reqwest::Response) -> reqwest::Response {
-        let (mut parts, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
-        let repeats = |value: &HeaderValue| self.sent.withheld(value.as_bytes()).1;
-        let names: Vec<_> = parts.headers.iter().filter(|(_, value)| repeats(value)).collect();
-        let names: Vec<_> = names.into_iter().map(|(name, _)| name.clone()).collect();
-        for name in names {
-            parts.headers.remove(&name);
-            note_repeated("a header");
-        }
-        let state = Some((body.into_data_stream(), Scrubber::default(), Arc::clone(&self.sent)));
-        let clean = stream::unfold(state, |state| async {
-            let (mut chunks, mut scrubber, sent) = state?;
-            let knew = scrubber.found;
-            let (clean, more) = match chunks.next().await {
-                Some(Ok(chunk)) => (Ok(scrubber.pass(&sent, &chunk)), true),
-                Some(Err(error)) => (Err(error), false),
-                None => (Ok(scrubber.rest(&sent)), false),
-            };
-            if scrubber.found && !knew {
-                note_repeated("a body");
-            }
-            Some((clean, more.then_some((chunks, scrubber, sent))))
-        });
-        http::Response::from_parts(parts, reqwest::Body::wrap_stream(clean)).into()
+        without_bearers(answer, &self.sent)
     }
 
     fn session_inwards(&self, (): &(), id: &str) -> Option<String> {
@@ -396,13 +420,6 @@ impl Side for GatewaySide {
     fn session_outwards(&self, (): &(), id: &str) -> String {
         id.to_owned()
     }
-}
-
-fn note_repeated(place: &str) {
-    tracing::warn!(
-        place,
-        "the server repeats a bearer that it was sent; it is withheld from the runtime"
-    );
 }
 
 /// What the capability does not cover, said as the gateway would.

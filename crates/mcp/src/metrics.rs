@@ -37,6 +37,7 @@ struct Meters {
     seconds: Family<Method, Histogram, fn() -> Histogram>,
     streams: Gauge<i64, AtomicI64>,
     cut: Counter,
+    cancellations: Family<Outcome, Counter>,
     upstream_failures: Counter,
     children: Gauge<i64, AtomicI64>,
     children_started: Counter,
@@ -54,6 +55,11 @@ struct Request {
 struct Decision {
     verdict: &'static str,
     cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,8 +98,14 @@ impl Metrics {
         registry.register("streams", "Answers that are being streamed now", streams.clone());
         registry.register(
             "streams_cut",
-            "Streams that were cut because their token expired or was revoked",
+            "Answers that were cut because their token ended or the longest time of an answer",
             cut.clone(),
+        );
+        let cancellations = Family::<Outcome, Counter>::default();
+        registry.register(
+            "cancellations",
+            "Cancellations of cut calls that an upstream server over HTTP was sent, by outcome",
+            cancellations.clone(),
         );
         registry.register(
             "upstream_failures",
@@ -125,6 +137,7 @@ impl Metrics {
             seconds,
             streams,
             cut,
+            cancellations,
             upstream_failures,
             children,
             children_started,
@@ -163,6 +176,12 @@ impl Metrics {
 
     pub(crate) fn cut(&self) {
         self.0.cut.inc();
+    }
+
+    /// A server was told of a cut call, and heard it or did not.
+    pub(crate) fn cancellation(&self, is_heard: bool) {
+        let outcome = if is_heard { "heard" } else { "not_heard" };
+        self.0.cancellations.get_or_create(&Outcome { outcome }).inc();
     }
 
     pub(crate) fn upstream_failure(&self) {

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use http::{HeaderValue, StatusCode, header};
 use tokio::task::coop::consume_budget;
 
-use crate::answer::{self, ClosingMessage, INTERNAL_ERROR};
+use crate::answer::{self, CutBy, INTERNAL_ERROR};
 use crate::budget::Share;
 use crate::filtering::Rewrite;
 use crate::flow::{Flow, HELD_PER_BYTE};
@@ -17,7 +17,8 @@ use crate::headers::{self, Media, SESSION_ID};
 use crate::relay::Relay;
 use crate::review::Reviewed;
 use crate::sse::MAX_EVENT_BYTES;
-use crate::watch::ended;
+use crate::watch::{Watch, ended};
+use hardtack::guard::Denial;
 use hardtack::mcp::Id;
 
 /// How much is paid for ahead of an answer that does not say how long it is.
@@ -76,17 +77,16 @@ impl Relay {
         media: Media,
         rewrite: Rewrite,
         asked: Option<Id>,
-        passage: Forwarding,
+        mut passage: Forwarding,
         mut share: Share,
     ) -> Result<(Body, Media), Response> {
         let (id, must_read) = (asked.as_ref(), passage.must_read);
-        let closing_message = passage.closing_message.clone();
         let status = response.status();
         let must_answer = must_read && status.is_success() && status != StatusCode::ACCEPTED;
         if must_answer && media != Media::Json {
             return Err(bad_gateway(id, "the upstream server answered neither JSON nor events"));
         }
-        let body = self.collect(response, id, passage, &mut share).await?;
+        let body = self.collect(response, id, &mut passage, &mut share).await?;
         if body.is_empty() && !must_answer {
             let is_awaited = id.is_some() && status.is_success() && status != StatusCode::ACCEPTED;
             return match is_awaited {
@@ -103,8 +103,9 @@ impl Relay {
         let by = Arc::clone(&rewrite.by);
         let looked_at = rewrite.run(body.len(), move || review(body, &*by)).await;
         let Some(shown) = looked_at else {
-            tracing::info!("an answer is given up, since its token no longer holds");
-            return Err(given_up(id, closing_message.as_ref()));
+            let why = || Denial::unfinished("the answer was not looked at to its end");
+            let denial = passage.watch.as_ref().map_or_else(why, Watch::why);
+            return Err(self.give_up(id, &mut passage, denial));
         };
         let Some(shown) = shown.filter(|shown| !(must_answer && shown.is_empty())) else {
             self.metrics.upstream_failure();
@@ -118,11 +119,37 @@ impl Relay {
         Ok((Body::from(share.hold_last(shown)), media))
     }
 
+    /// The call may have been carried out; its answer is not waited for.
+    pub(crate) fn give_up(
+        &self,
+        id: Option<&Id>,
+        passage: &mut Forwarding,
+        denial: Denial,
+    ) -> Response {
+        let cause = denial.cause();
+        self.metrics.cut();
+        tracing::info!(%cause, "an answer is given up, since its token no longer holds");
+        if let Some(cut) = passage.cut.take() {
+            cut.make(denial);
+        }
+        match &passage.closing_message {
+            Some(closing_message) => {
+                answer::respond(StatusCode::OK, &closing_message.to_json(CutBy::Cause(cause)))
+            }
+            None => answer::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                id,
+                INTERNAL_ERROR,
+                "the token no longer holds, and the answer was not waited for",
+            ),
+        }
+    }
+
     async fn collect(
         &self,
         response: reqwest::Response,
         id: Option<&Id>,
-        mut passage: Forwarding,
+        passage: &mut Forwarding,
         share: &mut Share,
     ) -> Result<Vec<u8>, Response> {
         // Before anything is read, so that what waits for others holds nothing, and what has begun can end.
@@ -141,10 +168,8 @@ impl Relay {
             consume_budget().await;
             let chunk = tokio::select! {
                 biased;
-                cause = ended(&mut passage.watch) => {
-                    self.metrics.cut();
-                    tracing::info!(%cause, "an answer is given up, since its token no longer holds");
-                    return Err(given_up(id, passage.closing_message.as_ref()));
+                denial = ended(&mut passage.watch) => {
+                    return Err(self.give_up(id, passage, denial));
                 }
                 () = self.drain.ends(passage.waits) => return Err(shutting_down(id)),
                 chunk = chunks.next() => chunk,
@@ -229,19 +254,6 @@ fn untransmittable(response: &reqwest::Response, id: Option<&Id>) -> Option<Stri
         return None;
     };
     Some(problem.to_owned())
-}
-
-/// The call may have been carried out; its answer is not waited for.
-pub(crate) fn given_up(id: Option<&Id>, closing_message: Option<&ClosingMessage>) -> Response {
-    match closing_message {
-        Some(closing_message) => answer::respond(StatusCode::OK, &closing_message.to_json()),
-        None => answer::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            id,
-            INTERNAL_ERROR,
-            "the token no longer holds, and the answer was not waited for",
-        ),
-    }
 }
 
 pub(crate) fn shutting_down(id: Option<&Id>) -> Response {

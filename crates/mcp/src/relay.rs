@@ -20,10 +20,12 @@ use crate::body::{read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
 use crate::child::{Asking, ENDED, Places, Sender};
 use crate::credentials::Person;
+use crate::cut::{Cancellation, Cancelling};
 use crate::forwarding::Forwarding;
 use crate::headers::{self, AllowedHosts, PROTOCOL_VERSION, SESSION_ID};
 use crate::metrics::Metrics;
-use crate::outward::{bad_gateway, given_up, is_unaccepted, session_of, shutting_down};
+use crate::outward::{bad_gateway, is_unaccepted, session_of, shutting_down};
+use crate::reopening;
 use crate::serve::Drain;
 use crate::session::Owner;
 use crate::upstream::{NoAnswer, Upstream};
@@ -96,6 +98,7 @@ pub(crate) struct Relay {
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) metrics: Metrics,
     pub(crate) budget: Budget,
+    pub(crate) cancelling: Cancelling,
     /// Ends all streams.
     pub(crate) drain: Drain,
     /// The server's name, where there are several.
@@ -116,6 +119,7 @@ impl Relay {
             allowed_hosts: AllowedHosts::default(),
             metrics,
             budget: Budget::default(),
+            cancelling: Cancelling::default(),
             drain: Drain::default(),
             server: None,
         }
@@ -287,8 +291,22 @@ impl Relay {
         let id = asked.as_ref();
         let sender = Sender { owner: side.owner(caller), payer: side.payer(caller) };
         let ended_by = passage.watch.as_ref().map(Watch::ended).unwrap_or_default();
-        let asking = Asking { sender, era, ended: ended_by };
+        let asking = Asking { sender, era, ended: ended_by, patience: passage.patience };
         let authorization = passage.authorization.take();
+        if let Some(id) = id
+            && let Some(cut) = passage.cut.take()
+        {
+            let is_told = era == Era::Legacy && !self.upstream.is_program();
+            let by = (&self.upstream, &self.cancelling, &self.metrics);
+            let cancellation =
+                is_told.then(|| Cancellation::of(by, &headers, id, side.person(caller))).flatten();
+            passage.cut = Some(cut.cancelling(cancellation));
+        }
+        let reopening = passage.reopening.take().map(|reopening| {
+            let (upstream, asking) = (self.upstream.clone(), asking.clone());
+            let (method, headers, body) = (method.clone(), headers.clone(), body.clone());
+            (reopening::Asked { upstream, asking, method, headers, body }, reopening)
+        });
         let sent = async {
             let mut headers = headers;
             headers.extend(self.upstream.headers_for(side.person(caller)).await?);
@@ -296,10 +314,8 @@ impl Relay {
         };
         let response = tokio::select! {
             biased;
-            cause = ended(&mut passage.watch) => {
-                self.metrics.cut();
-                tracing::info!(%cause, "a request is given up, since its token no longer holds");
-                return Err(given_up(id, passage.closing_message.as_ref()));
+            denial = ended(&mut passage.watch) => {
+                return Err(self.give_up(id, &mut passage, denial));
             }
             () = self.drain.ends(passage.waits) => {
                 return Err(shutting_down(id));
@@ -336,6 +352,10 @@ impl Relay {
             return Err(side.unaccepted(id, passage.is_tool_call));
         }
         let response = side.received(response);
+        let response = match reopening {
+            Some((asked, reopening)) => reopening::spliced(response, asked, reopening),
+            None => response,
+        };
         let session = session_of(&response).map(|id| side.session_outwards(caller, id));
         self.outwards(response, session, asked, passage, share).await
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::common::Common;
 use crate::gateway_side::{GatewaySide, Kept};
 use crate::headers::AllowedHosts;
+use crate::keeping::{Keeper, Scope};
 use crate::metadata::Metadata;
 use crate::metrics::{Metrics, merged};
 use crate::place::Place;
@@ -83,6 +84,8 @@ struct Inner {
     metrics: ProcessMetrics,
     /// The audience of requests to revoke.
     reserved: Mutex<Option<String>>,
+    /// Where it is kept whose sessions and tasks are.
+    keeper: Mutex<Option<Keeper>>,
     now: RwLock<Arc<Now>>,
 }
 
@@ -193,6 +196,7 @@ impl Roster {
             drain: Drain::default(),
             metrics: ProcessMetrics::new(),
             reserved: Mutex::default(),
+            keeper: Mutex::default(),
             now: RwLock::default(),
         }))
     }
@@ -241,14 +245,17 @@ impl Roster {
 
     fn run(&self, place: Place, server: Server, before: Option<&Running>) -> Running {
         let Inner { allowed_hosts, common, drain, .. } = &*self.0;
-        let Server { guard, upstream, style, realm, metadata } = server;
+        let Server { guard, upstream, answering, metadata } = server;
         let (name, common) = (place.name(), common.part());
         let audience = guard.verifier().audience().to_owned();
         let metrics = Metrics::of(Some(name));
         let behind = upstream.url().to_owned();
         // Whose a session or a task is, is known as before, and whether it is still there, the same upstream says.
         let before = before.filter(|old| old.audience == audience && old.behind == behind);
-        let kept = before.map_or_else(|| Kept::new(MAX_TASKS_OF_SERVER), |old| old.kept.clone());
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let scope = Scope::of(&audience, &behind);
+        let new = || Kept::of(MAX_TASKS_OF_SERVER, scope, keeper.as_ref());
+        let kept = before.map_or_else(new, |old| old.kept.clone());
         let relay = Relay {
             allowed_hosts: allowed_hosts.clone(),
             budget: common.budget.clone(),
@@ -257,9 +264,14 @@ impl Roster {
             ..Relay::counted(upstream, metrics.clone(), &common.places)
         };
         let policies = PolicyMetrics::of(&guard, Some(name));
-        let side = GatewaySide::new(metrics, guard, (realm, style), kept.clone(), common);
+        let side = GatewaySide::new(metrics, guard, answering, kept.clone(), common);
         let side = Arc::new(side);
         Running { place, audience, behind, relay, side, kept, metadata, policies }
+    }
+
+    /// Keeps whose sessions and tasks are, of servers that are put there from now on.
+    pub(crate) fn keep_in(&self, keeper: Keeper) {
+        *self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
     }
 
     /// Keeps an audience from all servers: that of requests to revoke.

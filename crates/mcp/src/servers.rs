@@ -4,6 +4,7 @@
 //! process's, of which none takes all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +16,9 @@ use serde_json::json;
 use crate::admin::Admin;
 use crate::answer::{self, RefusalStyle};
 use crate::gateway::{nothing, with_pages};
+use crate::gateway_side::Answering;
 use crate::headers::AllowedHosts;
+use crate::keeping::Keeper;
 use crate::metadata::Metadata;
 use crate::policy_metrics::Reloads;
 use crate::readiness::{Readiness, Ready};
@@ -27,6 +30,7 @@ use crate::upstream::Upstream;
 use hardtack::audit::Lineage;
 use hardtack::guard::Guard;
 use hardtack::revocation::RevocationLog;
+use hardtack::store::Store;
 use hardtack_http::Realm;
 
 /// One of several servers, before it is there ([`Roster::exchange`]).
@@ -34,8 +38,7 @@ use hardtack_http::Realm;
 pub struct Server {
     pub(crate) guard: Arc<Guard>,
     pub(crate) upstream: Upstream,
-    pub(crate) style: RefusalStyle,
-    pub(crate) realm: Realm,
+    pub(crate) answering: Answering,
     pub(crate) metadata: Option<Metadata>,
 }
 
@@ -43,14 +46,19 @@ impl Server {
     /// Makes a server that lets through to `upstream` what `guard` allows. Its audience is the guard's.
     pub fn new(guard: impl Into<Arc<Guard>>, upstream: Upstream) -> Server {
         let guard = guard.into();
-        let realm = Realm::named(guard.verifier().audience());
-        let style = RefusalStyle::default();
-        Server { guard, upstream, style, realm, metadata: None }
+        let answering = Answering::of(Realm::named(guard.verifier().audience()));
+        Server { guard, upstream, answering, metadata: None }
     }
 
     /// Sets how refused requests of valid tokens are answered; by default as [`RefusalStyle::Message`].
     pub fn refusals(mut self, style: RefusalStyle) -> Server {
-        self.style = style;
+        self.answering.style = style;
+        self
+    }
+
+    /// Lets the answer to a call flow for this long at most, as [`Gateway::longest_answer`](crate::Gateway::longest_answer).
+    pub fn longest_answer(mut self, longest: Duration) -> Server {
+        self.answering.longest = longest;
         self
     }
 
@@ -58,7 +66,8 @@ impl Server {
     /// `resource`, the URL of this server. Without any authorization server, there is no such path.
     pub fn authorization_servers(mut self, resource: &str, servers: &[String]) -> Server {
         self.metadata = Metadata::of(resource, servers);
-        self.realm.resource_metadata = self.metadata.as_ref().map(|metadata| metadata.url.clone());
+        self.answering.realm.resource_metadata =
+            self.metadata.as_ref().map(|metadata| metadata.url.clone());
         self
     }
 }
@@ -117,6 +126,13 @@ impl Servers {
         let guard = guard.into();
         self.roster.reserve(guard.verifier().audience());
         self.revoker = Some(Revoker::new(guard, log, seen));
+        self
+    }
+
+    /// Keeps in `store` what sessions and tasks are known by, as [`Gateway::sessions_in`](crate::Gateway::sessions_in), of servers that are put
+    /// there from now on.
+    pub fn sessions_in(self, store: Store) -> Servers {
+        self.roster.keep_in(Keeper::of(store));
         self
     }
 

@@ -1,6 +1,6 @@
 //! Session: who opened it? A session id that is authenticated by a MAC (HMAC), and kept nowhere.
 //!
-//! The server's own session id goes to the client with a code over who opened it, which only this process can
+//! The server's own session id goes to the client with a code over who opened it, which only gateways with the same store can
 //! make. Whoever else sends it is told that there is no such session. So nothing is kept here, and nobody can
 //! fill what would keep it.
 
@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use hardtack::verify::VerifiedCapability;
 
-/// Who a session or a task belongs to: the root and grant that the rights come from, and the key that uses
-/// them. A presentation that is renewed has the same.
+/// Who a session or a task belongs to: the root and subject that the rights come from, and the key that uses
+/// them. A presentation that is renewed has the same, and so has a grant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Owner([u8; 32]);
 
@@ -24,11 +24,16 @@ impl Owner {
         let holder = verified.presentation().signer.map(|key| key.to_bytes());
         let mut digest = Sha256::new();
         digest.update(verified.root().to_bytes());
-        digest.update(chain.grant.revocation_id.as_bytes());
+        digest.update((verified.subject().len() as u64).to_le_bytes());
+        digest.update(verified.subject());
         // Where nobody in particular holds it, whoever has the same last hop does.
         match holder {
-            Some(key) => digest.update(key),
+            Some(key) => {
+                digest.update([1]);
+                digest.update(key);
+            }
             None => {
+                digest.update([0]);
                 let last = chain.hops.last();
                 let last = last.map_or(chain.grant.revocation_id, |hop| hop.revocation_id);
                 digest.update(last.as_bytes());
@@ -56,7 +61,12 @@ const MARK: char = '.';
 const CODE_BYTES: usize = 16;
 
 impl Sessions {
-    /// Sessions of this process. After a restart clients are told that theirs are gone, and open new ones.
+    /// Sessions whose codes are made with this key.
+    pub(crate) fn with(key: [u8; 64]) -> Sessions {
+        Sessions(key)
+    }
+
+    /// Sessions of this process alone. After a restart clients are told that theirs are gone, and open new ones.
     pub(crate) fn new() -> Sessions {
         let mut key = [0; 64];
         OsRng.fill_bytes(&mut key);
@@ -115,8 +125,12 @@ mod tests {
 
     /// The owner of a session that is presented with what `holder` was granted.
     fn owner(issuer: &hardtack::Issuer, holder: &hardtack::PrivateKey) -> Owner {
+        owner_of(issuer, holder, "user:alice")
+    }
+
+    fn owner_of(issuer: &hardtack::Issuer, holder: &hardtack::PrivateKey, subject: &str) -> Owner {
         let now = hardtack::Timestamp::from_unix_seconds(1_795_428_000);
-        let grant = hardtack::Grant::to("user:alice").scope("tools:*").holder(holder.public());
+        let grant = hardtack::Grant::to(subject).scope("tools:*").holder(holder.public());
         let presenting = hardtack::Presenting::to("notion.mcp");
         let grant = issuer.mint(grant, now).unwrap();
         let presentation = grant.present(presenting, holder, now).unwrap();
@@ -127,11 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_one_key_with_one_grant() {
+    fn an_owner_is_one_key_with_the_rights_of_one_subject_of_one_root() {
         let issuer = hardtack::Issuer::new(hardtack::PrivateKey::generate());
         let (one, two) = (hardtack::PrivateKey::generate(), hardtack::PrivateKey::generate());
         assert_ne!(owner(&issuer, &one), owner(&issuer, &two), "two keys");
-        assert_ne!(owner(&issuer, &one), owner(&issuer, &one), "two grants to one key");
+        assert_eq!(owner(&issuer, &one), owner(&issuer, &one), "a grant that is renewed");
+        assert_ne!(owner(&issuer, &one), owner_of(&issuer, &one, "user:bob"), "two subjects");
+        let other = hardtack::Issuer::new(hardtack::PrivateKey::generate());
+        assert_ne!(owner(&issuer, &one), owner(&other, &one), "two roots");
         let sessions = Sessions::new();
         let bound = sessions.bind("a", Owner([1; 32]));
         assert_eq!(sessions.unbind(&bound.replace("a.", "b."), Owner([1; 32])), None);

@@ -26,7 +26,8 @@ const OWN_URL: &str = "http://localhost/mcp";
 /// How many connections are kept for later: each keeps its buffers.
 const MAX_IDLE: usize = 64;
 
-/// The time that a server may take until its answer begins, by default: five minutes, which clients wait, too.
+/// The time that a server may take until its answer begins, by default: five minutes, which clients wait, too. The answer to a call may
+/// take as long as it may flow ([`DEFAULT_LONGEST_ANSWER`](crate::DEFAULT_LONGEST_ANSWER)).
 pub const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The server behind a gateway or an agent's end (the upstream): one URL, over HTTP or HTTPS, or a program that speaks over its standard
@@ -44,7 +45,7 @@ pub struct Upstream {
     credential: Option<HeaderValue>,
     /// What else it is sent.
     credentials: Credentials,
-    answer_timeout: Duration,
+    answer_timeout: Option<Duration>,
     /// How many bytes a message may have that is sent to it.
     message_limit: usize,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
@@ -129,7 +130,7 @@ impl Upstream {
             service: None,
             credential: None,
             credentials: Credentials::default(),
-            answer_timeout: DEFAULT_ANSWER_TIMEOUT,
+            answer_timeout: None,
             message_limit: MAX_MESSAGE_BYTES,
             plain_http_to: None,
         })
@@ -137,7 +138,7 @@ impl Upstream {
 
     /// Names a program that is the server, over its standard input and output. Nothing is started until somebody asks.
     ///
-    /// Up to 2025-11-25 each session has a process of its own; since 2026-07-28 each root, grant and holder together have one. At most 64
+    /// Up to 2025-11-25 each session has a process of its own; since 2026-07-28 each root, subject and holder together have one. At most 64
     /// processes run in a gateway, and 16 of one subject, whichever servers they are of. A subject starts 32 at once, and then one a
     /// second. A process that is idle ends ([`ServerCommand::idle`]); so does one that does not
     /// read for 30 seconds. One that ends by itself is started again when somebody asks, later each time.
@@ -233,9 +234,10 @@ impl Upstream {
         self.credentials.headers(person).await.map_err(|_| NoAnswer::NoCredential)
     }
 
-    /// Waits this long for an answer to begin; by default [`DEFAULT_ANSWER_TIMEOUT`].
+    /// Waits this long for an answer to begin. By default it waits [`DEFAULT_ANSWER_TIMEOUT`], and for that to a call as long as it may
+    /// flow.
     pub fn answer_timeout(mut self, timeout: Duration) -> Upstream {
-        self.answer_timeout = timeout;
+        self.answer_timeout = Some(timeout);
         self
     }
 
@@ -278,21 +280,50 @@ impl Upstream {
         authorization: Option<HeaderValue>,
         body: Bytes,
     ) -> Result<Response, NoAnswer> {
+        let usual = asking.patience.unwrap_or(DEFAULT_ANSWER_TIMEOUT);
+        let patience = self.answer_timeout.unwrap_or(usual);
         if let Some(router) = &self.service {
             let asking = ask_service(router.clone(), method, headers, authorization, body);
-            let answer = tokio::time::timeout(self.answer_timeout, asking).await;
+            let answer = tokio::time::timeout(patience, asking).await;
             return answer.map_err(|_| NoAnswer::TimedOut);
         }
         let Some(children) = &self.children else {
-            return self.send(method, headers, authorization, body).await;
+            return self.send_within(patience, method, headers, authorization, body).await;
         };
         // A process is asked by whoever started it, and takes no credential.
         let request = (&method, &headers, &body);
-        children.send(asking, request, self.answer_timeout).await.map(Response::from)
+        children.send(asking, request, patience).await.map(Response::from)
+    }
+
+    /// Tells a server over HTTP, or a service of this process, something that has no answer.
+    pub(crate) async fn tell(&self, headers: HeaderMap, body: Bytes) -> Result<Response, NoAnswer> {
+        match &self.service {
+            Some(router) => {
+                Ok(ask_service(router.clone(), Method::POST, headers, None, body).await)
+            }
+            None => self.send(Method::POST, headers, None, body).await,
+        }
+    }
+
+    /// Whether its processes are told what is cancelled where their answers are read.
+    pub(crate) fn is_program(&self) -> bool {
+        self.children.is_some()
     }
 
     pub(crate) async fn send(
         &self,
+        method: Method,
+        headers: HeaderMap,
+        authorization: Option<HeaderValue>,
+        body: Bytes,
+    ) -> Result<Response, NoAnswer> {
+        let patience = self.answer_timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT);
+        self.send_within(patience, method, headers, authorization, body).await
+    }
+
+    async fn send_within(
+        &self,
+        patience: Duration,
         method: Method,
         mut headers: HeaderMap,
         authorization: Option<HeaderValue>,
@@ -305,7 +336,7 @@ impl Upstream {
         if !body.is_empty() {
             request = request.body(body);
         }
-        match tokio::time::timeout(self.answer_timeout, request.send()).await {
+        match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let error = error.without_url();

@@ -73,13 +73,18 @@ pub(crate) struct ServerSettings {
     /// Send these credentials over plain HTTP to this host, where nobody can be on the way who would read them
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_PLAIN_HTTP")]
     pub(crate) allow_plain_http: Option<String>,
-    /// How long the upstream server may take until it begins to answer; 5m if nothing is said
+    /// How long the upstream server may take until it begins to answer; if nothing is said, 5m, and for calls what
+    /// --longest-answer says
     #[arg(long, value_name = "TIME", env = "HARDTACK_UPSTREAM_TIMEOUT")]
     pub(crate) upstream_timeout: Option<String>,
     /// How many bytes a message to the server may have, from 1024 to 8388608; 4194304 (4 MiB) if nothing
     /// is said. Policies see large arguments by their kind, size and digest
     #[arg(long, value_name = "BYTES", env = "HARDTACK_MESSAGE_LIMIT")]
     pub(crate) message_limit: Option<u64>,
+    /// How long the answer to a call may flow, beyond the presentation with which it began; 1h if nothing is said. It ends
+    /// before with the grant or a hop, and when something in the chain is revoked
+    #[arg(long, value_name = "TIME", env = "HARDTACK_LONGEST_ANSWER")]
+    pub(crate) longest_answer: Option<String>,
     /// A scheme of resources that is judged, such as memo: these alone. Without it, https, http and file are,
     /// and what the server's own lists of resources name. May be repeated, or a list with commas
     #[arg(long, value_name = "SCHEME", env = "HARDTACK_RESOURCE_SCHEME", value_delimiter = ',')]
@@ -214,6 +219,7 @@ impl ServerSettings {
             ("upstream-authorization-env", &self.upstream_authorization_env),
             ("allow-plain-http", &self.allow_plain_http),
             ("upstream-timeout", &self.upstream_timeout),
+            ("longest-answer", &self.longest_answer),
             ("upstream-header-kept", &self.upstream_header_kept),
             ("resource", &self.resource),
         ];
@@ -289,6 +295,7 @@ impl ServerSettings {
             allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             message_limit: self.message_limit.or(other.message_limit),
+            longest_answer: self.longest_answer.or(other.longest_answer),
             resource_scheme: list(self.resource_scheme, other.resource_scheme),
             refusals: self.refusals.or(other.refusals),
             resource: self.resource.or(other.resource),

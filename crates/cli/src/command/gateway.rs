@@ -245,7 +245,9 @@ impl Common {
                 Arc::new(self.store.clone()),
                 Arc::new(self.store.clone()),
             )
+            .sessions_in(self.store.clone())
             .refusals(plan.style)
+            .longest_answer(plan.longest_answer)
             .hosts(self.settings.allow_host.iter().cloned())
             .origins(self.settings.allow_origin.iter().cloned())
             .authorization_servers(&plan.resource, &plan.authorization_servers);
@@ -313,7 +315,8 @@ impl Common {
                 Arc::clone(&self.revoker),
                 Arc::new(self.store.clone()),
                 Arc::new(self.store.clone()),
-            );
+            )
+            .sessions_in(self.store.clone());
         let servers = match &self.tls {
             Some(tls) => servers.tls(tls),
             None => servers,

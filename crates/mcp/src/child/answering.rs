@@ -1,26 +1,21 @@
 //! Answering: how does a server's process answer an HTTP request? As a server over streamable HTTP does, in both protocols.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use serde_json::json;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::answer::{INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::child::children::{Asking, Children, NoChild, Sender};
-use crate::child::mailbox::{Closed, Mailbox, Said};
-use crate::child::pipe::{General, MAX_TEXT_BYTES, Pipe, Unsent, Waiting};
+use crate::child::mailbox::Closed;
+use crate::child::pipe::{MAX_TEXT_BYTES, Pipe, Unsent, Waiting};
 use crate::child::spans::Spans;
+use crate::child::streaming::{KEEP_ALIVE, Source, error_text, events, why};
 use crate::headers::SESSION_ID;
 use crate::upstream::NoAnswer;
 use crate::watch::Ended;
 use hardtack::mcp::Era;
-
-/// How often a stream on which nothing comes has a comment, so that nothing on the way takes it for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 /// How long a server may take to say whether it speaks 2026-07-28. An old one may never say so.
 const DISCOVER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,13 +31,15 @@ struct Request<'a> {
     ended: Ended,
     session: Option<&'a str>,
     takes_events: bool,
+    /// Whether the answer may begin before it is known what it is.
+    may_begin: bool,
     timeout: Duration,
 }
 
 impl Children {
     pub(crate) async fn send(
         &self,
-        Asking { sender, era, ended }: Asking,
+        Asking { sender, era, ended, .. }: Asking,
         (method, headers, body): (&Method, &HeaderMap, &Bytes),
         answer_timeout: Duration,
     ) -> Answer {
@@ -55,6 +52,7 @@ impl Children {
             takes_events: ["text/event-stream", "text/*", "*/*"]
                 .iter()
                 .any(|media| accepted.contains(media)),
+            may_begin: true,
             timeout: answer_timeout,
         };
         match (method, era) {
@@ -183,7 +181,7 @@ impl Children {
         match pipe.listen() {
             Some(mut general) => {
                 general.ended.clone_from(&request.ended);
-                Ok(events(None, Source::General(general)))
+                Ok(events(None, Source::General(general), None))
             }
             None => {
                 let problem = "this session has a stream already";
@@ -259,7 +257,7 @@ fn is_token(token: &str) -> bool {
 /// an old server answers instead differs.
 async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &str) -> Answer {
     let timeout = request.timeout.min(DISCOVER_TIMEOUT);
-    let request = Request { timeout, ended: request.ended.clone(), ..*request };
+    let request = Request { timeout, may_begin: false, ended: request.ended.clone(), ..*request };
     let answer = answered(waiting, &request, Era::Modern).await;
     match answer {
         Ok(response) => match response.extensions().get::<IsError>() {
@@ -279,10 +277,17 @@ async fn discovered(pipe: &Pipe, waiting: Waiting, request: &Request<'_>, id: &s
 #[derive(Clone, Copy)]
 struct IsError(i64);
 
-/// The answer to a request: JSON if it is the first that comes, or else a stream of events.
+/// The answer to a request: JSON if it is the first that comes, or else a stream of events, which also begins when nothing has come for
+/// a while.
 async fn answered(mut waiting: Waiting, request: &Request<'_>, era: Era) -> Answer {
+    let until = Instant::now() + request.timeout;
+    let begins = request.may_begin && request.takes_events && waiting.may_begin();
+    let quiet = if begins { until.min(Instant::now() + KEEP_ALIVE) } else { until };
     loop {
-        let said = match timeout(request.timeout, waiting.mailbox.next()).await {
+        let said = match timeout_at(quiet, waiting.mailbox.next()).await {
+            Err(_) if quiet < until => {
+                return Ok(events(None, Source::Request(waiting), Some(until)));
+            }
             Ok(Ok(said)) => said,
             Ok(Err(closed)) => return unanswered(closed, &waiting.id),
             Err(_) => {
@@ -292,7 +297,7 @@ async fn answered(mut waiting: Waiting, request: &Request<'_>, era: Era) -> Answ
         };
         if !said.is_answer {
             if request.takes_events {
-                return Ok(events(Some(said), Source::Request(waiting)));
+                return Ok(events(Some(said), Source::Request(waiting), None));
             }
             continue;
         }
@@ -322,83 +327,6 @@ fn unanswered(closed: Closed, id: &str) -> Answer {
             error(StatusCode::BAD_GATEWAY, Some(id), INTERNAL_ERROR, why(closed))
         }
     }
-}
-
-fn why(closed: Closed) -> &'static str {
-    match closed {
-        Closed::Ended => ENDED,
-        Closed::Undelivered => {
-            "the answer of the upstream server is larger than one may be, or was not read in time; what was asked for may have been done"
-        }
-        Closed::Unreadable => {
-            "the answer of the upstream server is no message that everybody reads in the same way, and is not passed on; what was asked for may have been done"
-        }
-        Closed::Cancelled => "the request was cancelled",
-    }
-}
-
-/// What is told of a process that ended before it answered.
-pub(crate) const ENDED: &str =
-    "the upstream server's process ended before it answered; what was asked for may have been done";
-
-/// Where the messages of a stream come from.
-enum Source {
-    Request(Waiting),
-    General(General),
-}
-
-impl Source {
-    fn mailbox(&self) -> &Mailbox {
-        match self {
-            Source::Request(waiting) => &waiting.mailbox,
-            Source::General(general) => &general.mailbox,
-        }
-    }
-
-    /// What is told when nothing more comes.
-    fn last(&self, closed: Closed) -> Option<String> {
-        match self {
-            Source::Request(waiting) => Some(error_text(&waiting.id, INTERNAL_ERROR, why(closed))),
-            Source::General(_) => None,
-        }
-    }
-}
-
-fn events(first: Option<Said>, source: Source) -> Response<reqwest::Body> {
-    let state = Some((first, source));
-    let chunks = stream::unfold(state, |state| async move {
-        let (first, mut source) = state?;
-        let next = match first {
-            Some(said) => Ok(Ok(said)),
-            None => timeout(KEEP_ALIVE, source.mailbox().next()).await,
-        };
-        let (chunk, rest) = match next {
-            Err(_) => (Some(Bytes::from_static(b":\n\n")), Some((None, source))),
-            Ok(Ok(said)) => {
-                if let Source::Request(waiting) = &mut source {
-                    waiting.was_answered(&said);
-                }
-                let rest = (!said.is_answer).then_some((None, source));
-                (Some(event(&said.text)), rest)
-            }
-            Ok(Err(closed)) => (source.last(closed).map(|text| event(&text)), None),
-        };
-        Some((Ok::<_, io::Error>(chunk?), rest))
-    });
-    let mut response = Response::new(reqwest::Body::wrap_stream(chunks));
-    let media = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(header::CONTENT_TYPE, media);
-    response
-}
-
-/// A message has no line breaks.
-fn event(text: &str) -> Bytes {
-    format!("data: {text}\n\n").into()
-}
-
-fn error_text(id: &str, code: i64, problem: &str) -> String {
-    let error = json!({"code": code, "message": problem});
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
 }
 
 fn error(status: StatusCode, id: Option<&str>, code: i64, problem: &str) -> Answer {
@@ -447,12 +375,41 @@ mod tests {
     async fn a_stream_on_which_nothing_comes_has_a_comment() {
         let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
         let general = pipe.listen().unwrap();
-        let mut body = events(None, Source::General(general)).into_body();
+        let mut body = events(None, Source::General(general), None).into_body();
         for _ in 0..2 {
             let began = Instant::now();
             let frame = body.frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), ":\n\n");
             assert!(passed(began, KEEP_ALIVE));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_long_begins_as_a_stream_and_ends_in_time() {
+        for (method, begins) in [("tools/call", true), ("initialize", false)] {
+            let (pipe, _input) = Pipe::new("server".into(), Era::Legacy);
+            let asked = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#);
+            let mut waiting = pipe.ask(&Spans::read(&asked).unwrap(), true).unwrap();
+            if !begins {
+                waiting = waiting.opening(pipe.end.clone().drop_guard());
+            }
+            let sender =
+                Sender { owner: Owner::from_bytes([0; 32]), payer: Payer::from_bytes([0; 32]) };
+            let (ended, timeout) = (Ended::default(), Duration::from_secs(60));
+            let (session, takes_events, may_begin) = (None, true, true);
+            let request = Request { sender, ended, session, takes_events, may_begin, timeout };
+            let began = Instant::now();
+            let answer = answered(waiting, &request, Era::Legacy).await;
+            if !begins {
+                assert!(matches!(answer, Err(NoAnswer::TimedOut)) && passed(began, timeout));
+                continue;
+            }
+            assert!(passed(began, KEEP_ALIVE));
+            let body = answer.unwrap().into_body().collect().await.unwrap().to_bytes();
+            let body = std::str::from_utf8(&body).unwrap();
+            assert!(passed(began, timeout), "{:?}", began.elapsed());
+            assert!(body.starts_with(":\n\ndata: ") && body.contains("did not answer in time"));
+            assert_eq!(pipe.idle_at(Instant::now()), Some(Duration::ZERO), "it is waited for");
         }
     }
 
@@ -464,7 +421,8 @@ mod tests {
         let sender =
             Sender { owner: Owner::from_bytes([0; 32]), payer: Payer::from_bytes([0; 32]) };
         let (ended, timeout) = (Ended::default(), Duration::from_secs(300));
-        let request = Request { sender, ended, session: None, takes_events: true, timeout };
+        let request =
+            Request { sender, ended, session: None, takes_events: true, may_begin: true, timeout };
         let began = Instant::now();
         let answer = discovered(&pipe, waiting, &request, "7").await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);

@@ -52,6 +52,8 @@ pub(crate) struct Asking {
     pub(crate) era: Era,
     /// Why its token no longer holds, once that is known.
     pub(crate) ended: Ended,
+    /// How long its answer may take to begin, where nobody said so of the server.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// Why there is no process for a request.

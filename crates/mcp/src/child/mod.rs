@@ -12,11 +12,12 @@ mod pipe;
 mod places;
 mod process;
 mod spans;
+mod streaming;
 mod supervisor;
 
 pub use command::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT};
 pub use supervisor::supervise;
 
-pub(crate) use answering::ENDED;
 pub(crate) use children::{Asking, Children, Sender};
 pub(crate) use places::Places;
+pub(crate) use streaming::ENDED;

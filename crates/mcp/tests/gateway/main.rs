@@ -12,6 +12,7 @@ mod bounds;
 mod credentials;
 mod eras;
 mod holding;
+mod lasting;
 mod lists;
 mod load;
 mod operation;

@@ -159,6 +159,11 @@ async fn answer(State(behind): State<Behind>, request: Request<Body>) -> Respons
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Value::Null
         }
+        "tools/call" if tool == "slow" => {
+            // Longer than the presentations of whoever calls it live.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            json!({"content": [{"type": "text", "text": "did slow"}]})
+        }
         "tools/call" if tool == "stream" => return endless(),
         "tools/call" if tool == "break_off" => return broken_off(),
         "tools/call" if message["params"].get("task").is_some() => {

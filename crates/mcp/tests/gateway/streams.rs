@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use hardtack::audit::Verdict;
+use hardtack::mcp::Era;
 use hardtack::{Call, Presenting, Revocation, Revoking};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::stage::{AUDIENCE, Answers, Stage, call, client, now, request};
+use crate::stage::{
+    AUDIENCE, Agent, Answer, Answers, Stage, borrowed, call, client, modern, now, request,
+};
 
 /// Reads a stream to its end; returns how many chunks came and how long it took.
 #[allow(clippy::disallowed_methods, reason = "what is tested is how long it takes")]
@@ -45,20 +49,237 @@ async fn a_stream_is_cut_within_a_second_when_its_token_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_its_token() {
+async fn a_stream_ends_with_its_hop() {
+    let stage = Stage::set().await;
+    let agent = short_lived(&stage, "stream");
+    let (count, took) = read_to_end(open(&stage, &agent.presents(), "stream").await).await;
+    assert!(count > 3 && took < Duration::from_secs(4), "{count} {took:?}");
+}
+
+/// An agent whose hop is over in two seconds.
+fn short_lived(stage: &Stage, tool: &str) -> Agent {
+    let scope = format!("tools:call:{tool}");
+    stage.alice.delegates_with("agent.brief", &[&scope], |hop| hop.ttl(Duration::from_secs(2)))
+}
+
+/// The same tool in both protocols; returns the answer.
+async fn called(stage: &Stage, bearer: &str, tool: &str, era: Era) -> Answer {
+    if era == Era::Legacy {
+        return stage.post(bearer, &call(tool)).await;
+    }
+    let (headers, body) = modern("tools/call", json!({"name": tool}));
+    stage.post_with(bearer, &borrowed(&headers), body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_call_outlives_the_presentation_and_no_call_begins_with_it() {
+    let stage = Stage::set().await;
+    let agent = stage.agent(&["tools:call:slow"]);
+    for era in [Era::Legacy, Era::Modern] {
+        let bearer = agent.presents_for(Presenting::to(AUDIENCE).ttl(Duration::from_secs(2)));
+        let answered = called(&stage, &bearer, "slow", era).await;
+        assert_eq!((answered.status, answered.text()), (200, "did slow".to_owned()), "{era:?}");
+        let begun_later = called(&stage, &bearer, "slow", era).await;
+        assert_eq!(begun_later.status, 401, "{era:?}: {begun_later:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_its_presentation_and_ends_when_that_is_revoked() {
     let stage = Stage::set().await;
     let agent = stage.agent(&["tools:call:stream"]);
-    let bearer = agent.presents_for(Presenting::to(AUDIENCE).ttl(Duration::from_secs(2)));
-    let (count, took) = read_to_end(open(&stage, &bearer, "stream").await).await;
-    assert!(count > 3 && took < Duration::from_secs(4), "{count} {took:?}");
+    let presenting = Presenting::to(AUDIENCE).ttl(Duration::from_secs(2));
+    let presented = agent.capability.present(presenting, &agent.key, now()).unwrap();
+    let response = open(&stage, presented.bearer(), "stream").await;
+    let mut reading = tokio::spawn(read_to_end(response));
+    let early = tokio::time::timeout(Duration::from_secs(4), &mut reading).await;
+    assert!(early.is_err(), "it is cut with its presentation");
+    let read = hardtack::Capability::parse(presented.bearer()).unwrap();
+    let id = read.chain().presentation.as_ref().unwrap().revocation_id;
+    let revoking = Revoking::new(Revocation::Id { id }, "tests", "stolen").unwrap();
+    stage.store.revoke(revoking, now()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(2), reading).await;
+    assert!(ended.is_ok(), "it outlives the revocation of its presentation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_flows_and_is_waited_for_no_longer_than_the_server_lets_it() {
+    let longest = Duration::from_secs(2);
+    let stage = Stage::set_with(Answers::Json, |gateway| gateway.longest_answer(longest)).await;
+    let agent = stage.agent(&["tools:call:*"]);
+    for (tool, era) in [("stream", Era::Legacy), ("stall", Era::Legacy), ("stall", Era::Modern)] {
+        let told = called(&stage, &agent.presents(), tool, era).await;
+        assert!(told.is_refused_tool() && told.json()["id"] == 7, "{tool} {era:?}: {told:?}");
+        assert!(told.text().starts_with("the answer went on for longer"), "{told:?}");
+        let told = &told.json()["result"]["_meta"]["dev.hardtack/refusal"];
+        assert_eq!(told["helps"], "server", "{told}");
+    }
+}
+
+/// Revokes the agent's own hop.
+fn revoke(stage: &Stage, agent: &Agent) {
+    let id = agent.capability.chain().hops[0].revocation_id;
+    stage
+        .store
+        .revoke(Revoking::new(Revocation::Id { id }, "tests", "lost").unwrap(), now())
+        .unwrap();
+}
+
+/// What the server behind was told of cancelled requests, in which sessions.
+fn cancelled(stage: &Stage) -> Vec<(String, serde_json::Value)> {
+    let told = stage
+        .behind
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.message()["method"] == "notifications/cancelled");
+    told.map(|seen| {
+        let session = seen.headers.get("mcp-session-id");
+        let session = session.map_or("", |session| session.to_str().unwrap());
+        (session.to_owned(), seen.message()["params"]["requestId"].clone())
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_a_session_is_told_of_a_call_that_is_cut_and_the_record_says_so() {
+    let stage = Stage::set().await;
+    for (tool, cut_by) in [("stall", "revoked"), ("stream", "revoked"), ("stall", "expired")] {
+        let agent = match cut_by {
+            "expired" => short_lived(&stage, tool),
+            _ => stage.agent(&["tools:call:*"]),
+        };
+        let bearer = agent.presents();
+        let opened = stage.post(&bearer, &request("initialize", json!({}))).await;
+        let session = opened.headers["mcp-session-id"].clone();
+        let before = cancelled(&stage).len();
+        let headers = [("mcp-session-id", session.as_str())];
+        let calling = stage.post_with(&bearer, &headers, call(tool).to_string());
+        let revoking = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if cut_by == "revoked" {
+                revoke(&stage, &agent);
+            }
+        };
+        let (told, ()) = tokio::join!(calling, revoking);
+        assert!(told.is_refused_tool(), "{told:?}");
+        let heard = async {
+            while cancelled(&stage).len() == before {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), heard).await.expect("nothing is cancelled");
+        // Once, in the server's own session, with the client's own id.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let all = cancelled(&stage);
+        assert_eq!((all.len(), &all[before]), (before + 1, &("session-1".to_owned(), json!(7))));
+        let operation = format!("tools:call:{tool}");
+        let message = recorded_cut(&stage, cut_by, &operation).await;
+        assert!(message.starts_with("the answer of record "), "{message}");
+        let number = message.split(' ').nth(4).unwrap().parse::<u64>().unwrap();
+        let decided = stage.store.reader().records(number).next().unwrap().unwrap();
+        let decided = decided.record().unwrap();
+        let decision = decided.decision().unwrap();
+        assert_eq!((decision.verdict, &decision.operation), (Verdict::Allow, &operation));
+    }
+    let metrics = client().get(format!("http://{}/metrics", stage.address)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("hardtack_cancellations_total{outcome=\"heard\"} 3"), "{metrics}");
+}
+
+/// What the last record says of a call of this operation that was cut for this cause.
+async fn recorded_cut(stage: &Stage, cause: &str, operation: &str) -> String {
+    for _ in 0..100 {
+        let mut found = None;
+        let note = |record: hardtack::AuditRecord| {
+            let decision = record.decision().filter(|decision| {
+                decision.cause.as_ref().is_some_and(|known| known.as_str() == cause)
+                    && decision.operation == operation
+            });
+            let message = decision.map(|decision| decision.message.clone());
+            found = message.filter(|told| told.starts_with("the answer of")).or(found.take());
+        };
+        stage.store.each_record(note).unwrap();
+        match found {
+            Some(found) => return found,
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    panic!("no record says that it was cut")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_session_the_stream_is_closed_and_nothing_else_is_told() {
+    // Each answer of this server says so when it is dropped.
+    let (closed, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move |request: http::Request<axum::body::Body>| {
+        let closed = closed.clone();
+        async move {
+            let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            let _ = closed.send(format!("asked {body}"));
+            let guard = Says(closed);
+            let first = axum::body::Bytes::from_static(b":\n\n");
+            let events =
+                futures_util::stream::unfold((guard, Some(first)), |(guard, first)| async {
+                    match first {
+                        Some(first) => Some((Ok::<_, std::io::Error>(first), (guard, None))),
+                        None => std::future::pending().await,
+                    }
+                });
+            let response = http::Response::builder().header("content-type", "text/event-stream");
+            response.body(axum::body::Body::from_stream(events)).unwrap()
+        }
+    });
+    struct Says(tokio::sync::mpsc::UnboundedSender<String>);
+    impl Drop for Says {
+        fn drop(&mut self) {
+            let _ = self.0.send("closed".to_owned());
+        }
+    }
+    crate::stage::start(listener, router, Default::default());
+    let stage = Stage::set_in_front_of(&url, Duration::from_secs(20)).await;
+    for era in [Era::Modern, Era::Legacy] {
+        let agent = stage.agent(&["tools:call:*"]);
+        let bearer = agent.presents();
+        let revoking = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            revoke(&stage, &agent);
+        };
+        let (told, ()) = tokio::join!(called(&stage, &bearer, "search", era), revoking);
+        assert!(told.is_refused_tool(), "{told:?}");
+        let mut all = Vec::new();
+        while all.last().is_none_or(|last| last != "closed") {
+            let next = tokio::time::timeout(Duration::from_secs(5), heard.recv()).await;
+            all.push(next.expect("its stream is not closed").unwrap());
+        }
+        assert_eq!(all.len(), 2, "{era:?}: {all:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_listens_ends_with_its_presentation() {
+    let stage = Stage::set_in_front_of(&quiet_server().await, Duration::from_secs(5)).await;
+    let agent = stage.agent(&["tools:call:search"]);
+    let (headers, body) =
+        modern("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+    let listen = client().post(stage.url()).header("content-type", "application/json");
+    let listen = headers.iter().fold(listen, |listen, (name, value)| listen.header(*name, value));
+    for request in [client().get(stage.url()), listen.body(body)] {
+        let presenting = Presenting::to(AUDIENCE).ttl(Duration::from_secs(2));
+        let response = request.bearer_auth(agent.presents_for(presenting)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let reading = tokio::time::timeout(Duration::from_secs(5), read_to_end(response));
+        assert!(reading.await.is_ok(), "it outlives its presentation");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_waits_for_its_answer_is_given_up_with_its_token() {
     let stage = Stage::set().await;
-    let agent = stage.agent(&["tools:call:stall"]);
-    let bearer = agent.presents_for(Presenting::to(AUDIENCE).ttl(Duration::from_secs(2)));
-    let given_up = stage.post(&bearer, &call("stall")).await;
+    let agent = short_lived(&stage, "stall");
+    let given_up = stage.post(&agent.presents(), &call("stall")).await;
     assert!(given_up.is_refused_tool() && given_up.json()["id"] == 7, "{given_up:?}");
     assert!(given_up.text().contains("may have been done"), "{given_up:?}");
 }
@@ -66,9 +287,8 @@ async fn a_call_that_waits_for_its_answer_is_given_up_with_its_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_in_a_stream_that_is_cut_is_told_so() {
     let stage = Stage::set().await;
-    let agent = stage.agent(&["tools:call:stream"]);
-    let bearer = agent.presents_for(Presenting::to(AUDIENCE).ttl(Duration::from_secs(2)));
-    let told = stage.post(&bearer, &call("stream")).await;
+    let agent = short_lived(&stage, "stream");
+    let told = stage.post(&agent.presents(), &call("stream")).await;
     assert_eq!(told.json()["id"], 7);
     assert!(told.is_refused_tool() && told.text().contains("may have been done"), "{told:?}");
 }
@@ -105,8 +325,8 @@ async fn a_call_bound_presentation_may_end_while_its_call_goes_on() {
     assert!(reading.await.is_err(), "it was cut");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_no_call_ends_with_a_call_bound_presentation() {
+/// A server that begins each answer and says nothing; its URL.
+async fn quiet_server() -> String {
     let quiet = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", quiet.local_addr().unwrap());
     let router = axum::Router::new().fallback(|| async {
@@ -116,7 +336,12 @@ async fn a_stream_that_is_no_call_ends_with_a_call_bound_presentation() {
         response.body(axum::body::Body::from_stream(events)).unwrap()
     });
     crate::stage::start(quiet, router, Default::default());
-    let stage = Stage::set_in_front_of(&url, Duration::from_secs(5)).await;
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_no_call_ends_with_a_call_bound_presentation() {
+    let stage = Stage::set_in_front_of(&quiet_server().await, Duration::from_secs(5)).await;
     let agent = stage.agent(&["tools:call:search"]);
     let bound = Presenting::to(AUDIENCE).call(Call::tool("search").unwrap());
     for request in [

@@ -47,7 +47,7 @@ async fn in_every_method_a_task_is_its_owners_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_is_of_a_root_a_grant_and_a_key() {
+async fn a_task_is_of_a_root_a_subject_and_a_key() {
     let stage = Stage::set().await;
     let mine = stage.agent(SCOPES);
     let id = start(&stage, &mine).await;

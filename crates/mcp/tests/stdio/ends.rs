@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Session, call, is_alive, soon, stage};
+use crate::client::{Session, ask, call, is_alive, soon, stage};
 use crate::tests;
 
 tests![
@@ -17,6 +17,7 @@ tests![
     a_supervisor_that_is_told_to_end_ends_its_group,
     processes_are_counted,
     the_process_of_a_grant_that_is_revoked_ends_with_what_it_was_asked,
+    a_process_is_told_of_a_call_that_is_cut_in_both_protocols,
 ];
 
 async fn the_whole_group_ends_with_its_session_also_what_hears_no_sigterm() {
@@ -108,6 +109,63 @@ async fn processes_are_counted() {
     let counted = metrics().await;
     assert!(counted.contains("\nhardtack_children_started_total 2\n"), "{counted}");
     assert!(counted.contains("\nhardtack_children_failed_total 1\n"), "one was asked to end");
+}
+
+async fn a_process_is_told_of_a_call_that_is_cut_in_both_protocols() {
+    for kind in ["book", "modern"] {
+        let stage = stage(kind).await;
+        let bearer = stage.alice.presents();
+        // Another presentation of hers, which lives shorter, is revoked: the process goes on.
+        let presenting = hardtack::Presenting::to(crate::stage::AUDIENCE);
+        let presenting = presenting.ttl(Duration::from_secs(200));
+        let presented =
+            stage.alice.capability.present(presenting, &stage.alice.key, crate::stage::now());
+        let presented = presented.unwrap();
+        let read = hardtack::Capability::parse(presented.bearer()).unwrap();
+        let id = read.chain().presentation.as_ref().unwrap().revocation_id;
+        let revoking = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let revocation = hardtack::Revocation::Id { id };
+            let revoking = hardtack::Revoking::new(revocation, "tests", "stolen").unwrap();
+            stage.store.revoke(revoking, crate::stage::now()).unwrap();
+        };
+        let hang = json!({"name": "hang", "arguments": {}});
+        let (hung, cancelled) = match kind {
+            "modern" => {
+                let hanging = ask(&stage, presented.bearer(), "tools/call", hang);
+                // Another call of the same owner keeps the process.
+                let keeps = json!({"name": "echo", "arguments": {"after": 2500}});
+                let keeping = ask(&stage, &bearer, "tools/call", keeps);
+                let asking = async {
+                    tokio::time::sleep(Duration::from_millis(1800)).await;
+                    let known = json!({"name": "cancelled", "arguments": {}});
+                    ask(&stage, &bearer, "tools/call", known).await.text()
+                };
+                let (hung, _, cancelled, ()) = tokio::join!(hanging, keeping, asking, revoking);
+                (hung, cancelled)
+            }
+            _ => {
+                let session = Session::open(&stage, &bearer).await;
+                let stolen = Session {
+                    stage: &stage,
+                    bearer: presented.bearer().to_owned(),
+                    id: session.id.clone(),
+                };
+                let hanging = call(json!("h"), "hang", json!({}));
+                let keeping = call(json!("k"), "echo", json!({"after": 2500}));
+                let asking = async {
+                    tokio::time::sleep(Duration::from_millis(1800)).await;
+                    session.call("cancelled", json!({})).await
+                };
+                let (hung, _, cancelled, ()) =
+                    tokio::join!(stolen.post(&hanging), session.post(&keeping), asking, revoking);
+                (hung, cancelled)
+            }
+        };
+        assert!(hung.is_refused_tool(), "{hung:?}");
+        let known: Vec<u64> = serde_json::from_str(&cancelled).unwrap();
+        assert_eq!(known.len(), 1, "{kind}: {cancelled}");
+    }
 }
 
 async fn the_process_of_a_grant_that_is_revoked_ends_with_what_it_was_asked() {

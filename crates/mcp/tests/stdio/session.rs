@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use hardtack::Presenting;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Session, call, command, is_alive, soon, stage, upstream};
-use crate::stage::Stage;
+use crate::client::{Session, ask, call, command, is_alive, soon, stage, upstream};
+use crate::stage::{AUDIENCE, Stage};
 use crate::tests;
 
 tests![
@@ -23,7 +24,31 @@ tests![
     what_does_not_apply_is_refused,
     lists_are_filtered_and_calls_are_judged,
     a_token_of_progress_is_a_text_or_an_integer_and_short,
+    the_answer_to_a_call_outlives_the_presentation_and_no_call_begins_with_it,
 ];
+
+async fn the_answer_to_a_call_outlives_the_presentation_and_no_call_begins_with_it() {
+    for kind in ["book", "modern"] {
+        let stage = stage(kind).await;
+        let presenting = Presenting::to(AUDIENCE).ttl(Duration::from_secs(2));
+        let bearer = stage.alice.presents_for(presenting);
+        let slow = json!({"name": "echo", "arguments": {"after": 3500, "which": "slow"}});
+        let again = json!({"name": "pid", "arguments": {}});
+        let (answered, later) = match kind {
+            "modern" => (
+                ask(&stage, &bearer, "tools/call", slow).await,
+                ask(&stage, &bearer, "tools/call", again).await,
+            ),
+            _ => {
+                let session = Session::open(&stage, &bearer).await;
+                let call = |params| crate::stage::request("tools/call", params);
+                (session.post(&call(slow)).await, session.post(&call(again)).await)
+            }
+        };
+        assert!(answered.status == 200 && answered.text().contains("slow"), "{answered:?}");
+        assert_eq!(later.status, 401, "{kind}: {later:?}");
+    }
+}
 
 async fn two_sessions_share_nothing() {
     let stage = stage("book").await;

@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hardtack::audit::Keep;
 use hardtack::revocation::RevocationUnchecked;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{
-    DEFAULT_ANSWER_TIMEOUT, MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES, RefusalStyle, Server, Upstream,
+    DEFAULT_LONGEST_ANSWER, MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES, RefusalStyle, Server, Upstream,
 };
 
 use super::credentials::{self, CredentialFiles, Sent};
@@ -27,6 +28,7 @@ pub(super) struct ServerPlan {
     pub(super) audience: String,
     pub(super) upstream: Upstream,
     pub(super) style: RefusalStyle,
+    pub(super) longest_answer: Duration,
     pub(super) resource: String,
     pub(super) authorization_servers: Vec<String>,
     pub(super) folders: Vec<(Part, FolderWatch)>,
@@ -89,6 +91,7 @@ impl ServerPlan {
                 Refusals::Message => RefusalStyle::Message,
                 Refusals::Challenge => RefusalStyle::Challenge,
             },
+            longest_answer: longest_answer(settings)?,
             resource: settings.resource.clone().unwrap_or_default(),
             authorization_servers: settings.authorization_server.clone(),
             folders,
@@ -135,9 +138,18 @@ impl ServerPlan {
     pub(super) fn server(self, guard: &Arc<Guard>) -> OneOfSeveral {
         let server = Server::new(Arc::clone(guard), self.upstream)
             .refusals(self.style)
+            .longest_answer(self.longest_answer)
             .authorization_servers(&self.resource, &self.authorization_servers);
         OneOfSeveral { server, folders: self.folders, files: self.files }
     }
+}
+
+fn longest_answer(settings: &ServerSettings) -> Result<Duration, Box<dyn Error>> {
+    let longest = time("longest-answer", settings.longest_answer.as_deref())?;
+    if longest.is_some_and(|longest| longest.is_zero()) {
+        return Err(wrong("longest-answer", "no answer would come; write a time, such as 1h"));
+    }
+    Ok(longest.unwrap_or(DEFAULT_LONGEST_ANSWER))
 }
 
 fn upstream(
@@ -148,13 +160,15 @@ fn upstream(
     if timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(wrong("upstream-timeout", "no server answers in no time"));
     }
-    let timeout = timeout.unwrap_or(DEFAULT_ANSWER_TIMEOUT);
     let most = message_limit(settings.message_limit)?;
+    let waiting = |upstream: Upstream| match timeout {
+        Some(timeout) => upstream.answer_timeout(timeout),
+        None => upstream,
+    };
     if let Some(program) = program::of(settings)? {
         let upstream =
             Upstream::command(program).map_err(|error| wrong("upstream-command", error))?;
-        let upstream = upstream.answer_timeout(timeout).message_limit(most);
-        return Ok((upstream, CredentialFiles::default()));
+        return Ok((waiting(upstream).message_limit(most), CredentialFiles::default()));
     }
     let written = needed("upstream", settings.upstream.as_deref())?;
     let upstream = Upstream::at_with(&serving::endpoint(written), credentials::tls(settings)?);
@@ -169,7 +183,7 @@ fn upstream(
         (None, false) => "upstream-header",
     };
     let upstream = upstream.credentials(credentials).map_err(|error| wrong(key, error))?;
-    Ok((upstream.answer_timeout(timeout).message_limit(most), files))
+    Ok((waiting(upstream).message_limit(most), files))
 }
 
 /// How many bytes a message may have: as many as other servers take, if nothing is said.

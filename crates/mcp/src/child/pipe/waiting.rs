@@ -40,7 +40,9 @@ impl Drop for Waiting {
         drop(kept);
         // Since 2026-07-28 whoever closes its stream cancels. Before, it may have lost its connection, unless its token is why.
         match (waited, self.ended.get(), self.pipe.era) {
-            (true, Some(_), _) => self.pipe.cancel(self.number, "its token no longer holds"),
+            (true, Some(cause), _) => {
+                self.pipe.cancel(self.number, &crate::cut::reason(cause.as_str()));
+            }
             (true, None, Era::Modern) => {
                 self.pipe.cancel(self.number, "the client no longer waits");
             }
@@ -62,6 +64,11 @@ impl Waiting {
     pub(crate) fn opening(mut self, unopened: DropGuard) -> Waiting {
         self.opens = Some(unopened);
         self
+    }
+
+    /// Whether its answer may begin as a stream before anything has come: not where a header of it depends on what comes.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.opens.is_none()
     }
 
     /// Keeps the process if this is what it was to be kept for.

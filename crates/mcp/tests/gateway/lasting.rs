@@ -1,0 +1,231 @@
+//! What outlives a presentation, a grant or the gateway itself: streams that only listen, sessions and tasks.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use hardtack::PrivateKey;
+use hardtack_mcp::{CapabilitySource, Gateway, Holder, Upstream};
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::stage::{
+    AUDIENCE, Agent, PATIENCE, Stage, borrowed, call, client, modern, request, start,
+};
+
+/// A server on whose streams something is told ten times a second, numbered from the last event that came.
+#[derive(Clone, Default)]
+struct Ticking {
+    /// From which event on each stream was asked for.
+    opened: Arc<Mutex<Vec<Option<u64>>>>,
+}
+
+impl Ticking {
+    async fn start() -> (Ticking, String) {
+        let ticking = Ticking::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let router = Router::new().fallback(ticks).with_state(ticking.clone());
+        start(listener, router, Default::default());
+        (ticking, url)
+    }
+
+    fn opened(&self) -> Vec<Option<u64>> {
+        self.opened.lock().unwrap().clone()
+    }
+}
+
+async fn ticks(State(ticking): State<Ticking>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let listens = message["method"] == "subscriptions/listen";
+    if parts.method != Method::GET && !listens {
+        let result = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "t", "version": "1"}});
+        let reply = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+        let response = Response::builder().header("content-type", "application/json");
+        return response.header("mcp-session-id", "s").body(Body::from(reply)).unwrap();
+    }
+    let last = parts.headers.get("last-event-id");
+    let last = last.map(|last| last.to_str().unwrap().parse::<u64>().unwrap());
+    ticking.opened.lock().unwrap().push(last);
+    let acknowledged = json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+        "params": {"notifications": {}, "_meta": {"io.modelcontextprotocol/subscriptionId": 7}}});
+    let first = listens.then(|| Ok(Bytes::from(format!("data: {acknowledged}\n\n"))));
+    let next = last.map_or(0, |last| last + 1);
+    let told = stream::unfold(next, |number| async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let told = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {"number": number}});
+        let event = format!("id: {number}\ndata: {told}\n\n");
+        Some((Ok::<_, std::io::Error>(Bytes::from(event)), number + 1))
+    });
+    let response = Response::builder().header("content-type", "text/event-stream");
+    response.body(Body::from_stream(stream::iter(first).chain(told))).unwrap()
+}
+
+/// The messages that come within this time, and whether the stream has ended.
+async fn heard(response: reqwest::Response, time: Duration) -> (Vec<Value>, bool) {
+    assert_eq!(response.status(), 200);
+    let (mut text, mut has_ended) = (String::new(), false);
+    let mut chunks = response.bytes_stream();
+    let end = tokio::time::Instant::now() + time;
+    loop {
+        match tokio::time::timeout_at(end, chunks.next()).await {
+            Err(_) => break,
+            Ok(Some(Ok(chunk))) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
+            Ok(_) => {
+                has_ended = true;
+                break;
+            }
+        }
+    }
+    let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
+    let data = whole.lines().filter_map(|line| line.strip_prefix("data: "));
+    (data.map(|data| serde_json::from_str(data).unwrap()).collect(), has_ended)
+}
+
+/// An agent's end whose presentations end after four seconds, until a newer capability is in its place.
+async fn short_lived(
+    stage: &Stage,
+    folder: &tempfile::TempDir,
+) -> (String, std::path::PathBuf, Agent) {
+    let key = PrivateKey::generate();
+    let scopes = &["tools:call:*"];
+    let file = folder.path().join("agent.token");
+    let delegated = |ttl| {
+        stage.alice.delegates_with("agent.listener", scopes, |hop| {
+            hop.ttl(Duration::from_secs(ttl)).holder(key.public())
+        })
+    };
+    std::fs::write(&file, delegated(4).capability.to_base64()).unwrap();
+    let own = key.to_text().parse().unwrap();
+    let upstream = Upstream::at(&stage.url()).unwrap();
+    let source = CapabilitySource::File(file.clone());
+    let holder = Holder::new(source, own, AUDIENCE, upstream).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let drain = holder.drain();
+    start(listener, holder.router(), drain);
+    (url, file, delegated(1800))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_a_session_goes_on_with_fresh_presentations_and_nothing_is_lost_or_told_twice()
+{
+    let (ticking, url) = Ticking::start().await;
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, file, newer) = short_lived(&stage, &folder).await;
+    let opened = client().post(&agent).header("content-type", "application/json");
+    let opened = opened.body(request("initialize", json!({})).to_string()).send().await.unwrap();
+    let session = opened.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    let listening = client().get(&agent).header("accept", "text/event-stream");
+    let response = listening.header("mcp-session-id", session).send().await.unwrap();
+    std::fs::write(&file, newer.capability.to_base64()).unwrap();
+    let (messages, has_ended) = heard(response, Duration::from_secs(7)).await;
+    assert!(!has_ended, "the runtime sees the end of a presentation");
+    let numbers = messages.iter().map(|message| message["params"]["number"].as_u64().unwrap());
+    let numbers: Vec<u64> = numbers.collect();
+    let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+    assert_eq!(numbers, expected);
+    assert!(numbers.len() > 45, "{numbers:?}");
+    let opened = ticking.opened();
+    assert!(opened.len() == 2 && opened[0].is_none() && opened[1] > Some(10), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_goes_on_with_fresh_presentations_and_is_acknowledged_once() {
+    let (ticking, url) = Ticking::start().await;
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, file, newer) = short_lived(&stage, &folder).await;
+    let notifications = json!({"notifications": {"toolsListChanged": true}});
+    let (headers, body) = modern("subscriptions/listen", notifications);
+    let listen = client().post(&agent).header("content-type", "application/json");
+    let listen = borrowed(&headers)
+        .into_iter()
+        .fold(listen, |listen, (name, value)| listen.header(name, value));
+    let response = listen.body(body).send().await.unwrap();
+    std::fs::write(&file, newer.capability.to_base64()).unwrap();
+    let (messages, has_ended) = heard(response, Duration::from_secs(7)).await;
+    assert!(!has_ended, "the runtime sees the end of a presentation");
+    let of = |name: &str| messages.iter().filter(|message| message["method"] == name).count();
+    assert_eq!(of("notifications/subscriptions/acknowledged"), 1);
+    let changed = of("notifications/tools/list_changed");
+    assert!(changed > 45 && changed + 1 == messages.len(), "{messages:?}");
+    assert_eq!(ticking.opened(), [None, None], "in this protocol no event has an id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_capability_is_not_renewed_ends_with_it() {
+    let (ticking, url) = Ticking::start().await;
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, ..) = short_lived(&stage, &folder).await;
+    let response = client().get(&agent).header("accept", "text/event-stream").send().await.unwrap();
+    let (messages, has_ended) = heard(response, Duration::from_secs(7)).await;
+    assert!(has_ended && messages.len() < 45, "{}", messages.len());
+    assert_eq!(ticking.opened().len(), 1);
+}
+
+/// The gateway starts again, with the same store, in front of the same server.
+async fn restart(stage: &mut Stage) {
+    let upstream = Upstream::at(&stage.behind.url).unwrap();
+    let upstream = upstream.credential("Bearer the-gateways-own").unwrap();
+    let gateway = Gateway::new(Arc::clone(&stage.guard), upstream);
+    let gateway = gateway.sessions_in(stage.store.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stage.address = listener.local_addr().unwrap();
+    let drain = gateway.drain();
+    start(listener, gateway.router(), drain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_and_tasks_survive_a_restart_and_are_still_nobody_elses() {
+    let mut stage = Stage::set().await;
+    restart(&mut stage).await;
+    let opened = stage.post(&stage.alice.presents(), &request("initialize", json!({}))).await;
+    let session = opened.headers["mcp-session-id"].clone();
+    let starting = request("tools/call", json!({"name": "search", "task": {"ttl": 60_000}}));
+    let started = stage.post(&stage.alice.presents(), &starting).await.json();
+    let task = started["result"]["task"]["taskId"].as_str().unwrap().to_owned();
+    let get = request("tasks/get", json!({"taskId": task}));
+    // It is written beside the answer.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..2 {
+        restart(&mut stage).await;
+        let headers = [("mcp-session-id", session.as_str())];
+        let went_on =
+            stage.post_with(&stage.alice.presents(), &headers, call("search").to_string()).await;
+        assert_eq!((went_on.status, went_on.text()), (200, "did search".to_owned()));
+        let seen = stage.behind.seen().pop().unwrap();
+        assert_eq!(seen.headers["mcp-session-id"], "session-1");
+        let got = stage.post(&stage.alice.presents(), &get).await;
+        assert_eq!(got.json()["result"]["method"], "tasks/get", "{got:?}");
+        // Another subject, and another key of the same.
+        for stranger in [stage.bob.presents(), stage.agent(&["tools:*", "tasks:*"]).presents()] {
+            let gone = stage.post_with(&stranger, &headers, call("search").to_string()).await;
+            assert_eq!(gone.status, 404, "{gone:?}");
+            let refused = stage.post(&stranger, &get).await;
+            assert_eq!(refused.json()["error"]["code"], -32602, "{refused:?}");
+        }
+    }
+    // A gateway that was told of no store knows nothing of them, and neither does one in front of another server.
+    let upstream = Upstream::at(&stage.behind.url.replace("/mcp", "/other")).unwrap();
+    let gateway = Gateway::new(Arc::clone(&stage.guard), upstream);
+    let gateway = gateway.sessions_in(stage.store.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stage.address = listener.local_addr().unwrap();
+    let drain = gateway.drain();
+    start(listener, gateway.router(), drain);
+    let headers = [("mcp-session-id", session.as_str())];
+    let gone = stage.post_with(&stage.alice.presents(), &headers, call("search").to_string()).await;
+    assert_eq!(gone.status, 404, "{gone:?}");
+    let refused = stage.post(&stage.alice.presents(), &get).await;
+    assert_eq!(refused.json()["error"]["code"], -32602, "{refused:?}");
+}

@@ -142,9 +142,15 @@ pub(crate) fn is_printable(c: char) -> bool {
 /// Returns `text` with every character that does not print written out, such as `\u{1b}`, so that nothing in it can
 /// hide or reorder text in a terminal.
 pub fn escaped(text: &impl ToString) -> String {
-    let escape =
-        |c: char| if is_printable(c) { c.to_string() } else { c.escape_unicode().to_string() };
-    text.to_string().chars().map(escape).collect()
+    let text = text.to_string();
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_printable(c) {
+            true => escaped.push(c),
+            false => escaped.extend(c.escape_unicode()),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

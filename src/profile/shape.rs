@@ -72,12 +72,13 @@ impl ShapedBlock {
 
     /// What it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        // First-party blocks have the keys of those before them, too.
+        // First-party blocks have the keys of those before them, too; each block brings one.
+        let keys = if self.external.is_some() { self.keys.len() } else { MAX_BLOCKS };
         size_of::<ShapedBlock>()
             + weight::BYTES_PER_ALLOCATION
             + weight::facts(&self.facts)
             + weight::checks(&self.checks)
-            + weight::words(&self.symbols, MAX_BLOCKS.min(self.keys.len() * MAX_BLOCKS))
+            + weight::words(&self.symbols, keys)
             + weight::list::<PublicKey>(self.keys.capacity())
     }
 

@@ -52,6 +52,9 @@ const BYTES_PER_FOLDED_FACT: usize = 250;
 /// What it takes to know which blocks a key signed.
 const BYTES_PER_SIGNER: usize = 100;
 
+/// How many keys a token's blocks can have: each has a signer, and brings one.
+const MOST_KEYS: usize = 2 * MAX_BLOCKS;
+
 /// The block number under which Biscuit files what the verifier and its policies say.
 pub(crate) const VERIFIER: usize = usize::MAX;
 
@@ -240,12 +243,12 @@ impl Base {
             let each = self
                 .all()
                 .map(|(_, fact)| 2 * (BYTES_PER_FOLDED_FACT + weight::predicate(&fact.predicate)));
-            each.sum::<usize>() + weight::words(&self.symbols, self.signed_by.len())
+            each.sum::<usize>() + weight::words(&self.symbols, MOST_KEYS)
         });
         size_of::<Base>()
             + self.beginning.bytes()
             + self.facts.bytes()
-            + weight::words(&self.symbols, MAX_BLOCKS)
+            + weight::words(&self.symbols, MOST_KEYS)
             + BYTES_PER_SIGNER * self.signed_by.len()
             + folded
     }

@@ -1,11 +1,15 @@
 //! Assembled: a log that is put together again, from a database, journals and an export; each record must continue the hash chain.
+//!
+//! Records go into the new database in pieces as they come, and are never all in memory.
 
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, Frontier, LeafHash, LogReader, Restoration,
 };
 use crate::store::StoreError;
+use crate::store::engine::Engine;
+use crate::store::fold::apply;
 use crate::store::journal::Frame;
-use crate::store::schema::{Entry, encode};
+use crate::store::schema::{Entry, LOG, encode, json_of};
 use crate::timestamp::Timestamp;
 
 /// What is known of how much there was.
@@ -19,29 +23,42 @@ impl Evidence {
     }
 }
 
+/// How many bytes of records are written in one transaction.
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
 /// A log that is put together.
-pub(super) struct Log {
+pub(super) struct Log<'a> {
+    /// Where the records go, with what says whose database it is.
+    into: &'a Engine,
+    /// Those that are not there yet.
+    piece: Vec<Entry>,
+    piece_bytes: usize,
+    unwritten: Option<StoreError>,
     pub(super) reader: LogReader,
     pub(super) frontier: Frontier,
-    pub(super) entries: Vec<Entry>,
     pub(super) forgotten_until: Option<Timestamp>,
     pub(super) latest: Timestamp,
-    /// How many records the last checkpoint signs.
+    /// How many records the last checkpoint signs; 0 without one.
     signed: u64,
+    known: Option<u64>,
     /// What comes now is from an export.
     pub(super) exported: bool,
 }
 
-impl Log {
-    pub(super) fn new(evidence: &Evidence) -> Log {
+impl<'a> Log<'a> {
+    pub(super) fn new(evidence: &Evidence, into: &'a Engine) -> Log<'a> {
         let reader = evidence.last.as_ref().map_or(LogReader::default(), LogReader::expecting);
         Log {
+            into,
+            piece: Vec::new(),
+            piece_bytes: 0,
+            unwritten: None,
             reader,
             frontier: Frontier::default(),
-            entries: Vec::new(),
             forgotten_until: None,
             latest: Timestamp::default(),
             signed: evidence.last.as_ref().map_or(0, Checkpoint::size),
+            known: evidence.last.as_ref().map(Checkpoint::size),
             exported: false,
         }
     }
@@ -71,8 +88,52 @@ impl Log {
             }
             AuditEvent::Revocation(_) | AuditEvent::Restoration(_) => {}
         }
-        self.entries.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
+        self.piece.push(Entry { sequence, hashes, json: json.to_vec(), effects: Vec::new() });
+        self.piece_bytes += json.len();
+        if self.piece_bytes < PIECE_BYTES {
+            return Ok(());
+        }
+        // That the new database cannot be written says nothing of what is read.
+        self.write().map_err(|error| {
+            let stopped = StoreError::Restoring(error.to_string());
+            self.unwritten = Some(error);
+            stopped
+        })
+    }
+
+    /// The error with which the new database could not be written, if there was one.
+    pub(super) fn written(&mut self) -> Result<(), StoreError> {
+        self.unwritten.take().map_or(Ok(()), Err)
+    }
+
+    /// Where the records go.
+    pub(super) fn into(&self) -> &'a Engine {
+        self.into
+    }
+
+    /// How many records were signed, if a checkpoint says so.
+    pub(super) fn known(&self) -> Option<u64> {
+        self.known
+    }
+
+    /// Writes the records that are not in the database yet.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+        self.into.write(|writing| apply(writing, &self.piece))?;
+        (self.piece_bytes, self.piece) = (0, Vec::new());
         Ok(())
+    }
+
+    /// Whether the record with this number, which was put into the log, is this one.
+    fn has(&self, sequence: u64, json: &[u8]) -> Result<bool, StoreError> {
+        let first = self.piece.first().map_or(u64::MAX, |entry| entry.sequence);
+        if let Some(place) = sequence.checked_sub(first) {
+            let entry = usize::try_from(place).ok().and_then(|place| self.piece.get(place));
+            return Ok(entry.is_some_and(|entry| entry.json == json));
+        }
+        self.into.read(|reading| {
+            let row = reading.open_table(LOG)?.get(sequence)?;
+            row.map_or(Ok(false), |row| Ok(json_of(row.value(), sequence)? == json))
+        })
     }
 
     /// What the journal has, as far as it continues the log.
@@ -97,9 +158,7 @@ impl Log {
             .and_then(|record| record.get("sequence")?.as_u64());
         match sequence {
             Some(sequence) if sequence <= self.reader.len() => {
-                let place = sequence.checked_sub(1).and_then(|place| usize::try_from(place).ok());
-                let known = place.and_then(|place| self.entries.get(place));
-                match known.is_some_and(|entry| entry.json == line.as_bytes()) {
+                match self.has(sequence, line.as_bytes())? {
                     true => Ok(()),
                     false => Err(StoreError::Restoring(format!(
                         "record {sequence} of the export is not that of the backup: they are of two stores, or one was changed"

@@ -16,10 +16,10 @@ use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
 
 /// How many rows are copied in one transaction.
-const COPY_AT_ONCE: usize = 2_000;
+const COPY_AT_ONCE: usize = 1_000;
 
 /// The memory for pages of the copy, each of which is written once.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 impl StoreReader {
     /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be

@@ -4,6 +4,7 @@
 //! what is left of the damaged store), up to what the last checkpoint signs. Or somebody accepts that the rest may be lost, and then
 //! every grant issued so far is refused.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +21,23 @@ use crate::store::StoreError;
 use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
 use crate::store::engine::Engine;
-use crate::store::fold::{apply, keep_state};
+use crate::store::fold::keep_state;
 use crate::store::journal::{Frame, Journal};
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, SEEN,
-    SEEN_BY_EXPIRY, STATE, begins_with_hash, decode, encode, json_of, read_revocations,
-    revocation_row,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, Rows, SEEN,
+    SEEN_BY_EXPIRY, STATE, State, begins_with_hash, decode, encode, json_of, read_revocations,
+    read_state, revocation_row,
 };
 use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
 use crate::timestamp::Timestamp;
 
-/// How many records are written in one transaction.
-const COPY_AT_ONCE: usize = 10_000;
+/// How many rows of the other tables are written in one transaction.
+const COPY_AT_ONCE: usize = 2_000;
+
+/// The memory for pages of a damaged database.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The choice whether a restoration may lose records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,21 +108,51 @@ pub fn restore(
         PrivateKey::from_bytes(source.identity.key.seed()),
     )?;
     let evidence = source.evidence(&signer, &files, from, checkpoint)?;
-    let mut log = Log::new(&evidence);
-    let frames = source.frames(&files);
+    let epoch = evidence.epoch().max(source.identity.state.epoch).checked_add(1);
+    let epoch = epoch.ok_or_else(|| beyond_reading(from))?;
+    staging.clear();
+    let failed = |error| StoreError::file(Some(to), error);
+    let made = staging.files().make().map_err(failed).and_then(|()| {
+        let engine = begin(&source, staging.files(), epoch)?;
+        let log = Log::new(&evidence, &engine);
+        let restored = assemble(&source, log, &files, tail, loss, epoch, now, &signer)?;
+        staging.move_in().map_err(failed)?;
+        Ok(restored)
+    });
+    if made.is_err() {
+        staging.clear();
+    }
+    made
+}
+
+/// Puts the log together in the new database, and what else belongs to it.
+#[allow(clippy::too_many_arguments, reason = "the one place where all of them meet")]
+fn assemble(
+    source: &Original,
+    mut log: Log<'_>,
+    files: &Files,
+    tail: impl IntoIterator<Item = String>,
+    loss: RecordLoss,
+    epoch: u64,
+    now: Timestamp,
+    signer: &CheckpointSigner,
+) -> Result<Restored, StoreError> {
+    let frames = source.frames(files);
     let unreadable = source.read_into(&mut log);
     log.follow(frames.as_deref().unwrap_or_default());
-    let records = log.entries.len() as u64;
+    log.written()?;
+    let records = log.reader.len();
     log.exported = true;
     for line in tail {
-        log.replay(&line)?;
+        log.replay(&line).or_else(|error| log.written().and(Err(error)))?;
     }
     log.exported = false;
     log.follow(frames.as_deref().unwrap_or_default());
-    let replayed = log.entries.len() as u64 - records;
+    log.written()?;
+    let replayed = log.reader.len() - records;
     // How much there was: what was signed, and what the journal says was acknowledged after it.
     let in_journal = frames.iter().flatten().map(Frame::last).max().unwrap_or(0);
-    let known = evidence.last.as_ref().map(|last| last.size().max(in_journal));
+    let known = log.known().map(|signed| signed.max(in_journal));
     let whole = frames.is_ok() && known.is_some_and(|size| log.reader.len() >= size);
     let unreadable = unreadable.or(frames.err());
     if !whole && loss == RecordLoss::Refused {
@@ -126,20 +160,10 @@ pub fn restore(
     }
 
     let accepted_loss = !whole;
-    let epoch = evidence.epoch().max(source.identity.state.epoch).checked_add(1);
-    let epoch = epoch.ok_or_else(|| beyond_reading(from))?;
     let event = Restoration { epoch, from: records, replayed: records + replayed, accepted_loss };
     log.append(now, event)?;
-    staging.clear();
-    let failed = |error| StoreError::file(Some(to), error);
-    let made = staging.files().make().map_err(failed).and_then(|()| {
-        build(&source, staging.files(), &log, now, epoch, accepted_loss, &signer)?;
-        staging.move_in().map_err(failed)
-    });
-    if let Err(error) = made {
-        staging.clear();
-        return Err(error);
-    }
+    log.write()?;
+    build(source, &log, now, epoch, accepted_loss, signer)?;
     let revocations = log.reader.in_force().len() as u64;
     Ok(Restored { records, replayed, revocations, unreadable, accepted_loss })
 }
@@ -198,7 +222,8 @@ impl Original {
             // A damaged file may still be read in part, if one does not look at all of it first.
             Err(_) => contained(|| {
                 let backend = site.database().map_err(failed)?;
-                let opened = Builder::new().create_with_backend(backend);
+                let opened =
+                    Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
                 opened.map_err(|error| StoreError::opening(Some(path), error))
             })
             .unwrap_or_else(|| Err(beyond_reading(path)))?,
@@ -307,22 +332,39 @@ fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Option<Result<T,
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).ok()
 }
 
-/// Writes the new store's three parts.
+/// The new database, in which nothing is but whose it is.
+fn begin(source: &Original, files: &Files, epoch: u64) -> Result<Engine, StoreError> {
+    let Identity { id, key, state } = &source.identity;
+    let mut state = State { epoch, records: 0, last: LeafHash::default(), ..state.clone() };
+    // Whoever has read the old log begins anew, with one event that nobody can read.
+    (state.log, state.events) = (Some(Epoch::random()), 1);
+    state.rows = Rows { events: Some(0), requests: Some(0), ..Rows::default() };
+    let engine = Engine::make(Arc::new(Files::at(files.path().unwrap_or(Path::new("")))))?;
+    engine.write(|writing| {
+        let mut meta = writing.open_table(META)?;
+        meta.insert(FORMAT.0, FORMAT.1)?;
+        meta.insert(ID, id.as_slice())?;
+        meta.insert(KEY, key.seed().as_slice())?;
+        meta.insert(STATE, encode(&state)?.as_slice())?;
+        writing.open_table(LOG)?;
+        Ok(())
+    })?;
+    Ok(engine)
+}
+
+/// Writes all of the new store but its records.
 fn build(
     source: &Original,
-    files: &Files,
-    log: &Log,
+    log: &Log<'_>,
     now: Timestamp,
     epoch: u64,
     accepted_loss: bool,
     signer: &CheckpointSigner,
 ) -> Result<(), StoreError> {
-    let Identity { id, key, state } = &source.identity;
-    let mut state = state.clone();
+    let (id, engine) = (&source.identity.id, log.into());
+    let mut state = State { log: engine.read(read_state)?.log, ..source.identity.state.clone() };
     let backed_up = state.clock.high_water.unwrap_or(now);
     state.epoch = epoch;
-    // Whoever has read the old log begins anew, with one event that nobody can read.
-    (state.log, state.events) = (Some(Epoch::random()), 1);
     if accepted_loss {
         // A store that was once told a wrong time can begin anew: every grant so far is refused anyhow.
         state.clock = Clock::default();
@@ -337,28 +379,15 @@ fn build(
     }
     // Call-bound presentations that were accepted after the backup are not known one by one; nor those
     // before, where they cannot be read.
-    let accepted = read_accepted(source);
-    let since = if accepted.is_some() { backed_up.min(now) } else { Timestamp::default() };
+    let accepted = copy_accepted(source, engine)?;
+    let since = if accepted { backed_up.min(now) } else { Timestamp::default() };
     let longest_call = Duration::from_secs(state.longest_call_seconds);
     let latest = base + longest_call.max(Lifetimes::default().call) + CLOCK_SKEW;
     state.forgotten_presentations.add_stretch(since, latest);
-    let seen = read_seen(source);
+    copy_seen(source, engine)?;
     (state.records, state.last) = (log.frontier.size(), log.frontier.last());
 
-    let site: Arc<dyn Site> = Arc::new(Files::at(files.path().unwrap_or(Path::new(""))));
-    let engine = Engine::make(Arc::clone(&site))?;
-    engine.write(|writing| {
-        let mut meta = writing.open_table(META)?;
-        meta.insert(FORMAT.0, FORMAT.1)?;
-        meta.insert(ID, id.as_slice())?;
-        meta.insert(KEY, key.seed().as_slice())?;
-        meta.insert(STATE, encode(&state)?.as_slice())?;
-        writing.open_table(LOG)?;
-        Ok(())
-    })?;
-    for some in log.entries.chunks(COPY_AT_ONCE) {
-        engine.write(|writing| apply(writing, some))?;
-    }
+    let site = engine.site();
     engine.write(|writing| {
         let mut in_force = writing.open_table(REVOCATIONS)?;
         for (sequence, notice) in log.reader.in_force() {
@@ -366,20 +395,6 @@ fn build(
             in_force.insert(sequence, revocation_row(&(&entry).into()).as_slice())?;
         }
         drop(in_force);
-        let mut by_id = writing.open_table(ACCEPTED)?;
-        let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
-        for (id, expires) in accepted.into_iter().flatten() {
-            by_id.insert(id, expires)?;
-            by_expiry.insert((expires, id), ())?;
-        }
-        drop((by_id, by_expiry));
-        let mut by_id = writing.open_table(SEEN)?;
-        let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
-        for block in &seen {
-            by_id.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
-            by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
-        }
-        drop((by_id, by_expiry));
         keep_state(writing, &[], &mut state)
     })?;
     let journal = site.journal().map_err(|error| StoreError::file(site.path(), error))?;
@@ -395,25 +410,65 @@ fn build(
     kept.map_err(|error| StoreError::file(site.path(), error))
 }
 
-/// The accepted presentations with their expiries, if all of them can be read.
-fn read_accepted(source: &Original) -> Option<Vec<([u8; 64], u64)>> {
-    let read = || {
-        let reading = source.database.begin_read()?;
-        let table = reading.open_table(ACCEPTED)?;
-        let rows = table.iter()?.map(|row| row.map(|(id, expires)| (id.value(), expires.value())));
-        Ok(rows.collect::<Result<Vec<_>, _>>()?)
-    };
-    contained(read).and_then(Result::ok)
+/// Copies the accepted presentations with their expiries; says whether all of them could be read.
+fn copy_accepted(source: &Original, engine: &Engine) -> Result<bool, StoreError> {
+    let mut after = None;
+    loop {
+        let read = || {
+            let reading = source.database.begin_read()?;
+            let table = reading.open_table(ACCEPTED)?;
+            let rows = table.range::<[u8; 64]>((beyond(after), Bound::Unbounded))?;
+            let rows = rows.take(COPY_AT_ONCE);
+            let rows = rows.map(|row| row.map(|(id, expires)| (id.value(), expires.value())));
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        };
+        let Some(Ok(some)) = contained(read) else { return Ok(false) };
+        after = some.last().map(|(id, _)| *id);
+        engine.write(|writing| {
+            let mut by_id = writing.open_table(ACCEPTED)?;
+            let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
+            for (id, expires) in &some {
+                by_id.insert(id, expires)?;
+                by_expiry.insert((*expires, *id), ())?;
+            }
+            Ok(())
+        })?;
+        if some.is_empty() {
+            return Ok(true);
+        }
+    }
 }
 
-/// The blocks of chains that were seen, as many as can be read: they are for looking only.
-fn read_seen(source: &Original) -> Vec<SeenBlock> {
-    let mut seen = vec![];
-    let _ = contained(|| {
-        for row in source.database.begin_read()?.open_table(SEEN)?.iter()? {
-            seen.push(decode(row?.1.value(), "block", 0)?);
+/// Copies the blocks of chains that were seen, as many as can be read: they are for looking only.
+fn copy_seen(source: &Original, engine: &Engine) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let mut some: Vec<SeenBlock> = Vec::new();
+        let read = contained(|| {
+            let table = source.database.begin_read()?.open_table(SEEN)?;
+            let rows = table.range::<[u8; 64]>((beyond(after), Bound::Unbounded))?;
+            for row in rows.take(COPY_AT_ONCE) {
+                some.push(decode(row?.1.value(), "block", 0)?);
+            }
+            Ok(())
+        });
+        after = some.last().map(|block| *block.id.as_bytes());
+        engine.write(|writing| {
+            let mut by_id = writing.open_table(SEEN)?;
+            let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
+            for block in &some {
+                by_id.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
+                by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
+            }
+            Ok(())
+        })?;
+        if some.is_empty() || !matches!(read, Some(Ok(()))) {
+            return Ok(());
         }
-        Ok(())
-    });
-    seen
+    }
+}
+
+/// From where a table is read on.
+fn beyond(after: Option<[u8; 64]>) -> Bound<[u8; 64]> {
+    after.map_or(Bound::Unbounded, Bound::Excluded)
 }

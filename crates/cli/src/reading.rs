@@ -32,9 +32,6 @@ pub(crate) const MAX_OPERATIONS_BYTES: u64 = 16 * 1024 * 1024;
 /// The most bytes of a checkpoint: a few lines.
 pub(crate) const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024;
 
-/// The most bytes of records that are replayed after a backup: a million, and what memory must hold.
-pub(crate) const MAX_TAIL_BYTES: u64 = 1024 * 1024 * 1024;
-
 /// What some systems begin a text with.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 

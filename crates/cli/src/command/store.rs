@@ -1,5 +1,6 @@
 //! `hardtack store`
 
+use std::cell::Cell;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use hardtack::{Store, StoreError};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
 use crate::command::{look_into, open};
-use crate::reading::{self, MAX_CHECKPOINT_BYTES, MAX_TAIL_BYTES};
+use crate::reading::{self, MAX_CHECKPOINT_BYTES};
 use crate::terminal::{Done, FAINT, GOOD, TEXT, even_unread, having, now, say, warn};
 
 pub(crate) fn run(arguments: Arguments) -> Done {
@@ -93,14 +94,25 @@ fn bring_back(arguments: &Restore) -> Result<(), Box<dyn Error>> {
     let read = |path: &Option<PathBuf>, at_most| {
         path.as_deref().map(|path| reading::once(path, at_most)).transpose()
     };
-    let tail = read(&arguments.tail, MAX_TAIL_BYTES)?.unwrap_or_default();
+    let tail = arguments.tail.as_deref().map(reading::lines).transpose()?;
+    // A line that cannot be read is none of the log, so that nothing is made of what came before it.
+    let unread = Cell::new(None);
+    let lines = tail.into_iter().flatten().map(|line| {
+        line.unwrap_or_else(|error| {
+            unread.set(Some(error));
+            "what cannot be read".to_owned()
+        })
+    });
     let checkpoint = read(&arguments.checkpoint, MAX_CHECKPOINT_BYTES)?;
     // What the engine says of a damaged file is contained, and said in our words.
     std::panic::set_hook(Box::new(|_| {}));
     let loss = if arguments.accept_loss { RecordLoss::Accepted } else { RecordLoss::Refused };
-    let lines = tail.lines().map(str::to_owned);
     let restored =
-        restore(&arguments.from, &arguments.to, lines, checkpoint.as_deref(), loss, now())?;
+        restore(&arguments.from, &arguments.to, lines, checkpoint.as_deref(), loss, now());
+    if let (Some(error), Some(path)) = (unread.take(), &arguments.tail) {
+        return Err(format!("{}: {error}", path.display()).into());
+    }
+    let restored = restored?;
     let Restored { records, replayed, revocations, unreadable, accepted_loss, .. } = restored;
     if let Some(problem) = unreadable {
         warn(&format!("not everything could be read: {problem}"));

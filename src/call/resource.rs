@@ -94,6 +94,11 @@ fn other_spelling(url: &Url) -> Option<&'static str> {
         None if scheme == "data" => {
             return Some("a `data:` URI is content, which can be written in many ways");
         }
+        None if place.split_once(':').is_some_and(|(space, _)| has_capitals(space)) => {
+            return Some(
+                "the name before its second colon has capitals, which some readers write small",
+            );
+        }
         None => Some(place),
     };
     let path_flaw = path.and_then(|path| path.split('/').find_map(segment_flaw));
@@ -101,6 +106,10 @@ fn other_spelling(url: &Url) -> Option<&'static str> {
         let written = path.into_iter().chain(query).map(escapes_flaw);
         written.flatten().next()
     })
+}
+
+fn has_capitals(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Names alone: who connects to one of these schemes, by which port, and whether a name is an address, is not known here.
@@ -116,7 +125,7 @@ fn host_flaw(host: &str, is_web: bool) -> Option<&'static str> {
     if is_web {
         return None;
     }
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    if has_capitals(host) {
         return Some(
             "its host (what stands between `://` and the next slash) has capitals, which some readers write small",
         );
@@ -236,6 +245,8 @@ mod tests {
             "note:///1",
             "logs://",
             "urn:isbn:0451450523",
+            "urn:example:A",
+            "memo:A",
             "users://1/Profile",
             "docs://v1.2/a%20b/caf%C3%A9?q=x&r=y",
             "weather://a-b_c~d/(x)/!$&'*+,=:@",
@@ -269,6 +280,7 @@ mod tests {
             ("memo:a/../b", "dot"),
             ("memo:a/./b", "dot"),
             ("memo:..", "dot"),
+            ("urn:ISBN:0451450523", "second colon"),
             ("memo://a/b.", "dot"),
             ("memo://a/...", "dot"),
             ("memo://a/..;x/b", "`;`"),

@@ -248,10 +248,8 @@ fn listen(params: &Params) -> Result<Vec<Call>, MessageError> {
             ) => {
                 continue;
             }
-            ("resourceSubscriptions", _) => {
-                |uri| Ok(Call::new("resources:subscribe")?.resource(uri)?)
-            }
-            ("taskIds", _) => |id| Ok(Call::new("tasks:get")?.argument("task", id.to_owned())?),
+            ("resourceSubscriptions", _) => |uri| Call::new("resources:subscribe")?.resource(uri),
+            ("taskIds", _) => |id| Call::new("tasks:get")?.argument("task", id.to_owned()),
             _ => return Err(MessageError::Parameters),
         };
         listened.extend(texts(value)?.into_iter().map(|text| (call, text)));

@@ -325,6 +325,7 @@ fn spellings() -> Vec<Case> {
         ("brackets", "memo://notes/a[0]"),
         ("braces", "memo://notes/{id}"),
         ("a quote", "memo://notes/\"a\""),
+        ("a name space in capitals", "memo:Notes:a"),
         ("data", "data:text/html,hello"),
         ("data in base64", "data:;base64,aGVsbG8="),
         ("a blob", "blob:https://docs.example/9115d58c"),

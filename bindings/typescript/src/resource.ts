@@ -63,6 +63,8 @@ function otherSpelling(url: URL): string | undefined {
     return 'it has one slash behind the scheme; write `://`';
   } else if (url.protocol === 'data:') {
     return 'a `data:` URI is content, which can be written in many ways';
+  } else if (/^[^:]*[A-Z][^:]*:/.test(place)) {
+    return 'the name before its second colon has capitals, which some readers write small';
   }
   const segments = path === undefined ? [] : path.split('/');
   const flaws = [

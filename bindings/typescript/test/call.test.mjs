@@ -126,12 +126,12 @@ test('what is no operation and no URI in normal form is refused with what to wri
     ['memo://Notes/a', /its host/], ['memo://notes/%61', /escape/], ['memo://notes/a/', /slash at the end/],
     ['memo://notes/a#b', /fragment/], ['memo://a@notes/b', /user/], ['memo://notes:80/a', /its host/],
     ['memo:/a', /one slash/], ['memo:a/../b', /dot/], ['memo://notes/cafe%CC%81', /NFKC/], ['memo://notes/%FF', /UTF-8/],
-    ['data:text/plain,a', /content/],
+    ['data:text/plain,a', /content/], ['urn:ISBN:045', /second colon/],
   ]) {
     assert.throws(() => Call.read(uri), why);
     refused(() => Call.read(uri));
   }
-  for (const uri of ['memo://insights', 'note:///1', 'demo://resource/static/architecture.md', 'urn:isbn:045', 'ui://a/b%20c?d=e']) {
+  for (const uri of ['memo://insights', 'note:///1', 'demo://resource/static/architecture.md', 'urn:isbn:045', 'urn:example:A', 'memo:A', 'ui://a/b%20c?d=e']) {
     assert.equal(Call.read(uri).resourceUri, uri);
   }
   assert.throws(() => Call.read('https://a.example/../b'), /write https:\/\/a\.example\/b/);

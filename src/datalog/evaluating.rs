@@ -177,10 +177,14 @@ fn with_closure(
         (Binary::LazyOr | Binary::LazyAnd, Term::Bool(_), []) => evaluate(inner, values, symbols),
         (Binary::All | Binary::Any, _, [parameter]) => {
             let ends_with = *operator == Binary::Any;
-            let mut values = values.clone();
+            let (mut values, body) = (values.clone(), Expression { ops: inner.to_vec() });
             for element in elements(&term, symbols)? {
                 values.insert(*parameter, element);
-                match evaluate(inner, &values, symbols)? {
+                let said = match is_for_us(inner, &values) {
+                    true => evaluate(inner, &values, symbols),
+                    false => body.evaluate(&values, symbols, functions()).map_err(|_| Failed),
+                };
+                match said? {
                     Term::Bool(held) if held == ends_with => return Ok(Term::Bool(ends_with)),
                     Term::Bool(_) => {}
                     _ => return Err(Failed),
@@ -335,15 +339,13 @@ pub(super) fn is_beyond(term: &Term) -> bool {
     count(term) > MAX_SEEN_VALUES
 }
 
-/// Whether an expression has to be evaluated here: it asks about values that are represented, or makes a text that may be.
-pub(super) fn is_for_us(expression: &Expression, values: &HashMap<u32, Term>) -> bool {
-    fn asks(ops: &[Op]) -> bool {
-        ops.iter().any(|op| match op {
-            Op::Value(term) => has_stand_in(term),
-            Op::Binary(operator) => *operator == Binary::Add,
-            Op::Closure(_, inner) => asks(inner),
-            Op::Unary(_) => false,
-        })
-    }
-    values.values().any(has_stand_in) || asks(&expression.ops)
+/// Whether an expression has to be evaluated here: it mentions values that are represented, or makes a text that may be.
+pub(super) fn is_for_us(ops: &[Op], values: &HashMap<u32, Term>) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Value(Term::Variable(name)) => values.get(name).is_some_and(has_stand_in),
+        Op::Value(term) => has_stand_in(term),
+        Op::Binary(operator) => *operator == Binary::Add,
+        Op::Closure(_, inner) => is_for_us(inner, values),
+        Op::Unary(_) => false,
+    })
 }

@@ -54,7 +54,7 @@ impl World {
         variables: &HashMap<u32, Term>,
         symbols: &mut TemporarySymbolTable<'_>,
     ) -> Option<Term> {
-        match !self.represented.is_empty() && is_for_us(expression, variables) {
+        match !self.represented.is_empty() && is_for_us(&expression.ops, variables) {
             true => evaluate(&expression.ops, variables, symbols).ok(),
             false => expression.evaluate(variables, symbols, functions()).ok(),
         }

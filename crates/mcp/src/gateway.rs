@@ -243,7 +243,7 @@ struct EndpointState {
 }
 
 async fn handle(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
-    state.relay.handle(&state.side, request).await
+    state.relay.handle(&*state.side, request).await
 }
 
 pub(crate) async fn nothing() -> Response {

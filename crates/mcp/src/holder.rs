@@ -183,7 +183,7 @@ impl Holder {
     /// Returns the service, with the endpoint at `/mcp` and `/`.
     pub fn router(self) -> Router {
         let origins = self.relay.allowed_hosts.origins.clone();
-        let state = Arc::new((self.relay, Arc::new(Arc::new(self.inside))));
+        let state = Arc::new((self.relay, Arc::new(self.inside)));
         let router = Router::new()
             .route("/mcp", any(handle))
             .route("/", any(handle))
@@ -198,7 +198,7 @@ impl Holder {
 /// A runtime's own idea of a credential is not for the server: it is none of the headers that pass, and the presentation
 /// stands in its place.
 async fn handle(
-    State(state): State<Arc<(Relay, Arc<Arc<GatewaySide>>)>>,
+    State(state): State<Arc<(Relay, Arc<GatewaySide>)>>,
     request: Request<Body>,
 ) -> Response {
     let (relay, inside) = &*state;

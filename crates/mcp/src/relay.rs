@@ -125,7 +125,7 @@ impl Relay {
         }
     }
 
-    pub(crate) async fn handle<S: Side>(&self, side: &Arc<S>, request: Request<Body>) -> Response {
+    pub(crate) async fn handle<S: Side>(&self, side: &S, request: Request<Body>) -> Response {
         let span = tracing::info_span!(
             "mcp",
             hardtack.server = self.server.as_deref(),
@@ -151,7 +151,7 @@ impl Relay {
         // it is a request (RFC 9112, section 6.1).
         let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         async {
-            let exchange = self.exchange(&**side, request, &mut method);
+            let exchange = self.exchange(side, request, &mut method);
             let mut response = exchange.await.unwrap_or_else(|refused| refused);
             if is_last {
                 let close = HeaderValue::from_static("close");

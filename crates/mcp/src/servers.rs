@@ -205,7 +205,7 @@ async fn dispatch(State(roster): State<Roster>, request: Request<Body>) -> Respo
     if let Some(server) = now.at(path) {
         // Others of this moment may be taken away before it is answered, and end then.
         drop(now);
-        return server.relay.handle(&server.side, request).await;
+        return server.relay.handle(&*server.side, request).await;
     }
     match now.metadata_at(path) {
         Some(metadata) if matches!(*request.method(), Method::GET | Method::HEAD) => {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use crate::child::Asking;
-use crate::headers::{self, LAST_EVENT_ID, Media};
+use crate::headers::{self, LAST_EVENT_ID, Media, SESSION_ID};
 use crate::sse::{self, Splitter};
 use crate::upstream::Upstream;
 use hardtack::mcp::Era;
@@ -33,6 +33,13 @@ const OPENING: Duration = Duration::from_secs(15);
 /// How many milliseconds to wait before each further try. The first ones are for a gateway that has not noticed yet that the old stream is
 /// closed, the last ones for one that starts again. Then the stream ends, and its reader decides.
 const WAITS: [u64; 7] = [100, 300, 1000, 2000, 4000, 8000, 15_000];
+
+/// How long a stream must have lasted to be opened again after its server ended it: one that ends each at once has nothing to tell, and
+/// its reader decides. A gateway that starts again ends them all.
+const LASTED: Duration = Duration::from_secs(5);
+
+/// How long to wait then, as readers do by custom.
+const ENDED_WAIT: u64 = 1000;
 
 /// How long the old stream goes on before another try, where it can.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -73,6 +80,7 @@ struct Spliced {
     chunks: Option<Chunks>,
     splitter: Splitter,
     last_event: Option<String>,
+    opened: Instant,
     /// When it is opened again; `None` once there is no longer presentation to be had.
     reopens: Option<Instant>,
     /// Whether a server that is asked again has not said yet that it heard.
@@ -102,6 +110,7 @@ pub(crate) fn spliced(answer: Response, asked: Asked, reopening: Reopening) -> R
         chunks: Some(Box::pin(chunks)),
         splitter: Splitter::default(),
         last_event: None,
+        opened: Instant::now(),
         reopens,
         repeats_acknowledgement: false,
     };
@@ -156,6 +165,12 @@ impl Spliced {
                         return Some(Err(io::Error::other("an event is larger than one may be")));
                     }
                 }
+                None if self.goes_on_after_its_end() => {
+                    self.chunks = None;
+                    if !self.open_anew(ENDED_WAIT).await {
+                        return None;
+                    }
+                }
                 // Who ended it had a reason, and its reader may come again.
                 None => {
                     self.chunks = None;
@@ -165,7 +180,7 @@ impl Spliced {
                 Some(Err(_)) => {
                     self.chunks = None;
                     tracing::info!("a stream broke off, and is opened again");
-                    if !self.open_anew().await {
+                    if !self.open_anew(0).await {
                         return Some(Err(io::Error::other("the upstream server broke off")));
                     }
                 }
@@ -187,7 +202,7 @@ impl Spliced {
         };
         if self.asked.asking.era == Era::Legacy {
             self.chunks = None;
-            if !self.open_anew().await {
+            if !self.open_anew(0).await {
                 tracing::warn!("a stream that listens cannot be opened again, and ends");
             }
             return;
@@ -199,9 +214,15 @@ impl Spliced {
         }
     }
 
+    /// Whether a stream of a session that its server ended is opened again. Since 2026-07-28 an end is an answer.
+    fn goes_on_after_its_end(&self) -> bool {
+        let in_session = self.asked.headers.contains_key(SESSION_ID);
+        in_session && self.asked.asking.era == Era::Legacy && self.opened.elapsed() >= LASTED
+    }
+
     /// Opens it where there is no stream any more; says whether there is one.
-    async fn open_anew(&mut self) -> bool {
-        for wait in [0].into_iter().chain(WAITS) {
+    async fn open_anew(&mut self, first: u64) -> bool {
+        for wait in [first].into_iter().chain(WAITS) {
             sleep(Duration::from_millis(wait)).await;
             let Some((value, expires)) = (self.reopening.renew)().await else { continue };
             match self.ask(value).await {
@@ -221,6 +242,7 @@ impl Spliced {
         self.splitter = Splitter::default();
         self.chunks = Some(Box::pin(answer.bytes_stream()));
         self.reopening.expires = expires;
+        self.opened = Instant::now();
         self.reopens = reopens(expires);
         self.repeats_acknowledgement = self.asked.asking.era == Era::Modern;
         tracing::debug!("a stream that listens is opened again");
@@ -274,8 +296,8 @@ impl Spliced {
 }
 
 fn id_of(event: &str) -> Option<&str> {
-    let ids = event.lines().filter_map(|line| line.strip_prefix("id:"));
-    let id = ids.last()?;
+    let mut ids = event.lines().filter_map(|line| line.strip_prefix("id:"));
+    let id = ids.next_back()?;
     let id = id.strip_prefix(' ').unwrap_or(id);
     (id.len() <= MAX_EVENT_ID_BYTES && !id.contains('\0')).then_some(id)
 }

@@ -90,10 +90,7 @@ async fn heard(response: reqwest::Response, time: Duration) -> (Vec<Value>, bool
 }
 
 /// An agent's end whose presentations end after four seconds, until a newer capability is in its place.
-async fn short_lived(
-    stage: &Stage,
-    folder: &tempfile::TempDir,
-) -> (String, std::path::PathBuf, Agent) {
+fn holder(stage: &Stage, folder: &tempfile::TempDir) -> (Holder, std::path::PathBuf, Agent) {
     let key = PrivateKey::generate();
     let scopes = &["tools:call:*"];
     let file = folder.path().join("agent.token");
@@ -107,11 +104,20 @@ async fn short_lived(
     let upstream = Upstream::at(&stage.url()).unwrap();
     let source = CapabilitySource::File(file.clone());
     let holder = Holder::new(source, own, AUDIENCE, upstream).unwrap();
+    (holder, file, delegated(1800))
+}
+
+/// The same, served over HTTP.
+async fn short_lived(
+    stage: &Stage,
+    folder: &tempfile::TempDir,
+) -> (String, std::path::PathBuf, Agent) {
+    let (holder, file, newer) = holder(stage, folder);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let drain = holder.drain();
     start(listener, holder.router(), drain);
-    (url, file, delegated(1800))
+    (url, file, newer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +177,121 @@ async fn a_stream_whose_capability_is_not_renewed_ends_with_it() {
     let (messages, has_ended) = heard(response, Duration::from_secs(7)).await;
     assert!(has_ended && messages.len() < 45, "{}", messages.len());
     assert_eq!(ticking.opened().len(), 1);
+}
+
+/// A gateway on a runtime of its own, which can be killed with all of its connections.
+fn apart(stage: &Stage, address: std::net::SocketAddr) -> tokio::runtime::Runtime {
+    let upstream = Upstream::at(&stage.behind.url).unwrap();
+    let gateway = Gateway::new(Arc::clone(&stage.guard), upstream);
+    let gateway = gateway.sessions_in(stage.store.clone());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let drain = gateway.drain();
+    let router = gateway.router();
+    runtime.spawn(async move {
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                // The one before is not gone yet.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        hardtack_mcp::serve(listener, router, std::future::pending(), Duration::ZERO, drain).await
+    });
+    runtime
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_and_its_session_go_on_after_the_gateway_was_killed_and_started_again() {
+    let (ticking, url) = Ticking::start().await;
+    let mut stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stage.address = free.local_addr().unwrap();
+    drop(free);
+    let first = apart(&stage, stage.address);
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, file, newer) = short_lived(&stage, &folder).await;
+    std::fs::write(&file, newer.capability.to_base64()).unwrap();
+    let initialize = async || {
+        let opened = client().post(&agent).header("content-type", "application/json");
+        let opened =
+            opened.body(request("initialize", json!({})).to_string()).send().await.unwrap();
+        opened.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned())
+    };
+    let mut session = initialize().await;
+    while session.is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        session = initialize().await;
+    }
+    let listening = client().get(&agent).header("accept", "text/event-stream");
+    let response = listening.header("mcp-session-id", session.unwrap()).send().await.unwrap();
+    let address = stage.address;
+    let restarting = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        first.shutdown_background();
+        apart(&stage, address)
+    };
+    let ((messages, has_ended), second) =
+        tokio::join!(heard(response, Duration::from_secs(7)), restarting);
+    second.shutdown_background();
+    assert!(!has_ended, "the runtime sees the end of the gateway");
+    let numbers = messages.iter().map(|message| message["params"]["number"].as_u64().unwrap());
+    let numbers: Vec<u64> = numbers.collect();
+    let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+    assert_eq!(numbers, expected);
+    assert!(numbers.len() > 30 && ticking.opened().len() >= 2, "{numbers:?}");
+}
+
+/// The lines of a client that started the agent's end, and what it is told within this time.
+async fn told_by_lines(stage: &Stage, lines: Vec<Value>, time: Duration) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let (holder, file, newer) = holder(stage, &folder);
+    std::fs::write(&file, newer.capability.to_base64()).unwrap();
+    let (to, input) = tokio::sync::mpsc::channel(4);
+    let (output, mut from) = tokio::sync::mpsc::channel(64);
+    let drain = holder.drain();
+    let client = hardtack_mcp::StdioClient { input, output };
+    let pending = std::future::pending();
+    let serving =
+        hardtack_mcp::serve_stdio(client, holder.router(), pending, Duration::ZERO, drain);
+    let speaking = async {
+        for line in lines {
+            to.send(Ok(Bytes::from(format!("{line}\n")))).await.unwrap();
+        }
+        let (mut told, end) = (Vec::new(), tokio::time::Instant::now() + time);
+        while let Ok(Some(line)) = tokio::time::timeout_at(end, from.recv()).await {
+            told.push(serde_json::from_slice(&line).unwrap());
+        }
+        told
+    };
+    tokio::select! {
+        () = serving => panic!("it ends"),
+        told = speaking => told,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_on_standard_input_and_output_hears_one_stream_in_both_protocols() {
+    let (ticking, url) = Ticking::start().await;
+    let stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let notifications = json!({"notifications": {"toolsListChanged": true}});
+    let listen = serde_json::from_str(&modern("subscriptions/listen", notifications).1).unwrap();
+    let time = Duration::from_secs(7);
+    let (legacy, modern) = tokio::join!(
+        told_by_lines(&stage, vec![initialize, initialized], time),
+        told_by_lines(&stage, vec![listen], time),
+    );
+    for (told, first) in [(legacy, "result"), (modern, "method")] {
+        assert!(told[0].get(first).is_some(), "{:?}", told[0]);
+        assert!(told.len() > 45, "{}", told.len());
+        for message in &told[1..] {
+            assert_eq!(message["method"], "notifications/tools/list_changed", "{message}");
+        }
+    }
+    assert_eq!(ticking.opened().len(), 4);
 }
 
 /// The gateway starts again, with the same store, in front of the same server.

@@ -76,12 +76,14 @@ impl Set {
 /// How many benches are kept: most files of cases take the whole set, or one of a few parts of it.
 const KEPT_BENCHES: usize = 8;
 
-/// Those that were used last, with the files of which they are.
+/// Those that were used last.
 #[derive(Default)]
-struct Benches(Vec<(Vec<(String, String)>, Rc<Bench>)>);
+struct Benches(Vec<Rc<Bench>>);
 
 /// The policies in force for a file of cases.
 struct Bench {
+    /// Their files: names and texts.
+    files: Vec<(String, String)>,
     policies: Vec<String>,
     policy: Policy,
     statements: Vec<StatementId>,
@@ -102,7 +104,7 @@ impl Benches {
         };
         let files = selection(set, file, also).map_err(wrong)?;
         let files = with_trial_keys(set, file, files, keys).map_err(wrong)?;
-        if let Some((_, bench)) = self.0.iter().find(|(known, _)| *known == files) {
+        if let Some(bench) = self.0.iter().find(|bench| bench.files == files) {
             return Ok(Rc::clone(bench));
         }
         let policy = match files == set.files {
@@ -110,11 +112,11 @@ impl Benches {
             false => Policy::from_files(&files).map_err(|error| wrong(error.to_string()))?,
         };
         let policies = files.iter().map(|(name, _)| name.clone()).collect();
-        let bench = Rc::new(Bench { policies, statements: ids(&policy), policy });
+        let bench = Rc::new(Bench { files, policies, statements: ids(&policy), policy });
         if self.0.len() == KEPT_BENCHES {
             self.0.remove(0);
         }
-        self.0.push((files, Rc::clone(&bench)));
+        self.0.push(Rc::clone(&bench));
         Ok(bench)
     }
 }
@@ -138,7 +140,7 @@ impl Bench {
         let effects = effects(&prepared, verified, &self.policy, &staged.call);
         let did = |effects: Vec<bool>| {
             let all = self.statements.iter().zip(effects);
-            all.filter_map(|(id, did)| did.then(|| id.clone())).collect()
+            all.filter(|(_, did)| *did).map(|(id, _)| id.clone()).collect()
         };
         let effects = effects.map(did);
         (Ruling::of(&decided), effects)

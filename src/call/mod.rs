@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{canonical, canonical_length, members_length, parse_object, parse_value};
+use crate::call::json::{canonical, members_length, parse_object, parse_value};
 use crate::call::resource::Resource;
 use crate::call::seen::{MAX_SEEN_TEXT_BYTES, STAND_IN_BYTES, see, see_all};
 use crate::call::tally::{Counted, Tally};
@@ -325,7 +325,7 @@ impl Call {
     pub(crate) fn is_small(&self) -> bool {
         let short = |value: &Value| match value {
             Value::String(text) => text.len() <= 1024,
-            value => canonical_length(value) <= 1024,
+            value => json::canonical_length(value) <= 1024,
         };
         let few = |members: &Map<String, Value>| members.len() <= 16 && members.values().all(short);
         few(&self.arguments) && few(&self.params)

@@ -104,8 +104,16 @@ fn binary(
         (Binary::HeterogeneousEqual, ..) => same(&left, &right, symbols)?,
         (Binary::HeterogeneousNotEqual, ..) => !same(&left, &right, symbols)?,
         (Binary::Contains, Term::Array(elements), _) => one_is(elements, &right, symbols)?,
-        (Binary::Contains, Term::Set(_) | Term::Map(_), _) if is_of(&right, Kind::Text) => {
-            return contained(left, right, symbols);
+        (Binary::Contains, Term::Set(elements), _) if is_of(&right, Kind::Text) => {
+            let elements: Vec<Term> = elements.iter().cloned().collect();
+            one_is(&elements, &right, symbols)?
+        }
+        // Keys are texts, and none that is seen is as long.
+        (Binary::Contains, Term::Map(_), _) if stand_in(&right).is_some() => {
+            if is_of(&right, Kind::Unseen) {
+                return Err(Unseen);
+            }
+            false
         }
         (Binary::Prefix, Term::Array(list), Term::Array(beginning)) => {
             let part = list.get(..beginning.len());
@@ -119,21 +127,6 @@ fn binary(
         _ => return made(operator, left, right, symbols),
     };
     Ok(Term::Bool(answer))
-}
-
-/// Whether a set has a large text, or a map has it as a key: no key that is seen is as long.
-fn contained(
-    left: Term,
-    right: Term,
-    symbols: &mut TemporarySymbolTable<'_>,
-) -> Result<Term, Unanswered> {
-    match &left {
-        Term::Set(elements) => {
-            let elements: Vec<Term> = elements.iter().cloned().collect();
-            one_is(&elements, &right, symbols).map(Term::Bool)
-        }
-        _ => Ok(Term::Bool(false)),
-    }
 }
 
 /// What an operation makes of values that are seen. A text that is too large to be seen is represented, too, so that it equals an

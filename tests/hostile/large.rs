@@ -290,7 +290,7 @@ fn other_arguments_are_not_touched() {
     "#;
     let mut contents = large().to_vec();
     contents.push(json!("x".repeat(100_000)));
-    contents.push(json!("x".repeat(3_000_000)));
+    contents.push(json!("x".repeat(2_000_000)));
     contents.push(json!("small"));
     for content in contents {
         let with = |path: &str, n: i64, inner: &str| {

@@ -16,7 +16,7 @@ use Comes::*;
 
 pub fn cases() -> Vec<Case> {
     let all = [comparisons(), collections(), origins(), functions()].concat();
-    all.into_iter().chain([costly()]).collect()
+    all.into_iter().chain([costly(), large_text(), large_list()]).collect()
 }
 
 /// A check, and what calls with these arguments come to.
@@ -324,4 +324,28 @@ fn costly() -> Case {
     Case::of("a check that many arguments make too costly", &hop_that_says(&check))
         .ok("twenty", call(20))
         .with("nine hundred", call(900).forbidden("too_costly", None))
+}
+
+fn large_text() -> Case {
+    let check = r#"check all arg("text", $t), $t.starts_with("x"); reject if arg("text", $t), $t.length() > 4097;"#;
+    let call =
+        |bytes: usize| search().arguments(&format!("{{\"text\": \"{}\"}}", "x".repeat(bytes)));
+    Case::of("a check that asks what is not seen of a large text", &hop_that_says(check))
+        .with("4,096 bytes", judged(call(4096), &Holds))
+        .with("4,097 bytes", judged(call(4097), &Errs))
+}
+
+fn large_list() -> Case {
+    let check =
+        r#"check all arg("one", $x), arg("other", $x); check all arg("path", $p), $p == "/srv";"#;
+    let call = |other: usize, path: &str| {
+        let list = |count: usize| vec!["1"; count].join(",");
+        let (one, other) = (list(1_200), list(other));
+        let text = format!(r#"{{"one": [{one}], "other": [{other}], "path": "{path}"}}"#);
+        search().arguments(&text)
+    };
+    Case::of("a check that compares large lists", &hop_that_says(check))
+        .with("equal ones", judged(call(1_200, "/srv"), &Holds))
+        .with("others", judged(call(1_201, "/srv"), &Fails))
+        .with("beside another argument", judged(call(1_200, "/etc"), &Fails))
 }

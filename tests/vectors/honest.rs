@@ -366,15 +366,26 @@ fn arguments() -> Vec<Case> {
             .ok("", asked)
             .with("without arguments", search().refused("other_call", None))
     });
-    let deep = format!("{{\"a\": {}1{}}}", "[".repeat(32), "]".repeat(32));
-    let many = format!("{{\"a\": [{}]}}", vec!["1"; 1_001].join(","));
+    let large = |last: char| {
+        let (text, list) = ("x".repeat(5_000), vec!["1"; 1_200].join(","));
+        let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+        format!("{{\"text\": \"{text}{last}\", \"list\": [{list}], \"deep\": {deep}}}")
+    };
+    let asked = search().arguments(&large('x'));
+    let bound = with_last(for_call(2, &asked.call().unwrap()));
+    let bound = Case::of("a presentation for one call: large arguments", &bound)
+        .ok("", asked)
+        .with("another byte", search().arguments(&large('y')).refused("other_call", None));
+    let deep = format!("{{\"a\": {}1{}}}", "[".repeat(100), "]".repeat(100));
+    let many = (0..1_001).map(|n| format!("\"a{n}\": 1")).collect::<Vec<_>>().join(", ");
+    let many = format!("{{{many}}}");
     let case = Case::of("calls that are not exact", &seed())
         .with("too deep", search().arguments(&deep).refused("call_too_large", None))
-        .with("too many values", search().arguments(&many).refused("call_too_large", None));
+        .with("too many arguments", search().arguments(&many).refused("call_too_large", None));
     let case = inexact.into_iter().fold(case, |case, (title, json)| {
         case.with(title, search().arguments(json).refused("inexact_call", None))
     });
-    exact.into_iter().chain([case, further_parameters(), spellings()]).collect()
+    exact.into_iter().chain([bound, case, further_parameters(), spellings()]).collect()
 }
 
 /// Of schemes that are no web's, a URI is the only spelling of its resource; and an operation is that of its prompt.

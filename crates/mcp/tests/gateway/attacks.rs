@@ -394,9 +394,9 @@ async fn a_message_that_is_too_large_is_refused() {
     let (_, bearer) = stage.researcher();
     let large = request("ping", json!({"_meta": {"x": "a".repeat(5 * 1024 * 1024)}}));
     assert_eq!(stage.post(&bearer, &large).await.status, 413);
-    let argument =
-        request("tools/call", json!({"name": "search", "arguments": {"q": "a".repeat(70_000)}}));
-    let refused = stage.post(&bearer, &argument).await;
+    let many: serde_json::Map<_, _> = (0..1001).map(|n| (format!("a{n}"), json!(1))).collect();
+    let many = request("tools/call", json!({"name": "search", "arguments": many}));
+    let refused = stage.post(&bearer, &many).await;
     assert!(refused.is_refused_tool() && refused.text().contains("larger"), "{refused:?}");
     assert!(refused.text().contains("in the same way"), "{refused:?}");
     assert!(stage.behind.seen().is_empty());

@@ -91,7 +91,7 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
     let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let declared = declared.unwrap_or_default();
     if declared > most {
-        pass_over(&mut body, most).await;
+        pass_over(&mut body).await;
         return Err(Unread::TooLarge);
     }
     let mut whole = Vec::new();
@@ -101,7 +101,7 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > most {
             drop(whole);
-            pass_over(&mut body, most).await;
+            pass_over(&mut body).await;
             return Err(Unread::TooLarge);
         }
         // Each but the first stands behind one of these.
@@ -112,7 +112,7 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
         let bytes = HELD_PER_BYTE * expected;
         if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_MESSAGE_VALUES)) {
             drop(whole);
-            pass_over(&mut body, most).await;
+            pass_over(&mut body).await;
             return Err(Unread::TooMuch);
         }
         if expected > length {
@@ -127,11 +127,11 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
     })
 }
 
-/// Takes as much of what comes as a message may have, and keeps nothing of it: most clients read their answer only after they have
+/// Takes as much of what comes as a message may have at any server, and keeps nothing of it: most clients read their answer only after they have
 /// sent all, and would hear of a broken connection instead.
-async fn pass_over(body: &mut Body, most: usize) {
+async fn pass_over(body: &mut Body) {
     let mut passed = 0;
-    while passed <= most
+    while passed <= MOST_MESSAGE_BYTES
         && let Some(Ok(frame)) = body.frame().await
     {
         passed += frame.data_ref().map_or(0, Bytes::len);

@@ -246,7 +246,6 @@ async fn a_stream_and_its_session_go_on_after_the_gateway_was_killed_and_started
 async fn told_by_lines(stage: &Stage, lines: Vec<Value>, time: Duration) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let (holder, file, newer) = holder(stage, &folder);
-    std::fs::write(&file, newer.capability.to_base64()).unwrap();
     let (to, input) = tokio::sync::mpsc::channel(4);
     let (output, mut from) = tokio::sync::mpsc::channel(64);
     let drain = holder.drain();
@@ -258,6 +257,9 @@ async fn told_by_lines(stage: &Stage, lines: Vec<Value>, time: Duration) -> Vec<
         for line in lines {
             to.send(Ok(Bytes::from(format!("{line}\n")))).await.unwrap();
         }
+        // The first presentation is one that ends soon.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        std::fs::write(&file, newer.capability.to_base64()).unwrap();
         let (mut told, end) = (Vec::new(), tokio::time::Instant::now() + time);
         while let Ok(Some(line)) = tokio::time::timeout_at(end, from.recv()).await {
             told.push(serde_json::from_slice(&line).unwrap());

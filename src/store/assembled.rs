@@ -6,9 +6,9 @@ use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, Frontier, LeafHash, LogReader, Restoration,
 };
 use crate::store::StoreError;
+use crate::store::applying::apply;
 use crate::store::engine::Engine;
-use crate::store::fold::apply;
-use crate::store::journal::Frame;
+use crate::store::frame::Frame;
 use crate::store::schema::{Entry, LOG, encode, json_of};
 use crate::timestamp::Timestamp;
 

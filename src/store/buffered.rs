@@ -11,8 +11,9 @@ use crate::audit::Recorded;
 use crate::store::StoreError;
 use crate::store::commit::{Answer, Job};
 use crate::store::core::{Core, RecordJob};
+use crate::store::frame::{Frame, frame_bytes};
 use crate::store::inner::Inner;
-use crate::store::journal::{Frame, MAX_FRAME, RESERVE, frame_bytes};
+use crate::store::journal::{MAX_FRAME, RESERVE};
 use crate::store::schema::Entry;
 
 /// How many bytes may wait before they are written: half a frame, so that one entry more fits into it.

@@ -6,21 +6,20 @@
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::WriteTransaction;
 
-use crate::audit::{Checkpoint, Frontier, LeafHash, SeenBlock, TreeHead};
+use crate::audit::{Checkpoint, Frontier, LeafHash, TreeHead};
 use crate::chain::RevocationId;
 use crate::log;
 use crate::revocation::GRACE;
 use crate::store::StoreError;
+use crate::store::applying::{apply, keep_state, see, sweep};
 use crate::store::core::{Core, TimeSource, short};
-use crate::store::index;
 use crate::store::inner::Inner;
 use crate::store::noticed::Fresh;
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
-    SEEN, SEEN_BY_EXPIRY, STATE, State, decode, encode, in_force, read_revocations, read_state,
-    revocation_row, stored,
+    ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, Rows, State, in_force, read_revocations, read_state,
+    stored,
 };
 use crate::timestamp::Timestamp;
 
@@ -353,151 +352,4 @@ fn accepted(entries: &[Entry]) -> impl Iterator<Item = RevocationId> {
         Effect::Accept { id, .. } => Some(*id),
         _ => None,
     })
-}
-
-/// Writes entries, and what they do.
-pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(), StoreError> {
-    empty_unkept(writing)?;
-    let mut log = writing.open_table(LOG)?;
-    for entry in entries {
-        log.insert(entry.sequence, entry.row().as_slice())?;
-    }
-    index::add(writing, entries)?;
-    let effects = || entries.iter().flat_map(|entry| &entry.effects);
-    // A table that is opened is written, needed or not.
-    if effects().any(|effect| matches!(effect, Effect::Revoke(_))) {
-        let mut revocations = writing.open_table(REVOCATIONS)?;
-        for effect in effects() {
-            if let Effect::Revoke(entry) = effect {
-                if let Some(earlier) = entry.notice.prolongs {
-                    revocations.remove(earlier)?;
-                }
-                revocations.insert(entry.sequence, revocation_row(&entry.into()).as_slice())?;
-            }
-        }
-    }
-    if effects().any(|effect| matches!(effect, Effect::Accept { .. })) {
-        let mut accepted = writing.open_table(ACCEPTED)?;
-        let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
-        for effect in effects() {
-            if let Effect::Accept { id, expires } = effect {
-                accepted.insert(id.as_bytes(), expires.unix_seconds())?;
-                by_expiry.insert((expires.unix_seconds(), *id.as_bytes()), ())?;
-            }
-        }
-    }
-    if effects().any(|effect| matches!(effect, Effect::Answer { .. })) {
-        let mut requests = writing.open_table(REQUESTS)?;
-        for effect in effects() {
-            if let Effect::Answer { request, answered } = effect {
-                requests.insert(request.as_bytes(), encode(answered)?.as_slice())?;
-            }
-        }
-    }
-    let seen = effects().filter_map(|effect| match effect {
-        Effect::See(block) => Some(block),
-        _ => None,
-    });
-    see(writing, seen)
-}
-
-/// Remembers blocks of chains.
-fn see<'a>(
-    writing: &WriteTransaction,
-    blocks: impl IntoIterator<Item = &'a SeenBlock>,
-) -> Result<(), StoreError> {
-    let mut blocks = blocks.into_iter().peekable();
-    if blocks.peek().is_none() {
-        return Ok(());
-    }
-    let mut seen = writing.open_table(SEEN)?;
-    let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;
-    for block in blocks {
-        seen.insert(block.id.as_bytes(), encode(block)?.as_slice())?;
-        by_expiry.insert((block.expires.unix_seconds(), *block.id.as_bytes()), ())?;
-    }
-    Ok(())
-}
-
-fn sweep(writing: &WriteTransaction, swept: &[(Timestamp, [u8; 64])]) -> Result<(), StoreError> {
-    if swept.is_empty() {
-        return Ok(());
-    }
-    let mut accepted = writing.open_table(ACCEPTED)?;
-    let mut by_expiry = writing.open_table(ACCEPTED_BY_EXPIRY)?;
-    for (expires, id) in swept {
-        let known = accepted.remove(id)?.map(|known| known.value());
-        // By a moment that went bad, one would be forgotten that can still be presented.
-        if known.is_some_and(|known| known != expires.unix_seconds()) {
-            return Err(StoreError::Unreadable { what: "accepted presentation", number: 0 });
-        }
-        by_expiry.remove((expires.unix_seconds(), *id))?;
-    }
-    Ok(())
-}
-
-/// Writes the state, with what the tables then have, these entries among it.
-pub(super) fn keep_state(
-    writing: &WriteTransaction,
-    entries: &[Entry],
-    state: &mut State,
-) -> Result<(), StoreError> {
-    state.events = number_events(writing, entries)?;
-    state.rows = Rows {
-        revocations: writing.open_table(REVOCATIONS)?.len()?,
-        accepted: writing.open_table(ACCEPTED)?.len()?,
-        seen: writing.open_table(SEEN)?.len()?,
-        events: Some(writing.open_table(EVENTS)?.len()?),
-        requests: Some(writing.open_table(REQUESTS)?.len()?),
-    };
-    let encoded = encode(state)?;
-    writing.open_table(META)?.insert(STATE, encoded.as_slice())?;
-    Ok(())
-}
-
-/// The state before this transaction.
-fn state_before(writing: &WriteTransaction) -> Result<State, StoreError> {
-    let meta = writing.open_table(META)?;
-    let state = meta.get(STATE)?;
-    let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
-    decode(state.value(), "state", 0)
-}
-
-/// Empties the tables that the program that wrote last does not know: what it recorded is not in them.
-fn empty_unkept(writing: &WriteTransaction) -> Result<(), StoreError> {
-    let mut state = state_before(writing)?;
-    if !state.rows.are_of_older() {
-        return Ok(());
-    }
-    if state.rows.events.is_none() {
-        writing.delete_table(EVENTS)?;
-        (state.events, state.rows.events) = (state.counted(), Some(0));
-    }
-    if state.rows.requests.is_none() {
-        writing.delete_table(REQUESTS)?;
-        state.rows.requests = Some(0);
-    }
-    writing.open_table(META)?.insert(STATE, encode(&state)?.as_slice())?;
-    Ok(())
-}
-
-/// Numbers the events among entries that the database did not have; returns the last number.
-fn number_events(writing: &WriteTransaction, entries: &[Entry]) -> Result<u64, StoreError> {
-    let State { records, mut events, .. } = state_before(writing)?;
-    let mut table = None;
-    for entry in entries.iter().filter(|entry| entry.sequence > records && entry.is_event()) {
-        let table = match &mut table {
-            Some(table) => table,
-            none => none.insert(writing.open_table(EVENTS)?),
-        };
-        events += 1;
-        let last = table.last()?.map(|(number, sequence)| (number.value(), sequence.value()));
-        // A run has one row.
-        let goes_on =
-            last.is_some_and(|(number, sequence)| sequence + (events - number) == entry.sequence);
-        if !goes_on {
-            table.insert(events, entry.sequence)?;
-        }
-    }
-    Ok(events)
 }

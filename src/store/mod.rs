@@ -3,6 +3,7 @@
 //! Callers wait for one frame of a write-ahead journal. The database (redb, which no other folder names) follows within a second, and
 //! with it the signed head of the log, the checkpoint. `docs/store.md` tells how it holds together.
 
+mod applying;
 mod assembled;
 mod backup;
 mod buffered;
@@ -17,6 +18,7 @@ mod engine;
 mod error;
 mod events;
 mod fold;
+mod frame;
 mod index;
 mod inner;
 mod joints;

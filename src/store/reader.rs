@@ -1,5 +1,7 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
+mod records;
+
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +10,8 @@ use std::sync::atomic::Ordering;
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogLine,
-    LogReader, MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
+    MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::log;
@@ -19,21 +21,17 @@ use crate::store::StoreError;
 use crate::store::checking::Found;
 use crate::store::engine::builder;
 use crate::store::events::{are_events, is_event};
-use crate::store::index::{INDEX, Row, STRETCH, Sought, stretch_of};
 use crate::store::inner::Inner;
 use crate::store::opening::{self, Identity, identity, open_journal};
 use crate::store::schema::{
-    Effect, Entry, LOG, REVOCATIONS, SEEN, decode, has_hashes, if_there, json_of,
-    read_revocation_row, read_revocations, read_state, revoked_by, stored, unchanged_json,
+    Effect, Entry, LOG, REVOCATIONS, SEEN, decode, has_hashes, json_of, read_revocation_row,
+    read_revocations, read_state, revoked_by, stored, unchanged_json,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
 
 /// How often a journal is read that somebody writes to meanwhile.
 const MAX_TRIES: usize = 10;
-
-/// How many records are read at a time, so that no reader keeps old pages of the database alive.
-const READ_AT_ONCE: usize = 1000;
 
 /// A store to look into, and not to change: revocations, records, the signed log and what was seen. Made by [`StoreReader::open`] or
 /// [`Store::reader`](crate::Store::reader). Its methods may wait for the disk; [`StoreReader::path`] never does.
@@ -297,111 +295,6 @@ impl StoreReader {
         })?;
         ids.extend(newer.chain(noticed));
         Ok(ids.into_iter().take(at_most).collect())
-    }
-
-    /// Reads the records in order, from the one with the number `from` on (the first is 1). The iterator reads the disk as it goes, and
-    /// ends with the log. An error does not end it: stop there, or the place that failed is read again.
-    pub fn records(&self, from: u64) -> impl Iterator<Item = Result<LogLine, StoreError>> {
-        let mut next = from.max(1);
-        let mut lines = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            if lines.len() == 0 {
-                match self.some_records(next, READ_AT_ONCE) {
-                    Ok(some) => lines = some.into_iter(),
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            let line: LogLine = lines.next()?;
-            next = line.sequence + 1;
-            Some(Ok(line))
-        })
-    }
-
-    /// Reads the records among these numbers that may be those that are sought, in order. Stretches of the log that have none are not read;
-    /// other records come, too, so that whoever asks looks at each. An error ends nothing, as for [`StoreReader::records`].
-    pub fn records_among(
-        &self,
-        numbers: std::ops::Range<u64>,
-        sought: &Sought,
-    ) -> impl Iterator<Item = Result<LogLine, StoreError>> {
-        let mut next = numbers.start.max(1);
-        let mut lines = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            while lines.len() == 0 && next < numbers.end {
-                match self.some_sought(next, numbers.end, sought) {
-                    Ok((some, then)) if then > next => (lines, next) = (some.into_iter(), then),
-                    Ok(_) => return None,
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            lines.next().map(Ok)
-        })
-    }
-
-    /// The next stretch that may have what is sought, and the number of the record after it.
-    fn some_sought(
-        &self,
-        from: u64,
-        end: u64,
-        sought: &Sought,
-    ) -> Result<(Vec<LogLine>, u64), StoreError> {
-        let first = self.read(|reading| {
-            let Some(index) = if_there(reading.open_table(INDEX))? else { return Ok(from) };
-            let mut next = from;
-            while next < end {
-                let row = index.get(stretch_of(next))?;
-                match row.and_then(|row| Row::parse(row.value())) {
-                    Some(row) if row.last >= next && !row.may_have(sought) => next = row.last + 1,
-                    _ => break,
-                }
-            }
-            Ok(next)
-        })?;
-        let stop = ((stretch_of(first) + 1) * STRETCH + 1).min(end);
-        let mut lines = self.some_records(first, STRETCH as usize)?;
-        let then = match lines.last() {
-            Some(last) => stop.min(last.sequence + 1),
-            None => first,
-        };
-        lines.retain(|line| line.sequence < then);
-        Ok((lines, then))
-    }
-
-    /// Returns the number of the last record, which is how many there are: 0 for none. It costs the same however many there are.
-    pub fn last_record(&self) -> Result<u64, StoreError> {
-        let newer = self.newer(Reach::Written)?.last().map_or(0, |entry| entry.sequence);
-        Ok(newer.max(self.read(read_state)?.records))
-    }
-
-    fn some_records(&self, from: u64, at_most: usize) -> Result<Vec<LogLine>, StoreError> {
-        let line = |sequence, json: &[u8]| -> Result<LogLine, StoreError> {
-            let json = std::str::from_utf8(json)
-                .map_err(|_| StoreError::Unreadable { what: "record", number: sequence })?;
-            Ok(LogLine { sequence, json: json.to_owned() })
-        };
-        // What the journal has, before the database is looked at: what is taken over meanwhile is in both. Where the database alone
-        // has enough, nobody reads the journal.
-        let in_database = self.read(read_state)?.records;
-        let newer = match from.saturating_add(at_most as u64) <= in_database {
-            true => Vec::new(),
-            false => self.newer(Reach::Written)?,
-        };
-        let newer = newer.iter().filter(|entry| entry.sequence >= from).take(at_most);
-        let newer = newer.map(|entry| line(entry.sequence, &entry.json));
-        let newer = newer.collect::<Result<Vec<_>, _>>()?;
-        let mut lines = self.read(|reading| {
-            let log = reading.open_table(LOG)?;
-            let rows = log.range(from..)?.take(at_most).map(|row| {
-                let (sequence, row) = row?;
-                line(sequence.value(), unchanged_json(row.value(), sequence.value())?)
-            });
-            rows.collect::<Result<Vec<_>, StoreError>>()
-        })?;
-        if lines.len() < at_most {
-            let next = lines.last().map_or(from, |last| last.sequence + 1);
-            lines.extend(newer.into_iter().filter(|line| line.sequence >= next));
-        }
-        Ok(lines)
     }
 
     /// What the journal has and the database may not have yet, in order.

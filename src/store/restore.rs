@@ -18,11 +18,12 @@ use crate::keys::PrivateKey;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Epoch, RevocationEntry, covered_until};
 use crate::store::StoreError;
+use crate::store::applying::keep_state;
 use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
 use crate::store::engine::Engine;
-use crate::store::fold::keep_state;
-use crate::store::journal::{Frame, Journal};
+use crate::store::frame::Frame;
+use crate::store::journal::Journal;
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, Rows, SEEN,

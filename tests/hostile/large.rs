@@ -241,7 +241,9 @@ fn equality_is_decided_by_digest() {
             assert_eq!(stage.decide(&policies, &arguments(value)), Err("policy_denied"), "{join}");
             if join.contains(r#"arg("y""#) {
                 let other = &all[(at + 1) % all.len()];
-                assert_eq!(stage.decide(&policies, &arguments(other)), Ok(()), "{join}");
+                // `===` compares no two kinds, whatever their size.
+                let expected = if join.contains("===") { Err("not_evaluable") } else { Ok(()) };
+                assert_eq!(stage.decide(&policies, &arguments(other)), expected, "{join}");
             }
         }
     }

@@ -19,7 +19,7 @@ const MAX_LAST: u64 = 10_000;
   hardtack audit --store hardtack.store --verdict deny
   hardtack audit --store hardtack.store --since 1h \\
       --agent agent.researcher
-  hardtack audit --store hardtack.store --follow --last 10
+  hardtack audit --store hardtack.store --last 10
   hardtack audit verify --store hardtack.store
   hardtack audit prove 1 --store hardtack.store \\
       > 1.tlog-proof

@@ -132,7 +132,6 @@ pub mod internal {
     pub const BUILTIN: &str = crate::policy::BUILTIN;
     pub const EXTENSION: &str = crate::policy::EXTENSION;
     pub const MAX_ALIKE: usize = crate::audit::MAX_ALIKE;
-    pub const MAX_ARGUMENT_DEPTH: usize = crate::call::MAX_ARGUMENT_DEPTH;
     pub const MAX_ARGUMENTS: usize = crate::call::MAX_ARGUMENTS;
     pub const MOST_ARGUMENT_BYTES: usize = crate::call::MOST_ARGUMENT_BYTES;
     pub const MAX_DEPTH: i64 = crate::profile::MAX_DEPTH;

@@ -91,7 +91,7 @@ async fn a_server_that_does_not_read_times_out_and_holds_up_no_other() {
     assert_eq!(answer.status, 504, "{answer:?}");
     assert!(!others.is_empty());
     // Here is as much as waits for one process at the most.
-    let all = (0..10).map(|_| deaf.post(&waits));
+    let all = (0..20).map(|_| deaf.post(&waits));
     let all = async { futures_util::future::join_all(all).await };
     let (answers, others) = tokio::join!(all, other.call("pid", json!({})));
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();

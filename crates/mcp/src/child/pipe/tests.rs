@@ -51,7 +51,7 @@ async fn so_many_requests_and_bytes_wait_for_a_process_and_then_no_more() {
     let spans = Spans::read(&text).unwrap();
     assert_eq!(pipe.ask(&spans, true).unwrap_err(), Unsent::Full);
     drop(waiting);
-    let large = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "m".repeat(3 * 1024 * 1024));
+    let large = format!(r#"{{"jsonrpc":"2.0","method":"{}"}}"#, "m".repeat(7 * 1024 * 1024));
     let spans = Spans::read(&large).unwrap();
     assert_eq!((pipe.tell(&spans), pipe.tell(&spans)), (Ok(()), Ok(())));
     assert_eq!(pipe.tell(&spans), Err(Unsent::Full));

@@ -134,6 +134,11 @@ impl Extent {
         Extent { values: 1, bytes, levels: 1 }
     }
 
+    /// Of a list or map before what is in it, each with a comma: the last has none.
+    fn around(is_empty: bool) -> Extent {
+        Extent::one(if is_empty { 2 } else { 1 })
+    }
+
     /// Of a list or map with one more in it; `beside` are the bytes of a comma, and of a name.
     fn with(self, inner: Extent, beside: usize) -> Extent {
         Extent {
@@ -179,7 +184,7 @@ fn number_term(number: &Number) -> Term {
 }
 
 fn list(elements: &[Value]) -> (Term, Extent) {
-    let (mut extent, mut seen) = (Extent::one(2), Vec::new());
+    let (mut extent, mut seen) = (Extent::around(elements.is_empty()), Vec::new());
     let mut large = None;
     for element in elements {
         let (term, inner) = see(element);
@@ -204,7 +209,7 @@ fn list(elements: &[Value]) -> (Term, Extent) {
 fn map(members: &Map<String, Value>) -> (Term, Extent) {
     let mut sorted: Vec<_> = members.iter().collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
-    let (mut extent, mut seen) = (Extent::one(2), Vec::new());
+    let (mut extent, mut seen) = (Extent::around(members.is_empty()), Vec::new());
     let mut large = None;
     for (name, value) in sorted {
         let (term, inner) = see(value);

@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use biscuit_auth::builder;
-use biscuit_auth::datalog::{Binary, Expression, MapKey, Op, TemporarySymbolTable, Term, Unary};
-
-use crate::call::seen::{
-    Kind, MAX_SEEN_TEXT_BYTES, MAX_SEEN_VALUES, StandIn, as_seen, has_stand_in, text_stand_in,
+use biscuit_auth::datalog::{
+    Binary, Expression, MapKey, Op, SymbolTable, TemporarySymbolTable, Term, Unary,
 };
+
+use crate::call::seen::{Kind, MAX_SEEN_TEXT_BYTES, StandIn, as_seen, has_stand_in, text_stand_in};
 use crate::function::functions;
 
 /// An expression without an answer.
@@ -320,16 +320,30 @@ fn kind_of(term: &Term) -> u8 {
     }
 }
 
-/// Whether a value has more in it than one that is seen could have, so that a call's would be represented.
-pub(super) fn is_beyond(term: &Term) -> bool {
-    fn count(term: &Term) -> usize {
-        match term {
-            Term::Array(terms) => terms.iter().map(count).fold(1, usize::saturating_add),
-            Term::Map(entries) => entries.values().map(count).fold(1, usize::saturating_add),
-            _ => 1,
+/// Whether a value that is seen as it is, such as a resource or what a policy writes out, would be represented in a call: a long text, or a
+/// list or map with more than is seen. The call's own value is then compared with it by its digest in expressions, and not when facts are
+/// matched.
+pub(super) fn is_beyond(term: &Term, symbols: &SymbolTable) -> bool {
+    let long =
+        |word: u64| symbols.get_symbol(word).is_some_and(|text| text.len() > MAX_SEEN_TEXT_BYTES);
+    match term {
+        Term::Str(word) => long(*word),
+        Term::Array(_) | Term::Map(_) => {
+            let text = |word: u64| symbols.get_symbol(word).map(str::to_owned);
+            as_seen(term, &text).is_some_and(|seen| is_represented_in(&seen))
         }
+        _ => false,
     }
-    count(term) > MAX_SEEN_VALUES
+}
+
+/// Whether something in a value, none of whose parts were represented before, is represented now.
+fn is_represented_in(term: &builder::Term) -> bool {
+    match term {
+        builder::Term::Bytes(_) => true,
+        builder::Term::Array(terms) => terms.iter().any(is_represented_in),
+        builder::Term::Map(entries) => entries.values().any(is_represented_in),
+        _ => false,
+    }
 }
 
 /// Whether an expression has to be evaluated here: it mentions values that are represented, or makes a text that may be.

@@ -172,7 +172,7 @@ impl World {
                 match kind.filter(|_| could_be(predicate, fact, place)) {
                     None => {}
                     Some(Kind::Unseen) => return true,
-                    Some(_) if is_beyond(asked) => return true,
+                    Some(_) if is_beyond(asked, &self.symbols) => return true,
                     Some(_) if joined.contains(&asked) => {}
                     Some(_) => joined.push(asked),
                 }
@@ -182,7 +182,13 @@ impl World {
             .filter(|(_, _, asked)| matches!(asked, Term::Variable(_)) && joined.contains(asked));
         compared.any(|(predicate, place, _)| {
             let mut facts = self.facts().filter(|fact| could_be(predicate, fact, place));
-            facts.any(|fact| fact.predicate.terms.get(place).is_some_and(is_beyond))
+            facts.any(|fact| {
+                let found = fact.predicate.terms.get(place);
+                found.is_some_and(|found| {
+                    self.touched.set(self.touched.get().saturating_add(1 + elements(found)));
+                    is_beyond(found, &self.symbols)
+                })
+            })
         })
     }
 

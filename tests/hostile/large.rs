@@ -132,6 +132,53 @@ impl Stage {
     }
 }
 
+/// What is long and seen as it is, a resource or what a policy writes out, is not matched with what is represented of an argument: a
+/// join of both has no answer, where a small one would match.
+#[test]
+fn what_is_long_elsewhere_is_not_passed_over() {
+    let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let policies = [
+        r#"allow if true; deny if resource($r), arg("u", $r);"#,
+        r#"allow if true; deny if resource($r), arg($n, $r);"#,
+        r#"allow if true; deny if resource($r), arg($n, $r), $n == "u";"#,
+        r#"res($r) <- resource($r); allow if true; reject if res($r), arg("u", $r);"#,
+    ];
+    let check = r#"reject if resource($r), arg("u", $r)"#;
+    for (bytes, small) in [(3000, true), (5000, false)] {
+        let uri = format!("https://a.example/{}", "x".repeat(bytes));
+        let call = Call::tool("write").unwrap().resource(&uri).unwrap();
+        let call = call.arguments(&json!({ "u": uri }).to_string()).unwrap();
+        let decide = |stage: &Stage, text: &str| {
+            let policy = Policy::parse("p.datalog", text).unwrap();
+            let decided = authorize(&stage.verified, &policy, &call);
+            decided.map(drop).map_err(|error| error.cause().as_str())
+        };
+        for text in policies {
+            let expected = match (small, text.contains("reject")) {
+                (true, true) => "policy_check_failed",
+                (true, false) => "policy_denied",
+                (false, _) => "not_evaluable",
+            };
+            assert_eq!(decide(&stage(None), text), Err(expected), "{text}");
+        }
+        let expected = if small { "check_failed" } else { "not_evaluable" };
+        assert_eq!(decide(&stage(Some(check)), "allow if true;"), Err(expected));
+        let compared = r#"allow if true; deny if resource($r), arg("u", $u), $u == $r;"#;
+        assert_eq!(decide(&stage(None), compared), Err("policy_denied"));
+    }
+    for (levels, expected) in [(31, "policy_denied"), (32, "not_evaluable"), (60, "not_evaluable")]
+    {
+        let written = deep(levels);
+        let value: Value = serde_json::from_str(&written).unwrap();
+        for text in [
+            format!(r#"allow if true; deny if arg("x", {written});"#),
+            format!(r#"bad({written}); allow if true; deny if arg("x", $x), bad($x);"#),
+        ] {
+            assert_eq!(stage(None).decide(&text, &json!({ "x": value })), Err(expected), "{text}");
+        }
+    }
+}
+
 /// Large values of each kind.
 fn large() -> [Value; 4] {
     let map: serde_json::Map<String, Value> =

@@ -49,10 +49,16 @@ impl ByArgument {
     /// Whether a policy, by its number, can match this call. Of one that cannot, no query has a match or an error.
     pub(crate) fn matching(&self, call: Option<&Call>) -> impl Fn(usize) -> bool {
         let found = call.filter(|_| !self.indexed.is_empty()).map(|call| {
-            let values = call.argument_terms().filter_map(|(name, value)| {
-                self.by_value.get(name).and_then(|policies| policies.get(value))
-            });
-            values.flatten().copied().collect::<HashSet<usize>>()
+            let mut found = HashSet::<usize>::new();
+            for (name, value) in call.argument_terms() {
+                let Some(policies) = self.by_value.get(name) else { continue };
+                match value {
+                    // It is represented, and whether it is one of these may have no answer.
+                    builder::Term::Bytes(_) => found.extend(policies.values().flatten()),
+                    value => found.extend(policies.get(value).into_iter().flatten()),
+                }
+            }
+            found
         });
         move |number| match &found {
             Some(found) => found.contains(&number) || !self.indexed.contains(&number),

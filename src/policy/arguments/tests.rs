@@ -41,6 +41,8 @@ fn what_is_passed_over_allows_nothing() {
     let verified = verified();
     let values = ["1", "2", r#""one""#, r#""1""#, "true", r#"["one"]"#, "null", r#"{"k": 1}"#];
     let (mut allowed, mut refused, mut unanswered) = (0, 0, 0);
+    let names = (0..12).map(|at| format!("\"{at}{}\": 1", r#"\""#.repeat(3600)));
+    let names = names.collect::<Vec<_>>().join(", ");
     for ask in ASKS {
         // Each with each value, and at the end one with two alternatives.
         let mut text: String =
@@ -54,7 +56,10 @@ fn what_is_passed_over_allows_nothing() {
                 .into_iter()
                 .chain(["1", "2", "7", r#""z""#].map(|b| format!(r#"{{"a": {value}, "b": {b}}}"#)))
                 .chain([format!(r#"{{"A": {value}}}"#)])
+                // Nothing of it is seen; nor is it of a long text.
+                .chain([format!(r#"{{"a": {value}, "b": 1, {names}}}"#)])
         });
+        let calls = calls.chain([format!(r#"{{"a": "{}"}}"#, "x".repeat(5000))]);
         for arguments in calls {
             let call = Call::tool("pay").unwrap().arguments(&arguments).unwrap();
             let prepared = sets.prepare(&verified, &policy).unwrap();

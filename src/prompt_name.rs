@@ -56,6 +56,24 @@ pub(crate) fn read_segment(segment: &str) -> Result<usize, usize> {
     Ok(length)
 }
 
+/// Whether what stands behind [`PROMPTS`], of segments that can be read, is what is written for the name that it stands for. A scope's
+/// final `*` is not among it.
+pub(crate) fn is_own(written: &str) -> bool {
+    let (bytes, mut at, mut name) = (written.as_bytes(), 0, Vec::with_capacity(written.len()));
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| escaped(bytes.get(at + 1), bytes.get(at + 2)));
+        let (byte, length) = match escape {
+            None => (bytes[at], 1),
+            Some(Some(byte)) => (byte, 3),
+            Some(None) => return false,
+        };
+        name.push(byte);
+        at += length;
+    }
+    let operation = std::str::from_utf8(&name).ok().and_then(|name| operation_of(name).ok());
+    operation.is_some_and(|operation| operation.strip_prefix(PROMPTS) == Some(written))
+}
+
 pub(crate) fn stands_as_it_is(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
@@ -137,6 +155,14 @@ mod tests {
             "prompts%3Aget:a",
             "prompts:list:a%20b",
             "tools:call:a%20b",
+            // A name of its own has it as it is, or is none.
+            "prompts:get:a%3Ab",
+            "prompts:get:%20a",
+            "prompts:get:a%20",
+            "prompts:get:%00",
+            "prompts:get:%FF",
+            "prompts:get:%E2%80%8B",
+            "prompts:get:cafe%CC%81",
             "prompts:get:%2E",
         ] {
             assert!(operation.parse::<Operation>().is_err(), "{operation}");

@@ -117,7 +117,8 @@ fn are_segments(segments: &[&str]) -> bool {
             (1..=MAX_SEGMENT_BYTES).contains(&segment.len()) && segment.chars().all(is_in_segment)
         }
     };
-    segments.iter().enumerate().all(is_segment)
+    let names_one = || !is_prompt || prompt_name::is_own(&segments[2..].join(":"));
+    segments.iter().enumerate().all(is_segment) && names_one()
 }
 
 /// How many bytes a segment has, or stands for.
@@ -162,8 +163,9 @@ fn flaw(text: &str) -> Flaw {
         };
         return Flaw::of(text, kind);
     }
-    // Not reached: a text without any of these is a scope.
-    Flaw::of(text, FlawKind::Empty)
+    // Its segments can be read, so what is left are escapes of what is written otherwise, or of what no name has.
+    let escape = text.find('%').map_or(1, |at| at + 1);
+    Flaw::of(text, FlawKind::Character { character: '%', place: escape })
 }
 
 impl FromStr for Scope {

@@ -94,9 +94,12 @@ fn other_spelling(url: &Url) -> Option<&'static str> {
         None if scheme == "data" => {
             return Some("a `data:` URI is content, which can be written in many ways");
         }
-        None if place.split_once(':').is_some_and(|(space, _)| has_capitals(space)) => {
+        None if place.split_once(':').is_some_and(|(space, name)| {
+            has_capitals(space) || scheme == "urn" && space == "uuid" && has_capitals(name)
+        }) =>
+        {
             return Some(
-                "the name before its second colon has capitals, which some readers write small",
+                "the name before its second colon, or a UUID behind it, has capitals, which some readers write small",
             );
         }
         None => Some(place),
@@ -121,6 +124,12 @@ fn host_flaw(host: &str, is_web: bool) -> Option<&'static str> {
     };
     if host.contains('@') {
         return Some("it names a user before the host, which some readers leave out");
+    }
+    if host.ends_with('.') {
+        return Some("its host ends with a dot, which some readers leave out");
+    }
+    if host.contains('[') {
+        return Some("its host is an address of IPv6, of which one resource has several spellings");
     }
     if is_web {
         return None;
@@ -265,12 +274,16 @@ mod tests {
             ("memo://a@b/c", "user"),
             ("ftp://a@b/c", "user"),
             ("memo://a:80/c", "port"),
-            ("memo://[::1]/c", "port"),
+            ("memo://[::1]/c", "IPv6"),
+            ("wss://[::1]/c", "IPv6"),
+            ("ftp://[::ffff:7f00:1]/c", "IPv6"),
             ("memo://A/c", "capitals"),
             ("memo://%61/c", "other characters"),
             ("memo://a%20b/c", "other characters"),
-            ("memo://..", "other characters"),
-            ("memo://a./b", "other characters"),
+            ("memo://..", "ends with a dot"),
+            ("memo://a./b", "ends with a dot"),
+            ("ftp://docs.example./b", "ends with a dot"),
+            ("memo://.a/b", "other characters"),
             ("memo://a*/b", "other characters"),
             ("memo:/a", "one slash"),
             ("memo://a/", "slash at the end"),
@@ -281,6 +294,7 @@ mod tests {
             ("memo:a/./b", "dot"),
             ("memo:..", "dot"),
             ("urn:ISBN:0451450523", "second colon"),
+            ("urn:uuid:F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6", "UUID"),
             ("memo://a/b.", "dot"),
             ("memo://a/...", "dot"),
             ("memo://a/..;x/b", "`;`"),

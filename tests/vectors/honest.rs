@@ -446,6 +446,8 @@ fn spellings() -> Case {
         "memo://notes/a?q=b+c",
         "data:text/html,hello",
         "wss://alice@docs.example/a",
+        "wss://docs.example./a",
+        "wss://[::1]/a",
         "wss://docs.example/a#b",
     ];
     let asked = |uri: &str| {
@@ -456,7 +458,14 @@ fn spellings() -> Case {
         "a prompt's name with an escape",
         call("prompts:get:code%20review").refused("not_granted", Some(0)),
     );
-    let operations = ["prompts:get:%61", "prompts:get:a%2fb", "prompts:get:a%", "tools:call:a%20b"];
+    let operations = [
+        "prompts:get:%61",
+        "prompts:get:a%2fb",
+        "prompts:get:a%",
+        "prompts:get:a%3Ab",
+        "prompts:get:%20a",
+        "tools:call:a%20b",
+    ];
     let case = operations.into_iter().fold(case, |case, operation| {
         case.with(operation, call(operation).refused("inexact_call", None))
     });

@@ -16,6 +16,8 @@ const PLAIN = /^[A-Za-z0-9._~!$&'()*+,;=:@/?-]*$/;
 
 function hostFlaw(host: string, isWeb: boolean): string | undefined {
   if (host.includes('@')) return 'it names a user before the host, which some readers leave out';
+  if (host.endsWith('.')) return 'its host ends with a dot, which some readers leave out';
+  if (host.includes('[')) return 'its host is an address of IPv6, of which one resource has several spellings';
   if (isWeb || /^(?:[a-z0-9_~-](?:[a-z0-9._~-]*[a-z0-9_~-])?)?$/.test(host)) return undefined;
   return 'its host has other characters than small letters, digits, `-`, `_`, `~` and dots between them';
 }
@@ -63,8 +65,8 @@ function otherSpelling(url: URL): string | undefined {
     return 'it has one slash behind the scheme; write `://`';
   } else if (url.protocol === 'data:') {
     return 'a `data:` URI is content, which can be written in many ways';
-  } else if (/^[^:]*[A-Z][^:]*:/.test(place)) {
-    return 'the name before its second colon has capitals, which some readers write small';
+  } else if (/^[^:]*[A-Z][^:]*:/.test(place) || (url.protocol === 'urn:' && /^uuid:.*[A-Z]/.test(place))) {
+    return 'the name before its second colon, or a UUID behind it, has capitals, which some readers write small';
   }
   const segments = path === undefined ? [] : path.split('/');
   const flaws = [

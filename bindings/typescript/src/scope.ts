@@ -27,7 +27,17 @@ export function isScope(text: string): boolean {
   if (segments.length > MAX_SEGMENTS) return false;
   if (segments.at(-1) === '*') segments.pop();
   const isPrompt = text.startsWith(PROMPTS);
-  return segments.every((segment, at) => (isPrompt && at >= 2 ? OF_PROMPT : SEGMENT).test(segment));
+  if (!segments.every((segment, at) => (isPrompt && at >= 2 ? OF_PROMPT : SEGMENT).test(segment))) return false;
+  return segments.length < 3 || !isPrompt || isOwn(segments.slice(2).join(':'));
+}
+
+/** Whether what stands behind PROMPTS is what is written for the name that it stands for. */
+function isOwn(written: string): boolean {
+  try {
+    return operationOfPrompt(decodeURIComponent(written)) === PROMPTS + written;
+  } catch {
+    return false;
+  }
 }
 
 /** The first thing that keeps a text from being a scope, in words. */

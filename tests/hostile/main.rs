@@ -56,7 +56,7 @@ const MOST_MEMORY: usize = 4 << 20;
 const MOST_TIME_TO_EXPLAIN: Duration = Duration::from_millis(100);
 
 /// A case is timed so often at most, and the best counts: the machine has other things to do.
-const TRIES: usize = if cfg!(debug_assertions) { 1 } else { 20 };
+const TRIES: usize = if cfg!(debug_assertions) { 1 } else { 60 };
 
 /// What each family must hold, at least.
 const FAMILIES: [(&str, usize); 13] = [

@@ -1,9 +1,10 @@
 //! Applying: what do entries change in the tables of the database?
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use crate::audit::SeenBlock;
 use crate::store::StoreError;
+use crate::store::content::{Covered, Writing};
 use crate::store::index;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
@@ -12,7 +13,7 @@ use crate::store::schema::{
 use crate::timestamp::Timestamp;
 
 /// Writes entries, and what they do.
-pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(), StoreError> {
+pub(super) fn apply(writing: &Writing<'_>, entries: &[Entry]) -> Result<(), StoreError> {
     empty_unkept(writing)?;
     let mut log = writing.open_table(LOG)?;
     for entry in entries {
@@ -26,9 +27,13 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
         for effect in effects() {
             if let Effect::Revoke(entry) = effect {
                 if let Some(earlier) = entry.notice.prolongs {
-                    revocations.remove(earlier)?;
+                    unrevoke(writing, &mut revocations, earlier)?;
                 }
-                revocations.insert(entry.sequence, revocation_row(&entry.into()).as_slice())?;
+                let (sequence, row) = (entry.sequence, revocation_row(&entry.into()));
+                let before = revocations.insert(sequence, row.as_slice())?;
+                let before = before.as_ref().map(|before| before.value());
+                let key = sequence.to_le_bytes();
+                writing.changed(Covered::Revocations, &key, before, Some(&row));
             }
         }
     }
@@ -57,9 +62,21 @@ pub(super) fn apply(writing: &WriteTransaction, entries: &[Entry]) -> Result<(),
     see(writing, seen)
 }
 
+/// Takes a revocation out of those in force.
+pub(super) fn unrevoke(
+    writing: &Writing<'_>,
+    revocations: &mut redb::Table<'_, u64, &'static [u8]>,
+    sequence: u64,
+) -> Result<(), StoreError> {
+    let before = revocations.remove(sequence)?;
+    let before = before.as_ref().map(|before| before.value());
+    writing.changed(Covered::Revocations, &sequence.to_le_bytes(), before, None);
+    Ok(())
+}
+
 /// Remembers blocks of chains.
 pub(super) fn see<'a>(
-    writing: &WriteTransaction,
+    writing: &Writing<'_>,
     blocks: impl IntoIterator<Item = &'a SeenBlock>,
 ) -> Result<(), StoreError> {
     let mut blocks = blocks.into_iter().peekable();
@@ -77,7 +94,7 @@ pub(super) fn see<'a>(
 
 /// Forgets presentations that were used and have expired.
 pub(super) fn sweep(
-    writing: &WriteTransaction,
+    writing: &Writing<'_>,
     swept: &[(Timestamp, [u8; 64])],
 ) -> Result<(), StoreError> {
     if swept.is_empty() {
@@ -98,7 +115,7 @@ pub(super) fn sweep(
 
 /// Writes the state, with what the tables then have, these entries among it.
 pub(super) fn keep_state(
-    writing: &WriteTransaction,
+    writing: &Writing<'_>,
     entries: &[Entry],
     state: &mut State,
 ) -> Result<(), StoreError> {
@@ -110,13 +127,20 @@ pub(super) fn keep_state(
         events: Some(writing.open_table(EVENTS)?.len()?),
         requests: Some(writing.open_table(REQUESTS)?.len()?),
     };
+    put_state(writing, state)
+}
+
+fn put_state(writing: &Writing<'_>, state: &State) -> Result<(), StoreError> {
     let encoded = encode(state)?;
-    writing.open_table(META)?.insert(STATE, encoded.as_slice())?;
+    let mut meta = writing.open_table(META)?;
+    let before = meta.insert(STATE, encoded.as_slice())?;
+    let before = before.as_ref().map(|before| before.value());
+    writing.changed(Covered::Meta, STATE.as_bytes(), before, Some(&encoded));
     Ok(())
 }
 
 /// The state before this transaction.
-fn state_before(writing: &WriteTransaction) -> Result<State, StoreError> {
+fn state_before(writing: &Writing<'_>) -> Result<State, StoreError> {
     let meta = writing.open_table(META)?;
     let state = meta.get(STATE)?;
     let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
@@ -124,25 +148,34 @@ fn state_before(writing: &WriteTransaction) -> Result<State, StoreError> {
 }
 
 /// Empties the tables that the program that wrote last does not know: what it recorded is not in them.
-fn empty_unkept(writing: &WriteTransaction) -> Result<(), StoreError> {
+fn empty_unkept(writing: &Writing<'_>) -> Result<(), StoreError> {
     let mut state = state_before(writing)?;
     if !state.rows.are_of_older() {
         return Ok(());
     }
     if state.rows.events.is_none() {
-        writing.delete_table(EVENTS)?;
+        forget_events(writing)?;
         (state.events, state.rows.events) = (state.counted(), Some(0));
     }
     if state.rows.requests.is_none() {
         writing.delete_table(REQUESTS)?;
         state.rows.requests = Some(0);
     }
-    writing.open_table(META)?.insert(STATE, encode(&state)?.as_slice())?;
+    put_state(writing, &state)
+}
+
+fn forget_events(writing: &Writing<'_>) -> Result<(), StoreError> {
+    for row in writing.open_table(EVENTS)?.iter()? {
+        let (number, sequence) = row?;
+        let (number, sequence) = (number.value().to_le_bytes(), sequence.value().to_le_bytes());
+        writing.changed(Covered::Events, &number, Some(&sequence), None);
+    }
+    writing.delete_table(EVENTS)?;
     Ok(())
 }
 
 /// Numbers the events among entries that the database did not have; returns the last number.
-fn number_events(writing: &WriteTransaction, entries: &[Entry]) -> Result<u64, StoreError> {
+fn number_events(writing: &Writing<'_>, entries: &[Entry]) -> Result<u64, StoreError> {
     let State { records, mut events, .. } = state_before(writing)?;
     let mut table = None;
     for entry in entries.iter().filter(|entry| entry.sequence > records && entry.is_event()) {
@@ -156,7 +189,11 @@ fn number_events(writing: &WriteTransaction, entries: &[Entry]) -> Result<u64, S
         let goes_on =
             last.is_some_and(|(number, sequence)| sequence + (events - number) == entry.sequence);
         if !goes_on {
-            table.insert(events, entry.sequence)?;
+            let before = table.insert(events, entry.sequence)?;
+            let before = before.map(|before| before.value().to_le_bytes());
+            let (key, now) = (events.to_le_bytes(), entry.sequence.to_le_bytes());
+            let before = before.as_ref().map(|before| before.as_slice());
+            writing.changed(Covered::Events, &key, before, Some(&now));
         }
     }
     Ok(events)

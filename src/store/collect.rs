@@ -11,6 +11,7 @@ use crate::chain::RevocationId;
 use crate::revocation::GRACE;
 use crate::revocation::{InForce, covered_until};
 use crate::store::StoreError;
+use crate::store::applying::unrevoke;
 use crate::store::core::{TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::schema::{Effect, REVOCATIONS, SEEN, SEEN_BY_EXPIRY, read_revocation_row};
@@ -136,7 +137,7 @@ impl Inner {
             |writing| {
                 let mut revocations = writing.open_table(REVOCATIONS)?;
                 for entry in &due.revocations {
-                    revocations.remove(entry.sequence)?;
+                    unrevoke(writing, &mut revocations, entry.sequence)?;
                 }
                 let mut seen = writing.open_table(SEEN)?;
                 let mut by_expiry = writing.open_table(SEEN_BY_EXPIRY)?;

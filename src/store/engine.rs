@@ -8,20 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, WriteTransaction,
+    StorageBackend,
 };
 
 use crate::chain::RevocationId;
 use crate::process::Process;
 use crate::store::StoreError;
+use crate::store::content::{Content, Writing};
 use crate::store::overlay::Overlay;
 use crate::store::schema::{ACCEPTED, ACCEPTED_BY_EXPIRY};
 use crate::store::site::{Backend, Site};
 use crate::timestamp::Timestamp;
-
-/// The most memory for pages of the database. A million revocations take some 300 MB on disk, and are
-/// looked up elsewhere.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -29,6 +26,8 @@ pub(super) struct Engine {
     slot: RwLock<Slot>,
     /// Whoever writes to the file has it.
     writing: Mutex<()>,
+    /// What decisions rest on, as it was read at the opening and written since; `None` if that is not known.
+    content: Mutex<Option<Content>>,
     opened_by: Process,
 }
 
@@ -73,7 +72,7 @@ impl Engine {
 
     fn of(site: Arc<dyn Site>, slot: Slot) -> Engine {
         let (slot, writing) = (RwLock::new(slot), Mutex::default());
-        Engine { site, slot, writing, opened_by: Process::here() }
+        Engine { site, slot, writing, content: Mutex::default(), opened_by: Process::here() }
     }
 
     fn alone(&self) -> MutexGuard<'_, ()> {
@@ -147,21 +146,26 @@ impl Engine {
     /// for reading at least.
     pub(super) fn write<T>(
         &self,
-        write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+        write: impl FnOnce(&Writing<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let _alone = self.alone();
         let written = contained(|| self.write_once(write));
+        let change = written.as_ref().ok().map(|(_, change)| *change);
+        let mut content = self.content();
+        // Of a write that failed, nobody knows whether it is there.
+        *content = content.zip(change).map(|(content, change)| content.after(change));
+        drop(content);
         if written.is_err() {
             // Whether it can be written, the next attempt will say.
             let _ = self.reopen();
         }
-        written
+        written.map(|(written, _)| written)
     }
 
     fn write_once<T>(
         &self,
-        write: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+        write: impl FnOnce(&Writing<'_>) -> Result<T, StoreError>,
+    ) -> Result<(T, Content), StoreError> {
         let slot = self.slot.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Slot::Open(database) = &*slot else {
             return Err(StoreError::Engine("the database cannot be written".to_owned()));
@@ -170,9 +174,26 @@ impl Engine {
         // Agents choose some of the bytes that are stored, and must not be able to make a torn write
         // look whole.
         writing.set_two_phase_commit(true);
-        let written = write(&writing)?;
+        let (written, change) = {
+            let following = Writing::of(&writing);
+            (write(&following)?, following.change())
+        };
         writing.commit()?;
-        Ok(written)
+        Ok((written, change))
+    }
+
+    fn content(&self) -> MutexGuard<'_, Option<Content>> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database has just been read and compared; from here on its content follows what is written.
+    pub(super) fn follow(&self, content: Content) {
+        *self.content() = Some(content);
+    }
+
+    /// What decisions rest on, as it was written, and not as the disk has it. `None` after a write that failed.
+    pub(super) fn written_content(&self) -> Option<Content> {
+        *self.content()
     }
 
     /// Whether the database has this presentation, which expires then, among the accepted ones. Two tables say so, and must agree: a
@@ -304,7 +325,7 @@ fn open(
 pub(super) fn builder(site: &dyn Site) -> Builder {
     let mut builder = Database::builder();
     builder.set_check_integrity_on_open(true);
-    builder.set_cache_size(CACHE_BYTES);
+    builder.set_cache_size(site.cache_bytes());
     builder.set_concurrency_mode(site.sharing());
     builder
 }

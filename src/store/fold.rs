@@ -6,14 +6,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 
-use redb::WriteTransaction;
-
 use crate::audit::{Checkpoint, Frontier, LeafHash, TreeHead};
 use crate::chain::RevocationId;
 use crate::log;
 use crate::revocation::GRACE;
 use crate::store::StoreError;
 use crate::store::applying::{apply, keep_state, see, sweep};
+use crate::store::content::Writing;
 use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::noticed::Fresh;
@@ -219,7 +218,7 @@ impl Inner {
         &self,
         now: Option<Timestamp>,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
-        more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+        more: impl FnOnce(&Writing<'_>) -> Result<(), StoreError>,
         then: impl FnOnce(&mut Core),
     ) -> Result<T, StoreError> {
         let done = self.directly_alone(now, make, more, then);
@@ -231,7 +230,7 @@ impl Inner {
         &self,
         now: Option<Timestamp>,
         make: impl FnOnce(&mut Core) -> Result<(Vec<Entry>, T), StoreError>,
-        more: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+        more: impl FnOnce(&Writing<'_>) -> Result<(), StoreError>,
         then: impl FnOnce(&mut Core),
     ) -> Result<T, StoreError> {
         // What is answered already waits neither for a fold nor for this transaction.

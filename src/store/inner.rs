@@ -10,13 +10,14 @@ use redb::StorageBackend;
 use crate::audit::{Checkpoint, CheckpointSigner, Recorded};
 use crate::revocation::Revocations;
 use crate::store::StoreError;
+use crate::store::content::Content;
 use crate::store::core::{Core, RecordJob};
 use crate::store::engine::Engine;
 use crate::store::events::EventCount;
 use crate::store::noticed::Noticed;
 use crate::store::queue::Queue;
 use crate::store::schema::read_state;
-use crate::store::sealed::{self, Seal};
+use crate::store::sealed::Seal;
 
 /// How long records wait for the database and their checkpoint at most.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
@@ -252,7 +253,7 @@ impl Inner {
     }
 
     /// What is to be sealed, if the database has all there is and the checkpoint signs it.
-    fn content_to_seal(&self, is_in_peace: bool) -> Option<[u8; 32]> {
+    fn content_to_seal(&self, is_in_peace: bool) -> Option<Content> {
         let site = self.engine.site();
         let is_worth_it = is_in_peace
             && site.is_written()
@@ -264,13 +265,19 @@ impl Inner {
         }
         let records = self.engine.read(read_state).ok()?.records;
         let signed = Checkpoint::verify(&site.checkpoint().ok()??, self.signer.key()).ok()?;
-        if signed.size() != records {
+        // The head was signed over hashes that were read back, and memory has it as well.
+        let (size, root) = {
+            let core = self.core();
+            (core.frontier.size(), core.frontier.root().ok()?)
+        };
+        let is_head = |size: u64, root: &[u8; 32]| (signed.size(), signed.root()) == (size, root);
+        if signed.size() != records || !is_head(size, &root) {
             return None;
         }
-        self.engine.read(sealed::content).ok()
+        self.engine.written_content()
     }
 
-    fn seal(&self, content: [u8; 32]) -> std::io::Result<()> {
+    fn seal(&self, content: Content) -> std::io::Result<()> {
         let seal = Seal::of(&self.engine.site().database()?, content)?;
         self.core().journal.seal(&seal)
     }

@@ -13,6 +13,7 @@ mod claims;
 mod clock;
 mod collect;
 mod commit;
+mod content;
 mod core;
 mod engine;
 mod error;

@@ -15,6 +15,7 @@ use crate::keys::PrivateKey;
 use crate::log;
 use crate::revocation::{Epoch, Revocations};
 use crate::store::StoreError;
+use crate::store::content::Content;
 use crate::store::core::{Core, short};
 use crate::store::engine::{Engine, Pages};
 use crate::store::error::JournalError;
@@ -26,7 +27,7 @@ use crate::store::schema::{
     REVOCATIONS, Rows, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,
     read_revocations, read_state, stored,
 };
-use crate::store::sealed::{self, Seal};
+use crate::store::sealed::Seal;
 use crate::store::site::{Memory, Site};
 use crate::store::staging::Staging;
 
@@ -47,6 +48,7 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let journal = journal.map_err(|error| journal_error(site.path(), error))?;
     site.lay_database(&id, &first_bytes(&id, &key, &state)?).map_err(failed)?;
     let engine = Engine::open(Arc::clone(&site), Pages::Checked)?;
+    engine.follow(engine.read(Content::read)?);
     let signer = CheckpointSigner::new(&id, key)?;
     let core = Core::new(journal, Frontier::default(), &state);
     let events = EventCount::new(state.log_epoch(&id), 0);
@@ -67,11 +69,11 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let pages = if seal.is_some() { Pages::Sealed } else { Pages::Checked };
     let engine = Engine::open(Arc::clone(&site), pages)?;
     let Identity { id, key, state } = engine.read(|reading| identify(reading, path))?;
-    if let Some(seal) = &seal
-        && !seal.is_of(&engine.read(sealed::content)?)
-    {
+    let content = engine.read(Content::read)?;
+    if seal.as_ref().is_some_and(|seal| !seal.is_of(&content)) {
         return Err(StoreError::damaged(path, "it is not what it was when it was closed"));
     }
+    engine.follow(content);
     if let Some(path) = path.filter(|path| Staging::beside(path, &id).is_half_moved()) {
         return Err(StoreError::HalfRestored { path: path.to_owned() });
     }

@@ -6,11 +6,10 @@
 //! that holds, every page is checked. With one, what the digest covers is read and compared, and the rest is checked behind the
 //! running store (see [`checking`](super::checking)) or when it is read.
 
-use redb::{ReadTransaction, ReadableTable, StorageBackend};
+use redb::StorageBackend;
 use sha2::{Digest, Sha256};
 
-use crate::store::StoreError;
-use crate::store::schema::{EVENTS, META, REVOCATIONS, if_there};
+use crate::store::content::Content;
 use crate::store::site::{Backend, Site};
 
 /// A database up to this length is checked whole at every opening, which takes some fifty milliseconds.
@@ -22,7 +21,7 @@ const FIRST_PAGE: usize = 4096;
 /// Where the seal stands in the journal's first sector, which is written whole.
 pub(super) const PLACE: u64 = 256;
 
-const MAGIC: &[u8; 16] = b"hardtack-sealed1";
+const MAGIC: &[u8; 16] = b"hardtack-sealed2";
 
 /// The bytes of a seal.
 pub(super) const LEN: usize = MAGIC.len() + 32 + 32 + 32;
@@ -33,12 +32,12 @@ pub(super) struct Seal {
     /// Of the database's first page and its length.
     database: [u8; 32],
     /// Of what decisions rest on.
-    content: [u8; 32],
+    content: Content,
 }
 
 impl Seal {
     /// Of a database that nobody has open.
-    pub(super) fn of(database: &Backend, content: [u8; 32]) -> std::io::Result<Seal> {
+    pub(super) fn of(database: &Backend, content: Content) -> std::io::Result<Seal> {
         Ok(Seal { database: first_page(database)?, content })
     }
 
@@ -46,7 +45,7 @@ impl Seal {
         let mut bytes = [0; LEN];
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..48].copy_from_slice(&self.database);
-        bytes[48..80].copy_from_slice(&self.content);
+        bytes[48..80].copy_from_slice(self.content.as_bytes());
         let digest = Sha256::digest(&bytes[..80]);
         bytes[80..].copy_from_slice(&digest);
         bytes
@@ -56,7 +55,7 @@ impl Seal {
         let digest = Sha256::digest(&bytes[..80]);
         let holds = bytes.starts_with(MAGIC) && bytes[80..] == digest[..];
         let part = |at: usize| bytes.get(at..at + 32)?.try_into().ok();
-        holds.then_some(Seal { database: part(16)?, content: part(48)? })
+        holds.then_some(Seal { database: part(16)?, content: Content::of_bytes(part(48)?) })
     }
 
     /// The seal of a store, if it holds for the database that is there and saves anything. Whatever cannot be read is looked at by
@@ -74,7 +73,7 @@ impl Seal {
     }
 
     /// Whether what decisions rest on is what it was.
-    pub(super) fn is_of(&self, content: &[u8; 32]) -> bool {
+    pub(super) fn is_of(&self, content: &Content) -> bool {
         self.content == *content
     }
 }
@@ -86,43 +85,13 @@ fn first_page(database: &Backend) -> std::io::Result<[u8; 32]> {
     Ok(Sha256::new().chain_update(len.to_le_bytes()).chain_update(page).finalize().into())
 }
 
-/// A digest of all that decisions rest on and nothing else proves: what the store says of itself, the revocations in force, and where
-/// their events are. Which presentations were accepted, two tables say, which are compared when one is looked up.
-pub(super) fn content(reading: &ReadTransaction) -> Result<[u8; 32], StoreError> {
-    let mut digest = Sha256::new();
-    let mut add = |part: &[u8]| {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    };
-    for row in reading.open_table(META)?.iter()? {
-        let (name, value) = row?;
-        add(name.value().as_bytes());
-        add(value.value());
-    }
-    add(b"revocations");
-    for row in reading.open_table(REVOCATIONS)?.iter()? {
-        let (sequence, row) = row?;
-        add(&sequence.value().to_le_bytes());
-        add(row.value());
-    }
-    add(b"events");
-    if let Some(events) = if_there(reading.open_table(EVENTS))? {
-        for row in events.iter()? {
-            let (number, sequence) = row?;
-            add(&number.value().to_le_bytes());
-            add(&sequence.value().to_le_bytes());
-        }
-    }
-    Ok(digest.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_seal_is_read_as_it_was_written_and_not_with_one_bit_changed() {
-        let seal = Seal { database: [1; 32], content: [2; 32] };
+        let seal = Seal { database: [1; 32], content: Content::of_bytes([2; 32]) };
         let bytes = seal.encode();
         assert_eq!(Seal::parse(&bytes), Some(seal));
         for bit in 0..LEN * 8 {

@@ -20,6 +20,10 @@ use crate::store::journal::{Journal, MakingMark};
 use crate::store::overlay::Overlay;
 use crate::store::sealed::ALWAYS_CHECKED;
 
+/// The most memory for pages of the database. A million revocations take some 300 MB on disk, and are
+/// looked up elsewhere.
+pub(super) const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
 /// How often it is tried to be the only one that makes a store in a folder, and how long it is waited in
 /// between: some seconds. To make one takes some milliseconds, to restore a large one seconds.
 const MAKING_TRIES: usize = 500;
@@ -58,6 +62,11 @@ pub(super) trait Site: Debug + Send + Sync {
     /// The length up to which a database is checked whole whenever it is opened.
     fn always_checked(&self) -> u64 {
         ALWAYS_CHECKED
+    }
+
+    /// The most memory for pages of the database.
+    fn cache_bytes(&self) -> usize {
+        CACHE_BYTES
     }
 
     /// Whether other processes may read what this one writes, for which files can be locked in part.

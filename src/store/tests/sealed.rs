@@ -10,8 +10,9 @@ use std::time::Duration;
 use redb::StorageBackend;
 
 use crate::audit::{Ledger, Recorded};
+use crate::revocation::{Revocation, Revoking};
 use crate::store::checking::Found;
-use crate::store::site::{Backend, Site};
+use crate::store::site::{Backend, CACHE_BYTES, Site};
 use crate::store::tests::disk::Disk;
 use crate::store::tests::{Dice, NOW, decision, entry, id, once, record, repeated, revoking};
 use crate::store::{Store, StoreError, opening};
@@ -21,6 +22,8 @@ use crate::store::{Store, StoreError, opening};
 struct Large {
     disk: Disk,
     read: Arc<AtomicU64>,
+    /// The engine keeps no page in memory.
+    is_uncached: bool,
 }
 
 #[derive(Debug)]
@@ -73,6 +76,10 @@ impl Site for Large {
     fn always_checked(&self) -> u64 {
         0
     }
+
+    fn cache_bytes(&self) -> usize {
+        if self.is_uncached { 0 } else { CACHE_BYTES }
+    }
 }
 
 impl Large {
@@ -81,13 +88,24 @@ impl Large {
     }
 
     fn copy(&self) -> Large {
-        Large { disk: self.disk.copy(), read: Arc::default() }
+        Large { disk: self.disk.copy(), ..Large::default() }
     }
 
     fn flip(&self, text: &[u8]) {
         self.disk.change(0, |bytes| {
             let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
             bytes[at] ^= 1;
+        });
+    }
+
+    /// Makes the revocation of this id one of another id, wherever its row stands, also in pages that are free.
+    fn flip_revocation(&self, number: u64) {
+        let id = id(number);
+        self.disk.change(0, |bytes| {
+            let places = bytes.windows(64).enumerate().filter(|(_, row)| row == id.as_bytes());
+            let places: Vec<usize> = places.map(|(at, _)| at).collect();
+            assert!(!places.is_empty());
+            places.iter().for_each(|at| bytes[at + 40] ^= 0x10);
         });
     }
 }
@@ -265,4 +283,50 @@ fn opening_a_store_reads_no_more_when_it_has_ten_times_the_records() {
     println!("{few} bytes of {small}, {many} bytes of {large}");
     assert!(many < few + few / 2 + 64 * 1024, "{few} and {many} bytes");
     assert!(many < large / 10, "{many} of {large} bytes");
+}
+
+/// What a store holds in memory is right. What the engine reads back is not, and it does not tell.
+#[test]
+fn damage_while_a_store_is_open_is_not_sealed() {
+    for writes_to_the_page in [false, true] {
+        let site = Large { is_uncached: true, ..filled(60).copy() };
+        let store = site.open().unwrap();
+        site.flip_revocation(60);
+        if writes_to_the_page {
+            // The page is copied as it is, and gets the right checksum for it.
+            store.revoke(revoking(1000), NOW).unwrap();
+        }
+        assert!(store.revocations().contains(&id(60)));
+        let _ = store.close();
+        let problem = site.open().unwrap_err().to_string();
+        assert!(problem.contains("damaged"), "{problem}");
+    }
+}
+
+#[test]
+fn whatever_is_written_the_seal_holds() {
+    let site = filled(60);
+    let store = site.open().unwrap();
+    let minutes = |minutes: u64| NOW + Duration::from_secs(60 * minutes);
+    for number in 1000..1100 {
+        store.revoke(revoking(number), NOW).unwrap();
+    }
+    // Prolonged: its row is another one.
+    let agent = Revocation::AgentUntilNow { agent: "agent.a".to_owned() };
+    for moment in [NOW, minutes(10), minutes(20)] {
+        let revoking = Revoking::new(agent.clone(), "tests", "lost").unwrap();
+        store.revoke(revoking, moment).unwrap();
+        record(&store, 61).unwrap();
+        store.checkpoint().unwrap();
+    }
+    let used = entry(decision(NOW, 62), Some(once(62, NOW)));
+    assert!(matches!(store.record(used), Ok(Recorded::AsDecided { .. })));
+    let years = NOW + Duration::from_secs(60 * 60 * 24 * 365 * 2);
+    let collected = store.collect_trusting_the_clock(years).unwrap();
+    assert!(collected.revocations > 100, "{collected:?}");
+    store.revoke(revoking(2000), years).unwrap();
+    store.close().unwrap();
+    let store = site.open().unwrap();
+    assert!(was_sealed(&store) && store.revocations().contains(&id(2000)));
+    assert!(store.reader().verify().is_ok());
 }

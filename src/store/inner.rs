@@ -1,7 +1,7 @@
 //! Inner: what an open store consists of, and the thread that brings the database up to date.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,10 @@ pub(super) struct Inner {
     stopped: AtomicBool,
     /// A seal held when it was opened, and not every page was read.
     pub(super) was_sealed: AtomicBool,
+    /// How many openings in a row, this one among them, have not checked every page so far; 0 once it is done.
+    pub(super) unchecked: AtomicU8,
+    /// Pages could not be read when they were to be checked: the next opening is not to believe a seal.
+    pub(super) unreadable: AtomicBool,
 }
 
 /// What does not work just now.
@@ -109,6 +113,8 @@ impl Inner {
             stops: Condvar::new(),
             stopped: AtomicBool::new(false),
             was_sealed: AtomicBool::new(false),
+            unchecked: AtomicU8::new(0),
+            unreadable: AtomicBool::new(false),
         }
     }
 
@@ -258,6 +264,7 @@ impl Inner {
         let is_worth_it = is_in_peace
             && site.is_written()
             && self.trouble().any().is_none()
+            && !self.unreadable.load(Ordering::Acquire)
             && self.core().unfolded().next().is_none()
             && site.database().and_then(|database| database.len()).ok()? > site.always_checked();
         if !is_worth_it {
@@ -278,7 +285,8 @@ impl Inner {
     }
 
     fn seal(&self, content: Content) -> std::io::Result<()> {
-        let seal = Seal::of(&self.engine.site().database()?, content)?;
+        let unchecked = self.unchecked.load(Ordering::Acquire);
+        let seal = Seal::of(&self.engine.site().database()?, content, unchecked)?;
         self.core().journal.seal(&seal)
     }
 

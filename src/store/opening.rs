@@ -115,6 +115,8 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let events = EventCount::new(state.log_epoch(&id), events);
     let inner = Inner::new(engine, core, revocations, signer, events);
     inner.was_sealed.store(seal.is_some(), Ordering::Release);
+    let unchecked = seal.map_or(0, |seal| seal.unchecked.saturating_add(1));
+    inner.unchecked.store(unchecked, Ordering::Release);
     take_over(&inner)?;
     Ok(inner)
 }

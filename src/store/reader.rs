@@ -18,7 +18,6 @@ use crate::log;
 use crate::process::Process;
 use crate::revocation::{InForce, Receipt, Revocation, RevocationEntry, RevocationList};
 use crate::store::StoreError;
-use crate::store::checking::Found;
 use crate::store::engine::builder;
 use crate::store::events::{are_events, is_event};
 use crate::store::inner::Inner;
@@ -397,10 +396,8 @@ impl StoreReader {
     pub fn verify(&self) -> Result<Verified, StoreError> {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;
-            if inner.was_sealed.load(Ordering::Acquire)
-                && let Found::Damage(problem) = inner.check_pages()?
-            {
-                return Err(StoreError::damaged(self.path(), problem));
+            if inner.was_sealed.load(Ordering::Acquire) {
+                inner.check_again()?;
             }
         }
         let checkpoint = self.checkpoint()?;

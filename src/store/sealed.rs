@@ -24,7 +24,15 @@ pub(super) const PLACE: u64 = 256;
 const MAGIC: &[u8; 16] = b"hardtack-sealed2";
 
 /// The bytes of a seal.
-pub(super) const LEN: usize = MAGIC.len() + 32 + 32 + 32;
+pub(super) const LEN: usize = MAGIC.len() + 32 + 32 + 1 + 32;
+
+/// What the digest at the end of a seal is of.
+const SIGNED: usize = LEN - 32;
+
+/// So many openings in a row may end before every page was checked; the next one reads all of them. A seal does not cover where the
+/// engine finds free space, and programs that are over within seconds would else never have it checked. A check of some gigabytes takes
+/// seconds: spread over so many openings, that is little.
+pub(super) const UNCHECKED_AT_MOST: u8 = 8;
 
 /// What a store was when it was closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +41,14 @@ pub(super) struct Seal {
     database: [u8; 32],
     /// Of what decisions rest on.
     content: Content,
+    /// How many openings in a row have ended before every page was checked.
+    pub(super) unchecked: u8,
 }
 
 impl Seal {
     /// Of a database that nobody has open.
-    pub(super) fn of(database: &Backend, content: Content) -> std::io::Result<Seal> {
-        Ok(Seal { database: first_page(database)?, content })
+    pub(super) fn of(database: &Backend, content: Content, unchecked: u8) -> std::io::Result<Seal> {
+        Ok(Seal { database: first_page(database)?, content, unchecked })
     }
 
     pub(super) fn encode(&self) -> [u8; LEN] {
@@ -46,19 +56,21 @@ impl Seal {
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..48].copy_from_slice(&self.database);
         bytes[48..80].copy_from_slice(self.content.as_bytes());
-        let digest = Sha256::digest(&bytes[..80]);
-        bytes[80..].copy_from_slice(&digest);
+        bytes[80] = self.unchecked;
+        let digest = Sha256::digest(&bytes[..SIGNED]);
+        bytes[SIGNED..].copy_from_slice(&digest);
         bytes
     }
 
     fn parse(bytes: &[u8; LEN]) -> Option<Seal> {
-        let digest = Sha256::digest(&bytes[..80]);
-        let holds = bytes.starts_with(MAGIC) && bytes[80..] == digest[..];
+        let digest = Sha256::digest(&bytes[..SIGNED]);
+        let holds = bytes.starts_with(MAGIC) && bytes[SIGNED..] == digest[..];
         let part = |at: usize| bytes.get(at..at + 32)?.try_into().ok();
-        holds.then_some(Seal { database: part(16)?, content: Content::of_bytes(part(48)?) })
+        let content = Content::of_bytes(part(48)?);
+        holds.then_some(Seal { database: part(16)?, content, unchecked: bytes[80] })
     }
 
-    /// The seal of a store, if it holds for the database that is there and saves anything. Whatever cannot be read is looked at by
+    /// The seal of a store, if it holds for the database that is there, saves anything, and every page was checked lately. Whatever cannot be read is looked at by
     /// whoever opens the store next, without a seal.
     pub(super) fn that_holds(site: &dyn Site) -> Option<Seal> {
         let database = site.database().ok()?;
@@ -69,6 +81,7 @@ impl Seal {
         let journal = site.journal().ok()?;
         journal.read(PLACE, &mut bytes).ok()?;
         Seal::parse(&bytes)
+            .filter(|seal| seal.unchecked < UNCHECKED_AT_MOST)
             .filter(|seal| first_page(&database).is_ok_and(|now| now == seal.database))
     }
 
@@ -91,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_seal_is_read_as_it_was_written_and_not_with_one_bit_changed() {
-        let seal = Seal { database: [1; 32], content: Content::of_bytes([2; 32]) };
+        let seal = Seal { database: [1; 32], content: Content::of_bytes([2; 32]), unchecked: 3 };
         let bytes = seal.encode();
         assert_eq!(Seal::parse(&bytes), Some(seal));
         for bit in 0..LEN * 8 {

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redb::StorageBackend;
@@ -12,6 +12,7 @@ use redb::StorageBackend;
 use crate::audit::{Ledger, Recorded};
 use crate::revocation::{Revocation, Revoking};
 use crate::store::checking::Found;
+use crate::store::sealed::UNCHECKED_AT_MOST;
 use crate::store::site::{Backend, CACHE_BYTES, Site};
 use crate::store::tests::disk::Disk;
 use crate::store::tests::{Dice, NOW, decision, entry, id, once, record, repeated, revoking};
@@ -24,10 +25,12 @@ struct Large {
     read: Arc<AtomicU64>,
     /// The engine keeps no page in memory.
     is_uncached: bool,
+    /// Its databases cannot be read just now.
+    fails: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-struct Counted(Backend, Arc<AtomicU64>);
+struct Counted(Backend, Large);
 
 impl StorageBackend for Counted {
     fn len(&self) -> io::Result<u64> {
@@ -35,7 +38,10 @@ impl StorageBackend for Counted {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.1.fetch_add(out.len() as u64, Ordering::Relaxed);
+        self.1.read.fetch_add(out.len() as u64, Ordering::Relaxed);
+        if self.1.fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk does not answer"));
+        }
         self.0.read(offset, out)
     }
 
@@ -54,7 +60,7 @@ impl StorageBackend for Counted {
 
 impl Site for Large {
     fn database(&self) -> io::Result<Backend> {
-        Ok(Backend::new(Counted(self.disk.database()?, Arc::clone(&self.read))))
+        Ok(Backend::new(Counted(self.disk.database()?, self.clone())))
     }
 
     fn journal(&self) -> io::Result<Backend> {
@@ -329,4 +335,58 @@ fn whatever_is_written_the_seal_holds() {
     let store = site.open().unwrap();
     assert!(was_sealed(&store) && store.revocations().contains(&id(2000)));
     assert!(store.reader().verify().is_ok());
+}
+
+#[test]
+fn after_some_openings_without_a_check_every_page_is_read() {
+    let site = filled(60);
+    for _ in 0..2 {
+        for opening in 1..=UNCHECKED_AT_MOST {
+            let store = site.open().unwrap();
+            assert!(was_sealed(&store), "opening {opening}");
+            store.close().unwrap();
+        }
+        let store = site.open().unwrap();
+        assert!(!was_sealed(&store), "it was never checked");
+        store.close().unwrap();
+    }
+    // What was checked begins anew.
+    for _ in 0..UNCHECKED_AT_MOST {
+        let store = site.open().unwrap();
+        assert!(was_sealed(&store));
+        assert_eq!(store.inner().check_pages().unwrap(), Found::Whole);
+        store.close().unwrap();
+    }
+    assert!(was_sealed(&site.open().unwrap()));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_a_check_is_asked_again_and_stops_no_store() {
+    let site = filled(60);
+    let store = site.open().unwrap();
+    site.fails.store(true, Ordering::Relaxed);
+    store.inner().check_until_known(Duration::ZERO, Duration::from_millis(1));
+    assert!(matches!(store.inner().check_pages(), Err(StoreError::File { .. })));
+    site.fails.store(false, Ordering::Relaxed);
+    store.ready().unwrap();
+    assert!(record(&store, 61).is_some());
+    store.close().unwrap();
+    let store = site.open().unwrap();
+    assert!(!was_sealed(&store), "it was never read");
+    store.close().unwrap();
+    let store = site.open().unwrap();
+    let answers = site.fails.clone();
+    answers.store(true, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let inner = store.inner();
+        let check = scope.spawn(|| {
+            inner.check_until_known(Duration::ZERO, Duration::from_millis(100));
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        answers.store(false, Ordering::Relaxed);
+        check.join().unwrap();
+    });
+    assert_eq!(store.inner().unchecked.load(Ordering::Acquire), 0, "it was checked later");
+    store.close().unwrap();
+    assert!(was_sealed(&site.open().unwrap()));
 }

@@ -11,6 +11,7 @@ use crate::store::opening::identity;
 use crate::store::reader::StoreReader;
 use crate::store::schema::{
     ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, LOG, META, REVOCATIONS, SEEN, SEEN_BY_EXPIRY,
+    unchanged_json,
 };
 use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
@@ -22,15 +23,18 @@ const COPY_AT_ONCE: usize = 1_000;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 impl StoreReader {
-    /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. The copy can be
+    /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. If not every
+    /// page was checked since the store was opened, they are checked first; and each record is compared with its hash. The copy can be
     /// [restored](crate::store::restore()) and not opened: it does not know what is revoked after it was made.
     ///
     /// # Errors
     ///
-    /// [`StoreError::File`] if the file exists already or cannot be written.
+    /// [`StoreError::File`] if the file exists already or cannot be written. [`StoreError::Damaged`] or [`StoreError::Unreadable`] if the
+    /// store is not what was written: then there is no copy.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<Checkpoint, StoreError> {
         let to = to.as_ref();
         let checkpoint = self.current_checkpoint()?;
+        self.check_once()?;
         let failed = |error| StoreError::file(Some(to), error);
         let place = Files::at(to);
         let _alone = place.make_alone()?;
@@ -51,7 +55,9 @@ impl StoreReader {
             let copy = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
             let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
             copy_table(reading, &copy, META)?;
-            copy_table(reading, &copy, LOG)?;
+            copy_rows(reading, &copy, LOG, |sequence, row| {
+                unchanged_json(row, sequence).map(drop)
+            })?;
             copy_table(reading, &copy, REVOCATIONS)?;
             copy_table(reading, &copy, ACCEPTED)?;
             copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
@@ -78,6 +84,16 @@ fn copy_table<K: redb::Key, V: redb::Value>(
     copy: &Database,
     definition: TableDefinition<K, V>,
 ) -> Result<(), StoreError> {
+    copy_rows(reading, copy, definition, |_, _| Ok(()))
+}
+
+/// Copies the rows of a table, each of which `look` accepts.
+fn copy_rows<K: redb::Key, V: redb::Value>(
+    reading: &ReadTransaction,
+    copy: &Database,
+    definition: TableDefinition<K, V>,
+    look: impl Fn(K::SelfType<'_>, V::SelfType<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let table = reading.open_table(definition)?;
     let mut rows = table.iter()?.peekable();
     loop {
@@ -86,6 +102,7 @@ fn copy_table<K: redb::Key, V: redb::Value>(
             let mut target = writing.open_table(definition)?;
             for row in rows.by_ref().take(COPY_AT_ONCE) {
                 let (key, value) = row?;
+                look(key.value(), value.value())?;
                 target.insert(key.value(), value.value())?;
             }
         }

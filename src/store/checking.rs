@@ -64,11 +64,19 @@ impl Inner {
         }
     }
 
-    /// Checks every page now.
+    /// Checks every page, unless that was done since the store was opened.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if something is not what was written.
+    pub(super) fn check_once(self: &Arc<Self>) -> Result<(), StoreError> {
+        match self.unchecked.load(Ordering::Acquire) {
+            0 => Ok(()),
+            _ => self.check_again(),
+        }
+    }
+
+    /// Checks every page now.
     pub(super) fn check_again(self: &Arc<Self>) -> Result<(), StoreError> {
         match self.check_pages()? {
             Found::Whole => Ok(()),

@@ -354,6 +354,15 @@ impl StoreReader {
         Ok(Checkpoint::verify(&text, &self.log_key()?)?)
     }
 
+    /// Checks the pages that nobody has read yet, of a store that was opened without it. Of a store that another process has open, that
+    /// process does.
+    pub(super) fn check_once(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Source::Open(inner) => inner.check_once(),
+            Source::Followed { .. } => Ok(()),
+        }
+    }
+
     /// The head of what this reader sees, signed now if it was not yet.
     pub(super) fn current_checkpoint(&self) -> Result<Checkpoint, StoreError> {
         match &self.0 {

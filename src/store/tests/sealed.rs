@@ -390,3 +390,26 @@ fn a_disk_that_does_not_answer_a_check_is_asked_again_and_stops_no_store() {
     store.close().unwrap();
     assert!(was_sealed(&site.open().unwrap()));
 }
+
+#[test]
+fn no_copy_is_made_of_a_sealed_store_that_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Large { is_uncached: true, ..filled(400).copy() };
+    let whole = site.open().unwrap();
+    whole.backup(folder.path().join("whole")).unwrap();
+    drop(whole);
+    site.flip(b"tools:call:number-2\"");
+    let store = site.open().unwrap();
+    assert!(was_sealed(&store));
+    let to = folder.path().join("copy");
+    let error = store.backup(&to).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    // Also what goes bad after the check.
+    store.inner().unchecked.store(0, Ordering::Release);
+    let error = store.backup(&to).unwrap_err();
+    let is_named = matches!(error, StoreError::Unreadable { what: "record", number: 2 });
+    assert!(is_named, "{error}");
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| !name.to_string_lossy().starts_with("whole")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

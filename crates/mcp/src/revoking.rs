@@ -2,6 +2,7 @@
 
 mod asking;
 mod listing;
+mod places;
 mod wire;
 
 use std::fmt;
@@ -16,11 +17,11 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
 use crate::body::with_the_rest_of;
+use crate::budget::Payer;
 use crate::fair_queue::{FairQueue, Peer};
 use crate::headers::AllowedHosts;
 use crate::session::Owner;
@@ -36,7 +37,8 @@ use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
 pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
-use self::listing::{Asked, MAX_LISTS};
+use self::listing::{Asked, Reader};
+use self::places::Places;
 pub use self::wire::REVOCATIONS;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
 
@@ -92,7 +94,8 @@ struct EndpointState {
     fair_queue: FairQueue,
     /// One at a time counts what a revocation stops.
     counting: Mutex<()>,
-    lists: Arc<Semaphore>,
+    /// Of whole lists.
+    lists: Places,
 }
 
 /// Returns the service that takes requests to revoke at `/hardtack/revocations`, for a program that is no gateway; serve it by
@@ -111,7 +114,7 @@ pub fn revocations(
 pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let admission = AdmissionControl::on(Threads::Own);
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
-    let (counting, lists) = (Mutex::default(), Arc::new(Semaphore::new(MAX_LISTS)));
+    let (counting, lists) = (Mutex::default(), Places::default());
     let state = EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists };
     let state = Arc::new(state);
     Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
@@ -139,20 +142,31 @@ impl EndpointState {
         let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
         let (verified, _) = self.admit(&token, peer, body, READ).await?;
         let asked = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
-        let Ok(place) = Arc::clone(&self.lists).try_acquire_owned() else {
-            let denial = Denial::overloaded("too many lists of revocations are read at once");
-            return Err(self.revoker.refuse(&denial, READ));
-        };
-        let log = Arc::clone(&self.revoker.log);
-        let (after, at_most) = (asked.first(), asked.at_most());
+        let (verified, places) = (Arc::new(verified), self.lists.clone());
+        let (after, at_most, is_page) = (asked.first(), asked.at_most(), asked.is_page());
+        let (log, reader) = (Arc::clone(&self.revoker.log), Arc::clone(&verified));
         let page = self.at_a_desk(peer, move |guard| {
-            guard.check_again(&verified, &call, now())?;
+            guard.check_again(&reader, &call, now())?;
+            // Whoever may not read takes no place, and whoever reads page by page needs none.
+            let full =
+                || Denial::overloaded("too many whole lists of revocations are read at once");
+            let place = match is_page {
+                true => None,
+                false => Some(places.take(Payer::of(&reader)).ok_or_else(full)?),
+            };
             // On a thread of its own, which may wait.
             let page = wait(log.list_after(now(), after, at_most));
-            page.map_err(|error| Denial::unreadable_store(&error.to_string()))
+            let page = page.map_err(|error| Denial::unreadable_store(&error.to_string()))?;
+            Ok((page, place))
         });
-        let page = page.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
-        Ok(asked.answer(page, Arc::clone(&self.revoker.log), place))
+        let (page, place) = page.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        Ok(match place {
+            None => asked.page(&page),
+            Some(place) => {
+                let (guard, log) = (&self.revoker.guard, Arc::clone(&self.revoker.log));
+                listing::whole(page, log, Reader::of(Arc::clone(guard), verified, place))
+            }
+        })
     }
 
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {

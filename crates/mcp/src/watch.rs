@@ -76,7 +76,8 @@ impl Watch {
         self.look().err().unwrap_or_else(unknown)
     }
 
-    fn look(&self) -> Result<(), Denial> {
+    /// Whether it holds now.
+    pub(crate) fn look(&self) -> Result<(), Denial> {
         let verifier = self.guard.verifier();
         let held = match self.of {
             Begun::Call => verifier.verify_under_way(&self.verified, now()),

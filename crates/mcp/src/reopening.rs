@@ -31,11 +31,12 @@ const MARGIN: Duration = Duration::from_secs(30);
 const OPENING: Duration = Duration::from_secs(15);
 
 /// How many milliseconds to wait before each further try. The first ones are for a gateway that has not noticed yet that the old stream is
-/// closed, the last ones for one that starts again. Then the stream ends, and its reader decides.
+/// closed, the last ones for one that starts again. Then the stream ends, and its reader decides. They begin anew once a stream has lasted:
+/// whoever opens each and breaks it off is waited for as whoever opens none.
 const WAITS: [u64; 7] = [100, 300, 1000, 2000, 4000, 8000, 15_000];
 
-/// How long a stream must have lasted to be opened again after its server ended it: one that ends each at once has nothing to tell, and
-/// its reader decides. A gateway that starts again ends them all.
+/// How long a stream must have lasted to be opened again after its server ended it, or without a wait after it broke off: one that ends
+/// each at once has nothing to tell, and its reader decides. A gateway that starts again ends them all.
 const LASTED: Duration = Duration::from_secs(5);
 
 /// How long to wait then, as readers do by custom.
@@ -81,6 +82,8 @@ struct Spliced {
     splitter: Splitter,
     last_event: Option<String>,
     opened: Instant,
+    /// How many of the [waits](WAITS) there were since a stream lasted.
+    waited: usize,
     /// When it is opened again; `None` once there is no longer presentation to be had.
     reopens: Option<Instant>,
     /// Whether a server that is asked again has not said yet that it heard.
@@ -111,6 +114,7 @@ pub(crate) fn spliced(answer: Response, asked: Asked, reopening: Reopening) -> R
         splitter: Splitter::default(),
         last_event: None,
         opened: Instant::now(),
+        waited: 0,
         reopens,
         repeats_acknowledgement: false,
     };
@@ -167,6 +171,7 @@ impl Spliced {
                 }
                 None if self.goes_on_after_its_end() => {
                     self.chunks = None;
+                    self.waited = 0;
                     if !self.open_anew(ENDED_WAIT).await {
                         return None;
                     }
@@ -179,8 +184,11 @@ impl Spliced {
                 }
                 Some(Err(_)) => {
                     self.chunks = None;
-                    tracing::info!("a stream broke off, and is opened again");
-                    if !self.open_anew(0).await {
+                    let again = match self.wait_after_break() {
+                        Some(wait) => self.open_anew(wait).await,
+                        None => false,
+                    };
+                    if !again {
                         return Some(Err(io::Error::other("the upstream server broke off")));
                     }
                 }
@@ -202,6 +210,8 @@ impl Spliced {
         };
         if self.asked.asking.era == Era::Legacy {
             self.chunks = None;
+            // It held as long as it was to.
+            self.waited = 0;
             if !self.open_anew(0).await {
                 tracing::warn!("a stream that listens cannot be opened again, and ends");
             }
@@ -220,19 +230,38 @@ impl Spliced {
         in_session && self.asked.asking.era == Era::Legacy && self.opened.elapsed() >= LASTED
     }
 
+    /// How long to wait after it broke off; `None` if streams have broken off too often before one lasted.
+    fn wait_after_break(&mut self) -> Option<u64> {
+        if self.opened.elapsed() < LASTED {
+            return self.next_wait();
+        }
+        tracing::info!("a stream broke off, and is opened again");
+        self.waited = 0;
+        Some(0)
+    }
+
+    fn next_wait(&mut self) -> Option<u64> {
+        let wait = WAITS.get(self.waited).copied()?;
+        self.waited += 1;
+        Some(wait)
+    }
+
     /// Opens it where there is no stream any more; says whether there is one.
     async fn open_anew(&mut self, first: u64) -> bool {
-        for wait in [first].into_iter().chain(WAITS) {
+        let mut next = Some(first);
+        while let Some(wait) = next {
             sleep(Duration::from_millis(wait)).await;
-            let Some((value, expires)) = (self.reopening.renew)().await else { continue };
-            match self.ask(value).await {
-                Try::Opened(answer) => {
-                    self.go_on(answer, expires);
-                    return true;
+            if let Some((value, expires)) = (self.reopening.renew)().await {
+                match self.ask(value).await {
+                    Try::Opened(answer) => {
+                        self.go_on(answer, expires);
+                        return true;
+                    }
+                    Try::Later => {}
+                    Try::Refused => return false,
                 }
-                Try::Later => {}
-                Try::Refused => return false,
             }
+            next = self.next_wait();
         }
         false
     }
@@ -309,4 +338,100 @@ fn is_acknowledgement(event: &str) -> bool {
     }
     let told = serde_json::from_str::<Told>(&sse::data(event));
     told.is_ok_and(|told| told.method == ACKNOWLEDGED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::body::Body;
+
+    use super::*;
+    use crate::budget::Payer;
+    use crate::child::Sender;
+    use crate::session::Owner;
+    use crate::watch::Ended;
+
+    /// A server whose streams tell one event, last this long and break off; and when each was opened.
+    fn breaking_off_after(lasts: Duration) -> (Upstream, Arc<Mutex<Vec<Instant>>>) {
+        let opened: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let notes = Arc::clone(&opened);
+        let router = Router::new().fallback(move || {
+            notes.lock().unwrap().push(Instant::now());
+            async move { http::Response::from_parts(parts(), Body::from_stream(event(lasts))) }
+        });
+        (Upstream::service(router).unwrap(), opened)
+    }
+
+    fn parts() -> http::response::Parts {
+        let response = http::Response::builder().header("content-type", "text/event-stream");
+        response.body(()).unwrap().into_parts().0
+    }
+
+    fn event(lasts: Duration) -> impl Stream<Item = io::Result<Bytes>> {
+        let breaks_off = stream::once(async move {
+            sleep(lasts).await;
+            Err(io::Error::other("broken off"))
+        });
+        stream::iter([Ok(Bytes::from_static(b"id: 1\ndata: {}\n\n"))]).chain(breaks_off)
+    }
+
+    fn listening(upstream: Upstream, lasts: Duration) -> Response {
+        let body = reqwest::Body::wrap_stream(event(lasts));
+        let first = http::Response::from_parts(parts(), body);
+        let expires = Timestamp::parse("2100-01-01T00:00:00Z").unwrap();
+        let renewed = (HeaderValue::from_static("Bearer x"), expires);
+        let renew = move || {
+            let renewed = Some(renewed.clone());
+            let renewed: BoxFuture<'static, Renewed> = Box::pin(async move { renewed });
+            renewed
+        };
+        let sender =
+            Sender { owner: Owner::from_bytes([1; 32]), payer: Payer::from_bytes([1; 32]) };
+        let (era, ended) = (Era::Legacy, Ended::default());
+        let asking = Asking { sender, era, ended, patience: None };
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        let asked = Asked { upstream, asking, method: Method::GET, headers, body };
+        let clean = Arc::new(|answer| answer);
+        spliced(first.into(), asked, Reopening { renew: Arc::new(renew), clean, expires })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_break_off_at_once_are_opened_again_after_ever_longer_waits_and_then_none()
+    {
+        let (upstream, opened) = breaking_off_after(Duration::ZERO);
+        let began = Instant::now();
+        let mut heard = listening(upstream, Duration::ZERO).bytes_stream();
+        let (mut events, mut errors) = (0, 0);
+        while let Some(told) = heard.next().await {
+            match told {
+                Ok(_) => events += 1,
+                Err(_) => errors += 1,
+            }
+        }
+        assert_eq!((events, errors), (1 + WAITS.len(), 1));
+        let opened = opened.lock().unwrap();
+        let mut due = began;
+        assert_eq!(opened.len(), WAITS.len());
+        for (opened, wait) in opened.iter().zip(WAITS) {
+            due += Duration::from_millis(wait);
+            let late = opened.duration_since(due);
+            assert!(*opened >= due && late < Duration::from_secs(1), "{wait} ms: {late:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_broke_off_after_it_lasted_is_opened_again_at_once_however_often() {
+        let (upstream, opened) = breaking_off_after(LASTED);
+        let began = Instant::now();
+        let mut heard = listening(upstream, LASTED).bytes_stream();
+        for _ in 0..3 * WAITS.len() {
+            heard.next().await.unwrap().unwrap();
+        }
+        let opened = opened.lock().unwrap();
+        assert_eq!(opened.len(), 3 * WAITS.len() - 1);
+        let each = (opened[opened.len() - 1] - began) / opened.len() as u32;
+        assert!(each >= LASTED && each < LASTED + Duration::from_millis(90), "{each:?}");
+    }
 }

@@ -15,6 +15,9 @@ const OWNERS: TableDefinition<[u8; 32], ([u8; 32], u64)> = TableDefinition::new(
 /// What is owned, by these numbers, so that the oldest is found first.
 const OWNED: TableDefinition<u64, [u8; 32]> = TableDefinition::new("owned");
 
+/// The owner of what was given to two.
+const NOBODY: [u8; 32] = [0; 32];
+
 /// What the key for codes is derived for, so that no other use of the store's secret has the same key.
 const CODES: &[u8] = b"hardtack: codes of what a server gives out, 1\0";
 
@@ -39,8 +42,8 @@ impl Store {
             .into())
     }
 
-    /// Keeps whose these are, as pairs of what is owned and its owner. What has an owner keeps it. Beyond `most` in all, the oldest are
-    /// forgotten. Waits for the disk.
+    /// Keeps whose these are, as pairs of what is owned and its owner. What is given to another owner than it has belongs to nobody from
+    /// then on: its owner is 32 bytes of zero. Beyond `most` in all, the oldest are forgotten. Waits for the disk.
     ///
     /// # Errors
     ///
@@ -52,7 +55,11 @@ impl Store {
             let mut numbers = writing.open_table(OWNED)?;
             let mut next = numbers.last()?.map_or(0, |(number, _)| number.value() + 1);
             for (what, owner) in owned {
-                if owners.get(what)?.is_some() {
+                let before = owners.get(what)?.map(|kept| kept.value());
+                if let Some((first, number)) = before {
+                    if first != *owner {
+                        owners.insert(what, (NOBODY, number))?;
+                    }
                     continue;
                 }
                 owners.insert(what, (*owner, next))?;
@@ -105,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn whose_something_is_survives_and_is_said_once_and_the_oldest_is_forgotten() {
+    fn whose_something_is_survives_and_the_oldest_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hardtack.store");
         let store = Store::create(&path).unwrap();
         assert_eq!(all(&store), []);
         let pair = |what, owner| ([what; 32], [owner; 32]);
-        store.keep_owners(&[pair(1, 10), pair(2, 20), pair(1, 99)], 3).unwrap();
-        store.keep_owners(&[pair(2, 99), pair(3, 30)], 3).unwrap();
+        store.keep_owners(&[pair(1, 10), pair(2, 20), pair(1, 10)], 3).unwrap();
+        store.keep_owners(&[pair(2, 20), pair(3, 30)], 3).unwrap();
         store.close().unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
@@ -121,6 +128,18 @@ mod tests {
         assert_eq!(all(&store), [(2, 20), (3, 30), (4, 40)]);
         store.close().unwrap();
         assert!(store.keep_owners(&[pair(5, 50)], 3).is_err(), "a store that is closed keeps it");
+    }
+
+    #[test]
+    fn what_is_given_to_a_second_owner_is_nobodys_from_then_on() {
+        let store = Store::in_memory().unwrap();
+        let pair = |what, owner| ([what; 32], [owner; 32]);
+        store.keep_owners(&[pair(1, 10), pair(2, 20), pair(2, 30)], 9).unwrap();
+        assert_eq!(all(&store), [(1, 10), (2, 0)]);
+        for owner in [20, 10, 0] {
+            store.keep_owners(&[pair(1, owner), pair(2, owner)], 9).unwrap();
+            assert_eq!(all(&store), [(1, 0), (2, 0)], "after {owner}");
+        }
     }
 
     #[test]

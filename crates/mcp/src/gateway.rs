@@ -203,7 +203,8 @@ impl Gateway {
         let common = Common::new();
         let relay = Relay { budget: common.budget.clone(), ..self.relay };
         let scope = Scope::of(self.guard.verifier().audience(), relay.upstream.url());
-        let kept = Kept::of(MAX_TASKS, scope, self.keeper.as_ref());
+        let is_program = relay.upstream.is_program();
+        let kept = Kept::of(MAX_TASKS, scope, self.keeper.as_ref(), is_program);
         let answering = self.answering;
         let side = Arc::new(GatewaySide::new(metrics, self.guard, answering, kept, common));
         let state = Arc::new(EndpointState { relay, side });

@@ -92,10 +92,15 @@ impl Kept {
     }
 
     /// What the store has of this server, or nothing, and in time this many tasks.
-    pub(crate) fn of(tasks: usize, scope: Scope, keeper: Option<&Keeper>) -> Kept {
+    pub(crate) fn of(
+        tasks: usize,
+        scope: Scope,
+        keeper: Option<&Keeper>,
+        is_program: bool,
+    ) -> Kept {
         let Some(keeper) = keeper else { return Kept::new(tasks) };
         let sessions = Arc::new(keeper.sessions(scope));
-        Kept { sessions, tasks: Arc::new(Tasks::kept(tasks, scope, keeper.clone())) }
+        Kept { sessions, tasks: Arc::new(Tasks::behind(is_program, tasks, scope, keeper)) }
     }
 }
 

@@ -254,7 +254,8 @@ impl Roster {
         let before = before.filter(|old| old.audience == audience && old.behind == behind);
         let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let scope = Scope::of(&audience, &behind);
-        let new = || Kept::of(MAX_TASKS_OF_SERVER, scope, keeper.as_ref());
+        let is_program = upstream.is_program();
+        let new = || Kept::of(MAX_TASKS_OF_SERVER, scope, keeper.as_ref(), is_program);
         let kept = before.map_or_else(new, |old| old.kept.clone());
         let relay = Relay {
             allowed_hosts: allowed_hosts.clone(),

@@ -265,6 +265,13 @@ impl Refusal<'_> {
     }
 }
 
+/// What a notification is answered.
+pub(crate) fn accepted() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
 pub(crate) fn respond(status: StatusCode, body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;

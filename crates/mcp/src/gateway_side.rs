@@ -126,6 +126,7 @@ pub(crate) struct Bearer {
 
 impl Side for GatewaySide {
     type Caller = Bearer;
+    const HAS_SEVERAL_CLIENTS: bool = true;
 
     async fn admit(&self, request: &Parts, body: &mut Body) -> Result<Bearer, Response> {
         let token = bearer(request).map_err(|error| self.refused(&error.into()))?;

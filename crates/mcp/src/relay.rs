@@ -40,6 +40,9 @@ pub(crate) trait Side: Send + Sync + 'static {
     /// Whoever sent a request.
     type Caller: Send + Sync;
 
+    /// Whether clients that know nothing of each other ask one server, and may number their requests alike.
+    const HAS_SEVERAL_CLIENTS: bool = false;
+
     /// Who sends this? Asked before the body is read; of whoever is refused, it may look what was asked for.
     fn admit(
         &self,
@@ -205,6 +208,9 @@ impl Relay {
             }
         })?;
         let passage = side.judge(&caller, &message, era).await?;
+        if S::HAS_SEVERAL_CLIENTS && self.may_cancel_anothers(&message, &headers) {
+            return Ok(answer::accepted());
+        }
         let id = message.id().cloned();
         // What was read of it is not needed any more.
         drop(message);
@@ -213,6 +219,14 @@ impl Relay {
         }
         let exchange = (id, passage, share);
         self.forward(side, &caller, (Method::POST, era), headers, body, exchange).await
+    }
+
+    /// Whether it cancels a request of which a server over HTTP cannot tell whose it is: without a session, another client's may have the same
+    /// id. Since 2026-07-28 there is none, and a stream that is closed says it.
+    fn may_cancel_anothers(&self, message: &Message, sent: &HeaderMap) -> bool {
+        message.method() == Some("notifications/cancelled")
+            && !sent.contains_key(SESSION_ID)
+            && !self.upstream.is_program()
     }
 
     /// What is looked at before the body: who sends it, and the headers for the server.

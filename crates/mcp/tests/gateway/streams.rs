@@ -208,6 +208,28 @@ async fn recorded_cut(stage: &Stage, cause: &str, operation: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_cancels_in_its_own_session_and_without_one_nothing_of_it_is_forwarded() {
+    let stage = Stage::set().await;
+    let bearer = stage.alice.presents();
+    let opened = stage.post(&bearer, &request("initialize", json!({}))).await;
+    let session = opened.headers["mcp-session-id"].clone();
+    let mut cancel = request("notifications/cancelled", json!({"requestId": 7}));
+    cancel.as_object_mut().unwrap().remove("id");
+    let cancel = cancel.to_string();
+    let modern =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "notifications/cancelled")];
+    for headers in [&[][..], &[("mcp-protocol-version", "2025-11-25")], &modern] {
+        let told = stage.post_with(&bearer, headers, cancel.clone()).await;
+        assert_eq!((told.status, cancelled(&stage).len()), (202, 0), "{headers:?}: {told:?}");
+    }
+    let headers = [("mcp-session-id", session.as_str())];
+    let told = stage.post_with(&bearer, &headers, cancel.clone()).await;
+    assert_eq!((told.status, cancelled(&stage)), (202, vec![("session-1".to_owned(), json!(7))]));
+    // Whoever holds nothing is not told that it was heard.
+    assert_eq!(stage.post_with("unknown", &[], cancel).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_session_the_stream_is_closed_and_nothing_else_is_told() {
     // Each answer of this server says so when it is dropped.
     let (closed, mut heard) = tokio::sync::mpsc::unbounded_channel();

@@ -32,6 +32,7 @@ use crate::profile::vocabulary::ARGUMENT;
 use crate::spelling::{MAX_FOLDED_BYTES, fold};
 
 pub(crate) use crate::datalog::following::Unfollowed;
+pub(crate) use crate::datalog::matching::{Candidate, Matches};
 pub(crate) use crate::datalog::spelled::Names;
 
 /// How many facts may be touched in one decision: some ten milliseconds.
@@ -260,24 +261,6 @@ pub(crate) struct Mark {
     facts: usize,
     words: usize,
     rules: usize,
-}
-
-/// What the matches of a query's predicates say.
-pub(crate) struct Matches {
-    /// There are matches.
-    pub(crate) any: bool,
-    /// Some match makes every expression true.
-    pub(crate) some: bool,
-    /// There are matches, and each makes every expression true.
-    pub(crate) all: bool,
-}
-
-/// One way to match a query's predicates.
-pub(crate) struct Candidate {
-    /// What the variables stand for.
-    pub(crate) variables: HashMap<u32, Term>,
-    /// Whether each expression is true; `None` where it cannot be evaluated.
-    pub(crate) held: Vec<Option<bool>>,
 }
 
 impl World {

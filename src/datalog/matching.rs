@@ -11,8 +11,26 @@ use biscuit_auth::datalog::{
 use crate::call::seen::{Kind, StandIn};
 use crate::datalog::compiling::{elements, has_pattern, price};
 use crate::datalog::evaluating::{evaluate, is_beyond, is_for_us};
-use crate::datalog::{Candidate, EvaluationError, FACT_BUDGET, SERVER, VERIFIER, World};
+use crate::datalog::{EvaluationError, FACT_BUDGET, SERVER, VERIFIER, World};
 use crate::function::functions;
+
+/// What the matches of a query's predicates say.
+pub(crate) struct Matches {
+    /// There are matches.
+    pub(crate) any: bool,
+    /// Some match makes every expression true.
+    pub(crate) some: bool,
+    /// There are matches, and each makes every expression true.
+    pub(crate) all: bool,
+}
+
+/// One way to match a query's predicates.
+pub(crate) struct Candidate {
+    /// What the variables stand for.
+    pub(crate) variables: HashMap<u32, Term>,
+    /// Whether each expression is true; `None` where it cannot be evaluated.
+    pub(crate) held: Vec<Option<bool>>,
+}
 
 impl World {
     /// All ways to match a query's predicates, at most `most` of them, with what becomes of every expression.

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fork::{Fork, fork, waitpid_nohang};
@@ -12,6 +13,21 @@ use hardtack_testkit::*;
 
 /// What a child does takes milliseconds; a minute is for a machine that is busy.
 const TRIES: usize = 3000;
+
+/// One test at a time: what another test's thread holds at the moment of a fork, nobody lets go of in it.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the threads of a test end, however the test does.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Runs a part in a fork, and fails unless it ends well, and in time.
 fn in_a_fork(part: impl FnOnce()) {
@@ -70,6 +86,7 @@ fn refuses_everything(store: &Store, cast: &Cast) {
 
 #[test]
 fn a_fork_accepts_revokes_and_writes_nothing() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let cast = Cast::new();
@@ -101,6 +118,7 @@ fn a_fork_accepts_revokes_and_writes_nothing() {
 
 #[test]
 fn a_fork_that_drops_the_last_handle_changes_nothing() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut store = Some(Store::create(&path).unwrap());
@@ -123,6 +141,7 @@ fn a_fork_that_drops_the_last_handle_changes_nothing() {
 
 #[test]
 fn a_reader_is_of_its_process_too() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let store = Store::create(&path).unwrap();
@@ -147,6 +166,7 @@ fn a_reader_is_of_its_process_too() {
 
 #[test]
 fn a_store_in_memory_is_of_its_process_too() {
+    let _turn = turn();
     let store = Store::in_memory().unwrap();
     let cast = Cast::new();
     in_a_fork(|| {
@@ -158,6 +178,7 @@ fn a_store_in_memory_is_of_its_process_too() {
 
 #[test]
 fn a_fork_in_the_middle_of_a_commit_waits_for_nobody() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let cast = Cast::new();
@@ -175,13 +196,14 @@ fn a_fork_in_the_middle_of_a_commit_waits_for_nobody() {
                 made
             })
         });
+        let stopping = Stopping(&stop);
         for _ in 0..30 {
             in_a_fork(|| {
                 refuses_everything(store.as_ref().unwrap(), &cast);
                 drop(store.take());
             });
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         threads.map(|thread| thread.join().unwrap()).iter().sum::<u64>()
     });
     drop((store, writer));

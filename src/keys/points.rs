@@ -57,11 +57,10 @@ const fn with(at: usize, byte: u8, mut bytes: [u8; 32]) -> [u8; 32] {
 /// roots and agents in many: it is decoded once.
 pub(super) fn point_of(bytes: &[u8; 32]) -> Option<Point> {
     static READ: LazyLock<Cache<[u8; 32], Point>> = LazyLock::new(|| Cache::new(MAX_KEYS_READ));
-    let read = || {
-        let key = VerifyingKey::from_bytes(bytes)?;
-        Ok::<_, ed25519_dalek::SignatureError>(Point { key, is_weak: key.is_weak() })
-    };
-    READ.get_or_insert_with(bytes, read).ok()
+    once(&READ, bytes, || {
+        let key = VerifyingKey::from_bytes(bytes).ok()?;
+        Some(Point { key, is_weak: key.is_weak() })
+    })
 }
 
 /// Strict verification: no malleable signature and no key of small order passes.
@@ -90,8 +89,22 @@ pub(super) fn is_canonical(bytes: &[u8; 32]) -> bool {
 pub(super) fn biscuit_key_of(bytes: &[u8; 32]) -> Option<biscuit_auth::PublicKey> {
     static READ: LazyLock<Cache<[u8; 32], biscuit_auth::PublicKey>> =
         LazyLock::new(|| Cache::new(MAX_KEYS_READ));
-    let read = || biscuit_auth::PublicKey::from_bytes(bytes, Algorithm::Ed25519);
-    READ.get_or_insert_with(bytes, read).ok()
+    once(&READ, bytes, || biscuit_auth::PublicKey::from_bytes(bytes, Algorithm::Ed25519).ok())
+}
+
+/// What is remembered of a key, or what is read of it now. Nobody waits for somebody else who reads the same key: in a fork of the process,
+/// that thread would not be there any more.
+fn once<T: Clone>(
+    known: &Cache<[u8; 32], T>,
+    bytes: &[u8; 32],
+    read: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    if let Some(known) = known.get(bytes) {
+        return Some(known);
+    }
+    let read = read()?;
+    known.insert(*bytes, read.clone());
+    Some(read)
 }
 
 #[cfg(test)]

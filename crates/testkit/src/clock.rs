@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "time is what is measured")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -36,17 +37,21 @@ impl Clock {
 /// How fast this machine is: a limit in milliseconds says something of the code only where the machine is known.
 ///
 /// The same core does two thirds of its work while its sibling is busy, and another machine does half. What a check of
-/// a signature takes at the same moment says how much of a time is the machine's.
+/// a signature takes at the same moment, and what moving texts takes, say how much of a time is the machine's.
 pub struct Speed {
     key: VerifyingKey,
     signature: Signature,
     least: Duration,
+    least_moved: Duration,
 }
 
 const MESSAGE: &[u8] = b"what every block has at least two of";
 
 /// What one check of a signature takes where limits are stated: on the two cores that the figures of `docs/cost.md` are from.
 const SIGNATURE: Duration = Duration::from_micros(44);
+
+/// What [`moved`] takes there.
+const MOVED: Duration = Duration::from_micros(560);
 
 /// Enough checks that the least of them was not interrupted.
 const CHECKS: usize = 16;
@@ -56,7 +61,8 @@ impl Speed {
     pub fn measured() -> Speed {
         let secret = SigningKey::from_bytes(&[7; SECRET_KEY_LENGTH]);
         let (key, signature) = (secret.verifying_key(), secret.sign(MESSAGE));
-        let mut speed = Speed { key, signature, least: Duration::MAX };
+        let (least, least_moved) = (Duration::MAX, Duration::MAX);
+        let mut speed = Speed { key, signature, least, least_moved };
         speed.measure();
         speed
     }
@@ -70,13 +76,28 @@ impl Speed {
             assert!(well.is_ok());
             self.least = self.least.min(time);
         }
+        for _ in 0..CHECKS / 4 {
+            let clock = Clock::start();
+            black_box(moved());
+            self.least_moved = self.least_moved.min(clock.elapsed());
+        }
     }
 
     /// What this duration of the stated machine is here and now; never less, so that a fast machine asks no more.
     #[must_use]
     pub fn here(&self, stated: Duration) -> Duration {
-        stated.mul_f64((self.least.as_secs_f64() / SIGNATURE.as_secs_f64()).max(1.0))
+        let slower = |least: Duration, stated: Duration| least.as_secs_f64() / stated.as_secs_f64();
+        let slower = slower(self.least, SIGNATURE).max(slower(self.least_moved, MOVED));
+        stated.mul_f64(slower.max(1.0))
     }
+}
+
+/// A thousand short texts are put into a map, copied and dropped: what a call with many arguments does most of. Neighbours that use the
+/// memory make this slower, and signatures not.
+fn moved() -> usize {
+    let texts: BTreeMap<String, String> =
+        (0..1000).map(|number| (format!("a{number}"), format!("{number:044}"))).collect();
+    black_box(texts.clone()).len() + black_box(texts).len()
 }
 
 /// How long this thread has waited so far, where the system says so.

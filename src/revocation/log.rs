@@ -313,6 +313,7 @@ pub trait RevocationLog: Send + Sync {
         Box::pin(async move {
             let mut list = self.list(now).await?;
             list.revocations.retain(|entry| entry.sequence > after);
+            list.revocations.sort_unstable_by_key(|entry| entry.sequence);
             list.revocations.truncate(at_most);
             Ok(list)
         })

@@ -20,6 +20,7 @@ cases! { dyn RevocationLog:
     a_new_log_is_empty,
     what_was_answered_is_read,
     what_was_answered_is_listed,
+    a_list_in_pages_is_the_list,
     a_receipt_names_its_entry,
     events_are_numbered_without_gaps,
     a_batch_stands_in_its_order,
@@ -199,6 +200,29 @@ fn what_was_answered_is_listed(engine: Case) -> Result<(), LeftOut> {
         let list = log.list(NOW);
         assert_eq!(list.revocations.len() as u64, number + 1);
         assert_eq!(list.at, log.head());
+    }
+    Ok(())
+}
+
+fn a_list_in_pages_is_the_list(engine: Case) -> Result<(), LeftOut> {
+    let log = Log::of(engine);
+    log.revoke(blocks(0..5), NOW);
+    // One that takes another's place, whose number is behind it.
+    log.revoke(vec![alice()], NOW);
+    log.revoke(blocks(5..7), NOW);
+    log.revoke(vec![alice()], later(60));
+    let in_force = log.in_force();
+    for at_most in [1, 3, in_force.len(), 1000] {
+        let (mut after, mut all) = (0, Vec::new());
+        loop {
+            let page = wait(log.0.list_after(later(61), after, at_most));
+            let page = page.expect("a log that can be read").revocations;
+            assert!(page.len() <= at_most && page.iter().all(|entry| entry.sequence > after));
+            let Some(last) = page.last() else { break };
+            after = last.sequence;
+            all.extend(page);
+        }
+        assert_eq!(all, in_force, "in pages of {at_most}");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 
 use crate::answer::{self, INVALID_REQUEST};
 use crate::budget::{EXCHANGE_BYTES, Share};
@@ -35,6 +36,13 @@ const HELD_PER_BYTE: usize = 3;
 /// What a value costs besides its bytes: a node of a tree, and its name once more while names are compared.
 const HELD_PER_VALUE: usize = 160;
 
+/// Up to how many bytes a message is read where the connection is served. A larger one with 200,000 values takes a tenth of a second, in
+/// which that thread would serve nobody else.
+const READ_IN_PLACE: usize = 64 * 1024;
+
+/// How many larger ones are read at once, whatever becomes of those who sent them: one takes some 60 MB until it is judged.
+static LARGE_READS: Semaphore = Semaphore::const_new(4);
+
 /// Up to how many bytes a message is covered by what an exchange costs at the least.
 const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
 
@@ -54,6 +62,22 @@ pub(crate) async fn read(body: Body, share: &mut Share, most: usize) -> Result<B
         }
         Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the message did not arrive in time")),
     }
+}
+
+/// The message that a body is, as [`Message::read`] says, which must not carry the bearer. The thread of the runtime goes on meanwhile, if it
+/// is large.
+pub(crate) async fn message(body: &Bytes, bearer: Option<&str>) -> Result<Message, MessageError> {
+    if body.len() <= READ_IN_PLACE {
+        return Message::read(body, bearer);
+    }
+    const UNFINISHED: MessageError = MessageError::Form("it was not read to its end");
+    let place = LARGE_READS.acquire().await.map_err(|_| UNFINISHED)?;
+    let (body, bearer) = (body.clone(), bearer.map(str::to_owned));
+    let read = move || {
+        let _place = place;
+        Message::read(&body, bearer.as_deref())
+    };
+    tokio::task::spawn_blocking(read).await.unwrap_or(Err(UNFINISHED))
 }
 
 /// A model that sends what cannot be read is told so in the way that its session survives.
@@ -178,6 +202,33 @@ mod tests {
         assert!((MAX_PASSED_OVER..=MAX_PASSED_OVER + CHUNK).contains(&read), "{read} bytes");
         let whole = with_the_rest_of(Body::from("{}"), Response::new(Body::empty()));
         assert!(!whole.headers().contains_key(header::CONNECTION));
+    }
+
+    #[tokio::test]
+    async fn a_large_message_is_read_while_others_are_served_and_in_the_same_way() {
+        const BEARER: &str = "secret-token-of-somebody";
+        let called = |text: &str| {
+            let params = format!(r#"{{"name":"a","arguments":{{"x":"{text}"}}}}"#);
+            Bytes::from(format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#
+            ))
+        };
+        // More large ones than are read at once: each gives its place back.
+        let large = [(READ_IN_PLACE, false); 6];
+        for (bytes, in_place) in std::iter::once((10, true)).chain(large) {
+            let body = called(&"x".repeat(bytes));
+            let mut reading = std::pin::pin!(message(&body, Some(BEARER)));
+            let now = reading.as_mut().now_or_never();
+            assert_eq!(now.is_some(), in_place, "{bytes}");
+            let read = match now {
+                Some(read) => read,
+                None => reading.await,
+            };
+            assert_eq!(read.unwrap().method(), Some("tools/call"));
+            let carries = called(&format!("{}{BEARER}", "x".repeat(bytes)));
+            let refused = message(&carries, Some(BEARER)).await.unwrap_err();
+            assert_eq!(refused, MessageError::CarriesBearer);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing::{Instrument, Span, field};
 
 use crate::answer::{self, HEADER_MISMATCH, INTERNAL_ERROR, INVALID_REQUEST};
-use crate::body::{read, unread, with_the_rest_of};
+use crate::body::{message, read, unread, with_the_rest_of};
 use crate::budget::{Budget, Payer, Share};
 use crate::child::{Asking, ENDED, Places, Sender};
 use crate::credentials::Person;
@@ -197,8 +197,8 @@ impl Relay {
                 .await;
         }
         let body = read(body, &mut share, self.upstream.most_bytes()).await?;
-        let message =
-            Message::read(&body, side.bearer(&caller)).map_err(|error| unread(&body, &error))?;
+        let message = message(&body, side.bearer(&caller)).await;
+        let message = message.map_err(|error| unread(&body, &error))?;
         *method = message.method().and_then(mcp::Method::find).map(mcp::Method::name);
         note_message(&message);
         let era = headers::check_against(&parts, &message).map_err(|error| {

@@ -15,10 +15,13 @@ use tokens::{AUDIENCE, NOW, Tokens};
 /// How often a path is gone: what differs from time to time, such as hash tables and new keys, differs less in the middle of so many.
 const TIMES: usize = 8;
 
+/// As many arguments as the longest chain is still evaluated with; a hundred more are too costly.
+const MOST_ALLOWED: usize = 550;
+
 /// A path of this name. What `counted` is not called with is prepared beside.
 type Path = (&'static str, fn(&Tokens));
 
-const PATHS: [Path; 10] = [
+const PATHS: [Path; 12] = [
     ("warm", |tokens| {
         let guard = tokens.knowing();
         each(|_| counted(|| allowed(&guard, &tokens.first, &tokens.call)));
@@ -48,6 +51,21 @@ const PATHS: [Path; 10] = [
         each(|_| {
             let guard = tokens.fresh();
             counted(|| refused(&guard, &tokens.first, &other, Cause::NotGranted));
+        });
+    }),
+    // The two costliest of `tests/hostile`, with the reading of the call: what its 5 ms are about.
+    ("worst-allowed", |tokens| {
+        let arguments = tokens::large_arguments(MOST_ALLOWED);
+        each(|_| {
+            let guard = tokens.fresh();
+            counted(|| allowed(&guard, &tokens.longest, &called(&arguments)));
+        });
+    }),
+    ("worst-refused", |tokens| {
+        let arguments = tokens::large_arguments(1000);
+        each(|_| {
+            let guard = tokens.fresh();
+            counted(|| refused(&guard, &tokens.asking, &called(&arguments), Cause::TooCostly));
         });
     }),
     ("delegate", |tokens| {
@@ -112,6 +130,11 @@ fn allowed(guard: &Guard, bearer: &str, call: &Call) {
 fn refused(guard: &Guard, bearer: &str, call: &Call, cause: Cause) {
     let denial = black_box(guard.check(black_box(bearer), call, NOW)).expect_err("refused");
     assert_eq!(denial.cause(), cause);
+}
+
+fn called(arguments: &str) -> Call {
+    let call = Call::tool("search").and_then(|call| call.arguments(black_box(arguments)));
+    call.expect("a call")
 }
 
 fn parsed(text: &str) -> Capability {

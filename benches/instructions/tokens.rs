@@ -11,6 +11,9 @@ use hardtack::{Call, Capability, Delegation, Grant, Issuer, Presenting, PrivateK
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_428_000);
 pub(crate) const AUDIENCE: &str = "notion.mcp";
 
+/// What a chain may have at most, and what `tests/hostile` calls its longest.
+const MAX_HOPS: u8 = 13;
+
 /// New presentations of the one chain.
 const AGAIN: usize = crate::TIMES;
 
@@ -27,6 +30,10 @@ pub(crate) struct Tokens {
     /// The grant with two hops, and with three.
     pub(crate) parent: String,
     pub(crate) last: String,
+    /// A presentation of the longest chain.
+    pub(crate) longest: String,
+    /// The same, whose hops also compare each argument.
+    pub(crate) asking: String,
 }
 
 impl Tokens {
@@ -47,6 +54,8 @@ impl Tokens {
             bound: (0..AGAIN).map(|index| take(&format!("bound-{index}"))).collect(),
             parent: take("parent"),
             last: take("last"),
+            longest: take("longest"),
+            asking: take("asking"),
             first,
         }
     }
@@ -72,6 +81,12 @@ fn call() -> Call {
     call.expect("a call")
 }
 
+/// So many arguments, of texts of 44 letters.
+pub(crate) fn large_arguments(count: usize) -> String {
+    let text = |at| format!("\"a{at}\":\"{}{at:04}\"", "a".repeat(40));
+    format!("{{{}}}", (0..count).map(text).collect::<Vec<_>>().join(","))
+}
+
 /// Another number in the second half of the seal, changed by one.
 fn with_bad_seal(bearer: &str) -> String {
     let mut bytes = URL_SAFE.decode(bearer).expect("base64");
@@ -84,15 +99,24 @@ fn with_bad_seal(bearer: &str) -> String {
 pub(crate) fn written() -> String {
     let (_, other) = chain();
     let (parent, last) = chain();
+    let text = [
+        of_one_chain(&parent, &last, &other),
+        format!("longest {}\n", longest(&[])),
+        format!("asking {}\n", longest(&["reject if arg($n, $x), $n != $n"])),
+    ];
+    text.concat()
+}
+
+fn of_one_chain(parent: &Capability, last: &Capability, other: &Capability) -> String {
     let mut text = String::new();
     let mut line = |name: &str, token: &str| writeln!(text, "{name} {token}").expect("a line");
     line("parent", &parent.to_base64());
     line("last", &last.to_base64());
-    line("other", &bearer(&other, Presenting::to(AUDIENCE)));
-    line("first", &bearer(&last, Presenting::to(AUDIENCE)));
+    line("other", &bearer(other, Presenting::to(AUDIENCE)));
+    line("first", &bearer(last, Presenting::to(AUDIENCE)));
     for index in 0..AGAIN {
-        line(&format!("again-{index}"), &bearer(&last, Presenting::to(AUDIENCE)));
-        line(&format!("bound-{index}"), &bearer(&last, Presenting::to(AUDIENCE).call(call())));
+        line(&format!("again-{index}"), &bearer(last, Presenting::to(AUDIENCE)));
+        line(&format!("bound-{index}"), &bearer(last, Presenting::to(AUDIENCE).call(call())));
     }
     text
 }
@@ -105,6 +129,19 @@ fn chain() -> (Capability, Capability) {
     let two = one.delegate(hop(2), &key(2), NOW).expect("a hop");
     let three = two.delegate(hop(3), &key(3), NOW).expect("a hop");
     (two, three)
+}
+
+/// A presentation of a chain of [`MAX_HOPS`], of which all hops but the first demand `checks`.
+fn longest(checks: &[&str]) -> String {
+    let grant = Grant::to("user:alice").scope("tools:call:*").max_depth(MAX_HOPS);
+    let grant = Issuer::new(key(0)).mint(grant.holder(key(1).public()), NOW).expect("a grant");
+    let last = (1..=MAX_HOPS).fold(grant, |parent, number| {
+        let checks = checks.iter().filter(|_| number > 1);
+        let hop = checks.fold(hop(number), |hop, check| hop.check(*check));
+        parent.delegate(hop, &key(number), NOW).expect("a hop")
+    });
+    let presented = last.present(Presenting::to(AUDIENCE), &key(MAX_HOPS + 1), NOW);
+    presented.expect("a presentation").bearer().to_owned()
 }
 
 fn bearer(last: &Capability, presenting: Presenting) -> String {

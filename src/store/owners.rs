@@ -3,7 +3,9 @@
 //! No record and no right depends on it: what is lost of it is refused. So it has a table of its own, which nothing else counts, and which
 //! older versions pass over.
 
-use redb::{ReadableTable, ReadableTableMetadata, TableDefinition, TableError};
+use std::collections::HashMap;
+
+use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError};
 use sha2::{Digest, Sha512};
 
 use crate::store::opening::identity;
@@ -14,6 +16,12 @@ const OWNERS: TableDefinition<[u8; 32], ([u8; 32], u64)> = TableDefinition::new(
 
 /// What is owned, by these numbers, so that the oldest is found first.
 const OWNED: TableDefinition<u64, [u8; 32]> = TableDefinition::new("owned");
+
+/// How much of what is owned says who gave it out: one server of several.
+const GIVER_BYTES: usize = 8;
+
+/// When there is too much, so much more is forgotten than that, a sixteenth: all are passed over for it, and need not be each time.
+const SPARE: u64 = 16;
 
 /// The owner of what was given to two.
 const NOBODY: [u8; 32] = [0; 32];
@@ -43,7 +51,10 @@ impl Store {
     }
 
     /// Keeps whose these are, as pairs of what is owned and its owner. What is given to another owner than it has belongs to nobody from
-    /// then on: its owner is 32 bytes of zero. Beyond `most` in all, the oldest are forgotten. Waits for the disk.
+    /// then on: its owner is 32 bytes of zero. The first 8 bytes of what is owned say who gave it out.
+    ///
+    /// Beyond `most` in all, the oldest are forgotten of whoever has given out more than a share, so that nobody who gives out much drives
+    /// out what another one did. Waits for the disk.
     ///
     /// # Errors
     ///
@@ -66,11 +77,10 @@ impl Store {
                 numbers.insert(next, what)?;
                 next += 1;
             }
-            while numbers.len()? > most {
-                let Some((_, oldest)) = numbers.pop_first()? else { break };
-                owners.remove(oldest.value())?;
+            match numbers.len()? > most {
+                true => forget(&mut owners, &mut numbers, most - most / SPARE),
+                false => Ok(()),
             }
-            Ok(())
         })
     }
 
@@ -99,6 +109,55 @@ impl Store {
         all.into_iter().for_each(|(what, owner)| see(what, owner));
         Ok(())
     }
+}
+
+/// Forgets the oldest until there are `most`, and of nobody more than leaves as much as others have, or have at the most.
+fn forget(
+    owners: &mut Table<'_, [u8; 32], ([u8; 32], u64)>,
+    numbers: &mut Table<'_, u64, [u8; 32]>,
+    most: u64,
+) -> Result<(), StoreError> {
+    let mut of_each: HashMap<[u8; GIVER_BYTES], u64> = HashMap::new();
+    for row in numbers.iter()? {
+        *of_each.entry(giver(&row?.1.value())).or_default() += 1;
+    }
+    let share = share(of_each.values().copied().collect(), most);
+    let mut left = numbers.len()?;
+    let mut forgotten = Vec::new();
+    for row in numbers.iter()? {
+        let (number, what) = row?;
+        let of_giver = of_each.entry(giver(&what.value())).or_default();
+        if left > most && *of_giver > share {
+            *of_giver -= 1;
+            left -= 1;
+            forgotten.push((number.value(), what.value()));
+        }
+    }
+    for (number, what) in forgotten {
+        numbers.remove(number)?;
+        owners.remove(what)?;
+    }
+    Ok(())
+}
+
+fn giver(what: &[u8; 32]) -> [u8; GIVER_BYTES] {
+    let mut giver = [0; GIVER_BYTES];
+    giver.copy_from_slice(&what[..GIVER_BYTES]);
+    giver
+}
+
+/// How much each may have so that all have `most` at the most: what somebody does not need is for the others.
+fn share(mut counts: Vec<u64>, most: u64) -> u64 {
+    counts.sort_unstable();
+    let (mut left, mut who) = (most, counts.len() as u64);
+    for count in counts {
+        if count > left / who {
+            return left / who;
+        }
+        left -= count;
+        who -= 1;
+    }
+    u64::MAX
 }
 
 #[cfg(test)]
@@ -140,6 +199,55 @@ mod tests {
             store.keep_owners(&[pair(1, owner), pair(2, owner)], 9).unwrap();
             assert_eq!(all(&store), [(1, 0), (2, 0)], "after {owner}");
         }
+    }
+
+    #[test]
+    fn whoever_gives_out_much_drives_out_nothing_of_another() {
+        let store = Store::in_memory().unwrap();
+        let pair = |giver: u8, number: u16| {
+            let mut what = [giver; 32];
+            what[30..].copy_from_slice(&number.to_be_bytes());
+            (what, [1; 32])
+        };
+        let of = |giver: u8| {
+            let mut numbers = Vec::new();
+            let see = |what: [u8; 32], _| {
+                if what[0] == giver {
+                    numbers.push(u16::from_be_bytes([what[30], what[31]]));
+                }
+            };
+            store.each_owner(see).unwrap();
+            numbers
+        };
+        // The first has given out its own before the others began.
+        let quiet: Vec<_> = (0..20).map(|number| pair(1, number)).collect();
+        store.keep_owners(&quiet, 100).unwrap();
+        for number in 0..500 {
+            let busy: Vec<_> = (2..=3).map(|giver| pair(giver, number)).collect();
+            store.keep_owners(&busy, 100).unwrap();
+            assert!(of(1).len() + of(2).len() + of(3).len() <= 100);
+            assert_eq!(of(1), (0..20).collect::<Vec<_>>(), "after {number}");
+        }
+        for giver in [2, 3] {
+            let kept = of(giver);
+            assert!((35..=45).contains(&kept.len()), "{}", kept.len());
+            assert_eq!(kept.last(), Some(&499), "the newest are kept");
+            assert!(kept.is_sorted());
+        }
+        // Where one has all, it has as much as there is.
+        let alone = Store::in_memory().unwrap();
+        let many: Vec<_> = (0..200).map(|number| pair(1, number)).collect();
+        alone.keep_owners(&many, 100).unwrap();
+        assert_eq!(all(&alone).len(), 94);
+    }
+
+    #[test]
+    fn a_share_is_what_is_left_by_those_who_have_less() {
+        assert_eq!(share(vec![5, 5], 10), u64::MAX);
+        assert_eq!(share(vec![10, 10, 10], 20), 6);
+        assert_eq!(share(vec![1, 100, 100], 101), 50);
+        assert_eq!(share(vec![1, 1, 1, 1], 3), 0);
+        assert_eq!(share(vec![100], 10), 10);
     }
 
     #[test]

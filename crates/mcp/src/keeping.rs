@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::session::Sessions;
 use hardtack::store::Store;
 
-/// How many tasks are kept in a store, of all servers: some 20 MB. As many as are remembered of a single server.
+/// How many tasks are kept in a store, of all servers: some 20 MB. As many as are remembered of a single server. None of several drives
+/// out another's: the store forgets those of whoever has most.
 const MAX_KEPT: u64 = 100_000;
 
 /// How many wait to be written, and how many are written at once. A task is started by a call, whose decision was written before.

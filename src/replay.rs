@@ -181,7 +181,8 @@ fn decide_in(
     match &request.arguments {
         KeptArguments::Arguments(arguments) => {
             let text = serde_json::to_string(arguments).map_err(|_| "an argument")?;
-            let call = Call::new(&decision.operation).and_then(|call| call.arguments(&text));
+            let call = Call::new(&decision.operation)
+                .and_then(|call| call.large_integers().arguments(&text));
             let call = match (call, &decision.resource) {
                 (Ok(call), Some(uri)) => call.resource(uri),
                 (call, _) => call,

@@ -29,6 +29,8 @@ pub enum ArgumentProblem {
     Name,
     /// An integer that readers round differently.
     UnsafeInteger,
+    /// Where integers of 64 bits are taken: one that has more, or that is not written as its digits.
+    InexactInteger,
     /// The text has more bytes, values or levels than the caps allow.
     TooLarge,
 }
@@ -53,6 +55,10 @@ impl fmt::Display for ArgumentProblem {
                 f,
                 "have an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a string"
             ),
+            ArgumentProblem::InexactInteger => write!(
+                f,
+                "have an integer beyond ±{MAX_SAFE_INTEGER} that is not from -2^63 to 2^63-1 and written in digits alone; send it as a string"
+            ),
             ArgumentProblem::TooLarge => write!(
                 f,
                 "are larger than this server takes, or than {MAX_ARGUMENTS} arguments with {MAX_NAME_BYTES} bytes in their names, {MAX_ARGUMENT_VALUES} values or {MAX_ARGUMENT_DEPTH} levels, or have more than {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
@@ -66,24 +72,39 @@ const REPEATED: &str = "hardtack: member twice";
 const ALIKE: &str = "hardtack: members alike";
 const NAME: &str = "hardtack: member's name";
 const UNSAFE_INTEGER: &str = "hardtack: unsafe integer";
+const INEXACT_INTEGER: &str = "hardtack: inexact integer";
 const TOO_LARGE: &str = "hardtack: too large";
 
+/// Which integers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Integers {
+    /// Those that every reader reads the same way, up to ±(2^53−1).
+    #[default]
+    Safe,
+    /// All of 64 bits with a sign. Beyond ±(2^53−1) they are written as their digits, without fraction and exponent.
+    Large,
+}
+
 /// Reads an object whose canonical form has at most `most` bytes.
-pub(super) fn parse_object(json: &str, most: usize) -> Result<Map<String, Value>, CallError> {
-    match parse_value(json, most)? {
+pub(super) fn parse_object(
+    json: &str,
+    most: usize,
+    integers: Integers,
+) -> Result<Map<String, Value>, CallError> {
+    match parse_value(json, most, integers)? {
         Value::Object(members) => Ok(members),
         _ => Err(CallError::Arguments(ArgumentProblem::NotAnObject)),
     }
 }
 
-pub(super) fn parse_value(json: &str, most: usize) -> Result<Value, CallError> {
+pub(super) fn parse_value(json: &str, most: usize, integers: Integers) -> Result<Value, CallError> {
     // Spaces and escapes are no part of the canonical form, which whoever takes the value counts.
     if json.len() > most.saturating_mul(2) {
         return Err(CallError::Arguments(ArgumentProblem::TooLarge));
     }
     // The object of arguments is a level that the cap does not count, and a call is one more, with its operation and resource.
-    parse_strictly(json.as_bytes(), MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_VALUES + VALUES_BESIDE)
-        .map_err(CallError::Arguments)
+    let (levels, values) = (MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_VALUES + VALUES_BESIDE);
+    parse_strictly(json.as_bytes(), levels, values, integers).map_err(CallError::Arguments)
 }
 
 /// The values of a call that are none of its arguments: itself, its operation, its resource, the arguments, and the other parameters.
@@ -94,10 +115,11 @@ pub(crate) fn parse_strictly(
     json: &[u8],
     levels: usize,
     values: usize,
+    integers: Integers,
 ) -> Result<Value, ArgumentProblem> {
     let (values, foldable) = (Cell::new(values), Cell::new(MAX_FOLDED_BYTES));
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let seed = StrictSeed { levels, values: &values, foldable: &foldable };
+    let seed = StrictSeed { levels, values: &values, foldable: &foldable, integers };
     let value = seed.deserialize(&mut deserializer);
     value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
         let text = error.to_string();
@@ -106,6 +128,7 @@ pub(crate) fn parse_strictly(
             () if text.contains(ALIKE) => ArgumentProblem::Alike,
             () if text.contains(NAME) => ArgumentProblem::Name,
             () if text.contains(UNSAFE_INTEGER) => ArgumentProblem::UnsafeInteger,
+            () if text.contains(INEXACT_INTEGER) => ArgumentProblem::InexactInteger,
             () if text.contains(TOO_LARGE) => ArgumentProblem::TooLarge,
             () => ArgumentProblem::NotJson,
         }
@@ -118,6 +141,7 @@ struct StrictSeed<'a> {
     levels: usize,
     values: &'a Cell<usize>,
     foldable: &'a Cell<usize>,
+    integers: Integers,
 }
 
 impl<'a> StrictSeed<'a> {
@@ -140,6 +164,22 @@ impl<'a> StrictSeed<'a> {
         let left = self.foldable.get().checked_sub(folded).ok_or_else(|| E::custom(TOO_LARGE))?;
         self.foldable.set(left);
         Ok(())
+    }
+
+    /// An integer of at most 64 bits that was written in digits alone.
+    fn integer<E: de::Error>(self, value: Option<i64>) -> Result<Value, E> {
+        match (value, self.integers) {
+            (Some(value), Integers::Large) => Ok(Value::Number(value.into())),
+            (Some(value), Integers::Safe) if is_safe(value) => Ok(Value::Number(value.into())),
+            _ => Err(self.beyond()),
+        }
+    }
+
+    fn beyond<E: de::Error>(self) -> E {
+        E::custom(match self.integers {
+            Integers::Safe => UNSAFE_INTEGER,
+            Integers::Large => INEXACT_INTEGER,
+        })
     }
 }
 
@@ -172,19 +212,24 @@ impl<'de> Visitor<'de> for StrictSeed<'_> {
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        number(Number::from(value))
+        self.integer(Some(value))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        number(Number::from(value))
+        self.integer(i64::try_from(value).ok())
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         // Digits beyond 64 bits arrive here, already rounded.
         if value.fract() == 0.0 && value.abs() > MAX_SAFE_INTEGER as f64 {
-            return Err(E::custom(UNSAFE_INTEGER));
+            return Err(self.beyond());
         }
-        number(Number::from_f64(value).ok_or(E::custom(UNSAFE_INTEGER))?)
+        let number = Number::from_f64(value).ok_or_else(|| self.beyond())?;
+        // An integer is kept as such, so that `1e3` and `1000` are one value from here on.
+        match written(&number).parse::<i64>() {
+            Ok(integer) => Ok(Value::Number(integer.into())),
+            Err(_) => Ok(Value::Number(number)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
@@ -219,21 +264,18 @@ fn are_told_apart<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> bool 
     names.map(|name| fold(name)).all(|name| seen.insert(name))
 }
 
-/// A number is an integer exactly when its RFC 8785 form is one, whatever it was written as. An
-/// integer is kept as such, so that `1e3` and `1000` are one value from here on.
-fn number<E: de::Error>(number: Number) -> Result<Value, E> {
-    let text = written(&number);
-    if !is_integer(&text) {
-        return Ok(Value::Number(number));
-    }
-    let value: Option<i64> = text.parse().ok();
-    let safe = value.filter(|value| value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs());
-    safe.map(|value| Value::Number(value.into())).ok_or(E::custom(UNSAFE_INTEGER))
+fn is_safe(integer: i64) -> bool {
+    integer.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs()
 }
 
-fn is_integer(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+/// Whether an integer is in it, at any depth, that not every reader reads the same way.
+pub(crate) fn has_large_integer(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_i64().is_some_and(|integer| !is_safe(integer)),
+        Value::Array(elements) => elements.iter().any(has_large_integer),
+        Value::Object(members) => members.values().any(has_large_integer),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 pub(super) fn written(number: &Number) -> String {
@@ -287,6 +329,45 @@ pub(super) fn canonical(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).unwrap_or_default()
 }
 
+/// The same, with each integer beyond ±(2^53−1) as its digits: RFC 8785 writes the number of 53 bits that is nearest, and so two of them
+/// alike.
+pub(super) fn canonical_exactly(members: &Map<String, Value>) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_members(members, &mut text);
+    text
+}
+
+fn write_members(members: &Map<String, Value>, text: &mut Vec<u8>) {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
+    text.push(b'{');
+    for (at, (name, value)) in sorted.into_iter().enumerate() {
+        text.extend_from_slice(if at == 0 { b"" } else { b"," });
+        text.extend_from_slice(&canonical(name));
+        text.push(b':');
+        write_exactly(value, text);
+    }
+    text.push(b'}');
+}
+
+fn write_exactly(value: &Value, text: &mut Vec<u8>) {
+    match value {
+        Value::Number(number) if number.is_i64() => {
+            text.extend_from_slice(number.to_string().as_bytes());
+        }
+        Value::Array(elements) => {
+            text.push(b'[');
+            for (at, element) in elements.iter().enumerate() {
+                text.extend_from_slice(if at == 0 { b"" } else { b"," });
+                write_exactly(element, text);
+            }
+            text.push(b']');
+        }
+        Value::Object(members) => write_members(members, text),
+        other => text.extend_from_slice(&canonical(other)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,8 +382,25 @@ mod tests {
             r#"["a\"b\\c\/d\u0000\u001f\b\f\n\r\t\u007f\u0080ü\u20ac\ud83d\ude00"]"#,
             r#"{"\\":{"ü\"":[[[1,2],[]],{"x":[null]}]}}"#,
         ] {
-            let value = parse_value(json, 4096).unwrap();
-            assert_eq!(canonical_length(&value), canonical(&value).len(), "{json}");
+            for integers in [Integers::Safe, Integers::Large] {
+                let value = parse_value(json, 4096, integers).unwrap();
+                assert_eq!(canonical_length(&value), canonical(&value).len(), "{json}");
+                // Where no integer is large, both forms are one.
+                let members = Map::from_iter([("a".to_owned(), value.clone())]);
+                assert_eq!(canonical_exactly(&members), canonical(&members), "{json}");
+                assert!(!has_large_integer(&value));
+            }
         }
+    }
+
+    #[test]
+    fn large_integers_are_written_as_their_digits_at_all_depths() {
+        let json = r#"{"b":[9007199254740993,{"\ud83d\ude00":-9223372036854775808,"\ufb33":1.5}],"a":9223372036854775807}"#;
+        let members = parse_object(json, 4096, Integers::Large).unwrap();
+        let written = canonical_exactly(&members);
+        let expected = "{\"a\":9223372036854775807,\"b\":[9007199254740993,{\"\u{1f600}\":-9223372036854775808,\"\u{fb33}\":1.5}]}";
+        assert_eq!(String::from_utf8(written.clone()).unwrap(), expected);
+        assert_eq!(members_length(&members), written.len());
+        assert!(has_large_integer(&Value::Object(members)));
     }
 }

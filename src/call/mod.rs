@@ -4,6 +4,7 @@
 //! differentials: no two readers of one text may find different calls in it.
 
 mod argument;
+mod error;
 mod json;
 mod resource;
 pub(crate) mod seen;
@@ -16,17 +17,17 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub(crate) use crate::call::json::parse_strictly;
-use crate::call::json::{canonical, members_length, parse_object, parse_value};
+pub(crate) use crate::call::json::{Integers, has_large_integer, parse_strictly};
+use crate::call::json::{canonical, canonical_exactly, members_length, parse_object, parse_value};
 use crate::call::resource::Resource;
 use crate::call::seen::{MAX_SEEN_TEXT_BYTES, STAND_IN_BYTES, see, see_all};
 use crate::call::tally::{Counted, Tally};
-use crate::cause::Cause;
 use crate::profile::cost;
 use crate::prompt_name;
-use crate::scope::{Operation, ScopeError};
+use crate::scope::Operation;
 
 pub use argument::IntoArgument;
+pub use error::CallError;
 pub use json::ArgumentProblem;
 
 /// The most bytes of arguments in their canonical form, 4 MiB, unless [`Call::at_most`] says otherwise: what the official Rust server of
@@ -67,7 +68,7 @@ pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 /// assert!(Call::tool("pay")?.arguments(r#"{"amount": 1, "amount": 1000}"#).is_err());
 /// # Ok::<(), hardtack::CallError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Call {
     operation: Operation,
     resource: Option<Resource>,
@@ -79,28 +80,27 @@ pub struct Call {
     counted: Counted,
     /// How many bytes of arguments it may have.
     most: usize,
+    /// Which integers arguments may have that are set from now on.
+    integers: Integers,
 }
 
-/// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once. What is equal but
-/// for this is equal.
-#[derive(Debug, Clone, Default)]
-struct KnownDigest(OnceLock<[u8; 32]>);
-
-impl PartialEq for KnownDigest {
-    fn eq(&self, _: &KnownDigest) -> bool {
-        true
+/// By what is hashed: how much it might have had besides makes no other call.
+impl PartialEq for Call {
+    fn eq(&self, other: &Call) -> bool {
+        self.operation == other.operation
+            && self.resource == other.resource
+            && self.arguments == other.arguments
+            && self.params == other.params
     }
 }
+
+/// The digest, once it was asked for: canonical forms take long, and a decision needs it more than once.
+#[derive(Debug, Clone, Default)]
+struct KnownDigest(OnceLock<[u8; 32]>);
 
 /// What is seen of the arguments, once it was asked for: large ones are hashed.
 #[derive(Debug, Clone, Default)]
 struct KnownTerms(OnceLock<Arc<[Term]>>);
-
-impl PartialEq for KnownTerms {
-    fn eq(&self, _: &KnownTerms) -> bool {
-        true
-    }
-}
 
 impl Call {
     /// Begins a call of `operation`, such as `tools:call:search` or `resources:read`, without resource and arguments.
@@ -119,6 +119,7 @@ impl Call {
             seen: KnownTerms::default(),
             counted: Counted::default(),
             most: MAX_ARGUMENT_BYTES,
+            integers: Integers::Safe,
         })
     }
 
@@ -135,6 +136,26 @@ impl Call {
     /// than 8 MiB counts as 8 MiB.
     pub fn at_most(mut self, bytes: usize) -> Call {
         self.most = bytes.min(MOST_ARGUMENT_BYTES);
+        self
+    }
+
+    /// Takes integers beyond ±(2^53−1) in arguments that are set from now on: from −2^63 to 2^63−1, written in digits alone. For servers
+    /// that need them, and are known to read them exactly. By default they are refused.
+    ///
+    /// The digest of the call is of their digits, and not of what RFC 8785 makes of them.
+    ///
+    /// ```
+    /// use hardtack::Call;
+    ///
+    /// let post = r#"{"message": 1234567890123456789}"#;
+    /// assert!(Call::tool("post")?.arguments(post).is_err());
+    /// let call = Call::tool("post")?.large_integers().arguments(post)?;
+    /// let other = Call::tool("post")?.large_integers().argument("message", 1234567890123456788_u64)?;
+    /// assert_ne!(call.digest(), other.digest());
+    /// # Ok::<(), hardtack::CallError>(())
+    /// ```
+    pub fn large_integers(mut self) -> Call {
+        self.integers = Integers::Large;
         self
     }
 
@@ -177,9 +198,10 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for anything but an object, for a member that stands twice at any depth, for names that some
     /// reader takes for one (they differ in capitals, a normal form or spaces around them), for a character in a name that does
-    /// not print, a lone surrogate, an integer beyond ±(2^53−1) (RFC 8259, section 6), and more than the caps allow.
+    /// not print, a lone surrogate, an integer beyond ±(2^53−1) (RFC 8259, section 6; [`Call::large_integers`]), and more than the caps
+    /// allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
-        self.arguments = parse_object(json, self.most)?;
+        self.arguments = parse_object(json, self.most, self.integers)?;
         self.checked()
     }
 
@@ -224,7 +246,7 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for a name that is there already, and for what [`Call::arguments`] refuses.
     pub fn argument_json(mut self, name: &str, json: &str) -> Result<Call, CallError> {
-        let value = parse_value(json, self.most)?;
+        let value = parse_value(json, self.most, self.integers)?;
         if self.arguments.contains_key(name) {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
@@ -243,7 +265,7 @@ impl Call {
     ///
     /// [`CallError::Arguments`] for what two readers could read differently, as of [`Call::arguments`].
     pub fn params(mut self, json: &str) -> Result<Call, CallError> {
-        self.params = Arc::new(parse_object(json, self.most)?);
+        self.params = Arc::new(parse_object(json, self.most, Integers::Safe)?);
         self.digest = KnownDigest::default();
         Ok(self)
     }
@@ -275,11 +297,24 @@ impl Call {
     ///
     /// [`CallError::Form`] for another form, and the errors of each part.
     pub fn parse(json: &str) -> Result<Call, CallError> {
-        let mut members = parse_object(json, MAX_ARGUMENT_BYTES)?;
+        Call::read(json, Integers::Safe)
+    }
+
+    /// Reads a call as [`Call::parse`] does, of which the arguments may have [large integers](Call::large_integers).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] as of [`Call::parse`].
+    pub fn parse_with_large_integers(json: &str) -> Result<Call, CallError> {
+        Call::read(json, Integers::Large)
+    }
+
+    fn read(json: &str, integers: Integers) -> Result<Call, CallError> {
+        let mut members = parse_object(json, MAX_ARGUMENT_BYTES, integers)?;
         let Some(Value::String(operation)) = members.remove("operation") else {
             return Err(CallError::Form);
         };
-        let mut call = Call::new(&operation)?;
+        let mut call = Call { integers, ..Call::new(&operation)? };
         match members.remove("resource") {
             None => {}
             Some(Value::String(uri)) => call = call.resource(&uri)?,
@@ -292,6 +327,9 @@ impl Call {
         }
         match members.remove("params") {
             None => {}
+            Some(params @ Value::Object(_)) if has_large_integer(&params) => {
+                return Err(CallError::Arguments(ArgumentProblem::UnsafeInteger));
+            }
             Some(Value::Object(params)) => call.params = Arc::new(params),
             Some(_) => return Err(CallError::Form),
         }
@@ -315,7 +353,8 @@ impl Call {
     }
 
     /// Returns the SHA-256 digest of the canonical call: the RFC 8785 form of
-    /// `{"operation":…,"resource":…,"arguments":…,"params":…}` without what is absent. Empty arguments and params are absent.
+    /// `{"operation":…,"resource":…,"arguments":…,"params":…}` without what is absent. Empty arguments and params are absent. Integers
+    /// beyond ±(2^53−1) are written as their digits.
     pub fn digest(&self) -> [u8; 32] {
         *self.digest.0.get_or_init(|| Sha256::digest(self.canonical()).into())
     }
@@ -358,13 +397,21 @@ impl Call {
     }
 
     fn canonical(&self) -> Vec<u8> {
+        let large = self.arguments.values().any(has_large_integer);
+        let arguments = large.then(|| canonical_exactly(&self.arguments));
         let written = Written {
-            arguments: (!self.arguments.is_empty()).then_some(&self.arguments),
+            arguments: (!large && !self.arguments.is_empty()).then_some(&self.arguments),
             operation: self.operation.as_str(),
             params: (!self.params.is_empty()).then_some(&*self.params),
             resource: self.resource_uri(),
         };
-        canonical(&written)
+        match (arguments, canonical(&written)) {
+            // They are the first member, and the operation follows.
+            (Some(arguments), rest) => {
+                [b"{\"arguments\":", arguments.as_slice(), b",", &rest[1..]].concat()
+            }
+            (None, whole) => whole,
+        }
     }
 
     /// The call with other arguments than before, if they are such as can be judged.
@@ -387,63 +434,11 @@ struct Written<'a> {
     resource: Option<&'a str>,
 }
 
-/// The error of a call that is not exact enough to be judged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The operation is not of its form.
-    #[error(transparent)]
-    Operation(#[from] ScopeError),
-    /// The resource is no URI, or not in normal form.
-    #[error("the resource is not a URI in normal form{}", normal.as_ref().map_or(String::new(), |uri| format!("; write {uri}")))]
-    Resource {
-        /// The normal form, where there is one.
-        normal: Option<String>,
-    },
-    /// The resource, of another scheme than `https`, `http` and `file`, has a form of which readers know another spelling.
-    #[error("the resource has other spellings, and readers differ: {problem}")]
-    ResourceForms {
-        /// What gives it another spelling, in words.
-        problem: &'static str,
-    },
-    /// The resource has more than 8,000 bytes.
-    #[error("the resource has more than {MAX_RESOURCE_BYTES} bytes")]
-    LongResource,
-    /// The arguments could be read differently by two readers, or are too large.
-    #[error("the arguments {0}")]
-    Arguments(ArgumentProblem),
-    /// An argument is a number that JSON does not have.
-    #[error("an argument is a number that is not finite, which JSON does not have")]
-    NotFinite,
-    /// The JSON object is not of the form of a call.
-    #[error(
-        "a call is {{\"operation\": \"tools:call:search\", \"resource\": \"https://…\", \"arguments\": {{…}}, \"params\": {{…}}}}, the last three optional"
-    )]
-    Form,
-}
-
-impl CallError {
-    /// Returns the [`Cause`] of this error: its stable name, by which programs and records tell errors apart.
-    pub fn cause(&self) -> Cause {
-        match self.is_too_large() {
-            true => Cause::CallTooLarge,
-            false => Cause::InexactCall,
-        }
-    }
-}
-
 /// Whether a call can have this resource.
 pub(crate) fn check_resource(uri: &str) -> Result<(), CallError> {
     match uri.len() > MAX_RESOURCE_BYTES {
         true => Err(CallError::LongResource),
         false => uri.parse::<Resource>().map(drop),
-    }
-}
-
-impl CallError {
-    /// Whether the call is larger than one that is judged, and no less exact.
-    pub(crate) fn is_too_large(&self) -> bool {
-        matches!(self, CallError::LongResource | CallError::Arguments(ArgumentProblem::TooLarge))
     }
 }
 

@@ -43,12 +43,6 @@ impl Clone for Counted {
     }
 }
 
-impl PartialEq for Counted {
-    fn eq(&self, _: &Counted) -> bool {
-        true
-    }
-}
-
 /// How many arguments there are, how large they are, and what their names are folded to.
 #[derive(Debug, Default)]
 pub(super) struct Tally {

@@ -48,6 +48,76 @@ fn what_two_readers_read_differently_is_refused() {
 }
 
 #[test]
+fn integers_of_64_bits_are_read_exactly_where_they_are_asked_for_and_never_share_a_digest() {
+    let call = |json: &str| Call::tool("t").unwrap().large_integers().arguments(json);
+    let mut digests = HashSet::new();
+    for integer in [
+        i64::MIN,
+        i64::MIN + 1,
+        -MAX_SAFE_INTEGER - 2,
+        -MAX_SAFE_INTEGER - 1,
+        MAX_SAFE_INTEGER,
+        MAX_SAFE_INTEGER + 1,
+        MAX_SAFE_INTEGER + 2,
+        i64::MAX - 1,
+        i64::MAX,
+    ] {
+        let json = format!(r#"{{"a":{integer}}}"#);
+        let read = call(&json).unwrap();
+        let seen: Vec<Term> = read.argument_terms().map(|(_, term)| term.clone()).collect();
+        assert_eq!(seen, [Term::Integer(integer)]);
+        assert_eq!(serde_json::to_string(read.arguments_json()).unwrap(), json);
+        assert!(digests.insert(read.digest()), "{integer}");
+        let below = call(&format!(r#"{{"a":[{{"b":{integer}}}]}}"#)).unwrap();
+        assert!(digests.insert(below.digest()), "{integer}, below");
+        let added = Call::tool("t").unwrap().large_integers().argument("a", integer).unwrap();
+        assert_eq!((added.digest(), &added), (read.digest(), &read));
+        let whole = format!(r#"{{"operation":"tools:call:t","arguments":{json}}}"#);
+        assert_eq!(Call::parse_with_large_integers(&whole).unwrap(), read);
+        let is_safe = integer.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs();
+        assert_eq!(Call::parse(&whole).is_ok(), is_safe, "{integer}");
+    }
+    // A text with the same digits is another call.
+    let text = call(r#"{"a":"9007199254740993"}"#).unwrap();
+    assert!(digests.insert(text.digest()));
+    let refused = |problem| Err(CallError::Arguments(problem));
+    for json in [
+        r#"{"a":9223372036854775808}"#,
+        r#"{"a":-9223372036854775809}"#,
+        r#"{"a":18446744073709551616}"#,
+        r#"{"a":9007199254740993.0}"#,
+        r#"{"a":9007199254740993e0}"#,
+        r#"{"a":[1e16]}"#,
+        r#"{"a":-1e18}"#,
+        r#"{"a":1e300}"#,
+    ] {
+        assert_eq!(call(json), refused(ArgumentProblem::InexactInteger), "{json}");
+    }
+    // It is said of arguments alone.
+    let large = r#"{"n":9007199254740993}"#;
+    let params = Call::tool("t").unwrap().large_integers().params(large);
+    assert_eq!(params, refused(ArgumentProblem::UnsafeInteger));
+    let whole = format!(r#"{{"operation":"tools:call:t","params":{large}}}"#);
+    let params = Call::parse_with_large_integers(&whole);
+    assert_eq!(params, refused(ArgumentProblem::UnsafeInteger));
+}
+
+#[test]
+fn a_call_without_large_integers_has_the_same_digest_wherever_they_are_taken() {
+    for json in [r#"{}"#, r#"{"a":1e3,"b":[-0.0,1.5,{"c":9007199254740991}]}"#, r#"{"n":-0}"#] {
+        let plain = Call::tool("t").unwrap().arguments(json).unwrap();
+        let exact = Call::tool("t").unwrap().large_integers().arguments(json).unwrap();
+        assert_eq!((plain.digest(), &plain), (exact.digest(), &exact), "{json}");
+    }
+    // Beside a resource and what else is said, the arguments alone are written otherwise.
+    let call = Call::new("resources:read").unwrap().large_integers();
+    let call = call.resource("https://a.example/").unwrap().params(r#"{"b":2}"#).unwrap();
+    let call = call.arguments(r#"{"a":9007199254740993}"#).unwrap();
+    let written = r#"{"arguments":{"a":9007199254740993},"operation":"resources:read","params":{"b":2},"resource":"https://a.example/"}"#;
+    assert_eq!(String::from_utf8(call.canonical()).unwrap(), written);
+}
+
+#[test]
 fn a_number_is_an_integer_when_its_canonical_form_is() {
     assert_eq!(terms(r#"{"a":1e3}"#), [Term::Integer(1000)]);
     assert_eq!(terms(r#"{"a":1000.0}"#), [Term::Integer(1000)]);

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::call::MAX_SAFE_INTEGER;
 use crate::constraint::{Constraint, Demand, Form, Range, Subject, Value};
 use crate::function::Function;
 use crate::profile::{MAX_COLLECTION, MAX_QUERIES_PER_CHECK};
@@ -165,7 +166,7 @@ impl Demand {
 
     fn widened_for(&self, value: &Json) -> Option<Demand> {
         match self {
-            Demand::Number(range) => range.widened_to(value.as_i64()?).map(Demand::Number),
+            Demand::Number(range) => range.widened_to(number(value)?).map(Demand::Number),
             Demand::Length(range) => {
                 range.widened_to(i64::try_from(value.as_str()?.len()).ok()?).map(Demand::Length)
             }
@@ -218,10 +219,14 @@ impl Value {
         match value {
             Json::String(text) => Some(Value::Text(text.clone())),
             Json::Bool(held) => Some(Value::Bool(*held)),
-            Json::Number(number) => number.as_i64().map(Value::Number),
-            _ => None,
+            value => number(value).map(Value::Number),
         }
     }
+}
+
+/// A number that a constraint can name.
+fn number(value: &Json) -> Option<i64> {
+    value.as_i64().filter(|number| number.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs())
 }
 
 fn same_kind(values: &[Value], more: &Json) -> Option<Vec<Value>> {

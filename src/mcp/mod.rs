@@ -9,8 +9,8 @@ mod methods;
 use serde_json::{Map, Value};
 
 use crate::call::{
-    ArgumentProblem, Call, CallError, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES, MAX_SAFE_INTEGER,
-    parse_strictly,
+    ArgumentProblem, Call, CallError, Integers, MAX_ARGUMENT_DEPTH, MAX_ARGUMENT_VALUES,
+    MAX_SAFE_INTEGER, has_large_integer, parse_strictly,
 };
 use crate::cause::Cause;
 use crate::scope::ScopeError;
@@ -210,6 +210,9 @@ fn said(problem: ArgumentProblem) -> String {
         ArgumentProblem::UnsafeInteger => format!(
             "has an integer beyond ±{MAX_SAFE_INTEGER}, which readers round differently; send it as a text"
         ),
+        ArgumentProblem::InexactInteger => format!(
+            "has an integer beyond ±{MAX_SAFE_INTEGER} that is not from -2^63 to 2^63-1 and written in digits alone; send it as a text"
+        ),
         ArgumentProblem::TooLarge => {
             format!(
                 "has more than {MAX_MESSAGE_VALUES} values or {MAX_LEVELS} levels, or {MAX_FOLDED_BYTES} bytes in names that are not ASCII"
@@ -227,8 +230,29 @@ impl Message {
     ///
     /// [`MessageError`] for all that two readers could read differently, for what is no message, and for one that carries `bearer`.
     pub fn read(json: &[u8], bearer: Option<&str>) -> Result<Message, MessageError> {
-        let value =
-            parse_strictly(json, MAX_LEVELS, MAX_MESSAGE_VALUES).map_err(MessageError::Json)?;
+        Message::read_strictly(json, bearer, Integers::Safe)
+    }
+
+    /// Reads one message as [`Message::read`] does, in which the arguments of a tool or prompt may have
+    /// [large integers](Call::large_integers).
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] as of [`Message::read`].
+    pub fn read_with_large_integers(
+        json: &[u8],
+        bearer: Option<&str>,
+    ) -> Result<Message, MessageError> {
+        Message::read_strictly(json, bearer, Integers::Large)
+    }
+
+    fn read_strictly(
+        json: &[u8],
+        bearer: Option<&str>,
+        integers: Integers,
+    ) -> Result<Message, MessageError> {
+        let value = parse_strictly(json, MAX_LEVELS, MAX_MESSAGE_VALUES, integers)
+            .map_err(MessageError::Json)?;
         let Value::Object(mut members) = value else {
             return Err(match value {
                 Value::Array(_) => MessageError::Batch,
@@ -241,6 +265,9 @@ impl Message {
             .is_some_and(|bearer| members.iter().any(|(name, value)| carries(name, value, bearer)))
         {
             return Err(MessageError::CarriesBearer);
+        }
+        if integers == Integers::Large {
+            refuse_large_integers(&members)?;
         }
         refuse_spellings(&members, &MEMBERS)?;
         if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
@@ -370,6 +397,24 @@ fn content(members: &mut Map<String, Value>) -> Result<Content, MessageError> {
             Ok(Content::Request { id: Id(Value::Number(id)), method, params })
         }
         Some(_) => Err(MessageError::Form("\"id\" is neither a text nor an integer")),
+    }
+}
+
+/// Those beyond ±(2^53−1) are for tools and prompts. Ids, and what else gateways and clients read, have none.
+fn refuse_large_integers(members: &Map<String, Value>) -> Result<(), MessageError> {
+    let has_arguments = members
+        .get("method")
+        .and_then(Value::as_str)
+        .is_some_and(|method| matches!(method, "tools/call" | "prompts/get"));
+    let is_large = |(name, value): (&String, &Value)| match value {
+        Value::Object(params) if has_arguments && name == "params" => {
+            params.iter().any(|(name, value)| name != "arguments" && has_large_integer(value))
+        }
+        value => has_large_integer(value),
+    };
+    match members.iter().any(is_large) {
+        true => Err(MessageError::Json(ArgumentProblem::UnsafeInteger)),
+        false => Ok(()),
     }
 }
 

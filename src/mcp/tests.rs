@@ -167,6 +167,42 @@ fn ids_are_texts_of_bounded_length_or_integers() {
 }
 
 #[test]
+fn large_integers_are_read_in_the_arguments_of_tools_and_prompts_alone() {
+    let of = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+    };
+    let read = |body: &str| Message::read_with_large_integers(body.as_bytes(), None);
+    let unsafe_integer = Some(MessageError::Json(ArgumentProblem::UnsafeInteger));
+    let arguments = r#"{"name":"t","arguments":{"a":[9007199254740993]}}"#;
+    for method in ["tools/call", "prompts/get"] {
+        let body = of(method, arguments);
+        assert_eq!(Message::read(body.as_bytes(), None).err(), unsafe_integer);
+        let call = read(&body).unwrap().calls().unwrap().remove(0);
+        assert_eq!(call.arguments_json()["a"][0], serde_json::json!(9007199254740993_i64));
+        let other = read(&body.replace("993", "992")).unwrap().calls().unwrap().remove(0);
+        assert_ne!(call.digest(), other.digest());
+    }
+    for body in [
+        of("tasks/get", r#"{"taskId":"t","arguments":{"a":9007199254740993}}"#),
+        of("completion/complete", arguments),
+        of("tools/call", r#"{"name":"t","_meta":{"progressToken":9007199254740993}}"#),
+        of("tools/call", r#"{"name":"t","inputResponses":[{"a":9007199254740993}]}"#),
+        of("tools/call", r#"{"name":"t","x":{"arguments":{"a":9007199254740993}}}"#),
+        of("tools/call", "9007199254740993"),
+        of("tools/call", "[9007199254740993]"),
+        r#"{"jsonrpc":"2.0","id":9007199254740993,"method":"tools/call","params":{"name":"t"}}"#.into(),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","arguments":{"a":9007199254740993}}"#.into(),
+        r#"{"jsonrpc":"2.0","id":1,"result":{"arguments":{"a":9007199254740993}}}"#.into(),
+        r#"{"jsonrpc":"2.0","id":1,"method":["tools/call"],"params":{"arguments":{"a":9007199254740993}}}"#.into(),
+    ] {
+        assert_eq!(read(&body).err(), unsafe_integer, "{body}");
+    }
+    let beyond = of("tools/call", r#"{"name":"t","arguments":{"a":9223372036854775808}}"#);
+    let inexact = Some(MessageError::Json(ArgumentProblem::InexactInteger));
+    assert_eq!(read(&beyond).err(), inexact);
+}
+
+#[test]
 fn a_message_has_just_so_many_values_and_levels() {
     let with = |meta: String| {
         let params = format!(r#"{{"_meta":{meta}}}"#);

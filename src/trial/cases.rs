@@ -81,6 +81,8 @@ pub(crate) struct Case {
     pub(crate) accept_unbound_hops: bool,
     #[serde(default)]
     pub(crate) resource_schemes: Vec<String>,
+    #[serde(default)]
+    pub(crate) large_integers: bool,
 
     pub(crate) expect: Expected,
     pub(crate) expect_at: Option<String>,

@@ -109,6 +109,9 @@ pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, Unstaged> {
 
 fn call(case: &Case) -> Result<Call, CallError> {
     let mut call = Call::new(&case.operation)?;
+    if case.large_integers {
+        call = call.large_integers();
+    }
     if let Some(uri) = &case.resource {
         call = call.resource(uri)?;
     }

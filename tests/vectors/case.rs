@@ -76,6 +76,8 @@ pub struct Options {
     pub directory: BTreeMap<String, Vec<PublicKey>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_schemes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub large_integers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetimes: Option<Lives>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,7 +248,7 @@ impl Validation {
 
     pub fn told(mut self, tell: impl FnOnce(&mut Options)) -> Validation {
         tell(&mut self.options);
-        self
+        self.digested()
     }
 
     pub fn allowed(mut self, agent: Option<&str>, depth: usize) -> Validation {
@@ -270,6 +272,7 @@ impl Validation {
     /// The call, if it is exact.
     pub fn call(&self) -> Result<Call, hardtack::CallError> {
         let call = Call::new(&self.operation)?;
+        let call = if self.options.large_integers { call.large_integers() } else { call };
         let call = match &self.resource {
             Some(uri) => call.resource(uri)?,
             None => call,

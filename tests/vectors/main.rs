@@ -11,6 +11,7 @@ mod token;
 mod verifier;
 
 mod honest;
+mod integers;
 mod checks;
 mod encoding;
 mod content;
@@ -73,6 +74,7 @@ const NOT_BY_ITS_CODE: [&str; 14] = [
 fn generated() -> Vectors {
     let families = [
         honest::cases(),
+        integers::cases(),
         checks::cases(),
         encoding::cases(),
         content::cases(),

@@ -15,15 +15,19 @@ pub(crate) struct Call(pub(crate) hardtack::Call);
 impl Call {
     /// A call of `operation`, such as `tools:call:search` or `resources:read`.
     #[new]
-    #[pyo3(signature = (operation, *, resource=None, arguments=None, params=None))]
+    #[pyo3(signature = (operation, *, resource=None, arguments=None, params=None, large_integers=false))]
     fn new(
         py: Python<'_>,
         operation: &str,
         resource: Option<&str>,
         arguments: Option<&Bound<'_, PyAny>>,
         params: Option<&Bound<'_, PyAny>>,
+        large_integers: bool,
     ) -> PyResult<Call> {
         let mut call = hardtack::Call::new(operation).or_raise(py)?;
+        if large_integers {
+            call = call.large_integers();
+        }
         if let Some(uri) = resource {
             call = call.resource(uri).or_raise(py)?;
         }
@@ -38,15 +42,17 @@ impl Call {
 
     /// A call of the tool `name`: the operation `tools:call:<name>`.
     #[staticmethod]
-    #[pyo3(signature = (name, arguments=None, *, resource=None, params=None))]
+    #[pyo3(signature = (name, arguments=None, *, resource=None, params=None, large_integers=false))]
     fn tool(
         py: Python<'_>,
         name: &str,
         arguments: Option<&Bound<'_, PyAny>>,
         resource: Option<&str>,
         params: Option<&Bound<'_, PyAny>>,
+        large_integers: bool,
     ) -> PyResult<Call> {
-        Call::new(py, &format!("tools:call:{name}"), resource, arguments, params)
+        let operation = format!("tools:call:{name}");
+        Call::new(py, &operation, resource, arguments, params, large_integers)
     }
 
     /// Gets the prompt `name`: the operation `prompts:get:<name>`, with escapes for what an operation cannot have.
@@ -63,13 +69,18 @@ impl Call {
     /// Reads the resource `uri`: the operation `resources:read`.
     #[staticmethod]
     fn read(py: Python<'_>, uri: &str) -> PyResult<Call> {
-        Call::new(py, "resources:read", Some(uri), None, None)
+        Call::new(py, "resources:read", Some(uri), None, None, false)
     }
 
     /// Reads a call from the text of a JSON object, `{"operation": …, "resource": …, "arguments": …, "params": …}`.
     #[staticmethod]
-    fn parse(py: Python<'_>, text: &str) -> PyResult<Call> {
-        hardtack::Call::parse(text).or_raise(py).map(Call)
+    #[pyo3(signature = (text, *, large_integers=false))]
+    fn parse(py: Python<'_>, text: &str, large_integers: bool) -> PyResult<Call> {
+        let call = match large_integers {
+            true => hardtack::Call::parse_with_large_integers(text),
+            false => hardtack::Call::parse(text),
+        };
+        call.or_raise(py).map(Call)
     }
 
     #[getter]
@@ -108,9 +119,17 @@ pub(crate) struct Message(hardtack::mcp::Message);
 impl Message {
     /// Reads one message from its JSON text. With `bearer`, a message that carries it is refused.
     #[staticmethod]
-    #[pyo3(signature = (body, bearer=None))]
-    fn read(py: Python<'_>, body: &[u8], bearer: Option<&str>) -> PyResult<Message> {
-        let read = py.detach(|| hardtack::mcp::Message::read(body, bearer));
+    #[pyo3(signature = (body, bearer=None, *, large_integers=false))]
+    fn read(
+        py: Python<'_>,
+        body: &[u8],
+        bearer: Option<&str>,
+        large_integers: bool,
+    ) -> PyResult<Message> {
+        let read = py.detach(|| match large_integers {
+            true => hardtack::mcp::Message::read_with_large_integers(body, bearer),
+            false => hardtack::mcp::Message::read(body, bearer),
+        });
         read.or_raise(py).map(Message)
     }
 

@@ -22,7 +22,8 @@ def moment(text: str) -> int:
 
 def call_of(case: dict) -> Call:
     parts = {name: case.get(name) for name in ("resource", "arguments", "params")}
-    return Call(case["operation"], **parts)
+    large = bool((case.get("options") or {}).get("large_integers"))
+    return Call(case["operation"], **parts, large_integers=large)
 
 
 def guard_of(case: dict) -> Guard:
@@ -96,6 +97,24 @@ def test_every_token_that_is_refused_for_its_shape_is_refused_when_it_is_read():
             if isinstance(error, hardtack.Error):
                 assert {"cause": error.cause, "block": error.block, "status": 401} in found, case["title"]
     assert shapes > 100
+
+
+def test_integers_of_64_bits_are_read_exactly_where_they_are_asked_for():
+    digests = set()
+    for number in (-(2**63), -(2**53) - 1, -(2**53), 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1):
+        call = Call.tool("t", {"a": [number]}, large_integers=True)
+        assert call.arguments == {"a": [number]}
+        text = json.dumps({"operation": "tools:call:t", "arguments": {"a": [number]}})
+        assert Call.parse(text, large_integers=True) == call
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"a": [number]}}}
+        read = hardtack.Message.read(json.dumps(body).encode(), large_integers=True)
+        assert read.calls() == [call]
+        digests.add(call.digest())
+    assert len(digests) == 7
+    for number in (2**63, -(2**63) - 1, float(2**53)):
+        with pytest.raises(hardtack.Error) as refused:
+            Call.tool("t", {"a": number}, large_integers=True)
+        assert refused.value.cause == "inexact_call"
 
 
 def test_a_vector_is_decided_alike_when_it_is_awaited():

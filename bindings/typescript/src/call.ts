@@ -45,12 +45,17 @@ export function exactly<T>(read: () => T): T {
 }
 
 /** Reads the object that arguments are. Values are counted by whoever takes them. */
-function readObject(given: Arguments): JsonObject {
+function readObject(given: Arguments, large = false): JsonObject {
   const [levels, values] = [MAX_ARGUMENT_DEPTH + 2, MAX_ARGUMENT_VALUES + 8];
-  const text = typeof given === 'string' ? given : stringifyStrictly(given, levels, MAX_ARGUMENT_BYTES * 2, values);
+  const text = typeof given === 'string' ? given : stringifyStrictly(given, levels, MAX_ARGUMENT_BYTES * 2, values, large);
   if (text.length > MAX_ARGUMENT_BYTES * 2 || byteLength(text) > MAX_ARGUMENT_BYTES * 2) ambiguous('large');
-  const value = parseStrictly(text, levels, values);
+  const value = parseStrictly(text, levels, values, large);
   return value instanceof Map ? value : ambiguous('object');
+}
+
+function hasLargeInteger(value: Json): boolean {
+  if (Array.isArray(value)) return value.some(hasLargeInteger);
+  return value instanceof Map ? [...value.values()].some(hasLargeInteger) : typeof value === 'bigint';
 }
 
 function count(value: Json, depth: number): number {
@@ -95,10 +100,12 @@ interface Parts {
  */
 export class Call {
   readonly #parts: Parts;
+  readonly #large: boolean;
   #digest: Promise<Bytes> | undefined;
 
-  private constructor(parts: Parts) {
+  private constructor(parts: Parts, large = false) {
     this.#parts = parts;
+    this.#large = large;
   }
 
   /** Begins a call of `operation`, such as `resources:read`, without resource and arguments. */
@@ -121,10 +128,14 @@ export class Call {
     return Call.of('resources:read').resource(uri);
   }
 
-  /** Reads a call from `{"operation": …, "resource": …, "arguments": …, "params": …}`; the last three are optional. */
-  static parse(json: string): Call {
+  /**
+   * Reads a call from `{"operation": …, "resource": …, "arguments": …, "params": …}`; the last three are optional. With `largeIntegers`,
+   * as of a call of which {@link Call.largeIntegers} was said.
+   */
+  static parse(json: string, options?: { readonly largeIntegers?: boolean }): Call {
+    const large = options?.largeIntegers === true;
     return exactly(() => {
-      const members = readObject(json);
+      const members = readObject(json, large);
       const [operation, resource] = [members.get('operation'), members.get('resource')];
       const [args, params] = [members.get('arguments') ?? new Map(), members.get('params') ?? new Map()];
       const known = ['operation', 'resource', 'arguments', 'params'];
@@ -139,7 +150,8 @@ export class Call {
         return refuse('inexact_call', `a call is ${form}, the last three optional`);
       }
       const uri = resource === undefined ? undefined : checkedResource(resource as string);
-      return new Call({ operation: checkOperation(operation), resource: uri, arguments: checked(args), params });
+      if (hasLargeInteger(params)) ambiguous('integer');
+      return new Call({ operation: checkOperation(operation), resource: uri, arguments: checked(args), params }, large);
     });
   }
 
@@ -148,17 +160,25 @@ export class Call {
    * https, http and file the only spelling of its resource.
    */
   resource(uri: string): Call {
-    return new Call({ ...this.#parts, resource: checkedResource(uri) });
+    return new Call({ ...this.#parts, resource: checkedResource(uri) }, this.#large);
   }
 
   /** Sets the arguments, in place of those that it has. */
   arguments(args: Arguments): Call {
-    return exactly(() => new Call({ ...this.#parts, arguments: checked(readObject(args)) }));
+    return exactly(() => new Call({ ...this.#parts, arguments: checked(readObject(args, this.#large)) }, this.#large));
+  }
+
+  /**
+   * Takes integers beyond ±(2^53−1) in arguments that are set from now on: from −2^63 to 2^63−1, as a `bigint`, or written in digits alone
+   * in JSON. For servers of which it is known that they take them; others refuse the call.
+   */
+  largeIntegers(): Call {
+    return new Call(this.#parts, true);
   }
 
   /** Sets what else the request says that a server may act on. No check sees it; the digest covers it. */
   params(params: Arguments): Call {
-    return exactly(() => new Call({ ...this.#parts, params: readObject(params) }));
+    return exactly(() => new Call({ ...this.#parts, params: readObject(params) }, this.#large));
   }
 
   /** @internal The same with what was read strictly. */

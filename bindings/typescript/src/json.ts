@@ -3,8 +3,11 @@
 import { byteLength, isWellFormed } from './bytes.js';
 import { fold, isAscii, isPlain, MAX_FOLDED_BYTES } from './spelling.js';
 
-/** Objects are maps, so that no name (`__proto__`, `constructor`) means anything. */
-export type Json = null | boolean | number | string | Json[] | JsonObject;
+/**
+ * Objects are maps, so that no name (`__proto__`, `constructor`) means anything. A `bigint` is an integer beyond ±(2^53−1), where such
+ * are read.
+ */
+export type Json = null | boolean | number | bigint | string | Json[] | JsonObject;
 export type JsonObject = Map<string, Json>;
 
 /** What is wrong with JSON that readers could read differently. */
@@ -31,7 +34,7 @@ class Parser {
   #values: number;
   #foldable = MAX_FOLDED_BYTES;
 
-  constructor(readonly text: string, values: number) {
+  constructor(readonly text: string, values: number, readonly large: boolean) {
     this.#values = values;
   }
 
@@ -62,7 +65,7 @@ class Parser {
     if (this.#sign('{')) return this.#object(levels === 0 ? ambiguous('large') : levels - 1);
     if (this.text[this.#at] === '"') return this.#string();
     const number = this.#match(NUMBER);
-    if (number !== undefined) return read(Number(number));
+    if (number !== undefined) return read(number, this.large);
     for (const [word, value] of WORDS) {
       if (this.text.startsWith(word, this.#at)) {
         this.#at += word.length;
@@ -103,21 +106,27 @@ class Parser {
   }
 }
 
-/** A number as it counts from here on. Beyond ±(2^53−1) each is an integer, which readers round differently. */
-function read(number: number): number {
+/**
+ * A number as it counts from here on. Beyond ±(2^53−1) each is an integer, which readers round differently. Where such are read, one of
+ * 64 bits is that, if it is written in digits alone.
+ */
+function read(text: string, large: boolean): number | bigint {
+  const number = Number(text);
   if (!Number.isFinite(number)) ambiguous('json');
-  if (Math.abs(number) > Number.MAX_SAFE_INTEGER) ambiguous('integer');
-  return number === 0 ? 0 : number;
+  if (Math.abs(number) <= Number.MAX_SAFE_INTEGER) return number === 0 ? 0 : number;
+  const integer = large && /^-?[0-9]+$/.test(text) ? BigInt(text) : undefined;
+  return integer !== undefined && BigInt.asIntN(64, integer) === integer ? integer : ambiguous('integer');
 }
 
-/** Reads any JSON of at most so many levels and values. */
-export function parseStrictly(text: string, levels: number, values: number): Json {
-  return isWellFormed(text) ? new Parser(text, values).whole(levels) : ambiguous('json');
+/** Reads any JSON of at most so many levels and values; with `large`, integers of 64 bits, too. */
+export function parseStrictly(text: string, levels: number, values: number, large = false): Json {
+  return isWellFormed(text) ? new Parser(text, values, large).whole(levels) : ambiguous('json');
 }
 
-/** The RFC 8785 form. */
+/** The RFC 8785 form, with integers beyond ±(2^53−1) as their digits. */
 export function canonical(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (typeof value === 'bigint') return String(value);
   if (!(value instanceof Map)) return JSON.stringify(value);
   // By UTF-16 code units, as JavaScript sorts.
   const names = [...value.keys()].sort();
@@ -131,13 +140,15 @@ export const member = (value: Json | undefined, name: string): Json | undefined 
 /**
  * Writes a value of JavaScript's as JSON of at most so many levels, characters and values, for which each part of it is read once.
  * Refuses what JSON has not and what `JSON.stringify` would change or leave out: getters, `undefined`, symbols, functions,
- * objects of a class, holes.
+ * objects of a class, holes; and a `bigint`, but with `large`.
  */
-export function stringifyStrictly(value: unknown, levels: number, characters: number, values: number): string {
+export function stringifyStrictly(value: unknown, levels: number, characters: number, values: number, large = false): string {
   let left = characters;
   const spend = (text: string): string => ((left -= text.length + 1) < 0 ? ambiguous('large') : text);
   const leaf = (value: unknown): string => {
-    if (value === null || typeof value === 'boolean') return String(value);
+    if (value === null || typeof value === 'boolean' || (large && typeof value === 'bigint')) return String(value);
+    // It may have been rounded by now.
+    if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) ambiguous('integer');
     const isFit = typeof value === 'number' ? Number.isFinite(value) : typeof value === 'string' && isWellFormed(value);
     return isFit ? JSON.stringify(value) : ambiguous('json');
   };

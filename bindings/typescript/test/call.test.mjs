@@ -47,6 +47,30 @@ test('an object of JavaScript is taken only if JSON has all of it', () => {
   for (const args of [null, 5, [1], true]) assert.throws(() => Call.tool('t', args), HardtackError);
 });
 
+test('integers of 64 bits are read exactly where they are asked for, and never share a digest', async () => {
+  const large = (args) => Call.tool('t').largeIntegers().arguments(args);
+  const seen = new Set();
+  for (const n of [-(2n ** 63n), -(2n ** 53n) - 1n, -(2n ** 53n), 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n]) {
+    const call = large(`{"a":[{"b":${n}}]}`);
+    assert.equal(call.argumentsJson, `{"a":[{"b":${n}}]}`);
+    assert.equal(await digest(large({ a: [{ b: n }] })), await digest(call));
+    assert.equal(await digest(call.params({ x: 1 }).params({})), await digest(call));
+    const whole = `{"operation":"tools:call:t","arguments":{"a":[{"b":${n}}]}}`;
+    assert.equal(await digest(Call.parse(whole, { largeIntegers: true })), await digest(call));
+    if (n !== 2n ** 53n - 1n) refused(() => Call.parse(whole));
+    seen.add(await digest(call));
+  }
+  assert.equal(seen.size, 7);
+  assert.equal(await digest(large({ a: 5n })), await digest(Call.tool('t', { a: 5 })));
+  for (const json of ['9223372036854775808', '-9223372036854775809', '9007199254740993.0', '9007199254740993e0', '1e16', '1e300']) {
+    refused(() => large(`{"a":${json}}`));
+  }
+  for (const args of [{ a: 2n ** 63n }, { a: 2 ** 53 }, { a: 2 ** 60 }, { a: 1e300 }]) refused(() => large(args));
+  refused(() => Call.tool('t').largeIntegers().params('{"a":9007199254740993}'));
+  refused(() => Call.parse('{"operation":"tools:call:t","params":{"a":9007199254740993}}', { largeIntegers: true }));
+  refused(() => Call.tool('t', { a: 1n }));
+});
+
 test('a getter is never asked, so that it cannot say another thing later', () => {
   let asked = 0;
   refused(() => Call.tool('t', { get amount() { return ++asked; } }));

@@ -64,18 +64,26 @@ pub(crate) async fn read(body: Body, share: &mut Share, most: usize) -> Result<B
     }
 }
 
-/// The message that a body is, as [`Message::read`] says, which must not carry the bearer. The thread of the runtime goes on meanwhile, if it
-/// is large.
-pub(crate) async fn message(body: &Bytes, bearer: Option<&str>) -> Result<Message, MessageError> {
+/// The message that a body is, as [`Message::read`] says, which must not carry the bearer; for an upstream that takes them, with large
+/// integers. The thread of the runtime goes on meanwhile, if it is large.
+pub(crate) async fn message(
+    body: &Bytes,
+    bearer: Option<&str>,
+    large_integers: bool,
+) -> Result<Message, MessageError> {
+    let read = match large_integers {
+        true => Message::read_with_large_integers,
+        false => Message::read,
+    };
     if body.len() <= READ_IN_PLACE {
-        return Message::read(body, bearer);
+        return read(body, bearer);
     }
     const UNFINISHED: MessageError = MessageError::Form("it was not read to its end");
     let place = LARGE_READS.acquire().await.map_err(|_| UNFINISHED)?;
     let (body, bearer) = (body.clone(), bearer.map(str::to_owned));
     let read = move || {
         let _place = place;
-        Message::read(&body, bearer.as_deref())
+        read(&body, bearer.as_deref())
     };
     tokio::task::spawn_blocking(read).await.unwrap_or(Err(UNFINISHED))
 }
@@ -95,7 +103,14 @@ pub(crate) fn unread(body: &[u8], error: &MessageError) -> Response {
 
 /// Whether a model may have meant well.
 fn is_a_slip(error: &MessageError) -> bool {
-    matches!(error, MessageError::Json(ArgumentProblem::UnsafeInteger | ArgumentProblem::NotJson))
+    matches!(
+        error,
+        MessageError::Json(
+            ArgumentProblem::UnsafeInteger
+                | ArgumentProblem::InexactInteger
+                | ArgumentProblem::NotJson
+        )
+    )
 }
 
 /// What is told of a request that is one too many.
@@ -217,7 +232,7 @@ mod tests {
         let large = [(READ_IN_PLACE, false); 6];
         for (bytes, in_place) in std::iter::once((10, true)).chain(large) {
             let body = called(&"x".repeat(bytes));
-            let mut reading = std::pin::pin!(message(&body, Some(BEARER)));
+            let mut reading = std::pin::pin!(message(&body, Some(BEARER), false));
             let now = reading.as_mut().now_or_never();
             assert_eq!(now.is_some(), in_place, "{bytes}");
             let read = match now {
@@ -226,7 +241,7 @@ mod tests {
             };
             assert_eq!(read.unwrap().method(), Some("tools/call"));
             let carries = called(&format!("{}{BEARER}", "x".repeat(bytes)));
-            let refused = message(&carries, Some(BEARER)).await.unwrap_err();
+            let refused = message(&carries, Some(BEARER), false).await.unwrap_err();
             assert_eq!(refused, MessageError::CarriesBearer);
         }
     }

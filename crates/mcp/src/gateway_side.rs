@@ -457,7 +457,7 @@ enum Asked {
 async fn asked(body: &mut Body, token: &str) -> Option<Asked> {
     let read = Limited::new(body, MAX_REFUSED_BODY_BYTES).collect();
     let read = tokio::time::timeout(REFUSED_BODY_TIMEOUT, read).await.ok()?.ok()?;
-    let message = Message::read(&read.to_bytes(), Some(token)).ok()?;
+    let message = Message::read_with_large_integers(&read.to_bytes(), Some(token)).ok()?;
     let method = message.method().and_then(Method::find)?;
     match (method.needs(), message.params()) {
         (Needs::Listing, _) => Some(Asked::Method(method.name())),

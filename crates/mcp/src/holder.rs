@@ -153,7 +153,7 @@ impl Holder {
             current: Mutex::new(None),
             sent: Arc::default(),
         };
-        Ok((Holder { relay: Relay::to(upstream), inside }, expired))
+        Ok((Holder { relay: Relay::to(upstream.large_integers()), inside }, expired))
     }
 
     /// Sets how strictly presentations are bound; by default [`Binding::Session`].

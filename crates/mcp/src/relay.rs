@@ -197,7 +197,8 @@ impl Relay {
                 .await;
         }
         let body = read(body, &mut share, self.upstream.most_bytes()).await?;
-        let message = message(&body, side.bearer(&caller)).await;
+        let large_integers = self.upstream.has_large_integers();
+        let message = message(&body, side.bearer(&caller), large_integers).await;
         let message = message.map_err(|error| unread(&body, &error))?;
         *method = message.method().and_then(mcp::Method::find).map(mcp::Method::name);
         note_message(&message);

@@ -48,6 +48,8 @@ pub struct Upstream {
     answer_timeout: Option<Duration>,
     /// How many bytes a message may have that is sent to it.
     message_limit: usize,
+    /// Whether it reads integers beyond ±(2^53−1) exactly.
+    large_integers: bool,
     /// The host to which credentials may go over plain HTTP, although others may be on the way.
     plain_http_to: Option<String>,
 }
@@ -132,6 +134,7 @@ impl Upstream {
             credentials: Credentials::default(),
             answer_timeout: None,
             message_limit: MAX_MESSAGE_BYTES,
+            large_integers: false,
             plain_http_to: None,
         })
     }
@@ -245,6 +248,18 @@ impl Upstream {
     pub fn message_limit(mut self, bytes: usize) -> Upstream {
         self.message_limit = bytes.min(MOST_MESSAGE_BYTES);
         self
+    }
+
+    /// Lets arguments have integers beyond ±(2^53−1), from −2^63 to 2^63−1 and written in digits alone, for a server that needs them and
+    /// reads them exactly ([`Call::large_integers`](hardtack::Call::large_integers)). By default they are refused, since many readers round
+    /// them: another value could be acted on than the one that was judged.
+    pub fn large_integers(mut self) -> Upstream {
+        self.large_integers = true;
+        self
+    }
+
+    pub(crate) fn has_large_integers(&self) -> bool {
+        self.large_integers
     }
 
     pub(crate) fn most_bytes(&self) -> usize {

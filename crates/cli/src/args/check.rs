@@ -31,6 +31,9 @@ pub(crate) struct Check {
     /// An argument of the call, such as 'amount=20' or 'query="roadmap"'; may be repeated
     #[arg(long, value_name = "NAME=JSON")]
     pub(crate) arg: Vec<String>,
+    /// Let arguments have integers beyond ±(2^53-1), up to 64 bits, as of a server for which they are let through
+    #[arg(long)]
+    pub(crate) large_integers: bool,
     /// Show every step of the decision, what refused, what was nearest, and the least that would have it allowed
     #[arg(long)]
     pub(crate) explain: bool,

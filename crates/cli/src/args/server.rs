@@ -81,6 +81,10 @@ pub(crate) struct ServerSettings {
     /// is said. Policies see large arguments by their kind, size and digest
     #[arg(long, value_name = "BYTES", env = "HARDTACK_MESSAGE_LIMIT")]
     pub(crate) message_limit: Option<u64>,
+    /// Let arguments have integers beyond ±(2^53-1), up to 64 bits, for a server that reads them exactly. They are refused
+    /// if nothing is said, because many programs round them
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", env = "HARDTACK_LARGE_INTEGERS")]
+    pub(crate) large_integers: Option<bool>,
     /// How long the answer to a call may flow, beyond the presentation with which it began; 1h if nothing is said. It ends
     /// before with the grant or a hop, and when something in the chain is revoked
     #[arg(long, value_name = "TIME", env = "HARDTACK_LONGEST_ANSWER")]
@@ -259,6 +263,8 @@ impl ServerSettings {
         let mut keys: Vec<&'static str> = self.texts().iter().map(|(key, _)| *key).collect();
         keys.extend(self.keep_requests.map(|_| "keep-requests"));
         keys.extend(self.refusals.map(|_| "refusals"));
+        keys.extend(self.message_limit.map(|_| "message-limit"));
+        keys.extend(self.large_integers.map(|_| "large-integers"));
         keys.dedup();
         keys
     }
@@ -295,6 +301,7 @@ impl ServerSettings {
             allow_plain_http: self.allow_plain_http.or(other.allow_plain_http),
             upstream_timeout: self.upstream_timeout.or(other.upstream_timeout),
             message_limit: self.message_limit.or(other.message_limit),
+            large_integers: self.large_integers.or(other.large_integers),
             longest_answer: self.longest_answer.or(other.longest_answer),
             resource_scheme: list(self.resource_scheme, other.resource_scheme),
             refusals: self.refusals.or(other.refusals),

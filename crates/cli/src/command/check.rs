@@ -96,6 +96,9 @@ fn exit_code(denial: &Denial) -> u8 {
 
 fn call(arguments: &Check) -> Result<Call, Box<dyn Error>> {
     let mut call = Call::new(&arguments.operation)?;
+    if arguments.large_integers {
+        call = call.large_integers();
+    }
     if let Some(uri) = &arguments.resource {
         call = call.resource(uri)?;
     }

@@ -33,7 +33,8 @@ pub(crate) fn run(arguments: &Present) -> Done {
 
 /// A call in JSON. An operation alone is not taken for one: its arguments would be none, and not any.
 fn parsed(text: &str) -> Result<Call, String> {
-    Call::parse(text).map_err(|error| {
+    // Whoever is called says which integers it takes.
+    Call::parse_with_large_integers(text).map_err(|error| {
         let example = match text.parse::<Operation>() {
             Ok(operation) => operation.to_string(),
             Err(_) if text.trim_start().starts_with('{') => return format!("--call: {error}"),

@@ -178,7 +178,8 @@ impl Front {
                 return None;
             }
         };
-        let message = match Message::read(&line, None) {
+        // The server says which integers it takes.
+        let message = match Message::read_with_large_integers(&line, None) {
             Ok(message) => message,
             Err(error) => {
                 self.refuse_unread(&line, &error).await;

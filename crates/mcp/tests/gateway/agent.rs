@@ -317,7 +317,7 @@ async fn where_calls_are_bound_nothing_is_signed_for_what_is_not_granted_or_not_
         (
             request(
                 "tools/call",
-                json!({"name": "search", "arguments": {"n": 9007199254740993_i64}}),
+                json!({"name": "search", "arguments": {"n": 9223372036854775808_u64}}),
             ),
             true,
         ),

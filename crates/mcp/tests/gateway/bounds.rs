@@ -77,6 +77,42 @@ async fn calls_of_a_hundred_kilobytes_and_of_thousands_of_values_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn integers_of_64_bits_pass_to_the_server_for_which_they_are_let_through() {
+    let behind = Stage::set().await;
+    let called = |integer: &str| {
+        let message = json!({"name": "search", "arguments": {"query": "x", "limit": "LIMIT"}});
+        request("tools/call", message).to_string().replace("\"LIMIT\"", integer)
+    };
+    for takes in [false, true] {
+        let upstream = Upstream::at(&behind.behind.url).unwrap();
+        let upstream = if takes { upstream.large_integers() } else { upstream };
+        let stage = Stage::set_before(upstream).await;
+        let (_, bearer) = stage.researcher();
+        for (integer, is_exact) in [
+            ("9007199254740991", true),
+            ("9007199254740993", takes),
+            ("-9223372036854775808", takes),
+            ("9223372036854775808", false),
+            ("9007199254740993.0", false),
+            ("1e300", false),
+        ] {
+            let before = behind.behind.seen().len();
+            let answer = stage.post_with(&bearer, &[], called(integer)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(!answer.is_refused_tool(), is_exact, "{takes}, {integer}: {answer:?}");
+            let seen = behind.behind.seen();
+            assert_eq!(seen.len() - before, usize::from(is_exact), "{takes}, {integer}");
+            if is_exact {
+                let sent = seen.last().unwrap().message();
+                assert_eq!(sent["params"]["arguments"]["limit"].to_string(), integer);
+            } else {
+                assert!(answer.body.contains("not called: "), "{answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_so_many_headers_and_bytes() {
     let stage = Stage::set().await;
     let head =

@@ -161,14 +161,20 @@ fn upstream(
         return Err(wrong("upstream-timeout", "no server answers in no time"));
     }
     let most = message_limit(settings.message_limit)?;
-    let waiting = |upstream: Upstream| match timeout {
-        Some(timeout) => upstream.answer_timeout(timeout),
-        None => upstream,
+    let told = |upstream: Upstream| {
+        let upstream = match timeout {
+            Some(timeout) => upstream.answer_timeout(timeout),
+            None => upstream,
+        };
+        match settings.large_integers {
+            Some(true) => upstream.message_limit(most).large_integers(),
+            _ => upstream.message_limit(most),
+        }
     };
     if let Some(program) = program::of(settings)? {
         let upstream =
             Upstream::command(program).map_err(|error| wrong("upstream-command", error))?;
-        return Ok((waiting(upstream).message_limit(most), CredentialFiles::default()));
+        return Ok((told(upstream), CredentialFiles::default()));
     }
     let written = needed("upstream", settings.upstream.as_deref())?;
     let upstream = Upstream::at_with(&serving::endpoint(written), credentials::tls(settings)?);
@@ -183,7 +189,7 @@ fn upstream(
         (None, false) => "upstream-header",
     };
     let upstream = upstream.credentials(credentials).map_err(|error| wrong(key, error))?;
-    Ok((waiting(upstream).message_limit(most), files))
+    Ok((told(upstream), files))
 }
 
 /// How many bytes a message may have: as many as other servers take, if nothing is said.

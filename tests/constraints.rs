@@ -182,6 +182,38 @@ fn texts_are_compared_byte_for_byte() {
 }
 
 #[test]
+fn the_length_of_a_text_is_decided_also_where_the_text_is_too_large_to_be_seen() {
+    let text = |bytes: usize| format!(r#"{{"a": "{}"}}"#, "x".repeat(bytes));
+    // Lists and maps of more elements than texts have bytes, and what is seen of neither.
+    let list = |count: usize| format!(r#"{{"a": [{}]}}"#, vec!["1"; count].join(","));
+    let map = |count: usize| {
+        let members: Vec<String> = (0..count).map(|n| format!(r#""{n}": 1"#)).collect();
+        format!(r#"{{"a": {{{}}}}}"#, members.join(","))
+    };
+    let others = [list(5), list(900), list(6_000), map(5), map(6_000), r#"{"a": 5000}"#.to_owned()];
+    for (constraint, most) in [
+        ("a length <= 100000", 100_000),
+        ("a? length <= 100000", 100_000),
+        ("a length <= 4097", 4_097),
+        ("a length <= 4096", 4_096),
+        ("a length <= 20000 or a length <= 4", 20_000),
+        ("b == 1 or a length <= 20000", 20_000),
+    ] {
+        allows(constraint, &[&text(0), &text(4_096.min(most)), &text(most)]);
+        refuses(constraint, &[&text(most + 1), &text(1_000_000)]);
+        refuses(constraint, &others.each_ref().map(String::as_str));
+    }
+    allows("a length >= 5000", &[&text(5_000), &text(1_000_000)]);
+    refuses("a length >= 5000", &[&text(4_096), &text(4_097), &text(4_999), &list(6_000)]);
+    allows("a length between 4096 and 5000", &[&text(4_096), &text(4_097), &text(5_000)]);
+    refuses("a length between 4096 and 5000", &[&text(4_095), &text(5_001)]);
+    refuses("a length >= 0", &others.each_ref().map(String::as_str));
+    let item = |bytes: usize| format!(r#"{{"a": ["b", "{}"]}}"#, "x".repeat(bytes));
+    allows("each a length <= 100000", &[&item(1), &item(5_000), &item(100_000)]);
+    refuses("each a length <= 100000", &[&item(100_001), r#"{"a": [["x"]]}"#, r#"{"a": [5]}"#]);
+}
+
+#[test]
 fn patterns_folders_sites_and_networks_are_judged() {
     allows("a like \"report-*.pdf\"", &[r#"{"a": "report-2026.pdf"}"#]);
     refuses("a like \"report-*.pdf\"", &NEVER);

@@ -7,6 +7,7 @@ use biscuit_auth::builder::{
     Binary, Check, CheckKind, Expression, Op, Predicate, Rule, Term, Unary, pred, string, var,
 };
 
+use crate::call::seen::MAX_SEEN_TEXT_BYTES;
 use crate::constraint::{Constraint, Demand, Form, Range, Subject, Value};
 use crate::function::Function;
 
@@ -128,19 +129,7 @@ fn read_rejection(query: &Rule) -> Option<Form> {
     else {
         return None;
     };
-    let mut parts: Vec<Vec<Op>> = Vec::new();
-    let mut first = Vec::new();
-    for op in ops {
-        match op {
-            Op::Closure(parameters, inner) if parameters.is_empty() => parts.push(inner.clone()),
-            Op::Binary(Binary::LazyAnd) => {}
-            op if parts.is_empty() => first.push(op.clone()),
-            _ => return None,
-        }
-    }
-    let expressions: Vec<Expression> =
-        std::iter::once(first).chain(parts).map(|ops| Expression { ops }).collect();
-    let demand = Demand::read(&expressions)?;
+    let demand = Demand::read(&split_all(ops))?;
     Some(Form::Demanded { of, optional: true, demand })
 }
 
@@ -208,7 +197,11 @@ impl Demand {
             Demand::Contains(with) => text(Binary::Contains, with),
             Demand::Length(range) => {
                 let length = vec![value(), Op::Unary(Unary::Length)];
-                std::iter::once(is("string")).chain(range.expressions(length)).collect()
+                let kind = match range.has_more_than(MAX_SEEN_TEXT_BYTES) {
+                    true => is_text_of_any_length(length.clone(), is("string")),
+                    false => is("string"),
+                };
+                std::iter::once(kind).chain(range.expressions(length)).collect()
             }
             Demand::Items(range) => {
                 let length = vec![value(), Op::Unary(Unary::Length)];
@@ -295,6 +288,11 @@ impl Range {
         })
     }
 
+    /// Whether a length of more than this is within it.
+    fn has_more_than(self, length: usize) -> bool {
+        self.most.is_none_or(|most| usize::try_from(most).is_ok_and(|most| most > length))
+    }
+
     fn read(expressions: &[Expression]) -> Range {
         let bound = |wanted: &Binary| {
             expressions.iter().find_map(|expression| match expression.ops.as_slice() {
@@ -376,20 +374,42 @@ fn all_of(expressions: Vec<Vec<Op>>) -> Vec<Op> {
 /// The parts of [`all_of`].
 fn split_all(ops: &[Op]) -> Vec<Expression> {
     let (mut first, mut rest) = (Vec::new(), Vec::new());
-    for op in ops {
-        match op {
-            Op::Closure(parameters, inner) if parameters.is_empty() => {
+    for (at, op) in ops.iter().enumerate() {
+        match (op, ops.get(at + 1)) {
+            (Op::Closure(parameters, inner), Some(Op::Binary(Binary::LazyAnd)))
+                if parameters.is_empty() =>
+            {
                 rest.push(Expression { ops: inner.clone() });
             }
-            Op::Binary(Binary::LazyAnd) => {}
-            op => first.push(op.clone()),
+            (Op::Binary(Binary::LazyAnd), _) => {}
+            (op, _) => first.push(op.clone()),
         }
     }
     std::iter::once(Expression { ops: first }).chain(rest).collect()
 }
 
+/// That a value is a text, also one that is not seen as it is: its length can be asked for, and its type cannot. All else of which
+/// there is a length beyond what is seen of a text is not seen either, and has none.
+fn is_text_of_any_length(length: Vec<Op>, is_text: Vec<Op>) -> Vec<Op> {
+    let seen = i64::try_from(MAX_SEEN_TEXT_BYTES).unwrap_or(i64::MAX);
+    let mut ops = length;
+    ops.extend([Op::Value(Term::Integer(seen)), Op::Binary(Binary::GreaterThan)]);
+    ops.extend([Op::Closure(Vec::new(), is_text), Op::Binary(Binary::LazyOr)]);
+    ops.push(Op::Unary(Unary::Parens));
+    ops
+}
+
 fn type_test(expression: &Expression) -> Option<&str> {
     match expression.ops.as_slice() {
+        [.., Op::Closure(_, is_text), Op::Binary(Binary::LazyOr), Op::Unary(Unary::Parens)] => {
+            type_test_in(is_text)
+        }
+        ops => type_test_in(ops),
+    }
+}
+
+fn type_test_in(ops: &[Op]) -> Option<&str> {
+    match ops {
         [_, Op::Unary(Unary::TypeOf), Op::Value(Term::Str(kind)), _] => Some(kind.as_str()),
         _ => None,
     }

@@ -13,6 +13,9 @@ const ENDS = [...'\0\t\n\v\f\r\x1a\x1c\x1d\x1e\x1f\x85\u2028\u2029'];
 /** The blanks of Unicode (Zs), which functions that trim take off the ends of a text. */
 const BLANKS = [...' \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000'];
 
+/** The most bytes of a text of a call that checks see as it is. */
+const MAX_SEEN_TEXT_BYTES = 4096;
+
 const ITEM = 'item';
 const SIGN = 'sign';
 
@@ -65,9 +68,17 @@ function expressions(demand: Demand, name: string): Ops[] {
     }
     case 'number':
       return [is('integer'), ...bounds(demand.range, [it])];
-    case 'length':
+    case 'length': {
+      const length = [it, unary('length')];
+      const isText = is('string');
+      // Of a text that is not seen as it is, the length can be asked for, and the type cannot.
+      const isTextOfAnyLength: Ops =
+        [...length, value(integer(MAX_SEEN_TEXT_BYTES)), binary('greaterThan'), ['closure', [], isText], binary('lazyOr'), unary('parens')];
+      const hasMore = demand.range.most === undefined || demand.range.most > MAX_SEEN_TEXT_BYTES;
+      return [hasMore ? isTextOfAnyLength : isText, ...bounds(demand.range, length)];
+    }
     case 'items':
-      return [is(demand.is === 'items' ? 'array' : 'string'), ...bounds(demand.range, [it, unary('length')])];
+      return [is('array'), ...bounds(demand.range, [it, unary('length')])];
     case 'includes':
       return [is('array'), compared('contains', termOf(demand.value))];
     case 'judged':
@@ -155,8 +166,9 @@ function readRejection({ expressions }: Query, found: { of: Subject } | undefine
 
 /** The parts of `a && b && …`: the closures hold all but the first. */
 function split(ops: Ops): Ops[] {
-  const isInner = (op: Op): boolean => op[0] === 'closure' && op[1].length === 0;
-  const first = ops.filter((op) => !isInner(op) && !(op[0] === 'binary' && op[1] === BINARY.lazyAnd));
+  const isAnd = (op: Op | undefined): boolean => op?.[0] === 'binary' && op[1] === BINARY.lazyAnd;
+  const isInner = (op: Op, at: number): boolean => op[0] === 'closure' && op[1].length === 0 && isAnd(ops[at + 1]);
+  const first = ops.filter((op, at) => !isInner(op, at) && !isAnd(op));
   return [first, ...ops.filter(isInner).map((op) => op[2] as Ops)];
 }
 
@@ -186,7 +198,8 @@ function readDemand(all: readonly Ops[]): Demand | undefined {
   const last = all.at(-1);
   const end = last?.at(-1);
   if (last === undefined || end === undefined) return undefined;
-  const typed = all.find((ops) => ops[1]?.[0] === 'unary' && ops[1][1] === UNARY.typeOf);
+  const isTyped = (ops: Ops): boolean => ops[1]?.[0] === 'unary' && ops[1][1] === UNARY.typeOf;
+  const typed = all.find(isTyped);
   const kind = typed && valueIn(typed[2]);
   const isNot = end[0] === 'unary' || (end[0] === 'binary' && end[1] === BINARY.and);
   if (isNot) {

@@ -188,7 +188,8 @@ test('each line becomes the same bytes as where the command writes it', options,
   const { decode } = await import('../dist/proto.js');
   const { BISCUIT } = await import('../dist/schema.js');
   const { fromBase64, hex } = await import('../dist/bytes.js');
-  const lines = [...LINES.map(([line]) => [line]), ['amount <= 5', 'note? length == 2', 'no other arguments'], [' no arguments '],
+  const lines = [...LINES.map(([line]) => [line]), ['amount <= 5', 'note? length == 2', 'no other arguments'],
+    ['a length <= 4096', 'b length <= 4097', 'c? length between 5 and 100000', 'each d length >= 5', 'e length <= 5 or f length >= 5000'], [' no arguments '],
     ['a = "\\u0000\\ud83d\\ude00"'], ['every item of a >= 2'], ['"no" present'], ['a in true, false'], ['the resource in ["https://a.example/", "file:///x"]'],
     ['a within file:///C:/docs'], ['a none of "b", "read", "a", "time", "\\uffff", "\\ud800\\udc00"'], ['a url https://*']];
   for (const allow of lines) {

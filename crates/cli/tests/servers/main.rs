@@ -1,6 +1,7 @@
 //! Several servers behind one gateway, driven as a process: who gets which answer, and what a new file changes.
 
 mod beside;
+mod restarting;
 mod scene;
 
 use std::fs;

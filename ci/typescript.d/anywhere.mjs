@@ -43,8 +43,8 @@ export async function anywhere(data) {
     const found = (await (await Capability.parse(bearer)).firstDamagedBlock()) ?? null;
     hold(`signatures of ${bearer.slice(-30)}: ${damaged} expected, ${found} found`, found === damaged);
   }
-  for (const [call, digest] of data.digests) {
-    const found = Array.from(await Call.parse(call).digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  for (const [call, digest, largeIntegers] of data.digests) {
+    const found = Array.from(await Call.parse(call, { largeIntegers }).digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
     hold(`the digest of ${call.slice(0, 60)}`, found === digest);
   }
 

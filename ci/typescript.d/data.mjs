@@ -17,11 +17,11 @@ const upTo = (block) => {
 const digests = vectors.testcases.flatMap(({ validations }) =>
   Object.values(validations)
     .filter(({ call_digest, arguments: args }) => call_digest && args)
-    .map(({ operation, resource, arguments: args, params, call_digest }) => {
+    .map(({ operation, resource, arguments: args, params, call_digest, options }) => {
       const parts = [`"operation":${JSON.stringify(operation)}`, `"arguments":${args}`];
       if (resource) parts.push(`"resource":${JSON.stringify(resource)}`);
       if (params) parts.push(`"params":${params}`);
-      return [`{${parts.join(',')}}`, call_digest];
+      return [`{${parts.join(',')}}`, call_digest, options?.large_integers === true];
     }));
 const signatures = vectors.testcases.flatMap(({ bearer, validations }) => {
   const results = Object.values(validations).map(({ result }) => result);

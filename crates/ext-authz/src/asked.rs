@@ -5,9 +5,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use hardtack_http::Undescribed;
 
-/// The most bytes of a body: the arguments of a call may have 64 KiB, and JSON texts have spaces.
-pub(crate) const MAX_BODY_BYTES: usize = 128 * 1024;
-
 /// Headers by which frameworks take another method or path than the request's own. What is judged would not be what is done.
 const OVERRIDES: [&str; 11] = [
     "forwarded",

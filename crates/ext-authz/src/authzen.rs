@@ -7,16 +7,16 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use serde_json::{Map, Value, json};
 
-use crate::asked::{MAX_BODY_BYTES, one};
+use crate::asked::one;
+use crate::body::{SMALL_BYTES, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::rules::Meaning;
-use crate::service::BODY_TIMEOUT;
 use crate::settings::{ActionSettings, AuthZen, MappingError, Told};
 use crate::table::{MAX_ROUTES, escaped};
 use hardtack::Capability;
 use hardtack::call::Call;
 use hardtack::scope::Operation;
-use hardtack_http::{Undescribed, read_body};
+use hardtack_http::Undescribed;
 
 /// What a client knows its question by; the answer has it, too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +29,7 @@ pub(crate) struct Evaluation {
     members: Map<String, Value>,
     /// The bearer, `subject.properties.token`.
     token: String,
+    is_large: bool,
 }
 
 /// The actions that mean something.
@@ -44,11 +45,11 @@ where
     let is_json = media.is_some_and(|media| {
         media.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
     });
-    let mut response = match read_body(body, MAX_BODY_BYTES, BODY_TIMEOUT).await {
+    let mut response = match decider.doors.bodies.read(body, 0).await {
         Ok(_) if !is_json => {
             decider.refuse(Undescribed::Other("the body is no application/json".to_owned()))
         }
-        Ok(body) => match Evaluation::read(&body) {
+        Ok(Whole { bytes, place: _place }) => match read(bytes).await {
             Ok(evaluation) => answer(decider, evaluation).await,
             Err(error) => decider.refuse(error),
         },
@@ -60,6 +61,15 @@ where
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// The thread of the runtime goes on meanwhile, if it is large.
+async fn read(body: Bytes) -> Result<Evaluation, Undescribed> {
+    if body.len() <= SMALL_BYTES {
+        return Evaluation::read(&body);
+    }
+    let read = tokio::task::spawn_blocking(move || Evaluation::read(&body)).await;
+    read.unwrap_or(Err(Undescribed::Incomplete))
 }
 
 async fn answer(decider: &Decider, evaluation: Evaluation) -> Response<Bytes> {
@@ -100,14 +110,22 @@ async fn answer(decider: &Decider, evaluation: Evaluation) -> Response<Bytes> {
 impl Evaluation {
     fn read(body: &[u8]) -> Result<Evaluation, Undescribed> {
         let text = std::str::from_utf8(body).map_err(|_| Undescribed::NoText)?;
-        let members = Call::new(READ_AS)?.arguments(text)?.arguments_json().clone();
+        let members =
+            Call::new(READ_AS)?.at_most(usize::MAX).arguments(text)?.arguments_json().clone();
         refuse_others(&members, "the evaluation", &["subject", "action", "resource", "context"])?;
         let subject = object(&members, "subject")?;
         refuse_others(subject, "subject", &["type", "id", "properties"])?;
         let properties = object(subject, "properties")?;
         refuse_others(properties, "subject.properties", &["token"])?;
         let token = text_of(properties, "subject.properties", "token")?.to_owned();
-        Ok(Evaluation { members, token })
+        Ok(Evaluation { members, token, is_large: body.len() > SMALL_BYTES })
+    }
+}
+
+impl Evaluation {
+    /// Whether so much is to be read that it takes long.
+    pub(crate) fn is_large(&self) -> bool {
+        self.is_large
     }
 }
 
@@ -164,7 +182,8 @@ impl Actions {
         let id = text_of(resource, "resource", "id")?;
         let known = |known: &&ActionSettings| known.name == name && known.resource_type == kind;
         let settings = self.0.iter().find(known).ok_or(Undescribed::NoOperation)?;
-        let mut call = Call::new(&settings.operation)?;
+        // Whoever read the body has bounded it.
+        let mut call = Call::new(&settings.operation)?.at_most(usize::MAX);
         if let Some(uri) = &settings.resource {
             // These would lead to another resource, however they are escaped.
             if matches!(id, "" | "." | "..") {

@@ -13,6 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::asked::{self, Names};
+use crate::body::Bodies;
 use crate::rules::{Meaning, Meanings, Rules};
 use crate::settings::{Mapping, MappingError, Told, header as header_name};
 use hardtack::guard::{Guard, Permit};
@@ -59,6 +60,7 @@ pub(crate) struct Doors {
     pub(crate) envoy: Option<bool>,
     pub(crate) authzen: bool,
     pub(crate) reads_bodies: bool,
+    pub(crate) bodies: Bodies,
     told: Vec<(HeaderName, Told)>,
 }
 
@@ -176,6 +178,7 @@ impl Doors {
             forward_auth: mapping.forward_auth.as_ref().map(|forward| forward.body),
             envoy: mapping.envoy.as_ref().map(|envoy| envoy.body),
             authzen: mapping.authzen.is_some(),
+            bodies: Bodies::of(mapping.message_limit)?,
             reads_bodies: mapping.route.iter().any(|route| route.body.is_some()),
             told,
         };

@@ -11,20 +11,21 @@ use http_body_util::Full;
 use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
 
-use crate::asked::{self, MAX_BODY_BYTES, Question};
+use crate::asked::{self, Question};
+use crate::body::{Bodies, SMALL_BYTES, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::messages::{
     Allowed, Answer, BoolValue, CheckRequest, CheckResponse, Denied, Header, HeaderOption,
     HttpRequest, HttpStatus, Status,
 };
-use crate::service::{AnswerBody, BODY_TIMEOUT};
-use hardtack_http::{MAX_BEARER_BYTES, Undescribed, read_body};
+use crate::service::AnswerBody;
+use hardtack_http::{MAX_BEARER_BYTES, Undescribed};
 
-/// The most bytes of a message: a body, and as much as heads and Envoy's other attributes (addresses, certificates) have.
-const MAX_MESSAGE_BYTES: usize = 2 * MAX_BODY_BYTES + MAX_BEARER_BYTES + 64 * 1024;
+/// The most bytes of a message beside a body: as much as heads and Envoy's other attributes (addresses, certificates) have.
+const MORE_BYTES: usize = SMALL_BYTES + MAX_BEARER_BYTES + 64 * 1024;
 
-/// The same with what gRPC writes before a message: whether it is compressed, and its length.
-const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 5;
+/// What gRPC writes before a message: whether it is compressed, and its length.
+const FRAME_BYTES: usize = 5;
 
 /// Codes of gRPC (google.rpc.Code).
 const OK: i32 = 0;
@@ -41,16 +42,17 @@ where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
     let (parts, body) = request.into_parts();
-    let body = match read_body(body, MAX_FRAME_BYTES, BODY_TIMEOUT).await {
-        Ok(body) => body,
+    let bodies = &decider.doors.bodies;
+    let Whole { bytes, place: _place } = match bodies.read(body, MORE_BYTES + FRAME_BYTES).await {
+        Ok(whole) => whole,
         Err(error @ Undescribed::TooLarge(_)) => {
             return tonic::Status::resource_exhausted(error.to_string()).into_http();
         }
         Err(error) => return tonic::Status::deadline_exceeded(error.to_string()).into_http(),
     };
     let codec = ProstCodec::<CheckResponse, CheckRequest>::default();
-    let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let request = Request::from_parts(parts, Full::new(body));
+    let mut grpc = Grpc::new(codec).max_decoding_message_size(bodies.most() + MORE_BYTES);
+    let request = Request::from_parts(parts, Full::new(bytes));
     grpc.unary(Check { decider, sends_body }, request).await
 }
 
@@ -72,7 +74,7 @@ impl UnaryService<CheckRequest> for Check {
             let http = http.ok_or_else(|| {
                 tonic::Status::invalid_argument("there is no HTTP request to decide about")
             })?;
-            let (headers, question) = read(http, sends_body);
+            let (headers, question) = read(http, sends_body, &decider.doors.bodies);
             let verdict = decider.weigh(&headers, question).await;
             Ok(tonic::Response::new(answer(&decider, verdict)))
         })
@@ -80,12 +82,16 @@ impl UnaryService<CheckRequest> for Check {
 }
 
 /// The client's headers, and what it asks for. Envoy joins headers that stand twice with a comma, which no value that is read may have.
-fn read(http: HttpRequest, sends_body: bool) -> (HeaderMap, Result<Question, Undescribed>) {
+fn read(
+    http: HttpRequest,
+    sends_body: bool,
+    bodies: &Bodies,
+) -> (HeaderMap, Result<Question, Undescribed>) {
     let headers = match headers(&http) {
         Ok(headers) => headers,
         Err(error) => return (HeaderMap::new(), Err(error)),
     };
-    let question = question(http, &headers, sends_body);
+    let question = question(http, &headers, sends_body, bodies);
     (headers, question)
 }
 
@@ -93,6 +99,7 @@ fn question(
     http: HttpRequest,
     headers: &HeaderMap,
     sends_body: bool,
+    bodies: &Bodies,
 ) -> Result<Question, Undescribed> {
     match raw_path(&http)? {
         Some(path) if path == http.path.as_bytes() => {}
@@ -106,7 +113,9 @@ fn question(
         false => Err(Undescribed::Other(
             "the body comes as a text that Envoy may have changed; set pack_as_bytes: true in its with_request_body".to_owned(),
         )),
-        true => asked::json(headers, Bytes::from(raw_body)),
+        true => bodies
+            .refuse_larger(raw_body.len())
+            .and_then(|()| asked::json(headers, Bytes::from(raw_body))),
     };
     Ok(Question { method, target: path, host, body })
 }

@@ -7,6 +7,7 @@
 
 mod asked;
 mod authzen;
+mod body;
 mod decider;
 mod first;
 mod grpc;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::asked::Question;
 use crate::authzen::{Actions, Evaluation};
+use crate::body::SMALL_BYTES;
 use crate::settings::{Mapping, MappingError};
 use crate::table::{Described, Table};
 use hardtack::call::Call;
@@ -18,6 +19,17 @@ pub(crate) enum Meaning {
     Request(Result<Question, Undescribed>),
     /// An evaluation of AuthZEN.
     Evaluation(Evaluation),
+}
+
+impl Meaning {
+    /// Whether so much is to be read that it takes long.
+    fn is_large(&self) -> bool {
+        match self {
+            Meaning::Request(Ok(Question { body: Ok(body), .. })) => body.len() > SMALL_BYTES,
+            Meaning::Request(_) => false,
+            Meaning::Evaluation(evaluation) => evaluation.is_large(),
+        }
+    }
 }
 
 /// A mapping, read.
@@ -89,22 +101,25 @@ fn plain_host(host: &str) -> Result<String, MappingError> {
 #[derive(Clone)]
 pub(crate) struct Meanings(pub(crate) Arc<Rules>);
 
-impl Meanings {
-    fn call(&self, request: &Request<Full<Bytes>>) -> Result<Call, Undescribed> {
-        let meaning = request.extensions().get::<Arc<Meaning>>();
-        self.0.call(meaning.ok_or(Undescribed::NoRoute)?)
-    }
-}
-
 impl Describe<Full<Bytes>> for Meanings {
     async fn describe(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<(Call, Request<Full<Bytes>>), Undescribed> {
-        Ok((self.call(&request)?, request))
+        let meaning = request.extensions().get::<Arc<Meaning>>().cloned();
+        let meaning = meaning.ok_or(Undescribed::NoRoute)?;
+        if !meaning.is_large() {
+            return Ok((self.0.call(&meaning)?, request));
+        }
+        // The thread of the runtime goes on meanwhile.
+        let rules = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || rules.call(&meaning)).await;
+        Ok((read.unwrap_or(Err(Undescribed::Incomplete))?, request))
     }
 
     async fn asked(&self, request: Request<Full<Bytes>>) -> Option<Call> {
-        self.call(&request).ok()
+        // For a record alone nothing large is read.
+        let meaning = request.extensions().get::<Arc<Meaning>>()?;
+        if meaning.is_large() { None } else { self.0.call(meaning).ok() }
     }
 }

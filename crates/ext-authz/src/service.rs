@@ -5,20 +5,21 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
-use crate::asked::{self, MAX_BODY_BYTES, Names, Question};
+use crate::asked::{self, Names, Question};
 use crate::authzen;
+use crate::body::Whole;
 use crate::decider::{Decider, Verdict};
 use crate::grpc;
 use crate::rules::Meaning;
-use hardtack_http::{Refused, Undescribed, read_body};
+use hardtack_http::{Refused, Undescribed};
 
 /// The path at which nginx asks.
 pub const NGINX: &str = "/nginx";
@@ -34,9 +35,6 @@ pub const ENVOY_GRPC: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// The path of AuthZEN's Access Evaluation API.
 pub const AUTHZEN: &str = "/access/v1/evaluation";
-
-/// How long a body may take to arrive: it comes from a proxy that has all of it.
-pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of an answer.
 pub(crate) type AnswerBody = tonic::body::Body;
@@ -109,7 +107,7 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let body = self.body(sends_body, &parts.headers, body).await;
+        let (body, _place) = self.body(sends_body, &parts.headers, body).await;
         let question = Names::forwarded().question(&parts.headers, body);
         let verdict = self.weigh(&parts.headers, question).await;
         self.http(verdict, false)
@@ -121,7 +119,7 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let body = self.body(sends_body, &parts.headers, body).await;
+        let (body, _place) = self.body(sends_body, &parts.headers, body).await;
         let question = || {
             let host = match parts.uri.authority() {
                 Some(authority) => authority.as_str(),
@@ -141,19 +139,22 @@ impl Decider {
         self.http(verdict, true)
     }
 
-    /// The body, if the proxy is set to send it and a route may read it.
+    /// The body, if the proxy is set to send it and a route may read it; and its place, to be kept until it is judged.
     async fn body<B>(
         &self,
         sends_body: bool,
         headers: &http::HeaderMap,
         body: B,
-    ) -> Result<Bytes, Undescribed>
+    ) -> (Result<Bytes, Undescribed>, Option<OwnedSemaphorePermit>)
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send>,
     {
-        match sends_body && self.doors.reads_bodies {
-            true => asked::json(headers, read_body(body, MAX_BODY_BYTES, BODY_TIMEOUT).await?),
-            false => Err(asked::not_sent()),
+        if !sends_body || !self.doors.reads_bodies {
+            return (Err(asked::not_sent()), None);
+        }
+        match self.doors.bodies.read(body, 0).await {
+            Ok(Whole { bytes, place }) => (asked::json(headers, bytes), place),
+            Err(error) => (Err(error), None),
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Mapping {
     pub host: Vec<String>,
     /// Whether a `+` in a query is a space. By default a query with one is refused.
     pub plus_is_space: bool,
+    /// How many bytes a body may have that is judged, from 1,024 to 8,388,608; 131,072 (128 KiB) by default.
+    pub message_limit: Option<u64>,
     /// The routes.
     pub route: Vec<RouteSettings>,
     /// Which headers the service gets with an allowed request, and what they say.

@@ -174,7 +174,9 @@ where
 #[doc(hidden)]
 pub fn with_members(call: Call, body: &[u8]) -> Result<Call, Undescribed> {
     let Ok(text) = std::str::from_utf8(body) else { return Err(Undescribed::NoText) };
-    let members = Call::new(call.operation().as_str())?.arguments(text)?;
+    // Whoever read the body has bounded it.
+    let call = call.at_most(usize::MAX);
+    let members = Call::new(call.operation().as_str())?.at_most(usize::MAX).arguments(text)?;
     let members = members.arguments_json().iter();
     Ok(members
         .into_iter()

@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
     host: Vec<String>,
     plus_is_space: bool,
+    message_limit: Option<u64>,
     route: Vec<RouteSettings>,
     allowed_headers: std::collections::BTreeMap<String, Told>,
     nginx: Option<Nginx>,
@@ -61,6 +62,7 @@ impl Settings {
         Mapping {
             host: std::mem::take(&mut self.host),
             plus_is_space: self.plus_is_space,
+            message_limit: self.message_limit,
             route: std::mem::take(&mut self.route),
             allowed_headers: std::mem::take(&mut self.allowed_headers),
             nginx: self.nginx.take(),

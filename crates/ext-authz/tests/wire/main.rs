@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::stage::{LOST, PATIENCE, Served, mapping, served};
+use crate::stage::{LOST, PATIENCE, Served, mapping, served, served_with};
 
 #[tokio::test]
 async fn nginx_hears_200_401_or_403_and_what_the_service_is_told() {
@@ -433,5 +433,40 @@ fn an_action_that_judges_no_resource_id_is_named() {
     for more in [json!({}), json!({"resource": "https://pages.example/pages"})] {
         let named = with(more);
         assert!(named.len() == 1 && named[0].contains("read on page"), "{named:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_judged_up_to_the_limit_that_is_set_and_no_further() {
+    let json = ["Content-Type: application/json"];
+    let body = |bytes: usize| format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes - 11));
+    let evaluation = |bytes: usize, bearer: &str| {
+        json!({
+            "subject": {"type": "user", "id": "user:test", "properties": {"token": bearer}},
+            "action": {"name": "read", "properties": {"lang": "x".repeat(bytes)}},
+            "resource": {"type": "page", "id": "a"},
+        })
+    };
+    for (limit, more) in [
+        (128 * 1024, json!({})),
+        (2_000, json!({"message-limit": 2_000})),
+        (6_000_000, json!({"message-limit": 6_000_000})),
+    ] {
+        let served = served_with(more).await;
+        let ask = async |bytes| served.envoy("PUT", "/pages/a", &json, &body(bytes)).await;
+        assert_eq!(ask(limit).await.status, 200, "{limit}");
+        let refused = ask(limit + 1).await;
+        assert_eq!(refused.status, 413, "{limit}: {}", refused.body);
+        assert!(refused.body.contains(&format!("more than {limit} bytes")), "{}", refused.body);
+        // What is large is judged as what is small: a member that stands twice is refused.
+        let twice = format!(r#"{{"text":1,"text":"{}"}}"#, "x".repeat(limit - 30));
+        assert_eq!(served.envoy("PUT", "/pages/a", &json, &twice).await.status, 400);
+        if limit < 10_000 {
+            continue;
+        }
+        let (status, answer) = served.authzen(evaluation(limit - 10_000, &served.bearer)).await;
+        assert_eq!((status, &answer["decision"]), (200, &json!(true)), "{limit}: {answer}");
+        let (status, answer) = served.authzen(evaluation(limit, &served.bearer)).await;
+        assert_eq!(status, 413, "{limit}: {answer}");
     }
 }

@@ -56,8 +56,12 @@ pub(crate) fn mapping(more: Value) -> Mapping {
 }
 
 pub(crate) async fn served() -> Served {
+    served_with(json!({})).await
+}
+
+pub(crate) async fn served_with(more: Value) -> Served {
     let scene = Scene::new();
-    let decider = Decider::with_clock(scene.guard(), &mapping(json!({})), scene.clock()).unwrap();
+    let decider = Decider::with_clock(scene.guard(), &mapping(more), scene.clock()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(serve(Listener::from(listener), decider, std::future::pending(), PATIENCE));

@@ -124,32 +124,128 @@ fn what_no_case_shows_is_named_with_file_and_line() {
     let report = set.run().unwrap();
     let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
     let refusing = "has no refusing case; add one in which it is in force and the call is refused";
-    let mend = "; add a case in which it does, or delete it";
+    let mend = ": without it, every case has the same cause; add a case that only it decides, or delete it";
     assert_eq!(
         faults,
         [
             format!("p.datalog {refusing}"),
             format!("q.datalog {refusing}"),
-            format!("p.datalog:4 never allowed a call{mend}"),
-            format!("p.datalog:5 never denied a call{mend}"),
-            format!("p.datalog:6 never refused a call{mend}"),
-            format!("p.datalog:9 never denied a call{mend}"),
+            format!("p.datalog:3 alone never allowed a call{mend}"),
+            format!("p.datalog:4 alone never allowed a call{mend}"),
+            format!("p.datalog:5 alone never denied a call{mend}"),
+            format!("p.datalog:6 alone never refused a call{mend}"),
+            format!("p.datalog:9 alone never denied a call{mend}"),
+            format!("q.datalog:1 alone never allowed a call{mend}"),
         ]
     );
     let silent = report.statements.iter().filter(|statement| !statement.decided);
     let silent: Vec<_> = silent.map(|one| (one.kind, one.at.line, one.text.as_str())).collect();
-    assert_eq!(silent.len(), 5);
+    assert_eq!(silent.len(), 7);
     assert!(silent.contains(&(StatementKind::Rule, 8, "busy(true) <- depth(8);")), "{silent:?}");
     assert!(silent.contains(&(StatementKind::Check, 6, "check if depth($d),")), "{silent:?}");
 }
 
+fn shown(policy: &str, cases: &str) -> Vec<(StatementKind, usize)> {
+    let report = Set::new(&[("p.datalog", policy), ("cases/c.toml", cases)]).run().unwrap();
+    assert_eq!(report.unexpected().count(), 0, "{report:?}");
+    let shown = report.statements.iter().filter(|statement| statement.decided);
+    shown.map(|one| (one.kind, one.at.line)).collect()
+}
+
+/// What merely matches decides nothing.
 #[test]
-fn all_that_refuse_one_call_are_seen() {
-    let policy = "allow if granted($op);\ncheck if depth(0);\ncheck if depth(2);\ndeny if depth(1); deny if depth($d), $d > 0;";
-    let cases = case("one", "expect = \"policy_check_failed\"\nexpect_at = \"p.datalog:2\"");
-    let report = Set::new(&[("p.datalog", policy), ("cases/c.toml", &cases)]).run().unwrap();
-    assert!(report.passes(), "{report:?}");
-    assert_eq!(report.statements.len(), 5);
+fn a_statement_is_shown_only_where_the_cause_were_another_without_it() {
+    let refused = case("one", "expect = \"policy_check_failed\"\nexpect_at = \"p.datalog:2\"");
+    let two = "allow if granted($op);\ncheck if depth(0);\ncheck if depth(2);\ndeny if depth(1);";
+    assert_eq!(shown(two, &refused), []);
+    // The deny would refuse, too, and for another cause.
+    let one = "allow if granted($op);\ncheck if depth(0);\ndeny if depth(1);";
+    assert_eq!(shown(one, &refused), [(StatementKind::Check, 2)]);
+    // Without the first check, the second has no answer.
+    let erring = "allow if granted($op);\ncheck if depth(0);\ncheck if arg(\"n\", $n), $n > 1;";
+    let odd = refused.replace("expect =", "arguments = { n = \"x\" }\nexpect =");
+    assert_eq!(shown(erring, &odd), [(StatementKind::Check, 2)]);
+    let denied = case("one", "expect = \"policy_denied\"");
+    assert_eq!(
+        shown("allow if granted($op);\ndeny if depth(1);\ndeny if depth($d), $d > 0;", &denied),
+        []
+    );
+    assert_eq!(
+        shown("allow if granted($op);\ndeny if depth(1);\ndeny if depth(2);", &denied),
+        [(StatementKind::Deny, 2)]
+    );
+    let allowed = case("one", "expect = \"allow\"");
+    assert_eq!(shown("allow if granted($op);\nallow if tool(\"search\");", &allowed), []);
+    assert_eq!(
+        shown("allow if granted($op), depth(1);\nallow if tool(\"pay\");", &allowed),
+        [(StatementKind::Allow, 1)]
+    );
+    // An argument's value is looked up in an index of what allows.
+    let by_value = "allow if arg(\"q\", \"a\");\nallow if arg(\"q\", \"b\");\nallow if tool(\"search\"), arg(\"q\", \"b\");";
+    let with = |value: &str| {
+        allowed.replace("expect", &format!("arguments = {{ q = \"{value}\" }}\nexpect"))
+    };
+    assert_eq!(shown(by_value, &with("a")), [(StatementKind::Allow, 1)]);
+    assert_eq!(shown(by_value, &with("b")), []);
+}
+
+/// Each case has a token of its own, whatever was made for the one before.
+#[test]
+fn cases_share_a_token_only_if_they_say_the_same_of_it() {
+    let policy = "allow if tool(\"search\"), role(\"a\"), presented(\"session\"), depth(1), time(2026-11-23T10:00:00Z), verifier(\"server.example\"), issuer(\"root\");";
+    let same = |more: &str, expect: &str| case("one", &format!("{more}\nexpect = \"{expect}\""));
+    let good = "facts = ['role(\"a\")']\nissuer = \"root\"";
+    let other = |from: &str, to: &str| same(&good.replace(from, to), "nothing_allows");
+    let cases = [
+        same(good, "allow"),
+        other("(\"a\")", "(\"b\")"),
+        other("\"root\"", "\"other\""),
+        same(&format!("{good}\npresented = \"call\""), "nothing_allows"),
+        same(&format!("{good}\nat = 2026-11-23T10:00:01Z"), "nothing_allows"),
+        same(&format!("{good}\nserver = \"b.example\""), "nothing_allows"),
+        same(good, "nothing_allows").replace("[\"agent.a\"]", "[\"agent.a\", \"agent.b\"]"),
+        same(good, "not_granted").replace("[\"tools:call:*\"]", "[\"tools:call:pay\"]"),
+        same(&format!("{good}\nallow = ['n <= 1']\narguments = {{ n = 2 }}"), "check_failed"),
+        same(&format!("{good}\nunbound = true"), "unbound"),
+        same(good, "allow"),
+    ];
+    let report =
+        Set::new(&[("p.datalog", policy), ("cases/c.toml", &cases.concat())]).run().unwrap();
+    let wrong: Vec<String> = report.unexpected().map(ToString::to_string).collect();
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
+fn a_failing_case_is_explained_without_a_token_and_with_the_keys_that_policies_name() {
+    let real = hex::encode(PrivateKey::from_bytes(&[7; 32]).public().to_bytes());
+    let policy = format!("allow if granted($op), agent_key(\"{real}\");");
+    let cases = format!("keys = {{ \"agent.payer\" = \"{real}\" }}\n")
+        + &case("good", "expect = \"allow\"").replace("agent.a", "agent.payer")
+        + &case("bad", "expect = \"allow\"");
+    let set = Set::new(&[("p.datalog", &policy), ("cases/c.toml", &cases)]);
+    let report = trial::run_explained(set.0.path(), || Duration::ZERO).unwrap();
+    assert!(report.cases[0].explanation.is_none(), "it is as expected");
+    let case = &report.cases[1];
+    let explanation = case.explanation.as_ref().unwrap();
+    assert_eq!(explanation.ruling.cause, Some(Cause::NothingAllows));
+    assert!(!explanation.remedies.is_empty());
+    let [(own, of)] = case.stand_ins.as_slice() else { panic!("{:?}", case.stand_ins) };
+    assert_eq!(*of, real);
+    assert!(format!("{explanation:?}").contains(own), "{explanation:?}");
+    assert!(set.run().unwrap().cases.iter().all(|case| case.explanation.is_none()));
+}
+
+#[test]
+fn a_call_that_is_written_down_is_decided_beside_the_cases() {
+    let set = tried(&all_cases());
+    let one = case("typed", "arguments = { query = \"secret\" }\nexpect = \"allow\"");
+    let decided = trial::evaluate(set.0.path(), "typed", &one).unwrap();
+    let [decided] = decided.as_slice() else { panic!("{decided:?}") };
+    let explanation = decided.explanation.as_ref().unwrap();
+    assert_eq!(explanation.ruling.place.as_deref(), Some("p.datalog:2"));
+    assert_eq!(decided.at.to_string(), "typed:1");
+    let error = trial::evaluate(set.0.path(), "typed", "[[case]]\nname = \"x\"").unwrap_err();
+    assert!(error.to_string().starts_with("typed:1: case \"x\": "), "{error}");
 }
 
 #[test]
@@ -174,8 +270,7 @@ fn a_set_without_cases_fails_its_trial_and_can_be_loaded() {
 }
 
 #[test]
-fn what_cannot_be_built_is_an_error_that_names_the_case() {
-    let error = |more: &str| tried(&case("one", more)).error();
+fn a_case_that_cannot_be_built_fails_alone() {
     for (more, problem) in [
         (
             "subject = \"alice\"\nexpect = \"allow\"",
@@ -185,18 +280,49 @@ fn what_cannot_be_built_is_an_error_that_names_the_case() {
         ("max_depth = 0\nexpect = \"allow\"", "hop 1: the grant allows 0 hops"),
         ("audience = [\"a.example\"]\nexpect = \"allow\"", "the presentation: the audience"),
         ("server = \"a b\"\nexpect = \"allow\"", "an audience is"),
-        ("expect_also = \"allow\"\nexpect = \"allow\"", "`expect_also` is about"),
     ] {
-        let error = error(more);
-        assert!(error.starts_with("cases/c.toml:1: case \"one\": "), "{error}");
-        assert!(error.contains(problem), "{error}");
+        let set = tried(&(case("odd", more) + &all_cases()));
+        let report = set.run().unwrap();
+        let failed: Vec<String> = report.unexpected().map(ToString::to_string).collect();
+        let [failed] = failed.as_slice() else { panic!("{failed:?}") };
+        assert!(failed.starts_with("cases/c.toml:1: case \"odd\": expected allow, found malformed_case: the case cannot be built: "), "{failed}");
+        assert!(failed.contains(problem), "{failed}");
+        assert_eq!((report.cases.len(), report.faults.len()), (4, 0));
+        assert!(matches!(trial::load(set.0.path()), Err(TrialError::Verdict(_))));
     }
     let wider = case("wide", "expect = \"allow\"")
         .replace("\"agent.a\"", "{ to = \"agent.a\", scopes = [\"*\"] }");
     assert_eq!(
-        tried(&wider).error(),
-        "cases/c.toml:1: case \"wide\": hop 1: the scope * is not covered by any scope of its parent: tools:call:*"
+        tried(&wider).run().unwrap().cases[0].found.message,
+        "the case cannot be built: hop 1: the scope * is not covered by any scope of its parent: tools:call:*"
     );
+    let error = tried(&case("one", "expect_also = \"allow\"\nexpect = \"allow\"")).error();
+    assert!(error.starts_with("cases/c.toml:1: case \"one\": `expect_also` is about"), "{error}");
+}
+
+#[test]
+fn a_word_that_is_no_verdict_is_named_with_the_one_that_is_meant_and_all_that_there_are() {
+    let said = |word: &str| tried(&case("one", &format!("expect = \"{word}\""))).error();
+    for (word, meant) in [
+        ("alow", "allow"),
+        ("Allow", "allow"),
+        ("allowed", "allow"),
+        ("deny", "policy_denied"),
+        ("policy-denied", "policy_denied"),
+        ("policy_check_faild", "policy_check_failed"),
+        ("nothing_allowed", "nothing_allows"),
+    ] {
+        let said = said(word);
+        let start = format!(
+            "cases/c.toml:1: case \"one\": expect = \"{word}\" is no verdict of a case. Did you mean \"{meant}\"? Write"
+        );
+        assert!(said.starts_with(&start), "{said}");
+        assert!(said.contains("not_evaluable, ") && said.contains("expired, "), "{said}");
+    }
+    assert!(!said("weather_report").contains("mean"));
+    assert!(!said(&"x".repeat(10_000)).contains("mean"));
+    // Nothing decides so: a case that expects it would pass where it cannot be built.
+    assert!(said("malformed_case").contains("is no verdict"));
 }
 
 /// Every door refuses such a call, and the other cases are decided all the same.

@@ -3,6 +3,8 @@
 //! Policies and checks are Datalog over facts of the token, the call and the moment. Policies see what the walk found
 //! and nothing that an agent said of itself (`facts`).
 
+#[cfg(feature = "trial")]
+pub(crate) mod alone;
 mod begun;
 pub(crate) mod facts;
 mod prepared;

@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::authorize::{PreparedSets, authorize_with};
+use crate::audit::Verdict;
+use crate::authorize::authorize_with;
+use crate::cause::Cause;
+use crate::explain::{self, Explanation};
 use crate::guard::Denial;
 use crate::names;
 use crate::policy::{self, Location, Policy};
 use crate::ruling::Ruling;
-use crate::trial::cases::{self, Case, CaseFile, Expected};
+use crate::timestamp::Timestamp;
+use crate::trial::cases::{self, Case, CaseFile};
 use crate::trial::coverage::{Effects, StatementId, ids};
 use crate::trial::effects::effects;
-use crate::trial::staging::{Keyring, Staged, Unstaged, stage};
+use crate::trial::staging::{Keyring, Stage, Staged, Token, Unstaged};
+use crate::trial::verdict::Expected;
 use crate::trial::{Decided, TrialError};
 
 /// A set with its cases, each file read once: what is tried is what is loaded.
@@ -23,46 +28,74 @@ pub(super) struct Set {
     cases: Vec<CaseFile>,
 }
 
+/// Of which cases the explanation is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Explained {
+    None,
+    Unexpected,
+    All,
+}
+
+impl Explained {
+    fn is(self, decided: &Decided) -> bool {
+        match self {
+            Explained::None => false,
+            Explained::Unexpected => !decided.is_as_expected(),
+            Explained::All => true,
+        }
+    }
+}
+
 impl Set {
     pub(super) fn read(folder: &Path) -> Result<Set, TrialError> {
-        let files = policy::read_folder(folder)?;
-        let policy = Policy::from_files(&files)?;
-        Ok(Set { folder: folder.to_owned(), files, policy, cases: cases::read(folder)? })
+        Set::with(folder, cases::read(folder)?)
     }
 
-    /// Decides every case, by the files that its own file names and then by these and those beside them.
+    /// The set with other cases than its own: what a file of cases called `name` would say.
+    pub(super) fn with_cases(folder: &Path, name: &str, text: &str) -> Result<Set, TrialError> {
+        Set::with(folder, vec![cases::parse(name.to_owned(), text)?])
+    }
+
+    fn with(folder: &Path, cases: Vec<CaseFile>) -> Result<Set, TrialError> {
+        let files = policy::read_folder(folder)?;
+        let policy = Policy::from_files(&files)?;
+        Ok(Set { folder: folder.to_owned(), files, policy, cases })
+    }
+
+    /// Decides every case, by the files that its own file names and then by these and those beside them. A case whose token cannot be
+    /// made fails alone.
     pub(super) fn each_case(
         &self,
+        explained: Explained,
         mut see: impl FnMut(Decided, Effects) -> Result<(), TrialError>,
     ) -> Result<(), TrialError> {
-        let (keys, mut benches) = (Keyring::default(), Benches::default());
+        let (stage, mut benches) = (Stage::default(), Benches::default());
         for file in &self.cases {
-            let alone = benches.of(self, file, &[], &keys)?;
+            let alone = benches.of(self, file, &[], &stage.keys)?;
             let beside = match file.also.is_empty() {
                 true => None,
-                false => Some(benches.of(self, file, &file.also, &keys)?),
+                false => Some(benches.of(self, file, &file.also, &stage.keys)?),
             };
             for (at, case) in &file.cases {
-                let problem = |problem| TrialError::Case {
-                    at: at.clone(),
-                    case: names::escaped(&case.name),
-                    problem,
-                };
                 if beside.is_none() && case.expect_also.is_some() {
-                    return Err(problem("`expect_also` is about policies that the file names in `also`, and it names none".to_owned()));
+                    let problem = "`expect_also` is about policies that the file names in `also`, and it names none".to_owned();
+                    let case = names::escaped(&case.name);
+                    return Err(TrialError::Case { at: at.clone(), case, problem });
                 }
-                let staged = match stage(case, &keys) {
-                    Ok(staged) => Ok(staged),
-                    Err(Unstaged::Call(error)) => Err(Denial::from(error)),
-                    Err(Unstaged::Token(error)) => return Err(problem(error)),
+                let staged = stage.set(case);
+                let mut decide = |bench: &Bench, expected, expected_at| {
+                    let (found, effects) = bench.decide(&staged);
+                    let mut decided = bench.decided(at, case, expected, expected_at, found);
+                    if explained.is(&decided) {
+                        decided.explanation = bench.explain(&staged, case.at);
+                        decided.stand_ins = stage.keys.stand_ins(&file.keys);
+                    }
+                    see(decided, effects)
                 };
-                let (found, effects) = alone.decide(&staged);
-                see(alone.decided(at, case, case.expect, case.expect_at.clone(), found), effects)?;
+                decide(&alone, case.expect, case.expect_at.clone())?;
                 let Some(beside) = &beside else { continue };
                 // Beside others, another statement may be the first to say the same.
-                let expected = case.expect_also.unwrap_or(case.expect);
-                let (found, effects) = beside.decide(&staged);
-                see(beside.decided(at, case, expected, None, found), effects)?;
+                decide(beside, case.expect_also.unwrap_or(case.expect), None)?;
             }
         }
         Ok(())
@@ -122,28 +155,37 @@ impl Benches {
 }
 
 impl Bench {
-    fn decide(&self, staged: &Result<Staged, Denial>) -> (Ruling, Effects) {
+    fn decide(&self, staged: &Result<Staged, Unstaged>) -> (Ruling, Effects) {
         let staged = match staged {
             Ok(staged) => staged,
-            Err(denial) => {
-                let ruling = Ruling::from(denial);
+            Err(Unstaged::Call(error)) => {
+                let ruling = Ruling::from(&Denial::from(error.clone()));
                 let message = format!("the call: {}", ruling.message);
                 return (Ruling { message, ..ruling }, None);
             }
+            Err(Unstaged::Token(problem)) => return (unbuilt(problem), None),
         };
-        let verified = match &staged.verified {
+        let verified = match &staged.token.verified {
             Ok(verified) => verified,
-            Err(error) => return (error.into(), None),
+            Err(rejection) => return ((&rejection.error).into(), None),
         };
-        let prepared = PreparedSets::default();
-        let decided = authorize_with(&prepared, verified, &self.policy, &staged.call);
-        let effects = effects(&prepared, verified, &self.policy, &staged.call);
-        let did = |effects: Vec<bool>| {
-            let all = self.statements.iter().zip(effects);
-            all.filter(|(_, did)| *did).map(|(id, _)| id.clone()).collect()
+        let prepared = &staged.token.prepared;
+        let decided = authorize_with(prepared, verified, &self.policy, &staged.call);
+        let effects = effects(prepared, verified, &self.policy, &staged.call, &decided);
+        let named = |did: Vec<usize>| {
+            did.into_iter().filter_map(|number| self.statements.get(number).cloned()).collect()
         };
-        let effects = effects.map(did);
-        (Ruling::of(&decided), effects)
+        (Ruling::of(&decided), effects.map(named))
+    }
+
+    /// Why a case was decided so; `None` where nothing was decided.
+    fn explain(&self, staged: &Result<Staged, Unstaged>, at: Timestamp) -> Option<Explanation> {
+        let Staged { call, token } = staged.as_ref().ok()?;
+        let Token { verifier, bearer, verified, prepared } = &**token;
+        Some(match verified {
+            Ok(verified) => explain::explain(verifier, prepared, &self.policy, verified, call),
+            Err(rejection) => explain::rejected(verifier, bearer, rejection, at),
+        })
     }
 
     fn decided(
@@ -155,8 +197,16 @@ impl Bench {
         found: Ruling,
     ) -> Decided {
         let (at, name, policies) = (at.clone(), case.name.clone(), self.policies.clone());
-        Decided { at, name, policies, expected, expected_at, found, took: Duration::ZERO }
+        let (explanation, stand_ins) = (None, Vec::new());
+        let took = Duration::ZERO;
+        Decided { at, name, policies, expected, expected_at, found, took, explanation, stand_ins }
     }
+}
+
+/// What is said of a case that was never decided, since its token cannot be made.
+fn unbuilt(problem: &str) -> Ruling {
+    let message = format!("the case cannot be built: {problem}");
+    Ruling::refused(Verdict::Undecided, Cause::MalformedCase, None, message)
 }
 
 /// The files of the set that are in force.

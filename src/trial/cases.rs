@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 use toml::{Spanned, Table, Value};
 
-use crate::cause::{Cause, UnknownCause};
 use crate::names;
 use crate::policy::folder::{CASE_EXTENSION, CASES, files, read as read_file};
 use crate::policy::{Location, PolicyError};
 use crate::timestamp::Timestamp;
 use crate::trial::TrialError;
-use crate::trial::report::ALLOW;
+use crate::trial::verdict::{self, Expected};
 
 /// The most cases of a set: a few seconds of work, for they are decided before a changed set is taken.
 pub(crate) const MAX_CASES: usize = 10_000;
@@ -89,27 +87,6 @@ pub(crate) struct Case {
     pub(crate) expect_also: Option<Expected>,
 }
 
-/// The cause for which a call must be refused; none if it must be allowed. A case says why a call is refused: "deny" is no cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected(pub(crate) Option<Cause>);
-
-impl FromStr for Expected {
-    type Err = UnknownCause;
-
-    fn from_str(word: &str) -> Result<Expected, UnknownCause> {
-        match word {
-            ALLOW => Ok(Expected(None)),
-            cause => Ok(Expected(Some(cause.parse()?))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Expected {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Expected, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
 /// One delegation. What it does not say is as the hop before has it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,7 +138,7 @@ pub(crate) fn read(set: &Path) -> Result<Vec<CaseFile>, TrialError> {
     }
 }
 
-fn parse(name: String, text: &str) -> Result<CaseFile, TrialError> {
+pub(crate) fn parse(name: String, text: &str) -> Result<CaseFile, TrialError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct File {
@@ -210,17 +187,14 @@ fn case(index: usize, at: Location, mut table: Table) -> Result<Case, TrialError
             Err(problem) => return Err(wrong(problem)),
         }
     }
-    let expected =
-        ["expect", "expect_also"].into_iter().filter_map(|key| Some((key, table.get(key)?)));
-    let mut verdicts = expected.filter_map(|(key, value)| Some((key, value.as_str()?)));
-    if let Some((key, word)) = verdicts.find(|(_, word)| word.parse::<Expected>().is_err()) {
-        return Err(wrong(&format!("{key} = \"{word}\" is no verdict of a case: {EXPECTED}")));
+    for key in ["expect", "expect_also"] {
+        let word = table.get(key).and_then(Value::as_str);
+        if let Some(word) = word.filter(|word| word.parse::<Expected>().is_err()) {
+            return Err(wrong(&verdict::unknown(key, word)));
+        }
     }
     Case::deserialize(table).map_err(|error| wrong(error.message()))
 }
-
-/// The words that a case takes.
-const EXPECTED: &str = "write \"allow\", or the cause of the refusal: \"policy_denied\" (by a `deny if`), \"nothing_allows\" (no `allow if` matches), \"not_granted\" (no scope covers it), \"policy_check_failed\" (a check of a policy), \"check_failed\" (a check of the token), or another one that docs/verification.md lists";
 
 /// As policies see keys: lower case, without the name of the algorithm.
 fn is_key(digits: &str) -> bool {

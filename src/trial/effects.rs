@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Fact, Rule, Term};
 
+use crate::authorize::alone::alone;
 use crate::authorize::stock::Stock;
-use crate::authorize::{PreparedSets, refuse_other_call, refuse_uncovered};
+use crate::authorize::{Allowed, AuthorizeError, PreparedSets};
 use crate::call::Call;
 use crate::datalog::{VERIFIER, World};
 use crate::policy::{Location, Policy};
@@ -23,53 +24,44 @@ pub(crate) fn statements(policy: &Policy) -> impl Iterator<Item = (StatementKind
     allows.chain(denies).chain(checks).chain(rules).chain(facts)
 }
 
-/// Whether each statement did something: an `allow` allowed, a `deny` denied, a check refused, a rule derived, a
-/// fact was part of what matched. `None` if the call never came before the policies, or cannot be evaluated.
+/// The numbers of the statements that did something: the `allow`, `deny` or check [alone](crate::authorize::alone) for which the call has
+/// its cause, the rules that derived, and the facts that were part of what matched. `None` if the call never came before the policies,
+/// or their rules cannot be evaluated.
 pub(crate) fn effects(
     sets: &PreparedSets,
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
-) -> Option<Vec<bool>> {
-    let world = world(sets, verified, policy, call)?;
-    let stock = Stock::of(&world);
-    let may = |queries: &[Rule]| stock.may_match(queries, None);
-    let matches = |(_, queries): &(Location, Vec<Rule>)| {
-        may(queries) && world.matches_any(queries) == Ok(true)
-    };
-    let mut effects: Vec<bool> = policy.allows.iter().map(matches).collect();
-    effects.extend(policy.denies.iter().map(|(_, queries)| {
-        let may = may(queries) || world.compares_names(queries, VERIFIER);
-        may && world.denies(queries) == Ok(true)
-    }));
-    effects
-        .extend(policy.checks.iter().map(|(_, check)| world.holds(check, VERIFIER) == Ok(false)));
-    effects.extend(
-        policy
-            .rules
-            .iter()
-            .map(std::slice::from_ref)
-            .map(|rule| may(rule) && world.matches_any(rule) == Ok(true)),
-    );
-    // Last, for all of it is paid from one budget.
-    effects.extend(Used::of(&world, &stock, policy).0);
-    Some(effects)
-}
-
-/// All facts of the decision, if the token's own checks hold and it is for the policies to decide.
-fn world(
-    sets: &PreparedSets,
-    verified: &VerifiedCapability,
-    policy: &Policy,
-    call: &Call,
-) -> Option<World> {
-    refuse_uncovered(verified, call).ok()?;
-    refuse_other_call(verified, call).ok()?;
+    decided: &Result<Allowed, AuthorizeError>,
+) -> Option<Vec<usize>> {
+    if decided.as_ref().is_err_and(|error| !error.rests_on_policies()) {
+        return None;
+    }
     let prepared = sets.prepare(verified, policy).ok()?;
     let world = World::of(&prepared, verified, policy, call).ok()?;
-    prepared.refuse_costly(verified, &world).ok()?;
-    let mut checks = prepared.checks.iter();
-    checks.all(|known| world.holds(&known.2, known.0) == Ok(true)).then_some(world)
+    let before = match decided {
+        Ok(_) => 0,
+        Err(AuthorizeError::Denied { .. }) => policy.allows.len(),
+        Err(_) => policy.allows.len() + policy.denies.len(),
+    };
+    let alone = alone(&prepared, &world, verified, policy, call, decided);
+    let mut did: Vec<usize> = alone.into_iter().map(|number| before + number).collect();
+    if !policy.adds_facts() {
+        return Some(did);
+    }
+    let stock = Stock::of(&world);
+    let before = policy.allows.len() + policy.denies.len() + policy.checks.len();
+    let derives = |rule: &Rule| {
+        let rule = std::slice::from_ref(rule);
+        stock.may_match(rule, None) && world.matches_any(rule) == Ok(true)
+    };
+    let rules = policy.rules.iter().enumerate().filter(|(_, rule)| derives(rule));
+    did.extend(rules.map(|(number, _)| before + number));
+    let before = before + policy.rules.len();
+    // Last, for all of it is paid from one budget.
+    let used = Used::of(&world, &stock, policy).0.into_iter().enumerate();
+    did.extend(used.filter_map(|(number, used)| used.then_some(before + number)));
+    Some(did)
 }
 
 /// Which of the policies' facts were part of a match.

@@ -10,13 +10,14 @@ mod coverage;
 mod effects;
 mod report;
 mod staging;
+mod verdict;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::policy::{Location, Policy, PolicyError};
-use crate::trial::bench::Set;
+use crate::trial::bench::{Explained, Set};
 use crate::trial::coverage::Tally;
 
 pub use report::{Decided, Fault, Report, Statement, StatementKind};
@@ -28,8 +29,8 @@ pub use report::{Decided, Fault, Report, Statement, StatementKind};
 ///
 /// # Errors
 ///
-/// [`TrialError`] if the set or a case cannot be read, or a case cannot be built, for example if its scope is wider
-/// than its grant's. A case with another verdict is no error: it stands in the report.
+/// [`TrialError`] if the set or a case cannot be read. A case with another verdict is no error: it stands in the report. So does one
+/// that cannot be built, for example because its scope is wider than its grant's.
 ///
 /// ```
 /// use hardtack::trial;
@@ -40,11 +41,31 @@ pub use report::{Decided, Fault, Report, Statement, StatementKind};
 /// # Ok::<(), trial::TrialError>(())
 /// ```
 pub fn run(folder: impl AsRef<Path>, elapsed: impl Fn() -> Duration) -> Result<Report, TrialError> {
-    let set = Set::read(folder.as_ref())?;
+    try_cases(folder.as_ref(), elapsed, Explained::None)
+}
+
+/// The same as [`run`], and each case with another verdict has its explanation.
+///
+/// # Errors
+///
+/// [`TrialError`], as of [`run`].
+pub fn run_explained(
+    folder: impl AsRef<Path>,
+    elapsed: impl Fn() -> Duration,
+) -> Result<Report, TrialError> {
+    try_cases(folder.as_ref(), elapsed, Explained::Unexpected)
+}
+
+fn try_cases(
+    folder: &Path,
+    elapsed: impl Fn() -> Duration,
+    explained: Explained,
+) -> Result<Report, TrialError> {
+    let set = Set::read(folder)?;
     let mut tally = Tally::of(&set);
     let mut cases = Vec::new();
     let mut start = elapsed();
-    set.each_case(|mut decided, effects| {
+    set.each_case(explained, |mut decided, effects| {
         let end = elapsed();
         decided.took = end.saturating_sub(start);
         start = end;
@@ -56,6 +77,26 @@ pub fn run(folder: impl AsRef<Path>, elapsed: impl Fn() -> Duration) -> Result<R
     Ok(Report { folder: set.folder, cases, statements, faults })
 }
 
+/// Decides cases that are no part of the set of policies in `folder`: those of `text`, which is what a file of cases called `name` would
+/// say. Each has its explanation.
+///
+/// # Errors
+///
+/// [`TrialError`], as of [`run`].
+pub fn evaluate(
+    folder: impl AsRef<Path>,
+    name: &str,
+    text: &str,
+) -> Result<Vec<Decided>, TrialError> {
+    let set = Set::with_cases(folder.as_ref(), name, text)?;
+    let mut cases = Vec::new();
+    set.each_case(Explained::All, |decided, _| {
+        cases.push(decided);
+        Ok(())
+    })?;
+    Ok(cases)
+}
+
 /// Loads the set of policies in `folder`, if each of its cases gets its verdict. A set without cases is loaded as it
 /// is.
 ///
@@ -64,7 +105,7 @@ pub fn run(folder: impl AsRef<Path>, elapsed: impl Fn() -> Duration) -> Result<R
 /// [`TrialError`], as of [`run`], and [`TrialError::Verdict`] for the first case with another verdict.
 pub fn load(folder: impl AsRef<Path>) -> Result<Policy, TrialError> {
     let set = Set::read(folder.as_ref())?;
-    set.each_case(|decided, _| match decided.is_as_expected() {
+    set.each_case(Explained::None, |decided, _| match decided.is_as_expected() {
         true => Ok(()),
         false => Err(TrialError::Verdict(Box::new(decided))),
     })?;
@@ -86,7 +127,7 @@ pub enum TrialError {
         /// The reason, in words.
         problem: String,
     },
-    /// A case cannot be read or built.
+    /// A case cannot be read.
     #[error("{at}: case \"{case}\": {problem}")]
     Case {
         /// The place of the case.

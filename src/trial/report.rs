@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::audit::Verdict;
 use crate::cause::Cause;
+use crate::explain::Explanation;
 use crate::names;
 use crate::policy::Location;
 use crate::ruling::Ruling;
@@ -57,6 +58,11 @@ pub struct Decided {
     pub found: Ruling,
     /// The time that it took, from minting to the verdict.
     pub took: Duration,
+    /// The explanation of a case that is not as expected, if one was asked for ([`run_explained`](crate::trial::run_explained)) and
+    /// something was decided.
+    pub explanation: Option<Explanation>,
+    /// The keys of the trial that stand in the explanation for real ones, each with the real one, in hexadecimal digits.
+    pub stand_ins: Vec<(String, String)>,
 }
 
 impl Decided {
@@ -64,6 +70,8 @@ impl Decided {
     pub fn is_as_expected(&self) -> bool {
         let place = |wanted: &String| self.found.place.as_ref().is_some_and(|at| is_at(at, wanted));
         let verdict = match self.expected {
+            // What was never decided is never as expected.
+            _ if self.found.cause == Some(Cause::MalformedCase) => false,
             None => self.found.verdict == Verdict::Allow,
             Some(cause) => self.found.cause == Some(cause),
         };
@@ -103,8 +111,8 @@ pub struct Statement {
     pub at: Location,
     /// The first line of the statement.
     pub text: String,
-    /// True if it did something in some case: an `allow` allowed, a `deny` denied, a check refused, a rule derived, a
-    /// fact was part of what matched.
+    /// True if it did something in some case. An `allow`, a `deny` or a check: it alone made the difference, so that without it the case
+    /// would have another cause. A rule: it derived something. A fact: it was part of what matched.
     pub decided: bool,
 }
 
@@ -144,9 +152,9 @@ impl StatementKind {
     /// What it did in no case.
     pub(crate) fn did_not(self) -> &'static str {
         match self {
-            StatementKind::Allow => "never allowed a call",
-            StatementKind::Deny => "never denied a call",
-            StatementKind::Check => "never refused a call",
+            StatementKind::Allow => "alone never allowed a call",
+            StatementKind::Deny => "alone never denied a call",
+            StatementKind::Check => "alone never refused a call",
             StatementKind::Rule => "never derived a fact",
             StatementKind::Fact => "was never part of what decided",
         }
@@ -170,7 +178,9 @@ pub enum Fault {
         file: String,
     },
     /// No case shows what a statement is for.
-    #[error("{at} {}; add a case in which it does, or delete it", kind.did_not())]
+    #[error(
+        "{at} {}: without it, every case has the same cause; add a case that only it decides, or delete it", kind.did_not()
+    )]
     NeverDecided {
         /// The kind of the statement.
         kind: StatementKind,

@@ -1,11 +1,13 @@
 //! Staging: a case's real token, presented to a real verifier. What policies say of it is decided elsewhere.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error;
+use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
+use crate::authorize::PreparedSets;
 use crate::call::{Call, CallError};
 use crate::capability::Capability;
 use crate::delegate::Delegation;
@@ -14,7 +16,7 @@ use crate::mint::{Grant, Issuer};
 use crate::present::{Presentation, Presenting};
 use crate::revocation::RevocationUnchecked;
 use crate::trial::cases::{Case, Hop, PresentedFor};
-use crate::verify::{VerifiedCapability, Verifier, VerifyError};
+use crate::verify::{Rejection, VerifiedCapability, Verifier};
 
 /// What stands before a name in the seed of its key. Anybody can make these keys: they are for trials only.
 const SEED: &str = "hardtack trial key: ";
@@ -49,6 +51,12 @@ impl Keyring {
         files
     }
 
+    /// The keys that stand for real ones, as policies see them, each with the real one.
+    pub(crate) fn stand_ins(&self, keys: &BTreeMap<String, String>) -> Vec<(String, String)> {
+        let own = |name: &String| hex::encode(self.public(name).to_bytes());
+        keys.iter().map(|(name, real)| (own(name), real.clone())).collect()
+    }
+
     /// The first of these names whose key for trials stands in a policy, where anybody could sign with it.
     pub(crate) fn misplaced<'n>(
         &self,
@@ -69,7 +77,16 @@ fn private(name: &str) -> PrivateKey {
 /// What the server made of a case's token, and the call.
 pub(crate) struct Staged {
     pub(crate) call: Call,
-    pub(crate) verified: Result<VerifiedCapability, VerifyError>,
+    pub(crate) token: Rc<Token>,
+}
+
+/// A case's token, as the server that it was presented to has it.
+pub(crate) struct Token {
+    pub(crate) verifier: Verifier,
+    pub(crate) bearer: String,
+    pub(crate) verified: Result<VerifiedCapability, Box<Rejection>>,
+    /// What decisions about it have in common.
+    pub(crate) prepared: PreparedSets,
 }
 
 /// Why a case cannot be staged.
@@ -86,10 +103,72 @@ impl From<String> for Unstaged {
     }
 }
 
-/// Mints, delegates, presents and verifies.
-pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, Unstaged> {
-    let call = call(case).map_err(Unstaged::Call)?;
-    let presentation = present(case, &call, keys)?;
+/// How many tokens are kept: cases of a file mostly take one of a few, in turns.
+const KEPT_TOKENS: usize = 64;
+
+/// The stage: what is made for one case and serves the next that says the same.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub(crate) keys: Keyring,
+    /// The tokens that were made last, each with what its cases say of it.
+    tokens: RefCell<VecDeque<(String, Rc<Token>)>>,
+}
+
+impl Stage {
+    /// Mints, delegates, presents and verifies, unless that was done for a case of the same token.
+    pub(crate) fn set(&self, case: &Case) -> Result<Staged, Unstaged> {
+        let call = call(case).map_err(Unstaged::Call)?;
+        let said = said_of_token(case);
+        let known = self.tokens.borrow().iter().find(|(known, _)| *known == said).cloned();
+        if let Some((_, token)) = known {
+            return Ok(Staged { call, token });
+        }
+        let token = Rc::new(token(case, &call, &self.keys)?);
+        let mut tokens = self.tokens.borrow_mut();
+        if tokens.len() == KEPT_TOKENS {
+            tokens.pop_front();
+        }
+        tokens.push_back((said, Rc::clone(&token)));
+        Ok(Staged { call, token })
+    }
+}
+
+/// All of a case that its token, and what the server makes of it, depend on. No field of a case can be forgotten here.
+fn said_of_token(case: &Case) -> String {
+    let Case {
+        name: _,
+        subject,
+        scopes,
+        audience,
+        facts,
+        allow,
+        max_depth,
+        unbound,
+        hops,
+        operation,
+        resource,
+        arguments,
+        presented,
+        server,
+        issuer,
+        at,
+        accept_unbound_hops,
+        resource_schemes,
+        expect: _,
+        expect_at: _,
+        expect_also: _,
+    } = case;
+    let grant = (subject, scopes, audience, facts, allow, max_depth, unbound);
+    let settings = (server, issuer, at, accept_unbound_hops, resource_schemes);
+    let call = match presented {
+        PresentedFor::Session => None,
+        PresentedFor::Call => Some((operation, resource, arguments)),
+    };
+    format!("{:?}", (grant, hops, settings, call))
+}
+
+fn token(case: &Case, call: &Call, keys: &Keyring) -> Result<Token, String> {
+    let presentation = present(case, call, keys)?;
     let roots = RootKeys::of(keys.public(ROOT));
     let roots = match &case.issuer {
         Some(issuer) => roots.named(issuer),
@@ -104,7 +183,9 @@ pub(crate) fn stage(case: &Case, keys: &Keyring) -> Result<Staged, Unstaged> {
     if !case.resource_schemes.is_empty() {
         verifier = verifier.resource_schemes(case.resource_schemes.iter().cloned());
     }
-    Ok(Staged { call, verified: verifier.verify(presentation.bearer(), case.at) })
+    let bearer = presentation.bearer().to_owned();
+    let verified = verifier.examine(&bearer, None, case.at);
+    Ok(Token { verifier, bearer, verified, prepared: PreparedSets::default() })
 }
 
 fn call(case: &Case) -> Result<Call, CallError> {

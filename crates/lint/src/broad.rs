@@ -44,11 +44,6 @@ fn catch_all(statement: &Statement, span: Span, findings: &mut Findings) {
     findings.add(Code::CatchAllAllow, statement.file, span, message, mend);
 }
 
-/// Whether an alternative of an `allow if` is reported for what it allows.
-pub(super) fn allows_all(set: &Set, query: &Query, now: Option<u64>) -> bool {
-    broadly(set, query, now).is_some()
-}
-
 fn broadly(set: &Set, query: &Query, now: Option<u64>) -> Option<Span> {
     unfold(set, query).iter().find_map(|query| catches_all(set, query, now))
 }
@@ -150,7 +145,7 @@ fn limits(set: &Set, query: &Query, atom: &Atom) -> bool {
 }
 
 /// Whether a question has a match whatever the call is.
-pub(super) fn holds_always(set: &Set, query: &Query, now: Option<u64>) -> bool {
+fn holds_always(set: &Set, query: &Query, now: Option<u64>) -> bool {
     let known = Known::of(set, query, now);
     let mut seen: Vec<&str> = Vec::new();
     let every = query.atoms.iter().all(|atom| {

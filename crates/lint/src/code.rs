@@ -62,8 +62,6 @@ pub enum Code {
     KeyLiteral,
     /// A condition or body that can never hold.
     NeverMatches,
-    /// A policy that another one makes useless.
-    NeverDecides,
     /// A condition or body that holds for every call.
     AlwaysHolds,
     /// An `allow if` for every call, or nearly every one.
@@ -114,7 +112,6 @@ impl Code {
             Code::WrongType => "wrong-type",
             Code::KeyLiteral => "key-literal",
             Code::NeverMatches => "never-matches",
-            Code::NeverDecides => "never-decides",
             Code::AlwaysHolds => "always-holds",
             Code::CatchAllAllow => "catch-all-allow",
             Code::UnanchoredRegex => "unanchored-regex",
@@ -132,8 +129,7 @@ impl Code {
     /// Returns the severity of findings of this rule.
     pub fn severity(self) -> Severity {
         match self {
-            Code::NeverDecides
-            | Code::AlwaysHolds
+            Code::AlwaysHolds
             | Code::CatchAllAllow
             | Code::UnanchoredRegex
             | Code::LooseMatch

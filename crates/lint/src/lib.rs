@@ -9,7 +9,6 @@ mod always;
 mod broad;
 mod code;
 mod cost;
-mod implied;
 mod likely;
 mod literals;
 mod many;
@@ -22,7 +21,6 @@ mod refusals;
 mod regex;
 mod set;
 mod spelling;
-mod subsume;
 mod types;
 mod unfold;
 mod unused;
@@ -165,8 +163,6 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
         names::check(&set, &mut findings);
     }
     spelling::check(&set, &files, &mut findings);
-    // Last, for what is wrong already makes nothing else useless.
-    subsume::check(&set, now, &mut findings);
     Report { findings: findings.placed(&files), files, policies }
 }
 

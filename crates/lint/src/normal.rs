@@ -26,7 +26,7 @@ pub(super) struct Conflict {
 }
 
 /// The most values that a variable is tried with.
-pub(super) const MAX_VALUES: usize = 64;
+const MAX_VALUES: usize = 64;
 
 /// The most facts of one name that are looked through.
 const MAX_ROWS: usize = 1000;
@@ -178,7 +178,7 @@ fn as_membership(part: &Expr) -> Option<Expr> {
 }
 
 /// The elements and what is looked for in `[…].contains($x)`.
-pub(super) fn membership(part: &Expr) -> Option<(&[Term], &Term)> {
+fn membership(part: &Expr) -> Option<(&[Term], &Term)> {
     match &part.bare().node {
         Node::Binary(Binary::Contains, left, right) => {
             Some((left.constant()?.elements()?, right.term()?))

@@ -84,6 +84,20 @@ pub enum Code {
     DuplicateFact,
     /// A text that stands once, and nearly like another that stands there often.
     Misspelt,
+    /// A refusal that rests on an argument which the agent may leave out.
+    OptionalArgument,
+    /// A condition that lets through every text but some.
+    ExcludesValue,
+    /// A fact that is there for every call, and that is compared with nothing.
+    MissingJoin,
+    /// A number that has an upper bound and no lower one.
+    NoLowerBound,
+    /// `.any()` where all elements are meant, or `.all()` where any is.
+    AnyForAll,
+    /// A check that only calls of one tool pass, in a set that allows others.
+    CheckForOneTool,
+    /// A table of moments that is over, or nearly so, and by which calls are refused.
+    TableEnds,
 }
 
 impl Code {
@@ -123,6 +137,13 @@ impl Code {
             Code::NeverRead => "never-read",
             Code::DuplicateFact => "duplicate-fact",
             Code::Misspelt => "misspelt",
+            Code::OptionalArgument => "optional-argument",
+            Code::ExcludesValue => "excludes-value",
+            Code::MissingJoin => "missing-join",
+            Code::NoLowerBound => "no-lower-bound",
+            Code::AnyForAll => "any-for-all",
+            Code::CheckForOneTool => "check-for-one-tool",
+            Code::TableEnds => "table-ends",
         }
     }
 
@@ -139,7 +160,14 @@ impl Code {
             | Code::Costly
             | Code::NeverRead
             | Code::DuplicateFact
-            | Code::Misspelt => Severity::Warning,
+            | Code::Misspelt
+            | Code::OptionalArgument
+            | Code::ExcludesValue
+            | Code::MissingJoin
+            | Code::NoLowerBound
+            | Code::AnyForAll
+            | Code::CheckForOneTool
+            | Code::TableEnds => Severity::Warning,
             _ => Severity::Error,
         }
     }

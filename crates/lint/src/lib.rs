@@ -9,6 +9,7 @@ mod always;
 mod broad;
 mod code;
 mod cost;
+mod gaps;
 mod likely;
 mod literals;
 mod many;
@@ -17,6 +18,7 @@ mod misspelt;
 mod names;
 mod near;
 mod normal;
+mod reach;
 mod refusals;
 mod regex;
 mod set;
@@ -163,6 +165,9 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
         names::check(&set, &mut findings);
     }
     spelling::check(&set, &files, &mut findings);
+    gaps::check(&set, now, &mut findings);
+    // Last, for what is wrong already is not reported once more for what comes of it.
+    reach::check(&set, now, &mut findings);
     Report { findings: findings.placed(&files), files, policies }
 }
 

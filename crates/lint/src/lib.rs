@@ -22,6 +22,7 @@ mod reach;
 mod refusals;
 mod regex;
 mod set;
+mod shapes;
 mod spelling;
 mod types;
 mod unfold;

@@ -1,6 +1,6 @@
 //! Likely: what was probably meant where a statement cannot be read.
 
-use crate::near;
+use crate::{near, shapes};
 use hardtack::internal::syntax::METHODS;
 use hardtack::names;
 
@@ -114,11 +114,16 @@ const METHODS_ELSEWHERE: [(&str, &[&str]); 6] = [
 /// What was probably meant where the reading stopped, and how to mend it.
 pub(super) fn likely(part: &str, rest: &str, word: &str) -> (Option<String>, String) {
     let at = Stop { part, rest, word };
+    let before = part.get(..part.len() - rest.len()).unwrap_or_default();
+    if let Some((why, mend)) = shapes::shaped(part, before.len()) {
+        return (Some(why), mend);
+    }
     if let Some((_, why, mend)) = SLIPS.iter().find(|(is, ..)| is(&at)) {
         let said = |text: &str| text.replace("{}", &names::escaped(&word));
         return (Some(said(why)), said(mend));
     }
-    let found = beginning(&at).or_else(|| method(&at));
+    let missing = || shapes::missing_comma(before, word, at.opens());
+    let found = beginning(&at).or_else(missing).or_else(|| method(&at));
     let (why, mend) = found.unzip();
     (why, mend.unwrap_or_else(|| "see the examples in policies/README.md".to_owned()))
 }

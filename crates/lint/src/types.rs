@@ -397,7 +397,10 @@ impl<'a> Typing<'a> {
         match (left.constant(), right.constant()) {
             (_, Some(term)) => (term.span, mend(term, wanted(a))),
             (Some(term), _) => (term.span, mend(term, wanted(b))),
-            _ => (expr.op, "compare values of one type".to_owned()),
+            _ => match [left, right].into_iter().find_map(written_day) {
+                Some(day) => (expr.op, format!("a moment has a time, too: write {day}T00:00:00Z")),
+                None => (expr.op, "compare values of one type".to_owned()),
+            },
         }
     }
 
@@ -445,6 +448,20 @@ fn written(expr: &Expr) -> &'static str {
         Binary::Union => ".union()",
         _ => "arithmetic",
     }
+}
+
+/// `2026-12-24`, which is a difference of numbers.
+fn written_day(expr: &Expr) -> Option<String> {
+    let number = |expr: &Expr| match expr.constant()?.value {
+        Value::Integer(number) => Some(number),
+        _ => None,
+    };
+    let Node::Binary(Binary::Sub, year_and_month, day) = &expr.bare().node else { return None };
+    let Node::Binary(Binary::Sub, year, month) = &year_and_month.bare().node else { return None };
+    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
+    let is_day =
+        (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    is_day.then(|| format!("{year:04}-{month:02}-{day:02}"))
 }
 
 /// The value as the wanted type would have it.

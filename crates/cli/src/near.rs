@@ -1,7 +1,7 @@
 //! Near: which verb may be meant by a word that is none?
 
 /// All verbs, with those below others. The first words are what each is also called.
-const VERBS: [(&str, &[&str]); 26] = [
+const VERBS: [(&str, &[&str]); 27] = [
     ("keygen", &["genkey", "newkey", "key", "keys"]),
     ("pubkey", &["public", "publickey"]),
     ("mint", &["issue", "grant", "create", "new", "sign"]),
@@ -18,6 +18,7 @@ const VERBS: [(&str, &[&str]); 26] = [
     ("audit check-proof", &["proof"]),
     ("audit key", &[]),
     ("policy test", &["test", "verify", "check"]),
+    ("policy eval", &["eval", "evaluate", "explain", "try"]),
     ("policy lint", &["lint", "validate"]),
     ("policy replay", &["replay"]),
     ("store create", &["init", "create", "new", "make"]),

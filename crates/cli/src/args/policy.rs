@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hardtack::Timestamp;
 
 /// Ask what a set of policies would do
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack policy lint policies
   hardtack policy test policies
+  hardtack policy eval policies/payments \\
+      --operation tools:call:pay --arg amount=250
   hardtack policy replay --policies new \\
       --records records.jsonl")]
 pub(crate) struct Policy {
@@ -20,6 +23,7 @@ pub(crate) struct Policy {
 pub(crate) enum PolicyTask {
     Lint(Lint),
     Test(Test),
+    Eval(Eval),
     Replay(Replay),
 }
 
@@ -28,11 +32,12 @@ pub(crate) enum PolicyTask {
 #[command(after_help = "Examples:
   hardtack policy test policies/payments
   hardtack policy test policies --junit policies.xml
+  hardtack policy test policies --explain
 
 The cases of a set are in its folder cases/; policies/README.md says how they are written.
 
-Exit codes: 0 all as expected, 1 a case got another verdict or something is not shown, 2 a set or a case \
-cannot be read or built.")]
+Exit codes: 0 all as expected, 1 a case got another verdict, cannot be built, or something is not shown, 2 a set or a case \
+cannot be read.")]
 pub(crate) struct Test {
     /// A folder with *.datalog files, or one whose folders are such sets: then all of them
     #[arg(value_name = "DIR")]
@@ -40,9 +45,76 @@ pub(crate) struct Test {
     /// As JSON: {"passes", "sets": [{"set", "passes", "cases", "statements", "faults"}]}
     #[arg(long)]
     pub(crate) json: bool,
+    /// Explain each case that got another verdict: every step, what was nearest, and the least change
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Also write JUnit XML, a suite a set
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+}
+
+/// Decide a call that is written here by a set of policies, and explain it: no token and no key is needed
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack policy eval policies/payments \\
+      --operation tools:call:pay --arg amount=250 \\
+      --fact 'role(\"clerk\")' --hop agent.payer
+  hardtack policy eval policies/payments \\
+      --operation tools:call:pay \\
+      --hop agent.approval --key agent.approval=94ea46ff…
+
+The token is made for this call with keys made from names, as for cases. Nothing is recorded.
+
+Exit codes: 0 allowed, 1 denied, 2 undecided or wrong usage.")]
+pub(crate) struct Eval {
+    /// A folder with *.datalog files
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// What is to be done, such as tools:call:search
+    #[arg(long, value_name = "OPERATION")]
+    pub(crate) operation: String,
+    /// The resource it is about, in normal form
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// An argument of the call, such as 'amount=20' or 'query="roadmap"'; may be repeated
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) arg: Vec<String>,
+    /// Whose rights are used; without it, user:alice
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Option<String>,
+    /// A scope of the grant; without it, the operation. May be repeated
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Vec<String>,
+    /// A fact that the issuer says of the subject, such as 'role("clerk")'; may be repeated
+    #[arg(long, value_name = "FACT")]
+    pub(crate) fact: Vec<String>,
+    /// A constraint of the grant, such as 'amount <= 100'; may be repeated
+    #[arg(long, value_name = "CONSTRAINT")]
+    pub(crate) allow: Vec<String>,
+    /// An agent to which it is delegated; may be repeated, from the first hop to the last
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hop: Vec<String>,
+    /// Whose public key a policy names, as in agent.approval=94ea…; may be repeated
+    #[arg(long, value_name = "NAME=KEY")]
+    pub(crate) key: Vec<String>,
+    /// Present it for this call only
+    #[arg(long)]
+    pub(crate) call_bound: bool,
+    /// The name of the server; without it, server.example
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: Option<String>,
+    /// What the server calls the root
+    #[arg(long, value_name = "NAME")]
+    pub(crate) issuer: Option<String>,
+    /// A scheme of resources that the server judges; may be repeated. Without it, https, http and file
+    #[arg(long, value_name = "SCHEME")]
+    pub(crate) resource_scheme: Vec<String>,
+    /// When it is decided (RFC 3339); without it, 2026-11-23T10:00:00Z, a Monday
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub(crate) at: Option<Timestamp>,
+    /// Answer as JSON: {"decision", "cause", "hop", "place", "message", "steps", "remedies"}
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Find what would not load, does not do what it says, or is risky

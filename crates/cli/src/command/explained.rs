@@ -9,9 +9,23 @@ use hardtack::explain::{Outcome, Stage, Step};
 use crate::terminal::{BAD, FAINT, GOOD, TEXT, WARN, say, say_json};
 
 pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn Error>> {
+    show_as(explanation, json, "", &|text| text)
+}
+
+/// Shows it with `before` in front of each line, and each text as `written` has it.
+pub(crate) fn show_as(
+    explanation: &Explanation,
+    json: bool,
+    before: &str,
+    written: &dyn Fn(String) -> String,
+) -> Result<(), Box<dyn Error>> {
     if json {
-        return say_json(serde_json::to_string_pretty(explanation)?);
+        return say_json(written(serde_json::to_string_pretty(explanation)?));
     }
+    let say = |line: String| match line.as_str() {
+        "" => say(""),
+        _ => say(format_args!("{before}{}", written(line))),
+    };
     let (style, word) = match explanation.ruling.verdict {
         Verdict::Allow => (GOOD, "allowed"),
         Verdict::Deny => (BAD, "denied"),
@@ -19,30 +33,30 @@ pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn 
     };
     let cause = explanation.ruling.cause.map_or(String::new(), |cause| format!(" ({cause})"));
     let message = explanation.ruling.message.trim_start_matches("allowed ");
-    say(format_args!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
-    say("")?;
+    say(format!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
+    say(String::new())?;
     let mut stage = None;
     for step in collapsed(&explanation.steps) {
         let step = &step;
         let heading = if stage == Some(step.stage) { "" } else { name(step.stage) };
         stage = Some(step.stage);
-        say(format_args!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)))?;
+        say(format!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)))?;
     }
-    say(format_args!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"))?;
+    say(format!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"))?;
     if explanation.remedies.is_empty() {
         return Ok(());
     }
     let several = explanation.remedies.len() > 1;
     let heading =
         if several { "what would have it allowed, all of:" } else { "what would have it allowed:" };
-    say("")?;
-    say(heading)?;
+    say(String::new())?;
+    say(heading.to_owned())?;
     for (number, remedy) in explanation.remedies.iter().enumerate() {
         let mark = if several { format!("{}.", number + 1) } else { "-".to_owned() };
         for (index, change) in remedy.changes.iter().enumerate() {
             match index {
-                0 => say(format_args!("  {mark} {TEXT}{}", change.text()))?,
-                _ => say(format_args!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()))?,
+                0 => say(format!("  {mark} {TEXT}{}", change.text()))?,
+                _ => say(format!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()))?,
             }
         }
     }

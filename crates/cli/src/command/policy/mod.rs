@@ -1,5 +1,6 @@
 //! `hardtack policy`
 
+mod eval;
 mod junit;
 mod lint;
 mod replay;
@@ -12,6 +13,7 @@ use crate::terminal::Done;
 pub(crate) fn run(arguments: &Policy) -> Done {
     match &arguments.task {
         PolicyTask::Test(arguments) => test::run(arguments),
+        PolicyTask::Eval(arguments) => eval::run(arguments),
         PolicyTask::Lint(arguments) => lint::run(arguments),
         PolicyTask::Replay(arguments) => replay::run(arguments),
     }

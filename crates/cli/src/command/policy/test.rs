@@ -1,28 +1,32 @@
 //! `hardtack policy test`
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use hardtack::Cause;
-use hardtack::policy;
-use hardtack::trial::{self, Decided, Fault, Report, Statement, StatementKind};
+use hardtack::policy::{self, PolicyError};
+use hardtack::trial::{self, Decided, Fault, Report, Statement, StatementKind, TrialError};
+use hardtack_lint::{Finding, Options, Severity, lint_folder};
 use serde_json::{Value, json};
 
 use crate::args::EXIT_DENIED;
 use crate::args::policy::Test;
 use crate::command::policy::junit;
-use crate::command::warn_of_left_out;
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, say, say_json, with_causes};
+use crate::command::{explained, warn_of_left_out};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, say, say_json, with_causes};
 
 pub(crate) fn run(arguments: &Test) -> Done {
     let start = stopwatch();
     let mut reports = Vec::new();
     for set in policy::sets(&arguments.folder)? {
         warn_of_left_out(&set);
-        let report = trial::run(&set, || start.elapsed());
-        reports
-            .push(report.map_err(|error| format!("{}: {}", set.display(), with_causes(&error)))?);
+        let report = match arguments.explain {
+            true => trial::run_explained(&set, || start.elapsed()),
+            false => trial::run(&set, || start.elapsed()),
+        };
+        reports.push(report.map_err(|error| unread(&set, &error))?);
     }
     if let Some(path) = &arguments.junit {
         junit::write(path, &reports)?;
@@ -44,6 +48,36 @@ fn stopwatch() -> Instant {
     Instant::now()
 }
 
+/// Why a set cannot be tried. Of a statement that is refused, also what the linter says of it.
+pub(super) fn unread(set: &Path, error: &TrialError) -> String {
+    let said = format!("{}: {}", set.display(), with_causes(error));
+    let TrialError::Policy(PolicyError::Source(source)) = error else { return said };
+    let linted = lint_folder(set, &Options { now: Some(now()), ..Options::default() });
+    let of_it = |finding: &&Finding| {
+        finding.line == source.at.line
+            && finding.severity == Severity::Error
+            && Path::new(&finding.file).file_name() == Path::new(&source.at.file).file_name()
+    };
+    let findings = linted.map(|report| report.findings).unwrap_or_default();
+    match findings.iter().find(of_it) {
+        Some(Finding { message, mend, .. }) if source.problem == *message => {
+            format!("{said}; {mend}")
+        }
+        Some(Finding { message, mend, .. }) => format!("{said}: {message}; {mend}"),
+        None => said,
+    }
+}
+
+/// An explanation without the keys of the trial, which stand for real ones.
+pub(super) fn explain(case: &Decided, json: bool, before: &str) -> Result<(), Box<dyn Error>> {
+    let Some(explanation) = &case.explanation else { return Ok(()) };
+    explained::show_as(explanation, json, before, &|text| with_real_keys(case, text))
+}
+
+fn with_real_keys(case: &Decided, text: String) -> String {
+    case.stand_ins.iter().fold(text, |text, (own, real)| text.replace(own, real))
+}
+
 fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     for case in report.unexpected() {
         say(format_args!("{BAD}failed{BAD:#} {TEXT}{BOLD}{}{BOLD:#}", case.name))?;
@@ -51,6 +85,7 @@ fn show(report: &Report) -> Result<(), Box<dyn Error>> {
         say(format_args!("  {}", case.found.message))?;
         let files = case.policies.join(", ");
         say(format_args!("  {FAINT}{}, by {}{FAINT:#}", place(report, case), files))?;
+        explain(case, false, "    ")?;
     }
     for fault in &report.faults {
         say(format_args!("{BAD}not shown{BAD:#} {TEXT}{fault}"))?;
@@ -105,8 +140,12 @@ fn place(report: &Report, case: &Decided) -> String {
 
 fn as_json(report: &Report) -> Value {
     let verdict = |refused_for: Option<Cause>| refused_for.map_or("allow", Cause::as_str);
+    let explained = |case: &Decided| {
+        let text = serde_json::to_string(case.explanation.as_ref()?).ok()?;
+        serde_json::from_str::<Value>(&with_real_keys(case, text)).ok()
+    };
     let case = |case: &Decided| {
-        json!({
+        let mut said = json!({
             "name": case.name,
             "at": case.at.to_string(),
             "policies": case.policies,
@@ -114,7 +153,11 @@ fn as_json(report: &Report) -> Value {
             "expected": { "verdict": verdict(case.expected), "at": case.expected_at },
             "found": { "verdict": verdict(case.found.cause), "at": case.found.place, "message": case.found.message },
             "micros": u64::try_from(case.took.as_micros()).unwrap_or(u64::MAX),
-        })
+        });
+        if let Some(explanation) = explained(case) {
+            said["explanation"] = explanation;
+        }
+        said
     };
     let statement = |statement: &Statement| {
         json!({

@@ -205,6 +205,7 @@ fn what_is_written_as_in_another_language_is_recognised_by_the_test_as_by_the_li
         ("$x not in [\"a\"]", "].contains($x)"),
         ("time($t), $t < 2026-12-24T00:00:00", "write 2026-12-24T00:00:00Z"),
         ("time($t), $t < 24.12.2026", "write 2026-12-24T00:00:00Z"),
+        ("$x.length > 5", "write .length(…)"),
         ("$x <> 1", "write `!=`"),
         ("$x matches \"a\"", "write $x.matches(\"a\")"),
         ("$x == 1 role(\"x\")", "`,` or `;` is missing before `role`"),

@@ -287,6 +287,12 @@ fn method(shape: &Shape<'_>) -> Option<Said> {
             || name.starts_with("extern::")
     };
     let words = shape.words();
+    let bare = |(at, word, before): &&(usize, &str, char)| {
+        *before == '.' && is_method(word) && !shape.opens_after(*at, word)
+    };
+    if let Some((_, word, _)) = words.iter().find(bare) {
+        return said("a method has brackets behind it", format!("write .{word}(…)"));
+    }
     let (at, word, _) = *words.iter().find(|(_, word, before)| {
         *before == '.' && !is_method(word) && !word.starts_with(|c: char| c.is_ascii_digit())
     })?;

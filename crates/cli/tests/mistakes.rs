@@ -182,7 +182,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("list".to_owned(), "'hardtack revocations'"),
         (
             "policy test set".to_owned(),
-            "expect = \"deny\" is no verdict of a case: write \"allow\"",
+            "expect = \"deny\" is no verdict of a case. Did you mean \"policy_denied\"? Write",
         ),
     ] {
         let heard = scene.refused(&line, if line.starts_with("present") { "" } else { &bearer });

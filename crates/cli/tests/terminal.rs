@@ -185,7 +185,7 @@ hardtack revoke --store hardtack.store --holder @b.pub --reason 'laptop stolen a
 mkdir set
 cat > set/p.datalog <<'END'
 allow if tool("search"), granted($op);
-allow if tool("pay"), granted($op), role("clerk"), arg("amount", $a), $a.type() == "integer", $a <= 500;
+allow if tool("pay"), granted($op), role("clerk"), arg("amount", $a), $a.type() == "integer", $a >= 1, $a <= 500;
 allow if tool("send"), granted($op), colleague($who), arg("to", $who), arg("subject", $s), $s.length() <= 80;
 END
 cat > operations <<'END'

@@ -23,7 +23,7 @@ pub(crate) struct Policy {
 pub(crate) enum PolicyTask {
     Lint(Lint),
     Test(Test),
-    Eval(Eval),
+    Eval(Box<Eval>),
     Replay(Replay),
 }
 

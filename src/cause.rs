@@ -290,6 +290,7 @@ causes! {
     NotACopy "not_a_copy" Conflict: "The revocations belong to a store. They cannot be renewed from a list.";
     LogDamaged "log_damaged" Damaged: "A record was changed, moved, inserted or removed.";
     LogCutOff "log_cut_off" Damaged: "Records that were signed are missing at the end.";
+    FeedContradicted "feed_contradicted" Damaged: "A feed of revocations went back, or says otherwise than it said before.";
     CheckpointSignature "checkpoint_signature" Damaged: "The checkpoint is not signed by the expected log.";
     RecordNotIncluded "record_not_included" Damaged: "The record is not in the log that the checkpoint signs.";
 

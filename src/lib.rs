@@ -52,6 +52,7 @@
 //! | feature | brings |
 //! |---|---|
 //! | `store` (default) | [`Store`]: revocations, records and uses in one file, over redb |
+//! | `feed` | [`feed`]: revocations published as a signed feed, and copies that follow one |
 //! | `tokio` | `…_async` forms of what waits for a disk: deciding, revoking, opening |
 //! | `trial` | `trial`: a set of policies put to its cases |
 //! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service; `testing::conform`: the cases of an engine |
@@ -103,6 +104,8 @@ pub mod replay;
 pub mod ruling;
 pub mod revocation;
 pub mod log;
+#[cfg(feature = "feed")]
+pub mod feed;
 #[cfg(feature = "store")]
 pub mod store;
 mod block;

@@ -9,12 +9,14 @@
 //! 4. [`InclusionProof::of`] proves a record to whoever has the [`LogKey`], and [`LogReader`] verifies the whole.
 
 mod checkpoint;
+mod key;
 mod line;
 mod proof;
 mod reading;
 mod tree;
 
-pub use checkpoint::{Checkpoint, CheckpointError, CheckpointSigner, LogKey, TreeHead};
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointSigner, TreeHead};
+pub use key::LogKey;
 pub use line::LogLine;
 pub use proof::{InclusionProof, ProofError};
 pub use reading::{LogError, LogReader};

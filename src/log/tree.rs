@@ -109,6 +109,26 @@ impl Frontier {
         Ok(Frontier { size, last, peaks: indexes.into_iter().zip(hashes).collect() })
     }
 
+    /// The roots of the complete subtrees, from left to right.
+    #[cfg(feature = "feed")]
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.peaks.iter().map(|(_, hash)| hash.0)
+    }
+
+    /// The frontier of a tree of `size` leaves with these roots of complete subtrees; `None` if there are not as many. Its last leaf is not
+    /// known.
+    #[cfg(feature = "feed")]
+    pub(crate) fn of_hashes(size: u64, hashes: &[[u8; 32]]) -> Option<Frontier> {
+        let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
+        let hashes = hashes.iter().copied().map(Hash);
+        let peaks = indexes.iter().copied().zip(hashes.clone()).collect();
+        (indexes.len() == hashes.len()).then_some(Frontier {
+            size,
+            last: LeafHash::default(),
+            peaks,
+        })
+    }
+
     /// Returns the number of leaves.
     pub fn size(&self) -> u64 {
         self.size

@@ -21,6 +21,23 @@ pub(super) struct Copied {
     clock: Option<Timestamp>,
     /// What may be forgotten once.
     held: HashMap<Key, Held, ahash::RandomState>,
+    /// What of it nobody lists any more.
+    gone: HashSet<Key, ahash::RandomState>,
+    /// Whether of some of it no time is known at which it was learned.
+    is_new: bool,
+}
+
+/// A change of what is revoked, as a copy that follows a log hears of it.
+#[cfg(feature = "feed")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delta {
+    Revoked(InForce),
+    /// These ranges of the entries' numbers, both ends included, are forgotten where they were made; grants issued up to the moment are
+    /// refused.
+    Forgotten {
+        sequences: Vec<(u64, u64)>,
+        until: Option<Timestamp>,
+    },
 }
 
 /// What the set keeps as one.
@@ -34,6 +51,8 @@ pub(super) enum Key {
 /// The most that lists ever said of a revocation. They can take nothing back.
 #[derive(Debug)]
 struct Held {
+    /// The number by which whoever made it forgets it.
+    sequence: u64,
     revoked: Timestamp,
     expires: Timestamp,
     /// When it was learned, or became more than it was; no earlier than it was by a clock that jumped since. `None` until a time is told.
@@ -57,6 +76,7 @@ impl Copied {
         for entry in &list.revocations {
             self.hold(entry, None);
         }
+        self.is_new = true;
     }
 
     /// Takes in a list that arrived at `now`, for verifiers that accept grants which live `longest`.
@@ -75,16 +95,67 @@ impl Copied {
                 renewal.learned.push(entry.clone());
             }
         }
+        let unlisted = self.held.keys().filter(|key| !listed.contains(key));
+        self.gone = unlisted.cloned().collect();
+        self.forget_due(now, longest, &mut renewal);
+        renewal
+    }
+
+    /// Takes in what changed, as of `now`, for verifiers that accept grants which live `longest`. Looks at what changed and at what is to be
+    /// forgotten, and not at all that is known.
+    #[cfg(feature = "feed")]
+    pub(super) fn advance(
+        &mut self,
+        deltas: &[Delta],
+        now: Timestamp,
+        longest: Duration,
+    ) -> Renewal {
+        self.observe(now);
+        let mut renewal = Renewal::default();
+        for delta in deltas {
+            match delta {
+                Delta::Revoked(entry) => {
+                    let before = Key::of(&entry.revocation)
+                        .and_then(|key| self.held.get(&key))
+                        .map_or(0, |held| held.sequence);
+                    if self.hold(entry, self.clock) {
+                        renewal.learned.push(entry.clone());
+                    }
+                    // To hear of an earlier one once more changes nothing.
+                    if let Some(held) =
+                        Key::of(&entry.revocation).and_then(|key| self.held.get_mut(&key))
+                    {
+                        held.sequence = held.sequence.max(before);
+                    }
+                }
+                Delta::Forgotten { sequences, until } => {
+                    let is_in = |number: u64| {
+                        sequences.iter().any(|(first, last)| (*first..=*last).contains(&number))
+                    };
+                    let gone = self.held.iter().filter(|(_, held)| is_in(held.sequence));
+                    self.gone.extend(gone.map(|(key, _)| key.clone()));
+                    renewal.mark = renewal.mark.max(*until);
+                }
+            }
+        }
+        self.forget_due(now, longest, &mut renewal);
+        renewal
+    }
+
+    /// Forgets of what nobody lists any more what is due by the copy's own clock.
+    fn forget_due(&mut self, now: Timestamp, longest: Duration, renewal: &mut Renewal) {
         let longest = longest.max(Lifetimes::default().grant);
-        self.held.retain(|key, held| {
-            let goes = !listed.contains(key) && held.is_due(now, longest);
+        let held = &mut self.held;
+        self.gone.retain(|key| {
+            let Some(known) = held.get(key) else { return false };
+            let goes = known.is_due(now, longest);
             if goes {
-                renewal.mark = renewal.mark.max(Some(covered_until(held.since())));
+                renewal.mark = renewal.mark.max(Some(covered_until(known.since())));
                 renewal.forgotten.push(key.clone());
+                held.remove(key);
             }
             !goes
         });
-        renewal
     }
 
     /// Takes note of the time. After a jump, all that is known was learned before, whatever the clock said then.
@@ -93,8 +164,10 @@ impl Copied {
             now.since(before) > LONGEST_STEP || before.since(now) > CLOCK_SKEW
         });
         self.clock = if jumped { Some(now) } else { self.clock.max(Some(now)) };
-        for held in self.held.values_mut().filter(|held| jumped || held.learned.is_none()) {
-            held.learned = self.clock;
+        if jumped || std::mem::take(&mut self.is_new) {
+            for held in self.held.values_mut().filter(|held| jumped || held.learned.is_none()) {
+                held.learned = self.clock;
+            }
         }
     }
 
@@ -102,12 +175,14 @@ impl Copied {
     fn hold(&mut self, entry: &InForce, learned: Option<Timestamp>) -> bool {
         let Some(key) = Key::of(&entry.revocation) else { return true };
         let (revoked, expires) = (entry.revoked, entry.expires.unwrap_or(Timestamp::MAX));
+        self.gone.remove(&key);
         let held = self.held.entry(key);
         let mut is_new = false;
         let held = held.or_insert_with(|| {
             is_new = true;
-            Held { revoked, expires, learned }
+            Held { sequence: entry.sequence, revoked, expires, learned }
         });
+        held.sequence = entry.sequence;
         let grows = revoked > held.revoked || expires > held.expires;
         if grows {
             held.revoked = held.revoked.max(revoked);
@@ -154,4 +229,4 @@ pub(super) fn known_as_of(before: Timestamp, list: Timestamp, now: Timestamp) ->
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

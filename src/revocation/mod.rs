@@ -4,7 +4,7 @@
 //! Where the answers are kept is [`store`](crate::store)'s business, or yours: the verifier takes any
 //! [`RevocationSource`].
 
-mod copy;
+pub(crate) mod copy;
 mod log;
 mod set;
 mod source;
@@ -20,6 +20,8 @@ use crate::keys::PublicKey;
 use crate::names::{self, NameError};
 use crate::timestamp::Timestamp;
 
+#[cfg(feature = "feed")]
+pub(crate) use copy::Delta;
 pub(crate) use log::REQUESTS_KEPT;
 pub use log::{
     Change, Earlier, Epoch, Event, Events, Position, RequestId, RevocationLog, RevocationLogError,

@@ -10,6 +10,8 @@ use crate::chain::{Chain, RevocationId};
 use crate::keys::PublicKey;
 use crate::process::Process;
 use crate::profile::{CLOCK_SKEW, Lifetimes};
+#[cfg(feature = "feed")]
+use crate::revocation::copy::Delta;
 use crate::revocation::copy::{Copied, Key, Renewal, known_as_of};
 use crate::revocation::{
     InForce, Knowledge, Revocation, RevocationList, RevocationSource, RevocationsUnavailable,
@@ -73,6 +75,9 @@ enum KnownFrom {
     Closed,
     /// A list.
     CopiedAt(Timestamp),
+    /// A list that has not come yet: nothing is known.
+    #[cfg(feature = "feed")]
+    Awaited,
 }
 
 impl Revocations {
@@ -109,16 +114,57 @@ impl Revocations {
     ///
     /// [`NotACopy`] for a set that a store keeps: it has what the store has on disk, and nothing else.
     pub fn renew(&self, list: &RevocationList, now: Timestamp) -> Result<(), NotACopy> {
-        if self.0.kept_by.is_some() {
-            return Err(NotACopy);
-        }
         // Held to the end, so that of two renewals none puts back what the other takes away.
         let mut copy = self.copy();
-        let Renewal { learned, forgotten, mark } = copy.renew(list, now, self.longest_life());
+        self.refuse_store()?;
+        let renewal = copy.renew(list, now, self.longest_life());
+        let mark = list.forgotten_until;
+        self.take_over(renewal, mark, list.as_of, now)
+    }
+
+    /// A set that has no list yet. Until [`Revocations::renew`] brings one, nothing is decided by it.
+    #[cfg(feature = "feed")]
+    pub(crate) fn awaited() -> Revocations {
+        let revocations = Revocations::kept_by(None);
+        revocations.write().knowledge = KnownFrom::Awaited;
+        revocations
+    }
+
+    /// Adds what changed since the last list or change, which is true as of `as_of` and came at `now`, under the same conditions.
+    #[cfg(feature = "feed")]
+    pub(crate) fn advance(
+        &self,
+        deltas: &[Delta],
+        as_of: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), NotACopy> {
+        let mut copy = self.copy();
+        self.refuse_store()?;
+        let renewal = copy.advance(deltas, now, self.longest_life());
+        self.take_over(renewal, None, as_of, now)
+    }
+
+    fn refuse_store(&self) -> Result<(), NotACopy> {
+        if self.0.kept_by.is_some() { Err(NotACopy) } else { Ok(()) }
+    }
+
+    fn take_over(
+        &self,
+        renewal: Renewal,
+        listed: Option<Timestamp>,
+        as_of: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), NotACopy> {
+        let Renewal { learned, forgotten, mark } = renewal;
         let mut set = self.write();
-        let KnownFrom::CopiedAt(before) = set.knowledge else { return Err(NotACopy) };
-        set.knowledge = KnownFrom::CopiedAt(known_as_of(before, list.as_of, now));
-        set.forgotten_until = set.forgotten_until.max(list.forgotten_until).max(mark);
+        let before = match set.knowledge {
+            KnownFrom::CopiedAt(before) => before,
+            #[cfg(feature = "feed")]
+            KnownFrom::Awaited => Timestamp::default(),
+            KnownFrom::Store | KnownFrom::Closed => return Err(NotACopy),
+        };
+        set.knowledge = KnownFrom::CopiedAt(known_as_of(before, as_of, now));
+        set.forgotten_until = set.forgotten_until.max(listed).max(mark);
         learned.into_iter().for_each(|entry| set.add(entry));
         forgotten.iter().for_each(|key| set.remove_copied(key));
         Ok(())
@@ -209,6 +255,10 @@ impl RevocationSource for Revocations {
         let set = self.read();
         match set.knowledge {
             KnownFrom::Closed => Err(RevocationsUnavailable("its store was closed".to_owned())),
+            #[cfg(feature = "feed")]
+            KnownFrom::Awaited => {
+                Err(RevocationsUnavailable("nothing came from the feed yet".to_owned()))
+            }
             KnownFrom::Store | KnownFrom::CopiedAt(_) => Ok(set.revoked(chain, root)),
         }
     }
@@ -221,6 +271,8 @@ impl RevocationSource for Revocations {
         match self.read().knowledge {
             KnownFrom::Store | KnownFrom::Closed => Knowledge::Live,
             KnownFrom::CopiedAt(moment) => Knowledge::AsOf(moment),
+            #[cfg(feature = "feed")]
+            KnownFrom::Awaited => Knowledge::AsOf(Timestamp::default()),
         }
     }
 

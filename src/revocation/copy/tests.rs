@@ -12,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A chain of one hop whose names and ids are of this number, and whose grant was issued then.
-pub(in crate::revocation) fn chain(issued: Timestamp, number: u8) -> Chain {
+pub(crate) fn chain(issued: Timestamp, number: u8) -> Chain {
     let id = |part: u8| {
         RevocationId::from_bytes([[number; 32], [part; 32]].concat().try_into().unwrap())
     };

@@ -68,6 +68,28 @@ pub(crate) struct Settings {
     /// The store that `hardtack store create` made: revocations and records
     #[arg(long, value_name = "FILE", env = "HARDTACK_STORE")]
     pub(crate) store: Option<PathBuf>,
+    /// Follow the feed of revocations at this URL, such as http://10.0.0.5:8090/feed: what is revoked there is refused here, and where the
+    /// feed is not heard for 30 seconds, everything is
+    #[arg(long, value_name = "URL", env = "HARDTACK_FEED")]
+    pub(crate) feed: Option<String>,
+    /// The public key of that feed, as its gateway says it when it starts
+    #[arg(long, value_name = "KEY", env = "HARDTACK_FEED_KEY")]
+    pub(crate) feed_key: Option<String>,
+    /// The file for the last checkpoint of that feed, so that nothing older is believed; STORE.feed-position if nothing is said
+    #[arg(long, value_name = "FILE", env = "HARDTACK_FEED_POSITION")]
+    pub(crate) feed_position: Option<PathBuf>,
+    /// Publish a feed of what is revoked in this store, at this address: let only your verifiers reach it
+    #[arg(long, value_name = "ADDR", env = "HARDTACK_FEED_LISTEN")]
+    pub(crate) feed_listen: Option<String>,
+    /// The private key that signs that feed, and nothing else
+    #[arg(long, value_name = "FILE", env = "HARDTACK_FEED_SIGNING_KEY")]
+    pub(crate) feed_signing_key: Option<PathBuf>,
+    /// The file for what that feed signed last; STORE.feed-state if nothing is said. Keep it out of what restores the store
+    #[arg(long, value_name = "FILE", env = "HARDTACK_FEED_STATE")]
+    pub(crate) feed_state: Option<PathBuf>,
+    /// Begin the epoch of this number, larger than the last, after the store was restored: every grant issued before is refused
+    #[arg(long, value_name = "NUMBER", env = "HARDTACK_FEED_NEW_EPOCH")]
+    pub(crate) feed_new_epoch: Option<u64>,
     /// A name by which clients address this server (Host), besides localhost: each whole, without *. May be
     /// repeated, or a list with commas
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_HOST", value_delimiter = ',')]
@@ -115,12 +137,18 @@ impl Settings {
             ("admin-listen", &self.admin_listen),
             ("revocation-audience", &self.revocation_audience),
             ("drain", &self.drain),
+            ("feed", &self.feed),
+            ("feed-key", &self.feed_key),
+            ("feed-listen", &self.feed_listen),
         ];
         let files = [
             ("tls-cert", &self.tls_cert),
             ("tls-key", &self.tls_key),
             ("tls-client-ca", &self.tls_client_ca),
             ("store", &self.store),
+            ("feed-position", &self.feed_position),
+            ("feed-signing-key", &self.feed_signing_key),
+            ("feed-state", &self.feed_state),
         ];
         let lists = [
             ("root", &self.root),
@@ -142,6 +170,13 @@ impl Settings {
             admin_listen,
             root,
             store,
+            feed,
+            feed_key,
+            feed_position,
+            feed_listen,
+            feed_signing_key,
+            feed_state,
+            feed_new_epoch,
             allow_host,
             allow_origin,
             revocation_audience,
@@ -157,6 +192,13 @@ impl Settings {
             ("admin-listen", *admin_listen != other.admin_listen),
             ("root", *root != other.root),
             ("store", *store != other.store),
+            ("feed", *feed != other.feed),
+            ("feed-key", *feed_key != other.feed_key),
+            ("feed-position", *feed_position != other.feed_position),
+            ("feed-listen", *feed_listen != other.feed_listen),
+            ("feed-signing-key", *feed_signing_key != other.feed_signing_key),
+            ("feed-state", *feed_state != other.feed_state),
+            ("feed-new-epoch", *feed_new_epoch != other.feed_new_epoch),
             ("allow-host", *allow_host != other.allow_host),
             ("allow-origin", *allow_origin != other.allow_origin),
             ("revocation-audience", *revocation_audience != other.revocation_audience),
@@ -178,6 +220,13 @@ impl Settings {
             admin_listen: self.admin_listen.or(other.admin_listen),
             root: list(self.root, other.root),
             store: self.store.or(other.store),
+            feed: self.feed.or(other.feed),
+            feed_key: self.feed_key.or(other.feed_key),
+            feed_position: self.feed_position.or(other.feed_position),
+            feed_listen: self.feed_listen.or(other.feed_listen),
+            feed_signing_key: self.feed_signing_key.or(other.feed_signing_key),
+            feed_state: self.feed_state.or(other.feed_state),
+            feed_new_epoch: self.feed_new_epoch.or(other.feed_new_epoch),
             allow_host: list(self.allow_host, other.allow_host),
             allow_origin: list(self.allow_origin, other.allow_origin),
             revocation_audience: self.revocation_audience.or(other.revocation_audience),

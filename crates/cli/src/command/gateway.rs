@@ -2,6 +2,7 @@
 
 mod answering;
 mod credentials;
+mod feeding;
 pub(super) mod file;
 mod fleet;
 mod server;
@@ -14,11 +15,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hardtack::revocation::RevocationSource;
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
+use hardtack_feed::FeedSource;
 use hardtack_mcp::{Drain, ENDPOINT, Gateway, Readiness, Servers, Tls};
 use tokio::task::JoinHandle;
 
 use self::answering::{Routers, answer, warn_of_strangers};
+use self::feeding::Feeding;
 use self::file::Described;
 use self::fleet::Fleet;
 use self::server::{ServerPlan, check_audience};
@@ -37,6 +41,9 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
 /// What an audience for revocations has more than the only server's own.
 pub(super) const REVOCATION_SUFFIX: &str = "/hardtack";
+
+/// So old may be what a feed said where somebody asks to revoke: an incident is no time to refuse that, and who may revoke seldom changes.
+const REVOKING_STALENESS: Duration = Duration::from_secs(24 * 3600);
 
 /// How often revocations that no live token can hold are forgotten.
 const COLLECT_EVERY: Duration = Duration::from_secs(60);
@@ -63,6 +70,7 @@ pub(super) struct Plan {
     revocation_audience: String,
     roots: RootKeys,
     trusting: Trusting,
+    feeding: Feeding,
     servers: Planned,
 }
 
@@ -109,6 +117,7 @@ impl Plan {
             );
         }
         check_names(&settings, &revocation_audience)?;
+        let feeding = Feeding::of(&settings)?;
         Ok(Plan {
             listen,
             admin_listen,
@@ -117,6 +126,7 @@ impl Plan {
             revocation_audience,
             roots,
             trusting,
+            feeding,
             servers: planned,
             settings,
         })
@@ -133,7 +143,9 @@ impl Plan {
             return Err("this is for one server".into());
         };
         let admin = &self.revocation_audience;
-        let common = Common::open(self.settings, self.drain, self.roots, admin)?;
+        let mut feeding = self.feeding;
+        let feed = feeding.follow()?;
+        let common = Common::open(self.settings, self.drain, self.roots, admin, feed)?;
         let One { gateway, background, .. } = common.gateway(*plan, self.trusting)?;
         Ok(Assembled { gateway, store: common.store, background })
     }
@@ -147,7 +159,9 @@ impl Plan {
         };
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
-        let mut common = Common::open(settings, grace, roots, &self.revocation_audience)?;
+        let mut feeding = self.feeding;
+        let (feed, admin) = (feeding.follow()?, &self.revocation_audience);
+        let mut common = Common::open(settings, grace, roots, admin, feed)?;
         common.tls = self.certificate.as_ref().map(|certificate| certificate.tls().clone());
         let scheme = if common.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{bound}");
@@ -160,13 +174,15 @@ impl Plan {
             served.background.push(watching);
         }
         let Common { settings, store, tls, .. } = common;
+        let published = feeding.publish(&store).await?;
         warn_of_strangers(bound, &settings, tls.is_none());
-        let beside = match &admin_listener {
+        let mut beside = match &admin_listener {
             Some(listener) => {
                 format!("  metrics      http://{}/metrics\n", listener.local_addr()?)
             }
             None => String::new(),
         };
+        beside.extend(published.iter().map(|published| published.announced.as_str()));
         let admin = self.revocation_audience;
         serving::announce(format_args!(
             "the gateway listens on {}
@@ -178,6 +194,9 @@ impl Plan {
         answer((listener, tls), admin_listener, served.routers, (stop, grace, served.drain))
             .await?;
         collecting.iter().for_each(JoinHandle::abort);
+        if let Some(published) = published {
+            published.end();
+        }
         close(&store);
         serving::announce("the gateway has stopped");
         Ok(ExitCode::SUCCESS)
@@ -193,6 +212,9 @@ struct Common {
     store: Store,
     /// The store, as decisions are recorded there.
     recording: Store,
+    /// Whom verifiers ask what is revoked.
+    source: Arc<dyn RevocationSource>,
+    feed: Option<FeedSource>,
     /// What it speaks, if not plain HTTP.
     tls: Option<Tls>,
 }
@@ -222,24 +244,42 @@ impl Common {
         grace: Duration,
         roots: RootKeys,
         admin: &str,
+        feed: Option<FeedSource>,
     ) -> Result<Common, Box<dyn Error>> {
         let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
         let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
         let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
-        // What stops agents does not depend on what policies say of tools.
-        let revoker = Verifier::new(roots.clone(), admin, store.revocations())
-            .map_err(|error| wrong("revocation-audience", error))?;
+        let source = feeding::source(&store, feed.as_ref());
+        // What stops agents does not depend on what policies say of tools, nor on whether the feed is heard just now.
+        let revoker = Verifier::new(roots.clone(), admin, Arc::clone(&source))
+            .map_err(|error| wrong("revocation-audience", error))?
+            .max_staleness(REVOKING_STALENESS);
         let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
-        Ok(Common { settings, grace, roots, revoker, store, recording, tls: None })
+        Ok(Common { settings, grace, roots, revoker, store, recording, source, feed, tls: None })
+    }
+
+    /// Whether calls can be decided: the store is well, and so is the feed.
+    fn ready(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        let (store, feed) = (self.store.clone(), self.feed.clone());
+        move || {
+            store.ready().map_err(|error| error.to_string())?;
+            let followed = feed.as_ref().map(FeedSource::followed);
+            match followed.and_then(|followed| followed.failing) {
+                Some(failing) => Err(failing),
+                None if feed.as_ref().is_some_and(|feed| feed.followed().head.is_none()) => {
+                    Err("nothing came from the feed of revocations yet".to_owned())
+                }
+                None => Ok(()),
+            }
+        }
     }
 
     fn gateway(&self, mut plan: ServerPlan, trusting: Trusting) -> Result<One, Box<dyn Error>> {
-        let stores = (&self.store, self.recording.clone());
+        let stores = (Arc::clone(&self.source), self.recording.clone());
         let guard = plan.guard(self.roots.clone(), stores, None)?;
         let behind = without_query(plan.upstream.url()).to_owned();
-        let store = self.store.clone();
         let gateway = Gateway::new(Arc::clone(&guard), plan.upstream)
-            .ready_while(move || store.ready())
+            .ready_while(self.ready())
             .revocations(
                 Arc::clone(&self.revoker),
                 Arc::new(self.store.clone()),
@@ -308,9 +348,8 @@ impl Common {
         base: &str,
     ) -> Result<Served, Box<dyn Error>> {
         let (hosts, origins) = (&self.settings.allow_host, &self.settings.allow_origin);
-        let store = self.store.clone();
         let servers = Servers::new(hosts.iter().cloned(), origins.iter().cloned())
-            .ready_while(move || store.ready())
+            .ready_while(self.ready())
             .revocations(
                 Arc::clone(&self.revoker),
                 Arc::new(self.store.clone()),

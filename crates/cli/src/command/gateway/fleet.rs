@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hardtack::revocation::RevocationSource;
 use hardtack::{Guard, RootKeys, Store};
 use hardtack_mcp::{Readiness, Reload, Reloads, Roster, Servers};
 use tokio::task::JoinHandle;
@@ -62,7 +63,7 @@ pub(super) struct Fleet {
     is_plain: bool,
     grace: Duration,
     revoker: Arc<Guard>,
-    store: Store,
+    source: Arc<dyn RevocationSource>,
     recording: Store,
     guards: Guards,
     roster: Roster,
@@ -80,7 +81,7 @@ impl Fleet {
             is_plain: common.tls.is_none(),
             grace: common.grace,
             revoker: Arc::clone(&common.revoker),
-            store: common.store.clone(),
+            source: Arc::clone(&common.source),
             recording: common.recording.clone(),
             guards,
             roster: servers.roster(),
@@ -129,7 +130,7 @@ impl Fleet {
         let (mut put, mut guards, mut looks) = (Vec::new(), Vec::new(), Vec::new());
         for (described, mut plan) in plans {
             let roots = RootKeys::clone(&self.revoker.verifier().roots());
-            let stores = (&self.store, self.recording.clone());
+            let stores = (Arc::clone(&self.source), self.recording.clone());
             let guard = plan.guard(roots, stores, Some(remembered))?;
             let (name, server) = (described.place.name().to_owned(), plan.server(&guard));
             looks.push((name, Arc::clone(&guard), server.folders, server.files));

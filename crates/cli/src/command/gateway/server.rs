@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hardtack::audit::Keep;
-use hardtack::revocation::RevocationUnchecked;
+use hardtack::revocation::{RevocationSource, RevocationUnchecked};
 use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
 use hardtack_mcp::{
     DEFAULT_LONGEST_ANSWER, MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES, RefusalStyle, Server, Upstream,
@@ -106,15 +106,15 @@ impl ServerPlan {
         })
     }
 
-    /// The guard that decides for it: what revocations stop stands in `store`, and what is decided goes to `recording`. It remembers so
+    /// The guard that decides for it: what is revoked, `source` says, and what is decided goes to `recording`. It remembers so
     /// many tokens, or as many as one does by default.
     pub(super) fn guard(
         &mut self,
         roots: RootKeys,
-        (store, recording): (&Store, Store),
+        (source, recording): (Arc<dyn RevocationSource>, Store),
         remembered: Option<usize>,
     ) -> Result<Arc<Guard>, Box<dyn Error>> {
-        let mut verifier = Verifier::new(roots, &self.audience, store.revocations())
+        let mut verifier = Verifier::new(roots, &self.audience, source)
             .map_err(|error| wrong("audience", error))?;
         verifier = match self.resource_schemes.is_empty() {
             true => verifier.open_resource_schemes(),

@@ -1,0 +1,146 @@
+//! Fetching: one answer of a feed, bounded in time and bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hardtack::Cause;
+use reqwest::{Client, Response, StatusCode, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls_platform_verifier::BuilderVerifierExt;
+use url::Url;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nothing comes for so long: the other side is gone, though the connection is open. A stream has a checkpoint every five seconds.
+pub(crate) const SILENCE: Duration = Duration::from_secs(12);
+
+/// A whole answer takes no longer. A snapshot of three million revocations has 500 MB.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// The most bytes of a checkpoint.
+pub(crate) const MOST_CHECKPOINT_BYTES: u64 = 16 << 10;
+
+/// The most bytes of lines: a publisher has no more at hand.
+pub(crate) const MOST_LINES_BYTES: u64 = 17 << 20;
+
+/// An error of fetching something of a feed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The feed cannot be reached, or broke off.
+    #[error("the feed does not answer: {0}")]
+    NoAnswer(String),
+    /// The feed answers otherwise than with 200.
+    #[error("the feed answers {status} for {path}")]
+    Status {
+        /// The status of the answer.
+        status: u16,
+        /// What was asked for.
+        path: String,
+    },
+    /// The answer is longer than it may be, or is no text.
+    #[error("the feed's answer for {path} is longer than {most} bytes, or is no text")]
+    Form {
+        /// What was asked for.
+        path: String,
+        /// The most bytes that are taken.
+        most: u64,
+    },
+}
+
+impl FetchError {
+    /// Returns the stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::NoAnswer
+    }
+}
+
+/// A client of the feed at one URL.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetching {
+    client: Client,
+    base: Url,
+}
+
+impl Fetching {
+    pub(crate) fn new(client: Client, base: Url) -> Fetching {
+        Fetching { client, base }
+    }
+
+    /// The whole answer for `path`.
+    pub(crate) async fn text(&self, path: &str, most: u64) -> Result<String, FetchError> {
+        let whole = async {
+            let mut answer = self.begin(path, "*/*").await?;
+            let form = || FetchError::Form { path: path.to_owned(), most };
+            let mut bytes = Vec::new();
+            while let Some(piece) = next(&mut answer).await? {
+                bytes.extend_from_slice(&piece);
+                if bytes.len() as u64 > most {
+                    return Err(form());
+                }
+            }
+            String::from_utf8(bytes).map_err(|_| form())
+        };
+        let late = |_| FetchError::NoAnswer(format!("{path} took longer than {WHOLE:?}"));
+        tokio::time::timeout(WHOLE, whole).await.map_err(late)?
+    }
+
+    /// The stream of checkpoints, whose pieces [`next`] takes.
+    pub(crate) async fn stream(&self) -> Result<Response, FetchError> {
+        self.begin("stream", "text/event-stream").await
+    }
+
+    async fn begin(&self, path: &str, accept: &str) -> Result<Response, FetchError> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        let request = self.client.get(url).header(http::header::ACCEPT, accept).send();
+        let answer = tokio::time::timeout(SILENCE, request).await;
+        let answer = answer.map_err(|_| silent())?.map_err(no_answer)?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            status => Err(FetchError::Status { status: status.as_u16(), path: path.to_owned() }),
+        }
+    }
+}
+
+/// The next piece of an answer; `None` at its end.
+pub(crate) async fn next(answer: &mut Response) -> Result<Option<bytes::Bytes>, FetchError> {
+    let piece = tokio::time::timeout(SILENCE, answer.chunk()).await;
+    piece.map_err(|_| silent())?.map_err(no_answer)
+}
+
+fn silent() -> FetchError {
+    FetchError::NoAnswer(format!("nothing came for {SILENCE:?}"))
+}
+
+/// The whole story: what a client of HTTP says at first is that it failed.
+fn no_answer(error: reqwest::Error) -> FetchError {
+    let error = error.without_url();
+    let mut said = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        said = format!("{said}: {cause}");
+        next = cause.source();
+    }
+    FetchError::NoAnswer(said)
+}
+
+/// A client that trusts the authorities of this machine, follows no redirection and no proxy of the environment.
+pub(crate) fn client(scheme: &str) -> Result<Client, String> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider);
+    let tls = tls.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let tls = match scheme {
+        "https" => tls.with_platform_verifier().map_err(|error| error.to_string())?,
+        // A machine without any authorities can still speak plain HTTP.
+        _ => tls.with_root_certificates(RootCertStore::empty()),
+    };
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls.with_no_client_auth())
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .build();
+    client.map_err(|error| error.to_string())
+}

@@ -1,0 +1,231 @@
+//! Serving: a thread that publishes, and the routes by which what it published is read.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures_util::stream;
+use hardtack::feed::{PublishError, Published, Publisher, Publishing};
+use hardtack::log::LogKey;
+use hardtack::pending::wait;
+use hardtack::{PrivateKey, RevocationLog};
+use http::{HeaderValue, StatusCode, header};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{HEARTBEAT, events, file, now};
+
+/// The thread looks so often whether it is to end.
+const LOOKS: Duration = Duration::from_secs(1);
+
+/// Streams that are open at once. Each holds a connection, and what it sends is small.
+const MOST_STREAMS: usize = 1000;
+
+/// For as long as the same answer is good: a second for the last checkpoint, for ever for what has a name of its own.
+const BRIEF: HeaderValue = HeaderValue::from_static("max-age=1");
+const FOR_GOOD: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
+const NEVER: HeaderValue = HeaderValue::from_static("no-store");
+
+/// A feed that is published: a thread of its own reads the log and signs, and [`Serving::router`] hands out what it signed. The thread ends
+/// when this is dropped, within a second.
+pub struct Serving {
+    key: LogKey,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    published: watch::Sender<Arc<Published>>,
+    failing: Mutex<Option<PublishError>>,
+    is_over: AtomicBool,
+    streams: Arc<Semaphore>,
+}
+
+impl Serving {
+    /// Publishes `log` under `key`, which signs nothing else, from the state in the file `state`, which is made if it is not there. Blocks
+    /// until the first checkpoint is signed.
+    ///
+    /// `new_epoch` is the number of an epoch to begin, after a restoration of the log
+    /// ([`Publishing::new_epoch`](hardtack::feed::Publishing::new_epoch)).
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: nothing is signed.
+    pub fn start(
+        log: Arc<dyn RevocationLog>,
+        key: PrivateKey,
+        state: impl Into<PathBuf>,
+        new_epoch: Option<u64>,
+    ) -> Result<Serving, PublishError> {
+        let path = state.into();
+        let kept = file::read(&path).map_err(|error| PublishError::Keep(error.to_string()))?;
+        let publishing = Publishing::new(key).state(kept, move |text| file::replace(&path, text));
+        let publishing = match new_epoch {
+            Some(number) => publishing.new_epoch(number),
+            None => publishing,
+        };
+        let mut publisher = Publisher::open(Arc::clone(&log), publishing, now())?;
+        let first = publisher.advance(now())?;
+        let key = publisher.key().clone();
+        let shared = Arc::new(Shared {
+            published: watch::Sender::new(Arc::new(first)),
+            failing: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+        });
+        let told = Arc::clone(&shared);
+        thread::spawn(move || publish(&*log, publisher, &told));
+        Ok(Serving { key, shared })
+    }
+
+    /// Returns the feed's public key, by which followers know it.
+    pub fn key(&self) -> &LogKey {
+        &self.key
+    }
+
+    /// Returns why nothing is signed just now; `None` while all is well. Followers soon decide nothing.
+    pub fn failing(&self) -> Option<PublishError> {
+        self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the routes of the feed: `/feed/checkpoint`, `/feed/delta/…`, `/feed/snapshot/…` and `/feed/stream`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/feed/checkpoint", get(checkpoint))
+            .route("/feed/delta/{epoch}/{range}", get(delta))
+            .route("/feed/snapshot/{epoch}/{size}", get(snapshot))
+            .route("/feed/stream", get(stream))
+            .with_state(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Publishes what is new at once, and where the feed stands every five seconds.
+fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
+    let mut last = publisher.position();
+    let mut quiet = Duration::ZERO;
+    while !shared.is_over.load(Ordering::Relaxed) {
+        wait(log.wait(last, LOOKS));
+        quiet += LOOKS;
+        let is_new = wait(log.head()).is_ok_and(|head| head != last);
+        let failed = shared.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !is_new && !failed && quiet < HEARTBEAT {
+            continue;
+        }
+        quiet = Duration::ZERO;
+        let failing = match publisher.advance(now()) {
+            Ok(published) => {
+                last = publisher.position();
+                shared.published.send_replace(Arc::new(published));
+                None
+            }
+            Err(error) => {
+                // A log that fails at once would be asked without a pause.
+                thread::sleep(LOOKS);
+                Some(error)
+            }
+        };
+        let mut known = shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &failing) {
+            (None, Some(error)) => tracing::error!(%error, "the feed signs nothing"),
+            (Some(_), None) => tracing::info!("the feed signs again"),
+            _ => {}
+        }
+        *known = failing;
+    }
+}
+
+async fn checkpoint(State(shared): State<Arc<Shared>>) -> Response {
+    let text = shared.published.borrow().checkpoint().to_owned();
+    answer(StatusCode::OK, "text/plain; charset=utf-8", BRIEF, Body::from(text))
+}
+
+async fn delta(
+    State(shared): State<Arc<Shared>>,
+    Path((epoch, range)): Path<(u64, String)>,
+) -> Response {
+    let published = Arc::clone(&shared.published.borrow());
+    let range = range.split_once('-');
+    let range = range.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let lines = range.and_then(|(first, last)| published.lines(epoch, first, last));
+    lines.map_or_else(not_at_hand, |lines| {
+        answer(StatusCode::OK, LINES, FOR_GOOD, Body::from(lines))
+    })
+}
+
+async fn snapshot(
+    State(shared): State<Arc<Shared>>,
+    Path((epoch, size)): Path<(u64, u64)>,
+) -> Response {
+    let published = Arc::clone(&shared.published.borrow());
+    if published.snapshot(epoch, size).is_none() {
+        return not_at_hand();
+    }
+    let bytes = Bytes::from_owner(Held { published, epoch, size });
+    answer(StatusCode::OK, LINES, FOR_GOOD, Body::from(bytes))
+}
+
+const LINES: &str = "application/jsonl; charset=utf-8";
+
+/// A snapshot that is sent from where it is, and not copied for everybody who fetches it.
+struct Held {
+    published: Arc<Published>,
+    epoch: u64,
+    size: u64,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.published.snapshot(self.epoch, self.size).unwrap_or_default().as_bytes()
+    }
+}
+
+async fn stream(State(shared): State<Arc<Shared>>) -> Response {
+    let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
+        let busy = "as many streams as there may be are open; read /feed/checkpoint meanwhile\n";
+        return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, NEVER, Body::from(busy));
+    };
+    let mut published = shared.published.subscribe();
+    published.mark_changed();
+    let events = stream::unfold((published, place), |(mut published, place)| async move {
+        published.changed().await.ok()?;
+        let event = events::written(published.borrow_and_update().checkpoint());
+        Some((Ok::<_, Infallible>(event), (published, place)))
+    });
+    answer(StatusCode::OK, "text/event-stream", NEVER, Body::from_stream(events))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn not_at_hand() -> Response {
+    let said = "this is not at hand: read /feed/checkpoint, and take the snapshot that it names\n";
+    answer(StatusCode::NOT_FOUND, TEXT, NEVER, Body::from(said))
+}
+
+fn answer(status: StatusCode, media: &'static str, cache: HeaderValue, body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media)),
+        (header::CACHE_CONTROL, cache),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, headers, body).into_response()
+}

@@ -281,23 +281,35 @@ fn a_publisher_goes_on_where_it_stopped_and_its_followers_with_it() {
     assert_eq!(published.head().size, 2);
 }
 
+/// What is in one folder, and nothing else, is in the other.
+fn put(from: &std::path::Path, to: &std::path::Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
 #[test]
 fn a_publisher_signs_nothing_for_a_log_that_went_back_or_is_another_until_a_person_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, copy) = (folder.path().join("log"), folder.path().join("copy"));
+    let (held, yesterday) = (folder.path().join("held"), folder.path().join("yesterday"));
+    std::fs::create_dir(&held).unwrap();
+    let path = held.join("log");
     let disk = Disk::default();
     let log = Store::create(&path).unwrap();
     revoke(&log, hop(1), NOW);
     drop(log);
-    std::fs::copy(&path, &copy).unwrap();
+    put(&held, &yesterday);
     let log = Store::open(&path).unwrap();
     let mut feed = publisher(&log, &disk, NOW).unwrap();
     revoke(&log, hop(2), NOW);
     let mut follower = Follower::new(feed.key().clone());
     take(&mut follower, &feed.advance(NOW).unwrap(), NOW).unwrap();
     drop((feed, log));
-    // Yesterday's copy of the file is put back.
-    std::fs::copy(&copy, &path).unwrap();
+    // Yesterday's copy of its files is put back.
+    put(&yesterday, &held);
     let log = Store::open(&path).unwrap();
     let refused = publisher(&log, &disk, NOW).unwrap_err();
     assert_eq!(refused, PublishError::WentBack { published: 2, log: 1 });
@@ -645,7 +657,7 @@ fn take_changed(
         Wanted::Nothing => return Ok(false),
         Wanted::Lines { epoch, first, last } => {
             let lines = published.lines(epoch, first, last);
-            follower.lines(&changed(&lines.unwrap()), now)?
+            follower.lines(&lines.map_or_else(String::new, |lines| changed(&lines)), now)?
         }
         Wanted::Snapshot { epoch, size, .. } => {
             follower.snapshot(&changed(published.snapshot(epoch, size).unwrap()), now)?

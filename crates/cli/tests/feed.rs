@@ -52,6 +52,21 @@ impl Scene {
         fs::read_to_string(self.folder().join(name)).unwrap()
     }
 
+    /// Puts the files of one store, and nothing else, in the place of another's. What is beside the store is the feed's own.
+    fn copy(&self, from: &str, to: &str) {
+        let files = |store: &str| {
+            let names = fs::read_dir(self.folder()).unwrap().map(|file| file.unwrap().file_name());
+            let names = names.map(|name| name.into_string().unwrap());
+            let of = names.filter(|name| name.starts_with(store) && !name.contains("feed"));
+            of.collect::<Vec<_>>()
+        };
+        files(to).iter().for_each(|name| fs::remove_file(self.folder().join(name)).unwrap());
+        for name in files(from) {
+            let other = self.folder().join(name.replace(from, to));
+            fs::copy(self.folder().join(name), other).unwrap();
+        }
+    }
+
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(HARDTACK);
         command.args(line.split(' ')).current_dir(self.folder());
@@ -222,7 +237,7 @@ fn what_is_revoked_at_one_gateway_is_refused_at_another_and_a_feed_that_is_not_h
 #[test]
 fn a_store_that_was_put_back_is_published_in_a_new_epoch_only() {
     let scene = Scene::set();
-    fs::copy(scene.folder().join("one.store"), scene.folder().join("yesterday")).unwrap();
+    scene.copy("one.store", "yesterday.store");
     let first = scene.publishing("");
     let (_, key) = first.feed();
     let at = &first.base;
@@ -235,7 +250,7 @@ fn a_store_that_was_put_back_is_published_in_a_new_epoch_only() {
     scene.until(&second, "bob", REFUSED);
     second.kill();
     first.kill();
-    fs::copy(scene.folder().join("yesterday"), scene.folder().join("one.store")).unwrap();
+    scene.copy("yesterday.store", "one.store");
     let publish = "--feed-listen 127.0.0.1:0 --feed-signing-key feed.key";
     let output = scene.run(&line("one.store", publish), "");
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

@@ -343,6 +343,11 @@ impl StoreReader {
         }
     }
 
+    /// Returns whether another process had the store open for writing when this reader opened it.
+    pub fn follows(&self) -> bool {
+        matches!(self.0, Source::Followed { .. })
+    }
+
     /// Returns the last checkpoint: the signed head of the log, up to a second old.
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         let site: &dyn Site = match &self.0 {

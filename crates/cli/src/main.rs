@@ -50,6 +50,8 @@ fn run() -> ExitCode {
         reading::accept_exposed_keys();
     }
     let done = match arguments.verb {
+        Verb::Init(arguments) => command::init::run(&arguments),
+        Verb::Doctor(arguments) => command::doctor::run(*arguments),
         Verb::Keygen(arguments) => command::keygen::run(&arguments),
         Verb::Pubkey(arguments) => command::pubkey::run(&arguments),
         Verb::Mint(arguments) => command::mint::run(arguments),
@@ -68,6 +70,8 @@ fn run() -> ExitCode {
         Verb::Wrap(arguments) => command::wrap::run(arguments),
         Verb::Connect(arguments) => command::connect::run(&arguments),
         Verb::Decide(arguments) => command::decide::run(arguments),
+        Verb::Completions(arguments) => command::completions::run(&arguments),
+        Verb::Man(arguments) => command::man::run(&arguments),
         Verb::Demo(arguments) => command::demo::run(&arguments),
     };
     match done {

@@ -1,7 +1,9 @@
 //! Near: which verb may be meant by a word that is none?
 
 /// All verbs, with those below others. The first words are what each is also called.
-const VERBS: [(&str, &[&str]); 27] = [
+const VERBS: [(&str, &[&str]); 31] = [
+    ("doctor", &["diagnose", "status", "health"]),
+    ("init", &["setup", "new", "start", "quickstart"]),
     ("keygen", &["genkey", "newkey", "key", "keys"]),
     ("pubkey", &["public", "publickey"]),
     ("mint", &["issue", "grant", "create", "new", "sign"]),
@@ -28,6 +30,8 @@ const VERBS: [(&str, &[&str]); 27] = [
     ("store recover", &["recover", "repair", "salvage"]),
     ("store collect", &["collect", "gc", "clean"]),
     ("gateway", &["serve", "server", "proxy", "run", "start"]),
+    ("completions", &["complete", "completion"]),
+    ("man", &["manual", "manpage", "help"]),
     ("agent", &["client", "sidecar", "holder"]),
 ];
 

@@ -46,9 +46,13 @@ pub(crate) fn accept_exposed_keys() {
     TAKES_EXPOSED_KEYS.store(true, Ordering::Relaxed);
 }
 
+pub(crate) fn takes_exposed_keys() -> bool {
+    TAKES_EXPOSED_KEYS.load(Ordering::Relaxed)
+}
+
 /// A private key of a file, or of a pipe: for verbs that end soon.
 pub(crate) fn key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
-    let loaded = match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+    let loaded = match takes_exposed_keys() {
         false => PrivateKey::load_or_read_pipe(path),
         // Of a pipe there is no mode.
         true => PrivateKey::load_exposed(path).or_else(|error| match error {
@@ -63,7 +67,7 @@ pub(crate) fn key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
 
 /// A private key of a regular file: for verbs that stay up.
 pub(crate) fn regular_key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
-    let loaded = match TAKES_EXPOSED_KEYS.load(Ordering::Relaxed) {
+    let loaded = match takes_exposed_keys() {
         true => PrivateKey::load_exposed(path),
         false => PrivateKey::load(path),
     };

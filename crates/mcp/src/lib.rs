@@ -78,5 +78,5 @@ pub use servers::{Server, Servers};
 pub use source::CapabilitySource;
 pub use stdio::{StdioClient, serve_stdio};
 pub use tls::{Tls, TlsError, TlsPem, TlsText};
-pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Upstream, UpstreamError};
+pub use upstream::{DEFAULT_ANSWER_TIMEOUT, Probe, Upstream, UpstreamError};
 pub use watch::DEFAULT_LONGEST_ANSWER;

@@ -1,7 +1,7 @@
 //! Upstream: the server behind the reverse proxy, and how it is asked.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -85,6 +85,16 @@ impl UpstreamError {
             UpstreamError::Client(_) => Cause::ClientUnavailable,
         }
     }
+}
+
+/// What answers at an upstream's URL ([`Upstream::probe`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The status of its answer.
+    pub status: u16,
+    /// The moment that its clock says (`Date`), if it says one.
+    pub date: Option<SystemTime>,
 }
 
 /// Why there is no answer.
@@ -286,6 +296,26 @@ impl Upstream {
         self.url.as_str()
     }
 
+    /// Asks whether anything answers at the server's URL, and returns what it says of itself. This is a `GET` without any credential, and
+    /// the answer's body is not read. `None` for a program or a service of this process, which have no URL.
+    ///
+    /// # Errors
+    ///
+    /// Says why nothing answered within `patience`.
+    pub async fn probe(&self, patience: Duration) -> Result<Option<Probe>, String> {
+        if self.children.is_some() || self.service.is_some() {
+            return Ok(None);
+        }
+        let request = self.client.get(self.url.clone());
+        let asking = request.header(header::ACCEPT, "text/event-stream").send();
+        let answer = tokio::time::timeout(patience, asking).await;
+        let answer = answer.map_err(|_| format!("no answer within {} s", patience.as_secs()))?;
+        let answer = answer.map_err(|error| reasons(&error.without_url()))?;
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        Ok(Some(Probe { status: answer.status().as_u16(), date }))
+    }
+
     /// Asks the server for a sender, whose own the sessions are that it opens.
     pub(crate) async fn ask(
         &self,
@@ -354,12 +384,7 @@ impl Upstream {
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
-                let error = error.without_url();
-                let causes =
-                    std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
-                        error.source()
-                    });
-                let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+                let error = reasons(&error.without_url());
                 let at = self.url.host_str().unwrap_or_default();
                 tracing::warn!(error, host = at, "the upstream server cannot be reached");
                 Err(NoAnswer::Unreachable)
@@ -367,6 +392,12 @@ impl Upstream {
             Err(_) => Err(NoAnswer::TimedOut),
         }
     }
+}
+
+/// An error and what led to it.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn ask_service(

@@ -7,6 +7,7 @@ pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
 pub(crate) mod server;
+pub(crate) mod setup;
 mod store;
 mod usage;
 
@@ -60,6 +61,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Init(setup::Init),
+    Doctor(Box<setup::Doctor>),
     Keygen(Keygen),
     Pubkey(Pubkey),
     Mint(Mint),
@@ -79,6 +82,8 @@ pub(crate) enum Verb {
     Connect(connect::Connect),
     Decide(decide::Decide),
     Demo(Demo),
+    Completions(setup::Completions),
+    Man(setup::Man),
 }
 
 /// Walk the whole life of a capability in a scratch folder, and show each refusal

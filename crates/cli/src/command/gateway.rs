@@ -25,7 +25,8 @@ use self::answering::{Routers, answer, warn_of_strangers};
 use self::feeding::Feeding;
 use self::file::Described;
 use self::fleet::Fleet;
-use self::server::{ServerPlan, check_audience};
+use self::server::ServerPlan;
+pub(super) use self::server::{check_audience, upstream_of};
 use crate::args::gateway::{self, Settings};
 use crate::args::life;
 use crate::command::certificate::Certificate;
@@ -36,7 +37,7 @@ use crate::command::{close, open, serving};
 use crate::secrets::Secret;
 use crate::terminal::{Done, TEXT, now, warn, with_causes, without_query};
 
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 
 /// What an audience for revocations has more than the only server's own.
@@ -58,6 +59,11 @@ pub(crate) fn run(arguments: gateway::Gateway) -> Done {
     serving::log(plan.settings.log_format.unwrap_or_default())?;
     let again = arguments.config.map(|path| fleet::Again::of(path, typed));
     serving::carry_out(plan.carry_out(again))
+}
+
+/// Whether a gateway would start with these, as far as that can be told before anything is opened.
+pub(super) fn would_take(settings: Settings, servers: Vec<Described>) -> Result<(), String> {
+    Plan::from(settings, servers).map(drop).map_err(|error| with_causes(&*error))
 }
 
 /// Settings whose texts are what they must be.

@@ -1,5 +1,7 @@
 //! One file a verb.
 
+pub(crate) mod init;
+pub(crate) mod doctor;
 pub(crate) mod keygen;
 pub(crate) mod pubkey;
 pub(crate) mod mint;
@@ -20,6 +22,8 @@ pub(crate) mod connect;
 pub(crate) mod wrap;
 pub(crate) mod decide;
 pub(crate) mod demo;
+pub(crate) mod completions;
+pub(crate) mod man;
 pub(crate) mod tree;
 mod trusting;
 mod deciding;

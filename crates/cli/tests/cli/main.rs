@@ -305,6 +305,10 @@ fn the_demo_shows_every_refusal() {
 fn every_verbs_help_has_an_example_of_itself() {
     let shell = Shell::new();
     for verb in [
+        "init",
+        "doctor",
+        "completions",
+        "man",
         "keygen",
         "mint",
         "delegate",

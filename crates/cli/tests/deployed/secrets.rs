@@ -6,7 +6,10 @@ use std::fs;
 use crate::scene::{Scene, feed, finding, text, within};
 
 /// All verbs that take options, with what must follow them.
-const VERBS: [&[&str]; 22] = [
+const VERBS: [&[&str]; 25] = [
+    &["init"],
+    &["doctor"],
+    &["man"],
     &["keygen"],
     &["pubkey"],
     &["mint"],
@@ -211,7 +214,7 @@ fn no_file_and_no_input_that_is_another_one_is_repeated() {
         scene.write("set/p.datalog", secret);
         scene.write("set/cases/a.toml", secret);
         let check = ["check", "--root", &root, "--audience", "notion.mcp", "--operation", "a:b"];
-        let asked: [&[&str]; 20] = [
+        let asked: [&[&str]; 24] = [
             &["inspect"],
             &["present", "--key", "agent.key", "--audience", "a"],
             &["delegate", "--key", "wrong", "--to", "a", "--scope", "a:b", "--reason", "a"],
@@ -256,6 +259,10 @@ fn no_file_and_no_input_that_is_another_one_is_repeated() {
             &["policy", "replay", "--policies", "set", "--records", "wrong"],
             &["store", "check", "wrong"],
             &["gateway", "--config", "wrong"],
+            &["doctor", "--config", "wrong"],
+            &["doctor", "--token", "wrong"],
+            &["doctor", "--token", "-", "--key", "wrong", "--json"],
+            &["doctor", "--policies", "set", "--root", "@wrong", "--store", "wrong"],
         ];
         for arguments in asked {
             let output = feed(scene.command(arguments), secret);

@@ -28,16 +28,16 @@ const LISTING: &str = "hardtack gateway --help lists them, without the dashes in
 
 /// What a file says.
 #[derive(Debug, Default)]
-pub(super) struct File {
-    pub(super) settings: Settings,
-    pub(super) servers: Vec<Described>,
+pub(in crate::command) struct File {
+    pub(in crate::command) settings: Settings,
+    pub(in crate::command) servers: Vec<Described>,
 }
 
 /// One of several servers, as it is described.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Described {
-    pub(super) place: Place,
-    pub(super) settings: ServerSettings,
+pub(in crate::command) struct Described {
+    pub(in crate::command) place: Place,
+    pub(in crate::command) settings: ServerSettings,
 }
 
 /// What a `[[server]]` says besides what a single server is told.
@@ -48,7 +48,7 @@ struct Placed {
     path: String,
 }
 
-pub(super) fn read(path: &Path) -> Result<File, Box<dyn Error>> {
+pub(in crate::command) fn read(path: &Path) -> Result<File, Box<dyn Error>> {
     let text = reading::regular(path, MAX_SETTINGS_BYTES)?;
     parse(path, &text)
 }

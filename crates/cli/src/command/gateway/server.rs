@@ -152,6 +152,14 @@ fn longest_answer(settings: &ServerSettings) -> Result<Duration, Box<dyn Error>>
     Ok(longest.unwrap_or(DEFAULT_LONGEST_ANSWER))
 }
 
+/// The server behind, for whoever asks it once.
+pub(in crate::command) fn upstream_of(
+    settings: &ServerSettings,
+    name: &str,
+) -> Result<Upstream, Box<dyn Error>> {
+    upstream(settings, name).map(|(upstream, _)| upstream)
+}
+
 fn upstream(
     settings: &ServerSettings,
     name: &str,
@@ -241,7 +249,7 @@ fn check_names(settings: &ServerSettings) -> Result<(), Box<dyn Error>> {
 }
 
 /// Whether tokens can be presented to it.
-pub(super) fn check_audience(key: &str, audience: &str) -> Result<(), Box<dyn Error>> {
+pub(in crate::command) fn check_audience(key: &str, audience: &str) -> Result<(), Box<dyn Error>> {
     Verifier::new(RootKeys::default(), audience, RevocationUnchecked)
         .map(drop)
         .map_err(|error| wrong(key, error))

@@ -26,12 +26,7 @@ pub(crate) fn run(arguments: &Lint) -> Done {
     let mut reports = Vec::new();
     for set in sets(&arguments.policies)? {
         warn_of_left_out(&set);
-        let options = Options {
-            grant_facts: grant_facts(&set)?,
-            directory: arguments.directory,
-            now: Some(now()),
-        };
-        reports.push(lint_folder(&set, &options)?);
+        reports.push(report(&set, arguments.directory)?);
     }
     let findings: Vec<&Finding> = reports.iter().flat_map(|report| &report.findings).collect();
     match arguments.json {
@@ -46,6 +41,12 @@ pub(crate) fn run(arguments: &Lint) -> Done {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::from(EXIT_FOUND)),
     }
+}
+
+/// What is found in a set. The server has a directory of names and keys, or none.
+pub(in crate::command) fn report(set: &Path, directory: bool) -> Result<Report, Box<dyn Error>> {
+    let options = Options { grant_facts: grant_facts(set)?, directory, now: Some(now()) };
+    Ok(lint_folder(set, &options)?)
 }
 
 /// A finding with each text as it may be shown. JSON's own signs are put around it afterwards.

@@ -2,7 +2,7 @@
 
 mod eval;
 mod junit;
-mod lint;
+pub(in crate::command) mod lint;
 mod replay;
 mod replaying;
 mod test;

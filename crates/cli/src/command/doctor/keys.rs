@@ -1,0 +1,142 @@
+//! Keys: who else can read the files with secrets, or put others in their place?
+
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Findings;
+use crate::args::gateway::Settings;
+use crate::args::server::ServerSettings;
+use crate::command::gateway::file::Described;
+use crate::reading;
+
+const CHECK: &str = "keys";
+
+/// How many private keys are looked at that nobody named. More are no folder of a gateway.
+const MOST_BESIDE: usize = 64;
+
+/// The superuser, who can do everything.
+const ROOT: u32 = 0;
+
+pub(super) fn look(
+    findings: &mut Findings,
+    (settings, servers): (&Settings, &[Described]),
+    config: Option<&Path>,
+    named: &[PathBuf],
+) {
+    let mut paths: BTreeSet<PathBuf> = named.iter().cloned().collect();
+    paths.extend(settings.tls_key.clone());
+    let all = servers.iter().map(|server| &server.settings).chain([&settings.own]);
+    paths.extend(all.flat_map(of_server));
+    let folder = config.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    paths.extend(beside(folder.unwrap_or(Path::new("."))));
+    let mut folders = BTreeSet::new();
+    let mut good = 0;
+    for path in &paths {
+        good += usize::from(look_at(findings, path));
+        folders.insert(folder_of(path));
+    }
+    for folder in folders {
+        look_at_folder(findings, CHECK, folder);
+    }
+    if good > 0 {
+        let files = if good == 1 { "1 file".to_owned() } else { format!("{good} files") };
+        findings.good(CHECK, format!("{files} with secrets, which nobody else can read"));
+    }
+}
+
+/// The files with secrets that are named for a server.
+fn of_server(settings: &ServerSettings) -> Vec<PathBuf> {
+    let oauth = settings.upstream_oauth.iter().map(|oauth| oauth.client_secret.as_str());
+    let texts = settings.upstream_header.iter().chain(&settings.upstream_env);
+    let texts = texts.filter_map(|text| text.split_once('=').map(|(_, from)| from)).chain(oauth);
+    let files = texts.filter_map(|text| text.trim().strip_prefix('@')).map(PathBuf::from);
+    let named = [&settings.upstream_authorization_file, &settings.upstream_key];
+    files.chain(named.into_iter().flatten().cloned()).collect()
+}
+
+/// Private keys that lie where the settings are.
+fn beside(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let keys = paths.filter(|path| path.extension().is_some_and(|ending| ending == "key"));
+    let folder = folder == Path::new(".");
+    keys.map(|path| match path.strip_prefix(".") {
+        Ok(inner) if folder => inner.to_owned(),
+        _ => path,
+    })
+    .take(MOST_BESIDE)
+    .collect()
+}
+
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Whether nobody else can read the file.
+fn look_at(findings: &mut Findings, path: &Path) -> bool {
+    let name = path.display();
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            findings.found(CHECK, format!("{name} is not there"), "is the path right?");
+            return false;
+        }
+        Err(error) => {
+            let mend = "run this as the user who runs the gateway";
+            findings.unseen(CHECK, format!("{name}: {error}"), mend);
+            return false;
+        }
+    };
+    if !metadata.is_file() {
+        findings.found(CHECK, format!("{name} is no file"), "put the secret into a file");
+        return false;
+    }
+    match exposure(&metadata) {
+        None => true,
+        Some((says, mend)) => {
+            let says = format!("{name} {says}");
+            let mend = mend.replace("FILE", &name.to_string());
+            match reading::takes_exposed_keys() {
+                true => findings.note(CHECK, says, mend),
+                false => findings.found(CHECK, says, mend),
+            }
+            false
+        }
+    }
+}
+
+/// Who else can read it, and what to do. Whoever owns another user's file has given it to a group by which this process reads
+/// it, as with a mounted secret.
+pub(super) fn exposure(metadata: &Metadata) -> Option<(String, &'static str)> {
+    let (mode, owner) = (metadata.permissions().mode() & 0o777, metadata.uid());
+    let own = rustix::process::geteuid().as_raw();
+    let others = if owner == own { 0o077 } else { 0o037 };
+    if mode & others != 0 {
+        let says = format!("can be read or changed by others (mode {mode:03o})");
+        return Some((says, "chmod 600 FILE; if others could read it, make a new secret"));
+    }
+    (owner != own && owner != ROOT).then(|| {
+        let says = format!("belongs to another user (user id {owner}), who can change it");
+        (says, "give it to the user who runs the gateway: chown USER FILE")
+    })
+}
+
+/// Whether others can put another file in the place of one in it.
+pub(super) fn look_at_folder(findings: &mut Findings, check: &'static str, folder: PathBuf) {
+    let Ok(metadata) = folder.metadata() else { return };
+    let (mode, owner) = (metadata.permissions().mode(), metadata.uid());
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let name = folder.display();
+    if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+        let says = format!("everybody can put files in the place of others in the folder {name}");
+        findings.found(check, says, format!("chmod o-w {name}"));
+    } else if owner != rustix::process::geteuid().as_raw() && owner != ROOT {
+        let says = format!("the folder {name} belongs to another user (user id {owner})");
+        findings.note(check, says, "that user can put other files there; run this as the gateway's user to see it as that does");
+    }
+}

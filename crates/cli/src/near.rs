@@ -3,7 +3,7 @@
 /// All verbs, with those below others. The first words are what each is also called.
 const VERBS: [(&str, &[&str]); 31] = [
     ("doctor", &["diagnose", "status", "health"]),
-    ("init", &["setup", "new", "start", "quickstart"]),
+    ("init", &["setup", "quickstart"]),
     ("keygen", &["genkey", "newkey", "key", "keys"]),
     ("pubkey", &["public", "publickey"]),
     ("mint", &["issue", "grant", "create", "new", "sign"]),
@@ -31,7 +31,7 @@ const VERBS: [(&str, &[&str]); 31] = [
     ("store collect", &["collect", "gc", "clean"]),
     ("gateway", &["serve", "server", "proxy", "run", "start"]),
     ("completions", &["complete", "completion"]),
-    ("man", &["manual", "manpage", "help"]),
+    ("man", &["manual", "manpage"]),
     ("agent", &["client", "sidecar", "holder"]),
 ];
 

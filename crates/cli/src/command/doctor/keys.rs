@@ -6,8 +6,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use hardtack::PublicKey;
+
 use super::Findings;
 use crate::args::gateway::Settings;
+use crate::args::regular_root;
 use crate::args::server::ServerSettings;
 use crate::command::gateway::file::Described;
 use crate::reading;
@@ -32,6 +35,7 @@ pub(super) fn look(
     paths.extend(all.flat_map(of_server));
     let folder = config.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     paths.extend(beside(folder.unwrap_or(Path::new("."))));
+    roots(findings, &paths, &settings.root);
     let mut folders = BTreeSet::new();
     let mut good = 0;
     for path in &paths {
@@ -44,6 +48,20 @@ pub(super) fn look(
     if good > 0 {
         let files = if good == 1 { "1 file".to_owned() } else { format!("{good} files") };
         findings.good(CHECK, format!("{files} with secrets, which nobody else can read"));
+    }
+}
+
+/// A private key by which everything can be granted that this gateway lets through.
+fn roots(findings: &mut Findings, paths: &BTreeSet<PathBuf>, roots: &[String]) {
+    let trusted = roots.iter().filter_map(|root| regular_root(root).ok());
+    let trusted: Vec<PublicKey> = trusted.map(|(_, key)| key).collect();
+    for path in paths {
+        let key = reading::regular_key(path).map(|key| key.public());
+        if key.is_ok_and(|key| trusted.contains(&key)) {
+            let says = format!("{} is the private half of a trusted root key", path.display());
+            let mend = "keep it where grants are made: a gateway does not need it, and who takes it over could grant everything";
+            findings.note(CHECK, says, mend);
+        }
     }
 }
 

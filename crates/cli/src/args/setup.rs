@@ -59,7 +59,7 @@ It looks at the clock, at private keys' files, the store, the policies, the serv
 addresses where the gateway listens. It changes nothing, also where a gateway runs meanwhile. The upstream server is sent \
 one GET without any credential. Run it as the user and in the folder of the gateway.
 
-Settings come from the file, from the environment (HARDTACK_…), and from every option that `hardtack gateway` has.
+Settings come from the file, from the environment (HARDTACK_…), and from every option that a gateway takes.
 
 Exit codes: 0 nothing found, 1 something is wrong, 2 something could not be looked at, or failed.")]
 pub(crate) struct Doctor {

@@ -88,3 +88,6 @@ async fn begin_first(client: &Client, place: &server::Place) -> Result<(), Postg
 pub(crate) async fn to_the_newest(settings: &Settings) -> Result<u32, PostgresError> {
     migrate(settings, STEPS).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crate::follow;
 use crate::head::{COLUMNS, Head, Known, one};
 use crate::lineage::{self, Told};
 use crate::link::{self, Link};
+use crate::server;
 use crate::settings::Settings;
 use crate::uses::MAX_CLAIMS;
 use crate::writer::{self, Job, MAX_WAITING};
@@ -144,6 +145,9 @@ where
 pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
     let threads = threads()?;
     let opened = threads.block_on(async {
+        // Once by itself, so that what is wrong is said as what it is.
+        let first = link::connect(&settings, None).await?;
+        link::once(server::check(&first)).await?;
         let link = Link::new(&settings)?;
         let head = format!("SELECT {COLUMNS} FROM hardtack.head");
         let rows = link::once(link.ask(&head, &[])).await?;

@@ -225,7 +225,6 @@ mod tests {
             "host=db password=hunter2",
             "host=db password='hunter2",
             "hunter2",
-            "postgres://a:hunt%zzer2@db/hardtack",
             "",
         ] {
             let error = Settings::parse(address).unwrap_err();

@@ -25,7 +25,7 @@ fn few_connections(server: &Server, role: &str, database: &str, connections: usi
 fn of_32_writers_that_sleep_within_transactions_nobody_misses_an_event_or_sees_it_out_of_order() {
     const WRITERS: u64 = 32;
     const POLLERS: usize = 4;
-    let events = count("HARDTACK_POSTGRES_EVENTS", 320) / WRITERS * WRITERS;
+    let events = count("HARDTACK_POSTGRES_EVENTS", 320).div_ceil(WRITERS) * WRITERS;
     let server = Server::start(&[]);
     let database = migrated(&server);
     server.sql(&database, "CREATE FUNCTION hardtack.sleep() RETURNS trigger LANGUAGE plpgsql AS \

@@ -1,6 +1,6 @@
 //! What each role may do, and what it may not: as its user, in SQL of its own.
 
-use hardtack::audit::Uses;
+use hardtack::audit::{Lineage, Uses};
 use hardtack::pending::wait;
 
 use crate::server::Server;
@@ -148,6 +148,23 @@ fn the_head_never_goes_back_whoever_asks() {
         }
     }
     revoke(&plane, 2).unwrap();
+}
+
+/// What a gateway that is taken over tells of blocks hides no other's.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn blocks_that_are_none_are_counted_as_lost() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let told = "SELECT hardtack.saw(ARRAY[decode(repeat('01', 64), 'hex')], '{5}', ARRAY['{}'], 2)";
+    server.rows("gateway", &database, told).unwrap();
+    let seen = open(&server, "gateway", &database).seen(10).unwrap().unwrap();
+    assert_eq!((seen.blocks.len(), seen.lost), (0, 3));
+    for wrong in ["'{5}', ARRAY[repeat('a', 20000)]", "'{}', '{}'", "NULL, NULL"] {
+        let told =
+            format!("SELECT hardtack.saw(ARRAY[decode(repeat('02', 64), 'hex')], {wrong}, 0)");
+        server.rows("gateway", &database, &told).unwrap_err();
+    }
 }
 
 /// A gateway that is taken over makes no end of tables, and none for what was forgotten.

@@ -25,7 +25,6 @@
 //! # Ok(())
 //! # }
 //! ```
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 mod collect;

@@ -92,14 +92,14 @@ impl Told {
     }
 
     /// Waits until all that was told before is in the database, or lost.
-    async fn flushed(&self) {
+    async fn flushed(&self) -> Result<(), PostgresError> {
         loop {
             let gone = self.gone.notified();
             tokio::pin!(gone);
             // Before it is looked: what goes meanwhile is not missed.
             gone.as_mut().enable();
             if self.is_empty() {
-                return;
+                return Ok(());
             }
             self.come.notify_one();
             gone.await;
@@ -149,7 +149,7 @@ const ALL: &str = "SELECT id, block FROM hardtack.seen LIMIT $1";
 const ALIKE: &str = "SELECT id FROM hardtack.seen WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3";
 
 async fn seen(shared: &Shared, at_most: u64) -> Result<Option<Seen>, PostgresError> {
-    link::once(async { Ok(shared.told.flushed().await) }).await?;
+    link::once(shared.told.flushed()).await?;
     let rows = link::twice(|| async { shared.link.ask(SIZE, &[]).await }).await?;
     let size = one(&rows)?;
     let (blocks, lost) = (number(size.try_get(0)?)?, number(size.try_get(1)?)?);
@@ -176,7 +176,7 @@ async fn alike(
     beginning: &IdPrefix,
     at_most: usize,
 ) -> Result<Vec<RevocationId>, PostgresError> {
-    link::once(async { Ok(shared.told.flushed().await) }).await?;
+    link::once(shared.told.flushed()).await?;
     let digits = beginning.to_string();
     let filled = |digit: char| {
         let digits = format!("{digits:\x20<128}").replace(' ', &digit.to_string());

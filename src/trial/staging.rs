@@ -157,12 +157,13 @@ fn said_of_token(case: &Case) -> String {
         expect: _,
         expect_at: _,
         expect_also: _,
+        large_integers,
     } = case;
     let grant = (subject, scopes, audience, facts, allow, max_depth, unbound);
     let settings = (server, issuer, at, accept_unbound_hops, resource_schemes);
     let call = match presented {
         PresentedFor::Session => None,
-        PresentedFor::Call => Some((operation, resource, arguments)),
+        PresentedFor::Call => Some((operation, resource, arguments, large_integers)),
     };
     format!("{:?}", (grant, hops, settings, call))
 }

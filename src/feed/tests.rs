@@ -650,7 +650,7 @@ fn take_changed(
         bytes[at] ^= 1 << (at % 7);
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    if at % 3 == 0 {
+    if at.is_multiple_of(3) {
         return follower.offer(&changed(published.checkpoint()), now).map(|_| true);
     }
     let wanted = match follower.offer(published.checkpoint(), now)? {

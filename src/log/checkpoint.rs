@@ -133,7 +133,9 @@ pub enum CheckpointError {
         expected: String,
     },
     /// The text or bytes are no verifier key.
-    #[error("a log's key is written NAME+8 HEX DIGITS+BASE64, as `hardtack audit key` prints it")]
+    #[error(
+        "a log's key is written NAME+8 HEX DIGITS+BASE64, as `hardtack audit key` prints it for a store, and a gateway that publishes a feed for that"
+    )]
     Key,
 }
 

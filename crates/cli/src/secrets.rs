@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use hardtack::log::LogKey;
 use hardtack::{Capability, PublicKey};
 use regex::Regex;
 
@@ -29,6 +30,10 @@ impl Secret {
     pub(crate) fn in_text(text: &str) -> Option<Secret> {
         if PRIVATE_KEY.is_match(text) {
             return Some(Secret::PrivateKey);
+        }
+        // A log's public key has a slash, two pluses and more than a hundred characters, and is no secret.
+        if text.trim().parse::<LogKey>().is_ok() {
+            return None;
         }
         let is_token = |run: &str| Capability::parse(run).is_ok();
         let whole = joined(text);
@@ -210,6 +215,17 @@ fn after(before: Option<&OsString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_public_key_of_a_log_is_no_secret_whatever_its_digits() {
+        for seed in 0..50 {
+            let key = hardtack::PrivateKey::from_bytes(&[seed; 32]);
+            let signer = hardtack::log::CheckpointSigner::new(&[seed; 16], key).unwrap();
+            let text = signer.key().to_string();
+            assert_eq!(Secret::in_text(&text), None, "{text}");
+            assert_eq!(Secret::in_text(&format!(" {text}\n")), None, "{text}");
+        }
+    }
 
     #[test]
     fn what_may_be_a_secret_is_hidden_and_the_rest_is_not() {

@@ -279,6 +279,7 @@ fn what_is_missing_or_wrong_of_a_feed_is_said_before_anything_starts() {
         ("--feed-new-epoch 2", "feed-listen is missing"),
         ("--feed-listen here --feed-signing-key feed.key", "feed-listen: write a numeric address"),
         ("--feed-listen 127.0.0.1:0 --feed-signing-key not.key", "feed-signing-key: not.key is no"),
+        ("--feed-listen 127.0.0.1:0 --feed-signing-key root.key", "the private half of a root key"),
     ] {
         let output = scene.run(&line("one.store", more), "");
         let problem = text(&output.stderr);

@@ -76,7 +76,7 @@ const SLIPS: [Slip; 13] = [
     (
         |at| at.is(&["and", "not"]),
         "Datalog has no word for this",
-        "write `,` or `&&` for and, `!` for not",
+        "write `,` between conditions; `&&` stands within one, as in $a > 1 && $a < 9, and `!` before one",
     ),
     (
         |at| at.is_inside() && at.follows(&['!']) && at.opens(),

@@ -179,8 +179,9 @@ impl Plan {
             let watching = watch(certificate, served.readiness, "exchanging certificates")?;
             served.background.push(watching);
         }
-        let Common { settings, store, tls, .. } = common;
-        let published = feeding.publish(&store).await?;
+        let Common { settings, store, roots, tls, .. } = common;
+        let followed = feeding.followed.take();
+        let published = feeding.publish(&store, &roots).await?;
         warn_of_strangers(bound, &settings, tls.is_none());
         let mut beside = match &admin_listener {
             Some(listener) => {
@@ -188,6 +189,8 @@ impl Plan {
             }
             None => String::new(),
         };
+        // Writing to a string does not fail.
+        let _ = followed.map(|url| writeln!(beside, "  follows      {TEXT}{url}"));
         beside.extend(published.iter().map(|published| published.announced.as_str()));
         let admin = self.revocation_audience;
         serving::announce(format_args!(

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hardtack::Store;
+use hardtack::feed::PublishError;
 use hardtack::revocation::{RevocationSource, Union};
+use hardtack::{RootKeys, Store};
 use hardtack_feed::{Feed, FeedSource, Serving};
 use hardtack_mcp::{Drain, serve};
 use tokio::net::TcpListener;
@@ -26,6 +27,8 @@ const STATE: &str = ".feed-state";
 /// A feed to follow and a feed to publish, as they were asked for.
 pub(super) struct Feeding {
     follow: Option<Feed>,
+    /// The URL of the one that is followed.
+    pub(super) followed: Option<String>,
     publish: Option<Publish>,
 }
 
@@ -75,7 +78,7 @@ impl Feeding {
             }
             (None, None) => None,
         };
-        Ok(Feeding { follow, publish })
+        Ok(Feeding { follow, followed: settings.feed.clone(), publish })
     }
 
     /// Begins to follow, within a runtime.
@@ -85,14 +88,31 @@ impl Feeding {
     }
 
     /// Begins to publish what `store` has.
-    pub(super) async fn publish(self, store: &Store) -> Result<Option<Published>, Box<dyn Error>> {
+    pub(super) async fn publish(
+        self,
+        store: &Store,
+        roots: &RootKeys,
+    ) -> Result<Option<Published>, Box<dyn Error>> {
         let Some(Publish { listen, key, state, new_epoch }) = self.publish else {
             return Ok(None);
         };
         let listener = serving::listen("feed-listen", listen).await?;
         let key = regular_key(&key).map_err(|error| wrong("feed-signing-key", error))?;
+        if roots.contains(&key.public()) {
+            return Err(wrong(
+                "feed-signing-key",
+                "this is the private half of a root key, which stays offline; make a key for the feed alone: hardtack keygen --out feed.key",
+            ));
+        }
         let serving = Serving::start(Arc::new(store.clone()), key, state, new_epoch);
-        let serving = serving.map_err(|error| wrong("feed-listen", with_causes(&error)))?;
+        let serving = serving.map_err(|error| {
+            let key = match error {
+                PublishError::State | PublishError::Keep(_) => "feed-state",
+                PublishError::Epoch { .. } => "feed-new-epoch",
+                _ => "feed-listen",
+            };
+            wrong(key, with_causes(&error))
+        })?;
         let bound = listener.local_addr()?;
         if !bound.ip().is_loopback() {
             warn(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cause::Cause;
 use crate::feed::head::FeedHead;
 use crate::feed::line::{self, Line};
@@ -24,13 +26,16 @@ pub struct Follower {
     key: LogKey,
     keep: Keep,
     revocations: Revocations,
-    /// The last checkpoint that was taken, by this process or before.
+    /// The last checkpoint that was taken, by this process or before, and where the tree stood.
     known: Option<FeedHead>,
+    known_edge: Option<Frontier>,
     /// What this process has taken.
     taken: Option<Taken>,
     coming: Option<Coming>,
-    /// Lines did not lead where they should: a snapshot is next.
+    /// Lines were missing or none: a snapshot is next.
     anew: bool,
+    /// Lines led elsewhere than to the root that was signed.
+    led_elsewhere: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +51,10 @@ struct Coming {
     checkpoint: String,
     /// Where the events stand that came.
     edge: Option<Frontier>,
+    /// What is in force, of a snapshot that came.
     list: Option<RevocationList>,
+    /// Without a list, nothing is known from which to go on.
+    needs_list: bool,
     deltas: Vec<Delta>,
 }
 
@@ -86,9 +94,11 @@ impl Follower {
             keep: Box::new(|_| Ok(())),
             revocations: Revocations::awaited(),
             known: None,
+            known_edge: None,
             taken: None,
             coming: None,
             anew: false,
+            led_elsewhere: false,
         }
     }
 
@@ -97,13 +107,19 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// [`FeedError::Checkpoint`] if `kept` is no checkpoint of this feed.
+    /// [`FeedError::Kept`] if `kept` is none of this feed.
     pub fn going_on(
         mut self,
         kept: Option<&str>,
         keep: impl FnMut(&str) -> std::io::Result<()> + Send + 'static,
     ) -> Result<Follower, FeedError> {
-        self.known = kept.map(|kept| FeedHead::verify(kept, &self.key)).transpose()?;
+        if let Some(kept) = kept {
+            let kept: Kept = serde_json::from_str(kept).map_err(|_| FeedError::Kept)?;
+            let head =
+                FeedHead::verify(&kept.checkpoint, &self.key).map_err(|_| FeedError::Kept)?;
+            let edge = kept.edge(&head).ok_or(FeedError::Kept)?;
+            (self.known, self.known_edge) = (Some(head), Some(edge));
+        }
         self.keep = Box::new(keep);
         Ok(self)
     }
@@ -137,11 +153,19 @@ impl Follower {
         let head = FeedHead::verify(checkpoint, &self.key)?;
         self.refuse_earlier(&head)?;
         self.coming = None;
+        // From where the tree is known, if the lines from there may be at hand.
+        let is_near = |edge: &Frontier| head.size.saturating_sub(edge.size()) <= MOST_FOLLOWED;
         let taken = self.taken.as_ref().filter(|taken| taken.epoch == head.epoch && !self.anew);
-        let edge = taken.map(|taken| taken.edge.clone());
-        let edge = edge.filter(|edge| head.size.saturating_sub(edge.size()) <= MOST_FOLLOWED);
-        let checkpoint = checkpoint.to_owned();
-        self.coming = Some(Coming { head, checkpoint, edge, list: None, deltas: Vec::new() });
+        let needs_list = taken.is_none();
+        let known = self.known.as_ref().filter(|known| known.epoch == head.epoch && !self.anew);
+        let edge = match taken {
+            Some(taken) => Some(taken.edge.clone()),
+            None => known.and_then(|_| self.known_edge.clone()),
+        };
+        let edge = edge.filter(is_near);
+        let (checkpoint, deltas) = (checkpoint.to_owned(), Vec::new());
+        let needs_list = needs_list || edge.is_none();
+        self.coming = Some(Coming { head, checkpoint, edge, list: None, needs_list, deltas });
         self.next(now)
     }
 
@@ -171,7 +195,7 @@ impl Follower {
     fn refuse_earlier(&self, head: &FeedHead) -> Result<(), FeedError> {
         let Some(known) = &self.known else { return Ok(()) };
         let order = |head: &FeedHead| (head.epoch, head.size);
-        if order(head) < order(known) || (head.epoch == known.epoch && head.issued < known.issued) {
+        if order(head) < order(known) {
             return Err(FeedError::Older);
         }
         match order(head) == order(known) && head.root != known.root {
@@ -213,7 +237,8 @@ impl Follower {
     }
 
     fn take_snapshot(&mut self, text: &str) -> Result<(), FeedError> {
-        let coming = self.coming.as_mut().filter(|coming| coming.edge.is_none());
+        let coming = self.coming.as_mut();
+        let coming = coming.filter(|coming| coming.needs_list && coming.list.is_none());
         let coming = coming.ok_or(FeedError::Unasked)?;
         let wanted = coming.head.snapshot;
         if snapshot::name_of(wanted.size, text) != wanted {
@@ -224,16 +249,27 @@ impl Follower {
             return Err(FeedError::Snapshot);
         }
         Self::refuse_fork(self.known.as_ref(), read.epoch, &read.edge)?;
+        // Lines from where the tree was known may have come before, and led to the root. What follows the snapshot, they need not have.
         (coming.edge, coming.list) = (Some(read.edge), Some(read.list));
+        coming.deltas.clear();
         Ok(())
     }
 
-    /// After what does not fit, everything is fetched anew.
+    /// After what does not fit, everything is fetched anew. Lines that lead elsewhere are asked for once more, and no snapshot in their place:
+    /// either they were changed on the way, or the feed tells another story than before.
     fn or_anew(&mut self, taken: Result<(), FeedError>) -> Result<(), FeedError> {
-        if taken.is_err() {
-            (self.coming, self.anew) = (None, true);
+        let Err(error) = taken else { return Ok(()) };
+        let coming = self.coming.take();
+        if error != FeedError::Root {
+            self.anew = true;
+            return Err(error);
         }
-        taken
+        match (std::mem::replace(&mut self.led_elsewhere, true), coming) {
+            (true, Some(Coming { head, .. })) => {
+                Err(FeedError::Fork { epoch: head.epoch, size: head.size })
+            }
+            _ => Err(error),
+        }
     }
 
     /// What is wanted next, or takes the checkpoint to which all came.
@@ -241,43 +277,70 @@ impl Follower {
         let Some(coming) = &self.coming else { return Ok(Wanted::Nothing) };
         let head = &coming.head;
         let epoch = head.epoch;
-        let Some(edge) = &coming.edge else {
-            let bytes = head.snapshot.bytes;
+        if let Some(edge) = &coming.edge {
+            let at = edge.size();
+            if at < head.size {
+                let last = head.size.min(at.saturating_add(MOST_LINES));
+                return Ok(Wanted::Lines { epoch, first: at + 1, last });
+            }
+            let leads_there = at == head.size && edge.root().is_ok_and(|root| root == head.root);
+            self.or_anew(if leads_there { Ok(()) } else { Err(FeedError::Root) })?;
+        }
+        let Some(Coming { head, list, needs_list, .. }) = &self.coming else {
+            return Ok(Wanted::Nothing);
+        };
+        if *needs_list && list.is_none() {
+            let (size, bytes) = (head.snapshot.size, head.snapshot.bytes);
             if bytes > MOST_SNAPSHOT_BYTES {
                 return Err(FeedError::TooLarge { bytes });
             }
-            return Ok(Wanted::Snapshot { epoch, size: head.snapshot.size, bytes });
-        };
-        let at = edge.size();
-        if at < head.size {
-            let last = head.size.min(at + MOST_LINES);
-            return Ok(Wanted::Lines { epoch, first: at + 1, last });
+            return Ok(Wanted::Snapshot { epoch, size, bytes });
         }
-        let leads_there = at == head.size && edge.root().is_ok_and(|root| root == head.root);
-        self.or_anew(if leads_there { Ok(()) } else { Err(FeedError::Root) })?;
         self.take(now)?;
         Ok(Wanted::Nothing)
     }
 
     fn take(&mut self, now: Timestamp) -> Result<(), FeedError> {
-        let Some(Coming { head, checkpoint, edge: Some(edge), list, deltas }) = self.coming.take()
+        let Some(Coming { head, checkpoint, edge: Some(edge), list, deltas, .. }) =
+            self.coming.take()
         else {
             return Ok(());
         };
+        (self.anew, self.led_elsewhere) = (false, false);
+        if self.taken.is_some() && self.known.as_ref() == Some(&head) {
+            return Ok(());
+        }
         // Kept first, so that after a restart nothing older is taken. What was revoked counts in any case; how fresh that is, does not.
-        let kept = (self.keep)(&checkpoint).map_err(|error| FeedError::Keep(error.to_string()));
+        let hashes = edge.hashes().map(LeafHash).collect();
+        let kept = serde_json::to_string(&Kept { checkpoint, hashes }).unwrap_or_default();
+        let kept = (self.keep)(&kept).map_err(|error| FeedError::Keep(error.to_string()));
         let as_of = if kept.is_ok() { head.issued } else { Timestamp::default() };
         // A follower's set is a copy, and takes both.
         if let Some(list) = list {
             let _ = self.revocations.renew(&list, now);
         }
         let _ = self.revocations.advance(&deltas, as_of, now);
-        self.taken = Some(Taken { epoch: head.epoch, edge });
-        self.anew = false;
+        self.taken = Some(Taken { epoch: head.epoch, edge: edge.clone() });
         if kept.is_ok() {
-            self.known = Some(head);
+            (self.known, self.known_edge) = (Some(head), Some(edge));
         }
         kept
+    }
+}
+
+/// What is kept between two runs: the last checkpoint that was taken, and where the tree stood.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    checkpoint: String,
+    hashes: Vec<LeafHash>,
+}
+
+impl Kept {
+    fn edge(&self, head: &FeedHead) -> Option<Frontier> {
+        let hashes: Vec<[u8; 32]> = self.hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        let edge = Frontier::of_hashes(head.size, &hashes)?;
+        edge.root().is_ok_and(|root| root == head.root).then_some(edge)
     }
 }
 
@@ -331,6 +394,9 @@ pub enum FeedError {
     /// What came was not asked for.
     #[error("this was not asked of the feed")]
     Unasked,
+    /// What was kept is none of this feed.
+    #[error("what was kept of the feed is none of a feed with this key")]
+    Kept,
     /// The checkpoint could not be kept.
     #[error("the feed's checkpoint cannot be kept: {0}")]
     Keep(String),
@@ -342,6 +408,7 @@ impl FeedError {
         match self {
             FeedError::Checkpoint(error) => error.cause(),
             FeedError::Keep(_) => Cause::FileUnavailable,
+            FeedError::Kept => Cause::CheckpointSignature,
             FeedError::Line | FeedError::Snapshot | FeedError::TooLarge { .. } => {
                 Cause::MalformedCheckpoint
             }

@@ -1,7 +1,7 @@
 //! Head: what does a feed's checkpoint sign?
 
 use crate::keys::PrivateKey;
-use crate::log::{CheckpointError, LogKey};
+use crate::log::{CheckpointError, LogKey, MOST_LEAVES};
 use crate::timestamp::Timestamp;
 
 /// What the name of a feed begins with; the first 16 bytes of its public key follow.
@@ -48,7 +48,13 @@ impl FeedHead {
             let issued = Timestamp::from_unix_seconds(number(next("issued")?)?);
             let snapshot = SnapshotName::read(next("snapshot")?)?;
             let (size, root) = (signed.size(), signed.hash().0);
-            (snapshot.size <= size).then_some(FeedHead { epoch, size, root, issued, snapshot })
+            (snapshot.size <= size && size < MOST_LEAVES).then_some(FeedHead {
+                epoch,
+                size,
+                root,
+                issued,
+                snapshot,
+            })
         };
         head().ok_or(CheckpointError::Form)
     }

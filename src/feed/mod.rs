@@ -31,7 +31,7 @@
 //!         }
 //!         Wanted::Snapshot { epoch, size, .. } => {
 //!             let snapshot = published.snapshot(epoch, size).expect("it is the last");
-//!             follower.snapshot(snapshot, now)?
+//!             follower.snapshot(&snapshot, now)?
 //!         }
 //!     };
 //! }

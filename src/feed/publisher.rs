@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::feed::Keep;
@@ -10,12 +11,12 @@ use crate::feed::MOST_LINES;
 use crate::feed::head::{self, FeedHead};
 use crate::feed::line;
 use crate::feed::snapshot;
-use crate::feed::state::State;
+use crate::feed::state::{Mark, State};
 use crate::keys::PrivateKey;
-use crate::log::{CheckpointError, LeafHash, LogKey};
+use crate::log::{CheckpointError, Frontier, LeafHash, LogKey};
 use crate::pending::wait;
 use crate::revocation::{
-    Events, InForce, Position, RevocationLog, RevocationLogError, covered_until,
+    Events, InForce, LONGEST_STEP, Position, RevocationLog, RevocationLogError, covered_until,
 };
 use crate::timestamp::Timestamp;
 
@@ -24,6 +25,10 @@ const RECENT: usize = 10_000;
 
 /// A snapshot is made after so many events: half of what is at hand, so that whoever takes it finds what follows.
 const SNAPSHOT_AFTER: u64 = 5_000;
+
+/// The log is read anew from the place where the feed stood so many events before, when a publisher is opened: a log that was put back and
+/// went on otherwise does not lead from there to where the feed stands.
+const BASE_AFTER: u64 = SNAPSHOT_AFTER;
 
 /// Recent lines hold so many bytes at most. Those which say what was forgotten are longer than others.
 const RECENT_BYTES: usize = 16 << 20;
@@ -85,6 +90,13 @@ pub struct Publisher {
     snapshots: VecDeque<Kept>,
     /// A snapshot is due, whatever the numbers say.
     anew: bool,
+    /// The line of the last event that was read.
+    last_event: Option<String>,
+    /// What becomes the base once the feed has gone on far enough.
+    next_base: Mark,
+    /// The clock jumped ahead at the last try.
+    has_jumped: bool,
+    has_signed: bool,
 }
 
 /// A snapshot at hand.
@@ -129,22 +141,107 @@ impl Publisher {
             None => None,
         };
         let at = wait(log.head())?;
-        let state = match (known, new_epoch) {
-            (Some(known), Some(epoch)) if epoch <= known.epoch => {
+        let (state, goes_on) = match (known, new_epoch) {
+            (Some(known), Some(epoch)) if epoch < known.epoch => {
                 return Err(PublishError::Epoch { known: known.epoch });
             }
-            (_, Some(epoch)) => State::beginning(epoch.max(1), Some(now), at),
-            (None, None) => State::beginning(1, None, at),
-            (Some(known), None) => {
+            // That it is begun may be said at each start.
+            (Some(known), new) if new.is_none_or(|epoch| epoch == known.epoch) => {
                 follows(known.at, at)?;
-                known
+                (known, true)
             }
+            (known, Some(epoch)) => {
+                let began = known.map_or(now, |known| began(known.issued, now));
+                (State::beginning(epoch.max(1), Some(began), at), false)
+            }
+            (_, None) => (State::beginning(1, None, at), false),
         };
         let (recent, snapshots) = (Recent::default(), VecDeque::new());
-        let mut publisher =
-            Publisher { log, key, feed, keep, state, recent, snapshots, anew: true };
+        let next_base = Mark { number: state.at.number, edge: state.edge.clone() };
+        let (anew, has_jumped, has_signed) = (true, false, false);
+        let mut publisher = Publisher {
+            log,
+            key,
+            feed,
+            keep,
+            state,
+            recent,
+            snapshots,
+            anew,
+            last_event: None,
+            next_base,
+            has_jumped,
+            has_signed,
+        };
+        if goes_on {
+            publisher.recollect()?;
+        }
         publisher.keep_state()?;
         Ok(publisher)
+    }
+
+    /// Returns the moment up to which grants are refused because the epoch began with a log that may lack what was revoked; `None` in the
+    /// first epoch. The log itself does not know it: whoever decides by the log has to refuse them, too.
+    pub fn refused_until(&self) -> Option<Timestamp> {
+        self.state.began.map(covered_until)
+    }
+
+    /// Reads again what was published last, which must be the same, and has it at hand.
+    fn recollect(&mut self) -> Result<(), PublishError> {
+        let mut mark = self.state.base.clone();
+        let (mut recent, mut last) = (Recent::default(), None);
+        while mark.number < self.state.at.number {
+            let at = Position { number: mark.number, ..self.state.at };
+            let events = match wait(self.log.read(at, READ_AT_ONCE))? {
+                Events::Next(events) if events.is_empty() => return Err(PublishError::OtherLog),
+                Events::Next(events) => events,
+                // They are kept no longer: nobody can say.
+                Events::Gone => return Ok(()),
+            };
+            for event in events.iter().take_while(|event| event.number <= self.state.at.number) {
+                let line = line::of_change(&event.change);
+                let pushed = mark.edge.push(LeafHash::of(line.as_bytes()));
+                pushed.map_err(|_| PublishError::State)?;
+                mark.number = event.number;
+                recent.push(line.clone());
+                last = Some(line);
+            }
+        }
+        let root = |edge: &Frontier| edge.root().map_err(|_| PublishError::State);
+        if mark.edge.size() != self.state.edge.size()
+            || root(&mark.edge)? != root(&self.state.edge)?
+        {
+            return Err(PublishError::OtherLog);
+        }
+        // With its last leaf, which a state does not have.
+        self.state.edge = mark.edge;
+        (self.recent, self.last_event) = (recent, last);
+        Ok(())
+    }
+
+    /// Whether the event that was published last is still the same: the log may be exchanged below a process that goes on.
+    fn refuse_other_end(&self) -> Result<(), PublishError> {
+        let before = self.state.at.number.checked_sub(1);
+        let (Some(last), Some(before)) = (&self.last_event, before) else {
+            return Ok(());
+        };
+        match wait(self.log.read(Position { number: before, ..self.state.at }, 1))? {
+            Events::Next(events) => match events.first() {
+                Some(event) if line::of_change(&event.change) == *last => Ok(()),
+                _ => Err(PublishError::OtherLog),
+            },
+            Events::Gone => Ok(()),
+        }
+    }
+
+    /// A clock that jumps ahead is believed at the second look.
+    fn refuse_jump(&mut self, now: Timestamp) -> Result<(), PublishError> {
+        let jumps = self.has_signed && now.since(self.state.issued) > LONGEST_STEP;
+        if jumps && !std::mem::replace(&mut self.has_jumped, true) {
+            return Err(PublishError::Clock { signed: self.state.issued, now });
+        }
+        self.has_jumped = false;
+        Ok(())
     }
 
     /// Returns the feed's public key, by which followers know it.
@@ -164,17 +261,23 @@ impl Publisher {
     ///
     /// [`PublishError`]: nothing is signed.
     pub fn advance(&mut self, now: Timestamp) -> Result<Published, PublishError> {
+        self.refuse_jump(now)?;
         follows(self.state.at, wait(self.log.head())?)?;
+        self.refuse_other_end()?;
         self.read_to(u64::MAX)?;
+        if self.state.edge.size() - self.next_base.edge.size() > BASE_AFTER {
+            let here = Mark { number: self.state.at.number, edge: self.state.edge.clone() };
+            self.state.base = std::mem::replace(&mut self.next_base, here);
+        }
         let since = self.snapshots.back().map_or(0, |kept| kept.name.size);
         let is_far = self.state.edge.size() - since > SNAPSHOT_AFTER
             || self.recent.bytes_after(self.state.edge.size(), since) > RECENT_BYTES / 2;
         if self.anew || is_far {
             self.make_snapshot(now)?;
         }
-        // A clock that goes back makes no checkpoint older than the last.
-        self.state.issued = self.state.issued.max(now);
+        self.state.issued = now;
         self.keep_state()?;
+        self.has_signed = true;
         let Some(last) = self.snapshots.back() else { return Err(PublishError::State) };
         let head = FeedHead {
             epoch: self.state.epoch,
@@ -201,14 +304,22 @@ impl Publisher {
                         if event.number != self.state.at.number + 1 {
                             return Err(PublishError::Gap { after: self.state.at.number });
                         }
-                        self.push(line::of_change(&event.change))?;
+                        let line = line::of_change(&event.change);
+                        self.push(line.clone())?;
+                        self.last_event = Some(line);
                         self.state.at.number = event.number;
                     }
                 }
                 Events::Gone => {
                     // What came in between cannot be read any more. Whoever follows takes what is in force.
+                    let head = wait(self.log.head())?;
+                    follows(self.state.at, head)?;
                     self.push(line::anew())?;
-                    self.state.at = wait(self.log.head())?;
+                    // What was published before the gap cannot be read again.
+                    self.last_event = None;
+                    self.state.at = head;
+                    let here = Mark { number: head.number, edge: self.state.edge.clone() };
+                    (self.state.base, self.next_base) = (here.clone(), here);
                     self.anew = true;
                 }
             }
@@ -256,6 +367,15 @@ impl fmt::Debug for Publisher {
             .finish_non_exhaustive()
     }
 }
+
+/// When an epoch begins: no earlier than the last that was signed, though the clock of a machine that was restored may stand behind.
+/// What was signed for a day ahead or more, a clock that had jumped did.
+fn began(issued: Timestamp, now: Timestamp) -> Timestamp {
+    if issued.since(now) < LONGEST_DIFFERENCE { now.max(issued) } else { now }
+}
+
+/// Clocks differ by no more where one of them can be believed.
+const LONGEST_DIFFERENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether the log at `head` can be the one that was read up to `at`.
 fn follows(at: Position, head: Position) -> Result<(), PublishError> {
@@ -311,9 +431,9 @@ impl Published {
     }
 
     /// Returns the snapshot that knows `size` events; `None` if it is not at hand. The last two are.
-    pub fn snapshot(&self, epoch: u64, size: u64) -> Option<&str> {
+    pub fn snapshot(&self, epoch: u64, size: u64) -> Option<Arc<str>> {
         let mut snapshots = self.snapshots.iter().filter(|_| epoch == self.head.epoch);
-        snapshots.rfind(|kept| kept.name.size == size).map(|kept| &*kept.text)
+        snapshots.rfind(|kept| kept.name.size == size).map(|kept| Arc::clone(&kept.text))
     }
 }
 
@@ -351,6 +471,19 @@ pub enum PublishError {
         /// The number of the epoch that was published.
         known: u64,
     },
+    /// The clock jumped ahead. At the next try it is believed.
+    #[error(
+        "the clock says {now}, and the last checkpoint was signed at {signed}; what it says is believed at the next try"
+    )]
+    Clock {
+        /// When the last checkpoint was signed.
+        signed: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
+    },
+    /// What publishes has stopped.
+    #[error("the feed's publisher has stopped, and has to be started again")]
+    Stopped,
     /// The state is no state of this feed.
     #[error(
         "this is no state of a feed with this key; without its state, a feed goes on in a new epoch only"
@@ -373,7 +506,10 @@ impl PublishError {
             | PublishError::WentBack { .. }
             | PublishError::Gap { .. }
             | PublishError::Epoch { .. } => Cause::FeedContradicted,
-            PublishError::State | PublishError::Keep(_) => Cause::FileUnavailable,
+            PublishError::Clock { .. } => Cause::ClockDoubted,
+            PublishError::State | PublishError::Keep(_) | PublishError::Stopped => {
+                Cause::FileUnavailable
+            }
             PublishError::Key(error) => error.cause(),
         }
     }

@@ -16,7 +16,16 @@ pub(super) struct State {
     pub(super) began: Option<Timestamp>,
     pub(super) at: Position,
     pub(super) edge: Frontier,
+    /// Where it stood some thousand events before: the log must still lead from there to `edge`.
+    pub(super) base: Mark,
     pub(super) issued: Timestamp,
+}
+
+/// Where a feed stood, and by which event of the log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mark {
+    pub(super) number: u64,
+    pub(super) edge: Frontier,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -31,13 +40,18 @@ struct Written {
     log_number: u64,
     size: u64,
     hashes: Vec<LeafHash>,
+    base_log_number: u64,
+    base_size: u64,
+    base_hashes: Vec<LeafHash>,
     issued: Timestamp,
 }
 
 impl State {
     /// The state of a feed that begins an epoch where the log is now.
     pub(super) fn beginning(epoch: u64, began: Option<Timestamp>, at: Position) -> State {
-        State { epoch, began, at, edge: Frontier::default(), issued: Timestamp::default() }
+        let base = Mark { number: at.number, edge: Frontier::default() };
+        let (edge, issued) = (Frontier::default(), Timestamp::default());
+        State { epoch, began, at, edge, base, issued }
     }
 
     pub(super) fn written(&self, feed: &str) -> String {
@@ -50,6 +64,9 @@ impl State {
             log_number: self.at.number,
             size: self.edge.size(),
             hashes: self.edge.hashes().map(LeafHash).collect(),
+            base_log_number: self.base.number,
+            base_size: self.base.edge.size(),
+            base_hashes: self.base.edge.hashes().map(LeafHash).collect(),
             issued: self.issued,
         };
         let mut text = serde_json::to_string_pretty(&written).unwrap_or_default();
@@ -63,12 +80,18 @@ impl State {
         if written.format != FORMAT || written.feed != feed || written.epoch == 0 {
             return None;
         }
-        let hashes: Vec<[u8; 32]> = written.hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        let edge = |size: u64, hashes: &[LeafHash]| {
+            let hashes: Vec<[u8; 32]> = hashes.iter().map(|hash| *hash.as_bytes()).collect();
+            Frontier::of_hashes(size, &hashes)
+        };
+        let (number, size) = (written.base_log_number, written.base_size);
+        let base = Mark { number, edge: edge(size, &written.base_hashes)? };
         Some(State {
             epoch: written.epoch,
             began: written.began,
             at: Position { epoch: written.log_epoch, number: written.log_number },
-            edge: Frontier::of_hashes(written.size, &hashes)?,
+            edge: edge(written.size, &written.hashes)?,
+            base,
             issued: written.issued,
         })
     }

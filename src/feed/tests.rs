@@ -11,8 +11,8 @@ use crate::log::CheckpointError;
 use crate::pending::{Pending, wait};
 use crate::revocation::copy::tests::chain;
 use crate::revocation::{
-    Event, Events, Position, Receipt, RequestId, Revocation, RevocationLog, RevocationLogError,
-    RevocationSource, RevokedBy, Revoking, Snapshot,
+    Epoch, Event, Events, Position, Receipt, RequestId, Revocation, RevocationLog,
+    RevocationLogError, RevocationSource, RevokedBy, Revoking, Snapshot,
 };
 use crate::store::Store;
 use crate::timestamp::Timestamp;
@@ -89,7 +89,7 @@ fn take(
                 fetched.0 += 1;
                 let snapshot = published.snapshot(epoch, size).expect("it is the last");
                 assert_eq!(snapshot.len() as u64, bytes);
-                follower.snapshot(snapshot, now)?
+                follower.snapshot(&snapshot, now)?
             }
         };
     }
@@ -169,9 +169,23 @@ fn it_is_as_fresh_as_its_last_checkpoint_and_one_from_the_future_makes_it_no_fre
     // The publisher's clock is an hour ahead.
     take(&mut follower, &feed.advance(later(3600)).unwrap(), later(6)).unwrap();
     assert_eq!(as_of(&follower), later(5));
-    // Its clock goes back: what it signs is not older than what it signed.
-    let published = feed.advance(later(10)).unwrap();
-    assert_eq!(published.head().issued, later(3600));
+    // It is right again, and so is the follower.
+    take(&mut follower, &feed.advance(later(10)).unwrap(), later(10)).unwrap();
+    assert_eq!(as_of(&follower), later(10));
+    // A jump of more than an hour is believed at the second look, and harms nobody after it.
+    let year = 365 * 24 * 3600;
+    let refused = feed.advance(later(year)).unwrap_err();
+    assert_eq!(refused, PublishError::Clock { signed: later(10), now: later(year) });
+    assert_eq!(refused.cause(), Cause::ClockDoubted);
+    let future = feed.advance(later(year)).unwrap();
+    take(&mut follower, &future, later(15)).unwrap();
+    assert_eq!(as_of(&follower), later(10));
+    revoke(&log, hop(1), later(20));
+    take(&mut follower, &feed.advance(later(20)).unwrap(), later(20)).unwrap();
+    assert_eq!(as_of(&follower), later(20));
+    // What was signed for then cannot be shown then.
+    assert_eq!(take(&mut follower, &future, later(year)), Err(FeedError::Older));
+    assert_eq!(by(&follower, &chain(NOW, 1)), Some(RevokedBy::Id));
 }
 
 #[test]
@@ -183,7 +197,9 @@ fn nothing_older_is_taken_before_a_restart_or_after() {
     take(&mut first, &earlier, NOW).unwrap();
     let same_size = feed.advance(later(5)).unwrap();
     take(&mut first, &same_size, later(5)).unwrap();
-    assert_eq!(take(&mut first, &earlier, later(6)), Err(FeedError::Older));
+    // Of the same events, it is no contradiction, and makes nothing fresher or less fresh.
+    assert_eq!(take(&mut first, &earlier, later(6)), Ok((0, 0)));
+    assert_eq!(first.revocations().knowledge().span(), Some((later(5), later(5))));
     revoke(&log, hop(1), later(6));
     let latest = feed.advance(later(6)).unwrap();
     take(&mut first, &latest, later(6)).unwrap();
@@ -231,7 +247,7 @@ fn what_was_changed_on_the_way_is_refused_and_what_was_known_stays() {
             panic!("it knows nothing")
         };
         let snapshot = published.snapshot(epoch, size).unwrap();
-        let Wanted::Lines { first: 1, last: 2, .. } = follower.snapshot(snapshot, NOW).unwrap()
+        let Wanted::Lines { first: 1, last: 2, .. } = follower.snapshot(&snapshot, NOW).unwrap()
         else {
             panic!("two are missing")
         };
@@ -245,9 +261,9 @@ fn what_was_changed_on_the_way_is_refused_and_what_was_known_stays() {
         take(&mut follower, &published, NOW).unwrap();
         assert_eq!(by(&follower, &chain(NOW, 1)), Some(RevokedBy::Id));
     }
-    let snapshot = published.snapshot(1, 0).unwrap().to_owned();
+    let snapshot = published.snapshot(1, 0).unwrap();
     for at in 0..snapshot.len() {
-        let mut bytes = snapshot.clone().into_bytes();
+        let mut bytes = snapshot.as_bytes().to_vec();
         bytes[at] ^= 1;
         let Ok(text) = String::from_utf8(bytes) else { continue };
         let mut follower = Follower::new(feed.key().clone());
@@ -274,8 +290,8 @@ fn a_publisher_goes_on_where_it_stopped_and_its_followers_with_it() {
     revoke(&log, hop(2), NOW);
     let mut feed = publisher(&log, &disk, NOW).unwrap();
     let published = feed.advance(later(1)).unwrap();
-    // The line that it signed before it stopped is not at hand; the one after is.
-    assert_eq!(published.lines(1, 1, 2), None);
+    // The line that it signed before it stopped is at hand, too.
+    assert_eq!(published.lines(1, 1, 2).unwrap().lines().count(), 2);
     assert_eq!(take(&mut follower, &published, later(1)), Ok((0, 1)));
     assert_eq!(by(&follower, &chain(NOW, 2)), Some(RevokedBy::Id));
     assert_eq!(published.head().size, 2);
@@ -319,7 +335,8 @@ fn a_publisher_signs_nothing_for_a_log_that_went_back_or_is_another_until_a_pers
         let publishing = Publishing::new(key()).state(disk.text(), disk.keeper());
         Publisher::open(Arc::new(log.clone()), publishing.new_epoch(number), later(100))
     };
-    assert_eq!(begin(1).unwrap_err(), PublishError::Epoch { known: 1 });
+    assert_eq!(begin(0).unwrap_err(), PublishError::Epoch { known: 1 });
+    assert_eq!(begin(1).unwrap_err(), refused);
     let mut feed = begin(2).unwrap();
     // What the follower knew stays, and what was granted before the epoch is refused, at those who begin as well.
     let published = feed.advance(later(100)).unwrap();
@@ -350,11 +367,12 @@ fn a_feed_that_tells_two_stories_is_refused() {
     take(&mut follower, &feed.advance(NOW).unwrap(), NOW).unwrap();
     let lie = second.advance(later(1)).unwrap();
     let fork = FeedError::Fork { epoch: 1, size: 1 };
-    assert_eq!(take(&mut follower, &lie, later(1)), Err(fork.clone()));
+    assert_eq!(take(&mut follower, &lie, later(1)), Err(fork));
     // Grown since, it is found by its events, and by the snapshot.
     revoke(&other, hop(3), later(1));
     let lie = second.advance(later(2)).unwrap();
     assert_eq!(take(&mut follower, &lie, later(2)), Err(FeedError::Root));
+    let fork = FeedError::Fork { epoch: 1, size: 2 };
     assert_eq!(take(&mut follower, &lie, later(2)), Err(fork.clone()));
     assert_eq!(take(&mut follower, &lie, later(3)), Err(fork));
     // The true one is taken.
@@ -510,6 +528,147 @@ fn what_the_log_forgets_its_followers_forget_in_their_time() {
     assert_eq!(by(&follower, &chain(now, 2)), Some(RevokedBy::Agent));
 }
 
+/// A log whose files were put back below its readers: the same epoch, and what another one has.
+struct Swapped(Mutex<Store>, Epoch);
+
+impl Swapped {
+    fn of(store: &Store) -> Swapped {
+        let epoch = wait(RevocationLog::head(store)).unwrap().epoch;
+        Swapped(Mutex::new(store.clone()), epoch)
+    }
+
+    fn store(&self) -> Store {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl RevocationLog for Swapped {
+    fn append<'a>(
+        &'a self,
+        _: Vec<Revoking>,
+        _: RequestId,
+        _: Timestamp,
+    ) -> Pending<'a, Result<Vec<Receipt>, RevocationLogError>> {
+        let refused = RevocationLogError::Unavailable("for readers".to_owned());
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    fn read<'a>(
+        &'a self,
+        after: Position,
+        at_most: usize,
+    ) -> Pending<'a, Result<Events, RevocationLogError>> {
+        let epoch = wait(RevocationLog::head(&self.store())).unwrap().epoch;
+        let epoch = if after.epoch == self.1 { epoch } else { after.epoch };
+        let read = wait(RevocationLog::read(&self.store(), Position { epoch, ..after }, at_most));
+        Box::pin(std::future::ready(read))
+    }
+
+    fn head<'a>(&'a self) -> Pending<'a, Result<Position, RevocationLogError>> {
+        let head = wait(RevocationLog::head(&self.store()));
+        let head = head.map(|head| Position { epoch: self.1, ..head });
+        Box::pin(std::future::ready(head))
+    }
+
+    fn list<'a>(&'a self, now: Timestamp) -> Pending<'a, Result<Snapshot, RevocationLogError>> {
+        let list = wait(RevocationLog::list(&self.store(), now)).map(|mut list| {
+            list.at.epoch = self.1;
+            list
+        });
+        Box::pin(std::future::ready(list))
+    }
+
+    fn wait<'a>(&'a self, _: Position, _: Duration) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[test]
+fn a_log_that_was_put_back_and_has_grown_since_is_not_published() {
+    let (one, two) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
+    for store in [&one, &two] {
+        revoke(store, hop(1), NOW);
+    }
+    let (log, disk) = (Arc::new(Swapped::of(&one)), Disk::default());
+    let open = |now| {
+        let publishing = Publishing::new(key()).state(disk.text(), disk.keeper());
+        Publisher::open(log.clone(), publishing, now)
+    };
+    let mut feed = open(NOW).unwrap();
+    revoke(&one, hop(2), NOW);
+    feed.advance(NOW).unwrap();
+    // Put back, and as many are revoked since, and more.
+    for number in [3, 4] {
+        revoke(&two, hop(number), later(5));
+    }
+    *log.0.lock().unwrap() = two;
+    assert_eq!(feed.advance(later(6)).unwrap_err(), PublishError::OtherLog);
+    assert_eq!(open(later(6)).unwrap_err(), PublishError::OtherLog);
+    // What was there before is published as before.
+    *log.0.lock().unwrap() = one;
+    feed.advance(later(7)).unwrap();
+    open(later(7)).unwrap();
+}
+
+#[test]
+fn a_feed_whose_log_and_state_were_put_back_is_refused_by_whoever_followed_it() {
+    let (one, two) = (Store::in_memory().unwrap(), Store::in_memory().unwrap());
+    let log = Arc::new(Swapped::of(&one));
+    let (disk, kept) = (Disk::default(), Disk::default());
+    let open = |now| {
+        let publishing = Publishing::new(key()).state(disk.text(), disk.keeper());
+        Publisher::open(log.clone(), publishing, now).unwrap()
+    };
+    let mut feed = open(NOW);
+    feed.advance(NOW).unwrap();
+    let backup = disk.text();
+    revoke(&one, Revocation::Agent { agent: "agent.2".to_owned() }, later(1));
+    let mut running = follower(&feed, &kept);
+    take(&mut running, &feed.advance(later(2)).unwrap(), later(2)).unwrap();
+    *disk.0.lock().unwrap() = backup;
+    for number in [3, 4] {
+        revoke(&two, hop(number), later(3));
+    }
+    *log.0.lock().unwrap() = two;
+    let mut feed = open(later(4));
+    let lie = feed.advance(later(5)).unwrap();
+    for mut follower in [running, follower(&feed, &kept)] {
+        for _ in 0..3 {
+            let refused = take_anyhow(&mut follower, &lie, later(5)).unwrap_err();
+            assert!(matches!(refused, FeedError::Root | FeedError::Fork { .. }), "{refused}");
+        }
+        let fresh = follower.revocations().knowledge().span().unwrap().1;
+        assert!(fresh <= later(2), "{fresh}");
+    }
+    // In a new epoch it is taken, and the ban is not known to whoever begins; what was granted before is refused.
+    let publishing = Publishing::new(key()).state(disk.text(), disk.keeper()).new_epoch(2);
+    let mut feed = Publisher::open(log.clone(), publishing, later(6)).unwrap();
+    assert_eq!(feed.refused_until(), Some(later(66)));
+    let mut follower = follower(&feed, &kept);
+    take(&mut follower, &feed.advance(later(6)).unwrap(), later(6)).unwrap();
+    let until = later(66);
+    assert_eq!(by(&follower, &chain(NOW, 2)), Some(RevokedBy::Forgotten { until }));
+    // It may be said at each start.
+    drop(feed);
+    let publishing = Publishing::new(key()).state(disk.text(), disk.keeper()).new_epoch(2);
+    let feed = Publisher::open(log, publishing, later(60)).unwrap();
+    assert_eq!(feed.refused_until(), Some(later(66)));
+}
+
+#[test]
+fn a_tree_larger_than_any_is_refused() {
+    let feed = head::key_of(&key()).unwrap();
+    for size in [1 << 62, u64::MAX - 10, u64::MAX] {
+        let snapshot = head::SnapshotName { size, bytes: 9, digest: [0; 32] };
+        let head = FeedHead { epoch: 1, size, root: [0; 32], issued: NOW, snapshot };
+        let signed = head.sign(&key(), &feed).unwrap();
+        let refused = Follower::new(feed.clone()).offer(&signed, NOW).unwrap_err();
+        assert_eq!(refused, FeedError::Checkpoint(CheckpointError::Form), "{size}");
+        let hashes = vec![[1; 32]; size.count_ones() as usize];
+        assert!(crate::log::Frontier::of_hashes(size, &hashes).is_none(), "{size}");
+    }
+}
+
 /// What may happen between a log, its publisher, the way and a follower.
 #[derive(Debug, Clone)]
 enum Step {
@@ -581,6 +740,8 @@ proptest! {
                 Step::FollowerRestarts => {
                     follower = self::follower(&feed, &disk);
                     known.clear();
+                    // What it is shown then may be older, and is then as old as it says.
+                    floor = Timestamp::default();
                 }
                 Step::Fetch => {
                     let taken = take_anyhow(&mut follower, published.last().unwrap(), now);
@@ -630,7 +791,7 @@ fn take_if_at_hand(
                 None => return Ok(()),
             },
             Wanted::Snapshot { epoch, size, .. } => match published.snapshot(epoch, size) {
-                Some(snapshot) => follower.snapshot(snapshot, now)?,
+                Some(snapshot) => follower.snapshot(&snapshot, now)?,
                 None => return Ok(()),
             },
         };
@@ -660,7 +821,7 @@ fn take_changed(
             follower.lines(&lines.map_or_else(String::new, |lines| changed(&lines)), now)?
         }
         Wanted::Snapshot { epoch, size, .. } => {
-            follower.snapshot(&changed(published.snapshot(epoch, size).unwrap()), now)?
+            follower.snapshot(&changed(&published.snapshot(epoch, size).unwrap()), now)?
         }
     };
     Ok(wanted == Wanted::Nothing)

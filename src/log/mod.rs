@@ -20,4 +20,6 @@ pub use key::LogKey;
 pub use line::LogLine;
 pub use proof::{InclusionProof, ProofError};
 pub use reading::{LogError, LogReader};
+#[cfg(feature = "feed")]
+pub(crate) use tree::MOST_LEAVES;
 pub use tree::{Frontier, LeafHash, TreeError, path, root};

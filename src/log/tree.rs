@@ -64,6 +64,10 @@ impl<'de> Deserialize<'de> for LeafHash {
     }
 }
 
+/// No tree has more leaves. The places of a tree's hashes are counted in 64 bits, of which there are twice as many.
+#[cfg(feature = "feed")]
+pub(crate) const MOST_LEAVES: u64 = 1 << 62;
+
 /// The frontier of a Merkle tree that grows: the roots of its complete subtrees from left to right. It is what is needed to add a leaf
 /// and to compute the root, some two kilobytes at most.
 ///
@@ -119,6 +123,9 @@ impl Frontier {
     /// known.
     #[cfg(feature = "feed")]
     pub(crate) fn of_hashes(size: u64, hashes: &[[u8; 32]]) -> Option<Frontier> {
+        if size >= MOST_LEAVES || hashes.len() != size.count_ones() as usize {
+            return None;
+        }
         let indexes = if size == 0 { Vec::new() } else { sub_tree_index(0, size, Vec::new()) };
         let hashes = hashes.iter().copied().map(Hash);
         let peaks = indexes.iter().copied().zip(hashes.clone()).collect();

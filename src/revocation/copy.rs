@@ -95,14 +95,18 @@ impl Copied {
                 renewal.learned.push(entry.clone());
             }
         }
-        let unlisted = self.held.keys().filter(|key| !listed.contains(key));
-        self.gone = unlisted.cloned().collect();
+        self.gone.clear();
+        for (key, held) in self.held.iter_mut().filter(|(key, _)| !listed.contains(key)) {
+            // Its number may be of another epoch of the log, and another's in this one.
+            held.sequence = 0;
+            self.gone.insert(key.clone());
+        }
         self.forget_due(now, longest, &mut renewal);
         renewal
     }
 
-    /// Takes in what changed, as of `now`, for verifiers that accept grants which live `longest`. Looks at what changed and at what is to be
-    /// forgotten, and not at all that is known.
+    /// Takes in what changed, as of `now`, for verifiers that accept grants which live `longest`. Only where something was forgotten, all that
+    /// is known is looked at, once.
     #[cfg(feature = "feed")]
     pub(super) fn advance(
         &mut self,
@@ -112,12 +116,11 @@ impl Copied {
     ) -> Renewal {
         self.observe(now);
         let mut renewal = Renewal::default();
+        let mut forgotten: Vec<(u64, u64)> = Vec::new();
         for delta in deltas {
             match delta {
                 Delta::Revoked(entry) => {
-                    let before = Key::of(&entry.revocation)
-                        .and_then(|key| self.held.get(&key))
-                        .map_or(0, |held| held.sequence);
+                    let before = Key::of(&entry.revocation).map_or(0, |key| self.sequence(&key));
                     if self.hold(entry, self.clock) {
                         renewal.learned.push(entry.clone());
                     }
@@ -129,17 +132,38 @@ impl Copied {
                     }
                 }
                 Delta::Forgotten { sequences, until } => {
-                    let is_in = |number: u64| {
-                        sequences.iter().any(|(first, last)| (*first..=*last).contains(&number))
-                    };
-                    let gone = self.held.iter().filter(|(_, held)| is_in(held.sequence));
-                    self.gone.extend(gone.map(|(key, _)| key.clone()));
+                    forgotten.extend(sequences);
                     renewal.mark = renewal.mark.max(*until);
                 }
             }
         }
+        self.note_gone(forgotten);
         self.forget_due(now, longest, &mut renewal);
         renewal
+    }
+
+    /// The number under which it is known to be listed; 0 if it is none.
+    #[cfg(feature = "feed")]
+    fn sequence(&self, key: &Key) -> u64 {
+        if self.gone.contains(key) {
+            return 0;
+        }
+        self.held.get(key).map_or(0, |held| held.sequence)
+    }
+
+    /// What has a number in one of these ranges is gone. A number is given once, so that it does not matter what came after.
+    #[cfg(feature = "feed")]
+    fn note_gone(&mut self, mut ranges: Vec<(u64, u64)>) {
+        if ranges.is_empty() {
+            return;
+        }
+        ranges.sort_unstable();
+        let is_in = |number: u64| {
+            let after = ranges.partition_point(|(first, _)| *first <= number);
+            after > 0 && number <= ranges[after - 1].1
+        };
+        let gone = self.held.iter().filter(|(_, held)| is_in(held.sequence));
+        self.gone.extend(gone.map(|(key, _)| key.clone()));
     }
 
     /// Forgets of what nobody lists any more what is due by the copy's own clock.

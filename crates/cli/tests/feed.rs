@@ -258,6 +258,10 @@ fn a_store_that_was_put_back_is_published_in_a_new_epoch_only() {
     assert!(said.contains("lost its end") && said.contains("new epoch"), "{said}");
     let first = scene.publishing(" --feed-new-epoch 2");
     assert_eq!(first.feed().1, key);
+    // At the gateway that publishes it, too.
+    for name in ["bob", "alice"] {
+        assert_eq!(scene.call(&first, name), REFUSED);
+    }
     let second = scene.following(&first.feed().0, &key);
     // Granted before the epoch: nobody knows whether it was revoked.
     for name in ["bob", "alice"] {

@@ -11,15 +11,21 @@ use hardtack::{Cause, Revocations};
 use reqwest::Client;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::events::Events;
-use crate::fetching::{self, FetchError, Fetching, MOST_CHECKPOINT_BYTES, MOST_LINES_BYTES, next};
+use crate::fetching::{
+    self, FetchError, Fetching, MOST_CHECKPOINT_BYTES, MOST_LINES_BYTES, SILENCE, next,
+};
 use crate::{file, now};
 
 /// After a failure, the feed is asked again after so long: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A checkpoint from further ahead makes nothing fresher, as clocks differ by a minute at most.
+const MOST_AHEAD: Duration = Duration::from_secs(60);
 
 /// A feed to follow, before it is followed.
 #[derive(Debug)]
@@ -159,11 +165,11 @@ async fn run(mut follower: Follower, fetching: Fetching, told: watch::Sender<Fol
         // Where no stream passes, a checkpoint does.
         let polled = match &ended {
             Ended::Fetch(_) => poll(&mut follower, &fetching, &told).await,
-            Ended::Lost => return,
+            Ended::Lost => return lost(&told),
         };
         match polled {
             Ok(()) => went_on = true,
-            Err(Ended::Lost) => return,
+            Err(Ended::Lost) => return lost(&told),
             Err(Ended::Fetch(error)) => failed(&told, error.to_string(), error.cause()),
         }
         pause = if went_on { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
@@ -171,10 +177,17 @@ async fn run(mut follower: Follower, fetching: Fetching, told: watch::Sender<Fol
     }
 }
 
+/// Nothing is taken any more, and soon nothing is decided.
+fn lost(told: &watch::Sender<Followed>) {
+    let stopped = "what follows the feed has stopped; the process has to be started again";
+    tracing::error!(stopped);
+    failed(told, stopped.to_owned(), Cause::RevocationsUnavailable);
+}
+
 /// Why a stream ended.
 enum Ended {
     Fetch(FetchError),
-    /// The follower is lost with a thread that panicked: nothing is taken any more, and soon nothing is decided.
+    /// The follower is lost with a thread that panicked.
     Lost,
 }
 
@@ -193,13 +206,18 @@ async fn stream(
     let mut answer = fetching.stream().await?;
     let mut events = Events::default();
     let ended = |why: &str| FetchError::NoAnswer(why.to_owned());
+    // A stream that says something, and no checkpoint, is as good as silent.
+    let mut until = Instant::now() + SILENCE;
     loop {
-        let piece = next(&mut answer).await?.ok_or_else(|| ended("the stream ended"))?;
+        let piece = timeout_at(until, next(&mut answer)).await;
+        let piece = piece.map_err(|_| ended("no checkpoint came in the stream"))??;
+        let piece = piece.ok_or_else(|| ended("the stream ended"))?;
         let checkpoints = events.take(&piece);
         let checkpoints = checkpoints.map_err(|_| ended("the stream has an event too long"))?;
         // Of several that came at once, the last says all.
         if let Some(checkpoint) = checkpoints.last() {
             *went_on |= take(follower, fetching, checkpoint, told).await?;
+            until = Instant::now() + SILENCE;
         }
     }
 }
@@ -230,6 +248,14 @@ async fn take(
     match taken {
         Ok(()) => {
             let head = follower.head().cloned();
+            let ahead = head.as_ref().map(|head| head.issued.since(now()));
+            if ahead.is_some_and(|ahead| ahead > MOST_AHEAD) {
+                told.send_modify(|followed| followed.head = head);
+                let said =
+                    "the feed's checkpoints are from the future: its clock or this one is wrong";
+                failed(told, said.to_owned(), Cause::RevocationsStale);
+                return Ok(true);
+            }
             if told.borrow().failing.is_some() {
                 tracing::info!("the feed is followed again");
             }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +19,9 @@ use futures_util::stream;
 use hardtack::feed::{PublishError, Published, Publisher, Publishing};
 use hardtack::log::LogKey;
 use hardtack::pending::wait;
-use hardtack::{PrivateKey, RevocationLog};
+use hardtack::{PrivateKey, RevocationLog, Timestamp};
 use http::{HeaderValue, StatusCode, header};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{HEARTBEAT, events, file, now};
 
@@ -28,9 +29,12 @@ use crate::{HEARTBEAT, events, file, now};
 const LOOKS: Duration = Duration::from_secs(1);
 
 /// Streams that are open at once. Each holds a connection, and what it sends is small.
-const MOST_STREAMS: usize = 1000;
+const MOST_STREAMS: usize = 200;
 
-/// For as long as the same answer is good: a second for the last checkpoint, for ever for what has a name of its own.
+/// Snapshots that are sent at once. Each may be some hundred megabytes, and stays in memory until it is read.
+const MOST_SNAPSHOTS: usize = 16;
+
+/// For as long as the same answer is good: a second for what changes, for ever for lines, which are the same whoever asks.
 const BRIEF: HeaderValue = HeaderValue::from_static("max-age=1");
 const FOR_GOOD: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 const NEVER: HeaderValue = HeaderValue::from_static("no-store");
@@ -47,6 +51,9 @@ struct Shared {
     failing: Mutex<Option<PublishError>>,
     is_over: AtomicBool,
     streams: Arc<Semaphore>,
+    snapshots: Arc<Semaphore>,
+    /// What grants are refused by, because the log may lack their revocations.
+    refused_until: Option<Timestamp>,
 }
 
 impl Serving {
@@ -80,9 +87,17 @@ impl Serving {
             failing: Mutex::default(),
             is_over: AtomicBool::new(false),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            snapshots: Arc::new(Semaphore::new(MOST_SNAPSHOTS)),
+            refused_until: publisher.refused_until(),
         });
         let told = Arc::clone(&shared);
-        thread::spawn(move || publish(&*log, publisher, &told));
+        thread::spawn(move || {
+            let publishing = AssertUnwindSafe(|| publish(&*log, publisher, &told));
+            if catch_unwind(publishing).is_err() {
+                tracing::error!("the feed's publisher has stopped");
+                told.failing(Some(PublishError::Stopped));
+            }
+        });
         Ok(Serving { key, shared })
     }
 
@@ -94,6 +109,17 @@ impl Serving {
     /// Returns why nothing is signed just now; `None` while all is well. Followers soon decide nothing.
     pub fn failing(&self) -> Option<PublishError> {
         self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the moment up to which grants are refused, because the feed's epoch began with a log that may lack what was revoked
+    /// ([`Publisher::refused_until`]). Whoever decides by the log itself has to refuse them, too.
+    pub fn refused_until(&self) -> Option<Timestamp> {
+        self.shared.refused_until
+    }
+
+    /// Ends the thread, within a second.
+    pub fn end(&self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Returns the routes of the feed: `/feed/checkpoint`, `/feed/delta/…`, `/feed/snapshot/…` and `/feed/stream`.
@@ -109,7 +135,14 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.end();
+    }
+}
+
+impl Shared {
+    fn failing(&self, failing: Option<PublishError>) -> Option<PublishError> {
+        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut known, failing)
     }
 }
 
@@ -144,13 +177,11 @@ fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
                 Some(error)
             }
         };
-        let mut known = shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*known, &failing) {
+        match (shared.failing(failing.clone()), failing) {
             (None, Some(error)) => tracing::error!(%error, "the feed signs nothing"),
             (Some(_), None) => tracing::info!("the feed signs again"),
             _ => {}
         }
-        *known = failing;
     }
 }
 
@@ -176,26 +207,27 @@ async fn snapshot(
     State(shared): State<Arc<Shared>>,
     Path((epoch, size)): Path<(u64, u64)>,
 ) -> Response {
-    let published = Arc::clone(&shared.published.borrow());
-    if published.snapshot(epoch, size).is_none() {
-        return not_at_hand();
-    }
-    let bytes = Bytes::from_owner(Held { published, epoch, size });
-    answer(StatusCode::OK, LINES, FOR_GOOD, Body::from(bytes))
+    let snapshot = shared.published.borrow().snapshot(epoch, size);
+    let Some(text) = snapshot else { return not_at_hand() };
+    let Ok(place) = Arc::clone(&shared.snapshots).try_acquire_owned() else {
+        let busy = "as many snapshots as may be are being sent; ask again in a while\n";
+        return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, NEVER, Body::from(busy));
+    };
+    let bytes = Bytes::from_owner(Held { text, _place: place });
+    answer(StatusCode::OK, LINES, BRIEF, Body::from(bytes))
 }
 
 const LINES: &str = "application/jsonl; charset=utf-8";
 
 /// A snapshot that is sent from where it is, and not copied for everybody who fetches it.
 struct Held {
-    published: Arc<Published>,
-    epoch: u64,
-    size: u64,
+    text: Arc<str>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
-        self.published.snapshot(self.epoch, self.size).unwrap_or_default().as_bytes()
+        self.text.as_bytes()
     }
 }
 

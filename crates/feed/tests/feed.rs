@@ -122,8 +122,8 @@ async fn each_answer_is_what_the_page_says() {
     let (status, cache, lines) = get("delta/1/1-1").await;
     assert_eq!((status, cache.as_str()), (200, "max-age=31536000, immutable"));
     assert!(lines.starts_with(r#"{"kind":"agent","sequence":2,"agent":"agent.b","#), "{lines}");
-    let (status, _, snapshot) = get("snapshot/1/0").await;
-    assert_eq!(status, 200);
+    let (status, cache, snapshot) = get("snapshot/1/0").await;
+    assert_eq!((status, cache.as_str()), (200, "max-age=1"));
     let begin = r#"{"format":"hardtack-feed-snapshot-1","epoch":1,"size":0,"hashes":[],"forgotten_until":null,"entries":1}"#;
     assert_eq!(snapshot.lines().next(), Some(begin));
     assert!(snapshot.contains("agent.a") && snapshot.ends_with('\n'));

@@ -73,7 +73,7 @@ pub use revoking::{
     revoke_over_plain_http_at,
 };
 pub use roster::{MAX_SERVERS, Roster, RosterError};
-pub use serve::{Drain, serve, serve_admin, serve_tls};
+pub use serve::{Drain, serve, serve_admin, serve_beside, serve_tls};
 pub use servers::{Server, Servers};
 pub use source::CapabilitySource;
 pub use stdio::{StdioClient, serve_stdio};

@@ -156,6 +156,32 @@ pub async fn serve_admin(
     serve_within(listener, None, router, stop, ADMIN_GRACE, Drain::default(), places).await
 }
 
+/// The most connections of a listener beside the main one, such as a feed's.
+const MAX_BESIDE: usize = 256;
+
+/// Serves a router beside the gateway, such as a feed of revocations, over HTTP/1.1 until `stop` comes; connections then have one second to
+/// end. At most 256 connections are open, of the files that the gateway leaves, and 16 where it leaves none.
+///
+/// # Errors
+///
+/// None for now: a connection that fails ends alone, and a listener that fails is tried again.
+pub async fn serve_beside(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let places = (beside(files::limit()), MAX_ADMIN_CONNECTIONS);
+    serve_within(listener, None, router, stop, ADMIN_GRACE, Drain::default(), places).await
+}
+
+/// How many connections there may be beside the gateway's, where so many files may be open.
+fn beside(files: u64) -> usize {
+    let (usual, reserved) = places(files);
+    let taken = 2 * usual as u64 + reserved as u64;
+    let left = files.saturating_sub(taken + files::FOR_OTHERS + files::of_children(files));
+    usize::try_from(left).map_or(MAX_BESIDE, |left| left.clamp(MAX_ADMIN_CONNECTIONS, MAX_BESIDE))
+}
+
 async fn serve_within(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -350,6 +376,9 @@ mod tests {
         ];
         for (files, expected) in cases {
             assert_eq!(places(files), expected, "{files} files");
+        }
+        for (files, expected) in [(1_000_000, 256), (1024, 16), (256, 16), (0, 16)] {
+            assert_eq!(beside(files), expected, "{files} files");
         }
         for files in 256..20_000 {
             let (usual, reserved) = places(files);

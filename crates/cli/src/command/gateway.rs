@@ -22,7 +22,7 @@ use hardtack_mcp::{Drain, ENDPOINT, Gateway, Readiness, Servers, Tls};
 use tokio::task::JoinHandle;
 
 use self::answering::{Routers, answer, warn_of_strangers};
-use self::feeding::Feeding;
+use self::feeding::{Feeding, Publishing};
 use self::file::Described;
 use self::fleet::Fleet;
 use self::server::ServerPlan;
@@ -150,8 +150,8 @@ impl Plan {
         };
         let admin = &self.revocation_audience;
         let mut feeding = self.feeding;
-        let feed = feeding.follow()?;
-        let common = Common::open(self.settings, self.drain, self.roots, admin, feed)?;
+        let feeds = (feeding.publishes(), feeding.follow()?);
+        let common = Common::open(self.settings, self.drain, self.roots, admin, feeds)?;
         let One { gateway, background, .. } = common.gateway(*plan, self.trusting)?;
         Ok(Assembled { gateway, store: common.store, background })
     }
@@ -166,8 +166,9 @@ impl Plan {
         let bound = listener.local_addr()?;
         let stop = serving::stop()?;
         let mut feeding = self.feeding;
-        let (feed, admin) = (feeding.follow()?, &self.revocation_audience);
-        let mut common = Common::open(settings, grace, roots, admin, feed)?;
+        let (publishing, admin) = (feeding.publishes(), &self.revocation_audience);
+        let feeds = (publishing.clone(), feeding.follow()?);
+        let mut common = Common::open(settings, grace, roots, admin, feeds)?;
         common.tls = self.certificate.as_ref().map(|certificate| certificate.tls().clone());
         let scheme = if common.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{bound}");
@@ -181,7 +182,7 @@ impl Plan {
         }
         let Common { settings, store, roots, tls, .. } = common;
         let followed = feeding.followed.take();
-        let published = feeding.publish(&store, &roots).await?;
+        let published = feeding.publish(&store, &roots, &publishing.unwrap_or_default()).await?;
         warn_of_strangers(bound, &settings, tls.is_none());
         let mut beside = match &admin_listener {
             Some(listener) => {
@@ -223,6 +224,7 @@ struct Common {
     recording: Store,
     /// Whom verifiers ask what is revoked.
     source: Arc<dyn RevocationSource>,
+    publishing: Option<Publishing>,
     feed: Option<FeedSource>,
     /// What it speaks, if not plain HTTP.
     tls: Option<Tls>,
@@ -253,25 +255,40 @@ impl Common {
         grace: Duration,
         roots: RootKeys,
         admin: &str,
-        feed: Option<FeedSource>,
+        (publishing, feed): (Option<Publishing>, Option<FeedSource>),
     ) -> Result<Common, Box<dyn Error>> {
         let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
         let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
         let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
-        let source = feeding::source(&store, feed.as_ref());
+        let source = feeding::source(&store, publishing.as_ref(), feed.as_ref());
         // What stops agents does not depend on what policies say of tools, nor on whether the feed is heard just now.
         let revoker = Verifier::new(roots.clone(), admin, Arc::clone(&source))
             .map_err(|error| wrong("revocation-audience", error))?
             .max_staleness(REVOKING_STALENESS);
         let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
-        Ok(Common { settings, grace, roots, revoker, store, recording, source, feed, tls: None })
+        Ok(Common {
+            settings,
+            grace,
+            roots,
+            revoker,
+            store,
+            recording,
+            source,
+            publishing,
+            feed,
+            tls: None,
+        })
     }
 
     /// Whether calls can be decided: the store is well, and so is the feed.
     fn ready(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
         let (store, feed) = (self.store.clone(), self.feed.clone());
+        let publishing = self.publishing.clone();
         move || {
             store.ready().map_err(|error| error.to_string())?;
+            if let Some(failing) = publishing.as_ref().and_then(Publishing::failing) {
+                return Err(failing);
+            }
             let followed = feed.as_ref().map(FeedSource::followed);
             match followed.and_then(|followed| followed.failing) {
                 Some(failing) => Err(failing),

@@ -4,13 +4,15 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hardtack::feed::PublishError;
-use hardtack::revocation::{RevocationSource, Union};
-use hardtack::{RootKeys, Store};
+use hardtack::revocation::{
+    Knowledge, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy, Union,
+};
+use hardtack::{Chain, PublicKey, RootKeys, Store};
 use hardtack_feed::{Feed, FeedSource, Serving};
-use hardtack_mcp::{Drain, serve};
+use hardtack_mcp::serve_beside;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -41,9 +43,38 @@ struct Publish {
 
 /// A feed that is being published.
 pub(super) struct Published {
-    serving: Serving,
+    serving: Arc<Serving>,
     pub(super) announced: String,
     served: JoinHandle<()>,
+}
+
+/// The feed that is published, for whoever was made before it.
+#[derive(Clone, Default)]
+pub(super) struct Publishing(Arc<OnceLock<Arc<Serving>>>);
+
+impl Publishing {
+    /// Why nothing is signed just now.
+    pub(super) fn failing(&self) -> Option<String> {
+        self.0.get()?.failing().map(|error| format!("the feed of revocations: {error}"))
+    }
+}
+
+/// A store that was put back lacks what was revoked since, and does not know it. Where a new epoch of its feed says so, this gateway refuses
+/// what its followers refuse.
+impl RevocationSource for Publishing {
+    fn revoked(
+        &self,
+        chain: &Chain,
+        _: &PublicKey,
+    ) -> Result<Option<Revoked>, RevocationsUnavailable> {
+        let until = self.0.get().and_then(|serving| serving.refused_until());
+        let until = until.filter(|until| chain.grant.issued <= *until);
+        Ok(until.map(|until| Revoked { block: 0, by: RevokedBy::Forgotten { until } }))
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::Live
+    }
 }
 
 impl Feeding {
@@ -81,6 +112,11 @@ impl Feeding {
         Ok(Feeding { follow, followed: settings.feed.clone(), publish })
     }
 
+    /// Whether a feed is to be published.
+    pub(super) fn publishes(&self) -> Option<Publishing> {
+        self.publish.as_ref().map(|_| Publishing::default())
+    }
+
     /// Begins to follow, within a runtime.
     pub(super) fn follow(&mut self) -> Result<Option<FeedSource>, Box<dyn Error>> {
         let source = self.follow.take().map(Feed::into_source).transpose();
@@ -92,6 +128,7 @@ impl Feeding {
         self,
         store: &Store,
         roots: &RootKeys,
+        told: &Publishing,
     ) -> Result<Option<Published>, Box<dyn Error>> {
         let Some(Publish { listen, key, state, new_epoch }) = self.publish else {
             return Ok(None);
@@ -113,6 +150,9 @@ impl Feeding {
             };
             wrong(key, with_causes(&error))
         })?;
+        // Before anything is answered.
+        let serving = Arc::new(serving);
+        let _ = told.0.set(Arc::clone(&serving));
         let bound = listener.local_addr()?;
         if !bound.ip().is_loopback() {
             warn(
@@ -130,22 +170,32 @@ impl Published {
     /// Ends, so that the store can be closed.
     pub(super) fn end(self) {
         self.served.abort();
-        drop(self.serving);
+        self.serving.end();
     }
 }
 
 async fn answer(listener: TcpListener, router: axum::Router) {
-    let never = std::future::pending();
     // It ends with the task.
-    let _ = serve(listener, router, never, std::time::Duration::ZERO, Drain::default()).await;
+    let _ = serve_beside(listener, router, std::future::pending()).await;
 }
 
-/// Whom verifiers ask: the store, and the feed where there is one.
-pub(super) fn source(store: &Store, feed: Option<&FeedSource>) -> Arc<dyn RevocationSource> {
-    match feed {
-        Some(feed) => Arc::new(Union::of(store.revocations()).and(feed.revocations())),
-        None => Arc::new(store.revocations()),
+/// Whom verifiers ask: the store, what is known of it by a feed that it publishes, and a feed that is followed.
+pub(super) fn source(
+    store: &Store,
+    publishing: Option<&Publishing>,
+    feed: Option<&FeedSource>,
+) -> Arc<dyn RevocationSource> {
+    if publishing.is_none() && feed.is_none() {
+        return Arc::new(store.revocations());
     }
+    let mut source = Union::of(store.revocations());
+    if let Some(publishing) = publishing {
+        source = source.and(publishing.clone());
+    }
+    if let Some(feed) = feed {
+        source = source.and(feed.revocations());
+    }
+    Arc::new(source)
 }
 
 fn beside(store: &Path, suffix: &str) -> PathBuf {

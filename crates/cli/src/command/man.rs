@@ -1,7 +1,9 @@
 //! `hardtack man`: what is on the manual pages of the command and of each verb?
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,6 +18,12 @@ use crate::terminal::{Done, having, say};
 /// What a page calls that which stands below the options in the help, and what is there.
 const EXTRA: &str = ".SH EXTRA\n";
 const EXAMPLES: &str = ".SH \"EXAMPLES AND NOTES\"\n";
+
+/// What a page is called until it is whole.
+const UNFINISHED: &str = ".hardtack-new-";
+
+/// Everybody may read a page, as far as the process's mask allows.
+const OPEN_MODE: u32 = 0o644;
 
 pub(crate) fn run(arguments: &Man) -> Done {
     // As in `--help`, with what is said of all verbs.
@@ -39,8 +47,20 @@ fn write(folder: &Path, command: Command) -> Result<usize, Box<dyn Error>> {
     let path = folder.join(format!("{name}.1"));
     let below: Vec<Command> =
         command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
-    fs::write(&path, page(command)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    save(folder, &path, &page(command)?).map_err(|error| format!("{}: {error}", path.display()))?;
     below.into_iter().try_fold(1, |written, verb| Ok(written + write(folder, verb)?))
+}
+
+/// Puts a page in the place of what has its name. A link of that name is replaced and not followed: who may write in the
+/// folder would choose by it what file is overwritten.
+fn save(folder: &Path, path: &Path, page: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(Permissions::from_mode(OPEN_MODE))
+        .tempfile_in(folder)?;
+    file.write_all(page)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn page(command: Command) -> Result<Vec<u8>, Box<dyn Error>> {

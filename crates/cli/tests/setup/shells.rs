@@ -90,6 +90,21 @@ fn every_verb_has_a_page_in_which_groff_finds_nothing_wrong() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_page_is_replaced_and_not_followed() {
+    let shell = Shell::new(HARDTACK);
+    fs::create_dir(shell.path().join("man1")).unwrap();
+    shell.write("victim", "kept");
+    let page = shell.path().join("man1/hardtack-mint.1");
+    std::os::unix::fs::symlink("../victim", &page).unwrap();
+    shell.ok("man --to man1", "");
+    assert_eq!(shell.read("victim"), "kept");
+    assert!(fs::symlink_metadata(&page).unwrap().is_file());
+    assert!(shell.read("man1/hardtack-mint.1").contains(".TH hardtack"));
+    let mut names = fs::read_dir(shell.path().join("man1")).unwrap();
+    assert!(names.all(|name| !name.unwrap().file_name().to_string_lossy().contains("-new-")));
+}
+
+#[test]
 fn a_page_shows_the_examples_as_they_are_typed() {
     let shell = Shell::new(HARDTACK);
     shell.ok("man --to man1", "");

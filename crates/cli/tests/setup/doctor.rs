@@ -195,6 +195,38 @@ fn files_of_another_user_are_found() {
 }
 
 #[test]
+fn what_everybody_can_change_of_settings_roots_and_policies_is_found() {
+    let scene = Scene::set();
+    for (name, usual) in [
+        ("hardtack.toml", 0o644),
+        ("root.pub", 0o644),
+        ("policies", 0o755),
+        ("policies/tools.datalog", 0o644),
+        ("policies/cases", 0o755),
+        ("policies/cases/tools.toml", 0o644),
+    ] {
+        scene.mode(name, usual | 0o002);
+        let [says, mend] = [format!("everybody can change {name} "), format!("chmod o-w {name}")];
+        scene.found("", "files", &[&says, &mend]);
+        scene.mode(name, usual);
+    }
+    // The sticky bit keeps nobody from adding a policy.
+    scene.mode("policies", 0o1777);
+    scene.found("", "files", &["everybody can change policies "]);
+    scene.mode("policies", 0o755);
+    let (code, all) = scene.seen("");
+    assert_eq!(code, 0, "{all:?}");
+    if std::os::unix::fs::chown(scene.path().join("root.pub"), Some(12_345), None).is_err() {
+        return;
+    }
+    let (_, all) = scene.seen("");
+    let is_told = |(state, says): &(String, String)| {
+        state == "note" && says.contains("root.pub belongs to another user (user id 12345)")
+    };
+    assert!(all.iter().any(is_told), "{all:?}");
+}
+
+#[test]
 fn a_store_that_is_missing_damaged_exposed_or_none_is_found() {
     let scene = Scene::set();
     scene.mode("hardtack.store.journal", 0o644);

@@ -21,7 +21,13 @@ const CHECK: &str = "keys";
 const MOST_BESIDE: usize = 64;
 
 /// The superuser, who can do everything.
-const ROOT: u32 = 0;
+pub(super) const ROOT: u32 = 0;
+
+/// The bit of a mode by which everybody can write.
+pub(super) const OTHERS_WRITE: u32 = 0o002;
+
+/// What to do about something of another user, of whom nobody says here whether the gateway runs as that.
+pub(super) const AS_THAT_USER: &str = "if the gateway runs as that user, run this so too: sudo -u USER hardtack doctor; if not, give it to the gateway's user or to root (chown)";
 
 pub(super) fn look(
     findings: &mut Findings,
@@ -147,14 +153,17 @@ pub(super) fn exposure(metadata: &Metadata) -> Option<(String, &'static str)> {
 pub(super) fn look_at_folder(findings: &mut Findings, check: &'static str, folder: PathBuf) {
     let Ok(metadata) = folder.metadata() else { return };
     let (mode, owner) = (metadata.permissions().mode(), metadata.uid());
-    const OTHERS_WRITE: u32 = 0o002;
     const STICKY: u32 = 0o1000;
     let name = folder.display();
     if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
         let says = format!("everybody can put files in the place of others in the folder {name}");
-        findings.found(check, says, format!("chmod o-w {name}"));
+        if !findings.has(&says) {
+            findings.found(check, says, format!("chmod o-w {name}"));
+        }
     } else if owner != rustix::process::geteuid().as_raw() && owner != ROOT {
         let says = format!("the folder {name} belongs to another user (user id {owner})");
-        findings.note(check, says, "that user can put other files there; run this as the gateway's user to see it as that does");
+        if !findings.has(&says) {
+            findings.note(check, says, "that user can put other files there; run this as the gateway's user to see it as that does");
+        }
     }
 }

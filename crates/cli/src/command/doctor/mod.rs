@@ -1,6 +1,7 @@
 //! `hardtack doctor`: is all that a gateway needs as it must be, and what is to be done if not?
 
 mod clock;
+mod files;
 mod keys;
 mod ports;
 mod servers;
@@ -76,6 +77,12 @@ impl Findings {
         let says = hidden(says).into_owned();
         let mend = mend.map(|mend| hidden(mend).into_owned());
         self.0.push(Finding { check, state, says, mend });
+    }
+
+    /// Whether this was said already, perhaps of another part.
+    fn has(&self, says: &str) -> bool {
+        let says = hidden(says);
+        self.0.iter().any(|finding| finding.says == says)
     }
 
     fn are(&self, state: State) -> usize {
@@ -162,6 +169,7 @@ fn look(
 ) -> Result<(), Box<dyn Error>> {
     clock::look(findings);
     keys::look(findings, (settings, servers), config, named);
+    files::look(findings, (settings, servers), config);
     if !is_told {
         return Ok(());
     }

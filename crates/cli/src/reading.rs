@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hardtack::keys::KeyError;
 use hardtack::{PrivateKey, internal};
 
+use crate::terminal::with_causes;
+
 /// The most bytes read as a token: four times what a token may have, so that one that is too large is
 /// named as such.
 pub(crate) const MAX_TOKEN_BYTES: u64 = 64 * 1024;
@@ -77,7 +79,9 @@ pub(crate) fn regular_key(path: &Path) -> Result<PrivateKey, Box<dyn Error>> {
 /// Why a file is no key, with its name.
 fn no_key(path: &Path, error: KeyError) -> Box<dyn Error> {
     match error {
-        error @ (KeyError::File { .. } | KeyError::Exposed { .. }) => error.into(),
+        // With its cause in the text, which not everybody asks for: it is said once.
+        error @ KeyError::File { .. } => with_causes(&error).into(),
+        error @ KeyError::Exposed { .. } => error.into(),
         error => format!("{} is no private key: {error}", path.display()).into(),
     }
 }

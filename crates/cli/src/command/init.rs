@@ -273,7 +273,7 @@ fn audience(folder: &Path) -> String {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let path: PathBuf = match path.to_string_lossy().starts_with('-') {
         true => Path::new(".").join(path),
         false => path.to_owned(),

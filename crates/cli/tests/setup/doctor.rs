@@ -148,7 +148,10 @@ fn a_gateway_that_runs_is_fine_and_said_so() {
     assert_eq!(code, 0, "{all:?}");
     let has = |part: &str| all.iter().any(|(_, says)| says.contains(part));
     assert!(has("a gateway or another process has it open, which is fine"), "{all:?}");
-    assert!(has("by the gateway that runs"), "{all:?}");
+    let is_taken = |(state, says): &(String, String)| {
+        state == "note" && says.contains("by the gateway that runs, or by another process")
+    };
+    assert!(all.iter().any(is_taken), "{all:?}");
     assert!(gateway.ends());
     // Another process at that address is no gateway with this store.
     let other = TcpListener::bind(free).unwrap();
@@ -335,7 +338,7 @@ fn settings_that_are_missing_or_wrong_are_found_with_what_to_write() {
         "hardtack.toml",
         &format!("listen = \"localhost\"\n{}", scene.read("hardtack.toml")),
     );
-    scene.found("", "listen", &["no address with a port"]);
+    scene.found("", "listen", &["\"localhost\" is no address with a port"]);
     without("listen");
     scene.write(
         "hardtack.toml",
@@ -392,6 +395,76 @@ fn what_cannot_be_looked_at_ends_with_code_2() {
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("run this as the user who runs the gateway"), "{said}");
+    let said = text(&setpriv(&[HARDTACK, "doctor"]).output().unwrap().stdout);
+    assert!(!said.contains("nothing was found to be wrong\n"), "{said}");
+}
+
+#[test]
+fn settings_of_another_folder_are_not_looked_at_from_this_one() {
+    let shell = Shell::new(HARDTACK);
+    shell.ok("init t1", "");
+    let (code, all) = seen(&mut shell.command("doctor --json --config t1/hardtack.toml"));
+    let found: Vec<_> = all.iter().filter(|(state, _)| state == "found").collect();
+    assert_eq!((code, found.len()), (1, 1), "{all:?}");
+    let says = &found[0].1;
+    assert!(
+        says.starts_with("settings: ")
+            && says.ends_with("; go to the folder of the settings: cd t1"),
+        "{says}"
+    );
+    assert!(!says.contains("store create"), "{says}");
+}
+
+#[test]
+fn the_key_and_the_port_of_a_feed_are_looked_at() {
+    let scene = Scene::set();
+    scene.ok("keygen --out feed.signing", "");
+    let feed = "feed-listen = \"127.0.0.1:0\"\nfeed-signing-key = \"feed.signing\"\nlisten =";
+    scene.change("listen =", feed);
+    let (code, all) = scene.seen("");
+    assert_eq!(code, 0, "{all:?}");
+    assert!(all.iter().any(|(_, says)| says.starts_with("feed-listen: 127.0.0.1:0 is free")));
+    scene.mode("feed.signing", 0o644);
+    scene.found("", "keys", &["feed.signing can be read or changed by others"]);
+    scene.mode("feed.signing", 0o600);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    scene.change("feed-listen = \"127.0.0.1:0\"", &format!("feed-listen = {address:?}"));
+    scene.found("", "feed-listen", &[&address, "is taken by another process"]);
+}
+
+#[test]
+fn a_wrong_value_is_said_once_with_its_setting() {
+    let scene = Scene::set();
+    scene.change("upstream = \"http:", "upstream = \"ftp:");
+    let (_, all) = scene.seen("");
+    let upstream =
+        |says: &str| says.starts_with("upstream: ") && !says.contains("upstream: upstream");
+    let found: Vec<_> = all.iter().filter(|(state, _)| state == "found").collect();
+    assert!(found.len() == 1 && upstream(&found[0].1), "{all:?}");
+    scene.change("upstream = \"ftp:", "upstream = \"http:");
+    let (_, all) = scene.seen("--key root.pub");
+    let is_named = |(state, says): &(String, String)| {
+        state == "note" && says.starts_with("keys: root.pub is a public key")
+    };
+    assert!(all.iter().any(is_named), "{all:?}");
+}
+
+#[test]
+fn a_store_of_another_user_is_to_be_looked_at_as_that_user() {
+    let scene = Scene::set();
+    for part in ["hardtack.store", "hardtack.store.journal", "hardtack.store.checkpoint"] {
+        let path = scene.path().join(part);
+        if std::os::unix::fs::chown(path, Some(12_345), None).is_err() {
+            return;
+        }
+    }
+    let (code, all) = scene.seen("");
+    let is_told = |(state, says): &(String, String)| {
+        state == "note" && says.contains("hardtack.store belongs") && says.contains("sudo -u USER")
+    };
+    assert!(code == 0 && all.iter().any(is_told), "{all:?}");
+    assert!(all.iter().all(|(_, says)| !says.contains("chmod")), "{all:?}");
 }
 
 #[test]

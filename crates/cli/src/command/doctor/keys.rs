@@ -13,7 +13,7 @@ use crate::args::gateway::Settings;
 use crate::args::regular_root;
 use crate::args::server::ServerSettings;
 use crate::command::gateway::file::Described;
-use crate::reading;
+use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 
 const CHECK: &str = "keys";
 
@@ -37,6 +37,7 @@ pub(super) fn look(
 ) {
     let mut paths: BTreeSet<PathBuf> = named.iter().cloned().collect();
     paths.extend(settings.tls_key.clone());
+    paths.extend(settings.feed_signing_key.clone());
     let all = servers.iter().map(|server| &server.settings).chain([&settings.own]);
     paths.extend(all.flat_map(of_server));
     let folder = config.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
@@ -119,6 +120,11 @@ fn look_at(findings: &mut Findings, path: &Path) -> bool {
         findings.found(CHECK, format!("{name} is no file"), "put the secret into a file");
         return false;
     }
+    if is_public(path) {
+        let says = format!("{name} is a public key, which everybody may read");
+        findings.note(CHECK, says, "for a look at the private key, name its file");
+        return false;
+    }
     match exposure(&metadata) {
         None => true,
         Some((says, mend)) => {
@@ -131,6 +137,16 @@ fn look_at(findings: &mut Findings, path: &Path) -> bool {
             false
         }
     }
+}
+
+fn is_public(path: &Path) -> bool {
+    let text = reading::regular(path, MAX_PUBLIC_KEY_BYTES);
+    text.is_ok_and(|text| text.trim().parse::<PublicKey>().is_ok())
+}
+
+/// Whether the superuser looks at what belongs to another user, by whom it is used.
+pub(super) fn is_of_another_than_root(metadata: &Metadata) -> bool {
+    rustix::process::geteuid().as_raw() == ROOT && metadata.uid() != ROOT
 }
 
 /// Who else can read it, and what to do. Whoever owns another user's file has given it to a group by which this process reads

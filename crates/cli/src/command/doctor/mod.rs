@@ -18,6 +18,7 @@ use crate::args::EXIT_FAILED;
 use crate::args::gateway::Settings;
 use crate::args::setup::Doctor;
 use crate::command::gateway::file::{self, Described, File};
+use crate::command::init::quoted;
 use crate::command::{gateway, serving};
 use crate::secrets::hidden;
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, Paint, TEXT, WARN, say, say_json, warn};
@@ -74,7 +75,9 @@ impl Findings {
 
     /// No secret comes in: texts of files and of errors are quoted nowhere else.
     fn push(&mut self, check: &'static str, state: State, says: &str, mend: Option<&str>) {
-        let says = hidden(says).into_owned();
+        // Errors of a setting begin with its name, as the finding does.
+        let own = says.strip_prefix(check).and_then(|rest| rest.strip_prefix(": "));
+        let says = hidden(own.unwrap_or(says)).into_owned();
         let mend = mend.map(|mend| hidden(mend).into_owned());
         self.0.push(Finding { check, state, says, mend });
     }
@@ -121,6 +124,12 @@ pub(crate) fn run(arguments: Doctor) -> Done {
         Some(File { settings: of_file, servers }) => (settings.or(of_file).trimmed(), servers),
         None => (settings.trimmed(), Vec::new()),
     };
+    if let Some(path) = config.as_deref()
+        && is_elsewhere(&mut findings, path, &settings)
+    {
+        tell(&findings, json)?;
+        return Ok(ExitCode::from(EXIT_FOUND));
+    }
     look(&mut findings, (&settings, &servers), config.as_deref(), &key, is_told)?;
     if let Some(token) = &token {
         clock::compare(&mut findings, token, (&settings, &servers));
@@ -158,6 +167,24 @@ fn read(findings: &mut Findings, config: Option<&Path>) -> Option<File> {
             None
         }
     }
+}
+
+/// Whether what the settings name is in their folder and not in this one, from which a gateway would look for it. All that
+/// could be said then would be of the wrong folder.
+fn is_elsewhere(findings: &mut Findings, config: &Path, settings: &Settings) -> bool {
+    let folder = keys::folder_of(config);
+    let own = [&settings.store, &settings.own.policies].into_iter().flatten().cloned();
+    let mut named = own.chain(files::of_roots(&settings.root)).filter(|path| path.is_relative());
+    let Some(path) = named.find(|path| !path.exists() && folder.join(path).exists()) else {
+        return false;
+    };
+    let says = format!(
+        "{} is in the folder of the settings, and not here, where a gateway that is started here looks for it",
+        path.display()
+    );
+    let mend = format!("go to the folder of the settings: cd {}", quoted(&folder));
+    findings.found("settings", says, mend);
+    true
 }
 
 fn look(
@@ -203,6 +230,9 @@ fn tell(findings: &Findings, as_json: bool) -> Result<(), Box<dyn Error>> {
         warn("not everything could be looked at; see the lines that begin with blind");
     }
     match found {
+        0 if unseen > 0 => {
+            say(format_args!("nothing was found to be wrong in what could be looked at"))
+        }
         0 => say(format_args!("{GOOD}nothing{GOOD:#} was found to be wrong")),
         1 => say(format_args!("{BAD}1{BAD:#} thing is wrong")),
         found => say(format_args!("{BAD}{found}{BAD:#} things are wrong")),

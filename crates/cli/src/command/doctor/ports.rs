@@ -14,11 +14,14 @@ pub(super) fn look(findings: &mut Findings, settings: &Settings, has_writer: boo
     if let Some(admin) = &settings.admin_listen {
         look_at(findings, "admin-listen", admin, has_writer);
     }
+    if let Some(feed) = &settings.feed_listen {
+        look_at(findings, "feed-listen", feed, has_writer);
+    }
 }
 
 fn look_at(findings: &mut Findings, check: &'static str, text: &str, has_writer: bool) {
     let Ok(address) = text.parse::<SocketAddr>() else {
-        let says = "this is no address with a port";
+        let says = format!("{text:?} is no address with a port");
         return findings.found(check, says, "write a numeric one, such as 127.0.0.1:8080");
     };
     let error = match TcpListener::bind(address) {
@@ -27,8 +30,10 @@ fn look_at(findings: &mut Findings, check: &'static str, text: &str, has_writer:
     };
     let (says, mend) = match error.kind() {
         ErrorKind::AddrInUse if has_writer => {
-            let says = format!("{address} is taken, and so is the store: by the gateway that runs");
-            return findings.good(check, says);
+            let says = format!(
+                "{address} is taken, and so is the store: by the gateway that runs, or by another process"
+            );
+            return findings.note(check, says, "if no gateway runs, see who has it: ss -ltnp");
         }
         ErrorKind::AddrInUse => (
             format!("{address} is taken by another process, which is no gateway with this store"),

@@ -1,5 +1,6 @@
 //! Store: can it be opened and written, by this version, with room for more?
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hardtack::{StoreError, StoreReader, Timestamp};
@@ -92,6 +93,15 @@ fn rights(findings: &mut Findings, path: &Path) {
     let beside = |ending: &str| PathBuf::from(format!("{}{ending}", path.display()));
     for part in [path.to_owned(), beside(".journal"), beside(".checkpoint")] {
         let name = part.display();
+        if let Ok(metadata) = part.metadata()
+            && keys::is_of_another_than_root(&metadata)
+            && metadata.permissions().mode() & 0o077 == 0
+        {
+            // Who may write all the same would not see what that user may not.
+            let says = format!("{name} belongs to another user (user id {})", metadata.uid());
+            findings.note(CHECK, says, keys::AS_THAT_USER);
+            continue;
+        }
         if let Some((says, _)) = part.metadata().ok().as_ref().and_then(keys::exposure) {
             findings.found(CHECK, format!("{name} {says}"), format!("chmod 600 {name}"));
         }

@@ -8,10 +8,10 @@ use clap_complete::Shell;
 use crate::args::gateway::Settings;
 
 /// What the name of a new server is unless it is told.
-const NEW_AUDIENCE: &str = "tools.mcp";
+pub(crate) const NEW_AUDIENCE: &str = "tools.mcp";
 
 /// Where its MCP server is unless it is told.
-const NEW_UPSTREAM: &str = "http://127.0.0.1:9000/mcp";
+pub(crate) const NEW_UPSTREAM: &str = "http://127.0.0.1:9000/mcp";
 
 /// Make a folder with all that a gateway needs: root key, store, settings, policies with cases
 #[derive(Debug, Args)]
@@ -32,17 +32,17 @@ Nothing that is there is changed. Where a run was interrupted, the same command 
 key is there, nothing but root.pub is made any more: a new store would have forgotten what was revoked. What is missing then \
 is said, with what to do.
 
-Exit codes: 0 all of it is there, 2 something is missing and was not made, or failed.")]
+Exit codes: 0 all of it is there, 2 something is wrong, or missing and not made, or failed.")]
 pub(crate) struct Init {
     /// The folder, which is made if it is not there
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// The name of the server, to which tokens are presented
-    #[arg(long, value_name = "AUDIENCE", default_value = NEW_AUDIENCE)]
-    pub(crate) audience: String,
-    /// The MCP server that the gateway stands in front of
-    #[arg(long, value_name = "URL", default_value = NEW_UPSTREAM)]
-    pub(crate) upstream: String,
+    /// The name of the server, to which tokens are presented; tools.mcp if nothing is said
+    #[arg(long, value_name = "AUDIENCE")]
+    pub(crate) audience: Option<String>,
+    /// The MCP server that the gateway stands in front of; http://127.0.0.1:9000/mcp if nothing is said
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<String>,
 }
 
 /// Look at all that a gateway needs, and say what is wrong with it and what to do

@@ -7,16 +7,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use hardtack::{PrivateKey, Store, StoreError};
+use hardtack::{PrivateKey, PublicKey, Store, StoreError};
 use hardtack_mcp::Upstream;
 
 use crate::args::EXIT_FAILED;
-use crate::args::setup::Init;
-use crate::command::gateway::{check_audience, wrong};
-use crate::command::serving;
+use crate::args::setup::{Init, NEW_AUDIENCE, NEW_UPSTREAM};
+use crate::command::gateway::{check_audience, file, wrong};
+use crate::command::{look_into, serving};
 use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 use crate::secrets::{Secret, hidden};
-use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, WHOLE, having, say};
+use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, WHOLE, having, say, with_causes};
 
 const IGNORED: &str = include_str!("init/ignored");
 const POLICIES: &str = include_str!("init/tools.datalog");
@@ -26,6 +26,8 @@ const ROOT_KEY: &str = "root.key";
 const ROOT_PUB: &str = "root.pub";
 const STORE: &str = "hardtack.store";
 const SETTINGS: &str = "hardtack.toml";
+const POLICY_FOLDER: &str = "policies";
+const EXAMPLE: &str = "policies/tools.datalog";
 
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".hardtack-new-";
@@ -42,7 +44,7 @@ const SECRET_MODE: u32 = 0o600;
 const PARTS: [(&str, Part); 7] = [
     (".gitignore", Part::Text(IGNORED)),
     (STORE, Part::Store),
-    ("policies/tools.datalog", Part::Text(POLICIES)),
+    (EXAMPLE, Part::Text(POLICIES)),
     ("policies/cases/tools.toml", Part::Text(CASES)),
     (SETTINGS, Part::Settings),
     (ROOT_KEY, Part::RootKey),
@@ -62,6 +64,8 @@ enum Part {
 enum State {
     Made,
     There,
+    /// Something of this name is there that is not usable, why, and what to do.
+    Wrong(String),
     /// It was not made, and what to do.
     Missing(String),
 }
@@ -70,19 +74,42 @@ pub(crate) fn run(arguments: &Init) -> Done {
     let settings = settings(arguments)?;
     let folder = &arguments.folder;
     let made = |error| format!("{}: {error}", folder.display());
+    if folder.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        let problem = "is a file, and no folder; name another";
+        return Err(format!("{} {problem}", folder.display()).into());
+    }
     fs::create_dir_all(folder).map_err(made)?;
     // Before anything is made.
     let is_in_use = exists(&folder.join(ROOT_KEY))? || exists(&folder.join(ROOT_PUB))?;
+    let has_settings = exists(&folder.join(SETTINGS))?;
+    let has_own_policies = has_own_policies(folder);
     let mut is_whole = true;
     for (name, part) in PARTS {
-        let state = match exists(&folder.join(name))? {
-            true if matches!(part, Part::Store) && !is_in_use => make_store(&folder.join(name))?,
-            true => State::There,
+        let path = folder.join(name);
+        let is_there = exists(&path)?;
+        let is_example = name.starts_with(POLICY_FOLDER);
+        if has_own_policies && is_example && !is_there {
+            if name == EXAMPLE {
+                having(tell(POLICY_FOLDER, &State::There), "run it again: it says what is there")?;
+            }
+            continue;
+        }
+        let state = match is_there {
+            true => match no_file(&path) {
+                Some(problem) => State::Wrong(problem),
+                None if matches!(part, Part::Store) && !is_in_use => {
+                    found(make_store(&path)?, &path)
+                }
+                None => unusable(&path, part).map_or(State::There, State::Wrong),
+            },
             false if is_in_use && !matches!(part, Part::RootPub) => missing(folder, name, part),
             false => make(folder, name, part, &settings)?,
         };
-        is_whole &= !matches!(state, State::Missing(_));
+        is_whole &= matches!(state, State::Made | State::There);
         having(tell(name, &state), "run it again: it says what is there")?;
+    }
+    if has_settings {
+        unheeded(arguments)?;
     }
     if let Some(problem) = strange_root(folder) {
         say(format_args!("{BAD}wrong{BAD:#}    {TEXT}{}", hidden(&problem)))?;
@@ -96,7 +123,8 @@ pub(crate) fn run(arguments: &Init) -> Done {
 
 /// The text of the settings, of which none is wrong.
 fn settings(arguments: &Init) -> Result<String, Box<dyn Error>> {
-    let (audience, upstream) = (arguments.audience.trim(), arguments.upstream.trim());
+    let audience = arguments.audience.as_deref().unwrap_or(NEW_AUDIENCE).trim();
+    let upstream = arguments.upstream.as_deref().unwrap_or(NEW_UPSTREAM).trim();
     if let Some(secret) = Secret::in_text(upstream) {
         return Err(wrong("upstream", secret.problem()));
     }
@@ -111,6 +139,73 @@ fn settings(arguments: &Init) -> Result<String, Box<dyn Error>> {
         store = text(STORE),
         root = text(&format!("@{ROOT_PUB}")),
     ))
+}
+
+/// Whether policies are there that are no example of ours, which would widen what they allow.
+fn has_own_policies(folder: &Path) -> bool {
+    let example = folder.join(EXAMPLE);
+    let entries = fs::read_dir(folder.join(POLICY_FOLDER)).into_iter().flatten();
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.any(|path| path != example && path.extension().is_some_and(|ending| ending == "datalog"))
+}
+
+/// Says of what was typed that the settings, which were there, say otherwise.
+fn unheeded(arguments: &Init) -> Result<(), Box<dyn Error>> {
+    for (key, typed) in [("audience", &arguments.audience), ("upstream", &arguments.upstream)] {
+        let Some(typed) = typed.as_deref().map(str::trim) else { continue };
+        if said(&arguments.folder, key).as_deref() != Some(typed) {
+            say(format_args!(
+                "{WARN}note{WARN:#}     {TEXT}--{key} was not heeded: {SETTINGS} was there, and is not changed; write it there"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why what is there is no file.
+fn no_file(path: &Path) -> Option<String> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(metadata) if metadata.is_dir() => {
+            Some("is a folder where a file belongs; move it away, and run this again".to_owned())
+        }
+        Ok(_) => Some("is no regular file; move it away, and run this again".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Some("is a link to nothing; remove it, and run this again".to_owned())
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What became of a store that was there before.
+fn found(made: State, path: &Path) -> State {
+    match (made, unusable(path, Part::Store)) {
+        (State::There, Some(problem)) => State::Wrong(problem),
+        (state, _) => state,
+    }
+}
+
+/// Why a file is not what belongs there, and what to do.
+fn unusable(path: &Path, part: Part) -> Option<String> {
+    match part {
+        // Whatever they say is its owner's.
+        Part::Text(_) => None,
+        Part::Settings => file::read(path).err().map(|error| error.to_string()),
+        Part::Store => match look_into(path) {
+            Ok(_) | Err(StoreError::InUse { .. }) => None,
+            Err(error) => Some(with_causes(&error)),
+        },
+        Part::RootKey => reading::regular_key(path).err().map(|error| error.to_string()),
+        Part::RootPub => {
+            let text = match reading::regular(path, MAX_PUBLIC_KEY_BYTES) {
+                Ok(text) => text,
+                Err(error) => return Some(error.to_string()),
+            };
+            let problem = text.trim().parse::<PublicKey>().err()?;
+            let mend = "move it away, and print it again where the root key is: hardtack pubkey";
+            Some(format!("it is no public key: {problem}; {mend}"))
+        }
+    }
 }
 
 /// Whether there is anything of this name, also a link to nothing.
@@ -137,7 +232,11 @@ fn make(folder: &Path, name: &str, part: Part, settings: &str) -> Result<State, 
             if !exists(&key)? {
                 return Ok(missing(folder, name, part));
             }
-            save(&path, &format!("{}\n", reading::regular_key(&key)?.public()), OPEN_MODE)?;
+            // That it is none is said of the key itself.
+            let Ok(key) = reading::regular_key(&key) else {
+                return Ok(missing(folder, name, part));
+            };
+            save(&path, &format!("{}\n", key.public()), OPEN_MODE)?;
         }
     }
     Ok(State::Made)
@@ -196,13 +295,11 @@ fn strange_root(folder: &Path) -> Option<String> {
     if !key.exists() || !public.exists() {
         return None;
     }
-    let private = match reading::regular_key(&key) {
-        Ok(private) => private,
-        Err(error) => return Some(error.to_string()),
-    };
-    let text = reading::regular(&public, MAX_PUBLIC_KEY_BYTES).ok();
-    let is_own = text.is_some_and(|text| text.trim().parse().ok() == Some(private.public()));
-    (!is_own).then(|| {
+    // Of what is no key, it is said where it is looked at.
+    let private = reading::regular_key(&key).ok()?;
+    let text = reading::regular(&public, MAX_PUBLIC_KEY_BYTES).ok()?;
+    let public: PublicKey = text.trim().parse().ok()?;
+    (public != private.public()).then(|| {
         format!(
             "{ROOT_PUB} is not the public half of {ROOT_KEY}, and a gateway refuses all that this key signs; print it again under another name: hardtack pubkey {}",
             quoted(&key)
@@ -214,6 +311,9 @@ fn tell(name: &str, state: &State) -> Result<(), Box<dyn Error>> {
     match state {
         State::Made => say(format_args!("{GOOD}made{GOOD:#}     {TEXT}{name}")),
         State::There => say(format_args!("{FAINT}is there{FAINT:#} {TEXT}{name}")),
+        State::Wrong(problem) => {
+            say(format_args!("{BAD}wrong{BAD:#}    {TEXT}{name}: {}", hidden(problem)))
+        }
         State::Missing(mend) => {
             say(format_args!("{WARN}missing{WARN:#}  {TEXT}{name}: {}", hidden(mend)))
         }
@@ -232,9 +332,8 @@ fn next(folder: &Path) -> Result<(), Box<dyn Error>> {
                 "hardtack mint --key root.key --subject user:alice --scope 'tools:call:*' \\"
                     .to_owned(),
                 "    --new-holder alice.key > alice.token".to_owned(),
-                format!(
-                    "hardtack present --key alice.key --audience {audience} < alice.token > bearer.token"
-                ),
+                format!("hardtack present --key alice.key --audience {audience} \\"),
+                "    < alice.token > bearer.token".to_owned(),
                 format!(
                     "hardtack check --root @root.pub --audience {audience} --policies policies \\"
                 ),
@@ -266,10 +365,15 @@ fn next(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 /// The name that the settings say, which may be older than what was typed.
 fn audience(folder: &Path) -> String {
+    let said = said(folder, "audience");
+    said.filter(|said| Secret::in_text(said).is_none()).unwrap_or_else(|| "AUDIENCE".to_owned())
+}
+
+/// What the settings say of one key.
+fn said(folder: &Path, key: &str) -> Option<String> {
     let text = reading::regular(&folder.join(SETTINGS), reading::MAX_SETTINGS_BYTES);
     let table = text.ok().and_then(|text| text.parse::<toml::Table>().ok());
-    let said = table.as_ref().and_then(|table| table.get("audience")?.as_str());
-    said.filter(|said| Secret::in_text(said).is_none()).unwrap_or("AUDIENCE").to_owned()
+    Some(table?.get(key)?.as_str()?.to_owned())
 }
 
 /// A path as a shell takes it.

@@ -129,6 +129,9 @@ fn the_printed_steps_work_as_they_stand() {
     );
     let steps = steps(&said);
     assert_eq!(steps.len(), 3, "{said}");
+    for line in steps.iter().flat_map(|step| step.lines()) {
+        assert!(line.len() <= 80, "{line}");
+    }
     let output = bash(&shell, &format!("set -euo pipefail\n{}", steps[0])).output().unwrap();
     assert!(output.status.success(), "{}\n{}", steps[0], text(&output.stderr));
     assert!(text(&output.stdout).contains("allowed"), "{}", text(&output.stdout));
@@ -159,6 +162,11 @@ fn a_second_run_changes_nothing_and_says_so() {
         assert!(said.contains(&format!("is there {part}\n")), "{part}: {said}");
     }
     assert!(said.contains("--audience notion.mcp") && !said.contains("other.mcp"), "{said}");
+    assert!(said.contains("note     --audience was not heeded: hardtack.toml was there"), "{said}");
+    for line in ["init tools", "init tools --audience notion.mcp"] {
+        let said = shell.ok(line, "");
+        assert!(!said.contains("not heeded"), "{line}: {said}");
+    }
 }
 
 #[test]
@@ -226,9 +234,72 @@ fn a_link_is_neither_followed_nor_replaced() {
     let shell = Shell::new(HARDTACK);
     fs::create_dir(shell.path().join("tools")).unwrap();
     std::os::unix::fs::symlink("../victim", shell.path().join("tools/hardtack.toml")).unwrap();
-    let said = shell.ok("init tools", "");
-    assert!(said.contains("is there hardtack.toml"), "{said}");
+    let output = shell.run("init tools", "");
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("wrong    hardtack.toml: is a link to nothing"), "{said}");
+    assert!(steps(&said).is_empty(), "{said}");
     assert!(!shell.path().join("victim").exists());
+}
+
+#[test]
+fn what_is_there_and_not_usable_is_said_to_be_wrong() {
+    let cases: [(&str, fn(&Path), &str); 8] = [
+        ("hardtack.toml", |path| fs::write(path, "no = settings").unwrap(), "no"),
+        (
+            "hardtack.toml",
+            |path| drop((fs::remove_file(path), fs::create_dir(path))),
+            "is a folder",
+        ),
+        (
+            "policies/tools.datalog",
+            |path| drop((fs::remove_file(path), fs::create_dir(path))),
+            "is a folder",
+        ),
+        ("hardtack.store", |path| fs::write(path, "").unwrap(), "hardtack.store"),
+        (
+            "hardtack.store",
+            |path| fs::remove_file(path.with_extension("store.journal")).unwrap(),
+            "journal is missing",
+        ),
+        ("root.pub", |path| fs::write(path, "garbage").unwrap(), "it is no public key"),
+        ("root.key", |path| fs::write(path, "garbage").unwrap(), "is no private key"),
+        ("root.key", |path| drop((fs::remove_file(path), fs::create_dir(path))), "is a folder"),
+    ];
+    for (part, spoil, problem) in cases {
+        let shell = Shell::new(HARDTACK);
+        shell.ok("init tools", "");
+        spoil(&shell.path().join("tools").join(part));
+        let before = files(&shell.path().join("tools"));
+        let output = shell.run("init tools", "");
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{part}: {said}");
+        let line = said.lines().find(|line| line.starts_with(&format!("wrong    {part}: ")));
+        assert!(line.is_some_and(|line| line.contains(problem)), "{part} {problem}: {said}");
+        assert_eq!(said.matches("wrong  ").count(), 1, "{part}: {said}");
+        assert!(!said.contains(&format!("is there {part}\n")) && steps(&said).is_empty(), "{said}");
+        assert_eq!(files(&shell.path().join("tools")), before, "{part}");
+    }
+}
+
+#[test]
+fn policies_of_ones_own_are_not_widened_by_an_example() {
+    let shell = Shell::new(HARDTACK);
+    fs::create_dir_all(shell.path().join("tools/policies")).unwrap();
+    shell.write("tools/policies/own.datalog", "allow if operation(\"a\", \"b\", $r);\n");
+    for _ in 0..2 {
+        let said = shell.ok("init tools", "");
+        assert!(said.contains("is there policies\n") && !said.contains("tools.datalog"), "{said}");
+        assert!(!shell.path().join("tools/policies/tools.datalog").exists());
+        assert!(!shell.path().join("tools/policies/cases").exists());
+    }
+}
+
+#[test]
+fn a_key_file_that_cannot_be_read_is_named_with_its_cause() {
+    let shell = Shell::new(HARDTACK);
+    let said = shell.fails("pubkey nofile", "");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
 }
 
 #[test]
@@ -245,7 +316,7 @@ fn what_is_wrong_is_said_before_anything_is_made() {
         assert!(!shell.path().join("tools").exists(), "{line}");
     }
     shell.write("file", "");
-    assert!(shell.fails("init file", "").contains("file"));
+    assert!(shell.fails("init file", "").contains("file is a file, and no folder"));
 }
 
 #[test]

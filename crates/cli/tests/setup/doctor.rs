@@ -364,11 +364,42 @@ fn a_token_is_compared_with_the_clock_and_with_the_servers_name() {
     scene.write("other.token", &other);
     scene.found("--token other.token", "token", &["it is for other.mcp, and not for tools.mcp"]);
     scene.write("own.token", &scene.ok("present --key a.key --audience tools.mcp", &grant));
-    assert_eq!(scene.seen("--token own.token").0, 0);
+    let (code, all) = scene.seen("--token own.token");
+    let is_verified = |(state, says): &(String, String)| {
+        state == "good" && says.contains("a trusted root key signed it")
+    };
+    assert!(code == 0 && all.iter().any(is_verified), "{all:?}");
+    // Without settings, nobody knows by which root key.
+    let (_, all) = seen(
+        scene
+            .command("doctor --json --token ../own.token")
+            .current_dir(scene.path().join("policies")),
+    );
+    let is_open = |(state, says): &(String, String)| {
+        state == "note" && says.contains("its signature and revocation were not looked at")
+    };
+    assert!(all.iter().any(is_open), "{all:?}");
+    // Another root key made it.
+    scene.ok("keygen --out other", "");
+    let stranger = "mint --key other --subject user:a --scope tools:call:* --new-holder s.key";
+    let strange = scene.ok(stranger, "");
+    let strange = scene.ok("present --key s.key --audience tools.mcp", &strange);
+    scene.write("strange.token", &strange);
+    scene.found(
+        "--token strange.token",
+        "token",
+        &["a server refuses it", "no trusted root key made"],
+    );
     let brief = scene.ok("present --key a.key --audience tools.mcp --ttl 1s", &grant);
     scene.write("brief.token", &brief);
     std::thread::sleep(std::time::Duration::from_secs(2));
     scene.found("--token brief.token", "token", &["it expired at", "make a new one"]);
+    scene.ok("revoke --store hardtack.store --subject user:a --reason lost", "");
+    scene.found(
+        "--token own.token",
+        "token",
+        &["a server refuses it", "is revoked", "a new grant"],
+    );
     let (code, all) = scene.seen("--token nowhere");
     assert_eq!(code, 2, "{all:?}");
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use hardtack::{Capability, Timestamp};
 
-use super::Findings;
+use super::{Findings, token};
 use crate::args::gateway::Settings;
 use crate::command::gateway::file::Described;
 use crate::reading::{self, MAX_TOKEN_BYTES};
 use crate::terminal::{now, read_token};
 
 const CHECK: &str = "clock";
-const TOKEN: &str = "token";
+const TOKEN: &str = token::CHECK;
 
 /// 2026-11-01: before that, there was no such program, and the clock is that of a machine without a battery.
 const NOTHING_BEFORE: u64 = 1_793_491_200;
@@ -55,11 +55,12 @@ pub(super) fn compare(
         true => read_token(),
         false => reading::once(path, MAX_TOKEN_BYTES),
     };
-    let parsed = match read {
-        Ok(text) => Capability::parse(text.trim()).map_err(|error| error.to_string()),
+    let text = match read {
+        Ok(text) => text,
         Err(error) => return findings.unseen(TOKEN, error.to_string(), "is the path right?"),
     };
-    let capability = match parsed {
+    let bearer = text.trim();
+    let capability = match Capability::parse(bearer) {
         Ok(capability) => capability,
         Err(error) => {
             let says = format!("{}: {error}", path.display());
@@ -68,6 +69,7 @@ pub(super) fn compare(
     };
     let (chain, now) = (capability.chain(), now());
     let (issued, expires) = (chain.grant.issued, chain.expires());
+    let is_of_now = issued <= now + LEEWAY && expires > now;
     if issued > now + LEEWAY {
         let says = format!("its grant was issued at {issued}, and here it is {now}");
         findings.found(
@@ -100,6 +102,8 @@ pub(super) fn compare(
             let says = format!("it is for {}, and not for {}", last.audience, known.join(", "));
             findings.found(TOKEN, says, "present it to this server: hardtack present --audience");
         }
+        // What it says of the times is enough.
+        Some(last) if is_of_now => token::verify(findings, bearer, &last.audience, settings),
         Some(_) => {}
     }
 }

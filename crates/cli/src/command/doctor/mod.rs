@@ -6,6 +6,7 @@ mod keys;
 mod ports;
 mod servers;
 mod store;
+mod token;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -52,11 +52,11 @@ pub(crate) struct Init {
   hardtack doctor --config hardtack.toml
   hardtack doctor --config hardtack.toml \\
       --token bearer.token
-  sudo -u hardtack hardtack doctor \\
-      --config /etc/hardtack/hardtack.toml --json
+  cd /etc/hardtack && sudo -u hardtack \\
+      hardtack doctor --json
 
-It looks at the clock, at private keys' files, the store, the policies, the server's name, the upstream server and the \
-addresses where the gateway listens. It changes nothing, also where a gateway runs meanwhile. The upstream server is sent \
+It looks at the clock, at the files of keys and of settings, at the store, the policies, the server's name, the upstream \
+server and the addresses where the gateway listens. It changes nothing, also where a gateway runs meanwhile. The upstream server is sent \
 one GET without any credential. Run it as the user and in the folder of the gateway.
 
 Settings come from the file, from the environment (HARDTACK_…), and from every option that a gateway takes.

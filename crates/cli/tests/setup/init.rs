@@ -20,6 +20,9 @@ const PARTS: [&str; 7] = [
     "root.pub",
 ];
 
+/// What is done to a part, whose path it is given.
+type Spoil = fn(&Path);
+
 /// Every file below a folder, with its bytes.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -244,7 +247,7 @@ fn a_link_is_neither_followed_nor_replaced() {
 
 #[test]
 fn what_is_there_and_not_usable_is_said_to_be_wrong() {
-    let cases: [(&str, fn(&Path), &str); 8] = [
+    let cases: [(&str, Spoil, &str); 8] = [
         ("hardtack.toml", |path| fs::write(path, "no = settings").unwrap(), "no"),
         (
             "hardtack.toml",

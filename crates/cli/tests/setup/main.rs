@@ -4,6 +4,7 @@
 
 mod doctor;
 mod init;
+mod rights;
 mod shells;
 
 const HARDTACK: &str = env!("CARGO_BIN_EXE_hardtack");

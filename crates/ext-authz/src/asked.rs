@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::body::Place;
 use hardtack_http::Undescribed;
 
 /// Headers by which frameworks take another method or path than the request's own. What is judged would not be what is done.
@@ -43,6 +44,8 @@ pub(crate) struct Question {
     pub(crate) host: String,
     /// The body, if it is a JSON text and here; else why not.
     pub(crate) body: Result<Bytes, Undescribed>,
+    /// The place of the body.
+    pub(crate) place: Place,
 }
 
 /// The headers by which a proxy tells of the client's request.
@@ -68,12 +71,14 @@ impl Names {
         &self,
         headers: &HeaderMap,
         body: Result<Bytes, Undescribed>,
+        place: Place,
     ) -> Result<Question, Undescribed> {
         Ok(Question {
             method: one(headers, &self.method)?.to_owned(),
             target: one(headers, &self.uri)?.to_owned(),
             host: one(headers, &self.host)?.to_owned(),
             body,
+            place,
         })
     }
 }

@@ -8,7 +8,7 @@ use http_body::Body;
 use serde_json::{Map, Value, json};
 
 use crate::asked::one;
-use crate::body::{SMALL_BYTES, Whole};
+use crate::body::{Place, SMALL_BYTES, Whole, aside};
 use crate::decider::{Decider, Verdict};
 use crate::rules::Meaning;
 use crate::settings::{ActionSettings, AuthZen, MappingError, Told};
@@ -30,6 +30,8 @@ pub(crate) struct Evaluation {
     /// The bearer, `subject.properties.token`.
     token: String,
     is_large: bool,
+    /// Goes after all else.
+    place: Place,
 }
 
 /// The actions that mean something.
@@ -49,7 +51,7 @@ where
         Ok(_) if !is_json => {
             decider.refuse(Undescribed::Other("the body is no application/json".to_owned()))
         }
-        Ok(Whole { bytes, place: _place }) => match read(bytes).await {
+        Ok(whole) => match read(whole).await {
             Ok(evaluation) => answer(decider, evaluation).await,
             Err(error) => decider.refuse(error),
         },
@@ -64,11 +66,11 @@ where
 }
 
 /// The thread of the runtime goes on meanwhile, if it is large.
-async fn read(body: Bytes) -> Result<Evaluation, Undescribed> {
-    if body.len() <= SMALL_BYTES {
-        return Evaluation::read(&body);
+async fn read(Whole { bytes, place }: Whole) -> Result<Evaluation, Undescribed> {
+    if bytes.len() <= SMALL_BYTES {
+        return Evaluation::read(&bytes, place);
     }
-    let read = tokio::task::spawn_blocking(move || Evaluation::read(&body)).await;
+    let read = aside(place.clone(), move || Evaluation::read(&bytes, place)).await;
     read.unwrap_or(Err(Undescribed::Incomplete))
 }
 
@@ -108,7 +110,7 @@ async fn answer(decider: &Decider, evaluation: Evaluation) -> Response<Bytes> {
 }
 
 impl Evaluation {
-    fn read(body: &[u8]) -> Result<Evaluation, Undescribed> {
+    fn read(body: &[u8], place: Place) -> Result<Evaluation, Undescribed> {
         let text = std::str::from_utf8(body).map_err(|_| Undescribed::NoText)?;
         let members =
             Call::new(READ_AS)?.at_most(usize::MAX).arguments(text)?.arguments_json().clone();
@@ -118,7 +120,7 @@ impl Evaluation {
         let properties = object(subject, "properties")?;
         refuse_others(properties, "subject.properties", &["token"])?;
         let token = text_of(properties, "subject.properties", "token")?.to_owned();
-        Ok(Evaluation { members, token, is_large: body.len() > SMALL_BYTES })
+        Ok(Evaluation { members, token, is_large: body.len() > SMALL_BYTES, place })
     }
 }
 
@@ -126,6 +128,10 @@ impl Evaluation {
     /// Whether so much is to be read that it takes long.
     pub(crate) fn is_large(&self) -> bool {
         self.is_large
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 }
 

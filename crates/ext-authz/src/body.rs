@@ -23,7 +23,7 @@ const MOST_BYTES: usize = hardtack::internal::MOST_ARGUMENT_BYTES;
 const LEAST_BYTES: usize = 1024;
 
 /// How many large bodies are held at once. One takes some 60 MB until it is judged.
-const LARGE_AT_ONCE: usize = 8;
+pub(crate) const LARGE_AT_ONCE: usize = 8;
 
 /// How long a body may take to arrive, and to wait for its place: it comes from a proxy that has all of it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,10 +35,32 @@ pub(crate) struct Bodies {
     places: Arc<Semaphore>,
 }
 
-/// A body, and its place if it is a large one: to be kept until it is judged.
+/// The place of a body, which is taken until the last clone goes. It goes where the body goes, onto another thread as well: who asked
+/// may have gone away, and the body is read all the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place(
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is given back when this goes"))]
+    Option<Arc<OwnedSemaphorePermit>>,
+);
+
+/// A body, and its place: to be kept until it is judged.
 pub(crate) struct Whole {
     pub(crate) bytes: Bytes,
-    pub(crate) place: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Place,
+}
+
+/// Does `work`, which reads a large body, on a thread that may take its time. It keeps the place until it is done, whether or not
+/// anybody still waits. `None` if it panics, or the runtime ends.
+pub(crate) async fn aside<T: Send + 'static>(
+    place: Place,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let work = move || {
+        #[cfg(test)]
+        let _counted = crate::given_up::Counted::new();
+        (work(), place)
+    };
+    tokio::task::spawn_blocking(work).await.ok().map(|(done, _place)| done)
 }
 
 impl Bodies {
@@ -101,7 +123,7 @@ impl Bodies {
             }
             whole.extend_from_slice(&data);
         }
-        Ok(Whole { bytes: whole.into(), place })
+        Ok(Whole { bytes: whole.into(), place: Place(place.map(Arc::new)) })
     }
 
     /// Takes as much of what comes as could be judged at the most, and keeps nothing of it: who still sends reads no answer.
@@ -165,12 +187,12 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..LARGE_AT_ONCE {
             let large = read(&bodies, SMALL_BYTES + 1, 0).await.unwrap_or_else(|_| panic!());
-            assert!(large.place.is_some());
+            assert!(large.place.0.is_some());
             held.push(large);
         }
         assert!(read(&bodies, SMALL_BYTES + 1, 0).now_or_never().is_none(), "it waits");
         let small = read(&bodies, SMALL_BYTES, 0).now_or_never().unwrap();
-        assert!(small.is_ok_and(|small| small.place.is_none()));
+        assert!(small.is_ok_and(|small| small.place.0.is_none()));
         held.pop();
         assert!(read(&bodies, SMALL_BYTES + 1, 0).now_or_never().unwrap().is_ok());
     }

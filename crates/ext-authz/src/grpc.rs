@@ -12,7 +12,7 @@ use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
 
 use crate::asked::{self, Question};
-use crate::body::{Bodies, SMALL_BYTES, Whole};
+use crate::body::{Bodies, Place, SMALL_BYTES, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::messages::{
     Allowed, Answer, BoolValue, CheckRequest, CheckResponse, Denied, Header, HeaderOption,
@@ -43,7 +43,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let bodies = &decider.doors.bodies;
-    let Whole { bytes, place: _place } = match bodies.read(body, MORE_BYTES + FRAME_BYTES).await {
+    let Whole { bytes, place } = match bodies.read(body, MORE_BYTES + FRAME_BYTES).await {
         Ok(whole) => whole,
         Err(error @ Undescribed::TooLarge(_)) => {
             return tonic::Status::resource_exhausted(error.to_string()).into_http();
@@ -53,12 +53,13 @@ where
     let codec = ProstCodec::<CheckResponse, CheckRequest>::default();
     let mut grpc = Grpc::new(codec).max_decoding_message_size(bodies.most() + MORE_BYTES);
     let request = Request::from_parts(parts, Full::new(bytes));
-    grpc.unary(Check { decider, sends_body }, request).await
+    grpc.unary(Check { decider, sends_body, place }, request).await
 }
 
 struct Check {
     decider: Decider,
     sends_body: bool,
+    place: Place,
 }
 
 impl UnaryService<CheckRequest> for Check {
@@ -68,13 +69,14 @@ impl UnaryService<CheckRequest> for Check {
 
     fn call(&mut self, request: tonic::Request<CheckRequest>) -> Self::Future {
         let (decider, sends_body) = (self.decider.clone(), self.sends_body);
+        let place = self.place.clone();
         Box::pin(async move {
             let http = request.into_inner().attributes;
             let http = http.and_then(|attributes| attributes.request?.http);
             let http = http.ok_or_else(|| {
                 tonic::Status::invalid_argument("there is no HTTP request to decide about")
             })?;
-            let (headers, question) = read(http, sends_body, &decider.doors.bodies);
+            let (headers, question) = read(http, sends_body, &decider.doors.bodies, place);
             let verdict = decider.weigh(&headers, question).await;
             Ok(tonic::Response::new(answer(&decider, verdict)))
         })
@@ -86,12 +88,13 @@ fn read(
     http: HttpRequest,
     sends_body: bool,
     bodies: &Bodies,
+    place: Place,
 ) -> (HeaderMap, Result<Question, Undescribed>) {
     let headers = match headers(&http) {
         Ok(headers) => headers,
         Err(error) => return (HeaderMap::new(), Err(error)),
     };
-    let question = question(http, &headers, sends_body, bodies);
+    let question = question(http, &headers, sends_body, bodies, place);
     (headers, question)
 }
 
@@ -100,6 +103,7 @@ fn question(
     headers: &HeaderMap,
     sends_body: bool,
     bodies: &Bodies,
+    place: Place,
 ) -> Result<Question, Undescribed> {
     match raw_path(&http)? {
         Some(path) if path == http.path.as_bytes() => {}
@@ -117,7 +121,7 @@ fn question(
             .refuse_larger(raw_body.len())
             .and_then(|()| asked::json(headers, Bytes::from(raw_body))),
     };
-    Ok(Question { method, target: path, host, body })
+    Ok(Question { method, target: path, host, body, place })
 }
 
 /// The bytes of the target as the client sent it, if Envoy is set to tell them (`encode_raw_headers`).

@@ -10,6 +10,8 @@ mod authzen;
 mod body;
 mod decider;
 mod first;
+#[cfg(test)]
+mod given_up;
 mod grpc;
 mod messages;
 mod rules;

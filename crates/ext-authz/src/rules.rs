@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::asked::Question;
 use crate::authzen::{Actions, Evaluation};
-use crate::body::SMALL_BYTES;
+use crate::body::{Place, SMALL_BYTES, aside};
 use crate::settings::{Mapping, MappingError};
 use crate::table::{Described, Table};
 use hardtack::call::Call;
@@ -28,6 +28,14 @@ impl Meaning {
             Meaning::Request(Ok(Question { body: Ok(body), .. })) => body.len() > SMALL_BYTES,
             Meaning::Request(_) => false,
             Meaning::Evaluation(evaluation) => evaluation.is_large(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Meaning::Request(Ok(question)) => question.place.clone(),
+            Meaning::Request(Err(_)) => Place::default(),
+            Meaning::Evaluation(evaluation) => evaluation.place().clone(),
         }
     }
 }
@@ -113,7 +121,7 @@ impl Describe<Full<Bytes>> for Meanings {
         }
         // The thread of the runtime goes on meanwhile.
         let rules = Arc::clone(&self.0);
-        let read = tokio::task::spawn_blocking(move || rules.call(&meaning)).await;
+        let read = aside(meaning.place(), move || rules.call(&meaning)).await;
         Ok((read.unwrap_or(Err(Undescribed::Incomplete))?, request))
     }
 

@@ -10,12 +10,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use crate::asked::{self, Names, Question};
 use crate::authzen;
-use crate::body::Whole;
+use crate::body::{Place, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::grpc;
 use crate::rules::Meaning;
@@ -91,7 +90,7 @@ impl Decider {
     /// (ngx_http_auth_request_module).
     async fn nginx<B>(&self, names: &Names, request: Request<B>) -> Response<Bytes> {
         let (parts, _) = request.into_parts();
-        let question = names.question(&parts.headers, Err(asked::not_sent()));
+        let question = names.question(&parts.headers, Err(asked::not_sent()), Place::default());
         let verdict = self.weigh(&parts.headers, question).await;
         let mut response = self.http(verdict, false);
         let status = response.status();
@@ -107,8 +106,8 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let (body, _place) = self.body(sends_body, &parts.headers, body).await;
-        let question = Names::forwarded().question(&parts.headers, body);
+        let (body, place) = self.body(sends_body, &parts.headers, body).await;
+        let question = Names::forwarded().question(&parts.headers, body, place);
         let verdict = self.weigh(&parts.headers, question).await;
         self.http(verdict, false)
     }
@@ -119,7 +118,7 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let (body, _place) = self.body(sends_body, &parts.headers, body).await;
+        let (body, place) = self.body(sends_body, &parts.headers, body).await;
         let question = || {
             let host = match parts.uri.authority() {
                 Some(authority) => authority.as_str(),
@@ -133,6 +132,7 @@ impl Decider {
                 target: target.to_owned(),
                 host: host.to_owned(),
                 body,
+                place,
             })
         };
         let verdict = self.weigh(&parts.headers, question()).await;
@@ -145,16 +145,16 @@ impl Decider {
         sends_body: bool,
         headers: &http::HeaderMap,
         body: B,
-    ) -> (Result<Bytes, Undescribed>, Option<OwnedSemaphorePermit>)
+    ) -> (Result<Bytes, Undescribed>, Place)
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send>,
     {
         if !sends_body || !self.doors.reads_bodies {
-            return (Err(asked::not_sent()), None);
+            return (Err(asked::not_sent()), Place::default());
         }
         match self.doors.bodies.read(body, 0).await {
             Ok(Whole { bytes, place }) => (asked::json(headers, bytes), place),
-            Err(error) => (Err(error), None),
+            Err(error) => (Err(error), Place::default()),
         }
     }
 

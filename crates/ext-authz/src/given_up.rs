@@ -1,0 +1,93 @@
+//! Given up: what becomes of large questions whose clients go away before they are answered?
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower_service::Service;
+
+use crate::body::{LARGE_AT_ONCE, SMALL_BYTES};
+use crate::service::AnswerBody;
+use crate::{AUTHZEN, Decider, ENVOY, Mapping};
+use hardtack::testing::Scene;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// A large body that is being read, counted.
+pub(crate) struct Counted;
+
+impl Counted {
+    pub(crate) fn new() -> Counted {
+        let now = NOW.fetch_add(1, Ordering::SeqCst) + 1;
+        MOST.fetch_max(now, Ordering::SeqCst);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        NOW.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn decider(scene: &Scene) -> Decider {
+    let mapping: Mapping = serde_json::from_value(json!({
+        "host": ["pages.example"], "envoy": {"body": true}, "message-limit": 1_000_000,
+        "route": [{"method": "PUT", "path": "/pages/{page}", "operation": "pages:write", "body": "json"}],
+        "authzen": {"action": [{
+            "name": "read", "resource-type": "page", "operation": "pages:read", "id": "page",
+            "properties": ["list"],
+        }]},
+    }))
+    .unwrap();
+    Decider::with_clock(scene.guard(), &mapping, scene.clock()).unwrap()
+}
+
+/// As Envoy asks.
+pub(crate) fn request(bearer: &str, list: &Value) -> Request<Full<Bytes>> {
+    let request = Request::put(format!("{ENVOY}/pages/a"))
+        .header("Host", "pages.example")
+        .header("Authorization", format!("Bearer {bearer}"))
+        .header("Content-Type", "application/json");
+    request.body(Full::from(json!({"list": list}).to_string())).unwrap()
+}
+
+/// As a client of AuthZEN asks.
+pub(crate) fn evaluation(bearer: &str, list: &Value) -> Request<Full<Bytes>> {
+    let evaluation = json!({
+        "subject": {"type": "user", "id": "user:test", "properties": {"token": bearer}},
+        "action": {"name": "read", "properties": {"list": list}},
+        "resource": {"type": "page", "id": "a"},
+    });
+    let request = Request::post(AUTHZEN).header("Content-Type", "application/json");
+    request.body(Full::from(evaluation.to_string())).unwrap()
+}
+
+pub(crate) async fn ask(decider: &Decider, request: Request<Full<Bytes>>) -> Response<AnswerBody> {
+    decider.clone().call(request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_questions_that_are_given_up_keep_their_places_until_they_are_read() {
+    let scene = Scene::new();
+    let (decider, bearer) = (decider(&scene), scene.bearer(&["pages:read", "pages:write"]));
+    let list = Value::from(vec![0; SMALL_BYTES]);
+    // The bearer is remembered from here on, so that a question is on its way to be judged at once.
+    assert_eq!(ask(&decider, request(&bearer, &json!([0]))).await.status(), 200);
+    let (stranger, honest) = (evaluation("no token", &list), evaluation(&bearer, &list));
+    for (given_up, honest) in
+        [(request(&bearer, &list), request(&bearer, &list)), (stranger, honest)]
+    {
+        MOST.store(0, Ordering::SeqCst);
+        for _ in 0..8 * LARGE_AT_ONCE {
+            assert!(ask(&decider, given_up.clone()).now_or_never().is_none(), "it is given up");
+        }
+        assert_eq!(ask(&decider, honest).await.status(), 200);
+        let most = MOST.load(Ordering::SeqCst);
+        assert!((2..=LARGE_AT_ONCE).contains(&most), "{most} at once");
+    }
+}

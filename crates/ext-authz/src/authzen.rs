@@ -8,7 +8,7 @@ use http_body::Body;
 use serde_json::{Map, Value, json};
 
 use crate::asked::one;
-use crate::body::{Place, SMALL_BYTES, Whole, aside};
+use crate::body::{Place, SMALL_BYTES, Unread, Whole, aside};
 use crate::decider::{Decider, Verdict};
 use crate::rules::Meaning;
 use crate::settings::{ActionSettings, AuthZen, MappingError, Told};
@@ -55,7 +55,8 @@ where
             Ok(evaluation) => answer(decider, evaluation).await,
             Err(error) => decider.refuse(error),
         },
-        Err(error) => decider.refuse(error),
+        Err(Unread::Undescribed(error)) => decider.refuse(error),
+        Err(busy @ Unread::Busy) => decider.unavailable(&busy.to_string()),
     };
     if let Ok(id) = one(&parts.headers, &REQUEST_ID)
         && let Ok(id) = HeaderValue::from_str(id)

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::settings::MappingError;
 use hardtack_http::Undescribed;
 
-/// The most bytes of a body, unless [`Mapping::message_limit`](crate::Mapping::message_limit) says otherwise: all connections together hold
-/// no more than 128 MiB then. A larger one needs a place, and is read on a thread of its own.
+/// The most bytes of a body, unless [`Mapping::message_limit`](crate::Mapping::message_limit) says otherwise, and what one of the
+/// [`SMALL_AT_ONCE`] places holds. A larger body needs another place, and is read on a thread of its own.
 pub(crate) const SMALL_BYTES: usize = 128 * 1024;
+
+/// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB.
+/// As many as there are connections, so over HTTP/1.1 there is always one. A message of gRPC takes one for each 128 KiB that it begins.
+pub(crate) const SMALL_AT_ONCE: usize = 1024;
 
 /// The most that can be said, 8 MiB: what a call may have at the most.
 const MOST_BYTES: usize = hardtack::internal::MOST_ARGUMENT_BYTES;
@@ -25,21 +29,43 @@ const LEAST_BYTES: usize = 1024;
 /// How many large bodies are held at once. One takes some 60 MB until it is judged.
 pub(crate) const LARGE_AT_ONCE: usize = 8;
 
+/// How many more may wait for such a place. Each keeps 64 KiB of what its connection may send unread (1 MiB over HTTP/2), so that even
+/// if all come by one connection, the bodies that have a place still arrive.
+const LARGE_WAITING: usize = 8;
+
+/// How long one waits for such a place: half of what it may take to arrive.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// How long a body may take to arrive, and to wait for its place: it comes from a proxy that has all of it.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long nothing more may arrive of a body that has begun, or is passed over: who has a place and sends nothing keeps others out.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// How bodies are read.
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies {
     most: usize,
-    places: Arc<Semaphore>,
+    pub(crate) small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+/// Why there is no body.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    #[error(transparent)]
+    Undescribed(#[from] Undescribed),
+    /// Nobody is at fault for it.
+    #[error("too many bodies are held at once; try again later")]
+    Busy,
 }
 
 /// The place of a body, which is taken until the last clone goes. It goes where the body goes, onto another thread as well: who asked
 /// may have gone away, and the body is read all the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place(
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is given back when this goes"))]
+    #[expect(dead_code, reason = "it is given back when this goes")]
     Option<Arc<OwnedSemaphorePermit>>,
 );
 
@@ -70,7 +96,12 @@ impl Bodies {
             Some(bytes) => usize::try_from(bytes).ok(),
         };
         match most.filter(|most| (LEAST_BYTES..=MOST_BYTES).contains(most)) {
-            Some(most) => Ok(Bodies { most, places: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }),
+            Some(most) => Ok(Bodies {
+                most,
+                small: Arc::new(Semaphore::new(SMALL_AT_ONCE)),
+                large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+                waiting: Arc::new(Semaphore::new(LARGE_WAITING)),
+            }),
             None => Err(MappingError::new(
                 "message-limit",
                 format!("a body may have from {LEAST_BYTES} to {MOST_BYTES} bytes"),
@@ -92,59 +123,135 @@ impl Bodies {
     }
 
     /// Reads a body, which may have this many bytes more than a client's.
-    pub(crate) async fn read<B>(&self, body: B, more: usize) -> Result<Whole, Undescribed>
+    pub(crate) async fn read<B>(&self, body: B, more: usize) -> Result<Whole, Unread>
     where
         B: Body<Data = Bytes>,
     {
         let read = tokio::time::timeout(TIMEOUT, self.read_whole(body, self.most + more)).await;
-        read.unwrap_or(Err(Undescribed::Incomplete))
+        read.unwrap_or(Err(Undescribed::Incomplete.into()))
     }
 
-    async fn read_whole<B>(&self, body: B, most: usize) -> Result<Whole, Undescribed>
+    async fn read_whole<B>(&self, body: B, most: usize) -> Result<Whole, Unread>
     where
         B: Body<Data = Bytes>,
     {
         let mut body = std::pin::pin!(body);
         if usize::try_from(body.size_hint().lower()).is_ok_and(|declared| declared > most) {
-            return Err(self.passed_over(body).await);
+            pass_over(body).await;
+            return Err(Undescribed::TooLarge(self.most).into());
         }
-        let (mut whole, mut place) = (Vec::new(), None);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Undescribed::Incomplete)?;
+        let (mut whole, mut taken) = (Vec::new(), Taken::Nothing);
+        while let Some(frame) = next(&mut body, taken.patience()).await? {
             let Ok(data) = frame.into_data() else { continue };
             let bytes = whole.len() + data.len();
-            if bytes > most {
-                drop((whole, place));
-                return Err(self.passed_over(body).await);
-            }
-            if bytes > SMALL_BYTES && self.most > SMALL_BYTES && place.is_none() {
-                let free = Arc::clone(&self.places).acquire_owned().await;
-                place = Some(free.map_err(|_| Undescribed::Incomplete)?);
+            let grown = match bytes > most {
+                true => Err(Undescribed::TooLarge(self.most).into()),
+                false => self.grow(&mut taken, bytes).await,
+            };
+            if let Err(error) = grown {
+                drop((whole, data, taken));
+                pass_over(body).await;
+                return Err(error);
             }
             whole.extend_from_slice(&data);
         }
-        Ok(Whole { bytes: whole.into(), place: Place(place.map(Arc::new)) })
+        Ok(Whole { bytes: whole.into(), place: taken.into() })
     }
 
-    /// Takes as much of what comes as could be judged at the most, and keeps nothing of it: who still sends reads no answer.
-    async fn passed_over<B>(&self, mut body: Pin<&mut B>) -> Undescribed
-    where
-        B: Body<Data = Bytes>,
-    {
-        let mut passed = 0;
-        while passed <= MOST_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            passed += frame.data_ref().map_or(0, Bytes::len);
+    /// Takes what a body of this size needs, before it has that size. A small one does not wait: others that wait hold memory, too.
+    async fn grow(&self, taken: &mut Taken, bytes: usize) -> Result<(), Unread> {
+        let held = match taken {
+            Taken::Large(_) => return Ok(()),
+            Taken::Small(places) => places.num_permits(),
+            Taken::Nothing => 0,
+        };
+        if bytes > SMALL_BYTES && self.most > SMALL_BYTES {
+            *taken = Taken::Large(self.large().await?);
+            return Ok(());
         }
-        Undescribed::TooLarge(self.most)
+        let missing = bytes.div_ceil(SMALL_BYTES).saturating_sub(held);
+        if missing == 0 {
+            return Ok(());
+        }
+        let missing = u32::try_from(missing).map_err(|_| Unread::Busy)?;
+        let more = Arc::clone(&self.small).try_acquire_many_owned(missing);
+        let more = more.map_err(|_| Unread::Busy)?;
+        match taken {
+            Taken::Small(places) => places.merge(more),
+            _ => *taken = Taken::Small(more),
+        }
+        Ok(())
+    }
+
+    async fn large(&self) -> Result<OwnedSemaphorePermit, Unread> {
+        if let Ok(place) = Arc::clone(&self.large).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| Unread::Busy)?;
+        let place = tokio::time::timeout(WAIT, Arc::clone(&self.large).acquire_owned()).await;
+        place.map_err(|_| Unread::Busy)?.map_err(|_| Unread::Busy)
+    }
+}
+
+/// What is taken for a body while it arrives.
+enum Taken {
+    Nothing,
+    Small(OwnedSemaphorePermit),
+    Large(OwnedSemaphorePermit),
+}
+
+impl Taken {
+    /// How long the next part of the body may take: who holds nothing keeps nobody out.
+    fn patience(&self) -> Duration {
+        match self {
+            Taken::Nothing => TIMEOUT,
+            Taken::Small(_) | Taken::Large(_) => STALLED,
+        }
+    }
+}
+
+impl From<Taken> for Place {
+    fn from(taken: Taken) -> Place {
+        match taken {
+            Taken::Nothing => Place::default(),
+            Taken::Small(place) | Taken::Large(place) => Place(Some(Arc::new(place))),
+        }
+    }
+}
+
+/// The next part of a body; an error if it takes longer than this.
+async fn next<B>(
+    body: &mut Pin<&mut B>,
+    patience: Duration,
+) -> Result<Option<Frame<Bytes>>, Undescribed>
+where
+    B: Body<Data = Bytes>,
+{
+    match tokio::time::timeout(patience, body.frame()).await {
+        Ok(frame) => frame.transpose().map_err(|_| Undescribed::Incomplete),
+        Err(_) => Err(Undescribed::Incomplete),
+    }
+}
+
+/// Takes as much of what comes as could be judged at the most, and keeps nothing of it: who still sends reads no answer.
+async fn pass_over<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
+    let mut passed = 0;
+    while passed <= MOST_BYTES
+        && let Ok(Some(frame)) = next(&mut body, STALLED).await
+    {
+        passed += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-    use http_body_util::Full;
+    use std::convert::Infallible;
+
+    use futures_util::{FutureExt, StreamExt, stream};
+    use http_body_util::{Full, StreamBody};
 
     use super::*;
 
@@ -152,7 +259,7 @@ mod tests {
         Bodies::of(Some(limit as u64)).unwrap()
     }
 
-    async fn read(bodies: &Bodies, bytes: usize, more: usize) -> Result<Whole, Undescribed> {
+    async fn read(bodies: &Bodies, bytes: usize, more: usize) -> Result<Whole, Unread> {
         bodies.read(Full::new(Bytes::from(vec![b'x'; bytes])), more).await
     }
 
@@ -181,19 +288,77 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    /// A body of which so much comes at once, and no more.
+    fn halted(bytes: usize) -> impl Body<Data = Bytes, Error = Infallible> {
+        let data = Bytes::from(vec![b'x'; bytes]);
+        let first = stream::iter([Ok(Frame::data(data))]);
+        StreamBody::new(first.chain(stream::pending()))
+    }
+
+    fn is_busy(read: &Result<Whole, Unread>) -> bool {
+        matches!(read, Err(Unread::Busy))
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn only_so_many_large_bodies_are_held_and_small_ones_do_not_wait_for_them() {
         let bodies = bodies(1024 * 1024);
         let mut held = Vec::new();
         for _ in 0..LARGE_AT_ONCE {
-            let large = read(&bodies, SMALL_BYTES + 1, 0).await.unwrap_or_else(|_| panic!());
-            assert!(large.place.0.is_some());
-            held.push(large);
+            held.push(read(&bodies, SMALL_BYTES + 1, 0).await.unwrap_or_else(|_| panic!()));
         }
+        assert_eq!(bodies.large.available_permits(), 0);
         assert!(read(&bodies, SMALL_BYTES + 1, 0).now_or_never().is_none(), "it waits");
+        assert!(is_busy(&read(&bodies, SMALL_BYTES + 1, 0).await), "for some time");
         let small = read(&bodies, SMALL_BYTES, 0).now_or_never().unwrap();
-        assert!(small.is_ok_and(|small| small.place.0.is_none()));
+        assert!(small.is_ok());
+        let mut waiting: Vec<_> =
+            (0..LARGE_WAITING).map(|_| Box::pin(read(&bodies, SMALL_BYTES + 1, 0))).collect();
+        assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+        assert!(
+            is_busy(&read(&bodies, SMALL_BYTES + 1, 0).now_or_never().unwrap()),
+            "no more wait"
+        );
         held.pop();
+        assert!(waiting[0].as_mut().await.is_ok(), "whoever came first has it");
+        drop((waiting, held));
         assert!(read(&bodies, SMALL_BYTES + 1, 0).now_or_never().unwrap().is_ok());
+        assert_eq!(bodies.large.available_permits(), LARGE_AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn all_small_bodies_together_have_so_many_bytes_and_one_more_is_refused_at_once() {
+        let bodies = Bodies::of(None).unwrap();
+        // As a message of gRPC: beside its body, it has more than a place.
+        let message =
+            read(&bodies, SMALL_BYTES + 1, SMALL_BYTES).await.unwrap_or_else(|_| panic!());
+        let mut held = Vec::new();
+        for _ in 2..SMALL_AT_ONCE {
+            held.push(read(&bodies, 1, 0).await.unwrap_or_else(|_| panic!()));
+        }
+        assert!(is_busy(&read(&bodies, 1, 0).now_or_never().unwrap()));
+        assert!(read(&bodies, 0, 0).await.is_ok(), "without a body nothing is held");
+        held.pop();
+        assert!(is_busy(&read(&bodies, SMALL_BYTES + 1, SMALL_BYTES).await), "it needs two");
+        assert!(read(&bodies, SMALL_BYTES, 0).await.is_ok());
+        drop((message, held));
+        assert_eq!(bodies.small.available_permits(), SMALL_AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_which_nothing_comes_for_a_second_gives_its_place_back() {
+        let bodies = bodies(1024 * 1024);
+        for bytes in [1, SMALL_BYTES + 1] {
+            let begun = tokio::time::Instant::now();
+            let mut halted = Box::pin(bodies.read(halted(bytes), 0));
+            assert!(halted.as_mut().now_or_never().is_none());
+            let free = bodies.small.available_permits() + bodies.large.available_permits();
+            assert_eq!(free, SMALL_AT_ONCE + LARGE_AT_ONCE - 1);
+            let Err(Unread::Undescribed(Undescribed::Incomplete)) = halted.await else {
+                panic!("{bytes}")
+            };
+            assert!(begun.elapsed() < 2 * STALLED);
+            let free = bodies.small.available_permits() + bodies.large.available_permits();
+            assert_eq!(free, SMALL_AT_ONCE + LARGE_AT_ONCE);
+        }
     }
 }

@@ -16,12 +16,14 @@ use crate::asked::{self, Names};
 use crate::body::Bodies;
 use crate::rules::{Meaning, Meanings, Rules};
 use crate::settings::{Mapping, MappingError, Told, header as header_name};
-use hardtack::guard::{Guard, Permit};
+use hardtack::guard::{Guard, Helps, Permit};
 use hardtack::timestamp::Timestamp;
 use hardtack_http::{GuardLayer, Guarded, Realm, Refused};
 
 /// How long a decision may take. A decision that is quick takes milliseconds; one that waits longer than this waits for a disk that hangs.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
+
+const LATE: &str = "it was not decided in time; try again later";
 
 /// The value of a header that has nothing to tell, such as of the agent if the subject acts itself. No agent can have this name.
 const NOBODY: &str = "(none)";
@@ -120,7 +122,7 @@ impl Decider {
         request.extensions_mut().insert(Arc::new(meaning));
         let decided = self.guarded.clone().call(request);
         let Ok(Ok(decided)) = tokio::time::timeout(DECISION_TIMEOUT, decided).await else {
-            return Verdict::Refused(self.late());
+            return Verdict::Refused(self.unavailable(LATE));
         };
         let (parts, answered) = decided.into_parts();
         match answered {
@@ -132,9 +134,11 @@ impl Decider {
         }
     }
 
-    fn late(&self) -> Response<Bytes> {
-        let problem = "it was not decided in time; try again later";
-        self.realm.response(&Refused::by_door(503, Some("temporarily_unavailable"), problem))
+    /// The answer to what was not decided, and may be later.
+    pub(crate) fn unavailable(&self, problem: &str) -> Response<Bytes> {
+        let mut refused = Refused::by_door(503, Some("temporarily_unavailable"), problem);
+        refused.helps = Some(Helps::Later);
+        self.realm.response(&refused)
     }
 }
 

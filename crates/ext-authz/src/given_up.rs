@@ -1,17 +1,17 @@
-//! Given up: what becomes of large questions whose clients go away before they are answered?
+//! Given up: what becomes of questions whose clients go away before they are answered, and of those for which there is no place?
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower_service::Service;
 
-use crate::body::{LARGE_AT_ONCE, SMALL_BYTES};
+use crate::body::{LARGE_AT_ONCE, SMALL_AT_ONCE, SMALL_BYTES};
 use crate::service::AnswerBody;
-use crate::{AUTHZEN, Decider, ENVOY, Mapping};
+use crate::{AUTHZEN, Decider, ENVOY, ENVOY_GRPC, Mapping};
 use hardtack::testing::Scene;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -89,5 +89,30 @@ async fn large_questions_that_are_given_up_keep_their_places_until_they_are_read
         assert_eq!(ask(&decider, honest).await.status(), 200);
         let most = MOST.load(Ordering::SeqCst);
         assert!((2..=LARGE_AT_ONCE).contains(&most), "{most} at once");
+    }
+}
+
+#[tokio::test]
+async fn a_question_for_whose_body_there_is_no_place_hears_that_it_may_come_later() {
+    let scene = Scene::new();
+    let (decider, bearer) = (decider(&scene), scene.bearer(&["pages:read", "pages:write"]));
+    let all = u32::try_from(SMALL_AT_ONCE).unwrap();
+    let held = decider.doors.bodies.small.try_acquire_many(all).unwrap();
+    for asked in [request(&bearer, &json!([0])), evaluation(&bearer, &json!([0]))] {
+        let refused = ask(&decider, asked).await;
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"], "temporarily_unavailable");
+        let words = body["error_description"].as_str().unwrap();
+        assert!(words.contains("too many bodies are held at once; try again later"), "{words}");
+    }
+    let check = Request::post(ENVOY_GRPC).header("Content-Type", "application/grpc");
+    let check = check.body(Full::from(Bytes::from_static(&[0; 5]))).unwrap();
+    assert_eq!(ask(&decider, check).await.headers()["grpc-status"], "14");
+    drop(held);
+    for asked in [request(&bearer, &json!([0])), evaluation(&bearer, &json!([0]))] {
+        assert_eq!(ask(&decider, asked).await.status(), 200);
     }
 }

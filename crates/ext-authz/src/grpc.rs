@@ -12,7 +12,7 @@ use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
 
 use crate::asked::{self, Question};
-use crate::body::{Bodies, Place, SMALL_BYTES, Whole};
+use crate::body::{Bodies, Place, SMALL_BYTES, Unread, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::messages::{
     Allowed, Answer, BoolValue, CheckRequest, CheckResponse, Denied, Header, HeaderOption,
@@ -45,7 +45,10 @@ where
     let bodies = &decider.doors.bodies;
     let Whole { bytes, place } = match bodies.read(body, MORE_BYTES + FRAME_BYTES).await {
         Ok(whole) => whole,
-        Err(error @ Undescribed::TooLarge(_)) => {
+        Err(busy @ Unread::Busy) => {
+            return tonic::Status::unavailable(busy.to_string()).into_http();
+        }
+        Err(Unread::Undescribed(error @ Undescribed::TooLarge(_))) => {
             return tonic::Status::resource_exhausted(error.to_string()).into_http();
         }
         Err(error) => return tonic::Status::deadline_exceeded(error.to_string()).into_http(),

@@ -42,6 +42,11 @@ const MAX_CONNECTIONS: usize = 1024;
 /// The most questions at once on one connection of HTTP/2.
 const MAX_STREAMS: u32 = 256;
 
+/// How much of one question, and of all on a connection of HTTP/2, may be here unread. Only bodies that wait for a place are not read at
+/// once; there are eight at the most, of all connections, and they leave half of a connection to others.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
 /// After how long of silence a connection of HTTP/2 is asked whether it is still there, and how long it has to answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -198,6 +203,8 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEAD_BYTES_2)
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

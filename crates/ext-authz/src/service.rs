@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::asked::{self, Names, Question};
 use crate::authzen;
-use crate::body::{Place, Whole};
+use crate::body::{Place, Unread, Whole};
 use crate::decider::{Decider, Verdict};
 use crate::grpc;
 use crate::rules::Meaning;
@@ -106,7 +106,10 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let (body, place) = self.body(sends_body, &parts.headers, body).await;
+        let (body, place) = match self.body(sends_body, &parts.headers, body).await {
+            Ok(body) => body,
+            Err(busy) => return busy,
+        };
         let question = Names::forwarded().question(&parts.headers, body, place);
         let verdict = self.weigh(&parts.headers, question).await;
         self.http(verdict, false)
@@ -118,7 +121,10 @@ impl Decider {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
-        let (body, place) = self.body(sends_body, &parts.headers, body).await;
+        let (body, place) = match self.body(sends_body, &parts.headers, body).await {
+            Ok(body) => body,
+            Err(busy) => return busy,
+        };
         let question = || {
             let host = match parts.uri.authority() {
                 Some(authority) => authority.as_str(),
@@ -139,22 +145,24 @@ impl Decider {
         self.http(verdict, true)
     }
 
-    /// The body, if the proxy is set to send it and a route may read it; and its place, to be kept until it is judged.
+    /// The body, if the proxy is set to send it and a route may read it; and its place, to be kept until it is judged. Or the answer, if there is
+    /// no place for it.
     async fn body<B>(
         &self,
         sends_body: bool,
         headers: &http::HeaderMap,
         body: B,
-    ) -> (Result<Bytes, Undescribed>, Place)
+    ) -> Result<(Result<Bytes, Undescribed>, Place), Response<Bytes>>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>> + Send>,
     {
         if !sends_body || !self.doors.reads_bodies {
-            return (Err(asked::not_sent()), Place::default());
+            return Ok((Err(asked::not_sent()), Place::default()));
         }
         match self.doors.bodies.read(body, 0).await {
-            Ok(Whole { bytes, place }) => (asked::json(headers, bytes), place),
-            Err(error) => (Err(error), Place::default()),
+            Ok(Whole { bytes, place }) => Ok((asked::json(headers, bytes), place)),
+            Err(Unread::Undescribed(error)) => Ok((Err(error), Place::default())),
+            Err(busy @ Unread::Busy) => Err(self.unavailable(&busy.to_string())),
         }
     }
 

@@ -16,7 +16,8 @@ use hardtack_http::Undescribed;
 /// [`SMALL_AT_ONCE`] places holds. A larger body needs another place, and is read on a thread of its own.
 pub(crate) const SMALL_BYTES: usize = 128 * 1024;
 
-/// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB.
+/// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB
+/// as they came; what is read of one takes more while it is judged.
 /// As many as there are connections, so over HTTP/1.1 there is always one. A message of gRPC takes one for each 128 KiB that it begins.
 pub(crate) const SMALL_AT_ONCE: usize = 1024;
 

@@ -1,6 +1,7 @@
 //! Each protocol as it is on the wire: what is asked, byte by byte or message by message, and what is answered.
 
 mod grpc;
+mod large;
 mod stage;
 
 use std::time::Duration;

@@ -17,8 +17,8 @@ use hardtack_http::Undescribed;
 pub(crate) const SMALL_BYTES: usize = 128 * 1024;
 
 /// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB
-/// as they came; what is read of one takes more while it is judged.
-/// As many as there are connections, so over HTTP/1.1 there is always one. A message of gRPC takes one for each 128 KiB that it begins.
+/// as they came; what is read of one takes more while it is judged. As many as there are connections, so questions over HTTP/1.1 alone
+/// do not run out of them. A message of gRPC takes one for each 128 KiB that it begins.
 pub(crate) const SMALL_AT_ONCE: usize = 1024;
 
 /// The most that can be said, 8 MiB: what a call may have at the most.

@@ -18,7 +18,7 @@ use hardtack_feed::{Feed, FeedSource, FollowError, Serving};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-const BRIEF: Duration = Duration::from_secs(20);
+const BRIEF: Duration = Duration::from_secs(60);
 
 fn key() -> PrivateKey {
     PrivateKey::from_bytes(&[9; 32])

@@ -34,7 +34,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 async fn listen(shared: &Shared, pause: &mut Duration) -> Result<Infallible, PostgresError> {
     let woken = Arc::new(Notify::new());
     let client = link::connect(&shared.settings, Some(Arc::clone(&woken))).await?;
-    link::once(server::check(&client)).await?;
+    link::once(server::check_known(&client, &shared.known)).await?;
     link::once(async { Ok(client.batch_execute("LISTEN hardtack").await?) }).await?;
     let statement = format!(
         "SELECT {COLUMNS}, current_setting('synchronous_standby_names') = '' FROM hardtack.head"

@@ -86,6 +86,10 @@ impl Known {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.lock().0.epoch
+    }
+
     /// To be taken before the question: of two answers the one that is older may come later.
     pub(crate) fn floor(&self) -> Floor {
         let known = self.lock();

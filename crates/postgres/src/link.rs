@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
-    Runtime, Timeouts,
+    ClientWrapper, Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError,
+    RecyclingMethod, Runtime, Timeouts,
 };
+use hardtack::revocation::Epoch;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::sync::Notify;
@@ -20,6 +21,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::PostgresError;
+use crate::head::Known;
 use crate::server;
 use crate::settings::{Durable, Settings};
 
@@ -31,57 +33,58 @@ const CONNECTION: Duration = Duration::from_secs(4);
 
 type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// A pool of checked connections.
+/// A pool of checked connections, for one epoch: no connection of an earlier one, which may lead to a primary that was replaced, is used
+/// again.
 pub(crate) struct Link {
-    pool: Pool,
+    config: Config,
+    tls: MakeRustlsConnect,
+    connections: usize,
+    known: Arc<Known>,
+    pool: Mutex<(Epoch, Pool)>,
     pub(crate) durable: Durable,
     pub(crate) is_alone: Arc<AtomicBool>,
 }
 
 impl Link {
-    pub(crate) fn new(settings: &Settings) -> Result<Link, PostgresError> {
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let connect = Driven { tls: tls(settings)? };
-        let manager = Manager::from_connect(settings.config.clone(), connect, config);
-        let is_alone = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&is_alone);
-        let check = Hook::async_fn(move |client, _| {
-            let noted = Arc::clone(&noted);
-            Box::pin(async move {
-                let checked = tokio::time::timeout(CONNECTION, server::check(client)).await;
-                let checked = checked.unwrap_or_else(|_| Err(late()));
-                let server = checked.map_err(|error| HookError::message(refusal(&error)))?;
-                noted.store(server.is_alone, Ordering::Relaxed);
-                Ok(())
-            })
-        });
-        let pool = Pool::builder(manager)
-            .max_size(settings.connections)
-            .timeouts(Timeouts {
-                wait: Some(CONNECTION),
-                create: Some(CONNECTION),
-                recycle: Some(CONNECTION),
-            })
-            .post_create(check)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| PostgresError::Settings(error.to_string()))?;
-        Ok(Link { pool, durable: settings.durable, is_alone })
+    pub(crate) fn new(settings: &Settings, known: Arc<Known>) -> Result<Link, PostgresError> {
+        let (config, tls) = (settings.config.clone(), tls(settings)?);
+        let (connections, is_alone) = (settings.connections, Arc::new(AtomicBool::new(false)));
+        let pool = pool(&config, &tls, connections, &known, &is_alone)?;
+        let pool = Mutex::new((known.epoch(), pool));
+        Ok(Link { config, tls, connections, known, pool, durable: settings.durable, is_alone })
+    }
+
+    /// The pool of the epoch that is known now.
+    fn pool(&self) -> Result<(Epoch, Pool), PostgresError> {
+        let mut kept = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.known.epoch();
+        if kept.0 != epoch {
+            let (known, is_alone) = (&self.known, &self.is_alone);
+            let new = pool(&self.config, &self.tls, self.connections, known, is_alone)?;
+            // What is in use of it is closed when it comes back.
+            std::mem::replace(&mut *kept, (epoch, new)).1.close();
+        }
+        Ok(kept.clone())
     }
 
     /// A connection for one purpose. It comes back to the pool only by [`Lease::done`].
     pub(crate) async fn lease(&self) -> Result<Lease, PostgresError> {
-        let object = self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => error.into(),
-            PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
-            PoolError::PostCreateHook(HookError::Message(text)) => of_refusal(&text),
-            PoolError::Timeout(_) => {
-                PostgresError::Unavailable("no connection was free in time".to_owned())
+        for _ in 0..MAX_EPOCHS_AT_ONCE {
+            let (epoch, pool) = self.pool()?;
+            let lease = pool.get().await.map(|object| Lease { object: Some(object), epoch });
+            if self.known.epoch() == epoch {
+                return lease.map_err(unleased);
             }
-            PoolError::Closed => PostgresError::Unavailable("it was closed".to_owned()),
-            error => PostgresError::Unavailable(error.to_string()),
-        })?;
-        Ok(Lease(Some(object)))
+        }
+        Err(PostgresError::Unavailable("its epoch changes again and again".to_owned()))
+    }
+
+    /// Refuses what a connection was answered if another epoch became known meanwhile: it may lead to a primary that was replaced.
+    pub(crate) fn still(&self, lease: &Lease) -> Result<(), PostgresError> {
+        match self.known.epoch() == lease.epoch {
+            true => Ok(()),
+            false => Err(PostgresError::Unavailable("a new epoch began meanwhile".to_owned())),
+        }
     }
 
     /// One statement, which is a transaction of its own.
@@ -94,6 +97,56 @@ impl Link {
         let rows = lease.ask(statement, parameters).await?;
         lease.done();
         Ok(rows)
+    }
+}
+
+/// How often a connection is looked for anew since the epoch changed meanwhile. It is changed by hand.
+const MAX_EPOCHS_AT_ONCE: usize = 3;
+
+fn pool(
+    config: &Config,
+    tls: &MakeRustlsConnect,
+    connections: usize,
+    known: &Arc<Known>,
+    is_alone: &Arc<AtomicBool>,
+) -> Result<Pool, PostgresError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(config.clone(), Driven { tls: tls.clone() }, recycling);
+    let (of, is_alone) = (Arc::clone(known), Arc::clone(is_alone));
+    let check = Hook::async_fn(move |client: &mut ClientWrapper, _| {
+        let (known, noted) = (Arc::clone(&of), Arc::clone(&is_alone));
+        Box::pin(async move {
+            let checking = server::check_known(client, &known);
+            let checked = tokio::time::timeout(CONNECTION, checking).await;
+            let checked = checked.unwrap_or_else(|_| Err(late()));
+            let server = checked.map_err(|error| HookError::message(refusal(&error)))?;
+            noted.store(server.is_alone, Ordering::Relaxed);
+            Ok(())
+        })
+    });
+    Pool::builder(manager)
+        .max_size(connections)
+        .timeouts(Timeouts {
+            wait: Some(CONNECTION),
+            create: Some(CONNECTION),
+            recycle: Some(CONNECTION),
+        })
+        .post_create(check)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| PostgresError::Settings(error.to_string()))
+}
+
+fn unleased(error: PoolError) -> PostgresError {
+    match error {
+        PoolError::Backend(error) => error.into(),
+        PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
+        PoolError::PostCreateHook(HookError::Message(text)) => of_refusal(&text),
+        PoolError::Timeout(_) => {
+            PostgresError::Unavailable("no connection was free in time".to_owned())
+        }
+        PoolError::Closed => PostgresError::Unavailable("it was closed".to_owned()),
+        error => PostgresError::Unavailable(error.to_string()),
     }
 }
 
@@ -122,12 +175,16 @@ fn late() -> PostgresError {
 }
 
 /// A connection that is closed if it is dropped: nobody knows then what it waits for, or in which transaction it stands.
-pub(crate) struct Lease(Option<Object>);
+pub(crate) struct Lease {
+    object: Option<Object>,
+    /// The epoch that was known when it was taken.
+    epoch: Epoch,
+}
 
 impl Lease {
     fn object(&self) -> Result<&Object, PostgresError> {
         // It is taken out by what drops it alone.
-        self.0.as_ref().ok_or_else(late)
+        self.object.as_ref().ok_or_else(late)
     }
 
     pub(crate) async fn ask(
@@ -179,13 +236,13 @@ impl Lease {
 
     /// The connection stands in no transaction, and was answered whatever it asked.
     pub(crate) fn done(mut self) {
-        drop(self.0.take());
+        drop(self.object.take());
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
+        if let Some(object) = self.object.take() {
             drop(Object::take(object));
         }
     }

@@ -1,8 +1,10 @@
 //! Server: what a server and its database must be before they are asked anything.
 
+use hardtack::revocation::Position;
 use tokio_postgres::Client;
 
 use crate::error::PostgresError;
+use crate::head::{COLUMNS, Head, Known};
 use crate::migrate;
 
 /// The oldest server that is taken: its functions tell the timeline, and it is supported until November 2027.
@@ -65,18 +67,18 @@ pub(crate) async fn look(client: &Client) -> Result<Server, PostgresError> {
     Ok(Server { place, is_alone })
 }
 
-/// Checks the server, the version of the database, and that its epoch is at home here.
-pub(crate) async fn check(client: &Client) -> Result<Server, PostgresError> {
+/// Checks the server, the version of the database, and that its epoch is at home here. Returns where the log stands, too.
+pub(crate) async fn check(client: &Client) -> Result<(Server, Position), PostgresError> {
     let server = look(client).await?;
     migrate::check(client).await?;
-    let home = client
-        .query_one("SELECT system, timeline, database, relation FROM hardtack.head", &[])
-        .await?;
+    let asked =
+        format!("SELECT {COLUMNS}, system, timeline, database, relation FROM hardtack.head");
+    let row = client.query_one(&asked, &[]).await?;
     let home = Place {
-        system: home.try_get(0)?,
-        timeline: home.try_get(1)?,
-        database: home.try_get(2)?,
-        relation: home.try_get(3)?,
+        system: row.try_get("system")?,
+        timeline: row.try_get("timeline")?,
+        database: row.try_get("database")?,
+        relation: row.try_get("relation")?,
     };
     if home != server.place {
         return Err(PostgresError::Refused(format!(
@@ -84,6 +86,15 @@ pub(crate) async fn check(client: &Client) -> Result<Server, PostgresError> {
             difference(&home, &server.place)
         )));
     }
+    Ok((server, Head::of(&row)?.at))
+}
+
+/// The same, and that the log has not gone back before what this process has read of it: a primary that was replaced comes back as it
+/// was, at home in its own epoch.
+pub(crate) async fn check_known(client: &Client, known: &Known) -> Result<Server, PostgresError> {
+    let floor = known.floor();
+    let (server, at) = check(client).await?;
+    known.accept(&floor, at)?;
     Ok(server)
 }
 

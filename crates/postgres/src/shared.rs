@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::PostgresError;
 use crate::follow;
-use crate::head::{COLUMNS, Head, Known, one};
+use crate::head::Known;
 use crate::lineage::{self, Told};
 use crate::link::{self, Link};
 use crate::server;
@@ -28,7 +28,7 @@ const MAX_QUESTIONS: usize = 256;
 pub(crate) struct Shared {
     pub(crate) link: Link,
     pub(crate) settings: Settings,
-    pub(crate) known: Known,
+    pub(crate) known: Arc<Known>,
     pub(crate) told: Told,
     pub(crate) claims: Arc<Semaphore>,
     pub(crate) questions: Arc<Semaphore>,
@@ -147,13 +147,13 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
     let opened = threads.block_on(async {
         // Once by itself, so that what is wrong is said as what it is.
         let first = link::connect(&settings, None).await?;
-        link::once(server::check(&first)).await?;
-        let link = Link::new(&settings)?;
-        let head = format!("SELECT {COLUMNS} FROM hardtack.head");
-        let rows = link::once(link.ask(&head, &[])).await?;
-        Ok((link, Head::of(one(&rows)?)?))
+        let (server, at) = link::once(server::check(&first)).await?;
+        let known = Arc::new(Known::new(at));
+        let link = Link::new(&settings, Arc::clone(&known))?;
+        link.is_alone.store(server.is_alone, Ordering::Relaxed);
+        Ok((link, known))
     });
-    let (link, head): (Link, Head) = match opened {
+    let (link, known) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             threads.shutdown_background();
@@ -163,7 +163,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
     let shared = Arc::new(Shared {
         link,
         longest: Mutex::new(settings.longest),
-        known: Known::new(head.at),
+        known,
         told: Told::default(),
         claims: Arc::new(Semaphore::new(MAX_CLAIMS)),
         questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),

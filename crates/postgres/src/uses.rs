@@ -30,6 +30,7 @@ async fn claim(link: &Link, once: &SingleUse) -> Result<Claim, PostgresError> {
     let lease = link.lease().await?;
     for is_last in [false, true] {
         let claimed = lease.claim(CLAIM, &[&id, &once.audience, &expires, &durable]).await?;
+        link.still(&lease)?;
         let answer = match claimed {
             Ok(1) => Claim::First,
             Ok(_) => Claim::Again,

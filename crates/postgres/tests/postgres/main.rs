@@ -3,6 +3,7 @@
 
 mod conforming;
 mod faults;
+mod hostile;
 mod migrating;
 mod refusing;
 mod roles;

@@ -24,11 +24,12 @@ const CONNECTIONS: usize = 8;
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What every session is told when it begins. No statement runs on after nobody waits for it any more, and no role's or database's own
-/// settings weaken what is written.
+/// settings weaken what is written, or silence the warning by which a wait for a standby that was given up is noticed.
 const SESSION: &str = "-c statement_timeout=5000 -c lock_timeout=4000 \
     -c idle_in_transaction_session_timeout=10000 -c synchronous_commit=on \
     -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off \
-    -c search_path=pg_catalog -c standard_conforming_strings=on";
+    -c search_path=pg_catalog -c standard_conforming_strings=on \
+    -c client_min_messages=warning";
 
 /// Where the database is, who asks, and how durable an answer is. [`Debug`](fmt::Debug) shows no password.
 ///

@@ -59,10 +59,16 @@ fn what_no_standby_has_is_not_acknowledged() {
     let database = migrated(&server);
     server.sql("postgres", "ALTER ROLE plane SET synchronous_commit = off");
     server.sql("postgres", "ALTER ROLE gateway SET synchronous_commit = off");
+    let silent = format!("ALTER DATABASE {database} SET client_min_messages = error");
+    server.sql("postgres", &silent);
+    server.sql("postgres", "ALTER ROLE gateway SET client_min_messages = error");
     let (plane, gateway) = (open(&server, "plane", &database), open(&server, "gateway", &database));
     assert_eq!(wait(gateway.claim(&presentation(9), NOW)), Ok(Claim::First));
     server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'elsewhere'");
     server.sql("postgres", "SELECT pg_reload_conf()");
+    // The server's processes read it one by one.
+    let is_read = || plane.warnings().is_empty() && gateway.warnings().is_empty();
+    assert!(within(Duration::from_secs(20), is_read));
     std::thread::scope(|scope| {
         let revoked = scope.spawn(|| revoke(&plane, 1));
         let claimed = scope.spawn(|| wait(gateway.claim(&presentation(1), NOW)));

@@ -101,14 +101,23 @@ BEGIN
     IF expires IS NULL OR expires < 0 OR expires > 253402300799 THEN
         RAISE EXCEPTION 'no moment of expiry';
     END IF;
+    -- No presentation lives so long: whoever makes hours that nobody needs makes none that stays.
+    IF expires > extract(epoch FROM clock_timestamp()) + 8 * 86400 THEN
+        RETURN 'full';
+    END IF;
+    -- Nobody waits for an hour that is there. The mark is looked at by whoever claims.
+    IF EXISTS (SELECT FROM hardtack.used_hour WHERE hour = this) THEN
+        RETURN 'made';
+    END IF;
     SELECT until INTO STRICT mark FROM hardtack.used_mark FOR UPDATE;
     IF expires <= mark THEN
         RETURN 'forgotten';
     END IF;
+    -- Another may have made it meanwhile.
     IF EXISTS (SELECT FROM hardtack.used_hour WHERE hour = this) THEN
         RETURN 'made';
     END IF;
-    -- Three weeks of hours: no presentation lives so long, and nobody fills the disk with empty tables.
+    -- Three weeks of hours, more than from the mark to the last that is made: nobody fills the disk with empty tables.
     IF (SELECT count(*) FROM hardtack.used_hour) >= 512 THEN
         RETURN 'full';
     END IF;
@@ -154,7 +163,9 @@ BEGIN
         ) AS first ORDER BY place LIMIT greatest(room, 0);
     GET DIAGNOSTICS made = ROW_COUNT;
     UPDATE hardtack.seen_size
-        SET blocks = blocks + made, lost = lost + greatest(lost_before, 0) + fresh - made;
+        SET blocks = blocks + made,
+            -- Counted up to a bound, so that a number that is told never makes it overflow.
+            lost = least(lost + least(greatest(lost_before, 0), 1000000) + fresh - made, 4000000000000000);
 END
 $$;
 

@@ -9,7 +9,8 @@ use crate::error::PostgresError;
 use crate::head::{Head, moment, number, one, seconds, signed};
 use crate::link;
 use crate::shared::Shared;
-use crate::writer::{self, EVENTS, GO_ON, WAKE};
+use crate::uses::MAKE_HOUR;
+use crate::writer::{self, EVENTS, GO_ON};
 
 /// How many rows are forgotten in a transaction, so that nobody waits long for it.
 pub(crate) const PIECE: i64 = 5_000;
@@ -44,16 +45,47 @@ pub(crate) async fn collect(shared: &Shared, now: Timestamp) -> Result<Collected
             break;
         }
     }
-    while link::twice(|| hour(shared, now)).await? {
-        collected.hours += 1;
-    }
     loop {
         let forgotten = link::twice(|| blocks(shared, now)).await?;
         collected.blocks += forgotten;
         if forgotten < PIECE as u64 {
-            return Ok(collected);
+            break;
         }
     }
+    // What keeps one of these from being done is to keep none of the others.
+    let dropped = hours(shared, now, &mut collected.hours).await;
+    let far = far_hours(shared).await;
+    let made = make_hours(shared, now).await;
+    dropped.and(far).and(made)?;
+    Ok(collected)
+}
+
+async fn hours(shared: &Shared, now: Timestamp, dropped: &mut u64) -> Result<(), PostgresError> {
+    while link::twice(|| hour(shared, now)).await? {
+        *dropped += 1;
+    }
+    Ok(())
+}
+
+/// How many hours are made before a presentation expires in them: a gateway that holds the lock that it takes to make one keeps nobody
+/// from claiming meanwhile.
+const MADE_AHEAD: u64 = 4;
+
+async fn make_hours(shared: &Shared, now: Timestamp) -> Result<(), PostgresError> {
+    for ahead in 0..MADE_AHEAD {
+        let moment = seconds(now + Duration::from_secs(ahead * 3600));
+        link::twice(|| async { shared.link.ask(MAKE_HOUR, &[&moment]).await }).await?;
+    }
+    Ok(())
+}
+
+/// Drops the empty hours that no presentation lives to see.
+async fn far_hours(shared: &Shared) -> Result<(), PostgresError> {
+    let mut after = 0;
+    while let Some(looked) = link::twice(|| far_hour(shared, after)).await? {
+        after = looked;
+    }
+    Ok(())
 }
 
 const DUE: &str = "SELECT sequence, revoked FROM hardtack.revocation WHERE expires <= $1 ORDER BY sequence LIMIT $2";
@@ -94,14 +126,16 @@ async fn revocations(shared: &Shared, now: Timestamp) -> Result<(u64, bool), Pos
         let change = serde_json::to_string(&change);
         let change = change.map_err(|error| PostgresError::Refused(error.to_string()))?;
         lease.ask(EVENTS, &[&vec![signed(head.at.number)?], &vec![change]]).await?;
-        lease.ask(WAKE, &[]).await?;
     }
     let (latest, jumped) = (head.clock.latest.map(seconds), head.clock.jumped.map(seconds));
     let mark = head.forgotten_until.map(seconds);
     lease.ask(GO_ON, &[&signed(head.at.number)?, &latest, &jumped, &mark]).await?;
     lease.commit().await?;
-    lease.done();
     shared.known.raise(head.at);
+    match sequences.is_empty() {
+        true => lease.done(),
+        false => writer::wake(lease).await,
+    }
     Ok((sequences.len() as u64, is_in_doubt))
 }
 
@@ -121,6 +155,10 @@ fn ranges(sequences: &[i64]) -> Result<Vec<(u64, u64)>, PostgresError> {
 const MARK: &str = "SELECT until FROM hardtack.used_mark FOR UPDATE";
 const HOUR: &str = "SELECT min(hour) FROM hardtack.used_hour";
 const RAISE: &str = "UPDATE hardtack.used_mark SET until = greatest(until, $1)";
+const RAISE_TO_NOW: &str = "UPDATE hardtack.used_mark SET until = \
+    greatest(until, least($1, floor(extract(epoch FROM clock_timestamp()))::bigint - 3600))";
+const FAR: &str = "SELECT min(hour) FROM hardtack.used_hour \
+    WHERE hour > $1 AND hour * 3600 > extract(epoch FROM clock_timestamp()) + 8 * 86400";
 const OVER: &str = "DELETE FROM hardtack.used_hour WHERE hour = $1";
 
 /// Drops the oldest hour of used presentations, if all of it expired an hour ago: the mark first, and both or none.
@@ -133,6 +171,8 @@ async fn hour(shared: &Shared, now: Timestamp) -> Result<bool, PostgresError> {
     let oldest: Option<i64> = one(&lease.ask(HOUR, &[]).await?)?.try_get(0)?;
     let kept = seconds(now) - KEPT_AFTER_EXPIRY.as_secs() as i64;
     let Some(hour) = oldest.filter(|hour| (hour + 1) * 3600 <= kept) else {
+        // Nobody makes an hour that would be dropped at once. A clock that stands far ahead is not believed.
+        lease.ask(RAISE_TO_NOW, &[&kept]).await?;
         lease.commit().await?;
         lease.done();
         return Ok(false);
@@ -143,6 +183,26 @@ async fn hour(shared: &Shared, now: Timestamp) -> Result<bool, PostgresError> {
     lease.commit().await?;
     lease.done();
     Ok(true)
+}
+
+/// Drops the next hour that is too far ahead, if it is empty. Returns which it was.
+async fn far_hour(shared: &Shared, after: i64) -> Result<Option<i64>, PostgresError> {
+    let lease = shared.link.lease().await?;
+    lease.begin(shared.link.durable).await?;
+    lease.say("SET LOCAL lock_timeout = 1000").await?;
+    lease.ask(MARK, &[]).await?;
+    let far: Option<i64> = one(&lease.ask(FAR, &[&after]).await?)?.try_get(0)?;
+    if let Some(hour) = far {
+        // Nobody claims in it between the look and the end.
+        lease.say(&format!("LOCK TABLE ONLY hardtack.used, hardtack.used_{hour}")).await?;
+        if lease.look(&format!("SELECT FROM hardtack.used_{hour} LIMIT 1")).await?.is_empty() {
+            lease.say(&format!("DROP TABLE hardtack.used_{hour}")).await?;
+            lease.ask(OVER, &[&hour]).await?;
+        }
+    }
+    lease.commit().await?;
+    lease.done();
+    Ok(far)
 }
 
 const BLOCKS: &str = "WITH old AS (DELETE FROM hardtack.seen WHERE id IN \

@@ -63,7 +63,8 @@ pub(crate) async fn begin(
             ],
         )
         .await?;
-    client.execute("SELECT pg_notify('hardtack', '')", &[]).await?;
     client.batch_execute("COMMIT").await?;
+    // Whoever is not woken reads within seconds.
+    let _ = client.execute("SELECT pg_notify('hardtack', '')", &[]).await;
     Ok(Position { epoch, number: head.at.number })
 }

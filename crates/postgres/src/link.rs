@@ -197,6 +197,11 @@ impl Lease {
         Ok(client.query(&statement, parameters).await?)
     }
 
+    /// The same, for a statement that is asked once.
+    pub(crate) async fn look(&self, statement: &str) -> Result<Vec<Row>, PostgresError> {
+        Ok(self.object()?.query(statement, &[]).await?)
+    }
+
     /// The same, with its error as the client has it.
     pub(crate) async fn claim(
         &self,

@@ -22,7 +22,7 @@ const CLAIM: &str = "INSERT INTO hardtack.used (id, audience, expires) \
     SELECT $1, $2, $3 FROM hardtack.used_mark \
     WHERE $3 > until AND set_config('synchronous_commit', $4, true) = $4 ON CONFLICT DO NOTHING";
 
-const MAKE_HOUR: &str = "SELECT hardtack.make_hour($1)";
+pub(crate) const MAKE_HOUR: &str = "SELECT hardtack.make_hour($1)";
 
 async fn claim(link: &Link, once: &SingleUse) -> Result<Claim, PostgresError> {
     let (id, expires) = (&once.id.as_bytes()[..], seconds(once.expires));

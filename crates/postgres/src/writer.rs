@@ -1,6 +1,7 @@
 //! Writer: requests to revoke, written by one task, many in a transaction (group commit).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hardtack::pending::Giver;
 use hardtack::revocation::{Earlier, RequestId, RevocationLogError};
@@ -74,9 +75,18 @@ async fn transact(shared: &Shared, asked: &[Asked]) -> Result<Vec<Answer>, Postg
     floor.allows(making.head.at)?;
     let answers = asked.iter().map(|asked| making.answer(asked)).collect();
     save(&lease, &making).await?;
-    lease.done();
     shared.known.raise(making.head.at);
+    wake(lease).await;
     Ok(answers)
+}
+
+/// Wakes whoever listens, after the commit: whoever fills the queue of notifications keeps no revocation from being made.
+pub(crate) async fn wake(lease: Lease) {
+    match tokio::time::timeout(WAKING, lease.ask(WAKE, &[])).await {
+        Ok(Ok(_)) => lease.done(),
+        Ok(Err(error)) => tracing::warn!("whoever listens is not woken, and reads later: {error}"),
+        Err(_) => tracing::warn!("whoever listens is not woken in time, and reads later"),
+    }
 }
 
 /// Begins the transaction, and reads under the lock what is asked about.
@@ -145,8 +155,12 @@ const ANSWERED: &str = "INSERT INTO hardtack.request (id, asked, receipts, until
 pub(crate) const GO_ON: &str =
     "UPDATE hardtack.head SET number = $1, latest = $2, jumped = $3, forgotten_until = $4";
 
-/// Whoever listens is woken by the commit.
-pub(crate) const WAKE: &str = "SELECT pg_notify('hardtack', '')";
+/// Whoever listens is woken by it. It is a hint, for which no disk and no standby is waited.
+const WAKE: &str =
+    "SELECT pg_notify('hardtack', '') WHERE set_config('synchronous_commit', 'off', true) = 'off'";
+
+/// How long it may take to wake whoever listens: the answer waits for it.
+const WAKING: Duration = Duration::from_secs(1);
 
 /// Writes it all and commits. If one of the statements fails, so do those after it, and the commit ends the transaction without a trace: each
 /// is looked at.
@@ -188,7 +202,7 @@ async fn save(lease: &Lease, making: &Making) -> Result<(), PostgresError> {
     let put = lease.prepare(PUT).await?;
     let events = lease.prepare(EVENTS).await?;
     let answer = lease.prepare(ANSWERED).await?;
-    let (go_on, wake) = (lease.prepare(GO_ON).await?, lease.prepare(WAKE).await?);
+    let go_on = lease.prepare(GO_ON).await?;
     let done = tokio::join!(
         biased;
         async { lease.run(&replace, &[&replaced]).await },
@@ -196,9 +210,8 @@ async fn save(lease: &Lease, making: &Making) -> Result<(), PostgresError> {
         async { lease.run(&events, &[&numbers, &changes]).await },
         async { lease.run(&answer, &[&ids, &digests, &receipts, &until]).await },
         async { lease.run(&go_on, &[&number, &latest, &jumped, &mark]).await },
-        async { lease.run(&wake, &[]).await },
         lease.commit(),
     );
-    done.0.and(done.1).and(done.2).and(done.3).and(done.4).and(done.5)?;
-    done.6
+    done.0.and(done.1).and(done.2).and(done.3).and(done.4)?;
+    done.5
 }

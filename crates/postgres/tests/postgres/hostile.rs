@@ -1,14 +1,14 @@
-//! What a reader who meant harm found: a primary that comes back after it was replaced.
+//! What a reader who meant harm found: a primary that comes back after it was replaced, and a gateway that was taken over.
 
 use std::time::Duration;
 
-use hardtack::RevocationLog;
 use hardtack::audit::{Claim, SingleUse, Uses};
 use hardtack::pending::wait;
+use hardtack::{RevocationLog, Timestamp};
 use hardtack_postgres::{Loss, Postgres, Settings};
 
 use crate::server::{Server, within};
-use crate::stage::{NOW, id, later, migrated, settings};
+use crate::stage::{NOW, id, later, migrated, open, presentation, revoke, settings};
 
 /// It is at home in its own epoch, and knows nothing of what was claimed at the standby that took over.
 #[test]
@@ -49,4 +49,94 @@ fn a_primary_that_was_replaced_and_comes_back_accepts_no_presentation_a_second_t
     primary.kill();
     assert!(within(Duration::from_secs(10), || claim(4, 700, 601) == Ok(Claim::Again)));
     assert_eq!(claim(5, 700, 601), Ok(Claim::First));
+}
+
+/// Hours that no presentation lives to see are not made, those that were are dropped, and the lock by which one is made is no bar to a
+/// claim in an hour that is there.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn a_gateway_that_makes_hours_and_holds_locks_keeps_nobody_from_claiming() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let (plane, gateway) = (open(&server, "plane", &database), open(&server, "gateway", &database));
+    let clock =
+        server.sql("postgres", "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint");
+    let now: u64 = clock[0][0].parse().unwrap();
+    let claim = |number: u64, expires: u64| {
+        let once = SingleUse::new("notion.mcp", id(number), Timestamp::from_unix_seconds(expires));
+        wait(gateway.claim(&once, Timestamp::from_unix_seconds(expires)))
+    };
+    let far =
+        "SELECT hardtack.make_hour((70000000 - n) * 3600::bigint) FROM generate_series(0, 599) n";
+    let said = server.rows("gateway", &database, far).unwrap();
+    assert!(said.len() == 600 && said.iter().all(|said| said == &["full"]));
+    // As a server whose clock stood ahead had them made: one of them is used.
+    let (empty, used) = (now / 3600 + 1000, now / 3600 + 1001);
+    for hour in [empty, used] {
+        let (from, to) = (hour * 3600, hour * 3600 + 3600);
+        let made = format!(
+            "SET ROLE hardtack_plane; INSERT INTO hardtack.used_hour VALUES ({hour}); \
+            CREATE TABLE hardtack.used_{hour} PARTITION OF hardtack.used FOR VALUES FROM ({from}) TO ({to})"
+        );
+        server.sql(&database, &made);
+    }
+    assert_eq!(claim(1, used * 3600), Ok(Claim::First));
+    // The hours behind are as many as there is room for.
+    let behind = format!(
+        "SELECT hardtack.make_hour(({now} / 3600 - n) * 3600::bigint) FROM generate_series(20, 619) n"
+    );
+    server.rows("gateway", &database, &behind).unwrap();
+    claim(2, now + 60).unwrap_err();
+    let collected = wait(plane.collect(Timestamp::from_unix_seconds(now))).unwrap();
+    assert_eq!(collected.hours, 510);
+    assert_eq!(server.rows("gateway", &database, &behind).unwrap(), vec![["forgotten"]; 600]);
+    let kept = "SELECT count(*) FILTER (WHERE hour > $), count(*) FROM hardtack.used_hour";
+    let kept = kept.replace('$', &(now / 3600 + 900).to_string());
+    assert_eq!(server.sql(&database, &kept), [["1", "5"]]);
+    assert_eq!(claim(1, used * 3600), Ok(Claim::Again));
+    let hold = "BEGIN; SELECT hardtack.make_hour($); SELECT pg_sleep(3); ROLLBACK";
+    let hold = hold.replace('$', &(now + 6 * 86400).to_string());
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| server.rows("gateway", &database, &hold));
+        let holds = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        assert!(within(Duration::from_secs(10), || !server.sql("postgres", holds).is_empty()));
+        for ahead in 0..3 {
+            assert_eq!(claim(10 + ahead, now + ahead * 3600), Ok(Claim::First));
+        }
+        assert!(!held.is_finished());
+        held.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn a_gateway_that_counts_no_end_of_lost_blocks_keeps_nobody_from_telling() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    for _ in 0..2 {
+        let told = "SELECT hardtack.saw('{}', '{}', '{}', 9223372036854775807)";
+        server.rows("gateway", &database, told).unwrap();
+    }
+    let lost = "SELECT lost FROM hardtack.seen_size";
+    assert_eq!(server.sql(&database, lost), [["2000000"]]);
+    server.sql(&database, "UPDATE hardtack.seen_size SET lost = 4000000000000000 - 1");
+    server.rows("gateway", &database, "SELECT hardtack.saw('{}', '{}', '{}', 5)").unwrap();
+    assert_eq!(server.sql(&database, lost), [["4000000000000000"]]);
+}
+
+/// Whoever may listen may keep the queue of notifications from being emptied: the commit does not depend on it.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn a_revocation_is_made_when_nobody_can_be_woken() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let plane = open(&server, "plane", &database);
+    revoke(&plane, 1).unwrap();
+    // No function of that name is found any more by whoever may not call it.
+    let closed = "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC";
+    server.sql(&database, closed);
+    revoke(&plane, 2).unwrap();
+    let numbers = "SELECT count(*) FROM hardtack.event";
+    assert_eq!(server.sql(&database, numbers), [["2"]]);
+    assert_eq!(wait(plane.claim(&presentation(1), NOW)), Ok(Claim::First));
 }

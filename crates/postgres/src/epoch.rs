@@ -18,13 +18,20 @@ pub enum Loss {
     /// Nothing is lost that was ever acknowledged: the standby that took over was synchronous, or the server was stopped and moved whole.
     Nothing,
     /// Revocations and uses may be lost. Every grant that was issued before the epoch is refused from now on, since it may have been
-    /// revoked, and call-bound presentations that expire within ten minutes count as used. Bans of keys and names for good that are
-    /// lost must be made again by hand.
-    Possible,
+    /// revoked, and call-bound presentations that expire within `longest_call`, and ten minutes at least, count as used. Bans of keys and
+    /// names for good that are lost must be made again by hand.
+    Possible {
+        /// The longest life of a call-bound presentation that any verifier accepts
+        /// ([`Lifetimes::call`](hardtack::Lifetimes::call)). Beyond eight days none is claimed.
+        longest_call: Duration,
+    },
 }
 
-/// The longest life of a call-bound presentation that is taken for possible, by default two minutes: those that may have been used.
+/// The least time for which call-bound presentations count as used, whatever life of them is told: five times the default life.
 const PRESENTATIONS: Duration = Duration::from_secs(600);
+
+/// No presentation that expires later is claimed: the database makes no hour for it.
+const FARTHEST: Duration = Duration::from_secs(8 * 24 * 3600);
 
 pub(crate) async fn begin(
     settings: &Settings,
@@ -39,9 +46,9 @@ pub(crate) async fn begin(
     let mut head = Head::of(&client.query_one(&lock, &[]).await?)?;
     let moment = head.clock.observe(now);
     let epoch = Epoch::random();
-    if loss == Loss::Possible {
+    if let Loss::Possible { longest_call } = loss {
         head.forgotten_until = head.forgotten_until.max(Some(covered_until(moment)));
-        let until = seconds(moment + PRESENTATIONS);
+        let until = seconds(moment + longest_call.clamp(PRESENTATIONS, FARTHEST));
         client
             .execute("UPDATE hardtack.used_mark SET until = greatest(until, $1)", &[&until])
             .await?;

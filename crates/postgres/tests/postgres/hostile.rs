@@ -29,7 +29,8 @@ fn a_primary_that_was_replaced_and_comes_back_accepts_no_presentation_a_second_t
     standby.sql("postgres", "SELECT pg_promote()");
     assert!(within(Duration::from_secs(10), || !standby.is_standby()));
     let plane = settings(&standby, "plane", &database);
-    wait(Postgres::begin_epoch(plane, Loss::Possible, NOW)).unwrap();
+    let loss = Loss::Possible { longest_call: Duration::from_secs(120) };
+    wait(Postgres::begin_epoch(plane, loss, NOW)).unwrap();
     assert!(within(Duration::from_secs(10), || claim(4, 700, 601) == Ok(Claim::First)));
     assert_eq!(claim(4, 700, 601), Ok(Claim::Again));
 

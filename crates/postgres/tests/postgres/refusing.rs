@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use hardtack::RevocationLog;
-use hardtack::audit::{Claim, Uses};
+use hardtack::audit::{Claim, SingleUse, Uses};
 use hardtack::pending::wait;
 use hardtack::revocation::{Events, Position};
 use hardtack_postgres::{Loss, Postgres, PostgresError, Settings, Warning};
 
 use crate::server::{Server, copy, private, within};
-use crate::stage::{NOW, all, later, migrated, open, presentation, revoke, settings, try_open};
+use crate::stage::{NOW, all, id, later, migrated, open, presentation, revoke, settings, try_open};
+
+const POSSIBLE: Loss = Loss::Possible { longest_call: Duration::from_secs(120) };
 
 fn refused<T>(opened: Result<T, PostgresError>) -> String {
     match opened.map(drop) {
@@ -158,7 +160,7 @@ fn a_standby_is_refused_and_one_that_took_over_needs_a_new_epoch() {
     let gateway = settings(&standby, "gateway", &database);
     assert!(wait(Postgres::begin_epoch(gateway, Loss::Nothing, NOW)).is_err());
     let plane = || settings(&standby, "plane", &database);
-    let begun = wait(Postgres::begin_epoch(plane(), Loss::Possible, later(60))).unwrap();
+    let begun = wait(Postgres::begin_epoch(plane(), POSSIBLE, later(60))).unwrap();
     assert_eq!(wait(either.head()).unwrap(), begun);
     let list = wait(either.list(NOW)).unwrap();
     assert_eq!((list.revocations.len(), list.forgotten_until), (1, Some(later(120))));
@@ -174,6 +176,14 @@ fn a_standby_is_refused_and_one_that_took_over_needs_a_new_epoch() {
     let again = wait(Postgres::begin_epoch(plane(), Loss::Nothing, later(6000))).unwrap();
     assert_eq!(wait(either.list(NOW)).unwrap().forgotten_until, Some(later(120)));
     assert!(again.epoch != begun.epoch && wait(either.head()).unwrap() == again);
+    // Where verifiers accept presentations that live longer, these count as used as well.
+    let longer = Loss::Possible { longest_call: Duration::from_secs(3000) };
+    let begun = wait(Postgres::begin_epoch(plane(), longer, later(6000))).unwrap();
+    assert_eq!(wait(either.head()).unwrap(), begun);
+    for (number, expires, claimed) in [(5, 9000, Claim::Again), (6, 9001, Claim::First)] {
+        let once = SingleUse::new("notion.mcp", id(number), later(expires));
+        assert_eq!(wait(either.claim(&once, later(6000))), Ok(claimed));
+    }
 }
 
 #[test]
@@ -224,7 +234,7 @@ fn a_database_that_went_back_to_a_snapshot_is_refused_by_whoever_has_read_furthe
         assert!(text.contains("was read from it already"), "{text}");
     }
     let plane_settings = settings(&server, "plane", &database);
-    wait(Postgres::begin_epoch(plane_settings, Loss::Possible, later(60))).unwrap();
+    wait(Postgres::begin_epoch(plane_settings, POSSIBLE, later(60))).unwrap();
     assert_eq!(wait(gateway.list(NOW)).unwrap().forgotten_until, Some(later(120)));
     revoke(&plane, 3).unwrap();
 }

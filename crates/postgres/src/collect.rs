@@ -38,10 +38,10 @@ pub struct Collected {
 pub(crate) async fn collect(shared: &Shared, now: Timestamp) -> Result<Collected, PostgresError> {
     let mut collected = Collected::default();
     loop {
-        let (forgotten, is_in_doubt) = link::twice(|| revocations(shared, now)).await?;
-        collected.revocations += forgotten;
-        collected.is_clock_in_doubt = is_in_doubt;
-        if forgotten < PIECE as u64 {
+        let piece = link::twice(|| revocations(shared, now)).await?;
+        collected.revocations += piece.revocations;
+        collected.is_clock_in_doubt = piece.is_in_doubt;
+        if piece.revocations.max(piece.requests).max(piece.events) < PIECE as u64 {
             break;
         }
     }
@@ -95,10 +95,18 @@ const REQUESTS: &str = "DELETE FROM hardtack.request WHERE id IN \
 const TRIM: &str = "WITH trimmed AS (DELETE FROM hardtack.event WHERE number IN \
         (SELECT number FROM hardtack.event WHERE number <= $1 ORDER BY number LIMIT $2) RETURNING number) \
     UPDATE hardtack.head SET gone = greatest(gone, (SELECT max(number) FROM trimmed)) \
-    WHERE EXISTS (SELECT FROM trimmed)";
+    WHERE EXISTS (SELECT FROM trimmed) RETURNING (SELECT count(*) FROM trimmed)";
 
-/// Forgets some revocations, requests and events, in one transaction. Returns how many revocations, and whether the clock is in doubt.
-async fn revocations(shared: &Shared, now: Timestamp) -> Result<(u64, bool), PostgresError> {
+/// What was forgotten in one transaction.
+struct Piece {
+    revocations: u64,
+    requests: u64,
+    events: u64,
+    is_in_doubt: bool,
+}
+
+/// Forgets some revocations, requests and events, in one transaction.
+async fn revocations(shared: &Shared, now: Timestamp) -> Result<Piece, PostgresError> {
     let floor = shared.known.floor();
     let lease = shared.link.lease().await?;
     lease.begin(shared.link.durable).await?;
@@ -107,16 +115,18 @@ async fn revocations(shared: &Shared, now: Timestamp) -> Result<(u64, bool), Pos
     floor.allows(head.at)?;
     head.clock.observe(now);
     let is_in_doubt = head.clock.is_in_doubt(now, head.longest);
-    let mut sequences = Vec::new();
+    let (mut sequences, mut requests, mut events) = (Vec::new(), 0, 0);
     if !is_in_doubt {
         for row in lease.ask(DUE, &[&seconds(now), &PIECE]).await? {
             let revoked = moment(row.try_get(1)?)?.unwrap_or_default();
             head.forgotten_until = head.forgotten_until.max(Some(covered_until(revoked)));
             sequences.push(row.try_get::<_, i64>(0)?);
         }
-        lease.ask(REQUESTS, &[&seconds(now), &PIECE]).await?;
+        requests = lease.claim(REQUESTS, &[&seconds(now), &PIECE]).await??;
         let before = signed(head.at.number.saturating_sub(KEPT_EVENTS))?;
-        lease.ask(TRIM, &[&before, &PIECE]).await?;
+        if let Some(row) = lease.ask(TRIM, &[&before, &PIECE]).await?.first() {
+            events = number(row.try_get(0)?)?;
+        }
     }
     if !sequences.is_empty() {
         lease.ask(FORGET, &[&sequences]).await?;
@@ -136,7 +146,7 @@ async fn revocations(shared: &Shared, now: Timestamp) -> Result<(u64, bool), Pos
         true => lease.done(),
         false => writer::wake(lease).await,
     }
-    Ok((sequences.len() as u64, is_in_doubt))
+    Ok(Piece { revocations: sequences.len() as u64, requests, events, is_in_doubt })
 }
 
 /// The ranges of numbers that go up.

@@ -8,6 +8,7 @@ use hardtack::revocation::{
     Snapshot,
 };
 use hardtack::{RevocationLog, Revoking, Timestamp};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_postgres::Row;
 
 use crate::Postgres;
@@ -99,6 +100,7 @@ async fn listed(
 
 /// All of it as of one moment, in pages.
 async fn list(shared: &Shared, now: Timestamp) -> Result<Snapshot, PostgresError> {
+    let _permit = shared.lists.acquire().await.map_err(|_| over())?;
     let floor = shared.known.floor();
     let lease = shared.link.lease().await?;
     lease.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -152,8 +154,13 @@ impl RevocationLog for Postgres {
         }
         let (giver, promised) = promise();
         let job = Job { asked: Asked::new(batch, request, now), giver };
-        if self.0.jobs.try_send(job).is_err() {
-            let problem = format!("{MAX_WAITING} requests wait for the database already");
+        if let Err(error) = self.0.jobs.try_send(job) {
+            let problem = match error {
+                TrySendError::Full(_) => {
+                    format!("{MAX_WAITING} requests wait for the database already")
+                }
+                TrySendError::Closed(_) => over().to_string(),
+            };
             return Box::pin(async move { not_revoked(&problem) });
         }
         let answered = self.0.spawn(async {

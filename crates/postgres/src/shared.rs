@@ -24,6 +24,10 @@ const THREADS: usize = 2;
 /// How many questions wait for an answer at once, besides claims. Beyond it they are refused.
 const MAX_QUESTIONS: usize = 256;
 
+/// How many whole lists are read at once, each on a connection of its own for up to a minute: fewer than there are connections by
+/// default, so that claims find one. Beyond it they stand in line.
+const MAX_LISTS: usize = 2;
+
 /// What the tasks of an engine share.
 pub(crate) struct Shared {
     pub(crate) link: Link,
@@ -32,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) told: Told,
     pub(crate) claims: Arc<Semaphore>,
     pub(crate) questions: Arc<Semaphore>,
+    pub(crate) lists: Semaphore,
     longest: Mutex<Duration>,
 }
 
@@ -167,6 +172,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
         told: Told::default(),
         claims: Arc::new(Semaphore::new(MAX_CLAIMS)),
         questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+        lists: Semaphore::new(MAX_LISTS),
         settings,
     });
     let (jobs, waiting) = mpsc::channel(MAX_WAITING);

@@ -35,12 +35,15 @@ async fn claim(link: &Link, once: &SingleUse) -> Result<Claim, PostgresError> {
             Ok(1) => Claim::First,
             Ok(_) => Claim::Again,
             // There is no partition for its hour.
-            Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) && !is_last => {
+            Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) => {
+                if is_last {
+                    break;
+                }
                 let rows = lease.ask(MAKE_HOUR, &[&expires]).await?;
                 match one(&rows)?.try_get::<_, &str>(0)? {
                     "made" => continue,
                     "forgotten" => Claim::Again,
-                    _ => return Err(full()),
+                    _ => break,
                 }
             }
             Err(error) => return Err(error.into()),
@@ -48,6 +51,8 @@ async fn claim(link: &Link, once: &SingleUse) -> Result<Claim, PostgresError> {
         lease.done();
         return Ok(answer);
     }
+    // It was answered whatever it asked.
+    lease.done();
     Err(full())
 }
 

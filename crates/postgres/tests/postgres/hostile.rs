@@ -125,6 +125,49 @@ fn a_gateway_that_counts_no_end_of_lost_blocks_keeps_nobody_from_telling() {
     assert_eq!(server.sql(&database, lost), [["4000000000000000"]]);
 }
 
+/// All that is over goes in one call, however many pieces it takes.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn requests_and_events_that_are_over_are_all_forgotten_at_once() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let plane = open(&server, "plane", &database);
+    revoke(&plane, 1).unwrap();
+    let many = "INSERT INTO hardtack.request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), \
+            decode(repeat('00', 32), 'hex'), '[]', 5 FROM generate_series(1, 12000) n; \
+        INSERT INTO hardtack.event SELECT n, '' FROM generate_series(2, 12001) n; \
+        UPDATE hardtack.head SET number = 1012001";
+    server.sql(&database, many);
+    wait(plane.collect(later(60))).unwrap();
+    let left = "SELECT (SELECT count(*) FROM hardtack.request), (SELECT count(*) FROM hardtack.event), gone FROM hardtack.head";
+    assert_eq!(server.sql(&database, left), [["1", "0", "12001"]]);
+}
+
+/// Whole lists, which may take a minute each, leave connections for claims.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn lists_that_take_long_keep_nobody_from_claiming() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let gateway = open(&server, "gateway", &database);
+    assert_eq!(wait(gateway.claim(&presentation(1), NOW)), Ok(Claim::First));
+    std::thread::scope(|scope| {
+        let hold = "BEGIN; LOCK TABLE hardtack.revocation; SELECT pg_sleep(3); ROLLBACK";
+        let held = scope.spawn(|| server.rows("postgres", &database, hold));
+        let holds = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        assert!(within(Duration::from_secs(10), || !server.sql("postgres", holds).is_empty()));
+        let lists: Vec<_> = (0..12).map(|_| scope.spawn(|| wait(gateway.list(NOW)))).collect();
+        let waits =
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'gateway'";
+        assert!(within(Duration::from_secs(2), || server.sql("postgres", waits).len() >= 2));
+        assert_eq!(wait(gateway.claim(&presentation(2), NOW)), Ok(Claim::First));
+        assert!(!held.is_finished() && server.sql("postgres", waits).len() == 2);
+        for list in lists {
+            list.join().unwrap().unwrap();
+        }
+    });
+}
+
 /// Whoever may listen may keep the queue of notifications from being emptied: the commit does not depend on it.
 #[test]
 #[ignore = "needs PostgreSQL: run ci/postgres"]

@@ -125,6 +125,32 @@ fn a_gateway_that_counts_no_end_of_lost_blocks_keeps_nobody_from_telling() {
     assert_eq!(server.sql(&database, lost), [["4000000000000000"]]);
 }
 
+/// The error of what it could not do comes after the rest is done.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn a_lock_on_the_uses_keeps_no_block_from_being_forgotten() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let (plane, gateway) = (open(&server, "plane", &database), open(&server, "gateway", &database));
+    assert_eq!(wait(gateway.claim(&presentation(1), NOW)), Ok(Claim::First));
+    let told = "SELECT hardtack.saw(ARRAY[decode(repeat('01', 64), 'hex')], '{5}', ARRAY['{}'], 0)";
+    server.rows("gateway", &database, told).unwrap();
+    std::thread::scope(|scope| {
+        let hold = "BEGIN; INSERT INTO hardtack.used SELECT decode(repeat('02', 64), 'hex'), '', $; SELECT pg_sleep(6); ROLLBACK";
+        let hold = hold.replace('$', &(NOW.unix_seconds() + 60).to_string());
+        let (server, database) = (&server, &database);
+        let held = scope.spawn(move || server.rows("gateway", database, &hold));
+        let holds = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        assert!(within(Duration::from_secs(10), || !server.sql("postgres", holds).is_empty()));
+        let error = wait(plane.collect(later(4 * 3600))).unwrap_err().to_string();
+        assert!(error.contains("lock timeout"), "{error}");
+        assert_eq!(server.sql(database, "SELECT blocks FROM hardtack.seen_size"), [["0"]]);
+        assert!(!held.is_finished());
+        held.join().unwrap().unwrap();
+    });
+    assert_eq!(wait(plane.collect(later(4 * 3600))).unwrap().hours, 1);
+}
+
 /// All that is over goes in one call, however many pieces it takes.
 #[test]
 #[ignore = "needs PostgreSQL: run ci/postgres"]

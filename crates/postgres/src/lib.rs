@@ -73,14 +73,21 @@ impl fmt::Debug for Postgres {
 }
 
 /// Something about a server that works, and may lose what it acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
     /// `synchronous_standby_names` is empty.
-    #[error(
-        "the database has no synchronous standby: if its machine is lost, so are the revocations that were acknowledged last"
-    )]
     NoSynchronousStandby,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Warning::NoSynchronousStandby => {
+                "the database has no synchronous standby: if its machine is lost, so are the revocations that were acknowledged last"
+            }
+        })
+    }
 }
 
 impl Postgres {

@@ -4,8 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -49,7 +48,8 @@ pub struct Serving {
 struct Shared {
     published: watch::Sender<Arc<Published>>,
     failing: Mutex<Option<PublishError>>,
-    is_over: AtomicBool,
+    /// Held while something is signed, so that nothing is once it is over.
+    is_over: Mutex<bool>,
     streams: Arc<Semaphore>,
     snapshots: Arc<Semaphore>,
     /// What grants are refused by, because the log may lack their revocations.
@@ -85,7 +85,7 @@ impl Serving {
         let shared = Arc::new(Shared {
             published: watch::Sender::new(Arc::new(first)),
             failing: Mutex::default(),
-            is_over: AtomicBool::new(false),
+            is_over: Mutex::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),
             snapshots: Arc::new(Semaphore::new(MOST_SNAPSHOTS)),
             refused_until: publisher.refused_until(),
@@ -117,9 +117,10 @@ impl Serving {
         self.shared.refused_until
     }
 
-    /// Ends the thread, within a second.
+    /// Ends publishing: nothing is signed and no state is kept after this returns, and another publisher may go on from it. The thread ends
+    /// within a second. Waits for what is being signed just now.
     pub fn end(&self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        *self.shared.is_over() = true;
     }
 
     /// Returns the routes of the feed: `/feed/checkpoint`, `/feed/delta/…`, `/feed/snapshot/…` and `/feed/stream`.
@@ -140,6 +141,10 @@ impl Drop for Serving {
 }
 
 impl Shared {
+    fn is_over(&self) -> MutexGuard<'_, bool> {
+        self.is_over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn failing(&self, failing: Option<PublishError>) -> Option<PublishError> {
         let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut known, failing)
@@ -156,8 +161,12 @@ impl fmt::Debug for Serving {
 fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
     let mut last = publisher.position();
     let mut quiet = Duration::ZERO;
-    while !shared.is_over.load(Ordering::Relaxed) {
+    loop {
         wait(log.wait(last, LOOKS));
+        let over = shared.is_over();
+        if *over {
+            return;
+        }
         quiet += LOOKS;
         let is_new = wait(log.head()).is_ok_and(|head| head != last);
         let failed = shared.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some();
@@ -171,12 +180,13 @@ fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
                 shared.published.send_replace(Arc::new(published));
                 None
             }
-            Err(error) => {
-                // A log that fails at once would be asked without a pause.
-                thread::sleep(LOOKS);
-                Some(error)
-            }
+            Err(error) => Some(error),
         };
+        drop(over);
+        if failing.is_some() {
+            // A log that fails at once would be asked without a pause.
+            thread::sleep(LOOKS);
+        }
         match (shared.failing(failing.clone()), failing) {
             (None, Some(error)) => tracing::error!(%error, "the feed signs nothing"),
             (Some(_), None) => tracing::info!("the feed signs again"),

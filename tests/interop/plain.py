@@ -184,7 +184,8 @@ def literal(value):
         return "[" + ", ".join(map(literal, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(name)}: {literal(item)}" for name, item in value.items()) + "}"
-    return json.dumps(value)
+    # Its strings have no escapes by number.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def within_folder(path, folder):

@@ -44,13 +44,15 @@
 mod follower;
 mod head;
 mod line;
+mod published;
 mod publisher;
 mod snapshot;
 mod state;
 
 pub use follower::{FeedError, Follower, Keep, Wanted};
 pub use head::FeedHead;
-pub use publisher::{PublishError, Published, Publisher, Publishing};
+pub use published::Published;
+pub use publisher::{PublishError, Publisher, Publishing};
 
 /// The most lines that are asked for at once: some 150 KB.
 pub const MOST_LINES: u64 = 1000;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::feed::Keep;
-use crate::feed::MOST_LINES;
 use crate::feed::head::{self, FeedHead};
 use crate::feed::line;
+use crate::feed::published::{Kept, Published, RECENT_BYTES, Recent};
 use crate::feed::snapshot;
 use crate::feed::state::{Mark, State};
 use crate::keys::PrivateKey;
@@ -20,18 +20,12 @@ use crate::revocation::{
 };
 use crate::timestamp::Timestamp;
 
-/// So many lines are at hand. Whoever lacks more takes a snapshot.
-const RECENT: usize = 10_000;
-
 /// A snapshot is made after so many events: half of what is at hand, so that whoever takes it finds what follows.
 const SNAPSHOT_AFTER: u64 = 5_000;
 
 /// The log is read anew from the place where the feed stood so many events before, when a publisher is opened: a log that was put back and
 /// went on otherwise does not lead from there to where the feed stands.
 const BASE_AFTER: u64 = SNAPSHOT_AFTER;
-
-/// Recent lines hold so many bytes at most. Those which say what was forgotten are longer than others.
-const RECENT_BYTES: usize = 16 << 20;
 
 /// Snapshots that are at hand: whoever fetches one is not overtaken by the next.
 const SNAPSHOTS: usize = 2;
@@ -90,36 +84,11 @@ pub struct Publisher {
     snapshots: VecDeque<Kept>,
     /// A snapshot is due, whatever the numbers say.
     anew: bool,
-    /// The line of the last event that was read.
-    last_event: Option<String>,
     /// What becomes the base once the feed has gone on far enough.
     next_base: Mark,
     /// The clock jumped ahead at the last try.
     has_jumped: bool,
     has_signed: bool,
-}
-
-/// A snapshot at hand.
-#[derive(Debug, Clone)]
-struct Kept {
-    name: head::SnapshotName,
-    text: Arc<str>,
-}
-
-/// The last lines, up to the one with the number of the tree's size.
-#[derive(Debug, Clone, Default)]
-struct Recent {
-    lines: VecDeque<Arc<str>>,
-    bytes: usize,
-}
-
-/// What a feed says at a moment, as it is to be handed out.
-#[derive(Debug, Clone)]
-pub struct Published {
-    checkpoint: String,
-    head: FeedHead,
-    recent: Arc<Recent>,
-    snapshots: Vec<Kept>,
 }
 
 impl Publisher {
@@ -168,7 +137,6 @@ impl Publisher {
             recent,
             snapshots,
             anew,
-            last_event: None,
             next_base,
             has_jumped,
             has_signed,
@@ -189,22 +157,21 @@ impl Publisher {
     /// Reads again what was published last, which must be the same, and has it at hand.
     fn recollect(&mut self) -> Result<(), PublishError> {
         let mut mark = self.state.base.clone();
-        let (mut recent, mut last) = (Recent::default(), None);
+        let mut recent = Recent::default();
         while mark.number < self.state.at.number {
             let at = Position { number: mark.number, ..self.state.at };
             let events = match wait(self.log.read(at, READ_AT_ONCE))? {
                 Events::Next(events) if events.is_empty() => return Err(PublishError::OtherLog),
                 Events::Next(events) => events,
-                // They are kept no longer: nobody can say.
-                Events::Gone => return Ok(()),
+                // Not all are kept any more. The last one may be.
+                Events::Gone => return self.refuse_other_end(),
             };
             for event in events.iter().take_while(|event| event.number <= self.state.at.number) {
                 let line = line::of_change(&event.change);
                 let pushed = mark.edge.push(LeafHash::of(line.as_bytes()));
                 pushed.map_err(|_| PublishError::State)?;
                 mark.number = event.number;
-                recent.push(line.clone());
-                last = Some(line);
+                recent.push(line);
             }
         }
         let root = |edge: &Frontier| edge.root().map_err(|_| PublishError::State);
@@ -215,19 +182,21 @@ impl Publisher {
         }
         // With its last leaf, which a state does not have.
         self.state.edge = mark.edge;
-        (self.recent, self.last_event) = (recent, last);
+        self.recent = recent;
         Ok(())
     }
 
     /// Whether the event that was published last is still the same: the log may be exchanged below a process that goes on.
     fn refuse_other_end(&self) -> Result<(), PublishError> {
         let before = self.state.at.number.checked_sub(1);
-        let (Some(last), Some(before)) = (&self.last_event, before) else {
+        let (Some(last), Some(before)) = (self.state.last_event, before) else {
             return Ok(());
         };
         match wait(self.log.read(Position { number: before, ..self.state.at }, 1))? {
             Events::Next(events) => match events.first() {
-                Some(event) if line::of_change(&event.change) == *last => Ok(()),
+                Some(event) if LeafHash::of(line::of_change(&event.change).as_bytes()) == last => {
+                    Ok(())
+                }
                 _ => Err(PublishError::OtherLog),
             },
             Events::Gone => Ok(()),
@@ -305,8 +274,8 @@ impl Publisher {
                             return Err(PublishError::Gap { after: self.state.at.number });
                         }
                         let line = line::of_change(&event.change);
-                        self.push(line.clone())?;
-                        self.last_event = Some(line);
+                        self.state.last_event = Some(LeafHash::of(line.as_bytes()));
+                        self.push(line)?;
                         self.state.at.number = event.number;
                     }
                 }
@@ -316,7 +285,7 @@ impl Publisher {
                     follows(self.state.at, head)?;
                     self.push(line::anew())?;
                     // What was published before the gap cannot be read again.
-                    self.last_event = None;
+                    self.state.last_event = None;
                     self.state.at = head;
                     let here = Mark { number: head.number, edge: self.state.edge.clone() };
                     (self.state.base, self.next_base) = (here.clone(), here);
@@ -386,55 +355,6 @@ fn follows(at: Position, head: Position) -> Result<(), PublishError> {
         return Err(PublishError::WentBack { published: at.number, log: head.number });
     }
     Ok(())
-}
-
-impl Recent {
-    fn push(&mut self, line: String) {
-        self.bytes += line.len();
-        self.lines.push_back(line.into());
-        while self.lines.len() > RECENT || self.bytes > RECENT_BYTES {
-            let Some(oldest) = self.lines.pop_front() else { return };
-            self.bytes -= oldest.len();
-        }
-    }
-
-    /// The bytes of the lines after the one with the number `after`, of `size`.
-    fn bytes_after(&self, size: u64, after: u64) -> usize {
-        let count = usize::try_from(size.saturating_sub(after)).unwrap_or(usize::MAX);
-        self.lines.iter().rev().take(count).map(|line| line.len()).sum()
-    }
-}
-
-impl Published {
-    /// Returns the signed checkpoint.
-    pub fn checkpoint(&self) -> &str {
-        &self.checkpoint
-    }
-
-    /// Returns what the checkpoint signs.
-    pub fn head(&self) -> &FeedHead {
-        &self.head
-    }
-
-    /// Returns the lines of the events from the number `first` to the number `last`, each with a line break. `None` if they are not all at
-    /// hand, are more than [`MOST_LINES`](crate::feed::MOST_LINES), or are of another epoch.
-    pub fn lines(&self, epoch: u64, first: u64, last: u64) -> Option<String> {
-        let oldest = self.head.size + 1 - self.recent.lines.len() as u64;
-        let is_there = epoch == self.head.epoch
-            && (oldest..=last).contains(&first)
-            && last <= self.head.size
-            && last - first < MOST_LINES;
-        let begins = usize::try_from(first.checked_sub(oldest)?).ok().filter(|_| is_there)?;
-        let count = usize::try_from(last - first + 1).ok()?;
-        let lines = self.recent.lines.range(begins..begins + count);
-        Some(lines.flat_map(|line| [line, "\n"]).collect())
-    }
-
-    /// Returns the snapshot that knows `size` events; `None` if it is not at hand. The last two are.
-    pub fn snapshot(&self, epoch: u64, size: u64) -> Option<Arc<str>> {
-        let mut snapshots = self.snapshots.iter().filter(|_| epoch == self.head.epoch);
-        snapshots.rfind(|kept| kept.name.size == size).map(|kept| Arc::clone(&kept.text))
-    }
 }
 
 /// An error of a [`Publisher`]. Nothing is signed, and followers soon decide nothing, until it is mended.

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) edge: Frontier,
     /// Where it stood some thousand events before: the log must still lead from there to `edge`.
     pub(super) base: Mark,
+    /// The event that was published last, as a leaf of the tree.
+    pub(super) last_event: Option<LeafHash>,
     pub(super) issued: Timestamp,
 }
 
@@ -43,6 +45,7 @@ struct Written {
     base_log_number: u64,
     base_size: u64,
     base_hashes: Vec<LeafHash>,
+    last_event: Option<LeafHash>,
     issued: Timestamp,
 }
 
@@ -51,7 +54,7 @@ impl State {
     pub(super) fn beginning(epoch: u64, began: Option<Timestamp>, at: Position) -> State {
         let base = Mark { number: at.number, edge: Frontier::default() };
         let (edge, issued) = (Frontier::default(), Timestamp::default());
-        State { epoch, began, at, edge, base, issued }
+        State { epoch, began, at, edge, base, last_event: None, issued }
     }
 
     pub(super) fn written(&self, feed: &str) -> String {
@@ -67,6 +70,7 @@ impl State {
             base_log_number: self.base.number,
             base_size: self.base.edge.size(),
             base_hashes: self.base.edge.hashes().map(LeafHash).collect(),
+            last_event: self.last_event,
             issued: self.issued,
         };
         let mut text = serde_json::to_string_pretty(&written).unwrap_or_default();
@@ -92,6 +96,7 @@ impl State {
             at: Position { epoch: written.log_epoch, number: written.log_number },
             edge: edge(written.size, &written.hashes)?,
             base,
+            last_event: written.last_event,
             issued: written.issued,
         })
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use biscuit_parser::builder::{Binary, Unary};
 
-use crate::normal::comparison;
+use crate::normal::{comparison, turned};
 use crate::reach::{self, Tools};
 use crate::set::{Set, with_polarity};
 use crate::unfold::unfold;
@@ -293,13 +293,7 @@ fn compared(part: &Expr, wanted: fn(&Binary) -> bool) -> Option<&str> {
         return wanted(&operator).then_some(name);
     }
     let Node::Binary(operator, left, right) = &part.bare().node else { return None };
-    let turned = match operator {
-        Binary::LessThan => Binary::GreaterThan,
-        Binary::LessOrEqual => Binary::GreaterOrEqual,
-        Binary::GreaterThan => Binary::LessThan,
-        Binary::GreaterOrEqual => Binary::LessOrEqual,
-        _ => return None,
-    };
+    let turned = turned(operator)?;
     let (left, right) = (left.variable()?, right.variable()?);
     match (wanted(operator), wanted(&turned)) {
         (true, _) => Some(left),

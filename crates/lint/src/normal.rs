@@ -417,16 +417,21 @@ pub(super) fn rows<'s>(set: &'s Set, atom: &Atom) -> Option<Vec<&'s Atom>> {
     Some(found)
 }
 
-/// A variable, how it is compared, and with what integer or moment.
-pub(super) fn comparison(part: &Expr) -> Option<(&str, Binary, i128)> {
-    let Node::Binary(operator, left, right) = &part.bare().node else { return None };
-    let turned = match operator {
+/// The comparison that says the same with its sides exchanged; `None` for what compares no order.
+pub(super) fn turned(operator: &Binary) -> Option<Binary> {
+    Some(match operator {
         Binary::LessThan => Binary::GreaterThan,
         Binary::LessOrEqual => Binary::GreaterOrEqual,
         Binary::GreaterThan => Binary::LessThan,
         Binary::GreaterOrEqual => Binary::LessOrEqual,
         _ => return None,
-    };
+    })
+}
+
+/// A variable, how it is compared, and with what integer or moment.
+pub(super) fn comparison(part: &Expr) -> Option<(&str, Binary, i128)> {
+    let Node::Binary(operator, left, right) = &part.bare().node else { return None };
+    let turned = turned(operator)?;
     let number = |term: &Term| match &term.value {
         Value::Integer(number) => Some(i128::from(*number)),
         Value::Date(moment) => Some(i128::from(*moment)),

@@ -27,6 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A checkpoint from further ahead makes nothing fresher, as clocks differ by a minute at most.
 const MOST_AHEAD: Duration = Duration::from_secs(60);
 
+/// Where no stream passes, a checkpoint is asked for so often.
+const POLLS: Duration = Duration::from_secs(1);
+
 /// A feed to follow, before it is followed.
 #[derive(Debug)]
 pub struct Feed {
@@ -172,8 +175,13 @@ async fn run(mut follower: Follower, fetching: Fetching, told: watch::Sender<Fol
             Err(Ended::Lost) => return lost(&told),
             Err(Ended::Fetch(error)) => failed(&told, error.to_string(), error.cause()),
         }
-        pause = if went_on { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-        tokio::time::sleep(pause).await;
+        if went_on {
+            pause = FIRST_PAUSE;
+            tokio::time::sleep(POLLS).await;
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 

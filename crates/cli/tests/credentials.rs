@@ -1,11 +1,9 @@
 //! Credentials for an upstream, driven as a process: files that change, commands, and what is refused at the start.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
-use hardtack_testkit::command::{PATIENCE, Serving, Shell, until};
+use hardtack_testkit::command::{Serving, Shell, tool_call, until};
 use hardtack_testkit::upstream::echo;
 
 /// A scratch folder with an agent in it that may search.
@@ -34,18 +32,7 @@ fn gateway<'a>(upstream: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn calls(scene: &Shell, gateway: &Serving) -> (u16, String) {
     let bearer =
         scene.ok("present --key alice.key --audience notion.mcp", &scene.read("alice.token"));
-    let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{}}}"#;
-    let mut stream = TcpStream::connect(gateway.base().trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        bearer.trim(),
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut all = String::new();
-    stream.read_to_string(&mut all).unwrap();
-    (all.split(' ').nth(1).unwrap().parse().unwrap(), all)
+    tool_call(gateway.base(), &bearer)
 }
 
 #[test]

@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use hardtack::{Store, StoreReader};
+use hardtack_testkit::command::tool_call;
 use hardtack_testkit::small_disk::{fill, on_a_small_disk};
 use hardtack_testkit::*;
 
@@ -106,20 +106,7 @@ impl Scene {
     fn call(&self, gateway: &Gateway) -> String {
         let bearer =
             self.ok("present --key alice.key --audience notion.mcp", &self.read("grant.token"));
-        let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{}}}"#;
-        let address = gateway.base.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let head = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            bearer.trim(),
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
-        line.split(' ').nth(1).unwrap_or_default().to_owned()
+        tool_call(&gateway.base, &bearer).0.to_string()
     }
 }
 

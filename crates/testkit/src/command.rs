@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -210,6 +211,33 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks a gateway to call the tool `search` for this bearer; returns the status and the whole answer.
+pub fn tool_call(base: &str, bearer: &str) -> (u16, String) {
+    let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{}}}"#;
+    exchange(
+        base,
+        &format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+            bearer.trim(),
+            body.len()
+        ),
+    )
+}
+
+/// Asks for a path by GET; returns the status and the whole answer.
+pub fn get(base: &str, path: &str) -> (u16, String) {
+    exchange(base, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+}
+
+fn exchange(base: &str, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(base.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    (all.split(' ').nth(1).unwrap().parse().unwrap(), all)
 }
 
 /// Whether there is a process of this number that is no corpse.

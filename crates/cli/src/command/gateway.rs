@@ -1,15 +1,15 @@
 //! `hardtack gateway`
 
 mod answering;
+mod checking;
 mod credentials;
 mod feeding;
 pub(super) mod file;
 mod fleet;
 mod server;
 
-use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,19 +22,21 @@ use hardtack_mcp::{Drain, ENDPOINT, Gateway, Readiness, Servers, Tls};
 use tokio::task::JoinHandle;
 
 use self::answering::{Routers, answer, warn_of_strangers};
-use self::feeding::{Feeding, Publishing};
+use self::checking::{
+    address, check_names, check_texts, missing, needed, refuse_missing, revocation_audience,
+};
+pub(super) use self::checking::{time, wrong};
+use self::feeding::{Feeding, OwnFeed};
 use self::file::Described;
 use self::fleet::Fleet;
 use self::server::ServerPlan;
 pub(super) use self::server::{check_audience, upstream_of};
 use crate::args::gateway::{self, Settings};
-use crate::args::life;
 use crate::command::certificate::Certificate;
 use crate::command::reloading::{Folders, Guards, RootFiles, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::command::{close, open, serving};
-use crate::secrets::Secret;
 use crate::terminal::{Done, TEXT, now, warn, with_causes, without_query};
 
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -224,7 +226,7 @@ struct Common {
     recording: Store,
     /// Whom verifiers ask what is revoked.
     source: Arc<dyn RevocationSource>,
-    publishing: Option<Publishing>,
+    publishing: Option<OwnFeed>,
     feed: Option<FeedSource>,
     /// What it speaks, if not plain HTTP.
     tls: Option<Tls>,
@@ -255,7 +257,7 @@ impl Common {
         grace: Duration,
         roots: RootKeys,
         admin: &str,
-        (publishing, feed): (Option<Publishing>, Option<FeedSource>),
+        (publishing, feed): (Option<OwnFeed>, Option<FeedSource>),
     ) -> Result<Common, Box<dyn Error>> {
         let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
         let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
@@ -286,15 +288,11 @@ impl Common {
         let publishing = self.publishing.clone();
         move || {
             store.ready().map_err(|error| error.to_string())?;
-            if let Some(failing) = publishing.as_ref().and_then(Publishing::failing) {
+            if let Some(failing) = publishing.as_ref().and_then(OwnFeed::failing) {
                 return Err(failing);
             }
-            let followed = feed.as_ref().map(FeedSource::followed);
-            match followed.and_then(|followed| followed.failing) {
-                Some(failing) => Err(failing),
-                None if feed.as_ref().is_some_and(|feed| feed.followed().head.is_none()) => {
-                    Err("nothing came from the feed of revocations yet".to_owned())
-                }
+            match &feed {
+                Some(feed) => feeding::heard(feed),
                 None => Ok(()),
             }
         }
@@ -420,85 +418,6 @@ fn policies(guard: &Guard, indent: &str) -> String {
     said
 }
 
-/// The audience of requests to revoke: the only server's own with a suffix, if nothing is said. Of several, none is the gateway's
-/// own, and it would change with the one that was taken.
-fn revocation_audience(
-    settings: &Settings,
-    servers: &[Described],
-) -> Result<String, Box<dyn Error>> {
-    if let Some(own) = &settings.revocation_audience {
-        return Ok(own.clone());
-    }
-    if !servers.is_empty() {
-        return Err(wrong(
-            "revocation-audience",
-            "it is missing: with several servers, say which name requests to revoke are presented to, such as gateway.example/hardtack",
-        ));
-    }
-    let audience = needed("audience", settings.own.audience.as_deref())?;
-    Ok(format!("{audience}{REVOCATION_SUFFIX}"))
-}
-
-fn refuse_missing(settings: &Settings, are_several: bool) -> Result<(), Box<dyn Error>> {
-    let own = &settings.own;
-    if are_several && let Some(key) = own.keys().first() {
-        return Err(wrong(
-            key,
-            "it is said of a single server, and [[server]] of several; they exclude each other: write it below the [[server]] for which it is meant",
-        ));
-    }
-    let missing: Vec<&str> = [
-        ("upstream", !are_several && own.upstream.is_none() && own.upstream_command.is_none()),
-        ("audience", !are_several && own.audience.is_none()),
-        ("root", settings.root.is_empty()),
-        ("store", settings.store.is_none()),
-    ]
-    .into_iter()
-    .filter_map(|(key, is_missing)| is_missing.then_some(key))
-    .collect();
-    match missing.as_slice() {
-        [] => Ok(()),
-        [key] => Err(self::missing(key)),
-        keys => Err(format!(
-            "{} are missing: type --{}, set HARDTACK_{}, or write them into the --config file; so with the others",
-            keys.join(", "),
-            keys[0],
-            keys[0].to_uppercase()
-        )
-        .into()),
-    }
-}
-
-/// Every text is there, and is no secret.
-fn check_texts(texts: Vec<(&'static str, Cow<'_, str>)>) -> Result<(), Box<dyn Error>> {
-    for (key, text) in texts {
-        if text.trim().is_empty() {
-            return Err(wrong(key, "it is empty; leave it out, or say what it is"));
-        }
-        if let Some(secret) = Secret::in_text(&text) {
-            return Err(wrong(key, secret.problem()));
-        }
-    }
-    Ok(())
-}
-
-/// Names that could never match would refuse everything, and nobody would see why.
-fn check_names(settings: &Settings, admin: &str) -> Result<(), Box<dyn Error>> {
-    check_audience("revocation-audience", admin)?;
-    if settings.own.audience.as_deref() == Some(admin) {
-        let problem =
-            "must be another than the audience, so that a token for the tools stops nobody";
-        return Err(wrong("revocation-audience", problem));
-    }
-    if let Some(problem) = settings.allow_origin.iter().find_map(|page| serving::no_origin(page)) {
-        return Err(wrong("allow-origin", problem));
-    }
-    if let Some(problem) = settings.allow_host.iter().find_map(|host| serving::no_host(host)) {
-        return Err(wrong("allow-host", problem));
-    }
-    Ok(())
-}
-
 /// Forgets what expired, for ever.
 fn forget(store: &Store, readiness: hardtack_mcp::Readiness) -> impl Future<Output = ()> + use<> {
     let store = store.clone();
@@ -516,27 +435,4 @@ pub(super) async fn collect(store: Store) {
             tracing::warn!(error = %error, "nothing was forgotten");
         }
     }
-}
-
-pub(super) fn time(key: &str, text: Option<&str>) -> Result<Option<Duration>, Box<dyn Error>> {
-    text.map(|text| life(text).map_err(|error| wrong(key, error))).transpose()
-}
-
-fn address(key: &str, text: &str) -> Result<SocketAddr, Box<dyn Error>> {
-    let problem = "write a numeric address and a port, such as 127.0.0.1:8080";
-    text.parse().map_err(|_| wrong(key, problem))
-}
-
-fn needed<'a>(key: &str, text: Option<&'a str>) -> Result<&'a str, Box<dyn Error>> {
-    text.ok_or_else(|| missing(key))
-}
-
-fn missing(key: &str) -> Box<dyn Error> {
-    let variable = key.to_uppercase().replace('-', "_");
-    let value = if key == "root" { "[\"…\"]" } else { "\"…\"" };
-    format!("{key} is missing: type --{key}, set HARDTACK_{variable}, or write {key} = {value} into the --config file").into()
-}
-
-pub(super) fn wrong(key: &str, problem: impl Display) -> Box<dyn Error> {
-    format!("{key}: {problem}").into()
 }

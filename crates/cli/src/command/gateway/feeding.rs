@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use hardtack::feed::PublishError;
 use hardtack::revocation::{
@@ -20,11 +21,14 @@ use super::{address, missing, wrong};
 use crate::args::gateway::Settings;
 use crate::command::serving;
 use crate::reading::regular_key;
-use crate::terminal::{TEXT, warn, with_causes};
+use crate::terminal::{TEXT, now, warn, with_causes};
 
 /// What the names of the feed's files have more than the store's.
 const POSITION: &str = ".feed-position";
 const STATE: &str = ".feed-state";
+
+/// What is older decides no call: what a verifier bears by default ([`Verifier::max_staleness`](hardtack::Verifier::max_staleness)).
+const STALE: Duration = Duration::from_secs(30);
 
 /// A feed to follow and a feed to publish, as they were asked for.
 pub(super) struct Feeding {
@@ -50,9 +54,9 @@ pub(super) struct Published {
 
 /// The feed that is published, for whoever was made before it.
 #[derive(Clone, Default)]
-pub(super) struct Publishing(Arc<OnceLock<Arc<Serving>>>);
+pub(super) struct OwnFeed(Arc<OnceLock<Arc<Serving>>>);
 
-impl Publishing {
+impl OwnFeed {
     /// Why nothing is signed just now.
     pub(super) fn failing(&self) -> Option<String> {
         self.0.get()?.failing().map(|error| format!("the feed of revocations: {error}"))
@@ -61,7 +65,7 @@ impl Publishing {
 
 /// A store that was put back lacks what was revoked since, and does not know it. Where a new epoch of its feed says so, this gateway refuses
 /// what its followers refuse.
-impl RevocationSource for Publishing {
+impl RevocationSource for OwnFeed {
     fn revoked(
         &self,
         chain: &Chain,
@@ -113,8 +117,8 @@ impl Feeding {
     }
 
     /// Whether a feed is to be published.
-    pub(super) fn publishes(&self) -> Option<Publishing> {
-        self.publish.as_ref().map(|_| Publishing::default())
+    pub(super) fn publishes(&self) -> Option<OwnFeed> {
+        self.publish.as_ref().map(|_| OwnFeed::default())
     }
 
     /// Begins to follow, within a runtime.
@@ -128,7 +132,7 @@ impl Feeding {
         self,
         store: &Store,
         roots: &RootKeys,
-        told: &Publishing,
+        told: &OwnFeed,
     ) -> Result<Option<Published>, Box<dyn Error>> {
         let Some(Publish { listen, key, state, new_epoch }) = self.publish else {
             return Ok(None);
@@ -182,7 +186,7 @@ async fn answer(listener: TcpListener, router: axum::Router) {
 /// Whom verifiers ask: the store, what is known of it by a feed that it publishes, and a feed that is followed.
 pub(super) fn source(
     store: &Store,
-    publishing: Option<&Publishing>,
+    publishing: Option<&OwnFeed>,
     feed: Option<&FeedSource>,
 ) -> Arc<dyn RevocationSource> {
     if publishing.is_none() && feed.is_none() {
@@ -196,6 +200,18 @@ pub(super) fn source(
         source = source.and(feed.revocations());
     }
     Arc::new(source)
+}
+
+/// Whether calls can be decided by what a feed said: a failure that passes keeps nobody out.
+pub(super) fn heard(feed: &FeedSource) -> Result<(), String> {
+    let known = feed.revocations().knowledge().span();
+    let age = known.map(|(oldest, _)| now().since(oldest));
+    if age.is_none_or(|age| age <= STALE) {
+        return Ok(());
+    }
+    let failing = feed.followed().failing;
+    let said = failing.unwrap_or_else(|| "nothing came from the feed of revocations".to_owned());
+    Err(format!("calls are not decided: {said}"))
 }
 
 fn beside(store: &Path, suffix: &str) -> PathBuf {

@@ -21,8 +21,8 @@ impl Revocations {
     }
 
     /// Adds what `list`, which came at `now`, knows, and forgets what it no longer has. An entry is forgotten only when `now` and the
-    /// longest lives that verifiers accept here ([`RevocationSource::keep_for`]) allow it, too, reckoned from the moment when the entry
-    /// was learned. Grants of that time are refused from then on ([`RevokedBy::Forgotten`]), which refuses nobody while clocks are right.
+    /// longest lives that verifiers accept here ([`RevocationSource::keep_for`](crate::revocation::RevocationSource::keep_for)) allow it, too, reckoned from the moment when the entry
+    /// was learned. Grants of that time are refused from then on ([`RevokedBy::Forgotten`](crate::revocation::RevokedBy::Forgotten)), which refuses nobody while clocks are right.
     /// So neither a list that lacks something nor a clock that jumps takes a revocation back. Waits for no disk.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ fn main() {
     many(&path, &scale);
     opening(&path, &scale);
     growth(folder.path(), &scale);
+    chained(folder.path(), &scale);
 }
 
 fn id(number: u64) -> RevocationId {
@@ -246,6 +247,48 @@ fn growth(folder: &Path, scale: &Scale) {
         let ratio = many / few;
         println!("{name:<22} {few:>9.3} ms at 1/100, {many:>9.3} ms, ratio {ratio:>7.2}");
     }
+}
+
+/// What a record takes whose chain was seen before: as JSON, in the database, and in archives.
+fn chained(folder: &Path, scale: &Scale) {
+    let store = Store::create(folder.join("chained")).unwrap();
+    let root = PrivateKey::generate();
+    let (grant, alice) = Grant::to("user:alice").scope("tools:call:*").new_holder();
+    let verifier = Verifier::new(RootKeys::of(root.public()), "notion.mcp", store.revocations());
+    let grant = Issuer::new(root).mint(grant, NOW).unwrap();
+    let researcher = PrivateKey::generate();
+    let hop = Delegation::to("agent.researcher")
+        .scope("tools:call:search")
+        .reason("find the roadmap page")
+        .holder(researcher.public());
+    let token = grant.delegate(hop, &alice, NOW).unwrap();
+    let bearer = token.present(Presenting::to("notion.mcp"), &researcher, NOW).unwrap();
+    let recording = store.clone().for_supposed_times().losing_at_most(1000);
+    let guard = Guard::new(verifier.unwrap(), Policy::builtin(), recording);
+    let call = Call::tool("search").unwrap();
+    let start = Instant::now();
+    for second in 0..scale.million {
+        // Within the life of the presentation.
+        guard.check(bearer.bearer(), &call, NOW + Duration::from_secs(second % 30)).unwrap();
+    }
+    store.checkpoint().unwrap();
+    let filled = start.elapsed().as_secs_f64() / scale.million as f64;
+    let each = |bytes: u64| bytes as f64 / scale.million as f64;
+    let mut json = 0;
+    store.reader().records(1).for_each(|line| json += line.unwrap().json.len() as u64);
+    let bytes = std::fs::metadata(folder.join("chained")).unwrap().len();
+    println!("of a chain that was seen, a record    {:>9.0} µs", filled * 1e6);
+    println!("                       as JSON        {:>9.0} bytes", each(json));
+    println!("                       on disk        {:>9.0} bytes", each(bytes));
+    let archives = folder.join("archives");
+    std::fs::create_dir(&archives).unwrap();
+    let start = Instant::now();
+    let archived = store.archive(NOW + Duration::from_secs(3600), &archives).unwrap();
+    let took = start.elapsed().as_secs_f64() / archived.records as f64;
+    let files = archived.files.iter().map(|file| std::fs::metadata(file).unwrap().len());
+    println!("                       in archives    {:>9.0} bytes", each(files.sum()));
+    println!("a record archived                     {:>9.1} µs", took * 1e6);
+    store.close().unwrap();
 }
 
 /// Records of refusals, one a second.

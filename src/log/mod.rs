@@ -22,4 +22,6 @@ pub use proof::{InclusionProof, ProofError};
 pub use reading::{LogError, LogReader};
 #[cfg(feature = "feed")]
 pub(crate) use tree::MOST_LEAVES;
+#[cfg(feature = "store")]
+pub(crate) use tree::peaks;
 pub use tree::{Frontier, LeafHash, TreeError, path, root};

@@ -99,6 +99,28 @@ impl LogReader {
         LogReader { expected, ..LogReader::default() }
     }
 
+    /// Goes on after records that are read elsewhere: with the edge of their tree, and the revocations that they leave in force.
+    #[cfg(feature = "store")]
+    pub(crate) fn after(
+        mut self,
+        frontier: Frontier,
+        in_force: BTreeMap<u64, RevocationNotice>,
+    ) -> Result<LogReader, LogError> {
+        let size = frontier.size();
+        let root = frontier.root().map_err(|_| LogError::Tree { sequence: size })?;
+        if self.expected.is_some_and(|(signed, expected)| signed == size && expected != root) {
+            return Err(LogError::Root { size });
+        }
+        (self.frontier, self.in_force) = (frontier, in_force);
+        Ok(self)
+    }
+
+    /// The edge of the tree of what was read.
+    #[cfg(feature = "store")]
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
     /// Reads the next record from its exact bytes, and returns it.
     ///
     /// # Errors

@@ -224,6 +224,17 @@ pub fn path(
     Ok(path.into_iter().map(|hash| hash.0).collect())
 }
 
+/// The largest complete subtrees of the first `size` leaves, from left to right, by where their hashes are stored: the record and the place.
+#[cfg(feature = "store")]
+pub(crate) fn peaks(size: u64) -> Vec<(u64, usize)> {
+    let (mut peaks, mut record) = (Vec::new(), 0);
+    for level in (0..64).rev().filter(|level| size >> level & 1 == 1) {
+        record += 1 << level;
+        peaks.push((record, level as usize));
+    }
+    peaks
+}
+
 /// The hashes that are stored with records.
 struct Stored<F>(F);
 
@@ -254,6 +265,30 @@ impl TreeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What comes after a size needs of what came before it the peaks alone: for the frontier, every root and every path.
+    #[test]
+    fn of_what_comes_before_a_size_its_peaks_are_enough() {
+        let (mut edge, mut stored) = (Frontier::default(), Vec::new());
+        for record in 0_u64..70 {
+            stored.push(edge.push(LeafHash::of(&record.to_le_bytes())).unwrap());
+        }
+        let all = |record: u64, place: usize| stored.get(record as usize - 1)?.get(place).copied();
+        for before in 0..70 {
+            let peaks = peaks(before);
+            let find = |record: u64, place: usize| {
+                (record > before || peaks.contains(&(record, place))).then(|| all(record, place))?
+            };
+            for size in before.max(1)..=70 {
+                assert_eq!(root(size, find), root(size, all), "{before} {size}");
+                for record in before + 1..=size {
+                    assert_eq!(path(size, record, find), path(size, record, all));
+                }
+            }
+            let last = all(before.max(1), 0).map(LeafHash).unwrap();
+            assert!(Frontier::load(before, last, find).is_ok());
+        }
+    }
 
     #[test]
     fn a_hash_is_64_hexadecimal_digits_and_an_error_says_so() {

@@ -6,19 +6,17 @@ use crate::audit::SeenBlock;
 use crate::store::StoreError;
 use crate::store::content::{Covered, Writing};
 use crate::store::index;
+use crate::store::rows;
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, LOG, META, REQUESTS, REVOCATIONS, Rows,
-    SEEN, SEEN_BY_EXPIRY, STATE, State, decode, encode, revocation_row,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, EVENTS, Effect, Entry, META, REQUESTS, REVOCATIONS, Rows, SEEN,
+    SEEN_BY_EXPIRY, STATE, State, decode, encode, revocation_row,
 };
 use crate::timestamp::Timestamp;
 
 /// Writes entries, and what they do.
 pub(super) fn apply(writing: &Writing<'_>, entries: &[Entry]) -> Result<(), StoreError> {
     empty_unkept(writing)?;
-    let mut log = writing.open_table(LOG)?;
-    for entry in entries {
-        log.insert(entry.sequence, entry.row().as_slice())?;
-    }
+    rows::write(writing, entries)?;
     index::add(writing, entries)?;
     let effects = || entries.iter().flat_map(|entry| &entry.effects);
     // A table that is opened is written, needed or not.
@@ -119,6 +117,8 @@ pub(super) fn keep_state(
     entries: &[Entry],
     state: &mut State,
 ) -> Result<(), StoreError> {
+    // That is known here alone.
+    state.archived = state_before(writing)?.archived;
     state.events = number_events(writing, entries)?;
     state.rows = Rows {
         revocations: writing.open_table(REVOCATIONS)?.len()?,
@@ -140,11 +140,20 @@ fn put_state(writing: &Writing<'_>, state: &State) -> Result<(), StoreError> {
 }
 
 /// The state before this transaction.
-fn state_before(writing: &Writing<'_>) -> Result<State, StoreError> {
+pub(super) fn state_before(writing: &Writing<'_>) -> Result<State, StoreError> {
     let meta = writing.open_table(META)?;
     let state = meta.get(STATE)?;
     let state = state.ok_or(StoreError::Unreadable { what: "state", number: 0 })?;
     decode(state.value(), "state", 0)
+}
+
+/// Notes that the records up to this one are in archives, after what that has changed in the tables.
+pub(super) fn keep_archived(writing: &Writing<'_>, archived: u64) -> Result<(), StoreError> {
+    let mut state = State { archived, ..state_before(writing)? };
+    if let Some(events) = &mut state.rows.events {
+        *events = writing.open_table(EVENTS)?.len()?;
+    }
+    put_state(writing, &state)
 }
 
 /// Empties the tables that the program that wrote last does not know: what it recorded is not in them.

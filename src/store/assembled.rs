@@ -2,6 +2,8 @@
 //!
 //! Records go into the new database in pieces as they come, and are never all in memory.
 
+use redb::ReadTransaction;
+
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, Frontier, LeafHash, LogReader, Restoration,
 };
@@ -9,7 +11,9 @@ use crate::store::StoreError;
 use crate::store::applying::apply;
 use crate::store::engine::Engine;
 use crate::store::frame::Frame;
-use crate::store::schema::{Entry, LOG, encode, json_of};
+use crate::store::reader::{edge, in_force_before};
+use crate::store::rows::{self, LOG, is_stub};
+use crate::store::schema::{Entry, encode};
 use crate::timestamp::Timestamp;
 
 /// What is known of how much there was.
@@ -41,6 +45,8 @@ pub(super) struct Log<'a> {
     /// How many records the last checkpoint signs; 0 without one.
     signed: u64,
     known: Option<u64>,
+    /// The last record that is in an archive: what is known of the records up to it, the database has.
+    archived: u64,
     /// What comes now is from an export.
     pub(super) exported: bool,
 }
@@ -59,8 +65,38 @@ impl<'a> Log<'a> {
             latest: Timestamp::default(),
             signed: evidence.last.as_ref().map_or(0, Checkpoint::size),
             known: evidence.last.as_ref().map(Checkpoint::size),
+            archived: 0,
             exported: false,
         }
+    }
+
+    /// Begins after what is archived of another database.
+    pub(super) fn begin_after_archived(
+        &mut self,
+        reading: &ReadTransaction,
+    ) -> Result<(), StoreError> {
+        let log = rows::Log::open(reading)?;
+        self.archived = log.archived;
+        if log.archived == 0 {
+            return Ok(());
+        }
+        let missing = || StoreError::Unreadable { what: "record", number: log.archived };
+        let in_force = in_force_before(reading, &log, log.archived + 1)?;
+        self.frontier = edge(&log).ok_or_else(missing)?;
+        let reader = std::mem::take(&mut self.reader).after(self.frontier.clone(), in_force);
+        self.reader = reader.map_err(|error| StoreError::Restoring(error.to_string()))?;
+        let mut kept = Vec::new();
+        log.each_kept(|sequence, row| {
+            kept.push((sequence, row.to_vec()));
+            Ok(())
+        })?;
+        self.into.write(|writing| {
+            let mut table = writing.open_table(LOG)?;
+            for (sequence, row) in &kept {
+                table.insert(sequence, row.as_slice())?;
+            }
+            Ok(())
+        })
     }
 
     pub(super) fn push(&mut self, json: &[u8]) -> Result<(), StoreError> {
@@ -131,8 +167,10 @@ impl<'a> Log<'a> {
             return Ok(entry.is_some_and(|entry| entry.json == json));
         }
         self.into.read(|reading| {
-            let row = reading.open_table(LOG)?.get(sequence)?;
-            row.map_or(Ok(false), |row| Ok(json_of(row.value(), sequence)? == json))
+            let log = rows::Log::open(reading)?;
+            // An export may have what is archived here. What follows it must continue it all the same.
+            let unknown = sequence <= self.archived && is_stub(&log, sequence)?;
+            Ok(unknown || log.unchanged(sequence)?.is_some_and(|kept| kept == json))
         })
     }
 

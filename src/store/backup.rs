@@ -3,24 +3,16 @@
 
 use std::path::Path;
 
-use redb::{Builder, Database, ReadTransaction, ReadableTable, TableDefinition};
-
 use crate::audit::Checkpoint;
 use crate::store::StoreError;
+use crate::store::copying::{copy_records, copy_table, new_database};
 use crate::store::opening::identity;
 use crate::store::reader::StoreReader;
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, LOG, META, REVOCATIONS, SEEN, SEEN_BY_EXPIRY,
-    unchanged_json,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, META, REVOCATIONS, SEEN, SEEN_BY_EXPIRY,
 };
 use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
-
-/// How many rows are copied in one transaction.
-const COPY_AT_ONCE: usize = 1_000;
-
-/// The memory for pages of the copy, each of which is written once.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 impl StoreReader {
     /// Copies the store as it is now into a new file at `to`, while it is in use, and returns the checkpoint of the copy. If not every
@@ -52,19 +44,22 @@ impl StoreReader {
         files.make_database().map_err(failed)?;
         let copied = self.read(|reading| {
             let backend = files.database().map_err(failed)?;
-            let copy = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+            let copy = new_database(backend);
             let copy = copy.map_err(|error| StoreError::opening(Some(to), error))?;
             copy_table(reading, &copy, META)?;
-            copy_rows(reading, &copy, LOG, |sequence, row| {
-                unchanged_json(row, sequence).map(drop)
-            })?;
+            copy_records(reading, &copy)?;
             copy_table(reading, &copy, REVOCATIONS)?;
             copy_table(reading, &copy, ACCEPTED)?;
             copy_table(reading, &copy, ACCEPTED_BY_EXPIRY)?;
             copy_table(reading, &copy, SEEN)?;
             copy_table(reading, &copy, SEEN_BY_EXPIRY)?;
             let writing = copy.begin_write()?;
-            writing.open_table(META)?.insert(BACKUP, b"1".as_slice())?;
+            {
+                let mut meta = writing.open_table(META)?;
+                meta.insert(BACKUP, b"1".as_slice())?;
+                // What this version has read of the journal of an earlier one is packed.
+                meta.insert(FORMAT.0, FORMAT.1)?;
+            }
             writing.commit()?;
             Ok(())
         });
@@ -75,40 +70,6 @@ impl StoreReader {
                 staging.clear();
                 Err(error)
             }
-        }
-    }
-}
-
-fn copy_table<K: redb::Key, V: redb::Value>(
-    reading: &ReadTransaction,
-    copy: &Database,
-    definition: TableDefinition<K, V>,
-) -> Result<(), StoreError> {
-    copy_rows(reading, copy, definition, |_, _| Ok(()))
-}
-
-/// Copies the rows of a table, each of which `look` accepts.
-fn copy_rows<K: redb::Key, V: redb::Value>(
-    reading: &ReadTransaction,
-    copy: &Database,
-    definition: TableDefinition<K, V>,
-    look: impl Fn(K::SelfType<'_>, V::SelfType<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let table = reading.open_table(definition)?;
-    let mut rows = table.iter()?.peekable();
-    loop {
-        let writing = copy.begin_write()?;
-        {
-            let mut target = writing.open_table(definition)?;
-            for row in rows.by_ref().take(COPY_AT_ONCE) {
-                let (key, value) = row?;
-                look(key.value(), value.value())?;
-                target.insert(key.value(), value.value())?;
-            }
-        }
-        writing.commit()?;
-        if rows.peek().is_none() {
-            return Ok(());
         }
     }
 }

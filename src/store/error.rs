@@ -78,6 +78,18 @@ pub enum StoreError {
         /// The file's path.
         path: PathBuf,
     },
+    /// A later version of Hardtack made the store or took it over. Nothing was changed in it.
+    #[error(
+        "store {} has format {format}, and this version of Hardtack reads formats up to {reads}; nothing was changed in it. Use the version that wrote it, or a later one", path.display()
+    )]
+    Newer {
+        /// The store's path.
+        path: PathBuf,
+        /// The number of the store's format.
+        format: u32,
+        /// The number of the last format that this version reads.
+        reads: u32,
+    },
     /// The journal or the checkpoint of the store is missing, so that nobody can say whether anything was lost.
     #[error(
         "store {}: {part} is missing, without which it cannot be known whether anything was lost; bring it back beside the store, or see `hardtack store recover`", path.display()
@@ -142,6 +154,32 @@ pub enum StoreError {
         /// The last record's number.
         last: u64,
     },
+    /// The record is in an archive, and no longer in the store.
+    #[error(
+        "record {sequence} is not in the store any more: the records up to {archived} are in archives; give their folder (--archives DIR)"
+    )]
+    InArchive {
+        /// The number that was asked for.
+        sequence: u64,
+        /// The number of the last record that is in archives.
+        archived: u64,
+    },
+    /// An archive of records, or a folder of them, is not what it should be.
+    #[error("archive {}: {problem}", path.display())]
+    Archive {
+        /// The path of the file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An archive of records, or a folder of them, cannot be read or written.
+    #[error("archive {}{}", path.display(), crate::file::meaning(source))]
+    ArchiveFile {
+        /// The path of the file or folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
     /// A name is not of its form, so that its revocation could never match.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -180,7 +218,9 @@ impl StoreError {
     /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
         match self {
-            StoreError::File { .. } | StoreError::Engine(_) => Cause::StoreUnavailable,
+            StoreError::File { .. } | StoreError::ArchiveFile { .. } | StoreError::Engine(_) => {
+                Cause::StoreUnavailable
+            }
             StoreError::NotThere { .. } | StoreError::NoFolder { .. } | StoreError::Link { .. } => {
                 Cause::StoreNotThere
             }
@@ -188,14 +228,15 @@ impl StoreError {
                 Cause::StoreUnfinished
             }
             StoreError::InUse { .. } => Cause::StoreInUse,
-            StoreError::Foreign { .. } => Cause::StoreForeign,
+            StoreError::Foreign { .. } | StoreError::Newer { .. } => Cause::StoreForeign,
             StoreError::Backup { .. } => Cause::StoreIsBackup,
             StoreError::WithoutDatabase { .. }
             | StoreError::Incomplete { .. }
             | StoreError::Damaged { .. }
             | StoreError::Unreadable { .. } => Cause::StoreDamaged,
             StoreError::RolledBack { .. } => Cause::StoreRolledBack,
-            StoreError::NoRecord { .. } => Cause::NoSuchRecord,
+            StoreError::NoRecord { .. } | StoreError::InArchive { .. } => Cause::NoSuchRecord,
+            StoreError::Archive { .. } => Cause::LogDamaged,
             StoreError::Name(error) => error.cause(),
             StoreError::Clock(error) => error.cause(),
             StoreError::NotRevoked(_) => Cause::NotRevoked,
@@ -222,6 +263,14 @@ impl StoreError {
 
     pub(super) fn file(path: Option<&Path>, source: io::Error) -> StoreError {
         StoreError::File { path: shown(path), source }
+    }
+
+    pub(super) fn archive(path: &Path, problem: impl ToString) -> StoreError {
+        StoreError::Archive { path: path.to_owned(), problem: problem.to_string() }
+    }
+
+    pub(super) fn archive_file(path: &Path, source: io::Error) -> StoreError {
+        StoreError::ArchiveFile { path: path.to_owned(), source }
     }
 
     pub(super) fn damaged(path: Option<&Path>, problem: impl ToString) -> StoreError {

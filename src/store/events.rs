@@ -14,7 +14,8 @@ use crate::pending::{Giver, Promised, promise};
 use crate::revocation::{Change, Epoch, Event, Events, Position, RevocationEntry};
 use crate::store::StoreError;
 use crate::store::inner::Inner;
-use crate::store::schema::{LOG, decode, events_of, read_state, unchanged_json};
+use crate::store::rows::Log;
+use crate::store::schema::{decode, events_of, read_state};
 
 /// How many events are read at a time.
 const READ_AT_ONCE: usize = 1000;
@@ -169,7 +170,7 @@ impl Inner {
             if let Some(table) = &table
                 && first <= counted
             {
-                let log = reading.open_table(LOG)?;
+                let log = Log::open(reading)?;
                 // The run in which the first one stands, and those after it.
                 let begins = table.range(..=first)?.next_back().transpose()?;
                 let begins = begins.map_or(first, |(number, _)| number.value());
@@ -188,8 +189,8 @@ impl Inner {
                     numbers.skip_while(|(number, _)| *number < first).take(at_most)
                 {
                     let missing = StoreError::Unreadable { what: "record", number: sequence };
-                    let row = log.get(sequence)?.ok_or(missing)?;
-                    events.push(event(number, sequence, unchanged_json(row.value(), sequence)?)?);
+                    let json = log.unchanged(sequence)?.ok_or(missing)?;
+                    events.push(event(number, sequence, &json)?);
                 }
             }
             let newer = newer.iter().filter(|(sequence, _)| *sequence > state.records);

@@ -16,9 +16,9 @@ use crate::store::content::Writing;
 use crate::store::core::{Core, TimeSource, short};
 use crate::store::inner::Inner;
 use crate::store::noticed::Fresh;
+use crate::store::rows::{LOG, stored};
 use crate::store::schema::{
-    ACCEPTED_BY_EXPIRY, Effect, Entry, LOG, Rows, State, in_force, read_revocations, read_state,
-    stored,
+    ACCEPTED_BY_EXPIRY, Effect, Entry, Rows, State, in_force, read_revocations, read_state,
 };
 use crate::timestamp::Timestamp;
 
@@ -293,6 +293,7 @@ impl Inner {
             longest_call_seconds: core.longest_call.max(self.revocations.longest_call()).as_secs(),
             unseen: core.unseen,
             events: 0,
+            archived: 0,
             log: Some(self.events.epoch()),
         }
     }

@@ -138,6 +138,11 @@ impl Row {
         self.marks.extend(told.marks());
     }
 
+    /// Whether all records that it knows are from before a moment.
+    pub(super) fn is_before(&self, moment: Timestamp) -> bool {
+        self.latest < moment.unix_seconds()
+    }
+
     /// Whether some record of those that it knows may be one that is looked for.
     pub(super) fn may_have(&self, sought: &Sought) -> bool {
         let has = |kind: Kind, name: Option<&str>| {

@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) revocations: Revocations,
     pub(super) signer: CheckpointSigner,
     pub(super) folding: Mutex<()>,
+    /// Whoever archives has it. It is taken before all others.
+    pub(super) archiving: Mutex<()>,
     pub(super) noticed: Noticed,
     pub(super) events: EventCount,
     core: Mutex<Core>,
@@ -100,6 +102,7 @@ impl Inner {
             revocations,
             signer,
             folding: Mutex::default(),
+            archiving: Mutex::default(),
             noticed: Noticed::default(),
             events,
             core: Mutex::new(core),

@@ -4,6 +4,9 @@
 //! with it the signed head of the log, the checkpoint. `docs/store.md` tells how it holds together.
 
 mod applying;
+mod archive;
+mod archives;
+mod archiving;
 mod assembled;
 mod backup;
 mod buffered;
@@ -14,6 +17,7 @@ mod clock;
 mod collect;
 mod commit;
 mod content;
+mod copying;
 mod core;
 mod engine;
 mod error;
@@ -29,14 +33,17 @@ mod noticed;
 mod opening;
 mod overlay;
 mod owners;
+mod packed;
 mod queue;
 mod reader;
 mod requests;
 mod restore;
+mod rows;
 mod schema;
 mod sealed;
 mod site;
 mod staging;
+mod takeover;
 #[cfg(feature = "tokio")]
 mod waiting;
 
@@ -62,6 +69,8 @@ use crate::timestamp::Timestamp;
 pub use crate::audit::{BlockState, LogLine, SeenBlock, SeenChains, Stops};
 #[doc(no_inline)]
 pub use crate::revocation::Receipt;
+pub use archives::Archives;
+pub use archiving::Archived;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use error::StoreError;
@@ -100,15 +109,27 @@ struct Shared {
 impl Store {
     /// Opens the store whose database is the file at `path`. Waits for the disk (`open_async`, feature `tokio`, does not).
     ///
+    /// A store of an earlier version is taken over: its database is written anew, which takes as much room again and some seconds for a
+    /// million records. It is as it was if that is interrupted. Earlier versions cannot open it from then on.
+    ///
     /// # Errors
     ///
     /// [`StoreError::NotThere`] if there is none: [`Store::create`] makes one. [`StoreError::InUse`] while another process has it open.
     /// [`StoreError`] for a store that is damaged, cut off, emptied or rolled back, and for what is no store: it is not opened, and the
-    /// error says what to do.
+    /// error says what to do. [`StoreError::Newer`] for a store that a later version wrote.
     pub fn open(path: impl AsRef<Path>) -> Result<Store, StoreError> {
         let path = path.as_ref();
-        let opened = making::open_whole(path, || opening::open(Arc::new(Files::at(path))));
-        Store::start(opened?)
+        let site = || Arc::new(Files::at(path));
+        let inner = match making::open_whole(path, || opening::open_unless_older(site()))? {
+            Some(inner) => inner,
+            None => {
+                takeover::take_over(path)?;
+                opening::open(site())?
+            }
+        };
+        let store = Store::start(inner)?;
+        takeover::finish(&store, path)?;
+        Ok(store)
     }
 
     /// Makes a new store that only its owner can read: the file at `path`, and beside it `….journal` and `….checkpoint`, which belong to
@@ -231,10 +252,11 @@ impl Store {
         self.reader().revocations()
     }
 
-    /// Hands every record to `see`, in order. Waits for the disk, longer the more records there are. Ends at the first record that cannot
+    /// Hands every record that is not archived to `see`, in order. Waits for the disk, longer the more records there are. Ends at the first record that cannot
     /// be read, with its error.
     pub fn each_record(&self, mut see: impl FnMut(AuditRecord)) -> Result<(), StoreError> {
-        self.reader().records(1).try_for_each(|line| {
+        let archived = self.reader().archived()?.map_or(0, |(last, _)| last);
+        self.reader().records(archived + 1).try_for_each(|line| {
             see(line?.record()?);
             Ok(())
         })

@@ -22,10 +22,11 @@ use crate::store::error::JournalError;
 use crate::store::events::EventCount;
 use crate::store::inner::Inner;
 use crate::store::journal::Journal;
+use crate::store::rows::{LOG, Log, TEMPLATES, stored};
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, EVENTS, FORMAT, ID, KEY, LOG, META, REQUESTS,
-    REVOCATIONS, Rows, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force, json_of,
-    read_revocations, read_state, stored,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, EVENTS, FORMAT, FORMAT_BEFORE, FORMATS, ID, KEY, META,
+    REQUESTS, REVOCATIONS, Rows, SEEN, SEEN_BY_EXPIRY, STATE, State, count_rows, encode, in_force,
+    read_revocations, read_state,
 };
 use crate::store::sealed::Seal;
 use crate::store::site::{Memory, Site};
@@ -62,13 +63,23 @@ pub(super) fn make(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
 /// Opens a store that exists.
 pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let path = site.path().map(Path::to_owned);
+    let older = "an earlier version made it, and it was not taken over";
+    open_unless_older(site)?.ok_or_else(|| StoreError::damaged(path.as_deref(), older))
+}
+
+/// Opens a store that exists; `None` if it is to be written and must be [taken over](super::takeover) before.
+pub(super) fn open_unless_older(site: Arc<dyn Site>) -> Result<Option<Inner>, StoreError> {
+    let path = site.path().map(Path::to_owned);
     let path = path.as_deref();
     let text = site.checkpoint().map_err(|error| StoreError::file(path, error))?;
     let Some(text) = text else { return Err(without_checkpoint(&*site)) };
     let seal = Seal::that_holds(&*site);
     let pages = if seal.is_some() { Pages::Sealed } else { Pages::Checked };
     let engine = Engine::open(Arc::clone(&site), pages)?;
-    let Identity { id, key, state } = engine.read(|reading| identify(reading, path))?;
+    let Identity { id, key, state, is_older } = engine.read(|reading| identify(reading, path))?;
+    if is_older && site.is_written() {
+        return Ok(None);
+    }
     let content = engine.read(Content::read)?;
     if seal.as_ref().is_some_and(|seal| !seal.is_of(&content)) {
         return Err(StoreError::damaged(path, "it is not what it was when it was closed"));
@@ -118,7 +129,7 @@ pub(super) fn open(site: Arc<dyn Site>) -> Result<Inner, StoreError> {
     let unchecked = seal.map_or(0, |seal| seal.unchecked.saturating_add(1));
     inner.unchecked.store(unchecked, Ordering::Release);
     take_over(&inner)?;
-    Ok(inner)
+    Ok(Some(inner))
 }
 
 /// Has the database take over what the journal holds. Where it cannot be written, as on a full disk, the
@@ -147,6 +158,11 @@ impl<'a> Heads<'a> {
         checkpoint: &'a Checkpoint,
         state: &State,
     ) -> Result<Heads<'a>, StoreError> {
+        if checkpoint.size() < state.archived {
+            let path = engine.site().path();
+            let problem = "its checkpoint is from before records were archived";
+            return Err(StoreError::damaged(path, problem));
+        }
         let met = match checkpoint.size() <= state.records {
             true => Some(engine.read(|reading| {
                 let log = reading.open_table(LOG)?;
@@ -188,6 +204,8 @@ pub(super) struct Identity {
     pub(super) id: [u8; 16],
     pub(super) key: PrivateKey,
     pub(super) state: State,
+    /// Whether the database is of the format before this one.
+    pub(super) is_older: bool,
 }
 
 fn identify(reading: &ReadTransaction, path: Option<&Path>) -> Result<Identity, StoreError> {
@@ -207,14 +225,24 @@ pub(super) fn identity(reading: &ReadTransaction, path: &Path) -> Result<Identit
         error => StoreError::damaged(Some(path), error),
     })?;
     let format = meta.get(FORMAT.0)?.ok_or_else(foreign)?;
-    if format.value() != FORMAT.1 {
-        return Err(foreign());
+    let is_older = format.value() == FORMAT_BEFORE;
+    if !is_older && format.value() != FORMAT.1 {
+        return Err(newer(format.value(), path).unwrap_or_else(foreign));
     }
     let damaged = || StoreError::damaged(Some(path), "it does not say which store it is");
     let id = meta.get(ID)?.and_then(|id| id.value().try_into().ok()).ok_or_else(damaged)?;
     let seed = meta.get(KEY)?.and_then(|seed| seed.value().try_into().ok());
     let key = PrivateKey::from_bytes(&seed.ok_or_else(damaged)?);
-    Ok(Identity { id, key, state: read_state(reading)? })
+    Ok(Identity { id, key, state: read_state(reading)?, is_older })
+}
+
+/// The error of a store that a later version made.
+fn newer(format: &[u8], path: &Path) -> Option<StoreError> {
+    let number = |format: &[u8]| -> Option<u32> {
+        std::str::from_utf8(format.strip_prefix(FORMATS)?).ok()?.parse().ok()
+    };
+    let (format, reads) = (number(format)?, number(FORMAT.1)?);
+    (format > reads).then(|| StoreError::Newer { path: path.to_owned(), format, reads })
 }
 
 /// Compares what the state says with what is there.
@@ -228,15 +256,9 @@ pub(super) fn compare(
     if !state.rows.agree_with(&rows) {
         return damaged(format!("it should have {:?} and has {rows:?}", state.rows));
     }
-    let log = reading.open_table(LOG)?;
-    let last = log.last()?;
-    let (sequence, hash) = match &last {
-        Some((sequence, row)) => {
-            let sequence = sequence.value();
-            (sequence, LeafHash::of(json_of(row.value(), sequence)?))
-        }
-        None => (0, LeafHash::default()),
-    };
+    let last = Log::open(reading)?.last()?;
+    let (sequence, hash) =
+        last.map_or((0, LeafHash::default()), |(sequence, text)| (sequence, LeafHash::of(&text)));
     if (sequence, hash) != (state.records, state.last) {
         let records = state.records;
         return damaged(format!("it should end with record {records} and ends with {sequence}"));
@@ -268,6 +290,7 @@ fn first_bytes(id: &[u8; 16], key: &PrivateKey, state: &State) -> Result<Vec<u8>
         meta.insert(KEY, key.seed().as_slice())?;
         meta.insert(STATE, state.as_slice())?;
         writing.open_table(LOG)?;
+        writing.open_table(TEMPLATES)?;
         writing.open_table(REVOCATIONS)?;
         writing.open_table(ACCEPTED)?;
         writing.open_table(ACCEPTED_BY_EXPIRY)?;

@@ -12,10 +12,11 @@ use crate::store::opening::identity;
 use crate::store::{Store, StoreError};
 
 /// Owners, by what they own, with the number under which it was kept.
-const OWNERS: TableDefinition<[u8; 32], ([u8; 32], u64)> = TableDefinition::new("owners");
+pub(super) const OWNERS: TableDefinition<[u8; 32], ([u8; 32], u64)> =
+    TableDefinition::new("owners");
 
 /// What is owned, by these numbers, so that the oldest is found first.
-const OWNED: TableDefinition<u64, [u8; 32]> = TableDefinition::new("owned");
+pub(super) const OWNED: TableDefinition<u64, [u8; 32]> = TableDefinition::new("owned");
 
 /// How much of what is owned says who gave it out: one server of several.
 const GIVER_BYTES: usize = 8;

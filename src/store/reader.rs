@@ -1,17 +1,17 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
 mod records;
+mod verifying;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, LogReader,
-    MAX_ALIKE, Seen, SeenBlock, SeenChains, Stops,
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, MAX_ALIKE, Seen,
+    SeenBlock, SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::log;
@@ -19,15 +19,18 @@ use crate::process::Process;
 use crate::revocation::{InForce, Receipt, Revocation, RevocationEntry, RevocationList};
 use crate::store::StoreError;
 use crate::store::engine::builder;
-use crate::store::events::{are_events, is_event};
 use crate::store::inner::Inner;
 use crate::store::opening::{self, Identity, identity, open_journal};
+use crate::store::rows::{Log, stored};
 use crate::store::schema::{
-    Effect, Entry, LOG, REVOCATIONS, SEEN, decode, has_hashes, json_of, read_revocation_row,
-    read_revocations, read_state, revoked_by, stored, unchanged_json,
+    Effect, Entry, REVOCATIONS, SEEN, decode, read_revocation_row, read_revocations, read_state,
+    revoked_by,
 };
 use crate::store::site::{Files, Followed, Site, Untouched};
 use crate::timestamp::Timestamp;
+
+pub use verifying::Verified;
+pub(super) use verifying::{edge, in_force_before};
 
 /// How often a journal is read that somebody writes to meanwhile.
 const MAX_TRIES: usize = 10;
@@ -84,18 +87,6 @@ enum Reach {
     Answered,
 }
 
-/// The result of [`StoreReader::verify`] for a log that is whole.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Verified {
-    /// The number of records, each of which continues the one before.
-    pub records: u64,
-    /// The checkpoint, whose root is that of the tree over its first records.
-    pub checkpoint: Checkpoint,
-    /// The number of revocations in force, each of which a record put there.
-    pub revocations: u64,
-}
-
 impl StoreReader {
     /// Opens the store at `path` to look into it, whether or not another process writes to it. Nothing on disk is changed: where the
     /// store would have to be repaired or its journal taken over, that is done in memory.
@@ -144,7 +135,7 @@ impl StoreReader {
     pub fn revocations(&self) -> Result<Vec<RevocationEntry>, StoreError> {
         let newer = self.newer(Reach::Answered)?;
         let mut entries = self.read(|reading| {
-            let log = reading.open_table(LOG)?;
+            let log = Log::open(reading)?;
             let entries = read_revocations(reading)?.into_iter().map(|row| told(&log, &row));
             entries.collect::<Result<Vec<_>, _>>()
         })?;
@@ -167,7 +158,7 @@ impl StoreReader {
         let prolonged: HashSet<u64> =
             revoked_by(&newer).filter_map(|entry| entry.notice.prolongs).collect();
         let (mut entries, stored) = self.read(|reading| {
-            let log = reading.open_table(LOG)?;
+            let log = Log::open(reading)?;
             let rows = reading.open_table(REVOCATIONS)?;
             let mut entries = Vec::new();
             for row in rows.range(after.saturating_add(1)..)? {
@@ -381,7 +372,8 @@ impl StoreReader {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoRecord`] if the last checkpoint signs no such record.
+    /// [`StoreError::NoRecord`] if the last checkpoint signs no such record; [`StoreError::InArchive`] if it is archived:
+    /// [`Archives::prove`](crate::store::Archives::prove) proves it then.
     pub fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;
@@ -392,64 +384,14 @@ impl StoreReader {
             return Err(StoreError::NoRecord { sequence, last });
         }
         self.read(|reading| {
-            let records = reading.open_table(LOG)?;
-            let path = log::path(checkpoint.size(), sequence, stored(&records))?;
+            let records = Log::open(reading)?;
+            if sequence <= records.archived {
+                return Err(StoreError::InArchive { sequence, archived: records.archived });
+            }
+            let path = log::path(checkpoint.size(), sequence, stored(&records.table))?;
             let missing = StoreError::Unreadable { what: "record", number: sequence };
-            let row = records.get(sequence)?.ok_or(missing)?;
-            let record = unchanged_json(row.value(), sequence)?;
+            let record = records.unchanged(sequence)?.ok_or(missing)?;
             Ok(InclusionProof::of(sequence, record, path, &checkpoint))
-        })
-    }
-
-    /// Verifies the whole log: reads every record, and compares the log with the last checkpoint, with the hashes that the tree stores
-    /// and with the revocations in force, all as of one moment. Takes longer the more records there are.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] with the first thing that differs.
-    pub fn verify(&self) -> Result<Verified, StoreError> {
-        if let Source::Open(inner) = &self.0 {
-            inner.fold()?;
-            if inner.was_sealed.load(Ordering::Acquire) {
-                inner.check_again()?;
-            }
-        }
-        let checkpoint = self.checkpoint()?;
-        let damaged = |problem: String| StoreError::damaged(self.path(), problem);
-        self.read(|reading| {
-            let table = reading.open_table(LOG)?;
-            let mut log = LogReader::expecting(&checkpoint);
-            let mut events = Vec::new();
-            for row in table.iter()? {
-                let (sequence, row) = row?;
-                let read = log.next(json_of(row.value(), sequence.value())?);
-                let record = read.map_err(|error| damaged(error.to_string()))?;
-                events.extend(is_event(&record).then_some(record.sequence));
-                if !has_hashes(row.value(), log.hashes()) {
-                    let sequence = sequence.value();
-                    return Err(damaged(format!(
-                        "the tree's hashes of record {sequence} are others"
-                    )));
-                }
-            }
-            log.finish().map_err(|error| damaged(error.to_string()))?;
-            if !are_events(reading, &events)? {
-                let problem = "the events of the log of revocations are not those of the records";
-                return Err(damaged(problem.to_owned()));
-            }
-            let known = read_revocations(reading)?;
-            let told = log.in_force().iter().map(|(sequence, notice)| InForce {
-                sequence: *sequence,
-                revocation: notice.revocation.clone(),
-                revoked: notice.revoked,
-                expires: notice.expires,
-            });
-            if !told.eq(known.iter().cloned()) {
-                let problem = "the revocations in force are not those of the records";
-                return Err(damaged(problem.to_owned()));
-            }
-            let revocations = known.len() as u64;
-            Ok(Verified { records: log.len(), checkpoint: checkpoint.clone(), revocations })
         })
     }
 
@@ -473,15 +415,11 @@ impl StoreReader {
 }
 
 /// A revocation as its record tells it, which must be what the table has.
-fn told(
-    log: &impl ReadableTable<u64, &'static [u8]>,
-    row: &InForce,
-) -> Result<RevocationEntry, StoreError> {
+pub(super) fn told(log: &Log, row: &InForce) -> Result<RevocationEntry, StoreError> {
     let sequence = row.sequence;
     let unreadable = || StoreError::Unreadable { what: "revocation", number: sequence };
-    let record = log.get(sequence)?.ok_or_else(unreadable)?;
-    let record: AuditRecord =
-        decode(unchanged_json(record.value(), sequence)?, "record", sequence)?;
+    let record = log.unchanged(sequence)?.ok_or_else(unreadable)?;
+    let record: AuditRecord = decode(&record, "record", sequence)?;
     let AuditEvent::Revocation(notice) = record.event else { return Err(unreadable()) };
     let entry = RevocationEntry { sequence, notice };
     if InForce::from(&entry) == *row { Ok(entry) } else { Err(unreadable()) }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, ReadableDatabase};
 
 use crate::audit::{
     AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, LeafHash, Restoration, SeenBlock,
@@ -19,16 +19,17 @@ use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::{Epoch, RevocationEntry, covered_until};
 use crate::store::StoreError;
 use crate::store::applying::keep_state;
+use crate::store::archiving;
 use crate::store::assembled::{Evidence, Log};
 use crate::store::clock::Clock;
 use crate::store::engine::Engine;
 use crate::store::frame::Frame;
 use crate::store::journal::Journal;
 use crate::store::opening::{Identity, identity, journal_error, open_journal};
+use crate::store::rows::{self, Go, LOG};
 use crate::store::schema::{
-    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, LOG, META, REVOCATIONS, Rows, SEEN,
-    SEEN_BY_EXPIRY, STATE, State, begins_with_hash, decode, encode, json_of, read_revocations,
-    read_state, revocation_row,
+    ACCEPTED, ACCEPTED_BY_EXPIRY, BACKUP, FORMAT, ID, KEY, META, REVOCATIONS, Rows, SEEN,
+    SEEN_BY_EXPIRY, STATE, State, decode, encode, read_revocations, read_state, revocation_row,
 };
 use crate::store::site::{Files, Site};
 use crate::store::staging::Staging;
@@ -139,6 +140,7 @@ fn assemble(
     signer: &CheckpointSigner,
 ) -> Result<Restored, StoreError> {
     let frames = source.frames(files);
+    source.begin_after_archived(&mut log)?;
     let unreadable = source.read_into(&mut log);
     log.follow(frames.as_deref().unwrap_or_default());
     log.written()?;
@@ -173,10 +175,8 @@ fn assemble(
 fn restored(to: &Path) -> Result<Restored, StoreError> {
     let inner = super::opening::open(Arc::new(super::site::Untouched(Files::at(to))))?;
     let last = inner.engine.read(|reading| {
-        let log = reading.open_table(LOG)?;
-        let last = log.last()?.ok_or_else(|| beyond_reading(to))?;
-        let json = json_of(last.1.value(), last.0.value())?;
-        serde_json::from_slice::<AuditRecord>(json).map_err(|_| beyond_reading(to))
+        let (_, json) = rows::Log::open(reading)?.last()?.ok_or_else(|| beyond_reading(to))?;
+        serde_json::from_slice::<AuditRecord>(&json).map_err(|_| beyond_reading(to))
     })?;
     let AuditEvent::Restoration(Restoration { from, replayed, accepted_loss, .. }) = last.event
     else {
@@ -293,22 +293,21 @@ impl Original {
         Ok(Evidence { last })
     }
 
+    /// Begins the log after what is archived, without which nothing can be said of the rest.
+    fn begin_after_archived(&self, log: &mut Log) -> Result<(), StoreError> {
+        let begun = contained(|| log.begin_after_archived(&self.database.begin_read()?));
+        begun.unwrap_or_else(|| Err(beyond_reading(&self.path)))
+    }
+
     /// Reads records while they continue the log; says why not all, if so.
     fn read_into(&self, log: &mut Log) -> Option<String> {
         let mut read = || -> Result<(), StoreError> {
             let reading = self.database.begin_read()?;
-            let table = reading.open_table(LOG)?;
-            for row in table.iter()? {
-                let (sequence, row) = row?;
-                let json = json_of(row.value(), sequence.value())?;
-                // A record that was changed may read well. Taken over, it would make all that was signed wrong.
-                if !begins_with_hash(row.value(), LeafHash::of(json)) {
-                    let number = sequence.value();
-                    return Err(StoreError::Unreadable { what: "record", number });
-                }
-                log.push(json)?;
-            }
-            Ok(())
+            // A record that was changed may read well. Taken over, it would make all that was signed wrong.
+            rows::Log::open(&reading)?.each(1, |_, _, json| {
+                log.push(&json)?;
+                Ok(Go::On)
+            })
         };
         match contained(&mut read) {
             Some(read) => read.err().map(|error| error.to_string()),
@@ -335,11 +334,13 @@ fn contained<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Option<Result<T,
 
 /// The new database, in which nothing is but whose it is.
 fn begin(source: &Original, files: &Files, epoch: u64) -> Result<Engine, StoreError> {
-    let Identity { id, key, state } = &source.identity;
+    let Identity { id, key, state, .. } = &source.identity;
     let mut state = State { epoch, records: 0, last: LeafHash::default(), ..state.clone() };
     // Whoever has read the old log begins anew, with one event that nobody can read.
     (state.log, state.events) = (Some(Epoch::random()), 1);
     state.rows = Rows { events: Some(0), requests: Some(0), ..Rows::default() };
+    let archived = contained(|| archiving::archived(&source.database.begin_read()?));
+    let archived = archived.unwrap_or(Ok(None)).unwrap_or(None);
     let engine = Engine::make(Arc::new(Files::at(files.path().unwrap_or(Path::new("")))))?;
     engine.write(|writing| {
         let mut meta = writing.open_table(META)?;
@@ -347,6 +348,10 @@ fn begin(source: &Original, files: &Files, epoch: u64) -> Result<Engine, StoreEr
         meta.insert(ID, id.as_slice())?;
         meta.insert(KEY, key.seed().as_slice())?;
         meta.insert(STATE, encode(&state)?.as_slice())?;
+        if let Some((_, folder)) = &archived {
+            let folder = folder.to_string_lossy();
+            meta.insert(archiving::FOLDER, folder.as_bytes())?;
+        }
         writing.open_table(LOG)?;
         Ok(())
     })?;

@@ -15,9 +15,6 @@ use crate::timestamp::Timestamp;
 /// What says that a file is a store, in which form, whose, and how much must be in it.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
-/// Records by sequence number: the hashes that the tree stores with each, and its JSON.
-pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
-
 /// Revocations in force by the sequence number of their record, as [`revocation_row`] writes them. Who
 /// revoked and why, the record says.
 pub(super) const REVOCATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("revocations");
@@ -44,7 +41,14 @@ pub(super) const EVENTS: TableDefinition<u64, u64> = TableDefinition::new("event
 pub(super) const REQUESTS: TableDefinition<[u8; 16], &[u8]> = TableDefinition::new("requests");
 
 /// The sentinel: without these words a file is no store of this version.
-pub(super) const FORMAT: (&str, &[u8]) = ("format", b"hardtack-store-2");
+pub(super) const FORMAT: (&str, &[u8]) = ("format", b"hardtack-store-3");
+
+/// What stands there in a store of an earlier version, whose records are not packed. It is read as it is, and
+/// [taken over](super::takeover) before it is written.
+pub(super) const FORMAT_BEFORE: &[u8] = b"hardtack-store-2";
+
+/// What the words of all versions begin with; a number follows.
+pub(super) const FORMATS: &[u8] = b"hardtack-store-";
 
 /// 16 random bytes by which a store's parts know each other.
 pub(super) const ID: &str = "id";
@@ -85,6 +89,9 @@ pub(super) struct State {
     /// nobody can read.
     #[serde(default = "one")]
     pub(super) events: u64,
+    /// The last record that is in an archive: what is here of the records up to it is what the rest needs.
+    #[serde(default)]
+    pub(super) archived: u64,
     /// Which log of revocations that is: new with each making and restoration.
     #[serde(default)]
     pub(super) log: Option<Epoch>,
@@ -210,47 +217,6 @@ impl Entry {
     pub(super) fn leaf(&self) -> LeafHash {
         self.hashes.first().map_or(LeafHash::of(&self.json), |leaf| LeafHash(*leaf))
     }
-
-    /// The row of [`LOG`]: how many hashes, the hashes, the JSON.
-    pub(super) fn row(&self) -> Vec<u8> {
-        let mut row = Vec::with_capacity(1 + 32 * self.hashes.len() + self.json.len());
-        row.push(self.hashes.len() as u8);
-        self.hashes.iter().for_each(|hash| row.extend_from_slice(hash));
-        row.extend_from_slice(&self.json);
-        row
-    }
-}
-
-/// Whether these are the hashes in a row of [`LOG`].
-pub(super) fn has_hashes(row: &[u8], hashes: &[[u8; 32]]) -> bool {
-    let stored = row.get(1..1 + 32 * hashes.len());
-    row.first() == u8::try_from(hashes.len()).ok().as_ref()
-        && stored.is_some_and(|stored| stored.chunks_exact(32).eq(hashes.iter().map(|h| &h[..])))
-}
-
-/// Whether this is the leaf's hash in a row of [`LOG`].
-pub(super) fn begins_with_hash(row: &[u8], leaf: LeafHash) -> bool {
-    row.get(1..).is_some_and(|rest| rest.starts_with(leaf.as_bytes()))
-}
-
-/// The JSON in a row of [`LOG`].
-pub(super) fn json_of(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
-    let (count, rest) = row.split_first().ok_or_else(|| unreadable(sequence))?;
-    rest.get(usize::from(*count) * 32..).ok_or_else(|| unreadable(sequence))
-}
-
-/// The JSON in a row of [`LOG`], if it is the one whose hash the row has: of a store that was closed in peace, not every page was checked
-/// when it was opened.
-pub(super) fn unchanged_json(row: &[u8], sequence: u64) -> Result<&[u8], StoreError> {
-    let json = json_of(row, sequence)?;
-    match begins_with_hash(row, LeafHash::of(json)) {
-        true => Ok(json),
-        false => Err(unreadable(sequence)),
-    }
-}
-
-fn unreadable(sequence: u64) -> StoreError {
-    StoreError::Unreadable { what: "record", number: sequence }
 }
 
 /// The row of a revocation: a letter for its kind, its moment, when it expires (or all ones), and what
@@ -309,19 +275,6 @@ fn parse_revocation_row(sequence: u64, row: &[u8]) -> Option<InForce> {
     let expires = (expires != u64::MAX).then(|| Timestamp::from_unix_seconds(expires));
     let revoked = Timestamp::from_unix_seconds(revoked);
     Some(InForce { sequence, revocation, revoked, expires })
-}
-
-/// Finds the hashes of the tree in the rows of [`LOG`].
-pub(super) fn stored(
-    log: &impl ReadableTable<u64, &'static [u8]>,
-) -> impl Fn(u64, usize) -> Option<[u8; 32]> {
-    |sequence, place| {
-        let row = log.get(sequence).ok().flatten()?;
-        let row = row.value();
-        row.first().filter(|count| usize::from(**count) > place)?;
-        let at = 1 + 32 * place;
-        row.get(at..at + 32)?.try_into().ok()
-    }
 }
 
 /// The state as it was committed last.

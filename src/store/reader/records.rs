@@ -4,14 +4,17 @@ use crate::audit::LogLine;
 use crate::store::StoreError;
 use crate::store::index::{INDEX, Row, STRETCH, Sought, stretch_of};
 use crate::store::reader::{Reach, StoreReader};
-use crate::store::schema::{LOG, if_there, read_state, unchanged_json};
+use crate::store::rows::{Go, Log};
+use crate::store::schema::{State, if_there, read_state};
 
 /// How many records are read at a time, so that no reader keeps old pages of the database alive.
 const READ_AT_ONCE: usize = 1000;
 
 impl StoreReader {
     /// Reads the records in order, from the one with the number `from` on (the first is 1). The iterator reads the disk as it goes, and
-    /// ends with the log. An error does not end it: stop there, or the place that failed is read again.
+    /// ends with the log. An error does not end it: stop there, or the place that failed is read again. [`StoreError::InArchive`] is the
+    /// error if the record was archived: [`StoreReader::archived`] says up to which, and
+    /// [`Archives`](crate::store::Archives) reads those.
     pub fn records(&self, from: u64) -> impl Iterator<Item = Result<LogLine, StoreError>> {
         let mut next = from.max(1);
         let mut lines = Vec::new().into_iter();
@@ -85,28 +88,35 @@ impl StoreReader {
     }
 
     fn some_records(&self, from: u64, at_most: usize) -> Result<Vec<LogLine>, StoreError> {
-        let line = |sequence, json: &[u8]| -> Result<LogLine, StoreError> {
-            let json = std::str::from_utf8(json)
+        let line = |sequence, json: Vec<u8>| -> Result<LogLine, StoreError> {
+            let json = String::from_utf8(json)
                 .map_err(|_| StoreError::Unreadable { what: "record", number: sequence })?;
-            Ok(LogLine { sequence, json: json.to_owned() })
+            Ok(LogLine { sequence, json })
         };
         // What the journal has, before the database is looked at: what is taken over meanwhile is in both. Where the database alone
         // has enough, nobody reads the journal.
-        let in_database = self.read(read_state)?.records;
+        let State { records: in_database, archived, .. } = self.read(read_state)?;
+        // Whoever reads on must not pass over what has left meanwhile.
+        if from <= archived {
+            return Err(StoreError::InArchive { sequence: from, archived });
+        }
         let newer = match from.saturating_add(at_most as u64) <= in_database {
             true => Vec::new(),
             false => self.newer(Reach::Written)?,
         };
         let newer = newer.iter().filter(|entry| entry.sequence >= from).take(at_most);
-        let newer = newer.map(|entry| line(entry.sequence, &entry.json));
+        let newer = newer.map(|entry| line(entry.sequence, entry.json.clone()));
         let newer = newer.collect::<Result<Vec<_>, _>>()?;
         let mut lines = self.read(|reading| {
-            let log = reading.open_table(LOG)?;
-            let rows = log.range(from..)?.take(at_most).map(|row| {
-                let (sequence, row) = row?;
-                line(sequence.value(), unchanged_json(row.value(), sequence.value())?)
-            });
-            rows.collect::<Result<Vec<_>, StoreError>>()
+            let mut lines = Vec::new();
+            if at_most == 0 {
+                return Ok(lines);
+            }
+            Log::open(reading)?.each(from, |sequence, _, json| {
+                lines.push(line(sequence, json)?);
+                Ok(if lines.len() < at_most { Go::On } else { Go::Stop })
+            })?;
+            Ok(lines)
         })?;
         if lines.len() < at_most {
             let next = lines.last().map_or(from, |last| last.sequence + 1);

@@ -1,5 +1,6 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
+mod archiving;
 mod buffered;
 mod claiming;
 mod closing;
@@ -16,10 +17,12 @@ mod model;
 mod noticing;
 mod opening;
 mod outage;
+mod packing;
 mod racing;
 mod replaying;
 mod sealed;
 mod staging;
+mod takeover;
 mod tampering;
 mod unanswered;
 mod waking;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable};
 
-use crate::store::schema::{EVENTS, LOG, META, REVOCATIONS, STATE, State, encode, read_state};
+use crate::store::rows::{LOG, Log};
+use crate::store::schema::{EVENTS, META, REVOCATIONS, STATE, State, encode, read_state};
 use crate::store::site::Site;
 use crate::store::tests::disk::Disk;
 use crate::store::tests::{NOW, record, revoking};
@@ -94,12 +95,10 @@ fn a_log_that_was_cut_or_counted_anew_is_refused() {
         writing.open_table(REVOCATIONS).unwrap().remove(RECORDS).unwrap();
         writing.commit().unwrap();
         let reading = database.begin_read().unwrap();
-        let log = reading.open_table(LOG).unwrap();
-        let row = log.get(RECORDS - 1).unwrap().unwrap();
-        let json = crate::store::schema::json_of(row.value(), RECORDS - 1).unwrap();
+        let json = Log::open(&reading).unwrap().unchanged(RECORDS - 1).unwrap().unwrap();
         state.records -= 1;
         state.rows.revocations -= 1;
-        state.last = crate::audit::LeafHash::of(json);
+        state.last = crate::audit::LeafHash::of(&json);
     });
     assert!(matches!(cut.unwrap_err(), StoreError::RolledBack { records: 8, signed: 9, .. }));
     assert!(matches!(edited(|_, state| state.records += 1), Err(StoreError::Damaged { .. })));

@@ -1,0 +1,153 @@
+//! Archives: a folder of files of records of one log, read as one.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::audit::{InclusionProof, LogKey};
+use crate::log::LogLine;
+use crate::store::archive::{Archive, Records};
+use crate::store::index::Sought;
+use crate::store::{StoreError, StoreReader};
+
+/// What the files' names begin and end with; the numbers of the first and the last record stand between.
+const BEGIN: &str = "records-";
+const END: &str = ".jsonl.lz4";
+
+/// A folder of archives: files of records of one log, which left its store ([`Store::archive`](crate::Store::archive)).
+///
+/// Each file is compared with the checkpoint in it while it is read, and the log must have signed that.
+#[derive(Debug, Clone)]
+pub struct Archives {
+    folder: PathBuf,
+    /// In the order of their records, without gaps.
+    files: Vec<Archive>,
+}
+
+impl Archives {
+    /// Opens the archives in `folder` that hold records of the log with this key. Reads the beginning of each.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ArchiveFile`] if the folder or a file cannot be read. [`StoreError::Archive`] if a file is no archive of this log, or records
+    /// between two of them are missing.
+    pub fn open(folder: impl AsRef<Path>, key: &LogKey) -> Result<Archives, StoreError> {
+        let folder = folder.as_ref();
+        let failed = |error: io::Error| StoreError::archive_file(folder, error);
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if is_archive(&entry.file_name().to_string_lossy()) {
+                files.push(Archive::open(&entry.path(), key)?);
+            }
+        }
+        files.sort_by_key(|file| file.head.first);
+        for pair in files.windows(2) {
+            let (before, after) = (pair[0].head.last, &pair[1]);
+            if after.head.first != before + 1 {
+                let problem = format!(
+                    "it begins with record {}, and the archive before it ends with record {before}",
+                    after.head.first
+                );
+                return Err(StoreError::archive(&after.path, problem));
+            }
+        }
+        Ok(Archives { folder: folder.to_owned(), files })
+    }
+
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the number of the first record; `None` if there is no archive.
+    pub fn first_record(&self) -> Option<u64> {
+        self.files.first().map(|file| file.head.first)
+    }
+
+    /// Returns the number of the last record; `None` if there is no archive.
+    pub fn last_record(&self) -> Option<u64> {
+        self.files.last().map(|file| file.head.last)
+    }
+
+    /// Reads the records among these numbers that may be those that are sought, in order. Archives that have none of these numbers or
+    /// moments are not read; other records come, too, so that whoever asks looks at each. Each archive that is read is compared with its
+    /// checkpoint at its end: a change in it ends with an error.
+    pub fn records_among(
+        &self,
+        numbers: Range<u64>,
+        sought: &Sought,
+    ) -> impl Iterator<Item = Result<LogLine, StoreError>> + use<> {
+        let (since, until) = (sought.since, sought.until);
+        let (from, end) = (numbers.start, numbers.end);
+        let wanted = self.files.iter().filter(move |file| {
+            let head = &file.head;
+            let among = head.last >= from && head.first < end;
+            let then = since.is_none_or(|since| head.latest >= since)
+                && until.is_none_or(|until| head.earliest < until);
+            among && then
+        });
+        let mut wanted = wanted.cloned().collect::<Vec<_>>().into_iter();
+        let mut records: Option<Records> = None;
+        let mut is_over = false;
+        std::iter::from_fn(move || {
+            loop {
+                if is_over {
+                    return None;
+                }
+                let next = match &mut records {
+                    Some(records) => records.next(),
+                    None => match wanted.next()?.records() {
+                        Ok(opened) => {
+                            records = Some(opened);
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                match next {
+                    Ok(Some(line)) if numbers.contains(&line.sequence) => return Some(Ok(line)),
+                    // Read to its end all the same: that is where it is compared with what was signed.
+                    Ok(Some(_)) => {}
+                    Ok(None) => records = None,
+                    Err(error) => {
+                        is_over = true;
+                        return Some(Err(error));
+                    }
+                }
+            }
+        })
+    }
+
+    /// Proves that the record with the number `sequence` is in the log, by the checkpoint that signs its archive.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRecord`] if no archive has it; [`StoreError::Archive`] if the archive is not what was signed.
+    pub fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
+        let has = |file: &&Archive| (file.head.first..=file.head.last).contains(&sequence);
+        let last = self.last_record().unwrap_or(0);
+        let file = self.files.iter().find(has);
+        file.ok_or(StoreError::NoRecord { sequence, last })?.prove(sequence)
+    }
+
+    pub(super) fn files(&self) -> &[Archive] {
+        &self.files
+    }
+}
+
+impl StoreReader {
+    /// Returns which of the store's records were archived last, and to which folder; `None` if none were.
+    pub fn archived(&self) -> Result<Option<(u64, PathBuf)>, StoreError> {
+        self.read(super::archiving::archived)
+    }
+}
+
+fn is_archive(name: &str) -> bool {
+    name.strip_prefix(BEGIN).is_some_and(|name| name.ends_with(END))
+}
+
+/// The path of the archive of these records.
+pub(super) fn path_in(folder: &Path, first: u64, last: u64) -> PathBuf {
+    folder.join(format!("{BEGIN}{first:012}-{last:012}{END}"))
+}

@@ -1,0 +1,103 @@
+//! Records that are packed: few bytes on disk, and every byte back.
+
+use std::sync::Arc;
+
+use redb::StorageBackend;
+
+use crate::audit::{AuditChain, AuditHop, Decision, Ledger, Verdict};
+use crate::cause::{Cause, RecordedCause};
+use crate::store::site::Site;
+use crate::store::tests::disk::Disk;
+use crate::store::tests::{Dice, NOW, decision, entry, id, revoking};
+use crate::store::{Store, opening};
+
+/// The bytes that a record may take on disk whose chain was seen before. Today they are some 130.
+const MOST_BYTES: u64 = 200;
+
+fn chain(number: u64) -> Arc<AuditChain> {
+    let hop = |place: u64| AuditHop {
+        delegate: format!("agent.worker-{place}"),
+        reason: format!("step {place} of what alice has asked for"),
+        id: id(1_000 * number + place),
+    };
+    Arc::new(AuditChain {
+        verified: true,
+        subject: "user:alice".to_owned(),
+        issuer: "root".to_owned(),
+        grant_id: id(number),
+        hops: (0..3).map(hop).collect(),
+        audience: Some("notion.mcp".to_owned()),
+        presented: Some("session".to_owned()),
+        presentation_id: Some(id(number + 7)),
+    })
+}
+
+fn of_chain(number: u64, chain: &Arc<AuditChain>) -> Decision {
+    let time = NOW + std::time::Duration::from_secs(number / 100);
+    let chain = Some(Arc::clone(chain));
+    let policy = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned();
+    Decision { chain, policy, ..decision(time, number % 10) }
+}
+
+fn made(disk: &Disk) -> Store {
+    Store::start(opening::make(Arc::new(disk.clone())).unwrap()).unwrap()
+}
+
+#[test]
+fn a_record_on_a_chain_that_was_seen_takes_few_bytes_on_disk() {
+    let disk = Disk::default();
+    let store = made(&disk);
+    let chains: Vec<_> = (1..=4).map(chain).collect();
+    let (mut json, mut lens) = (0, Vec::new());
+    for part in [10_000, 20_000] {
+        for number in 0..part {
+            let decision = of_chain(number, &chains[number as usize % chains.len()]);
+            store.clone().losing_at_most(1000).record(entry(decision, None)).unwrap();
+        }
+        store.checkpoint().unwrap();
+        lens.push(disk.database().unwrap().len().unwrap());
+    }
+    store.each_record(|record| json += serde_json::to_vec(&record).unwrap().len()).unwrap();
+    let each = (lens[1] - lens[0]) / 20_000;
+    println!("{each} bytes a record on disk, of {} bytes of JSON", json / 30_000);
+    assert!(each <= MOST_BYTES, "{each} bytes a record");
+    assert_eq!(store.reader().verify().unwrap().records, 30_000);
+}
+
+/// Whatever a record says: none is read as another one than it was.
+#[test]
+fn every_record_is_read_to_the_byte_as_it_was_recorded() {
+    let (disk, mut dice) = (Disk::default(), Dice(21));
+    let store = made(&disk);
+    let chains: Vec<_> = (1..=40).map(chain).collect();
+    let mut expected = Vec::new();
+    for number in 0..3_000 {
+        let mut decision = of_chain(number, &chains[dice.below(40) as usize]);
+        match dice.below(12) {
+            0 => decision.chain = None,
+            1 => decision.message = "\"{}\u{0}\u{1}é".repeat(dice.below(400) as usize),
+            2 => decision.resource = Some(format!("file:///{:x}", dice.next())),
+            3 => {
+                decision.verdict = Verdict::Deny;
+                decision.cause = Some(RecordedCause::from(Cause::Revoked));
+            }
+            4 => drop(store.revoke(revoking(number), NOW).unwrap()),
+            _ => {}
+        }
+        store.clone().losing_at_most(100).record(entry(decision, None)).unwrap();
+        if dice.below(500) == 0 {
+            store.checkpoint().unwrap();
+        }
+    }
+    // As they are in memory and in the journal, before the database has them.
+    store.reader().records(1).for_each(|line| expected.push(line.unwrap().json));
+    store.close().unwrap();
+    let store = Store::start(opening::open(Arc::new(disk)).unwrap()).unwrap();
+    let lines: Vec<String> = store.reader().records(1).map(|line| line.unwrap().json).collect();
+    assert_eq!(lines, expected);
+    for from in [1, 2, 700, lines.len() as u64] {
+        let line = store.reader().records(from).next().unwrap().unwrap();
+        assert_eq!(line.json, lines[from as usize - 1]);
+    }
+    store.reader().verify().unwrap();
+}

@@ -44,12 +44,18 @@ pub(crate) struct AuditListing {
     /// As OCSF 1.6.0 events, one JSON object a line
     #[arg(long)]
     pub(crate) ocsf: bool,
-    /// Show what is recorded from now on, and go on; with --since or --last, some of the past before it
+    /// Show what is recorded from now on, and go on; with --since, --since-record or --last, some of the past before it
     #[arg(long)]
     pub(crate) follow: bool,
     /// Only the last N of those that are asked for
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_LAST))]
     pub(crate) last: Option<u64>,
+    /// From the record with this number on, such as the one after the last that was shipped
+    #[arg(long, value_name = "N", conflicts_with = "last", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) since_record: Option<u64>,
+    /// The folder of the records that were archived, if it is not where the store remembers it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) archives: Option<PathBuf>,
     /// Of this subject
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: Option<String>,
@@ -91,6 +97,9 @@ Such records are what `hardtack audit --json` printed.")]
         /// The store
         #[arg(long, value_name = "FILE")]
         store: PathBuf,
+        /// The folder of the records that were archived, if it is not where the store remembers it
+        #[arg(long, value_name = "DIR")]
+        archives: Option<PathBuf>,
     },
     /// Verify a proof, without the store: the proof on stdin, the record on stdout
     #[command(after_help = "Example:\n  hardtack audit check-proof --key KEY < 1.tlog-proof")]
@@ -115,6 +124,9 @@ pub(crate) struct AuditVerify {
     /// The store
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
+    /// The folder of the records that were archived, if it is not where the store remembers it
+    #[arg(long, value_name = "DIR", conflicts_with = "records")]
+    pub(crate) archives: Option<PathBuf>,
     /// What `hardtack audit --json` printed, instead; with --checkpoint and --key
     #[arg(long, value_name = "FILE", requires_all = ["checkpoint", "key"])]
     pub(crate) records: Option<PathBuf>,
@@ -126,7 +138,7 @@ pub(crate) struct AuditVerify {
     pub(crate) key: Option<String>,
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
     if let Ok(moment) = Timestamp::parse(text).or_else(|_| day()) {
         return Ok(moment);

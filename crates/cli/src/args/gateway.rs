@@ -106,6 +106,13 @@ pub(crate) struct Settings {
     /// Answer before records are on disk, and lose this many at most in a crash; 0 if nothing is said
     #[arg(long, value_name = "RECORDS", env = "HARDTACK_LOSING_AT_MOST")]
     pub(crate) losing_at_most: Option<usize>,
+    /// Once an hour, move records that are older than this, such as 30days, into files in --archives, which verify by themselves; records
+    /// stay in the store if nothing is said
+    #[arg(long, value_name = "TIME", env = "HARDTACK_ARCHIVE_AFTER")]
+    pub(crate) archive_after: Option<String>,
+    /// The folder for them, which must exist
+    #[arg(long, value_name = "DIR", env = "HARDTACK_ARCHIVES")]
+    pub(crate) archives: Option<PathBuf>,
     /// How long requests under way may go on after SIGTERM; 10s if nothing is said
     #[arg(long, value_name = "TIME", env = "HARDTACK_DRAIN")]
     pub(crate) drain: Option<String>,
@@ -136,6 +143,7 @@ impl Settings {
             ("listen", &self.listen),
             ("admin-listen", &self.admin_listen),
             ("revocation-audience", &self.revocation_audience),
+            ("archive-after", &self.archive_after),
             ("drain", &self.drain),
             ("feed", &self.feed),
             ("feed-key", &self.feed_key),
@@ -146,6 +154,7 @@ impl Settings {
             ("tls-key", &self.tls_key),
             ("tls-client-ca", &self.tls_client_ca),
             ("store", &self.store),
+            ("archives", &self.archives),
             ("feed-position", &self.feed_position),
             ("feed-signing-key", &self.feed_signing_key),
             ("feed-state", &self.feed_state),
@@ -181,6 +190,8 @@ impl Settings {
             allow_origin,
             revocation_audience,
             losing_at_most,
+            archive_after,
+            archives,
             drain,
             log_format,
         } = self;
@@ -203,6 +214,8 @@ impl Settings {
             ("allow-origin", *allow_origin != other.allow_origin),
             ("revocation-audience", *revocation_audience != other.revocation_audience),
             ("losing-at-most", *losing_at_most != other.losing_at_most),
+            ("archive-after", *archive_after != other.archive_after),
+            ("archives", *archives != other.archives),
             ("drain", *drain != other.drain),
             ("log-format", *log_format != other.log_format),
         ];
@@ -231,6 +244,8 @@ impl Settings {
             allow_origin: list(self.allow_origin, other.allow_origin),
             revocation_audience: self.revocation_audience.or(other.revocation_audience),
             losing_at_most: self.losing_at_most.or(other.losing_at_most),
+            archive_after: self.archive_after.or(other.archive_after),
+            archives: self.archives.or(other.archives),
             drain: self.drain.or(other.drain),
             log_format: self.log_format.or(other.log_format),
         }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use hardtack::Timestamp;
+
+use crate::args::audit::moment;
 
 /// Make, check, back up and bring back a store
 #[derive(Debug, Args)]
@@ -55,6 +58,25 @@ says how far the records must go.")]
     /// Make a store from what can be read of a damaged one; changes nothing in that
     #[command(after_help = "Example:\n  hardtack store recover damaged.store --to new.store")]
     Recover(Restore),
+    /// Move the records from before a moment into files that verify by themselves
+    #[command(after_help = "Examples:
+  hardtack store archive hardtack.store --before 30days \\
+      --to archives
+  hardtack audit --store hardtack.store --archives archives
+
+The files are written and read back before a record leaves the store. If it is interrupted, the same command \
+goes on. What is revoked stays revoked.")]
+    Archive {
+        /// The store
+        #[arg(value_name = "FILE")]
+        store: PathBuf,
+        /// Records from before this moment: RFC 3339, a date (its beginning in UTC), or how long ago, such as 30days
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        before: Timestamp,
+        /// The folder for the files, which must exist: that to which records were archived before, or an empty one
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Forget revocations that no live token can hold any more
     #[command(after_help = "Example:\n  hardtack store collect hardtack.store")]
     Collect {

@@ -1,5 +1,6 @@
 //! `hardtack audit`
 
+mod archived;
 mod filter;
 mod ocsf;
 mod paging;
@@ -12,9 +13,10 @@ use std::time::{Duration, SystemTime};
 
 use hardtack::audit::{AuditEvent, Checkpoint, InclusionProof, LogKey, LogReader, Verdict};
 use hardtack::store::LogLine;
-use hardtack::{AuditRecord, Decision, Revocation};
+use hardtack::{AuditRecord, Decision, Revocation, StoreError};
 
 use crate::args::{Audit, AuditListing, AuditTask, AuditVerify};
+use crate::command::audit::archived::Source;
 use crate::command::audit::filter::Filter;
 use crate::command::audit::ocsf::ocsf;
 use crate::command::look_into;
@@ -34,8 +36,9 @@ pub(crate) fn run(arguments: Audit) -> Done {
     match arguments.task {
         None => list(&arguments.listing)?,
         Some(AuditTask::Verify(arguments)) => verify(&arguments)?,
-        Some(AuditTask::Prove { sequence, store }) => {
-            say_exactly(look_into(store)?.prove(sequence)?.to_string().trim_end())?;
+        Some(AuditTask::Prove { sequence, store, archives }) => {
+            let source = Source::of(&store, archives.as_deref());
+            say_exactly(prove(&source, sequence)?.to_string().trim_end())?;
         }
         Some(AuditTask::CheckProof { key }) => check_proof(&key)?,
         Some(AuditTask::Key { store }) => say(look_into(store)?.log_key()?)?,
@@ -54,27 +57,37 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
         until: arguments.until,
     };
     let show = |line: &LogLine, record: &AuditRecord| show(arguments, line, record);
+    let source = Source::of(path, arguments.archives.as_deref());
     let seen = written(path);
-    let mut next = match (arguments.last, arguments.follow) {
-        (Some(last), _) => paging::last(path, &filter, last, show)?,
+    let mut next = match (arguments.last, arguments.since_record, arguments.follow) {
+        (Some(last), _, _) => paging::last(&source, &filter, last, show)?,
         // Only whoever asks for the past gets it.
-        (None, true) if arguments.since.is_none() => look_into(path)?.last_record()? + 1,
-        (None, _) => paging::from(path, &filter, 1, show)?,
+        (None, None, true) if arguments.since.is_none() => look_into(path)?.last_record()? + 1,
+        (None, first, _) => paging::from(&source, &filter, first.unwrap_or(1), show)?,
     };
     if arguments.follow {
-        follow(path, &filter, &mut next, seen, show)?;
+        follow(&source, &filter, &mut next, seen, show)?;
     }
     Ok(())
 }
 
+fn prove(source: &Source, sequence: u64) -> Result<InclusionProof, Box<dyn Error>> {
+    let store = look_into(&source.store)?;
+    match store.prove(sequence) {
+        Err(StoreError::InArchive { .. }) => Ok(source.archives(&store)?.prove(sequence)?),
+        proof => Ok(proof?),
+    }
+}
+
 /// Goes on with what is recorded from the record `next` on, until whoever reads it has gone.
 fn follow(
-    path: &Path,
+    source: &Source,
     filter: &Filter,
     next: &mut u64,
     mut seen: Option<SystemTime>,
     show: impl Fn(&LogLine, &AuditRecord) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
+    let path = &source.store;
     loop {
         while written(path) == seen {
             if output::reader_leaves_within(LOOK_EVERY) {
@@ -84,7 +97,7 @@ fn follow(
         // Opened anew when something was written, and closed in between: whoever writes to the store
         // must be able to open it.
         seen = written(path);
-        *next = paging::from(path, filter, *next, &show)?;
+        *next = paging::from(source, filter, *next, &show)?;
     }
 }
 
@@ -110,31 +123,30 @@ fn show(
 fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
     let key = arguments.key.as_deref().map(str::parse::<LogKey>).transpose()?;
     let kept = arguments.checkpoint.as_deref().map(read).transpose()?;
-    let (records, checkpoint) = match (&arguments.store, &arguments.records, key, kept) {
+    let (first, records, checkpoint) = match (&arguments.store, &arguments.records, key, kept) {
         (Some(store), _, key, kept) => {
+            let source = Source::of(store, arguments.archives.as_deref());
             let store = look_into(store)?;
             let own = store.log_key()?;
             if key.is_some_and(|key| key != own) {
                 return Err(format!("the store's log key is {own}, not the one given").into());
             }
-            let verified = store.verify()?;
-            match kept {
-                Some(text) => {
-                    let checkpoint = Checkpoint::verify(&text, &own)?;
-                    let lines = store.records(1).map(|line| Ok(line?.json));
-                    (read_log(lines, &checkpoint)?, checkpoint)
-                }
-                None => (verified.records, verified.checkpoint),
-            }
+            archived::verify(&source, &store, kept.as_deref())?
         }
         (None, Some(records), Some(key), Some(text)) => {
             let checkpoint = Checkpoint::verify(&text, &key)?;
             let lines = reading::lines(records)?;
-            (read_log(lines.map(|line| Ok(line?)), &checkpoint)?, checkpoint)
+            (1, read_log(lines.map(|line| Ok(line?)), &checkpoint)?, checkpoint)
         }
         _ => return Err("give --store, or --records with --checkpoint and --key".into()),
     };
     let signed = checkpoint.size();
+    if first > 1 {
+        say(format_args!(
+            "{WARN}archived{WARN:#} {TEXT}the records up to {} are not here, and were not read; with --archives DIR they are",
+            first - 1
+        ))?;
+    }
     say(format_args!(
         "{GOOD}unchanged{GOOD:#} {TEXT}{signed} records, each continues the one before, and their tree is what was signed"
     ))?;

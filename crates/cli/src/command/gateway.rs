@@ -6,6 +6,7 @@ mod credentials;
 mod feeding;
 pub(super) mod file;
 mod fleet;
+mod retaining;
 mod server;
 
 use std::error::Error;
@@ -29,6 +30,7 @@ pub(super) use self::checking::{time, wrong};
 use self::feeding::{Feeding, OwnFeed};
 use self::file::Described;
 use self::fleet::Fleet;
+use self::retaining::Retention;
 use self::server::ServerPlan;
 pub(super) use self::server::{check_audience, upstream_of};
 use crate::args::gateway::{self, Settings};
@@ -75,6 +77,7 @@ pub(super) struct Plan {
     admin_listen: Option<SocketAddr>,
     certificate: Option<Certificate>,
     drain: Duration,
+    retention: Option<Retention>,
     revocation_audience: String,
     roots: RootKeys,
     trusting: Trusting,
@@ -117,6 +120,7 @@ impl Plan {
             false => Planned::Several(fleet::planned(servers, is_plain)?),
         };
         let drain = time("drain", settings.drain.as_deref())?.unwrap_or(DEFAULT_DRAIN);
+        let retention = Retention::of(&settings)?;
         let asked = Trusting::of(settings.root.clone());
         let (trusting, roots) = asked.map_err(|error| wrong("root", error))?;
         if trusting.needs_key_ids() {
@@ -131,6 +135,7 @@ impl Plan {
             admin_listen,
             certificate,
             drain,
+            retention,
             revocation_audience,
             roots,
             trusting,
@@ -179,8 +184,13 @@ impl Plan {
             Planned::Several(plans) => common.several(plans, self.trusting, again, &base)?,
         };
         if let Some(certificate) = self.certificate {
-            let watching = watch(certificate, served.readiness, "exchanging certificates")?;
+            let watching = watch(certificate, served.readiness.clone(), "exchanging certificates")?;
             served.background.push(watching);
+        }
+        if let Some(retention) = self.retention {
+            served
+                .background
+                .push(tokio::spawn(retention.keep(&common.store, served.readiness.clone())));
         }
         let Common { settings, store, roots, tls, .. } = common;
         let followed = feeding.followed.take();

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hardtack::store::{RecordLoss, Restored, restore};
-use hardtack::{Store, StoreError};
+use hardtack::{Store, StoreError, Timestamp};
 
 use crate::args::{Restore, Store as Arguments, StoreTask};
-use crate::command::{look_into, open};
+use crate::command::{close, look_into, open};
 use crate::reading::{self, MAX_CHECKPOINT_BYTES};
 use crate::terminal::{Done, FAINT, GOOD, TEXT, even_unread, having, now, say, warn};
 
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: Arguments) -> Done {
             having(even_unread(said), format_args!("the copy is whole, in {}", to.display()))?;
         }
         StoreTask::Restore(arguments) | StoreTask::Recover(arguments) => bring_back(&arguments)?,
+        StoreTask::Archive { store, before, to } => archive(&store, before, &to)?,
         StoreTask::Collect { store, trust_the_clock } => {
             let store = open(&store)?;
             let collected = match trust_the_clock {
@@ -71,12 +72,33 @@ fn tell_made(path: &Path, log_key: impl std::fmt::Display) -> Result<(), Box<dyn
     say(format_args!("{FAINT}the three files belong together; keep the log key elsewhere{FAINT:#}"))
 }
 
+fn archive(path: &Path, before: Timestamp, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let store = open(path)?;
+    let archived = store.archive(before, folder)?;
+    close(&store);
+    let folder = folder.display();
+    let said = match archived.records {
+        0 => say(format_args!("no record that is not archived is from before {before}")),
+        records => say(format_args!(
+            "archived {records} records, up to record {}, to {folder}; each file was read back",
+            archived.last
+        )),
+    };
+    having(even_unread(said), format_args!("what was archived is in {folder}"))
+}
+
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {
     let store = look_into(path)?;
     let verified = store.verify()?;
     let (records, checkpoint) = (verified.records, &verified.checkpoint);
     say(format_args!("{GOOD}whole{GOOD:#} {TEXT}{}", path.display()))?;
     say(format_args!("  records      {TEXT}{records}, each continues the one before"))?;
+    if let Some((last, folder)) = store.archived()? {
+        say(format_args!(
+            "  archived     up to record {last}, which was not read here, to {}",
+            folder.display()
+        ))?;
+    }
     say(format_args!("  revocations  {} in force", verified.revocations))?;
     say(format_args!(
         "  checkpoint   signs {} records, epoch {}",

@@ -1,5 +1,6 @@
 //! The command's contract, driven from outside: keys, tokens, checks and help; what is kept is in `store`.
 
+mod archiving;
 mod store;
 
 use std::fs;

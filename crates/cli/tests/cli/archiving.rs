@@ -1,0 +1,120 @@
+//! Records that were archived: listed, verified and proven with the store, wherever they are.
+
+use std::fs;
+
+use super::Shell;
+
+/// A store with ten decisions and a revocation, the last record of which is not in an archive.
+fn archived(shell: &Shell) -> String {
+    let (root, capability) = shell.seed();
+    let bearer = shell.ok("present --key researcher.key --audience notion.mcp", &capability);
+    shell.ok("store create store", "");
+    for _ in 0..5 {
+        assert_eq!(shell.check(&root, "--store store", &bearer).0, 0);
+    }
+    shell.ok("revoke --store store --agent agent.researcher --by alice --reason lost", "");
+    for _ in 0..5 {
+        assert_eq!(shell.check(&root, "--store store", &bearer).0, 1);
+    }
+    let records = shell.ok("audit --store store --json", "");
+    assert_eq!(records.lines().count(), 11);
+    let error = shell.fails("store archive store --before 2999-01-01 --to archives", "");
+    assert!(error.contains("archives"), "{error}");
+    fs::create_dir(shell.path().join("archives")).unwrap();
+    let said = shell.ok("store archive store --before 2020-01-01 --to archives", "");
+    assert!(said.contains("no record that is not archived is from before"), "{said}");
+    let said = shell.ok("store archive store --before 2999-01-01 --to archives", "");
+    assert!(said.contains("archived 10 records, up to record 10, to archives"), "{said}");
+    records
+}
+
+#[test]
+fn what_is_archived_is_listed_verified_and_proven_with_the_store() {
+    let shell = Shell::new();
+    let records = archived(&shell);
+    assert_eq!(shell.ok("audit --store store --json", ""), records);
+    assert_eq!(shell.ok("audit --store store --json --since 1h", ""), records);
+    let denied = shell.ok("audit --store store --json --verdict deny --agent agent.researcher", "");
+    assert_eq!(denied.lines().count(), 5);
+    let last = shell.ok("audit --store store --json -n 7", "");
+    assert_eq!(last.lines().collect::<Vec<_>>(), records.lines().skip(4).collect::<Vec<_>>());
+    let since = shell.ok("audit --store store --json --since-record 4", "");
+    assert_eq!(since.lines().collect::<Vec<_>>(), records.lines().skip(3).collect::<Vec<_>>());
+
+    let verified = shell.ok("audit verify --store store", "");
+    assert!(verified.contains("unchanged 11 records"), "{verified}");
+    assert!(!verified.contains("archived"), "{verified}");
+    fs::copy(shell.path().join("store.checkpoint"), shell.path().join("kept")).unwrap();
+    let verified = shell.ok("audit verify --store store --checkpoint kept", "");
+    assert!(verified.contains("unchanged 11 records"), "{verified}");
+    let key = shell.ok("audit key --store store", "");
+    for number in [1, 6, 10, 11] {
+        let proof = shell.ok(&format!("audit prove {number} --store store"), "");
+        let proven = shell.ok(&format!("audit check-proof --key {key}"), &proof);
+        assert!(proven.contains(&format!("proven record {number}")), "{proven}");
+    }
+    let check = shell.ok("store check store", "");
+    assert!(check.contains("archived     up to record 10"), "{check}");
+    assert!(shell.ok("revocations --store store", "").contains("agent.researcher"));
+}
+
+#[test]
+fn a_verb_that_needs_archives_says_so_and_others_do_without() {
+    let shell = Shell::new();
+    let records = archived(&shell);
+    fs::rename(shell.path().join("archives"), shell.path().join("elsewhere")).unwrap();
+    for line in
+        ["audit --store store", "audit prove 1 --store store", "audit --store store -n 11 --json"]
+    {
+        let error = shell.fails(line, "");
+        assert!(error.contains("--archives DIR"), "{line}: {error}");
+    }
+    let last = records.lines().last().unwrap();
+    assert_eq!(shell.ok("audit --store store --json -n 1", ""), last);
+    assert_eq!(shell.ok("audit --store store --json --since-record 11", ""), last);
+    assert_eq!(shell.ok("audit --store store --json --since-record 12", ""), "");
+    let verified = shell.ok("audit verify --store store", "");
+    assert!(verified.contains("archived the records up to 10 are not here"), "{verified}");
+    fs::copy(shell.path().join("store.checkpoint"), shell.path().join("kept")).unwrap();
+    let error = shell.fails("audit verify --store store --checkpoint kept", "");
+    assert!(error.contains("--archives DIR"), "{error}");
+    let elsewhere = "--store store --archives elsewhere";
+    assert_eq!(shell.ok(&format!("audit {elsewhere} --json"), ""), records);
+    let verified = shell.ok(&format!("audit verify {elsewhere}"), "");
+    assert!(verified.contains("unchanged 11 records"), "{verified}");
+    shell.ok(&format!("audit prove 1 {elsewhere}"), "");
+}
+
+#[test]
+fn an_archive_that_was_changed_is_found() {
+    let shell = Shell::new();
+    archived(&shell);
+    let file = fs::read_dir(shell.path().join("archives")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.len() / 2;
+    bytes[place] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    for line in ["audit verify --store store", "audit prove 1 --store store"] {
+        let error = shell.fails(line, "");
+        assert!(error.contains("error: archive ") && error.contains("archives"), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_retention_of_a_gateway_is_whole_or_refused() {
+    let shell = Shell::new();
+    let (root, _) = shell.seed();
+    shell.ok("store create store", "");
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 --audience a --root {root} --store store"
+    );
+    for (more, told) in [
+        ("--archive-after 30days", "archives: it is missing"),
+        ("--archives archives", "archive-after: it is missing"),
+        ("--archive-after 30days --archives archives", "archives: archives is no folder"),
+        ("--archive-after soon --archives archives", "archive-after: "),
+    ] {
+        let error = shell.fails(&format!("{gateway} {more}"), "");
+        assert!(error.contains(told), "{more}: {error}");
+    }
+}

@@ -264,6 +264,109 @@ fn a_restoration_or_backup_that_was_killed_is_made_again_and_loses_nothing() {
     assert!(unfinished > 0, "some are killed in the middle");
 }
 
+/// The records of a store and of its archives, in the order of their numbers, and how many of them are archived.
+fn all_records(store: &Store, archives: &std::path::Path) -> (Vec<String>, u64) {
+    let reader = store.reader();
+    let archived = reader.archived().unwrap().map_or(0, |(last, _)| last);
+    let files = store::Archives::open(archives, &reader.log_key().unwrap()).unwrap();
+    let everything = store::Sought::default();
+    let before = files.records_among(1..archived + 1, &everything);
+    let lines = before.chain(reader.records(archived + 1)).map(|line| line.unwrap().json);
+    (lines.collect(), archived)
+}
+
+/// Whoever archives is killed at any moment: each record is in the store or in an archive, whole, and none is in neither.
+#[allow(clippy::disallowed_methods, reason = "how long an archiving takes, not what time it is")]
+#[test]
+fn an_archiving_that_was_killed_goes_on_and_loses_nothing() {
+    const RECORDS: u64 = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    let (cast, path) = (Cast::new(), folder.path().join("store"));
+    let store = Store::create(&path).unwrap();
+    let guard = cast.guard(&store.clone().losing_at_most(1000));
+    let bearer = cast.presented();
+    for number in 0..RECORDS {
+        guard.check(bearer.bearer(), &search(), NOW + Duration::from_secs(number / 100)).unwrap();
+        if number % 100 == 0 {
+            let revocation = Revocation::Id { id: id(number) };
+            store.revoke(Revoking::new(revocation, "tests", "lost").unwrap(), NOW).unwrap();
+        }
+    }
+    drop(guard);
+    store.close().unwrap();
+    let (mut took, mut unfinished) = (Duration::from_millis(400), 0);
+    for time in 0..(times() / 4).max(2) {
+        let (copy, archives) = (folder.path().join("copy"), folder.path().join("archives"));
+        let _ = std::fs::remove_dir_all(&archives);
+        std::fs::create_dir(&archives).unwrap();
+        for part in ["", ".journal", ".checkpoint"] {
+            let name = |path: &std::path::Path| format!("{}{part}", path.display());
+            std::fs::copy(name(&path), name(&copy)).unwrap();
+        }
+        let store = Store::open(&copy).unwrap();
+        let (before, in_force) = (all_records(&store, &archives).0, store.list_revocations());
+        store.close().unwrap();
+        let archive = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
+            command.args(["store", "archive", "--before", "2999-01-01"]);
+            command.arg(&copy).arg("--to").arg(&archives);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        kill(archive(), &mut took, time);
+        let store = Store::open(&copy).unwrap_or_else(|error| panic!("kill {time}: {error}"));
+        let (after, archived) = all_records(&store, &archives);
+        assert!(after == before, "kill {time}: the records are others");
+        let files = std::fs::read_dir(&archives).unwrap().count();
+        unfinished += u64::from(archived == 0 && files > 0);
+        store.close().unwrap();
+        assert!(archive().status().unwrap().success(), "kill {time}");
+        let store = Store::open(&copy).unwrap();
+        let (after, archived) = all_records(&store, &archives);
+        assert!(after == before && archived > RECORDS, "kill {time}: the records are others");
+        assert_eq!(store.list_revocations().unwrap(), in_force.unwrap(), "kill {time}");
+        let files = store::Archives::open(&archives, &store.reader().log_key().unwrap()).unwrap();
+        store.reader().verify_with(&files).unwrap();
+    }
+    println!("{unfinished} archivings were killed between their file and their end");
+}
+
+/// Whoever takes a store of an earlier version over is killed at any moment: the store is the old one or the new one, and the next
+/// opening goes on.
+#[test]
+fn a_takeover_that_was_killed_goes_on_and_loses_nothing() {
+    let stored = |name: &str| {
+        let path = repository("tests/stores/format-2").join(name);
+        std::fs::read(path).unwrap()
+    };
+    let (folder, mut took) = (tempfile::tempdir().unwrap(), Duration::from_millis(300));
+    let path = folder.path().join("store");
+    let (mut old, mut unverified) = (0, 0);
+    for time in 0..times() {
+        for part in ["store", "store.journal", "store.checkpoint"] {
+            let once = lz4_flex::block::decompress_size_prepended(&stored(&format!("{part}.lz4")));
+            let bytes = lz4_flex::block::decompress_size_prepended(&once.unwrap()).unwrap();
+            std::fs::write(folder.path().join(part), bytes).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hardtack"));
+        command.args(["revoke", "--agent", "agent.killed", "--reason", "lost", "--store"]);
+        command.arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
+        kill(command, &mut took, time);
+        let is_there = |name: &str| folder.path().join(name).exists();
+        old += u64::from(is_there("store.taking-over"));
+        unverified += u64::from(is_there("store.format-2") && !is_there("store.taking-over"));
+        let store = Store::open(&path).unwrap_or_else(|error| panic!("kill {time}: {error}"));
+        let revoked = store.list_revocations().unwrap().len() as u64;
+        assert!(revoked == 4 || revoked == 5, "kill {time}: {revoked} revocations");
+        let verified = store.reader().verify().unwrap();
+        assert_eq!((verified.records, verified.revocations), (253 + revoked, revoked));
+        store.close().unwrap();
+        assert!(!is_there("store.taking-over") && !is_there("store.format-2"), "kill {time}");
+    }
+    println!("{old} were killed while they wrote, {unverified} before they had verified");
+    assert!(old > 0, "some are killed in the middle");
+}
+
 /// Kills a command at some moment of the time that it takes. Where it has ended by then, it takes less than was thought: when
 /// that was measured, the machine had more to do.
 fn kill(mut command: Command, took: &mut Duration, time: u64) {

@@ -141,8 +141,8 @@ fn a_store_that_has_archived_goes_on_and_archives_again() {
         assert_eq!(archives.last_record(), Some(until - 1));
         let verified = store.reader().verify_with(&archives).unwrap();
         assert_eq!((verified.first, verified.records), (1, part));
-        let mut sought = Sought::default();
-        (sought.since, sought.until) = (Some(at(900)), Some(at(1_000)));
+        let (since, until) = (Some(at(900)), Some(at(1_000)));
+        let sought = Sought { since, until, ..Sought::default() };
         let some = archives.records_among(1..u64::MAX, &sought).map(|line| line.unwrap().sequence);
         let some: BTreeSet<u64> = some.collect();
         assert!((900..1_000).all(|number| some.contains(&number)));

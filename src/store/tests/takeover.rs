@@ -11,10 +11,11 @@ use redb::{Builder, ReadableDatabase, ReadableTable};
 
 use crate::Class;
 use crate::audit::{InclusionProof, LeafHash, LogKey};
-use crate::store::rows::{LOG, TEMPLATES};
+use crate::store::rows::{Go, LOG, Log, Row, TEMPLATES};
 use crate::store::schema::{FORMAT, FORMAT_BEFORE, META};
 use crate::store::takeover::take_over_first;
-use crate::store::tests::{NOW, id, record, revoking};
+use crate::store::tests::packing::chained;
+use crate::store::tests::{NOW, id, record, repeated, revoking};
 use crate::store::{RecordLoss, Sought, Store, StoreError, StoreReader, restore};
 
 const PARTS: [&str; 3] = ["store", "store.checkpoint", "store.journal"];
@@ -86,8 +87,7 @@ fn has_everything(reader: &StoreReader) {
     let in_force: Vec<u64> = reader.revocations().unwrap().iter().map(|r| r.sequence).collect();
     assert_eq!(in_force.len(), 4);
     assert_eq!(reader.log_key().unwrap().to_string(), text("key"));
-    let mut sought = Sought::default();
-    sought.subject = Some("user:bob".to_owned());
+    let sought = Sought { subject: Some("user:bob".to_owned()), ..Sought::default() };
     let lines: Vec<_> = reader.records_among(1..u64::MAX, &sought).map(Result::unwrap).collect();
     assert!(lines.iter().filter(|line| line.json.contains("user:bob")).count() > 100);
     let verified = reader.verify().unwrap();
@@ -255,6 +255,54 @@ fn what_does_not_verify_after_the_takeover_is_refused_and_the_old_database_kept(
         assert!(error.to_string().contains("its database from before is"), "{error}");
         assert!(folder.names().contains(&"store.format-2".to_owned()));
     }
+}
+
+/// In more pieces than one, and with more groups of templates.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes, not what time it is")]
+fn a_large_store_is_taken_over_in_pieces() {
+    let records = repeated("HARDTACK_TAKEN_OVER", 3_000);
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let store = Store::create(folder.at("store")).unwrap();
+    chained(&store, 1..=records);
+    let root = *store.checkpoint().unwrap().root();
+    let reader = store.reader();
+    let before = LeafHash::of(reader.records(records).next().unwrap().unwrap().json.as_bytes());
+    drop(reader);
+    store.close().unwrap();
+    // As the earlier version would have it.
+    let database = Builder::new().create(folder.at("store")).unwrap();
+    let (reading, mut next) = (database.begin_read().unwrap(), 1);
+    let log = Log::open(&reading).unwrap();
+    while next <= records {
+        let writing = database.begin_write().unwrap();
+        {
+            let mut table = writing.open_table(LOG).unwrap();
+            log.each(next, |sequence, row, text| {
+                let row = Row::parse(row).unwrap().with_plain(&text);
+                table.insert(sequence, row.as_slice()).unwrap();
+                next = sequence + 1;
+                Ok(if sequence % 10_000 == 0 { Go::Stop } else { Go::On })
+            })
+            .unwrap();
+        }
+        writing.commit().unwrap();
+    }
+    drop((log, reading));
+    let writing = database.begin_write().unwrap();
+    writing.open_table(META).unwrap().insert(FORMAT.0, FORMAT_BEFORE).unwrap();
+    writing.delete_table(TEMPLATES).unwrap();
+    writing.commit().unwrap();
+    drop(database);
+    let len = |name: &str| std::fs::metadata(folder.at(name)).unwrap().len();
+    let (old, began) = (len("store"), std::time::Instant::now());
+    let store = Store::open(folder.at("store")).unwrap();
+    println!("{records} records, {old} bytes, in {:?}: {} bytes", began.elapsed(), len("store"));
+    assert!(len("store") < old / 2);
+    assert_eq!(*store.checkpoint().unwrap().root(), root);
+    let last = store.reader().records(records).next().unwrap().unwrap();
+    assert_eq!(LeafHash::of(last.json.as_bytes()), before);
+    store.reader().verify().unwrap();
 }
 
 #[test]

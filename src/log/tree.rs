@@ -267,6 +267,7 @@ mod tests {
     use super::*;
 
     /// What comes after a size needs of what came before it the peaks alone: for the frontier, every root and every path.
+    #[cfg(feature = "store")]
     #[test]
     fn of_what_comes_before_a_size_its_peaks_are_enough() {
         let (mut edge, mut stored) = (Frontier::default(), Vec::new());

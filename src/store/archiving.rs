@@ -48,7 +48,8 @@ impl Store {
     /// store. The first record of that moment or later, and all after it, stay; so does the last one. What is in force stays in force. Waits
     /// for the disk, longer the more there is to archive; decisions and revocations are served meanwhile.
     ///
-    /// [`Archives`] reads the files. If it is interrupted, nothing is lost: the same call goes on.
+    /// [`Archives`] reads the files. If it is interrupted, nothing is lost: the next call goes on. It takes a file that it finds there as it
+    /// is, also if that has later records than this call asks for.
     ///
     /// # Errors
     ///
@@ -104,7 +105,7 @@ impl Inner {
             }
             // A file ends where a group of templates does, so that they go with it.
             let range = archived + 1..=last.min((group_of(archived + 1) + 1) * GROUP);
-            let file = self.make(&folder, range, steps)?;
+            let file = self.make(&folder, range, signed, steps)?;
             if steps < STEPS {
                 return Ok(done);
             }
@@ -121,45 +122,46 @@ impl Inner {
         &self,
         folder: &Path,
         range: RangeInclusive<u64>,
+        signed: u64,
         steps: usize,
     ) -> Result<Archive, StoreError> {
         let (first, key) = (*range.start(), self.signer.key());
         let there = Archives::open(folder, key)?;
+        if let Some(file) = there.files().iter().find(|file| file.head.last >= first) {
+            return self.found(file, first, signed);
+        }
         let last = there.last_record().unwrap_or(first - 1);
-        let path = match there.files().iter().find(|file| file.head.last >= first) {
-            Some(file) => file.path.clone(),
-            None if last == first - 1 => {
-                let path = path_in(folder, first, *range.end());
-                self.write(&path, range, steps)?;
-                path
-            }
-            None => {
-                return Err(StoreError::archive(
-                    folder,
-                    format!(
-                        "its last record is {last}, and the next one to archive is {first}; give the folder to which the records before that were archived, or an empty one"
-                    ),
-                ));
-            }
-        };
+        if last != first - 1 {
+            return Err(StoreError::archive(
+                folder,
+                format!(
+                    "its last record is {last}, and the next one to archive is {first}; give the folder to which the records before that were archived, or an empty one"
+                ),
+            ));
+        }
+        let path = path_in(folder, first, *range.end());
+        self.write(&path, range, steps)?;
         if steps < 2 {
             return Err(StoreError::Stopped);
         }
-        let file = Archive::open(&path, key)?;
+        Archive::open(&path, key)
+    }
+
+    /// An archive that is there already, if it goes on where the store has not been archived yet, and has nothing else than the store.
+    fn found(&self, file: &Archive, first: u64, signed: u64) -> Result<Archive, StoreError> {
         let checkpoint = file.verify()?;
-        // What the store does not have as well is of another history.
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         let is_same = self.engine.read(|reading| {
-            let is_known = size < read_state(reading)?.records;
+            let is_known = size <= signed && size < read_state(reading)?.records;
             Ok(is_known && log::root(size, stored(&reading.open_table(LOG)?))? == root)
         })?;
         match is_same && file.head.first == first {
-            true => Ok(file),
+            true => Ok(file.clone()),
             false => {
                 let problem = format!(
                     "it does not continue at record {first} what was archived of this store; give another folder"
                 );
-                Err(StoreError::archive(&path, problem))
+                Err(StoreError::archive(&file.path, problem))
             }
         }
     }

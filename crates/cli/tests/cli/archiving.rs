@@ -1,6 +1,10 @@
 //! Records that were archived: listed, verified and proven with the store, wherever they are.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
+
+use hardtack::{Revocation, Revoking, Store, Timestamp};
+use hardtack_testkit::command::{Serving, until};
 
 use super::Shell;
 
@@ -117,4 +121,37 @@ fn a_retention_of_a_gateway_is_whole_or_refused() {
         let error = shell.fails(&format!("{gateway} {more}"), "");
         assert!(error.contains(told), "{more}: {error}");
     }
+}
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the gateway reads the clock, and so must its records"
+)]
+fn a_gateway_archives_what_is_older_than_its_period_and_serves_on() {
+    let shell = Shell::new();
+    let (root, _) = shell.seed();
+    fs::create_dir(shell.path().join("archives")).unwrap();
+    let store = Store::create(shell.path().join("store")).unwrap();
+    let now = Timestamp::from(SystemTime::now());
+    for (number, ago) in (0..20).map(|number| (number, 2 * 3600)).chain([(20, 60), (21, 30)]) {
+        let revocation = Revocation::Agent { agent: format!("agent.number-{number}") };
+        let revoking = Revoking::new(revocation, "alice", "lost").unwrap();
+        store.revoke(revoking, now - Duration::from_secs(ago)).unwrap();
+    }
+    store.close().unwrap();
+    let records = shell.ok("audit --store store --json", "");
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 --audience a --root {root} --store store --archive-after 1h --archives archives"
+    );
+    let gateway = Serving::start(shell.command(gateway.as_str()));
+    let file = "archives/records-000000000001-000000000020.jsonl.lz4";
+    until("records are archived", || shell.path().join(file).exists());
+    assert_eq!(shell.ok("audit --store store --json", ""), records, "while it serves");
+    assert!(gateway.ends());
+    assert!(shell.ok("store check store", "").contains("archived     up to record 20"));
+    assert_eq!(shell.ok("audit --store store --json", ""), records);
+    let revocations = shell.ok("revocations --store store --json", "");
+    assert_eq!(revocations.matches("agent.number-").count(), 22);
+    assert!(shell.ok("audit verify --store store", "").contains("unchanged 22 records"));
 }

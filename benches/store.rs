@@ -286,9 +286,10 @@ fn chained(folder: &Path, scale: &Scale) {
     let archives = folder.join("archives");
     std::fs::create_dir(&archives).unwrap();
     let start = Instant::now();
-    let archived = store.archive(NOW + Duration::from_secs(3600), &archives).unwrap();
-    let took = start.elapsed().as_secs_f64() / archived.records as f64;
-    let files = archived.files.iter().map(|file| std::fs::metadata(file).unwrap().len());
+    let (archived, _) = store.archive(NOW + Duration::from_secs(3600), &archives).unwrap();
+    let took = start.elapsed().as_secs_f64() / archived as f64;
+    let files =
+        std::fs::read_dir(&archives).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
     println!("                       in archives    {:>9.0} bytes", each(files.sum()));
     println!("a record archived                     {:>9.1} µs", took * 1e6);
     store.close().unwrap();

@@ -14,24 +14,17 @@ use crate::store::{StoreError, StoreReader};
 const BEGIN: &str = "records-";
 const END: &str = ".jsonl.lz4";
 
-/// A folder of archives: files of records of one log, which left its store ([`Store::archive`](crate::Store::archive)).
-///
-/// Each file is compared with the checkpoint in it while it is read, and the log must have signed that.
+/// A folder of archives. Each file is compared with the checkpoint in it while it is read, and the log must have signed that.
 #[derive(Debug, Clone)]
-pub struct Archives {
+pub(super) struct Archives {
     folder: PathBuf,
     /// In the order of their records, without gaps.
     files: Vec<Archive>,
 }
 
 impl Archives {
-    /// Opens the archives in `folder` that hold records of the log with this key. Reads the beginning of each.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::ArchiveFile`] if the folder or a file cannot be read. [`StoreError::Archive`] if a file is no archive of this log, or records
-    /// between two of them are missing.
-    pub fn open(folder: impl AsRef<Path>, key: &LogKey) -> Result<Archives, StoreError> {
+    /// Opens the archives in `folder`, which must be of the log with this key. Reads the beginning of each.
+    pub(super) fn open(folder: impl AsRef<Path>, key: &LogKey) -> Result<Archives, StoreError> {
         let folder = folder.as_ref();
         let failed = |error: io::Error| StoreError::archive_file(folder, error);
         let mut files = Vec::new();
@@ -55,25 +48,22 @@ impl Archives {
         Ok(Archives { folder: folder.to_owned(), files })
     }
 
-    /// Returns the folder.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns the number of the first record; `None` if there is no archive.
-    pub fn first_record(&self) -> Option<u64> {
+    /// The number of the first record; `None` if there is no archive.
+    pub(super) fn first_record(&self) -> Option<u64> {
         self.files.first().map(|file| file.head.first)
     }
 
-    /// Returns the number of the last record; `None` if there is no archive.
-    pub fn last_record(&self) -> Option<u64> {
+    /// The number of the last record; `None` if there is no archive.
+    pub(super) fn last_record(&self) -> Option<u64> {
         self.files.last().map(|file| file.head.last)
     }
 
-    /// Reads the records among these numbers that may be those that are sought, in order. Archives that have none of these numbers or
-    /// moments are not read; other records come, too, so that whoever asks looks at each. Each archive that is read is compared with its
-    /// checkpoint at its end: a change in it ends with an error.
-    pub fn records_among(
+    /// As [`StoreReader::archived_among`].
+    pub(super) fn records_among(
         &self,
         numbers: Range<u64>,
         sought: &Sought,
@@ -119,12 +109,8 @@ impl Archives {
         })
     }
 
-    /// Proves that the record with the number `sequence` is in the log, by the checkpoint that signs its archive.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::NoRecord`] if no archive has it; [`StoreError::Archive`] if the archive is not what was signed.
-    pub fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
+    /// As [`StoreReader::prove_archived`].
+    pub(super) fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
         let has = |file: &&Archive| (file.head.first..=file.head.last).contains(&sequence);
         let last = self.last_record().unwrap_or(0);
         let file = self.files.iter().find(has);
@@ -136,10 +122,55 @@ impl Archives {
     }
 }
 
+/// Archives are files of records that have left the store ([`Store::archive`](crate::Store::archive)). Each is compared with the checkpoint
+/// in it while it is read, and the store's log must have signed that.
 impl StoreReader {
-    /// Returns which of the store's records were archived last, and to which folder; `None` if none were.
+    /// Returns which of the store's records was archived last, and to which folder; `None` if none was.
     pub fn archived(&self) -> Result<Option<(u64, PathBuf)>, StoreError> {
         self.read(super::archiving::archived)
+    }
+
+    /// Returns the numbers of the first and the last record in the archives in `folder`; `None` if there is no archive. Reads the beginning
+    /// of each.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ArchiveFile`] if the folder or a file cannot be read. [`StoreError::Archive`] if a file is no archive of this log, or
+    /// records between two of them are missing.
+    pub fn archived_in(&self, folder: impl AsRef<Path>) -> Result<Option<(u64, u64)>, StoreError> {
+        let archives = Archives::open(folder, &self.log_key()?)?;
+        Ok(archives.first_record().zip(archives.last_record()))
+    }
+
+    /// Reads the records among these numbers in the archives in `folder` that may be those that are sought, in order. Archives that have
+    /// none of these numbers or moments are not read; other records come, too, so that whoever asks looks at each. Each archive that is read
+    /// is compared with its checkpoint at its end: a change in it ends with an error. The iterator does not need the store any more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`StoreReader::archived_in`].
+    pub fn archived_among(
+        &self,
+        folder: impl AsRef<Path>,
+        numbers: Range<u64>,
+        sought: &Sought,
+    ) -> Result<Box<dyn Iterator<Item = Result<LogLine, StoreError>> + Send>, StoreError> {
+        let archives = Archives::open(folder, &self.log_key()?)?;
+        Ok(Box::new(archives.records_among(numbers, sought)))
+    }
+
+    /// Proves that the record with the number `sequence`, which is in an archive in `folder`, is in the log: by the checkpoint that signs
+    /// the archive.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRecord`] if no archive has it; [`StoreError::Archive`] if the archive is not what was signed.
+    pub fn prove_archived(
+        &self,
+        sequence: u64,
+        folder: impl AsRef<Path>,
+    ) -> Result<InclusionProof, StoreError> {
+        Archives::open(folder, &self.log_key()?)?.prove(sequence)
     }
 }
 

@@ -31,41 +31,43 @@ use crate::timestamp::Timestamp;
 /// The folder to which records were archived last, in [`META`].
 pub(super) const FOLDER: &str = "archives";
 
-/// The counts of what [`Store::archive`](crate::Store::archive) has archived.
+/// What was archived.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Archived {
-    /// The number of records that left the store.
-    pub records: u64,
+pub(super) struct Archived {
+    /// How many records left the store.
+    pub(super) records: u64,
     /// The number of the last record that is in archives; 0 for none.
-    pub last: u64,
+    pub(super) last: u64,
     /// The files that hold what left the store.
-    pub files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Store {
     /// Archives the records from before a moment: writes them to files in `folder`, reads these back, and then takes the records out of the
-    /// store. The first record of that moment or later, and all after it, stay; so does the last one. What is in force stays in force. Waits
-    /// for the disk, longer the more there is to archive; decisions and revocations are served meanwhile.
+    /// store. The first record of that moment or later, and all after it, stay; so does the last one. What is in force stays in force. Returns
+    /// how many records have left the store, and the number of the last one that is archived (0 for none). Waits for the disk, longer the
+    /// more there is to archive; decisions and revocations are served meanwhile.
     ///
-    /// [`Archives`] reads the files. If it is interrupted, nothing is lost: the next call goes on. It takes a file that it finds there as it
-    /// is, also if that has later records than this call asks for.
+    /// [`StoreReader::archived_among`](crate::StoreReader::archived_among) reads the files. If it is interrupted, nothing is lost: the next
+    /// call goes on. It takes a file that it finds there as it is, also if that has later records than this call asks for.
     ///
     /// # Errors
     ///
-    /// [`StoreError::ArchiveFile`] if the folder cannot be read or written; [`StoreError::Archive`] if it has files that do not continue what was archived. What left the
-    /// store until then is archived.
+    /// [`StoreError::ArchiveFile`] if the folder cannot be read or written; [`StoreError::Archive`] if it has files that do not continue what
+    /// was archived. What left the store until then is archived.
     pub fn archive(
         &self,
         before: Timestamp,
         folder: impl AsRef<Path>,
-    ) -> Result<Archived, StoreError> {
-        self.inner().archive_first(before, folder.as_ref(), STEPS)
+    ) -> Result<(u64, u64), StoreError> {
+        let Archived { records, last, .. } =
+            self.inner().archive_first(before, folder.as_ref(), STEPS)?;
+        Ok((records, last))
     }
 }
 
 /// For each file: it is written whole under another name; it has its name; its records are taken out.
-const STEPS: usize = 3;
+pub(super) const STEPS: usize = 3;
 
 /// The last record that was archived, and where to.
 pub(super) fn archived(reading: &ReadTransaction) -> Result<Option<(u64, PathBuf)>, StoreError> {

@@ -69,8 +69,6 @@ use crate::timestamp::Timestamp;
 pub use crate::audit::{BlockState, LogLine, SeenBlock, SeenChains, Stops};
 #[doc(no_inline)]
 pub use crate::revocation::Receipt;
-pub use archives::Archives;
-pub use archiving::Archived;
 pub use clock::ClockDoubt;
 pub use collect::Collected;
 pub use error::StoreError;
@@ -109,8 +107,8 @@ struct Shared {
 impl Store {
     /// Opens the store whose database is the file at `path`. Waits for the disk (`open_async`, feature `tokio`, does not).
     ///
-    /// A store of an earlier version is taken over: its database is written anew, which takes as much room again and some seconds for a
-    /// million records. It is as it was if that is interrupted. Earlier versions cannot open it from then on.
+    /// A store of an earlier version is taken over: its database is written anew, which takes at most as much room again, and some 40
+    /// seconds for a million records. It is as it was if that is interrupted. Earlier versions cannot open it from then on.
     ///
     /// # Errors
     ///

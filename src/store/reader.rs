@@ -373,7 +373,7 @@ impl StoreReader {
     /// # Errors
     ///
     /// [`StoreError::NoRecord`] if the last checkpoint signs no such record; [`StoreError::InArchive`] if it is archived:
-    /// [`Archives::prove`](crate::store::Archives::prove) proves it then.
+    /// [`StoreReader::prove_archived`] proves it then.
     pub fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;

@@ -268,9 +268,8 @@ fn a_restoration_or_backup_that_was_killed_is_made_again_and_loses_nothing() {
 fn all_records(store: &Store, archives: &std::path::Path) -> (Vec<String>, u64) {
     let reader = store.reader();
     let archived = reader.archived().unwrap().map_or(0, |(last, _)| last);
-    let files = store::Archives::open(archives, &reader.log_key().unwrap()).unwrap();
     let everything = store::Sought::default();
-    let before = files.records_among(1..archived + 1, &everything);
+    let before = reader.archived_among(archives, 1..archived + 1, &everything).unwrap();
     let lines = before.chain(reader.records(archived + 1)).map(|line| line.unwrap().json);
     (lines.collect(), archived)
 }
@@ -325,8 +324,7 @@ fn an_archiving_that_was_killed_goes_on_and_loses_nothing() {
         let (after, archived) = all_records(&store, &archives);
         assert!(after == before && archived > RECORDS, "kill {time}: the records are others");
         assert_eq!(store.list_revocations().unwrap(), in_force.unwrap(), "kill {time}");
-        let files = store::Archives::open(&archives, &store.reader().log_key().unwrap()).unwrap();
-        store.reader().verify_with(&files).unwrap();
+        store.reader().verify_with(&archives).unwrap();
     }
     println!("{unfinished} archivings were killed between their file and their end");
 }

@@ -14,7 +14,7 @@ impl StoreReader {
     /// Reads the records in order, from the one with the number `from` on (the first is 1). The iterator reads the disk as it goes, and
     /// ends with the log. An error does not end it: stop there, or the place that failed is read again. [`StoreError::InArchive`] is the
     /// error if the record was archived: [`StoreReader::archived`] says up to which, and
-    /// [`Archives`](crate::store::Archives) reads those.
+    /// [`StoreReader::archived_among`] reads those.
     pub fn records(&self, from: u64) -> impl Iterator<Item = Result<LogLine, StoreError>> {
         let mut next = from.max(1);
         let mut lines = Vec::new().into_iter();

@@ -1,6 +1,7 @@
 //! Verifying: is the whole log what was signed, and what is in force what its records put there?
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use redb::ReadTransaction;
@@ -40,17 +41,20 @@ impl StoreReader {
         self.verify_after(None)
     }
 
-    /// Verifies the log of the store and its archives as one, as [`StoreReader::verify`] does.
+    /// Verifies the log of the store and its archives in `folder` as one, as [`StoreReader::verify`] does.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] with the first thing that differs in the store, and [`StoreError::Archive`] with that in an archive.
     /// [`StoreError::InArchive`] if the archives do not reach to where the store begins.
-    pub fn verify_with(&self, archives: &Archives) -> Result<Verified, StoreError> {
-        self.verify_after(Some(archives))
+    pub fn verify_with(&self, folder: impl AsRef<Path>) -> Result<Verified, StoreError> {
+        self.verify_after(Some(&Archives::open(folder, &self.log_key()?)?))
     }
 
-    fn verify_after(&self, archives: Option<&Archives>) -> Result<Verified, StoreError> {
+    pub(in crate::store) fn verify_after(
+        &self,
+        archives: Option<&Archives>,
+    ) -> Result<Verified, StoreError> {
         if let Source::Open(inner) = &self.0 {
             inner.fold()?;
             if inner.was_sealed.load(Ordering::Acquire) {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::audit::{InclusionProof, LeafHash, Recording, Records};
 use crate::revocation::{Events, Position, Revocation, Revoking};
+use crate::store::archives::Archives;
+use crate::store::archiving::{Archived, STEPS};
 use crate::store::packed::GROUP;
 use crate::store::tests::disk::{Disk, Fault};
 use crate::store::tests::{Dice, NOW, decision, id, record, repeated, revoking};
-use crate::store::{
-    Archives, RecordLoss, Sought, Store, StoreError, StoreReader, opening, restore,
-};
+use crate::store::{RecordLoss, Sought, Store, StoreError, StoreReader, opening, restore};
 use crate::timestamp::Timestamp;
 
 /// Every so many records is a revocation.
@@ -38,6 +38,14 @@ impl Folder {
     fn archives(&self, store: &Store) -> Archives {
         Archives::open(self.at("archives"), &store.reader().log_key().unwrap()).unwrap()
     }
+}
+
+fn archive(
+    store: &Store,
+    before: Timestamp,
+    folder: impl AsRef<Path>,
+) -> Result<Archived, StoreError> {
+    store.inner().archive_first(before, folder.as_ref(), STEPS)
 }
 
 /// Adds records, one a second; every fiftieth is a revocation.
@@ -84,12 +92,12 @@ fn what_is_archived_leaves_the_store_and_both_are_read_as_one() {
     let revocations = store.list_revocations().unwrap();
     let (root, proof) = (*store.checkpoint().unwrap().root(), store.reader().prove(77).unwrap());
 
-    let archived = store.archive(at(records - 100), folder.at("archives")).unwrap();
+    let archived = archive(&store, at(records - 100), folder.at("archives")).unwrap();
     assert_eq!(archived.records, records - 101);
     assert_eq!((archived.last, archived.files.len()), (records - 101, 3));
     let (last, to) = store.reader().archived().unwrap().unwrap();
     assert_eq!((last, to), (records - 101, folder.at("archives")));
-    let again = store.archive(at(records - 100), folder.at("archives")).unwrap();
+    let again = archive(&store, at(records - 100), folder.at("archives")).unwrap();
     assert_eq!((again.records, again.files.len()), (0, 0), "there is nothing more");
 
     for opened_again in [false, true] {
@@ -105,7 +113,7 @@ fn what_is_archived_leaves_the_store_and_both_are_read_as_one() {
         assert_eq!(store.list_revocations().unwrap(), revocations);
         let verified = reader.verify().unwrap();
         assert_eq!((verified.first, verified.records), (records - 100, records));
-        let verified = reader.verify_with(&archives).unwrap();
+        let verified = reader.verify_after(Some(&archives)).unwrap();
         assert_eq!((verified.first, verified.records), (1, records));
         for number in [1, 77, GROUP, GROUP + 1, records - 101] {
             let error = reader.prove(number).unwrap_err();
@@ -135,11 +143,11 @@ fn a_store_that_has_archived_goes_on_and_archives_again() {
     for (part, until) in [(1_200, 1_100), (2_500, 2_000), (2_600, 2_590)] {
         fill(&store, written + 1..=part);
         written = part;
-        let archived = store.archive(at(until), folder.at("archives")).unwrap();
+        let archived = archive(&store, at(until), folder.at("archives")).unwrap();
         assert_eq!(archived.last, until - 1);
         let archives = folder.archives(&store);
         assert_eq!(archives.last_record(), Some(until - 1));
-        let verified = store.reader().verify_with(&archives).unwrap();
+        let verified = store.reader().verify_after(Some(&archives)).unwrap();
         assert_eq!((verified.first, verified.records), (1, part));
         let (since, until) = (Some(at(900)), Some(at(1_000)));
         let sought = Sought { since, until, ..Sought::default() };
@@ -151,7 +159,7 @@ fn a_store_that_has_archived_goes_on_and_archives_again() {
     let first = folder.archives(&store).files()[0].path.clone();
     std::fs::remove_file(first).unwrap();
     let archives = folder.archives(&store);
-    let verified = store.reader().verify_with(&archives).unwrap();
+    let verified = store.reader().verify_after(Some(&archives)).unwrap();
     assert_eq!((Some(verified.first), verified.records), (archives.first_record(), 2_600));
     assert!(verified.first > 1);
 }
@@ -173,16 +181,16 @@ fn an_archiving_that_was_cut_off_anywhere_is_finished_by_the_next() {
                 assert!(to.join(name).exists());
             }
             2 => assert_eq!(store.inner().archive_first(at(1_400), &to, 2).unwrap().records, 0),
-            _ => drop(store.archive(at(1_100), &to).unwrap()),
+            _ => drop(archive(&store, at(1_100), &to).unwrap()),
         }
         store.close().unwrap();
         let store = Store::open(folder.at("store")).unwrap();
         assert!(as_one(&folder.archives(&store), &store.reader()) == before, "{steps} steps");
         // Also up to another moment than the one that was cut off.
-        let archived = store.archive(at(1_450), &to).unwrap();
+        let archived = archive(&store, at(1_450), &to).unwrap();
         assert_eq!(archived.last, 1_449, "{steps} steps");
         assert!(as_one(&folder.archives(&store), &store.reader()) == before, "{steps} steps");
-        let verified = store.reader().verify_with(&folder.archives(&store)).unwrap();
+        let verified = store.reader().verify_after(Some(&folder.archives(&store))).unwrap();
         assert_eq!((verified.first, verified.records), (1, 1_500));
     }
 }
@@ -199,16 +207,16 @@ fn no_power_loss_loses_a_record_that_leaves() {
         let before = lines(&store.reader(), 1);
         let in_force = store.list_revocations().unwrap();
         disk.set(Fault::PowerGoesAt(disk.operations() + dice.below(24)));
-        let _ = store.archive(at(1_250), folder.at("archives"));
+        let _ = archive(&store, at(1_250), folder.at("archives"));
         let left = disk.after_power_loss(&mut dice);
         drop(store);
         let store = Store::start(opening::open(Arc::new(left)).unwrap()).unwrap();
         let (reader, archives) = (store.reader(), folder.archives(&store));
         assert!(as_one(&archives, &reader) == before, "time {time}");
         assert_eq!(store.list_revocations().unwrap(), in_force);
-        reader.verify_with(&archives).unwrap();
-        assert_eq!(store.archive(at(1_250), folder.at("archives")).unwrap().last, 1_249);
-        let verified = reader.verify_with(&folder.archives(&store)).unwrap();
+        reader.verify_after(Some(&archives)).unwrap();
+        assert_eq!(archive(&store, at(1_250), folder.at("archives")).unwrap().last, 1_249);
+        let verified = reader.verify_after(Some(&folder.archives(&store))).unwrap();
         assert_eq!((verified.first, verified.records), (1, 1_300));
     }
 }
@@ -218,18 +226,18 @@ fn records_of_the_moment_and_later_stay_and_so_does_the_last() {
     let folder = Folder::new();
     let store = Store::create(folder.at("store")).unwrap();
     let to = folder.at("archives");
-    assert_eq!(store.archive(at(1_000_000), &to).unwrap().last, 0, "there is none");
+    assert_eq!(archive(&store, at(1_000_000), &to).unwrap().last, 0, "there is none");
     // The third is from a later moment than those after it.
     for (number, second) in [(1, 10), (2, 20), (3, 50), (4, 30), (5, 60)] {
         let decisions = vec![decision(at(second), number)];
         crate::pending::wait(Records::append(&store, decisions, Recording::Durable)).unwrap();
     }
-    assert_eq!(store.archive(at(10), &to).unwrap().last, 0);
-    assert_eq!(store.archive(at(40), &to).unwrap().last, 2);
-    assert_eq!(store.archive(at(51), &to).unwrap().last, 4);
-    assert_eq!(store.archive(at(1_000_000), &to).unwrap().last, 4, "the last one stays");
+    assert_eq!(archive(&store, at(10), &to).unwrap().last, 0);
+    assert_eq!(archive(&store, at(40), &to).unwrap().last, 2);
+    assert_eq!(archive(&store, at(51), &to).unwrap().last, 4);
+    assert_eq!(archive(&store, at(1_000_000), &to).unwrap().last, 4, "the last one stays");
     assert_eq!(store.reader().last_record().unwrap(), 5);
-    store.reader().verify_with(&folder.archives(&store)).unwrap();
+    store.reader().verify_after(Some(&folder.archives(&store))).unwrap();
 }
 
 #[test]
@@ -246,7 +254,7 @@ fn what_is_revoked_stays_revoked_and_can_be_followed_prolonged_and_forgotten() {
         store.inner().events_after(Position { epoch, number }, 100).unwrap()
     };
     let Events::Next(before) = followed(2) else { panic!("it was followed") };
-    assert_eq!(store.archive(at(110), folder.at("archives")).unwrap().last, 109);
+    assert_eq!(archive(&store, at(110), folder.at("archives")).unwrap().last, 109);
     assert_eq!(store.list_revocations().unwrap(), list);
     assert_eq!(store.reader().revocations_after(2, 1).unwrap(), list[2..3]);
     // Events of archived records are gone; whoever has all of them goes on.
@@ -260,18 +268,18 @@ fn what_is_revoked_stays_revoked_and_can_be_followed_prolonged_and_forgotten() {
     store.revoke(Revoking::new(agent(), "alice", "again").unwrap(), later).unwrap();
     assert_eq!(store.list_revocations().unwrap().len(), list.len() + 1);
     store.reader().verify().unwrap();
-    store.reader().verify_with(&folder.archives(&store)).unwrap();
+    store.reader().verify_after(Some(&folder.archives(&store))).unwrap();
     let expired = NOW + Duration::from_secs(400 * 24 * 3600);
     let forgotten = store.collect_trusting_the_clock(expired).unwrap().revocations;
     assert_eq!(forgotten, list.len() as u64 + 1);
     record(&store, 1_000).unwrap();
     store.reader().verify().unwrap();
-    store.archive(at(1), folder.at("archives")).unwrap();
-    store.archive(expired + Duration::from_secs(1), folder.at("archives")).unwrap();
+    archive(&store, at(1), folder.at("archives")).unwrap();
+    archive(&store, expired + Duration::from_secs(1), folder.at("archives")).unwrap();
     store.close().unwrap();
     let store = Store::open(folder.at("store")).unwrap();
     store.reader().verify().unwrap();
-    let verified = store.reader().verify_with(&folder.archives(&store)).unwrap();
+    let verified = store.reader().verify_after(Some(&folder.archives(&store))).unwrap();
     assert_eq!((verified.first, verified.revocations), (1, 0));
     assert!(!store.revocations().contains(&id(1)));
 }
@@ -281,7 +289,7 @@ fn a_backup_of_a_store_that_has_archived_is_restored_with_what_followed() {
     let folder = Folder::new();
     let store = Store::create(folder.at("store")).unwrap();
     fill(&store, 1..=1_200);
-    store.archive(at(1_100), folder.at("archives")).unwrap();
+    archive(&store, at(1_100), folder.at("archives")).unwrap();
     store.backup(folder.at("backup")).unwrap();
     fill(&store, 1_201..=1_260);
     let revocations = store.list_revocations().unwrap();
@@ -296,11 +304,11 @@ fn a_backup_of_a_store_that_has_archived_is_restored_with_what_followed() {
         assert_eq!((restored.records, restored.replayed), (1_200, 60));
         let new = Store::open(&to).unwrap();
         assert_eq!(new.list_revocations().unwrap(), revocations);
-        let verified = new.reader().verify_with(&folder.archives(&store)).unwrap();
+        let verified = new.reader().verify_after(Some(&folder.archives(&store))).unwrap();
         assert_eq!((verified.first, verified.records), (1, 1_261));
         assert_eq!(new.reader().archived().unwrap().unwrap().1, folder.at("archives"));
-        assert_eq!(new.archive(at(1_210), folder.at("archives")).unwrap().last, 1_209);
-        new.reader().verify_with(&folder.archives(&new)).unwrap();
+        assert_eq!(archive(&new, at(1_210), folder.at("archives")).unwrap().last, 1_209);
+        new.reader().verify_after(Some(&folder.archives(&new))).unwrap();
         std::fs::remove_file(folder.archives(&new).files().last().unwrap().path.clone()).unwrap();
     }
     // A store that is damaged is saved in the same way.
@@ -316,7 +324,7 @@ fn archived() -> (Folder, Store, PathBuf) {
     let folder = Folder::new();
     let store = Store::create(folder.at("store")).unwrap();
     fill(&store, 1..=600);
-    let archived = store.archive(at(501), folder.at("archives")).unwrap();
+    let archived = archive(&store, at(501), folder.at("archives")).unwrap();
     let file = archived.files[0].clone();
     (folder, store, file)
 }
@@ -327,7 +335,7 @@ fn no_byte_of_an_archive_can_be_changed_or_cut_off_unseen() {
     let whole = std::fs::read(&file).unwrap();
     let read = || -> Result<u64, StoreError> {
         let archives = Archives::open(folder.at("archives"), &store.reader().log_key()?)?;
-        store.reader().verify_with(&archives)?;
+        store.reader().verify_after(Some(&archives))?;
         let all = archives.records_among(1..u64::MAX, &Sought::default());
         Ok(all.collect::<Result<Vec<_>, _>>()?.len() as u64)
     };
@@ -365,7 +373,7 @@ fn an_archive_that_was_made_anew_is_not_what_the_log_signed() {
         assert_ne!(changed, text, "{from}");
         encode(&file, &changed);
         let archives = Archives::open(folder.at("archives"), &store.reader().log_key().unwrap());
-        let verified = archives.and_then(|archives| store.reader().verify_with(&archives));
+        let verified = archives.and_then(|archives| store.reader().verify_after(Some(&archives)));
         let error = verified.expect_err(from);
         assert!(matches!(error, StoreError::Archive { .. }), "{error}");
     }
@@ -411,16 +419,16 @@ fn a_folder_that_does_not_continue_what_was_archived_is_refused() {
     fill(&store, 601..=700);
     let kept = folder.at("kept");
     std::fs::rename(&file, &kept).unwrap();
-    let error = store.archive(at(600), folder.at("none")).unwrap_err();
+    let error = archive(&store, at(600), folder.at("none")).unwrap_err();
     assert!(matches!(error, StoreError::ArchiveFile { .. }), "{error}");
     // An empty one will do: what was archived elsewhere is not needed.
-    assert_eq!(store.archive(at(600), folder.at("archives")).unwrap().last, 599);
+    assert_eq!(archive(&store, at(600), folder.at("archives")).unwrap().last, 599);
     std::fs::rename(&kept, &file).unwrap();
     let archives = folder.archives(&store);
     assert_eq!((archives.first_record(), archives.last_record()), (Some(1), Some(599)));
     std::fs::remove_file(archives.files().last().unwrap().path.clone()).unwrap();
-    let error = store.archive(at(650), folder.at("archives")).unwrap_err();
+    let error = archive(&store, at(650), folder.at("archives")).unwrap_err();
     assert!(error.to_string().contains("its last record is 500"), "{error}");
-    let error = store.reader().verify_with(&folder.archives(&store)).unwrap_err();
+    let error = store.reader().verify_after(Some(&folder.archives(&store))).unwrap_err();
     assert!(matches!(error, StoreError::InArchive { sequence: 501, .. }), "{error}");
 }

@@ -271,7 +271,7 @@ fn a_large_store_is_taken_over_in_pieces() {
     drop(reader);
     store.close().unwrap();
     // As the earlier version would have it.
-    let database = Builder::new().create(folder.at("store")).unwrap();
+    let database = Builder::new().set_cache_size(16 << 20).create(folder.at("store")).unwrap();
     let (reading, mut next) = (database.begin_read().unwrap(), 1);
     let log = Log::open(&reading).unwrap();
     while next <= records {

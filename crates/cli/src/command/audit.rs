@@ -74,7 +74,9 @@ fn list(arguments: &AuditListing) -> Result<(), Box<dyn Error>> {
 fn prove(source: &Source, sequence: u64) -> Result<InclusionProof, Box<dyn Error>> {
     let store = look_into(&source.store)?;
     match store.prove(sequence) {
-        Err(StoreError::InArchive { .. }) => Ok(source.archives(&store)?.prove(sequence)?),
+        Err(StoreError::InArchive { .. }) => {
+            Ok(store.prove_archived(sequence, source.archives(&store)?.0)?)
+        }
         proof => Ok(proof?),
     }
 }

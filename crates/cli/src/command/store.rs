@@ -74,14 +74,13 @@ fn tell_made(path: &Path, log_key: impl std::fmt::Display) -> Result<(), Box<dyn
 
 fn archive(path: &Path, before: Timestamp, folder: &Path) -> Result<(), Box<dyn Error>> {
     let store = open(path)?;
-    let archived = store.archive(before, folder)?;
+    let (archived, last) = store.archive(before, folder)?;
     close(&store);
     let folder = folder.display();
-    let said = match archived.records {
+    let said = match archived {
         0 => say(format_args!("no record that is not archived is from before {before}")),
         records => say(format_args!(
-            "archived {records} records, up to record {}, to {folder}; each file was read back",
-            archived.last
+            "archived {records} records, up to record {last}, to {folder}; each file was read back"
         )),
     };
     having(even_unread(said), format_args!("what was archived is in {folder}"))

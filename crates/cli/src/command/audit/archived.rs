@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hardtack::StoreError;
 use hardtack::audit::Checkpoint;
-use hardtack::store::{Archives, Sought, StoreReader};
+use hardtack::store::{Sought, StoreReader};
 
 use crate::command::audit::read_log;
 
@@ -21,20 +21,21 @@ impl Source {
         Source { store: store.to_owned(), archives: archives.map(Path::to_owned) }
     }
 
-    /// The archives of a store that has archived: those of the folder that was given, or that the store remembers.
-    pub(super) fn archives(&self, store: &StoreReader) -> Result<Archives, String> {
+    /// The folder of the archives of a store that has archived: the one that was given, or that the store remembers. With the number of the
+    /// first record in it.
+    pub(super) fn archives(&self, store: &StoreReader) -> Result<(PathBuf, Option<u64>), String> {
         let said = |error: StoreError| error.to_string();
         let folder = match &self.archives {
             Some(given) => given.clone(),
             None => store.archived().map_err(said)?.map(|(_, folder)| folder).unwrap_or_default(),
         };
-        let archives = Archives::open(&folder, &store.log_key().map_err(said)?);
-        archives.map_err(|error| match self.archives {
+        let there = store.archived_in(&folder).map_err(|error| match self.archives {
             Some(_) => error.to_string(),
             None => format!(
                 "{error}; the store has archived records there. Give the folder (--archives DIR), or ask for later records (--since-record N)"
             ),
-        })
+        })?;
+        Ok((folder, there.map(|(first, _)| first)))
     }
 
     /// Whether somebody says where the archives are, or they are where the store remembers them.
@@ -52,11 +53,11 @@ pub(super) fn verify(
     kept: Option<&str>,
 ) -> Result<(u64, u64, Checkpoint), Box<dyn Error>> {
     let archives = match source.has_archives(store)? {
-        true => Some(source.archives(store)?),
+        true => Some(source.archives(store)?.0),
         false => None,
     };
     let verified = match &archives {
-        Some(archives) => store.verify_with(archives)?,
+        Some(folder) => store.verify_with(folder)?,
         None => store.verify()?,
     };
     let Some(text) = kept else {
@@ -72,7 +73,8 @@ pub(super) fn verify(
     }
     let archived = store.archived()?.map_or(0, |(last, _)| last);
     let everything = Sought::default();
-    let before = archives.iter().flat_map(|all| all.records_among(1..archived + 1, &everything));
+    let before = archives.map(|folder| store.archived_among(folder, 1..archived + 1, &everything));
+    let before = before.transpose()?.into_iter().flatten();
     let lines = before.chain(store.records(archived + 1)).map(|line| Ok(line?.json));
     Ok((1, read_log(lines, &checkpoint)?, checkpoint))
 }

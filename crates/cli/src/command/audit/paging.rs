@@ -82,11 +82,12 @@ pub(super) fn last(
         before = first;
     }
     if before > 1 && (found.len() as u64) < count {
-        let archives = source.archives(&store)?;
-        let oldest = archives.first_record().unwrap_or(before);
+        let (folder, oldest) = source.archives(&store)?;
+        let oldest = oldest.unwrap_or(before);
         while before > oldest && (found.len() as u64) < count {
             let first = (before - 2) / ARCHIVED_AT_ONCE * ARCHIVED_AT_ONCE + 1;
-            take_last(&mut found, count, filter, archives.records_among(first..before, &sought))?;
+            let lines = store.archived_among(&folder, first..before, &sought)?;
+            take_last(&mut found, count, filter, lines)?;
             before = first;
         }
     }
@@ -184,18 +185,18 @@ impl Reading {
             let reached = if last.is_full { Reached::Pause } else { Reached::End };
             return Ok(self.pages.send(last.page).map_or(Reached::Unwanted, |()| reached));
         }
-        let archives = self.source.archives(&store)?;
+        let (folder, oldest) = self.source.archives(&store)?;
+        let lines = store.archived_among(&folder, self.next..archived + 1, &sought)?;
         drop(store);
-        let oldest = archives.first_record().unwrap_or(archived + 1);
+        let oldest = oldest.unwrap_or(archived + 1);
         if oldest > self.next {
             warn(&format!(
                 "the records from {} to {} are neither in the store nor in {}",
                 self.next,
                 oldest - 1,
-                archives.folder().display()
+                folder.display()
             ));
         }
-        let lines = archives.records_among(self.next..archived + 1, &sought);
         // Nobody is kept out meanwhile, so that whoever reads slowly is waited for.
         let send = |reading: &Reading, page| reading.pages.send(page).map_err(|back| back.0);
         let last = self.read_lines(lines, send)?;

@@ -66,8 +66,8 @@ impl Retention {
             let (store, folder, before) = (store.clone(), self.folder.clone(), now() - self.after);
             let archived = tokio::task::spawn_blocking(move || store.archive(before, folder)).await;
             match archived {
-                Ok(Ok(archived)) if archived.records > 0 => {
-                    tracing::info!(records = archived.records, last = archived.last, "archived");
+                Ok(Ok((records, last))) if records > 0 => {
+                    tracing::info!(records, last, "archived");
                 }
                 Ok(Err(error)) => tracing::warn!(error = %error, "not everything was archived"),
                 // There was nothing, or the runtime ends.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::profile::{CLOCK_SKEW, Lifetimes};
 use crate::revocation::set::{ShortId, SubjectKey, covered_until, short, subject_key};
+use crate::revocation::{Change, InForce, Revocation, RevocationList};
 use crate::revocation::{GRACE, LONGEST_STEP};
-use crate::revocation::{InForce, Revocation, RevocationList};
 use crate::timestamp::Timestamp;
 
 /// What a copy keeps of its lists, beside the set in which decisions look.
@@ -28,7 +28,6 @@ pub(super) struct Copied {
 }
 
 /// A change of what is revoked, as a copy that follows a log hears of it.
-#[cfg(feature = "feed")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Delta {
     Revoked(InForce),
@@ -38,6 +37,17 @@ pub(crate) enum Delta {
         sequences: Vec<(u64, u64)>,
         until: Option<Timestamp>,
     },
+}
+
+impl From<&Change> for Delta {
+    fn from(change: &Change) -> Delta {
+        match change {
+            Change::Revoked(entry) => Delta::Revoked(entry.into()),
+            Change::Forgotten { sequences, until } => {
+                Delta::Forgotten { sequences: sequences.clone(), until: *until }
+            }
+        }
+    }
 }
 
 /// What the set keeps as one.
@@ -107,7 +117,6 @@ impl Copied {
 
     /// Takes in what changed, as of `now`, for verifiers that accept grants which live `longest`. Only where something was forgotten, all that
     /// is known is looked at, once.
-    #[cfg(feature = "feed")]
     pub(super) fn advance(
         &mut self,
         deltas: &[Delta],
@@ -143,7 +152,6 @@ impl Copied {
     }
 
     /// The number under which it is known to be listed; 0 if it is none.
-    #[cfg(feature = "feed")]
     fn sequence(&self, key: &Key) -> u64 {
         if self.gone.contains(key) {
             return 0;
@@ -152,7 +160,6 @@ impl Copied {
     }
 
     /// What has a number in one of these ranges is gone. A number is given once, so that it does not matter what came after.
-    #[cfg(feature = "feed")]
     fn note_gone(&mut self, mut ranges: Vec<(u64, u64)>) {
         if ranges.is_empty() {
             return;

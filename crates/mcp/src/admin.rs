@@ -14,7 +14,7 @@ use crate::answer;
 use crate::gateway::nothing;
 use crate::headers::AllowedHosts;
 use crate::metrics::END;
-use crate::readiness::{Readiness, Ready};
+use crate::readiness::{Needs, Readiness, Ready};
 use crate::serve::Drain;
 
 /// Appends what was counted.
@@ -27,6 +27,7 @@ pub(crate) struct Admin {
     drain: Drain,
     readiness: Readiness,
     ready: Option<Ready>,
+    needs: Needs,
     render: Option<Render>,
 }
 
@@ -37,7 +38,13 @@ impl Admin {
         readiness: Readiness,
         ready: Option<Ready>,
     ) -> Admin {
-        Admin { allowed_hosts, drain, readiness, ready, render: None }
+        let needs = Needs::default();
+        Admin { allowed_hosts, drain, readiness, ready, needs, render: None }
+    }
+
+    /// Asks what is needed besides, too.
+    pub(crate) fn needing(self, needs: Needs) -> Admin {
+        Admin { needs, ..self }
     }
 
     /// Has what `render` appends for metrics.
@@ -78,10 +85,16 @@ async fn ready(State(admin): State<Admin>, request: Request<Body>) -> Response {
     if let Some(problem) = admin.readiness.problem() {
         return unready(problem);
     }
-    match admin.ready.as_ref().map(Ready::ask) {
-        Some(Err(problem)) => unready(problem),
-        _ => answer::respond(StatusCode::OK, &json!({"ready": true})),
+    let asked = admin.ready.as_ref().map_or(Ok(()), Ready::ask);
+    if let Err(problem) = asked.and_then(|()| admin.needs.ready()) {
+        return unready(problem);
     }
+    let warnings = admin.needs.warnings();
+    let said = match is_addressed && !warnings.is_empty() {
+        true => json!({"ready": true, "warnings": warnings}),
+        false => json!({"ready": true}),
+    };
+    answer::respond(StatusCode::OK, &said)
 }
 
 async fn render(State(admin): State<Admin>, request: Request<Body>) -> Response {
@@ -92,6 +105,7 @@ async fn render(State(admin): State<Admin>, request: Request<Body>) -> Response 
     if let Some(render) = &admin.render {
         render(&mut rendered);
     }
+    admin.needs.render(&mut rendered);
     rendered += END;
     let mut response = Response::new(Body::from(rendered));
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";

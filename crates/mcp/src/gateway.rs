@@ -23,7 +23,7 @@ use crate::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::keeping::{Keeper, Scope};
 use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
-use crate::readiness::{Readiness, Ready};
+use crate::readiness::{Needed, Needs, Readiness, Ready};
 use crate::relay::Relay;
 use crate::revoking::{self, Revoker};
 use crate::serve::Drain;
@@ -49,6 +49,7 @@ pub struct Gateway {
     guard: Arc<Guard>,
     answering: Answering,
     ready: Option<Ready>,
+    needs: Needs,
     revoker: Option<Revoker>,
     metadata: Option<Metadata>,
     policies: PolicyMetrics,
@@ -68,6 +69,7 @@ impl Gateway {
             policies: PolicyMetrics::of(&guard, None),
             guard,
             ready: None,
+            needs: Needs::default(),
             revoker: None,
             metadata: None,
             readiness: Readiness::default(),
@@ -85,6 +87,12 @@ impl Gateway {
         ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Gateway {
         self.ready = Some(Ready::new(ready));
+        self
+    }
+
+    /// Is ready only while `needed` is, too, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
+    pub fn needing(mut self, needed: Arc<dyn Needed>) -> Gateway {
+        self.needs = Needs(Some(needed));
         self
     }
 
@@ -193,7 +201,7 @@ impl Gateway {
         let metrics = self.relay.metrics.clone();
         let (policies, requests, tls) = (self.policies, metrics.clone(), self.tls);
         let admin = Admin::new(hosts.clone(), self.relay.drain.clone(), self.readiness, self.ready);
-        let admin = admin.metrics(move |rendered| {
+        let admin = admin.needing(self.needs).metrics(move |rendered| {
             policies.render(rendered);
             if let Some(tls) = &tls {
                 tls.render(rendered);

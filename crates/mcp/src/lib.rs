@@ -67,7 +67,7 @@ pub use gateway::{ENDPOINT, Gateway};
 pub use holder::{Binding, HoldError, Holder};
 pub use place::{Place, PlaceError};
 pub use policy_metrics::{Reload, Reloads};
-pub use readiness::Readiness;
+pub use readiness::{Needed, Readiness};
 pub use revoking::{
     REVOCATIONS, RevocationAnswer, RevocationFailed, revocations, revoke_at,
     revoke_over_plain_http_at,

@@ -27,6 +27,47 @@ impl Readiness {
     }
 }
 
+/// Something that a server stands on besides its store, such as a database, as `/readyz` and `/metrics` ask it. It is asked on a thread of
+/// the runtime, and must not wait.
+pub trait Needed: Send + Sync {
+    /// Returns an error while calls cannot be decided without it: what is wrong, and what to do.
+    fn ready(&self) -> Result<(), String>;
+
+    /// Returns what somebody should look at, though all works: `/readyz` answers 200 and lists it. By default nothing.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Appends what is counted of it, in the OpenMetrics text format: whole metrics, whose names nothing else here has.
+    fn render(&self, rendered: &mut String);
+}
+
+/// What is needed, if anything is.
+#[derive(Clone, Default)]
+pub(crate) struct Needs(pub(crate) Option<Arc<dyn Needed>>);
+
+impl Needs {
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        self.0.as_ref().map_or(Ok(()), |needed| needed.ready())
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.as_ref().map_or_else(Vec::new, |needed| needed.warnings())
+    }
+
+    pub(crate) fn render(&self, rendered: &mut String) {
+        if let Some(needed) = &self.0 {
+            needed.render(rendered);
+        }
+    }
+}
+
+impl fmt::Debug for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Needs").field(&self.0.is_some()).finish()
+    }
+}
+
 /// What is asked whether everything can be written.
 #[derive(Clone)]
 pub(crate) struct Ready(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);

@@ -21,7 +21,7 @@ use crate::headers::AllowedHosts;
 use crate::keeping::Keeper;
 use crate::metadata::Metadata;
 use crate::policy_metrics::Reloads;
-use crate::readiness::{Readiness, Ready};
+use crate::readiness::{Needed, Needs, Readiness, Ready};
 use crate::revoking::{self, Revoker};
 use crate::roster::Roster;
 use crate::serve::Drain;
@@ -80,6 +80,7 @@ impl Server {
 pub struct Servers {
     allowed_hosts: AllowedHosts,
     ready: Option<Ready>,
+    needs: Needs,
     revoker: Option<Revoker>,
     readiness: Readiness,
     tls: Option<Tls>,
@@ -99,6 +100,7 @@ impl Servers {
             roster: Roster::new(allowed_hosts.clone()),
             allowed_hosts,
             ready: None,
+            needs: Needs::default(),
             revoker: None,
             readiness: Readiness::default(),
             tls: None,
@@ -112,6 +114,12 @@ impl Servers {
         ready: impl Fn() -> Result<(), E> + Send + Sync + 'static,
     ) -> Servers {
         self.ready = Some(Ready::new(ready));
+        self
+    }
+
+    /// Is ready only while `needed` is, too, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
+    pub fn needing(mut self, needed: Arc<dyn Needed>) -> Servers {
+        self.needs = Needs(Some(needed));
         self
     }
 
@@ -179,11 +187,11 @@ impl Servers {
     }
 
     fn build(self, has_metrics: bool) -> (Router, Router) {
-        let Servers { allowed_hosts, ready, revoker, readiness, tls, roster } = self;
+        let Servers { allowed_hosts, ready, needs, revoker, readiness, tls, roster } = self;
         let origins = allowed_hosts.origins.clone();
         let admin = Admin::new(allowed_hosts.clone(), roster.drain(), readiness, ready);
         let counted = roster.clone();
-        let admin = admin.metrics(move |rendered| {
+        let admin = admin.needing(needs).metrics(move |rendered| {
             if let Some(tls) = &tls {
                 tls.render(rendered);
             }

@@ -27,7 +27,7 @@ pub enum PostgresError {
     },
     /// The database has to be migrated first. Version 0 is one in which nothing was made yet.
     #[error(
-        "the database has version {found}, and this program needs version {known}: migrate it first, as a user with the role hardtack_plane"
+        "the database has version {found}, and this program needs version {known}: migrate it first (hardtack database migrate), as a user with the role hardtack_plane"
     )]
     Older {
         /// The version of the database.
@@ -64,7 +64,17 @@ impl From<tokio_postgres::Error> for PostgresError {
             }
             return PostgresError::Unavailable(text);
         };
-        PostgresError::Unavailable(format!("{} (SQLSTATE {})", said.message(), said.code().code()))
+        let (text, code) = (said.message(), said.code().code());
+        match code {
+            "42501" => PostgresError::Refused(format!(
+                "{text} (SQLSTATE {code}): its user has not the role that this needs; grant it one of hardtack_plane, hardtack_gateway and hardtack_publisher (docs/postgres.md), or name another user"
+            )),
+            // A name or password that is wrong, and a database that is not there, stay so.
+            "28000" | "28P01" | "3D000" => {
+                PostgresError::Refused(format!("{text} (SQLSTATE {code})"))
+            }
+            _ => PostgresError::Unavailable(format!("{text} (SQLSTATE {code})")),
+        }
     }
 }
 

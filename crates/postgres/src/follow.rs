@@ -13,6 +13,7 @@ use crate::head::{COLUMNS, Head};
 use crate::link;
 use crate::server;
 use crate::shared::Shared;
+use crate::status::{Role, UNCOLLECTED};
 
 /// How often the head is read when nothing wakes: a notification may be lost without a trace.
 const EVERY: Duration = Duration::from_secs(5);
@@ -40,11 +41,23 @@ async fn listen(shared: &Shared, pause: &mut Duration) -> Result<Infallible, Pos
         "SELECT {COLUMNS}, current_setting('synchronous_standby_names') = '' FROM hardtack.head"
     );
     let statement = link::once(async { Ok(client.prepare(&statement).await?) }).await?;
+    // A publisher sees no uses.
+    let uncollected = match shared.role {
+        Role::Plane | Role::Gateway => {
+            Some(link::once(async { Ok(client.prepare(UNCOLLECTED).await?) }).await?)
+        }
+        Role::Publisher => None,
+    };
     loop {
         let floor = shared.known.floor();
         let row = link::once(async { Ok(client.query_one(&statement, &[]).await?) }).await?;
         shared.known.accept(&floor, Head::of(&row)?.at)?;
         shared.link.is_alone.store(row.try_get(7)?, Ordering::Relaxed);
+        if let Some(statement) = &uncollected {
+            let row = link::once(async { Ok(client.query_one(statement, &[]).await?) }).await?;
+            let seconds = u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+            shared.uncollected.store(seconds, Ordering::Relaxed);
+        }
         *pause = PAUSES.0;
         // Whether it was woken or not, it reads.
         let _ = tokio::time::timeout(EVERY, woken.notified()).await;

@@ -40,11 +40,14 @@ mod revoke;
 mod server;
 mod settings;
 mod shared;
+mod source;
+mod status;
 mod uses;
 mod writer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hardtack::Timestamp;
@@ -56,6 +59,8 @@ pub use epoch::Loss;
 pub use error::PostgresError;
 pub use migrate::ROLES;
 pub use settings::Settings;
+pub use source::{Followed, PostgresSource};
+pub use status::{Role, Status};
 
 use shared::{Running, alone, over};
 
@@ -78,15 +83,24 @@ impl fmt::Debug for Postgres {
 pub enum Warning {
     /// `synchronous_standby_names` is empty.
     NoSynchronousStandby,
+    /// Nobody collected what has expired ([`Postgres::collect`]) for so many hours, as far as the user of the connection may see.
+    NotCollected {
+        /// The number of hours, rounded down.
+        hours: u64,
+    },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Warning::NoSynchronousStandby => {
-                "the database has no synchronous standby: if its machine is lost, so are the revocations that were acknowledged last"
-            }
-        })
+        match self {
+            Warning::NoSynchronousStandby => f.write_str(
+                "the database has no synchronous standby: if its machine is lost, so are the revocations that were acknowledged last",
+            ),
+            Warning::NotCollected { hours } => write!(
+                f,
+                "nobody collected what has expired for {hours} h, so that the database grows: let a gateway have the role hardtack_plane, or run `hardtack database collect` every few minutes"
+            ),
+        }
     }
 }
 
@@ -151,9 +165,8 @@ impl Postgres {
 
     /// Returns what is to be said to whoever operates the server, as it was at most some seconds ago.
     pub fn warnings(&self) -> Vec<Warning> {
-        match self.0.is_alone() {
-            true => vec![Warning::NoSynchronousStandby],
-            false => Vec::new(),
-        }
+        let uncollected = self.0.shared.uncollected.load(Ordering::Relaxed);
+        let alone = self.0.is_alone().then_some(Warning::NoSynchronousStandby);
+        alone.into_iter().chain(status::warning(uncollected)).collect()
     }
 }

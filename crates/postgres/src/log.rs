@@ -48,7 +48,11 @@ fn page() -> String {
 }
 
 /// One statement sees one moment: the head is as old as the events.
-async fn events(shared: &Shared, after: Position, at_most: usize) -> Result<Events, PostgresError> {
+pub(crate) async fn events(
+    shared: &Shared,
+    after: Position,
+    at_most: usize,
+) -> Result<Events, PostgresError> {
     let Ok(from) = i64::try_from(after.number) else { return Ok(Events::Gone) };
     let at_most = i64::try_from(at_most.clamp(1, MAX_EVENTS)).unwrap_or(1);
     let floor = shared.known.floor();
@@ -99,7 +103,7 @@ async fn listed(
 }
 
 /// All of it as of one moment, in pages.
-async fn list(shared: &Shared, now: Timestamp) -> Result<Snapshot, PostgresError> {
+pub(crate) async fn list(shared: &Shared, now: Timestamp) -> Result<Snapshot, PostgresError> {
     let _permit = shared.lists.acquire().await.map_err(|_| over())?;
     let floor = shared.known.floor();
     let lease = shared.link.lease().await?;
@@ -123,7 +127,7 @@ async fn first(lease: &Lease, after: i64) -> Result<(Head, Vec<RevocationEntry>)
     Ok((Head::of(one(&rows)?)?, entries(&rows)?))
 }
 
-async fn bounded(
+pub(crate) async fn bounded(
     work: impl Future<Output = Result<Snapshot, PostgresError>>,
 ) -> Result<Snapshot, PostgresError> {
     let late = |_| PostgresError::Unavailable(format!("not within {} seconds", LISTING.as_secs()));

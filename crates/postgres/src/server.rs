@@ -82,7 +82,7 @@ pub(crate) async fn check(client: &Client) -> Result<(Server, Position), Postgre
     };
     if home != server.place {
         return Err(PostgresError::Refused(format!(
-            "{}, so that revocations and uses may be lost: find out what is missing, then begin a new epoch",
+            "{}, so that revocations and uses may be lost: find out what is missing, then begin a new epoch (hardtack database epoch)",
             difference(&home, &server.place)
         )));
     }

@@ -117,6 +117,11 @@ impl Settings {
         self
     }
 
+    /// Whether a password is set: by [`Settings::password`], or in the address, where process lists and logs may show it.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Acknowledges a commit only when the synchronous standbys have applied it (`synchronous_commit = remote_apply`). By default, when
     /// they have it on disk (`on`).
     pub fn remote_apply(mut self) -> Settings {

@@ -1,6 +1,6 @@
 //! Shared: what the tasks of one engine share, and the threads that they run on.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::lineage::{self, Told};
 use crate::link::{self, Link};
 use crate::server;
 use crate::settings::Settings;
+use crate::status::{self, Role};
 use crate::uses::MAX_CLAIMS;
 use crate::writer::{self, Job, MAX_WAITING};
 
@@ -37,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) claims: Arc<Semaphore>,
     pub(crate) questions: Arc<Semaphore>,
     pub(crate) lists: Semaphore,
+    pub(crate) role: Role,
+    /// For how many seconds nobody collected, as far as this user may see.
+    pub(crate) uncollected: AtomicU64,
     longest: Mutex<Duration>,
 }
 
@@ -153,12 +157,13 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
         // Once by itself, so that what is wrong is said as what it is.
         let first = link::connect(&settings, None).await?;
         let (server, at) = link::once(server::check(&first)).await?;
+        let role = link::once(status::role(&first)).await?;
         let known = Arc::new(Known::new(at));
         let link = Link::new(&settings, Arc::clone(&known))?;
         link.is_alone.store(server.is_alone, Ordering::Relaxed);
-        Ok((link, known))
+        Ok((link, known, role))
     });
-    let (link, known) = match opened {
+    let (link, known, role) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             threads.shutdown_background();
@@ -169,6 +174,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
         link,
         longest: Mutex::new(settings.longest),
         known,
+        role,
+        uncollected: AtomicU64::new(0),
         told: Told::default(),
         claims: Arc::new(Semaphore::new(MAX_CLAIMS)),
         questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),

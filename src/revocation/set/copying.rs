@@ -1,10 +1,8 @@
 //! Copying: how does a set follow somebody else's revocations?
 
 use super::{KnownFrom, NotACopy, Revocations};
-use crate::revocation::RevocationList;
-#[cfg(feature = "feed")]
-use crate::revocation::copy::Delta;
-use crate::revocation::copy::{Renewal, known_as_of};
+use crate::revocation::copy::{Delta, Renewal, known_as_of};
+use crate::revocation::{Event, RevocationList};
 use crate::timestamp::Timestamp;
 
 impl Revocations {
@@ -37,6 +35,24 @@ impl Revocations {
         self.take_over(renewal, mark, list.as_of, now)
     }
 
+    /// Adds what these events of a log say, which come next after those that it knows, and makes it as fresh as `as_of`: say the moment
+    /// before the log was read to its end, or [`Timestamp::default`] if there are more. They came at `now`. What is forgotten is forgotten
+    /// under the conditions of [`Revocations::renew`], which takes the list where the log says [`Events::Gone`](crate::revocation::Events::Gone). Only what changed is looked
+    /// at. Waits for no disk.
+    ///
+    /// # Errors
+    ///
+    /// [`NotACopy`], as from [`Revocations::renew`].
+    pub fn follow(
+        &self,
+        events: &[Event],
+        as_of: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), NotACopy> {
+        let deltas: Vec<Delta> = events.iter().map(|event| Delta::from(&event.change)).collect();
+        self.advance(&deltas, as_of, now)
+    }
+
     /// A set that has no list yet. Until [`Revocations::renew`] brings one, nothing is decided by it.
     #[cfg(feature = "feed")]
     pub(crate) fn awaited() -> Revocations {
@@ -46,7 +62,6 @@ impl Revocations {
     }
 
     /// Adds what changed since the last list or change, which is true as of `as_of` and came at `now`, under the same conditions.
-    #[cfg(feature = "feed")]
     pub(crate) fn advance(
         &self,
         deltas: &[Delta],

@@ -65,6 +65,7 @@ fn run() -> ExitCode {
         Verb::Audit(arguments) => command::audit::run(arguments),
         Verb::Policy(arguments) => command::policy::run(&arguments),
         Verb::Store(arguments) => command::store::run(arguments),
+        Verb::Database(arguments) => command::database::run(arguments),
         Verb::Gateway(arguments) => command::gateway::run(*arguments),
         Verb::Agent(arguments) => command::agent::run(arguments),
         Verb::Wrap(arguments) => command::wrap::run(arguments),

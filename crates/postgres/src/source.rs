@@ -1,7 +1,7 @@
 //! Source: what the database says is revoked, as a verifier asks it: a copy in memory, which one task keeps by the log.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hardtack::pending::Pending;
@@ -9,6 +9,7 @@ use hardtack::revocation::{
     Events, Knowledge, Position, RevocationSource, RevocationsUnavailable, Revoked,
 };
 use hardtack::{Chain, Lifetimes, PublicKey, Revocations, Timestamp};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::Postgres;
@@ -62,12 +63,12 @@ impl Drop for Ends {
 
 struct Copy {
     revocations: Revocations,
-    followed: Mutex<Followed>,
+    followed: watch::Sender<Followed>,
 }
 
 impl fmt::Debug for Copy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.followed.fmt(f)
+        self.followed().fmt(f)
     }
 }
 
@@ -78,24 +79,23 @@ fn now() -> Timestamp {
 }
 
 impl Copy {
-    fn followed(&self) -> MutexGuard<'_, Followed> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn followed(&self) -> Followed {
+        self.followed.borrow().clone()
     }
 
     fn went_on(&self, at: Position, as_of: Timestamp) {
-        let mut followed = self.followed();
-        if followed.failing.is_some() {
+        let before = self.followed.send_replace(Followed { at, as_of, failing: None });
+        if before.failing.is_some() {
             tracing::info!("the database is read again");
         }
-        *followed = Followed { at, as_of, failing: None };
     }
 
     fn failed(&self, error: &PostgresError) {
-        let (mut followed, failing) = (self.followed(), error.to_string());
-        if followed.failing.as_ref() != Some(&failing) {
+        let failing = error.to_string();
+        if self.followed().failing.as_ref() != Some(&failing) {
             tracing::warn!("revocations are not read: {failing}");
         }
-        followed.failing = Some(failing);
+        self.followed.send_modify(|followed| followed.failing = Some(failing));
     }
 
     /// Reads on, to the end of the log.
@@ -117,7 +117,7 @@ impl Copy {
                 }
                 false => {
                     let _ = self.revocations.follow(&events, Timestamp::default(), now());
-                    self.followed().at = at;
+                    self.followed.send_modify(|followed| followed.at = at);
                 }
             }
         }
@@ -165,7 +165,8 @@ impl Postgres {
                 let list = log::bounded(log::list(&shared, as_of)).await?;
                 let followed = Followed { at: list.at, as_of, failing: None };
                 let revocations = Revocations::copied(&list.list());
-                let copy = Arc::new(Copy { revocations, followed: Mutex::new(followed) });
+                let followed = watch::Sender::new(followed);
+                let copy = Arc::new(Copy { revocations, followed });
                 let task = tokio::spawn(run(shared, Arc::clone(&copy))).abort_handle();
                 Ok((copy, Arc::new(Ends(task))))
             }
@@ -181,7 +182,22 @@ impl Postgres {
 impl PostgresSource {
     /// Returns how far the log was followed.
     pub fn followed(&self) -> Followed {
-        self.copy.followed().clone()
+        self.copy.followed()
+    }
+
+    /// Waits until the copy has all that this engine has written or heard of by now, `at_most` so long; returns whether it has.
+    pub fn caught_up(&self, at_most: Duration) -> Pending<'_, bool> {
+        let head = *self.postgres.0.shared.known.heard().borrow();
+        let mut followed = self.copy.followed.subscribe();
+        let waited = self.postgres.0.spawn(async move {
+            // Of another epoch, the whole list was taken.
+            let is_there = |followed: &Followed| {
+                followed.at.epoch != head.epoch || followed.at.number >= head.number
+            };
+            let waited = tokio::time::timeout(at_most, followed.wait_for(is_there)).await;
+            waited.is_ok_and(|found| found.is_ok())
+        });
+        Box::pin(async { waited.await.unwrap_or(false) })
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
+use crate::args::database::DatabaseSettings;
 use crate::args::life;
 use crate::args::server::{ServerSettings, list, one_or_more, texts, trim};
 
@@ -68,6 +69,9 @@ pub(crate) struct Settings {
     /// The store that `hardtack store create` made: revocations and records
     #[arg(long, value_name = "FILE", env = "HARDTACK_STORE")]
     pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) database: DatabaseSettings,
     /// Follow the feed of revocations at this URL, such as http://10.0.0.5:8090/feed: what is revoked there is refused here, and where the
     /// feed is not heard for 30 seconds, everything is
     #[arg(long, value_name = "URL", env = "HARDTACK_FEED")]
@@ -164,7 +168,9 @@ impl Settings {
             ("allow-host", &self.allow_host),
             ("allow-origin", &self.allow_origin),
         ];
-        texts(&one, &files, &lists)
+        let mut all = texts(&one, &files, &lists);
+        all.extend(self.database.texts());
+        all
     }
 
     /// The keys of what is told otherwise in `other`, but what the only server is told.
@@ -179,6 +185,7 @@ impl Settings {
             admin_listen,
             root,
             store,
+            database,
             feed,
             feed_key,
             feed_position,
@@ -219,7 +226,8 @@ impl Settings {
             ("drain", *drain != other.drain),
             ("log-format", *log_format != other.log_format),
         ];
-        all.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+        let own = all.into_iter().filter_map(|(key, differs)| differs.then_some(key));
+        own.chain(database.differing(&other.database)).collect()
     }
 
     /// Takes from `other` what is not said here.
@@ -233,6 +241,7 @@ impl Settings {
             admin_listen: self.admin_listen.or(other.admin_listen),
             root: list(self.root, other.root),
             store: self.store.or(other.store),
+            database: self.database.or(other.database),
             feed: self.feed.or(other.feed),
             feed_key: self.feed_key.or(other.feed_key),
             feed_position: self.feed_position.or(other.feed_position),

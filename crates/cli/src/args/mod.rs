@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 pub(crate) mod connect;
+pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
@@ -76,6 +77,7 @@ pub(crate) enum Verb {
     Audit(Audit),
     Policy(policy::Policy),
     Store(Store),
+    Database(database::Database),
     Gateway(Box<gateway::Gateway>),
     Agent(gateway::Agent),
     Wrap(gateway::Wrap),

@@ -3,6 +3,7 @@
 mod answering;
 mod checking;
 mod credentials;
+mod database;
 mod feeding;
 pub(super) mod file;
 mod fleet;
@@ -27,6 +28,7 @@ use self::checking::{
     address, check_names, check_texts, missing, needed, refuse_missing, revocation_audience,
 };
 pub(super) use self::checking::{time, wrong};
+use self::database::{Database, Joints};
 use self::feeding::{Feeding, OwnFeed};
 use self::file::Described;
 use self::fleet::Fleet;
@@ -35,6 +37,7 @@ use self::server::ServerPlan;
 pub(super) use self::server::{check_audience, upstream_of};
 use crate::args::gateway::{self, Settings};
 use crate::command::certificate::Certificate;
+use crate::command::database::settings as database_settings;
 use crate::command::reloading::{Folders, Guards, RootFiles, watch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
@@ -82,6 +85,7 @@ pub(super) struct Plan {
     roots: RootKeys,
     trusting: Trusting,
     feeding: Feeding,
+    database: Option<hardtack_postgres::Settings>,
     servers: Planned,
 }
 
@@ -130,6 +134,7 @@ impl Plan {
         }
         check_names(&settings, &revocation_audience)?;
         let feeding = Feeding::of(&settings)?;
+        let database = database_settings(&settings.database)?;
         Ok(Plan {
             listen,
             admin_listen,
@@ -140,6 +145,7 @@ impl Plan {
             roots,
             trusting,
             feeding,
+            database,
             servers: planned,
             settings,
         })
@@ -158,7 +164,8 @@ impl Plan {
         let admin = &self.revocation_audience;
         let mut feeding = self.feeding;
         let feeds = (feeding.publishes(), feeding.follow()?);
-        let common = Common::open(self.settings, self.drain, self.roots, admin, feeds)?;
+        let own = (self.settings, self.database);
+        let common = Common::open(own, self.drain, self.roots, admin, feeds)?;
         let One { gateway, background, .. } = common.gateway(*plan, self.trusting)?;
         Ok(Assembled { gateway, store: common.store, background })
     }
@@ -175,7 +182,7 @@ impl Plan {
         let mut feeding = self.feeding;
         let (publishing, admin) = (feeding.publishes(), &self.revocation_audience);
         let feeds = (publishing.clone(), feeding.follow()?);
-        let mut common = Common::open(settings, grace, roots, admin, feeds)?;
+        let mut common = Common::open((settings, self.database), grace, roots, admin, feeds)?;
         common.tls = self.certificate.as_ref().map(|certificate| certificate.tls().clone());
         let scheme = if common.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{bound}");
@@ -192,9 +199,10 @@ impl Plan {
                 .background
                 .push(tokio::spawn(retention.keep(&common.store, served.readiness.clone())));
         }
-        let Common { settings, store, roots, tls, .. } = common;
+        let Common { settings, store, roots, tls, joints, database, .. } = common;
         let followed = feeding.followed.take();
-        let published = feeding.publish(&store, &roots, &publishing.unwrap_or_default()).await?;
+        let published =
+            feeding.publish(joints.log, &roots, &publishing.unwrap_or_default()).await?;
         warn_of_strangers(bound, &settings, tls.is_none());
         let mut beside = match &admin_listener {
             Some(listener) => {
@@ -203,6 +211,7 @@ impl Plan {
             None => String::new(),
         };
         // Writing to a string does not fail.
+        let _ = database.map(|database| write!(beside, "{}", database.announced()));
         let _ = followed.map(|url| writeln!(beside, "  follows      {TEXT}{url}"));
         beside.extend(published.iter().map(|published| published.announced.as_str()));
         let admin = self.revocation_audience;
@@ -232,8 +241,9 @@ struct Common {
     roots: RootKeys,
     revoker: Arc<Guard>,
     store: Store,
-    /// The store, as decisions are recorded there.
-    recording: Store,
+    database: Option<Database>,
+    /// Where decisions are recorded, and revocations made.
+    joints: Joints,
     /// Whom verifiers ask what is revoked.
     source: Arc<dyn RevocationSource>,
     publishing: Option<OwnFeed>,
@@ -263,7 +273,7 @@ struct One {
 
 impl Common {
     fn open(
-        settings: Settings,
+        (settings, database): (Settings, Option<hardtack_postgres::Settings>),
         grace: Duration,
         roots: RootKeys,
         admin: &str,
@@ -271,20 +281,24 @@ impl Common {
     ) -> Result<Common, Box<dyn Error>> {
         let path = settings.store.as_deref().ok_or_else(|| missing("store"))?;
         let store = open(path).map_err(|error| wrong("store", with_causes(&error)))?;
-        let recording = store.clone().losing_at_most(settings.losing_at_most.unwrap_or(0));
-        let source = feeding::source(&store, publishing.as_ref(), feed.as_ref());
+        let database = database.map(Database::open).transpose()?;
+        let joints = database::joints(&store, database.as_ref(), settings.losing_at_most);
+        let of = (database.as_ref(), publishing.as_ref(), feed.as_ref());
+        let source = feeding::source(&store, of.0, of.1, of.2);
         // What stops agents does not depend on what policies say of tools, nor on whether the feed is heard just now.
         let revoker = Verifier::new(roots.clone(), admin, Arc::clone(&source))
             .map_err(|error| wrong("revocation-audience", error))?
             .max_staleness(REVOKING_STALENESS);
-        let revoker = Arc::new(Guard::new(revoker, Policy::builtin(), store.clone()));
+        let revoker =
+            Arc::new(Guard::new(revoker, Policy::builtin(), Arc::clone(&joints.revoking)));
         Ok(Common {
             settings,
             grace,
             roots,
             revoker,
             store,
-            recording,
+            database,
+            joints,
             source,
             publishing,
             feed,
@@ -308,16 +322,24 @@ impl Common {
         }
     }
 
+    /// What forgets for ever what expired.
+    fn forgetting(&self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
+        let of_database =
+            self.database.as_ref().and_then(|database| database.collecting(readiness));
+        let of_store = tokio::spawn(forget(&self.store, readiness.clone()));
+        of_database.into_iter().chain([of_store]).collect()
+    }
+
     fn gateway(&self, mut plan: ServerPlan, trusting: Trusting) -> Result<One, Box<dyn Error>> {
-        let stores = (Arc::clone(&self.source), self.recording.clone());
+        let stores = (Arc::clone(&self.source), Arc::clone(&self.joints.recording));
         let guard = plan.guard(self.roots.clone(), stores, None)?;
         let behind = without_query(plan.upstream.url()).to_owned();
         let gateway = Gateway::new(Arc::clone(&guard), plan.upstream)
             .ready_while(self.ready())
             .revocations(
                 Arc::clone(&self.revoker),
-                Arc::new(self.store.clone()),
-                Arc::new(self.store.clone()),
+                Arc::clone(&self.joints.log),
+                Arc::clone(&self.joints.seen),
             )
             .sessions_in(self.store.clone())
             .refusals(plan.style)
@@ -325,8 +347,12 @@ impl Common {
             .hosts(self.settings.allow_host.iter().cloned())
             .origins(self.settings.allow_origin.iter().cloned())
             .authorization_servers(&plan.resource, &plan.authorization_servers);
+        let gateway = match &self.database {
+            Some(database) => gateway.needing(Arc::new(database.clone())),
+            None => gateway,
+        };
         let readiness = gateway.readiness();
-        let mut background = vec![tokio::spawn(forget(&self.store, readiness.clone()))];
+        let mut background = self.forgetting(&readiness);
         // Without anything to load, a hangup ends the process, as it does by custom.
         if trusting.has_files() {
             let guards = Guards::of(&[&self.revoker, &guard]);
@@ -386,16 +412,20 @@ impl Common {
             .ready_while(self.ready())
             .revocations(
                 Arc::clone(&self.revoker),
-                Arc::new(self.store.clone()),
-                Arc::new(self.store.clone()),
+                Arc::clone(&self.joints.log),
+                Arc::clone(&self.joints.seen),
             )
             .sessions_in(self.store.clone());
         let servers = match &self.tls {
             Some(tls) => servers.tls(tls),
             None => servers,
         };
+        let servers = match &self.database {
+            Some(database) => servers.needing(Arc::new(database.clone())),
+            None => servers,
+        };
         let (drain, readiness) = (servers.drain(), servers.readiness());
-        let mut background = vec![tokio::spawn(forget(&self.store, readiness.clone()))];
+        let mut background = self.forgetting(&readiness);
         let guards = Guards::of(&[&self.revoker]);
         let mut fleet = Fleet::of(self, &servers, guards.clone());
         let announced = fleet.begin(plans, base)?;

@@ -15,6 +15,7 @@ pub(crate) mod revocations;
 pub(crate) mod audit;
 pub(crate) mod policy;
 pub(crate) mod store;
+pub(crate) mod database;
 pub(crate) mod gateway;
 mod certificate;
 pub(crate) mod agent;

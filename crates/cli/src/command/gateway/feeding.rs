@@ -11,12 +11,13 @@ use hardtack::feed::PublishError;
 use hardtack::revocation::{
     Knowledge, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy, Union,
 };
-use hardtack::{Chain, PublicKey, RootKeys, Store};
+use hardtack::{Chain, PublicKey, RevocationLog, RootKeys, Store};
 use hardtack_feed::{Feed, FeedSource, Serving};
 use hardtack_mcp::serve_beside;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::database::Database;
 use super::{address, missing, wrong};
 use crate::args::gateway::Settings;
 use crate::command::serving;
@@ -28,7 +29,7 @@ const POSITION: &str = ".feed-position";
 const STATE: &str = ".feed-state";
 
 /// What is older decides no call: what a verifier bears by default ([`Verifier::max_staleness`](hardtack::Verifier::max_staleness)).
-const STALE: Duration = Duration::from_secs(30);
+pub(super) const STALE: Duration = Duration::from_secs(30);
 
 /// A feed to follow and a feed to publish, as they were asked for.
 pub(super) struct Feeding {
@@ -127,10 +128,10 @@ impl Feeding {
         source.map_err(|error| said(&error))
     }
 
-    /// Begins to publish what `store` has.
+    /// Begins to publish what `log` has.
     pub(super) async fn publish(
         self,
-        store: &Store,
+        log: Arc<dyn RevocationLog>,
         roots: &RootKeys,
         told: &OwnFeed,
     ) -> Result<Option<Published>, Box<dyn Error>> {
@@ -145,7 +146,7 @@ impl Feeding {
                 "this is the private half of a root key, which stays offline; make a key for the feed alone: hardtack keygen --out feed.key",
             ));
         }
-        let serving = Serving::start(Arc::new(store.clone()), key, state, new_epoch);
+        let serving = Serving::start(log, key, state, new_epoch);
         let serving = serving.map_err(|error| {
             let key = match error {
                 PublishError::State | PublishError::Keep(_) => "feed-state",
@@ -183,16 +184,20 @@ async fn answer(listener: TcpListener, router: axum::Router) {
     let _ = serve_beside(listener, router, std::future::pending()).await;
 }
 
-/// Whom verifiers ask: the store, what is known of it by a feed that it publishes, and a feed that is followed.
+/// Whom verifiers ask: the store, a database, what is known by a feed that is published of it, and a feed that is followed.
 pub(super) fn source(
     store: &Store,
+    database: Option<&Database>,
     publishing: Option<&OwnFeed>,
     feed: Option<&FeedSource>,
 ) -> Arc<dyn RevocationSource> {
-    if publishing.is_none() && feed.is_none() {
+    if database.is_none() && publishing.is_none() && feed.is_none() {
         return Arc::new(store.revocations());
     }
     let mut source = Union::of(store.revocations());
+    if let Some(database) = database {
+        source = source.and(database.revocations());
+    }
     if let Some(publishing) = publishing {
         source = source.and(publishing.clone());
     }

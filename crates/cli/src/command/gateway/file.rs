@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::wrong;
+use crate::args::database::DatabaseSettings;
 use crate::args::gateway::Settings;
 use crate::args::server::ServerSettings;
 use crate::reading::{self, MAX_SETTINGS_BYTES};
@@ -66,8 +67,8 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, Box<dyn Error>> {
     let said = |error: toml::de::Error| said(path, text, &error, LISTING);
     let document = DeTable::parse(text).map_err(said)?;
     let span = document.span();
-    let of_server = server_keys();
-    let mut parts = <[DeTable<'_>; 2]>::default();
+    let (of_server, of_database) = (server_keys(), keys::<DatabaseSettings>());
+    let mut parts = <[DeTable<'_>; 3]>::default();
     let mut servers = Vec::new();
     for (key, value) in document.into_inner() {
         if key.get_ref() == SERVER {
@@ -83,12 +84,17 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<File, Box<dyn Error>> {
             servers.extend(tables);
             continue;
         }
-        let is_of_server = of_server.iter().any(|known| known == key.get_ref());
-        parts[usize::from(is_of_server)].insert(key, value);
+        let among = |keys: &[String]| keys.iter().any(|known| known == key.get_ref());
+        let part = match among(&of_server) {
+            true => 1,
+            false => 2 * usize::from(among(&of_database)),
+        };
+        parts[part].insert(key, value);
     }
-    let [process, own] = parts;
+    let [process, own, database] = parts;
     let own: ServerSettings = taken(own, span.clone()).map_err(said)?;
-    let settings = Settings { own, ..taken(process, span).map_err(said)? };
+    let database: DatabaseSettings = taken(database, span.clone()).map_err(said)?;
+    let settings = Settings { own, database, ..taken(process, span).map_err(said)? };
     let servers = servers.into_iter().map(|server| described(path, text, server, &of_server));
     Ok(File { settings, servers: servers.collect::<Result<_, _>>()? })
 }
@@ -119,9 +125,16 @@ fn described(
 
 /// What a single server can be told: keys are called as the options are.
 fn server_keys() -> Vec<String> {
-    let options = ServerSettings::augment_args(Command::new(SERVER));
+    let mut all = keys::<ServerSettings>();
+    all.push(IN_FILE_ALONE.to_owned());
+    all
+}
+
+/// The names of some options.
+fn keys<O: Args>() -> Vec<String> {
+    let options = O::augment_args(Command::new(SERVER));
     let options = options.get_arguments().filter_map(|option| option.get_long());
-    options.chain([IN_FILE_ALONE]).map(str::to_owned).collect()
+    options.map(str::to_owned).collect()
 }
 
 fn taken<T: DeserializeOwned>(

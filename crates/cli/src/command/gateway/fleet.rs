@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hardtack::audit::Ledger;
 use hardtack::revocation::RevocationSource;
-use hardtack::{Guard, RootKeys, Store};
+use hardtack::{Guard, RootKeys};
 use hardtack_mcp::{Readiness, Reload, Reloads, Roster, Servers};
 use tokio::task::JoinHandle;
 
@@ -64,7 +65,7 @@ pub(super) struct Fleet {
     grace: Duration,
     revoker: Arc<Guard>,
     source: Arc<dyn RevocationSource>,
-    recording: Store,
+    recording: Arc<dyn Ledger>,
     guards: Guards,
     roster: Roster,
     readiness: Readiness,
@@ -82,7 +83,7 @@ impl Fleet {
             grace: common.grace,
             revoker: Arc::clone(&common.revoker),
             source: Arc::clone(&common.source),
-            recording: common.recording.clone(),
+            recording: Arc::clone(&common.joints.recording),
             guards,
             roster: servers.roster(),
             readiness: servers.readiness(),
@@ -130,7 +131,7 @@ impl Fleet {
         let (mut put, mut guards, mut looks) = (Vec::new(), Vec::new(), Vec::new());
         for (described, mut plan) in plans {
             let roots = RootKeys::clone(&self.revoker.verifier().roots());
-            let stores = (Arc::clone(&self.source), self.recording.clone());
+            let stores = (Arc::clone(&self.source), Arc::clone(&self.recording));
             let guard = plan.guard(roots, stores, Some(remembered))?;
             let (name, server) = (described.place.name().to_owned(), plan.server(&guard));
             looks.push((name, Arc::clone(&guard), server.folders, server.files));

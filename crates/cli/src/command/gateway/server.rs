@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hardtack::audit::Keep;
+use hardtack::audit::{Keep, Ledger};
 use hardtack::revocation::{RevocationSource, RevocationUnchecked};
-use hardtack::{Guard, Policy, RootKeys, Store, Verifier};
+use hardtack::{Guard, Policy, RootKeys, Verifier};
 use hardtack_mcp::{
     DEFAULT_LONGEST_ANSWER, MAX_MESSAGE_BYTES, MOST_MESSAGE_BYTES, RefusalStyle, Server, Upstream,
 };
@@ -111,7 +111,7 @@ impl ServerPlan {
     pub(super) fn guard(
         &mut self,
         roots: RootKeys,
-        (source, recording): (Arc<dyn RevocationSource>, Store),
+        (source, recording): (Arc<dyn RevocationSource>, Arc<dyn Ledger>),
         remembered: Option<usize>,
     ) -> Result<Arc<Guard>, Box<dyn Error>> {
         let mut verifier = Verifier::new(roots, &self.audience, source)

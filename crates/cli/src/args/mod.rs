@@ -304,8 +304,15 @@ The capability must be valid for that audience: if a grant or hop names audience
 capability says in whose name it is revoked.")]
 pub(crate) struct Revoke {
     /// The store (`hardtack store create` makes one)
-    #[arg(long, value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present_any = ["at", "database"],
+        conflicts_with_all = ["at", "database"]
+    )]
     pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) database: database::DatabaseSettings,
     #[command(flatten)]
     pub(crate) remote: Remote,
     #[command(flatten)]
@@ -336,7 +343,7 @@ pub(crate) struct Remote {
         long,
         value_name = "URL",
         requires_all = ["audience", "key", "capability"],
-        conflicts_with = "ids"
+        conflicts_with_all = ["ids", "database"]
     )]
     pub(crate) at: Option<String>,
     /// Ask over plain HTTP at this host, where nobody can be on the way who would read the request or forge its answer
@@ -400,12 +407,22 @@ pub(crate) struct Revoked {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack revocations --store hardtack.store
-  hardtack revocations --store hardtack.store --tree")]
+  hardtack revocations --store hardtack.store --tree
+  hardtack revocations --tree \\
+      --database postgres://gateway@db.example/hardtack \\
+      --database-password-file gateway.password")]
 pub(crate) struct Revocations {
     /// The store
-    #[arg(long, value_name = "FILE")]
-    pub(crate) store: PathBuf,
-    /// The chains that this store has seen, who is live in them and who is stopped by what
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "database",
+        conflicts_with = "database"
+    )]
+    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) database: database::DatabaseSettings,
+    /// The chains that were seen, who is live in them and who is stopped by what
     #[arg(long)]
     pub(crate) tree: bool,
     /// As one JSON array

@@ -27,7 +27,12 @@ pub(crate) fn draw(lineage: &SeenChains, now: Timestamp) -> String {
 }
 
 /// What revocations would stop, and which live agents are among it.
-pub(crate) fn killed(lineage: &SeenChains, revocations: &[Revocation], now: Timestamp) -> String {
+pub(crate) fn killed(
+    lineage: &SeenChains,
+    revocations: &[Revocation],
+    store: &str,
+    now: Timestamp,
+) -> String {
     let mut text = String::new();
     for revocation in revocations {
         let killed = lineage.killed_by(revocation, now);
@@ -45,7 +50,7 @@ pub(crate) fn killed(lineage: &SeenChains, revocations: &[Revocation], now: Time
             let _ = writeln!(text, "  {BAD}✗{BAD:#} {TEXT}{}", described(block));
         }
         if killed.is_empty() {
-            let unseen = unseen(std::slice::from_ref(revocation), "this store", false);
+            let unseen = unseen(std::slice::from_ref(revocation), store, false);
             let _ = writeln!(text, "  {unseen}");
         }
     }

@@ -2,23 +2,30 @@
 
 use std::process::ExitCode;
 
+use hardtack::RevocationLog;
+use hardtack::pending::wait;
 use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
-use crate::command::{lineage, look_into};
+use crate::command::{database, lineage, look_into};
 use crate::terminal::{Done, FAINT, TEXT, now, say, say_json, say_lines};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
-    let store = look_into(&arguments.store)?;
     if arguments.tree {
-        let lineage = store.lineage()?;
+        let lineage = match &arguments.store {
+            Some(store) => look_into(store)?.lineage()?,
+            None => database::lineage(&database::open(&arguments.database)?)?,
+        };
         match arguments.json {
             true => say_json(serde_json::to_string_pretty(&lineage::as_json(&lineage, now()))?)?,
             false => say_lines(lineage::draw(&lineage, now()).trim_end())?,
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let entries = store.revocations()?;
+    let entries = match &arguments.store {
+        Some(store) => look_into(store)?.revocations()?,
+        None => wait(database::open(&arguments.database)?.list(now()))?.revocations,
+    };
     if arguments.json {
         say_json(serde_json::to_string_pretty(&entries)?)?;
         return Ok(ExitCode::SUCCESS);

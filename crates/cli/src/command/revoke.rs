@@ -5,15 +5,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hardtack::audit::{Lineage, SeenChains};
 use hardtack::chain::IdPrefix;
 use hardtack::internal::MAX_ALIKE;
+use hardtack::pending::wait;
 use hardtack::revocation::RequestId;
 use hardtack::store::{Receipt, Stops};
-use hardtack::{Capability, Revocation, RevocationId, RevocationRequest, Revoking};
+use hardtack::{Capability, Revocation, RevocationId, RevocationLog, RevocationRequest, Revoking};
 use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
-use crate::command::{capability_in, close, lineage, look_into, open, serving};
+use crate::command::{capability_in, close, database, lineage, look_into, open, serving};
 use crate::reading;
 use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines, warn};
 
@@ -42,25 +44,24 @@ pub(crate) fn run(arguments: &Revoke) -> Done {
     match (&arguments.remote.at, &arguments.store) {
         (Some(url), _) => at_a_gateway(url, arguments, given),
         (None, Some(store)) => in_a_store(store, arguments, given),
-        (None, None) => Err("say which store: --store FILE, or --at URL".into()),
+        (None, None) => in_a_database(arguments, given),
     }
 }
 
 fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
     let revocations = match given {
         Given::Revocations(revocations) => revocations,
-        Given::Beginning(beginning) => vec![find(store, &beginning)?],
+        Given::Beginning(beginning) => {
+            let ids = look_into(store)?.ids_beginning(&beginning)?;
+            vec![the_one(&ids, &beginning, "this store")?]
+        }
     };
     if arguments.dry_run {
         let lineage = look_into(store)?.lineage()?;
-        say_lines(lineage::killed(&lineage, &revocations, now()).trim_end())?;
+        say_lines(lineage::killed(&lineage, &revocations, "this store", now()).trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let by = arguments.by.clone().unwrap_or_else(user);
-    let revoking = revocations
-        .iter()
-        .map(|revocation| Revoking::new(revocation.clone(), by.clone(), arguments.reason.clone()));
-    let revoking = revoking.collect::<Result<Vec<_>, _>>()?;
+    let revoking = revoking(arguments, &revocations)?;
     let store = open(store)?;
     let receipts = store.revoke_all(revoking, now());
     // It is revoked by now, whatever comes of the count.
@@ -68,8 +69,66 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
         store.reader().stops(&revocations, receipts, now(), u64::MAX).ok().flatten()
     });
     close(&store);
-    let receipts = receipts?;
-    let told = match (revocations.as_slice(), receipts.as_slice()) {
+    tell_all(&revocations, &receipts?, stops, "this store")
+}
+
+/// Revokes where all gateways that share the database hear of it.
+fn in_a_database(arguments: &Revoke, given: Given) -> Done {
+    let postgres = database::open(&arguments.database)?;
+    let revocations = match given {
+        Given::Revocations(revocations) => revocations,
+        Given::Beginning(beginning) => {
+            let ids = postgres.beginning(&beginning, MAX_ALIKE)?;
+            vec![the_one(&ids, &beginning, DATABASE)?]
+        }
+    };
+    if arguments.dry_run {
+        let lineage = database::lineage(&postgres)?;
+        say_lines(lineage::killed(&lineage, &revocations, DATABASE, now()).trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let revoking = revoking(arguments, &revocations)?;
+    let mut receipts = Vec::new();
+    for (number, batch) in revoking.chunks(AT_ONCE).enumerate() {
+        let revoked = wait(postgres.append(batch.to_vec(), RequestId::random(), now()));
+        receipts.extend(revoked.map_err(|error| match number {
+            0 => error.to_string(),
+            number => format!("{error}; the first {} of them are revoked", number * AT_ONCE),
+        })?);
+    }
+    let seen = postgres.seen(u64::MAX).ok().flatten();
+    let listed = seen.zip(wait(postgres.list(now())).ok());
+    let stops = listed.map(|(seen, list)| {
+        SeenChains::before(seen, list.revocations, &receipts).stops(&revocations, now())
+    });
+    tell_all(&revocations, &receipts, stops, DATABASE)
+}
+
+/// How a database is called where it says what it has seen.
+const DATABASE: &str = "this database";
+
+/// How many are revoked in a database by one request.
+const AT_ONCE: usize = 20_000;
+
+fn revoking(
+    arguments: &Revoke,
+    revocations: &[Revocation],
+) -> Result<Vec<Revoking>, Box<dyn Error>> {
+    let by = arguments.by.clone().unwrap_or_else(user);
+    let revoking = revocations
+        .iter()
+        .map(|revocation| Revoking::new(revocation.clone(), by.clone(), arguments.reason.clone()));
+    Ok(revoking.collect::<Result<_, _>>()?)
+}
+
+/// They are revoked, whoever reads that.
+fn tell_all(
+    revocations: &[Revocation],
+    receipts: &[Receipt],
+    stops: Option<Stops>,
+    store: &str,
+) -> Done {
+    let told = match (revocations, receipts) {
         ([revocation], [receipt]) => tell(revocation, *receipt),
         _ => {
             let new = receipts.iter().filter(|receipt| matches!(receipt, Receipt::Revoked { .. }));
@@ -77,7 +136,7 @@ fn in_a_store(store: &Path, arguments: &Revoke, given: Given) -> Done {
             say(format_args!("revoked: {new} ids; {} were revoked already", all - new))
         }
     };
-    let told = told.and_then(|()| tell_what_stops(&revocations, stops, "this store", Tense::Now));
+    let told = told.and_then(|()| tell_what_stops(revocations, stops, store, Tense::Now));
     having_revoked(told)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -173,12 +232,15 @@ fn user() -> String {
     }
 }
 
-/// The block whose id begins so.
-fn find(store: &Path, beginning: &IdPrefix) -> Result<Revocation, Box<dyn Error>> {
-    let ids = look_into(store)?.ids_beginning(beginning)?;
-    match ids.as_slice() {
+/// The block whose id begins so, of those that were found.
+fn the_one(
+    ids: &[RevocationId],
+    beginning: &IdPrefix,
+    store: &str,
+) -> Result<Revocation, Box<dyn Error>> {
+    match ids {
         [] => Err(format!(
-            "no grant or hop that this store has seen has an id that begins with {beginning}; give the whole id (hardtack inspect --json), which revokes what was not seen, too"
+            "no grant or hop that {store} has seen has an id that begins with {beginning}; give the whole id (hardtack inspect --json), which revokes what was not seen, too"
         )
         .into()),
         [id] => Ok(Revocation::Id { id: *id }),
@@ -186,7 +248,7 @@ fn find(store: &Path, beginning: &IdPrefix) -> Result<Revocation, Box<dyn Error>
             let many = if ids.len() == MAX_ALIKE { " or more" } else { "" };
             let listed: Vec<String> = ids.iter().map(|id| format!("id {id}")).collect();
             Err(format!(
-                "{}{many} ids that this store has seen begin with {beginning}; give more digits of one: {}",
+                "{}{many} ids that {store} has seen begin with {beginning}; give more digits of one: {}",
                 ids.len(),
                 listed.join(", ")
             )

@@ -1,6 +1,7 @@
 //! `hardtack doctor`: is all that a gateway needs as it must be, and what is to be done if not?
 
 mod clock;
+mod database;
 mod files;
 mod keys;
 mod ports;
@@ -202,6 +203,7 @@ fn look(
         return Ok(());
     }
     let has_writer = store::look(findings, settings.store.as_deref());
+    database::look(findings, &settings.database);
     servers::look(findings, (settings, servers));
     let runtime = serving::runtime()?;
     runtime.block_on(servers::ask(findings, (settings, servers)));

@@ -158,12 +158,16 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
         let first = link::connect(&settings, None).await?;
         let (server, at) = link::once(server::check(&first)).await?;
         let role = link::once(status::role(&first)).await?;
+        let uncollected = match role {
+            Role::Plane | Role::Gateway => link::once(status::uncollected(&first)).await?,
+            Role::Publisher => 0,
+        };
         let known = Arc::new(Known::new(at));
         let link = Link::new(&settings, Arc::clone(&known))?;
         link.is_alone.store(server.is_alone, Ordering::Relaxed);
-        Ok((link, known, role))
+        Ok((link, known, role, uncollected))
     });
-    let (link, known, role) = match opened {
+    let (link, known, role, uncollected) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             threads.shutdown_background();
@@ -175,7 +179,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, PostgresError> {
         longest: Mutex::new(settings.longest),
         known,
         role,
-        uncollected: AtomicU64::new(0),
+        uncollected: AtomicU64::new(uncollected),
         told: Told::default(),
         claims: Arc::new(Semaphore::new(MAX_CLAIMS)),
         questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),

@@ -74,6 +74,11 @@ pub(crate) const UNCOLLECTED: &str = "SELECT extract(epoch FROM clock_timestamp(
     greatest(until + 3600, (SELECT extract(epoch FROM min(made))::bigint FROM hardtack.migration)) \
     FROM hardtack.used_mark";
 
+pub(crate) async fn uncollected(client: &Client) -> Result<u64, PostgresError> {
+    let seconds: i64 = client.query_one(UNCOLLECTED, &[]).await?.try_get(0)?;
+    Ok(u64::try_from(seconds).unwrap_or(0))
+}
+
 /// After how long it is warned that nobody collects: twelve times as long as is said.
 const LONG: Duration = Duration::from_secs(3600);
 

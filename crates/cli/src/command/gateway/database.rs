@@ -221,6 +221,8 @@ impl RevocationLog for Log {
     ) -> Pending<'a, Result<Vec<Receipt>, RevocationLogError>> {
         let Database { postgres, source, .. } = &self.0;
         if postgres.role() != Role::Plane {
+            // Whoever asks is told that it is not revoked; whoever operates it, what to do.
+            tracing::warn!("not revoked: {ELSEWHERE}");
             return Box::pin(async { Err(RevocationLogError::NotRevoked(ELSEWHERE.to_owned())) });
         }
         Box::pin(async move {

@@ -244,7 +244,7 @@ fn what_is_missing_or_wrong_of_a_database_is_said_before_anything_starts() {
         ("postgres://a:hunter2@db.example/hardtack", "", "there is a password in the address"),
         ("host=/run/db user=a dbname=b password=hunter2", "", "there is a password in the address"),
         ("postgres://a@db.example/hardtack?sslmode=disable", "", "use sslmode=require"),
-        ("hunter2", "", "an address is written as postgres://"),
+        ("hunter2", "", "an address is written as host=HOST"),
         (&plane, "--database-password-file open.password", "can be read by others"),
         (&plane, "--database-password-file two.password", "the password alone"),
         (&plane, "--database-ca root.pub", "no certificate in PEM"),

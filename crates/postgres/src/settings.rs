@@ -85,7 +85,7 @@ impl Settings {
         // Its own error may repeat a part of the address.
         let mut config: Config = address.parse().map_err(|_| {
             problem(
-                "an address is written as postgres://USER@HOST/DATABASE, with characters in a password as %-escapes; of its options are known those of the PostgreSQL client for Rust",
+                "an address is written as host=HOST user=USER dbname=DATABASE, or as a URL, as libpq takes it; of its options are known those of the PostgreSQL client for Rust",
             )
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {

@@ -98,7 +98,7 @@ fn password(path: &Path) -> Result<String, String> {
 
 fn needed(told: &DatabaseSettings) -> Result<Settings, Box<dyn Error>> {
     settings(told)?.ok_or_else(|| {
-        "say which database: --database URL, or set HARDTACK_DATABASE (postgres://USER@HOST/DATABASE)".into()
+        "say which database: --database URL, or set HARDTACK_DATABASE ('host=HOST user=USER dbname=DATABASE')".into()
     })
 }
 

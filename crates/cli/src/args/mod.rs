@@ -72,7 +72,7 @@ pub(crate) enum Verb {
     Inspect(Inspect),
     Check(Check),
     Can(Can),
-    Revoke(Revoke),
+    Revoke(Box<Revoke>),
     Revocations(Revocations),
     Audit(Audit),
     Policy(policy::Policy),

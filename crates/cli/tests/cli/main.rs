@@ -351,6 +351,7 @@ fn the_helps_examples_work() {
     let shell = Shell::new();
     let folder = Path::new(env!("CARGO_BIN_EXE_hardtack")).parent().unwrap();
     let mut script = "set -euo pipefail\n".to_owned();
+    let mut shared = Vec::new();
     for verb in [
         "keygen",
         "mint",
@@ -367,12 +368,34 @@ fn the_helps_examples_work() {
         let (_, examples) = help.split_once("Example").unwrap();
         let lines =
             examples.lines().skip(1).take_while(|line| line.is_empty() || line.starts_with("  "));
-        script.extend(lines.flat_map(|line| [line, "\n"]));
+        let mut command = String::new();
+        for line in lines {
+            command.extend([line, "\n"]);
+            if line.ends_with('\\') {
+                continue;
+            }
+            let command = std::mem::take(&mut command);
+            match command.contains(" --database ") {
+                // There is no database here, so such a command comes as far as to its password.
+                true => shared.push(command),
+                false => script.push_str(&command),
+            }
+        }
     }
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let mut bash = Command::new("bash");
-    let output =
-        bash.args(["-c", &script]).env("PATH", path).current_dir(shell.path()).output().unwrap();
+    let run = |script: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script]).env("PATH", &path).current_dir(shell.path()).output().unwrap()
+    };
+    let output = run(&script);
     assert!(output.status.success(), "{script}\n{}", text(&output.stderr));
+    for command in &shared {
+        let said = text(&run(command).stderr);
+        assert!(
+            said.contains("database-password-file: gateway.password: No such"),
+            "{command}\n{said}"
+        );
+    }
+    assert!(!shared.is_empty());
     assert!(text(&output.stdout).contains("allowed"), "{}", text(&output.stdout));
 }

@@ -74,10 +74,10 @@ impl DatabaseSettings {
   hardtack database roles | sudo -u postgres \\
       psql --set ON_ERROR_STOP=1 hardtack
   hardtack database migrate \\
-      --database 'host=db.example user=plane dbname=hardtack' \\
+      --database 'host=db user=plane dbname=hardtack' \\
       --database-password-file plane.password
   hardtack database status \\
-      --database 'host=db.example user=gateway dbname=hardtack' \\
+      --database 'host=db user=gateway dbname=hardtack' \\
       --database-password-file gateway.password
 
 docs/postgres.md says what is in it, and who may do what.")]
@@ -98,7 +98,7 @@ To run it again changes nothing.")]
     /// Bring a database to the version of this command, forward only
     #[command(after_help = "Example:
   hardtack database migrate \\
-      --database 'host=db.example user=plane dbname=hardtack' \\
+      --database 'host=db user=plane dbname=hardtack' \\
       --database-password-file plane.password
 
 The user needs the role hardtack_plane.")]
@@ -106,13 +106,13 @@ The user needs the role hardtack_plane.")]
     /// Say how a database stands, who asks, and how large it is; changes nothing
     #[command(after_help = "Example:
   hardtack database status \\
-      --database 'host=db.example user=gateway dbname=hardtack' \\
+      --database 'host=db user=gateway dbname=hardtack' \\
       --database-password-file gateway.password")]
     Status(DatabaseSettings),
     /// Forget what has expired: for cron, where no gateway has the role hardtack_plane
     #[command(after_help = "Example:
   hardtack database collect \\
-      --database 'host=db.example user=plane dbname=hardtack' \\
+      --database 'host=db user=plane dbname=hardtack' \\
       --database-password-file plane.password
 
 The user needs the role hardtack_plane. Run it every five minutes.")]
@@ -120,9 +120,9 @@ The user needs the role hardtack_plane. Run it every five minutes.")]
     /// Let a database go on that was restored, moved or replaced, and is refused for it
     #[command(after_help = "Examples:
   hardtack database epoch --nothing-lost --yes \\
-      --database 'host=db.example user=plane dbname=hardtack'
+      --database 'host=db user=plane dbname=hardtack'
   hardtack database epoch --loss-possible --yes \\
-      --database 'host=db.example user=plane dbname=hardtack'
+      --database 'host=db user=plane dbname=hardtack'
 
 The user needs the role hardtack_plane. Without --yes it says what would follow, and does nothing. Stop the server that was \
 replaced first, or cut it off.")]

@@ -409,7 +409,7 @@ pub(crate) struct Revoked {
   hardtack revocations --store hardtack.store
   hardtack revocations --store hardtack.store --tree
   hardtack revocations --tree \\
-      --database 'host=db.example user=gateway dbname=hardtack' \\
+      --database 'host=db user=gateway dbname=hardtack' \\
       --database-password-file gateway.password")]
 pub(crate) struct Revocations {
     /// The store

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Checkpoint, Frontier, InclusionProof, LeafHash, LogKey};
 use crate::log::{self, LogLine};
 use crate::store::StoreError;
+use crate::store::packed::GROUP;
 use crate::timestamp::Timestamp;
 
 /// The form of the files.
@@ -73,6 +74,9 @@ impl Head {
         self.tree.get(at).map(|hash| hash.0)
     }
 }
+
+/// What is wrong with a file that is not what was read of it before.
+const CHANGED: &str = "it was changed meanwhile";
 
 /// What is looked at of a record.
 #[derive(Deserialize)]
@@ -156,36 +160,48 @@ impl Archive {
             let problem = format!("it has records of another log, {}", head.log);
             return Err(StoreError::archive(path, problem));
         }
-        if head.first == 0 || head.first > head.last || head.frontier().is_none() {
+        // A file ends where a group does, and what is read of it for a proof is kept in memory.
+        let is_short = head.last.checked_sub(head.first).is_some_and(|more| more < GROUP);
+        if head.first == 0 || !is_short || head.frontier().is_none() {
             return Err(StoreError::archive(path, "its first line makes no sense"));
         }
         Ok(Archive { path: path.to_owned(), head, key: key.clone() })
     }
 
+    /// Reads its records in order, once all of it was read and is what the log signed: so that nothing is handed on before that is known,
+    /// each is compared with what was read then.
+    pub(super) fn records(&self) -> Result<Records, StoreError> {
+        let (mut first, mut leaves) = (self.read()?, Vec::new());
+        while let Some(line) = first.next()? {
+            leaves.push(LeafHash::of(line.json.as_bytes()));
+        }
+        Ok(Records { signed: Some(leaves.into_iter()), ..self.read()? })
+    }
+
     /// Reads its records in order. That they are those that the log signed is known once the last one was read: what was changed
     /// ends with an error.
-    pub(super) fn records(&self) -> Result<Records, StoreError> {
+    pub(super) fn read(&self) -> Result<Records, StoreError> {
         let mut lines = Lines::open(&self.path)?;
         // The first line, which may be another one by now.
-        let head: Head = serde_json::from_slice(&lines.next()?)
-            .map_err(|_| StoreError::archive(&self.path, "it was changed meanwhile"))?;
-        let frontier = head.frontier().filter(|_| head.first == self.head.first);
-        let changed = || StoreError::archive(&self.path, "it was changed meanwhile");
-        let frontier = frontier.ok_or_else(changed)?;
+        let changed = || self.damaged(CHANGED);
+        let head: Head = serde_json::from_slice(&lines.next()?).map_err(|_| changed())?;
+        let is_same = (head.first, head.last) == (self.head.first, self.head.last);
+        let frontier = head.frontier().filter(|_| is_same).ok_or_else(changed)?;
         let archive = Archive { head, ..self.clone() };
-        Ok(Records { archive, lines, frontier, hashes: Vec::new(), checkpoint: None })
+        let (hashes, signed, checkpoint) = (Vec::new(), None, None);
+        Ok(Records { archive, lines, frontier, hashes, signed, checkpoint })
     }
 
     /// Reads all of it; returns the checkpoint that signs it.
     pub(super) fn verify(&self) -> Result<Checkpoint, StoreError> {
-        let mut records = self.records()?;
+        let mut records = self.read()?;
         while records.next()?.is_some() {}
         records.checkpoint().cloned().ok_or_else(|| self.damaged("it does not end"))
     }
 
     /// Proves that a record of it is in the log, by the checkpoint that signs the archive.
     pub(super) fn prove(&self, sequence: u64) -> Result<InclusionProof, StoreError> {
-        let mut records = self.records()?;
+        let mut records = self.read()?;
         let (mut stored, mut record) = (Vec::new(), None);
         while let Some(line) = records.next()? {
             stored.push(records.hashes.clone());
@@ -216,6 +232,8 @@ pub(super) struct Records {
     frontier: Frontier,
     /// The hashes that the tree stores with the last record.
     hashes: Vec<[u8; 32]>,
+    /// The hashes of the records that the log signed, from the next one on, if they are known.
+    signed: Option<std::vec::IntoIter<LeafHash>>,
     checkpoint: Option<Checkpoint>,
 }
 
@@ -235,7 +253,11 @@ impl Records {
             let problem = format!("record {sequence} is not of the time that it says");
             return Err(self.archive.damaged(problem));
         }
-        self.hashes = self.frontier.push(LeafHash::of(&line))?;
+        let leaf = LeafHash::of(&line);
+        if self.signed.as_mut().is_some_and(|signed| signed.next() != Some(leaf)) {
+            return Err(self.archive.damaged(CHANGED));
+        }
+        self.hashes = self.frontier.push(leaf)?;
         let json = String::from_utf8(line)
             .map_err(|_| self.archive.damaged(format!("record {sequence} is no text")))?;
         Ok(Some(LogLine::new(sequence, json)))
@@ -274,11 +296,8 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Lines, StoreError> {
-        let regular = std::fs::metadata(path).and_then(|file| match file.is_file() {
-            true => File::open(path),
-            false => Err(io::Error::other("it is no regular file")),
-        });
-        let file = regular.map_err(|error| StoreError::archive_file(path, error))?;
+        let file =
+            crate::file::open(path).map_err(|error| StoreError::archive_file(path, error))?;
         let text = BufReader::new(FrameDecoder::new(BufReader::new(file)));
         Ok(Lines { path: path.to_owned(), text })
     }
@@ -294,10 +313,13 @@ impl Lines {
     }
 
     fn end(&mut self) -> Result<(), StoreError> {
-        let rest = self.text.fill_buf().map_err(|error| {
-            StoreError::archive(&self.path, format!("it cannot be read: {error}"))
-        })?;
-        match rest.is_empty() {
+        let is_over = self.text.fill_buf().map(<[u8]>::is_empty);
+        // Behind the frame of LZ4 as well: tools read several frames as one.
+        let is_last = match is_over {
+            Ok(true) => self.text.get_mut().get_mut().fill_buf().map(<[u8]>::is_empty),
+            over => over,
+        };
+        match is_last.map_err(|error| self.unreadable(&error))? {
             true => Ok(()),
             false => Err(StoreError::archive(&self.path, "something follows its end")),
         }

@@ -107,30 +107,32 @@ impl Inner {
             }
             // A file ends where a group of templates does, so that they go with it.
             let range = archived + 1..=last.min((group_of(archived + 1) + 1) * GROUP);
-            let file = self.make(&folder, range, signed, steps)?;
+            let (path, last) = self.make(&folder, range, signed, steps)?;
             if steps < STEPS {
                 return Ok(done);
             }
             // What is no longer in force since then goes with the first step.
             let sweep = done.files.is_empty();
-            self.take_out(archived, file.head.last, &folder, sweep)?;
-            done.records += file.head.last - archived;
-            done.files.push(file.path);
+            self.take_out(archived, last, &folder, sweep)?;
+            done.records += last - archived;
+            done.files.push(path);
         }
     }
 
     /// The archive of these records, on disk and read back: the one that is there, if there is one, which may have fewer or more of them.
+    /// Returns its last record, as it was verified, and not as whoever can write to the folder may have it read afterwards.
     fn make(
         &self,
         folder: &Path,
         range: RangeInclusive<u64>,
         signed: u64,
         steps: usize,
-    ) -> Result<Archive, StoreError> {
+    ) -> Result<(PathBuf, u64), StoreError> {
         let (first, key) = (*range.start(), self.signer.key());
         let there = Archives::open(folder, key)?;
         if let Some(file) = there.files().iter().find(|file| file.head.last >= first) {
-            return self.found(file, first, signed);
+            let last = self.found(file, first, signed)?;
+            return Ok((file.path.clone(), last));
         }
         let last = there.last_record().unwrap_or(first - 1);
         if last != first - 1 {
@@ -141,16 +143,18 @@ impl Inner {
                 ),
             ));
         }
-        let path = path_in(folder, first, *range.end());
+        let last = *range.end();
+        let path = path_in(folder, first, last);
         self.write(&path, range, steps)?;
         if steps < 2 {
             return Err(StoreError::Stopped);
         }
-        Archive::open(&path, key)
+        Ok((path, last))
     }
 
-    /// An archive that is there already, if it goes on where the store has not been archived yet, and has nothing else than the store.
-    fn found(&self, file: &Archive, first: u64, signed: u64) -> Result<Archive, StoreError> {
+    /// The last record of an archive that is there already, if it goes on where the store has not been archived yet, and has nothing else
+    /// than the store.
+    fn found(&self, file: &Archive, first: u64, signed: u64) -> Result<u64, StoreError> {
         let checkpoint = file.verify()?;
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         let is_same = self.engine.read(|reading| {
@@ -158,7 +162,7 @@ impl Inner {
             Ok(is_known && log::root(size, stored(&reading.open_table(LOG)?))? == root)
         })?;
         match is_same && file.head.first == first {
-            true => Ok(file.clone()),
+            true => Ok(size),
             false => {
                 let problem = format!(
                     "it does not continue at record {first} what was archived of this store; give another folder"

@@ -8,12 +8,12 @@ use redb::ReadTransaction;
 
 use crate::audit::{AuditRecord, Checkpoint, Frontier, LogReader};
 use crate::revocation::{InForce, RevocationNotice};
+use crate::store::StoreError;
 use crate::store::archives::Archives;
 use crate::store::events::{are_events, is_event};
 use crate::store::reader::{Source, StoreReader, told};
 use crate::store::rows::{Go, Log, Row, stored};
 use crate::store::schema::{REVOCATIONS, read_revocation_row, read_revocations};
-use crate::store::{Sought, StoreError};
 
 /// The result of [`StoreReader::verify`] for a log that is whole.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl StoreReader {
                 }
                 error => error,
             };
-            for line in archives.records_among(first..store.archived + 1, &Sought::default()) {
+            for line in archives.read_all(first..store.archived + 1) {
                 read(&mut log, line?.json.as_bytes()).map_err(changed)?;
             }
             let (sequence, archived) = (log.len() + 1, store.archived);

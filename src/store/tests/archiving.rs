@@ -384,6 +384,45 @@ fn an_archive_that_was_made_anew_is_not_what_the_log_signed() {
     assert!(error.unwrap_err().to_string().contains("of another log"));
 }
 
+#[test]
+fn of_an_archive_that_was_changed_no_record_is_handed_on() {
+    let (folder, store, file) = archived();
+    let text = decoded(&file);
+    let first = |numbers: std::ops::Range<u64>| {
+        let archives = folder.archives(&store);
+        archives.records_among(numbers, &Sought::default()).next().unwrap()
+    };
+    assert_eq!(first(400..u64::MAX).unwrap().sequence, 400);
+    encode(&file, &text.replacen("number-477\"", "number-478\"", 1));
+    let error = first(1..u64::MAX).unwrap_err();
+    assert!(matches!(error, StoreError::Archive { .. }), "{error}");
+}
+
+#[test]
+fn nothing_follows_the_end_of_an_archive_also_behind_its_frame() {
+    let (folder, store, file) = archived();
+    let whole = std::fs::read(&file).unwrap();
+    let other = folder.at("other");
+    encode(&other, "{\"forged\":1}\n");
+    for behind in [std::fs::read(&other).unwrap(), vec![0], whole.clone()] {
+        std::fs::write(&file, [&whole[..], &behind].concat()).unwrap();
+        let error = folder.archives(&store).files()[0].verify().unwrap_err();
+        assert!(error.to_string().contains("something follows its end"), "{error}");
+    }
+}
+
+#[test]
+fn an_archive_that_says_that_it_has_more_records_than_one_may_is_refused_unread() {
+    let (folder, store, file) = archived();
+    let text = decoded(&file);
+    for last in [u64::MAX, GROUP + 1, 0] {
+        encode(&file, &text.replacen("\"last\":500", &format!("\"last\":{last}"), 1));
+        let opened = Archives::open(folder.at("archives"), &store.reader().log_key().unwrap());
+        let error = opened.unwrap_err().to_string();
+        assert!(error.contains("its first line makes no sense"), "{error}");
+    }
+}
+
 fn decoded(file: &Path) -> String {
     use std::io::Read;
     let mut text = String::new();

@@ -257,3 +257,64 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_log_has_forgotten_leaves_its_mark_also_where_it_was_not_known() {
+    let copy = Revocations::copied(&list(START, Vec::new()));
+    let change = Change::Forgotten { sequences: vec![(1, 1)], until: Some(START) };
+    copy.follow(&[crate::revocation::Event::new(1, change)], START, START).unwrap();
+    let forgotten = Some(RevokedBy::Forgotten { until: START });
+    assert_eq!(revoked_by(&copy, &chain(START, 0)), forgotten);
+    assert_eq!(revoked_by(&copy, &chain(START + MINUTE, 0)), None);
+}
+
+#[cfg(feature = "store")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// The model: a copy that takes the whole list as often. Both are of a real store, by a clock that is right.
+    #[test]
+    fn a_copy_that_follows_the_events_refuses_what_one_that_takes_the_lists_does(
+        steps in prop::collection::vec((1_u64..50, prop::option::weighted(0.2, 0_u8..40), any::<bool>(), 1_usize..6), 150..250),
+    ) {
+        use crate::pending::wait;
+        use crate::revocation::{Events, RevocationLog, Revoking};
+
+        let store = crate::store::Store::in_memory().unwrap();
+        let [by_events, by_lists] = [(); 2].map(|()| Revocations::copied(&list(START, Vec::new())));
+        let (mut time, mut at) = (START, wait(store.head()).unwrap());
+        let mut chains: Vec<Chain> = Vec::new();
+        for (minutes, number, collects, piece) in steps {
+            time = time + MINUTE * u32::try_from(minutes).unwrap();
+            if let Some(number) = number {
+                // What is revoked again is prolonged.
+                store.revoke(Revoking::new(revocation(number), "tests", "lost").unwrap(), time).unwrap();
+                chains.push(chain(time, number));
+            }
+            if collects {
+                store.collect_trusting_the_clock(time).unwrap();
+            }
+            loop {
+                let known = by_events.knowledge();
+                let Events::Next(events) = wait(store.read(at, piece)).unwrap() else {
+                    panic!("nothing that is not read yet was taken away")
+                };
+                at.number += events.len() as u64;
+                let is_all = events.len() < piece;
+                let as_of = if is_all { time } else { Timestamp::default() };
+                by_events.follow(&events, as_of, time).unwrap();
+                if is_all {
+                    break;
+                }
+                prop_assert_eq!(by_events.knowledge(), known, "a part makes no copy fresh");
+            }
+            by_lists.renew(&wait(store.list(time)).unwrap().list(), time).unwrap();
+            prop_assert_eq!(by_events.knowledge(), by_lists.knowledge());
+            prop_assert_eq!(held(&by_events), held(&by_lists));
+            for chain in &chains {
+                prop_assert_eq!(revoked_by(&by_events, chain), revoked_by(&by_lists, chain));
+            }
+        }
+        store.close().unwrap();
+    }
+}

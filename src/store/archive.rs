@@ -171,10 +171,20 @@ impl Archive {
     /// Reads its records in order, once all of it was read and is what the log signed: so that nothing is handed on before that is known,
     /// each is compared with what was read then.
     pub(super) fn records(&self) -> Result<Records, StoreError> {
-        let (mut first, mut leaves) = (self.read()?, Vec::new());
-        while let Some(line) = first.next()? {
+        self.read_as(self.leaves()?)
+    }
+
+    /// The hashes of its records, which the log signed.
+    pub(super) fn leaves(&self) -> Result<Vec<LeafHash>, StoreError> {
+        let (mut records, mut leaves) = (self.read()?, Vec::new());
+        while let Some(line) = records.next()? {
             leaves.push(LeafHash::of(line.json.as_bytes()));
         }
+        Ok(leaves)
+    }
+
+    /// Reads its records in order, which have to be those with these hashes.
+    pub(super) fn read_as(&self, leaves: Vec<LeafHash>) -> Result<Records, StoreError> {
         Ok(Records { signed: Some(leaves.into_iter()), ..self.read()? })
     }
 

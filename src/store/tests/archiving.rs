@@ -398,6 +398,31 @@ fn of_an_archive_that_was_changed_no_record_is_handed_on() {
     assert!(matches!(error, StoreError::Archive { .. }), "{error}");
 }
 
+/// Whoever can write to the folder waits until it was verified.
+#[test]
+fn an_archive_that_is_changed_after_it_was_verified_ends_before_the_change() {
+    let (folder, store, file) = archived();
+    let text = decoded(&file);
+    let archive = folder.archives(&store).files()[0].clone();
+    let leaves = archive.leaves().unwrap();
+    encode(&file, &text.replacen("number-477\"", "number-478\"", 1));
+    let mut records = archive.read_as(leaves).unwrap();
+    let mut last = 0;
+    let error = loop {
+        match records.next() {
+            Ok(line) => last = line.unwrap().sequence,
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("changed meanwhile"), "{error}");
+    assert!(text.lines().nth(last as usize + 1).unwrap().contains("number-477"), "{last}");
+    for (is, other) in [("\"last\":500", "\"last\":499"), ("\"first\":1,", "\"first\":2,")] {
+        encode(&file, &text.replacen(is, other, 1));
+        let error = archive.read().err().unwrap().to_string();
+        assert!(error.contains("changed meanwhile"), "{error}");
+    }
+}
+
 #[test]
 fn nothing_follows_the_end_of_an_archive_also_behind_its_frame() {
     let (folder, store, file) = archived();

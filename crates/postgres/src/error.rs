@@ -67,7 +67,7 @@ impl From<tokio_postgres::Error> for PostgresError {
         let (text, code) = (said.message(), said.code().code());
         match code {
             "42501" => PostgresError::Refused(format!(
-                "{text} (SQLSTATE {code}): its user has not the role that this needs; grant it one of hardtack_plane, hardtack_gateway and hardtack_publisher (docs/postgres.md), or name another user"
+                "{text} (SQLSTATE {code}): its user has not the role that this needs; hardtack_plane may do all, hardtack_gateway reads and claims presentations, hardtack_publisher reads what is revoked; grant it one of them, or name another user (docs/postgres.md)"
             )),
             // A name or password that is wrong, and a database that is not there, stay so.
             "28000" | "28P01" | "3D000" => {

@@ -61,6 +61,7 @@ pub use migrate::ROLES;
 pub use settings::Settings;
 pub use source::{Followed, PostgresSource};
 pub use status::{Role, Status};
+pub use writer::MAX_BATCH;
 
 use shared::{Running, alone, over};
 

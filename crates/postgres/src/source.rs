@@ -21,8 +21,10 @@ use crate::shared::{Shared, over};
 /// How old the copy becomes at most while the database answers: it is read so often, besides whenever there is something new.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How many events are read at once.
+/// How many events are read at once: what makes an answer of a few MB. Fewer than this are all that there are, so an answer must be able to
+/// have as many.
 const PIECE: usize = 5_000;
+const _: () = assert!(PIECE <= log::MAX_EVENTS);
 
 /// The pauses between attempts to read, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));

@@ -24,7 +24,7 @@ const MAX_REQUESTS: usize = 256;
 const MAX_TOGETHER: usize = 4096;
 
 /// The most revocations in a request: as many as are written well within the time for an answer.
-pub(crate) const MAX_BATCH: usize = 20_000;
+pub const MAX_BATCH: usize = 20_000;
 
 /// A request that waits, and who waits for its answer.
 pub(crate) struct Job {

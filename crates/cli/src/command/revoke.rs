@@ -13,6 +13,7 @@ use hardtack::revocation::RequestId;
 use hardtack::store::{Receipt, Stops};
 use hardtack::{Capability, Revocation, RevocationId, RevocationLog, RevocationRequest, Revoking};
 use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
+use hardtack_postgres::MAX_BATCH;
 
 use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
 use crate::command::{capability_in, close, database, lineage, look_into, open, serving};
@@ -89,11 +90,11 @@ fn in_a_database(arguments: &Revoke, given: Given) -> Done {
     }
     let revoking = revoking(arguments, &revocations)?;
     let mut receipts = Vec::new();
-    for (number, batch) in revoking.chunks(AT_ONCE).enumerate() {
+    for (number, batch) in revoking.chunks(MAX_BATCH).enumerate() {
         let revoked = wait(postgres.append(batch.to_vec(), RequestId::random(), now()));
         receipts.extend(revoked.map_err(|error| match number {
             0 => error.to_string(),
-            number => format!("{error}; the first {} of them are revoked", number * AT_ONCE),
+            number => format!("{error}; the first {} of them are revoked", number * MAX_BATCH),
         })?);
     }
     let seen = postgres.seen(u64::MAX).ok().flatten();
@@ -106,9 +107,6 @@ fn in_a_database(arguments: &Revoke, given: Given) -> Done {
 
 /// How a database is called where it says what it has seen.
 const DATABASE: &str = "this database";
-
-/// How many are revoked in a database by one request.
-const AT_ONCE: usize = 20_000;
 
 fn revoking(
     arguments: &Revoke,

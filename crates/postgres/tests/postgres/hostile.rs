@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hardtack::audit::{Claim, SingleUse, Uses};
 use hardtack::pending::wait;
+use hardtack::revocation::{Events, Position};
 use hardtack::{RevocationLog, Timestamp};
 use hardtack_postgres::{Loss, Postgres, Settings};
 
@@ -167,6 +168,32 @@ fn requests_and_events_that_are_over_are_all_forgotten_at_once() {
     wait(plane.collect(later(60))).unwrap();
     let left = "SELECT (SELECT count(*) FROM hardtack.request), (SELECT count(*) FROM hardtack.event), gone FROM hardtack.head";
     assert_eq!(server.sql(&database, left), [["1", "0", "12001"]]);
+}
+
+/// Whoever follows the log takes fewer than it asked for as all there are.
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn a_log_whose_end_or_middle_is_missing_is_no_log() {
+    let server = Server::start(&[]);
+    let database = migrated(&server);
+    let plane = open(&server, "plane", &database);
+    (1..=10).for_each(|number| drop(revoke(&plane, number).unwrap()));
+    let at = |number| Position { number, ..wait(plane.head()).unwrap() };
+    let read = |after, at_most| match wait(plane.read(at(after), at_most)) {
+        Ok(Events::Next(events)) => Ok(events.len()),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    assert_eq!([read(5, 100), read(5, 2), read(10, 100)], [Ok(5), Ok(2), Ok(0)]);
+    server.sql(&database, "DELETE FROM hardtack.event WHERE number > 8");
+    for (after, at_most) in [(5, 100), (8, 100), (5, 4)] {
+        let problem = read(after, at_most).unwrap_err();
+        assert!(problem.contains("a log with a gap"), "{after}: {problem}");
+    }
+    // What is there before the end is what was asked for.
+    assert_eq!(read(5, 3), Ok(3));
+    server.sql(&database, "DELETE FROM hardtack.event WHERE number = 7");
+    assert!(read(5, 3).unwrap_err().contains("a log with a gap"));
 }
 
 /// Whole lists, which may take a minute each, leave connections for claims.

@@ -90,9 +90,9 @@ impl Gateway {
         self
     }
 
-    /// Is ready only while `needed` is, too, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
+    /// Is ready only while `needed` is, too, besides all that it needed before, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
     pub fn needing(mut self, needed: Arc<dyn Needed>) -> Gateway {
-        self.needs = Needs(Some(needed));
+        self.needs.add(needed);
         self
     }
 

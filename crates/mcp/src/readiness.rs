@@ -42,29 +42,31 @@ pub trait Needed: Send + Sync {
     fn render(&self, rendered: &mut String);
 }
 
-/// What is needed, if anything is.
+/// All that is needed.
 #[derive(Clone, Default)]
-pub(crate) struct Needs(pub(crate) Option<Arc<dyn Needed>>);
+pub(crate) struct Needs(Vec<Arc<dyn Needed>>);
 
 impl Needs {
+    pub(crate) fn add(&mut self, needed: Arc<dyn Needed>) {
+        self.0.push(needed);
+    }
+
     pub(crate) fn ready(&self) -> Result<(), String> {
-        self.0.as_ref().map_or(Ok(()), |needed| needed.ready())
+        self.0.iter().try_for_each(|needed| needed.ready())
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.0.as_ref().map_or_else(Vec::new, |needed| needed.warnings())
+        self.0.iter().flat_map(|needed| needed.warnings()).collect()
     }
 
     pub(crate) fn render(&self, rendered: &mut String) {
-        if let Some(needed) = &self.0 {
-            needed.render(rendered);
-        }
+        self.0.iter().for_each(|needed| needed.render(rendered));
     }
 }
 
 impl fmt::Debug for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Needs").field(&self.0.is_some()).finish()
+        f.debug_tuple("Needs").field(&self.0.len()).finish()
     }
 }
 

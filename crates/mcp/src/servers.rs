@@ -117,9 +117,9 @@ impl Servers {
         self
     }
 
-    /// Is ready only while `needed` is, too, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
+    /// Is ready only while `needed` is, too, besides all that it needed before, and shows in `/readyz` what it warns of and in `/metrics` what it counts.
     pub fn needing(mut self, needed: Arc<dyn Needed>) -> Servers {
-        self.needs = Needs(Some(needed));
+        self.needs.add(needed);
         self
     }
 

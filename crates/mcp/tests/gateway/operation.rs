@@ -1,7 +1,10 @@
 //! What the people who run a gateway see of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hardtack_mcp::Needed;
 use serde_json::json;
 
 use crate::stage::{Answer, Answers, Stage, call, client};
@@ -32,6 +35,59 @@ async fn health_readiness_and_metrics_are_told_to_anybody_on_the_machine() {
     assert!(!metrics.contains(&bearer));
     stage.drain.begin();
     assert_eq!(get(&stage, "/readyz").await.status, 503);
+}
+
+/// Something that a gateway stands on, as a database is.
+struct Ground {
+    name: &'static str,
+    is_there: Arc<AtomicBool>,
+}
+
+impl Needed for Ground {
+    fn ready(&self) -> Result<(), String> {
+        match self.is_there.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(format!("{} is gone", self.name)),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        vec![format!("{} is alone", self.name)]
+    }
+
+    fn render(&self, rendered: &mut String) {
+        rendered.push_str(&format!("# TYPE {0} gauge\n{0} 1\n", self.name));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_a_gateway_needs_is_asked_and_warnings_are_told_under_its_own_name_alone() {
+    let there = [(); 2].map(|()| Arc::new(AtomicBool::new(true)));
+    let [first, second] = [("first", 0), ("second", 1)].map(|(name, number)| {
+        let is_there: Arc<AtomicBool> = Arc::clone(&there[number]);
+        Arc::new(Ground { name, is_there })
+    });
+    let stage =
+        Stage::set_with(Answers::Json, |gateway| gateway.needing(first).needing(second)).await;
+    let told = json!({"ready": true, "warnings": ["first is alone", "second is alone"]});
+    assert_eq!(get(&stage, "/readyz").await.json(), told);
+    let metrics = get(&stage, "/metrics").await.body;
+    assert!(metrics.contains("\nfirst 1\n") && metrics.contains("\nsecond 1\n"), "{metrics}");
+    let url = format!("http://{}/readyz", stage.address);
+    let elsewhere = || async {
+        let sent = client().get(&url).header("host", "evil.example");
+        Answer::of(sent.send().await.unwrap()).await
+    };
+    assert_eq!(elsewhere().await.json(), json!({"ready": true}));
+    for (gone, name) in there.iter().zip(["first", "second"]) {
+        gone.store(false, Ordering::Relaxed);
+        let answer = get(&stage, "/readyz").await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json(), json!({"ready": false, "why": format!("{name} is gone")}));
+        assert_eq!(elsewhere().await.json(), json!({"ready": false}));
+        gone.store(true, Ordering::Relaxed);
+    }
+    assert_eq!(get(&stage, "/readyz").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Deserialize;
 
 use crate::args::life;
@@ -130,11 +130,13 @@ replaced first, or cut it off.")]
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("loss").args(["nothing_lost", "loss_possible"]).required(true))]
 pub(crate) struct Epoch {
     #[command(flatten)]
     pub(crate) database: DatabaseSettings,
     /// Nothing that was acknowledged is missing: the standby that took over was synchronous, or the server was stopped and moved whole
-    #[arg(long, required_unless_present = "loss_possible", conflicts_with = "loss_possible")]
+    #[arg(long)]
     pub(crate) nothing_lost: bool,
     /// Revocations may be missing: every grant that was issued up to now is refused from now on
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Arguments;
@@ -13,6 +14,10 @@ const LEAST_HELP_COLUMNS: usize = 60;
 
 /// The widest help: longer lines are hard to read.
 const MOST_HELP_COLUMNS: usize = 100;
+
+/// The option that names a database, and the variable that does.
+const DATABASE: &str = "--database";
+const DATABASE_VARIABLE: &str = "HARDTACK_DATABASE";
 
 /// What stands before what can be typed, and a space.
 const USAGE: &str = "Usage:";
@@ -29,8 +34,27 @@ pub(crate) fn parse(typed: Vec<OsString>) -> Result<Arguments, clap::Error> {
         command.build();
         lay_out(&mut command, columns.max(LEAST_HELP_COLUMNS));
     }
-    let matches = command.try_get_matches_from_mut(typed)?;
+    let is_typed = typed.iter().any(|word| word.to_string_lossy().starts_with(DATABASE));
+    let matches = command.try_get_matches_from_mut(typed).map_err(|error| {
+        let is_of_database = error.kind() == ErrorKind::ArgumentConflict
+            && error.to_string().contains(&format!("'{DATABASE} <"));
+        match is_of_database && !is_typed {
+            true => error_of_environment(&mut command),
+            false => error,
+        }
+    })?;
     Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// What was typed goes with no database, and one is named where nobody sees it. Which of the two is meant is not guessed: a revocation
+/// would stand in another place than somebody believes.
+fn error_of_environment(command: &mut Command) -> clap::Error {
+    command.error(
+        ErrorKind::ArgumentConflict,
+        format_args!(
+            "the environment names a database ({DATABASE_VARIABLE}), and something else is named here; leave one of them out (unset {DATABASE_VARIABLE}, or name neither --store nor --at)"
+        ),
+    )
 }
 
 /// Breaks the usage of a command and of those below it, which is one line otherwise.

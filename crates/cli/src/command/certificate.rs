@@ -151,24 +151,13 @@ impl Files {
         format!("{key}: {}: {error}", path.display())
     }
 
-    /// What to say of a private key that others can read. The group of a file that is another user's is meant, as with a
-    /// mounted secret.
-    #[cfg(unix)]
+    /// What to say of a private key that others can read.
     fn exposure(&self) -> Option<String> {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let metadata = self.key.metadata().ok()?;
-        let mode = metadata.permissions().mode() & 0o777;
-        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        let exposed = mode & if is_own { 0o077 } else { 0o037 };
+        let mode = reading::exposed_mode(&self.key.metadata().ok()?)?;
         let path = self.key.display();
-        (exposed != 0).then(|| {
-            format!("{KEY}: {path} can be read by others (mode {mode:03o}); run: chmod 600 {path}")
-        })
-    }
-
-    #[cfg(not(unix))]
-    fn exposure(&self) -> Option<String> {
-        None
+        Some(format!(
+            "{KEY}: {path} can be read by others (mode {mode:03o}); run: chmod 600 {path}"
+        ))
     }
 }
 

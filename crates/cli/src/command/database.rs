@@ -1,7 +1,6 @@
 //! `hardtack database`, and how every verb comes to a database.
 
 use std::error::Error;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,9 +16,6 @@ use crate::secrets::Secret;
 use crate::terminal::{
     Done, GOOD, TEXT, even_unread, having, now, say, say_exactly, warn, with_causes,
 };
-
-/// Who else than its owner can read a file, and what else they can do with it.
-const OTHERS: u32 = 0o077;
 
 pub(crate) fn run(arguments: Database) -> Done {
     match arguments.task {
@@ -80,10 +76,10 @@ fn no_certificate(path: &Path) -> String {
 
 /// The first line of a file that others cannot read, or all of it: it ends before the line break that editors write.
 fn password(path: &Path) -> Result<String, String> {
-    let mode = path.metadata().map(|metadata| metadata.permissions().mode());
-    if mode.is_ok_and(|mode| mode & OTHERS != 0) && !takes_exposed_keys() {
+    let mode = path.metadata().ok().as_ref().and_then(reading::exposed_mode);
+    if let Some(mode) = mode.filter(|_| !takes_exposed_keys()) {
         return Err(format!(
-            "{0} can be read by others; make it private, with chmod 600 {0}, or take it as it is with --accept-exposed-key",
+            "{0} can be read by others (mode {mode:03o}); make it private, with chmod 600 {0}, or take it as it is with --accept-exposed-key",
             path.display()
         ));
     }

@@ -344,6 +344,30 @@ fn every_verbs_help_has_an_example_of_itself() {
     }
 }
 
+/// A revocation would stand in another place than somebody believes.
+#[test]
+fn a_database_of_the_environment_and_a_store_that_is_typed_are_not_chosen_between() {
+    let shell = Shell::new();
+    shell.ok("store create own.store", "");
+    for line in [
+        "revoke --store own.store --subject user:a --reason left",
+        "revoke --at http://127.0.0.1:9 --audience a --key k --capability c --subject user:a --reason left",
+        "revocations --store own.store",
+    ] {
+        let run = |variable: &str, more: &str| {
+            let mut command = shell.command(&format!("{line} {more}"));
+            let output = command.env(variable, "host=db user=a dbname=b").output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{line}");
+            text(&output.stderr)
+        };
+        let said = run("HARDTACK_DATABASE", "");
+        assert!(said.contains("the environment names a database (HARDTACK_DATABASE)"), "{said}");
+        let said = run("NOBODY_READS_THIS", "--database x");
+        assert!(!said.contains("environment") && said.contains("cannot be used with"), "{said}");
+    }
+    assert_eq!(shell.ok("revocations --store own.store --json", "").trim(), "[]");
+}
+
 /// The examples of the helps, run as they stand, in the order of a capability's life.
 #[cfg(unix)]
 #[test]

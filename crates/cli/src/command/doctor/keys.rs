@@ -149,13 +149,10 @@ pub(super) fn is_of_another_than_root(metadata: &Metadata) -> bool {
     rustix::process::geteuid().as_raw() == ROOT && metadata.uid() != ROOT
 }
 
-/// Who else can read it, and what to do. Whoever owns another user's file has given it to a group by which this process reads
-/// it, as with a mounted secret.
+/// Who else can read it, and what to do.
 pub(super) fn exposure(metadata: &Metadata) -> Option<(String, &'static str)> {
-    let (mode, owner) = (metadata.permissions().mode() & 0o777, metadata.uid());
-    let own = rustix::process::geteuid().as_raw();
-    let others = if owner == own { 0o077 } else { 0o037 };
-    if mode & others != 0 {
+    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if let Some(mode) = reading::exposed_mode(metadata) {
         let says = format!("can be read or changed by others (mode {mode:03o})");
         return Some((says, "chmod 600 FILE; if others could read it, make a new secret"));
     }

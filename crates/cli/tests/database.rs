@@ -306,3 +306,64 @@ fn a_database_stands_in_the_file_of_settings_with_its_password_in_another() {
     assert!(looked.contains("its user has the role hardtack_gateway"), "{looked}");
     assert!(looked.contains("no synchronous standby"), "{looked}");
 }
+
+#[test]
+#[ignore = "needs PostgreSQL: run ci/postgres"]
+fn several_servers_stand_on_one_database_and_a_feed_tells_others_what_is_revoked_in_it() {
+    let scene = scene();
+    scene.shell.ok("keygen --out feed.key", "");
+    let server = |name: &str, path: &str| {
+        format!(
+            "[[server]]\nname = \"{name}\"\npath = \"{path}\"\naudience = \"{name}.mcp\"\nupstream = \"http://127.0.0.1:9/mcp\"\n"
+        )
+    };
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nroot = \"@root.pub\"\nstore = \"plane.store\"\nrevocation-audience = \"{AUDIENCE}/hardtack\"\nfeed-listen = \"127.0.0.1:0\"\nfeed-signing-key = \"feed.key\"\ndatabase = \"{}\"\n{}{}",
+        scene.address("plane"),
+        server("notion", "/mcp"),
+        server("two", "/two/mcp")
+    );
+    scene.shell.write("several.toml", &settings);
+    let several = Serving::start(scene.shell.command("gateway --config several.toml"));
+    until("it says where its feed is", || several.said().contains("feed key"));
+    let said = several.said();
+    let after = |word: &str| said.lines().find_map(|line| line.trim().strip_prefix(word));
+    let (url, key) = (after("feed  ").unwrap().trim(), after("feed key").unwrap().trim());
+    let store = scene.shell.path().join("three.store");
+    scene.shell.ok(&["store", "create", store.to_str().unwrap()], "");
+    let line = format!(
+        "gateway --listen 127.0.0.1:0 --upstream http://127.0.0.1:9/mcp --audience {AUDIENCE} --root @root.pub --store three.store --feed {url} --feed-key {key}"
+    );
+    let follower = Serving::start(scene.shell.command(&line));
+    let gateway = scene.gateway("gateway");
+    for one in [&several, &follower, &gateway] {
+        scene.calls_until(one, "bob", ALLOWED);
+    }
+    let (status, answer) = get(several.base(), "/readyz");
+    assert!(status == 200 && answer.contains("no synchronous standby"), "{answer}");
+    let (_, counted) = get(several.base(), "/metrics");
+    assert!(counted.contains("\nhardtack_database_up 1\n"), "{counted}");
+    // One presentation, at one of several servers and at a gateway of its own.
+    let bearer = scene.bearer("alice", true);
+    assert_eq!(tool_call(several.base(), &bearer).0, ALLOWED);
+    assert!(tool_call(gateway.base(), &bearer).1.contains("\"cause\":\"replayed\""));
+    // Revoked by hand, of which the gateways hear by the database, and the follower by the feed.
+    let address = scene.address("plane");
+    let revoke = ["revoke", "--subject", "user:bob", "--reason", "left", "--database", &address];
+    scene.shell.ok(&revoke[..], "");
+    for one in [&several, &follower, &gateway] {
+        scene.calls_until(one, "bob", REFUSED);
+        assert_eq!(scene.call(one, "alice"), ALLOWED);
+    }
+    // Whoever may not revoke is told which role may.
+    let address = scene.address("gateway");
+    for line in [
+        vec!["revoke", "--subject", "user:alice", "--reason", "left", "--database", &address],
+        vec!["database", "collect", "--database", &address],
+        vec!["database", "epoch", "--nothing-lost", "--yes", "--database", &address],
+    ] {
+        let problem = scene.shell.fails(&line[..], "").replace('\n', " ");
+        assert!(problem.contains("hardtack_plane"), "{line:?}: {problem}");
+    }
+    assert_eq!(scene.call(&gateway, "alice"), ALLOWED);
+}

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hardtack::log::LogLine;
 use hardtack::store::{RecordLoss, Restored, restore};
 use hardtack::{Store, StoreError, Timestamp};
 
@@ -75,15 +76,30 @@ fn tell_made(path: &Path, log_key: impl std::fmt::Display) -> Result<(), Box<dyn
 fn archive(path: &Path, before: Timestamp, folder: &Path) -> Result<(), Box<dyn Error>> {
     let store = open(path)?;
     let (archived, last) = store.archive(before, folder)?;
+    let first = store.reader().records(last + 1).next();
     close(&store);
     let folder = folder.display();
     let said = match archived {
-        0 => say(format_args!("no record that is not archived is from before {before}")),
+        0 => say(format_args!("{}", nothing_archived(first.transpose()?, before)?)),
         records => say(format_args!(
             "archived {records} records, up to record {last}, to {folder}; each file was read back"
         )),
     };
     having(even_unread(said), format_args!("what was archived is in {folder}"))
+}
+
+/// Why nothing was archived: records leave a store in their order, and the last one stays.
+fn nothing_archived(first: Option<LogLine>, before: Timestamp) -> Result<String, Box<dyn Error>> {
+    let Some(line) = first else {
+        return Ok("nothing was archived: the store has no record".to_owned());
+    };
+    let (number, time) = (line.sequence, line.record()?.time);
+    Ok(match time < before {
+        true => format!("nothing was archived: record {number} is the last one, which stays"),
+        false => format!(
+            "nothing was archived: record {number}, the first that is not archived, is of {time}, so it and all after it stay; if the clock was ahead then, name a later moment"
+        ),
+    })
 }
 
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {

@@ -26,9 +26,11 @@ fn archived(shell: &Shell) -> String {
     assert!(error.contains("archives"), "{error}");
     fs::create_dir(shell.path().join("archives")).unwrap();
     let said = shell.ok("store archive store --before 2020-01-01 --to archives", "");
-    assert!(said.contains("no record that is not archived is from before"), "{said}");
+    assert!(said.contains("record 1, the first that is not archived, is of 20"), "{said}");
     let said = shell.ok("store archive store --before 2999-01-01 --to archives", "");
     assert!(said.contains("archived 10 records, up to record 10, to archives"), "{said}");
+    let said = shell.ok("store archive store --before 2999-01-01 --to archives", "");
+    assert!(said.contains("record 11 is the last one, which stays"), "{said}");
     records
 }
 

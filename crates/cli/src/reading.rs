@@ -159,3 +159,29 @@ impl Iterator for Lines {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    /// Any user who is not the one of the tests.
+    const OTHER_USER: u32 = 54_321;
+
+    #[test]
+    fn a_secret_is_exposed_to_the_group_unless_its_owner_is_another_and_to_all_others() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let exposed = |mode: u32| {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            exposed_mode(&file.path().metadata().unwrap())
+        };
+        assert_eq!([0o600, 0o400].map(exposed), [None, None]);
+        assert_eq!([0o640, 0o604, 0o620].map(exposed), [Some(0o640), Some(0o604), Some(0o620)]);
+        // Only the superuser can give a file away.
+        if chown(file.path(), Some(OTHER_USER), None).is_ok() {
+            assert_eq!([0o640, 0o440].map(exposed), [None, None]);
+            assert_eq!([0o644, 0o660].map(exposed), [Some(0o644), Some(0o660)]);
+        }
+    }
+}

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use dice::Dice;
 use genome::Genome;
+use hardtack::internal::JsonSize;
 use hardtack::*;
 use hardtack_testkit::clock::Clock;
 use hardtack_testkit::{AUDIENCE, Cast, NOW};
@@ -36,9 +37,6 @@ const SEEN_BYTES: usize = 64 << 10;
 const SEEN_VALUES: usize = 1000;
 const PER_BYTE: Duration = Duration::from_nanos(45);
 const PER_VALUE: Duration = Duration::from_nanos(700);
-
-/// What each byte of such a call takes while it is read: an empty list has three, and takes 32 in memory, twice while its parent grows.
-const MEMORY_PER_BYTE: usize = 24;
 
 /// How often a climb begins anew.
 const STEPS_OF_A_CLIMB: usize = 400;
@@ -142,7 +140,7 @@ impl Sent {
         }
         let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let reading = PER_BYTE * many(bytes) + PER_VALUE * many(values);
-        (time + reading, MOST_MEMORY + MEMORY_PER_BYTE * bytes)
+        (time + reading, MOST_MEMORY + JsonSize::of(self.arguments.as_bytes()).memory(0))
     }
 
     fn call(&self) -> Result<Call, (&'static str, String)> {

@@ -8,6 +8,7 @@ mod error;
 mod json;
 mod resource;
 pub(crate) mod seen;
+mod size;
 mod tally;
 
 use std::sync::{Arc, OnceLock};
@@ -29,6 +30,8 @@ use crate::scope::Operation;
 pub use argument::IntoArgument;
 pub use error::CallError;
 pub use json::ArgumentProblem;
+#[doc(hidden)]
+pub use size::JsonSize;
 
 /// The most bytes of arguments in their canonical form, 4 MiB, unless [`Call::at_most`] says otherwise: what the official Rust server of
 /// MCP takes as a message. Policies see less of them ([`seen`]).
@@ -43,8 +46,8 @@ pub(crate) const MAX_ARGUMENTS: usize = 1000;
 /// The most bytes that their names have together: these are seen as they are.
 pub(crate) const MAX_NAME_BYTES: usize = 64 * 1024;
 
-/// The most values in the arguments, at all depths: as many as can stand in a list of 4 MiB whose elements have 20 bytes. In memory each
-/// takes some 160.
+/// The most values in the arguments, at all depths: as many as can stand in a list of 4 MiB whose elements have 20 bytes. What they take in
+/// memory, [`JsonSize`] says.
 pub(crate) const MAX_ARGUMENT_VALUES: usize = 200_000;
 
 /// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).

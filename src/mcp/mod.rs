@@ -6,6 +6,7 @@
 
 mod methods;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::call::{
@@ -21,8 +22,8 @@ pub use methods::{Method, Needs};
 /// How deep a message may nest: arguments, the three levels around them, and the metadata beside them.
 const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
 
-/// The most values in a message, at all depths. A body of 4 MiB could hold two million, which take a hundred megabytes.
-pub const MAX_MESSAGE_VALUES: usize = MAX_ARGUMENT_VALUES;
+/// The most values in a message, at all depths. A body of 4 MiB could hold two million.
+const MAX_MESSAGE_VALUES: usize = MAX_ARGUMENT_VALUES;
 
 /// The longest id of a request; real ones are counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;
@@ -280,11 +281,17 @@ impl Message {
     /// Nothing else of it is read; do not act on it. `None` if it has no id that could be echoed.
     pub fn sender_of(json: &[u8]) -> Option<(Id, String)> {
         #[derive(serde::Deserialize)]
-        struct Envelope {
-            id: Value,
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            id: &'a RawValue,
             method: String,
         }
         let Envelope { id, method } = serde_json::from_slice(json).ok()?;
+        // A list or an object would take far more memory than its bytes.
+        if id.get().starts_with(['[', '{']) {
+            return None;
+        }
+        let id = serde_json::from_str::<Value>(id.get()).ok()?;
         let is_id = match &id {
             Value::String(id) => id.len() <= MAX_ID_BYTES,
             Value::Number(id) => id.is_i64(),

@@ -21,6 +21,7 @@ mod demands;
 mod encoding;
 mod fields;
 mod large;
+mod memory;
 mod names;
 mod reasons;
 mod scopes;

@@ -8,7 +8,7 @@ use http_body::Body;
 use serde_json::{Map, Value, json};
 
 use crate::asked::one;
-use crate::body::{Place, SMALL_BYTES, Unread, Whole, aside};
+use crate::body::{Place, Unread, Whole, aside};
 use crate::decider::{Decider, Verdict};
 use crate::rules::Meaning;
 use crate::settings::{ActionSettings, AuthZen, MappingError, Told};
@@ -29,7 +29,6 @@ pub(crate) struct Evaluation {
     members: Map<String, Value>,
     /// The bearer, `subject.properties.token`.
     token: String,
-    is_large: bool,
     /// Goes after all else.
     place: Place,
 }
@@ -47,14 +46,18 @@ where
     let is_json = media.is_some_and(|media| {
         media.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
     });
-    let mut response = match decider.doors.bodies.read(body, 0).await {
-        Ok(_) if !is_json => {
-            decider.refuse(Undescribed::Other("the body is no application/json".to_owned()))
+    let bodies = &decider.doors.bodies;
+    let read = async {
+        let Whole { bytes, place } = bodies.read(body, 0).await?;
+        if !is_json {
+            let problem = "the body is no application/json".to_owned();
+            return Err(Undescribed::Other(problem).into());
         }
-        Ok(whole) => match read(whole).await {
-            Ok(evaluation) => answer(decider, evaluation).await,
-            Err(error) => decider.refuse(error),
-        },
+        let place = bodies.to_read(&bytes, place).await?;
+        Ok(read(bytes, place).await?)
+    };
+    let mut response = match read.await {
+        Ok(evaluation) => answer(decider, evaluation).await,
         Err(Unread::Undescribed(error)) => decider.refuse(error),
         Err(busy @ Unread::Busy) => decider.unavailable(&busy.to_string()),
     };
@@ -67,8 +70,8 @@ where
 }
 
 /// The thread of the runtime goes on meanwhile, if it is large.
-async fn read(Whole { bytes, place }: Whole) -> Result<Evaluation, Undescribed> {
-    if bytes.len() <= SMALL_BYTES {
+async fn read(bytes: Bytes, place: Place) -> Result<Evaluation, Undescribed> {
+    if !place.takes_long() {
         return Evaluation::read(&bytes, place);
     }
     let read = aside(place.clone(), move || Evaluation::read(&bytes, place)).await;
@@ -121,16 +124,11 @@ impl Evaluation {
         let properties = object(subject, "properties")?;
         refuse_others(properties, "subject.properties", &["token"])?;
         let token = text_of(properties, "subject.properties", "token")?.to_owned();
-        Ok(Evaluation { members, token, is_large: body.len() > SMALL_BYTES, place })
+        Ok(Evaluation { members, token, place })
     }
 }
 
 impl Evaluation {
-    /// Whether so much is to be read that it takes long.
-    pub(crate) fn is_large(&self) -> bool {
-        self.is_large
-    }
-
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

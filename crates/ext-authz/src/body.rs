@@ -10,14 +10,23 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::settings::MappingError;
+use hardtack::call::{ArgumentProblem, CallError};
+use hardtack::internal::JsonSize;
 use hardtack_http::Undescribed;
 
 /// The most bytes of a body, unless [`Mapping::message_limit`](crate::Mapping::message_limit) says otherwise, and what one of the
 /// [`SMALL_AT_ONCE`] places holds. A larger body needs another place, and is read on a thread of its own.
 pub(crate) const SMALL_BYTES: usize = 128 * 1024;
 
+/// What reading a small body takes in memory at the most: that of a long text, and as much for values. A body that would take more is a
+/// large one, however few bytes it has: 128 KiB of nested objects take 40 MB.
+const SMALL_MEMORY: usize = 8 * SMALL_BYTES;
+
+/// What reading a large body may take, as much as the gateway holds for a subject.
+const MOST_MEMORY: usize = 64 * 1024 * 1024;
+
 /// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB
-/// as they came; what is read of one takes more while it is judged. As many as there are connections, so questions over HTTP/1.1 alone
+/// as they came, and take up to 1 GiB while all of them are read and judged. As many as there are connections, so questions over HTTP/1.1 alone
 /// do not run out of them. A message of gRPC takes one for each 128 KiB that it begins.
 pub(crate) const SMALL_AT_ONCE: usize = 1024;
 
@@ -27,7 +36,7 @@ const MOST_BYTES: usize = hardtack::internal::MOST_ARGUMENT_BYTES;
 /// The least: with less, hardly any arguments are judged.
 const LEAST_BYTES: usize = 1024;
 
-/// How many large bodies are held at once. One takes some 60 MB until it is judged.
+/// How many large bodies are held at once. One takes up to [`MOST_MEMORY`] until it is judged.
 pub(crate) const LARGE_AT_ONCE: usize = 8;
 
 /// How many more may wait for such a place. Each keeps 64 KiB of what its connection may send unread (1 MiB over HTTP/2), so that even
@@ -65,10 +74,19 @@ pub(crate) enum Unread {
 /// The place of a body, which is taken until the last clone goes. It goes where the body goes, onto another thread as well: who asked
 /// may have gone away, and the body is read all the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place(
-    #[expect(dead_code, reason = "it is given back when this goes")]
-    Option<Arc<OwnedSemaphorePermit>>,
-);
+pub(crate) struct Place {
+    #[expect(dead_code, reason = "they are given back when this goes")]
+    small: Option<Arc<OwnedSemaphorePermit>>,
+    large: Option<Arc<OwnedSemaphorePermit>>,
+    takes_long: bool,
+}
+
+impl Place {
+    /// Whether so much is to be read in it that it takes long.
+    pub(crate) fn takes_long(&self) -> bool {
+        self.takes_long
+    }
+}
 
 /// A body, and its place: to be kept until it is judged.
 pub(crate) struct Whole {
@@ -184,6 +202,20 @@ impl Bodies {
         Ok(())
     }
 
+    /// Takes what reading this JSON text needs besides its bytes, which have `place`.
+    pub(crate) async fn to_read(&self, json: &[u8], mut place: Place) -> Result<Place, Unread> {
+        let memory = JsonSize::of(json).memory(0);
+        if memory > MOST_MEMORY {
+            let problem = CallError::Arguments(ArgumentProblem::TooLarge);
+            return Err(Undescribed::from(problem).into());
+        }
+        place.takes_long = json.len() > SMALL_BYTES || memory > SMALL_MEMORY;
+        if place.takes_long && place.large.is_none() {
+            place.large = Some(Arc::new(self.large().await?));
+        }
+        Ok(place)
+    }
+
     async fn large(&self) -> Result<OwnedSemaphorePermit, Unread> {
         if let Ok(place) = Arc::clone(&self.large).try_acquire_owned() {
             return Ok(place);
@@ -215,7 +247,8 @@ impl From<Taken> for Place {
     fn from(taken: Taken) -> Place {
         match taken {
             Taken::Nothing => Place::default(),
-            Taken::Small(place) | Taken::Large(place) => Place(Some(Arc::new(place))),
+            Taken::Small(place) => Place { small: Some(Arc::new(place)), ..Place::default() },
+            Taken::Large(place) => Place { large: Some(Arc::new(place)), ..Place::default() },
         }
     }
 }
@@ -343,6 +376,38 @@ mod tests {
         assert!(read(&bodies, SMALL_BYTES, 0).await.is_ok());
         drop((message, held));
         assert_eq!(bodies.small.available_permits(), SMALL_AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_body_whose_values_take_much_memory_is_a_large_one() {
+        let bodies = Bodies::of(None).unwrap();
+        let objects = |count: usize| format!("[{}]", vec![r#"{"":1}"#; count].join(","));
+        let (plain, many) = (objects(500), objects(1_000));
+        assert!(many.len() < SMALL_BYTES / 10);
+        let place = |json: String| {
+            let bodies = &bodies;
+            async move {
+                let whole = bodies.read(Full::new(Bytes::from(json.clone())), 0).await;
+                let place = whole.unwrap_or_else(|_| panic!()).place;
+                bodies.to_read(json.as_bytes(), place).await
+            }
+        };
+        assert!(!place(plain.clone()).await.unwrap().takes_long());
+        let mut held = Vec::new();
+        for _ in 0..LARGE_AT_ONCE {
+            held.push(place(many.clone()).await.unwrap());
+        }
+        assert!(held.iter().all(Place::takes_long));
+        assert!(matches!(place(many.clone()).await, Err(Unread::Busy)));
+        assert!(place(plain).await.is_ok());
+        // As a text, it is as long as its bytes.
+        assert!(!place(serde_json::to_string(&many).unwrap()).await.unwrap().takes_long());
+        drop(held);
+        assert_eq!(bodies.large.available_permits(), LARGE_AT_ONCE);
+        assert_eq!(bodies.small.available_permits(), SMALL_AT_ONCE);
+        let too_many = bodies.to_read(objects(45_000).as_bytes(), Place::default()).await;
+        let Err(Unread::Undescribed(refused)) = too_many else { panic!() };
+        assert_eq!(refused.cause(), hardtack::Cause::CallTooLarge);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::asked::Question;
 use crate::authzen::{Actions, Evaluation};
-use crate::body::{Place, SMALL_BYTES, aside};
+use crate::body::{Place, aside};
 use crate::settings::{Mapping, MappingError};
 use crate::table::{Described, Table};
 use hardtack::call::Call;
@@ -22,15 +22,6 @@ pub(crate) enum Meaning {
 }
 
 impl Meaning {
-    /// Whether so much is to be read that it takes long.
-    fn is_large(&self) -> bool {
-        match self {
-            Meaning::Request(Ok(Question { body: Ok(body), .. })) => body.len() > SMALL_BYTES,
-            Meaning::Request(_) => false,
-            Meaning::Evaluation(evaluation) => evaluation.is_large(),
-        }
-    }
-
     fn place(&self) -> Place {
         match self {
             Meaning::Request(Ok(question)) => question.place.clone(),
@@ -116,18 +107,19 @@ impl Describe<Full<Bytes>> for Meanings {
     ) -> Result<(Call, Request<Full<Bytes>>), Undescribed> {
         let meaning = request.extensions().get::<Arc<Meaning>>().cloned();
         let meaning = meaning.ok_or(Undescribed::NoRoute)?;
-        if !meaning.is_large() {
+        let place = meaning.place();
+        if !place.takes_long() {
             return Ok((self.0.call(&meaning)?, request));
         }
         // The thread of the runtime goes on meanwhile.
         let rules = Arc::clone(&self.0);
-        let read = aside(meaning.place(), move || rules.call(&meaning)).await;
+        let read = aside(place, move || rules.call(&meaning)).await;
         Ok((read.unwrap_or(Err(Undescribed::Incomplete))?, request))
     }
 
     async fn asked(&self, request: Request<Full<Bytes>>) -> Option<Call> {
         // For a record alone nothing large is read.
         let meaning = request.extensions().get::<Arc<Meaning>>()?;
-        if meaning.is_large() { None } else { self.0.call(meaning).ok() }
+        if meaning.place().takes_long() { None } else { self.0.call(meaning).ok() }
     }
 }

@@ -172,11 +172,31 @@ impl Decider {
         question: Result<Question, Undescribed>,
     ) -> Verdict {
         let question = asked::refuse_misleading(headers, self.doors.told_by()).and(question);
+        let question = match self.place_to_read(question).await {
+            Err(busy @ Unread::Busy) => {
+                return Verdict::Refused(self.unavailable(&busy.to_string()));
+            }
+            Err(Unread::Undescribed(error)) => Err(error),
+            Ok(question) => Ok(question),
+        };
         if let Err(error) = &question {
             tracing::debug!(%error, "a question is none");
         }
         let target = question.as_ref().ok().map(|question| question.target.clone());
         self.decide(asked::authorizations(headers), target, Meaning::Request(question)).await
+    }
+
+    /// The question with what reading its body needs, if it has one.
+    async fn place_to_read(
+        &self,
+        question: Result<Question, Undescribed>,
+    ) -> Result<Question, Unread> {
+        let mut question = question?;
+        if let Ok(body) = &question.body {
+            let place = std::mem::take(&mut question.place);
+            question.place = self.doors.bodies.to_read(body, place).await?;
+        }
+        Ok(question)
     }
 
     fn http(&self, verdict: Verdict, is_envoy: bool) -> Response<Bytes> {

@@ -12,9 +12,10 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
 use crate::answer::{self, INVALID_REQUEST};
-use crate::budget::{EXCHANGE_BYTES, Share};
+use crate::budget::{EXCHANGE_BYTES, MAX_HELD_BYTES_EACH, Share};
 use hardtack::call::ArgumentProblem;
-use hardtack::mcp::{MAX_MESSAGE_VALUES, Message, MessageError};
+use hardtack::internal::JsonSize;
+use hardtack::mcp::{Message, MessageError};
 
 /// The most bytes in a message, 4 MiB, unless [`Upstream::message_limit`](crate::Upstream::message_limit) says otherwise: what the
 /// official Rust server takes, too.
@@ -29,18 +30,11 @@ const MAX_PASSED_OVER: usize = 64 * 1024;
 /// How long a message may take to arrive.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a byte of a message costs while it is read and judged: a buffer that grows, or itself, a text that is decoded, and the
-/// text that comes of it.
-const HELD_PER_BYTE: usize = 3;
-
-/// What a value costs besides its bytes: a node of a tree, and its name once more while names are compared.
-const HELD_PER_VALUE: usize = 160;
-
 /// Up to how many bytes a message is read where the connection is served. A larger one with 200,000 values takes a tenth of a second, in
 /// which that thread would serve nobody else.
 const READ_IN_PLACE: usize = 64 * 1024;
 
-/// How many larger ones are read at once, whatever becomes of those who sent them: one takes some 60 MB until it is judged.
+/// How many larger ones are read at once, whatever becomes of those who sent them: one takes up to [`MAX_HELD_BYTES_EACH`] until it is judged.
 static LARGE_READS: Semaphore = Semaphore::const_new(4);
 
 /// Up to how many bytes a message is covered by what an exchange costs at the least.
@@ -55,6 +49,9 @@ pub(crate) async fn read(body: Body, share: &mut Share, most: usize) -> Result<B
         Ok(Err(Unread::TooLarge)) => {
             let problem = format!("the message has more than {most} bytes");
             Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem))
+        }
+        Ok(Err(Unread::TooManyValues)) => {
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_MANY_VALUES))
         }
         Ok(Err(Unread::TooMuch)) => Err(refuse(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED)),
         Ok(Err(Unread::Incomplete)) => {
@@ -120,8 +117,12 @@ pub(crate) const OVERLOADED: &str =
 /// What is told of an answer that is one too many: what was asked for is not undone.
 pub(crate) const UNDELIVERED: &str = "the answer is not handed on, since too much is held for this subject, or for all, that is under way; what was asked for may have been done";
 
+/// What is told of a message for which there would never be room.
+const TOO_MANY_VALUES: &str = "the message has so many objects and values that reading it takes more than the 64 MiB that one subject has; send it in parts";
+
 enum Unread {
     TooLarge,
+    TooManyValues,
     TooMuch,
     Incomplete,
 }
@@ -134,7 +135,7 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
         return Err(Unread::TooLarge);
     }
     let mut whole = Vec::new();
-    let mut values = 1;
+    let mut size = JsonSize::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unread::Incomplete)?;
         let Ok(data) = frame.into_data() else { continue };
@@ -143,16 +144,18 @@ async fn read_whole(mut body: Body, share: &mut Share, most: usize) -> Result<By
             pass_over(&mut body).await;
             return Err(Unread::TooLarge);
         }
-        // Each but the first stands behind one of these.
-        values += data.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        size.add(&data);
         let length = whole.len() + data.len();
         // What is announced is believed of whoever has sent more than a little.
         let expected = if length > SMALL_BYTES { declared.max(length) } else { length };
-        let bytes = HELD_PER_BYTE * expected;
-        if !share.cover(bytes + HELD_PER_VALUE * values.min(MAX_MESSAGE_VALUES)) {
+        let memory = size.memory(expected);
+        if !share.cover(memory) {
             drop(whole);
             pass_over(&mut body).await;
-            return Err(Unread::TooMuch);
+            return Err(match memory > MAX_HELD_BYTES_EACH {
+                true => Unread::TooManyValues,
+                false => Unread::TooMuch,
+            });
         }
         if expected > length {
             whole.reserve_exact(expected - whole.len());

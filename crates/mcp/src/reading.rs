@@ -86,6 +86,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
 /// Whether an answer's id is that of the request: some clients take `"7"` for 7, and all take 7.0 for it.
 pub(crate) fn is_same_id(found: &RawValue, asked: &Id) -> bool {
+    // No list or object is an id, and one would take far more memory than its bytes.
+    if found.get().starts_with(['[', '{']) {
+        return false;
+    }
     let Ok(found) = serde_json::from_str::<Value>(found.get()) else { return false };
     match (&found, &asked.to_json()) {
         (Value::String(text), Value::Number(number))

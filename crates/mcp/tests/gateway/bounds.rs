@@ -157,8 +157,8 @@ async fn large_messages_that_wait_are_bounded_for_each_subject_whatever_its_keys
             () = tokio::time::sleep(PATIENCE) => panic!("neither forwarded nor refused"),
         }
     };
-    // While it is judged, one costs three times its bytes.
-    assert!(waiting.len() >= 64 / 3 - 3, "only {} are held", waiting.len());
+    // While it is judged, one costs four times its bytes.
+    assert!(waiting.len() >= 64 / 3 - 4, "only {} are held", waiting.len());
     assert_eq!(refused.status, 503, "{refused:?}");
     let why = refused.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(why.contains("too much is held"), "{why}");
@@ -168,6 +168,31 @@ async fn large_messages_that_wait_are_bounded_for_each_subject_whatever_its_keys
     for sent in waiting {
         sent.abort();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_would_take_more_memory_than_a_subject_has_is_refused_for_good() {
+    let stage = Stage::set().await;
+    let bearer = stage.alice.presents();
+    // Each object takes a node of a tree, however small it is.
+    let call = |value: String| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"search","arguments":{{"x":{value}}}}}}}"#
+        )
+    };
+    let objects = |count: usize| call(format!("[{}]", vec![r#"{"":1}"#; count].join(",")));
+    let refused = stage.post_with(&bearer, &[], objects(45_000)).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert!(refused.body.contains("more than the 64 MiB"), "{refused:?}");
+    let nested = format!("{}1{}", r#"{"":"#.repeat(90), "}".repeat(90));
+    let refused =
+        stage.post_with(&bearer, &[], call(format!("[{}]", vec![nested; 600].join(",")))).await;
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert_eq!(stage.behind.seen().len(), 0);
+    assert_eq!(stage.post_with(&bearer, &[], objects(30_000)).await.text(), "did search");
+    // The same as a text is as long as its bytes.
+    let text = serde_json::to_string(&objects(150_000)).unwrap();
+    assert_eq!(stage.post_with(&bearer, &[], call(text)).await.text(), "did search");
 }
 
 #[tokio::test(flavor = "multi_thread")]

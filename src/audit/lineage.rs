@@ -118,6 +118,24 @@ pub trait Lineage: Send + Sync {
     /// [`LineageUnavailable`] if it cannot be read.
     fn seen(&self, at_most: u64) -> Result<Option<Seen>, LineageUnavailable>;
 
+    /// Returns the first `at_most` of the remembered blocks whose id comes after `after`, or of all, in the order of their ids. So many are
+    /// read page by page. May wait; a store waits for the disk. Unless an engine knows better, it reads all of them for each page.
+    ///
+    /// # Errors
+    ///
+    /// [`LineageUnavailable`] if they cannot be read.
+    fn seen_after(
+        &self,
+        after: Option<RevocationId>,
+        at_most: usize,
+    ) -> Result<Seen, LineageUnavailable> {
+        let mut seen = self.seen(u64::MAX)?.unwrap_or_default();
+        seen.blocks.retain(|block| after.is_none_or(|after| block.id > after));
+        seen.blocks.sort_by_key(|block| block.id);
+        seen.blocks.truncate(at_most);
+        Ok(seen)
+    }
+
     /// Returns the ids of remembered blocks that begin with `beginning`, `at_most` of them. May wait; a store waits for the disk.
     ///
     /// # Errors
@@ -137,6 +155,14 @@ impl<L: Lineage + ?Sized> Lineage for std::sync::Arc<L> {
 
     fn seen(&self, at_most: u64) -> Result<Option<Seen>, LineageUnavailable> {
         (**self).seen(at_most)
+    }
+
+    fn seen_after(
+        &self,
+        after: Option<RevocationId>,
+        at_most: usize,
+    ) -> Result<Seen, LineageUnavailable> {
+        (**self).seen_after(after, at_most)
     }
 
     fn beginning(

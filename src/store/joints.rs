@@ -138,6 +138,15 @@ impl Lineage for Store {
         Ok(seen.filter(|seen| seen.blocks.len() as u64 <= at_most))
     }
 
+    fn seen_after(
+        &self,
+        after: Option<RevocationId>,
+        at_most: usize,
+    ) -> Result<Seen, LineageUnavailable> {
+        let seen = self.reader().seen_after(after, at_most);
+        seen.map_err(|error| LineageUnavailable(error.to_string()))
+    }
+
     fn beginning(
         &self,
         beginning: &IdPrefix,

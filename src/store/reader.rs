@@ -1,17 +1,18 @@
 //! Reader: a store to look into. Nothing can be changed through it, on disk or in memory.
 
 mod records;
+mod seen;
 mod verifying;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadOnlyDatabase, ReadTransaction, ReadableDatabase};
 
 use crate::audit::{
-    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, MAX_ALIKE, Seen,
-    SeenBlock, SeenChains, Stops,
+    AuditEvent, AuditRecord, Checkpoint, CheckpointSigner, InclusionProof, LogKey, MAX_ALIKE,
+    SeenChains, Stops,
 };
 use crate::chain::{IdPrefix, RevocationId};
 use crate::log;
@@ -200,45 +201,6 @@ impl StoreReader {
     /// Returns the chains that were verified here as a forest, beside the revocations in force.
     pub fn lineage(&self) -> Result<SeenChains, StoreError> {
         Ok(SeenChains::new(self.seen()?, self.revocations()?))
-    }
-
-    /// Returns the grants and hops that were seen here, and how many were lost.
-    pub fn seen(&self) -> Result<Seen, StoreError> {
-        let newer = self.newer(Reach::Answered)?;
-        let newer = newer.into_iter().flat_map(|entry| entry.effects);
-        let newer = newer.filter_map(|effect| match effect {
-            Effect::See(block) => Some(block),
-            _ => None,
-        });
-        let (noticed, lost) = self.noticed();
-        let (known, stated) = self.read(|reading| {
-            let table = reading.open_table(SEEN)?;
-            let blocks = table.iter()?.map(|row| decode(row?.1.value(), "block", 0));
-            let blocks = blocks.collect::<Result<Vec<SeenBlock>, StoreError>>()?;
-            Ok((blocks, read_state(reading)?.unseen))
-        })?;
-        // A block that is taken over meanwhile comes from the journal and from the database.
-        let mut met = HashSet::new();
-        let blocks = known.into_iter().chain(newer).chain(noticed);
-        let blocks = blocks.filter(|block| met.insert(block.id)).collect();
-        Ok(Seen::new(blocks, lost.unwrap_or(stated)))
-    }
-
-    /// What was told of chains and may not be on disk yet, and how many were lost of all, where the store itself knows.
-    fn noticed(&self) -> (Vec<SeenBlock>, Option<u64>) {
-        match &self.0 {
-            Source::Open(inner) => {
-                // A fold takes over what was lost with the lock of `core`: it is counted once, on whichever side it is.
-                let core = inner.core();
-                (inner.noticed.blocks(), Some(core.unseen + inner.noticed.lost()))
-            }
-            Source::Followed { .. } => (Vec::new(), None),
-        }
-    }
-
-    /// Whether more blocks are remembered than these.
-    pub(super) fn has_seen_more_than(&self, most: u64) -> Result<bool, StoreError> {
-        Ok(self.read(read_state)?.rows.seen > most)
     }
 
     /// Counts how much these revocations stop, as of `now`, of the chains that were seen here. They may be made already, with their

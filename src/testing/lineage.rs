@@ -16,6 +16,7 @@ cases! { dyn Lineage:
     a_block_is_remembered_once,
     what_was_told_first_stays,
     no_more_are_shown_than_are_asked_for,
+    page_by_page_each_block_is_shown_once_in_the_order_of_ids,
     an_id_is_found_by_its_beginning,
     of_ids_that_begin_alike_as_many_are_found_as_are_asked_for,
     eight_threads_lose_nothing_that_is_not_counted,
@@ -85,6 +86,25 @@ fn no_more_are_shown_than_are_asked_for(engine: Case) -> Result<(), LeftOut> {
     for (at_most, is_shown) in [(0, false), (5, false), (6, true), (7, true)] {
         let seen = lineage.seen(at_most).expect("a lineage that can be read");
         assert_eq!(seen.is_some(), is_shown, "{at_most}");
+    }
+    Ok(())
+}
+
+fn page_by_page_each_block_is_shown_once_in_the_order_of_ids(engine: Case) -> Result<(), LeftOut> {
+    let lineage = engine.joint();
+    lineage.saw((0..7).map(agent).collect());
+    let mut all = seen(engine).blocks;
+    all.sort_by_key(|block| block.id);
+    for at_most in [1, 2, 3, 7, 8] {
+        let (mut read, mut after) = (Vec::new(), None);
+        loop {
+            let page = lineage.seen_after(after, at_most).expect("a lineage that can be read");
+            assert!(page.blocks.len() <= at_most && page.lost == 0);
+            let Some(last) = page.blocks.last() else { break };
+            after = Some(last.id);
+            read.extend(page.blocks);
+        }
+        assert_eq!(read, all, "{at_most}");
     }
     Ok(())
 }

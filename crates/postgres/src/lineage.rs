@@ -146,6 +146,7 @@ async fn tell(shared: &Shared, blocks: &[SeenBlock], lost: u64) -> Result<(), Po
 
 const SIZE: &str = "SELECT blocks, lost FROM hardtack.seen_size";
 const ALL: &str = "SELECT id, block FROM hardtack.seen LIMIT $1";
+const AFTER: &str = "SELECT id, block FROM hardtack.seen WHERE id > $1 ORDER BY id LIMIT $2";
 const ALIKE: &str = "SELECT id FROM hardtack.seen WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3";
 
 async fn seen(shared: &Shared, at_most: u64) -> Result<Option<Seen>, PostgresError> {
@@ -159,16 +160,44 @@ async fn seen(shared: &Shared, at_most: u64) -> Result<Option<Seen>, PostgresErr
     // More may have come meanwhile.
     let limit = i64::try_from(at_most.saturating_add(1)).unwrap_or(i64::MAX);
     let rows = link::twice(|| async { shared.link.ask(ALL, &[&limit]).await }).await?;
-    let mut blocks = Vec::with_capacity(rows.len());
-    let mut lost = lost + shared.told.state().lost;
-    for row in &rows {
-        // A gateway that was taken over may tell anything. It hides no other's blocks by it.
+    let (blocks, damaged) = read(&rows)?;
+    let lost = lost + shared.told.state().lost + damaged;
+    Ok(Some(Seen::new(blocks, lost)).filter(|_| rows.len() as u64 <= at_most))
+}
+
+/// The blocks of rows, and how many are none. A gateway that was taken over may tell anything. It hides no other's blocks by it.
+fn read(rows: &[tokio_postgres::Row]) -> Result<(Vec<SeenBlock>, u64), PostgresError> {
+    let (mut blocks, mut damaged) = (Vec::with_capacity(rows.len()), 0);
+    for row in rows {
         match serde_json::from_str::<SeenBlock>(row.try_get(1)?) {
             Ok(block) if row.try_get::<_, &[u8]>(0)? == block.id.as_bytes() => blocks.push(block),
-            _ => lost += 1,
+            _ => damaged += 1,
         }
     }
-    Ok(Some(Seen::new(blocks, lost)).filter(|_| rows.len() as u64 <= at_most))
+    Ok((blocks, damaged))
+}
+
+async fn seen_after(
+    shared: &Shared,
+    after: Option<RevocationId>,
+    at_most: usize,
+) -> Result<Seen, PostgresError> {
+    link::once(shared.told.flushed()).await?;
+    let rows = link::twice(|| async { shared.link.ask(SIZE, &[]).await }).await?;
+    let mut lost = number(one(&rows)?.try_get(1)?)? + shared.told.state().lost;
+    let limit = i64::try_from(at_most).unwrap_or(i64::MAX);
+    // Nothing comes before the empty id.
+    let mut from = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    loop {
+        let rows = link::twice(|| async { shared.link.ask(AFTER, &[&from, &limit]).await }).await?;
+        let (blocks, damaged) = read(&rows)?;
+        lost += damaged;
+        match rows.last().filter(|_| blocks.is_empty()) {
+            // A page of nothing but damaged rows is not the end.
+            Some(last) => from = last.try_get::<_, &[u8]>(0)?.to_vec(),
+            None => return Ok(Seen::new(blocks, lost)),
+        }
+    }
 }
 
 async fn alike(
@@ -205,6 +234,16 @@ impl Lineage for Postgres {
 
     fn seen(&self, at_most: u64) -> Result<Option<Seen>, LineageUnavailable> {
         let asked = self.0.question(move |shared| async move { seen(&shared, at_most).await });
+        wait(asked).map_err(unread)
+    }
+
+    fn seen_after(
+        &self,
+        after: Option<RevocationId>,
+        at_most: usize,
+    ) -> Result<Seen, LineageUnavailable> {
+        let asked =
+            self.0.question(move |shared| async move { seen_after(&shared, after, at_most).await });
         wait(asked).map_err(unread)
     }
 

@@ -1,7 +1,9 @@
 //! Revoking: stopping agents while the gateway runs, which may alone have the log of revocations.
 
 mod asking;
+mod chains;
 mod listing;
+mod looking;
 mod places;
 mod wire;
 
@@ -17,6 +19,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
@@ -38,9 +41,10 @@ use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
 pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use self::listing::{Asked, Reader};
+pub use self::looking::{ChainsFailed, chains_at, chains_over_plain_http_at};
 use self::places::Places;
-pub use self::wire::REVOCATIONS;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
+pub use self::wire::{CHAINS, REVOCATIONS};
 
 /// The most bytes of a request to revoke: a few tokens and some hundred names.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -96,9 +100,11 @@ struct EndpointState {
     counting: Mutex<()>,
     /// Of whole lists.
     lists: Places,
+    /// Of pages of chains.
+    pages: Arc<Semaphore>,
 }
 
-/// Returns the service that takes requests to revoke at `/hardtack/revocations`, for a program that is no gateway; serve it by
+/// Returns the service that takes requests to revoke at `/hardtack/revocations` and shows chains at `/hardtack/chains`, for a program that is no gateway; serve it by
 /// [`serve_admin`](crate::serve_admin). `guard` decides them, and its audience should be its own. They are made in `log`. How much a
 /// revocation stops is counted of what `seen` remembers. It answers to `hosts` and to the loopback names.
 pub fn revocations(
@@ -115,13 +121,20 @@ pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let admission = AdmissionControl::on(Threads::Own);
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
     let (counting, lists) = (Mutex::default(), Places::default());
-    let state = EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists };
+    let pages = Arc::new(Semaphore::new(chains::MAX_PAGES));
+    let state =
+        EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists, pages };
     let state = Arc::new(state);
-    Router::new().route(REVOCATIONS, get(list).post(revoke)).with_state(state)
+    let router = Router::new().route(REVOCATIONS, get(list).post(revoke));
+    router.route(CHAINS, get(show)).with_state(state)
 }
 
 async fn list(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
     state.list(request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn show(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    EndpointState::show(&state, request).await.unwrap_or_else(|refused| refused)
 }
 
 async fn revoke(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
@@ -167,6 +180,24 @@ impl EndpointState {
                 listing::whole(page, log, Reader::of(Arc::clone(guard), verified, place))
             }
         })
+    }
+
+    /// A page of the chains that were seen.
+    async fn show(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
+        let asked = chains::Asked::parse(request.uri().query());
+        let Presented { token, peer, body } = self.presented(request)?;
+        let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
+        let (verified, _) = self.admit(&token, peer, body, READ).await?;
+        let asked = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
+        let state = Arc::clone(self);
+        let page = self.at_a_desk(peer, move |guard| {
+            guard.check_again(&verified, &call, now())?;
+            let full = |_| Denial::overloaded("too many ask for chains at once; ask again");
+            let _place = state.pages.try_acquire().map_err(full)?;
+            asked.page(&*state.revoker.seen, &*state.revoker.log, now())
+        });
+        let page = page.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        Ok(chains::answer(&page))
     }
 
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {

@@ -156,11 +156,16 @@ async fn ask(
 
 /// Where a gateway revokes: beside its endpoint, with the same query.
 fn place_of_revocations(gateway: &str) -> Option<String> {
+    beside(gateway, REVOCATIONS)
+}
+
+/// A path beside a gateway's endpoint, with the same query. `gateway` may end with the endpoint, or with that path already.
+pub(super) fn beside(gateway: &str, place: &str) -> Option<String> {
     let mut url = url::Url::parse(gateway).ok()?;
     let path = url.path().trim_end_matches('/');
     let base = path.strip_suffix(ENDPOINT).unwrap_or(path);
-    let base = base.strip_suffix(REVOCATIONS).unwrap_or(base);
-    let path = format!("{base}{REVOCATIONS}");
+    let base = base.strip_suffix(place).unwrap_or(base);
+    let path = format!("{base}{place}");
     url.set_path(&path);
     Some(url.into())
 }

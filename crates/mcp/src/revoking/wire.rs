@@ -1,12 +1,17 @@
-//! Wire: what do a gateway and whoever asks it to revoke say to each other?
+//! Wire: what do a gateway and whoever asks it to revoke, or for chains, say to each other?
 
 use std::time::Duration;
 
-use hardtack::audit::Stops;
-use hardtack::revocation::Revocation;
+use hardtack::audit::{SeenBlock, Stops};
+use hardtack::chain::RevocationId;
+use hardtack::revocation::{Revocation, RevocationEntry};
+use hardtack::timestamp::Timestamp;
 
 /// The path at which a gateway takes requests to revoke.
 pub const REVOCATIONS: &str = "/hardtack/revocations";
+
+/// The path at which a gateway shows the chains that were seen.
+pub const CHAINS: &str = "/hardtack/chains";
 
 /// How long a request's body, or an answer's, may take to arrive: both are a few hundred bytes.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,3 +36,23 @@ pub(super) const ALREADY_REVOKED: &str = "already_revoked";
 
 /// The answer to a dry run.
 pub(super) const NOT_REVOKED: &str = "not_revoked";
+
+/// A page of the chains that were seen, on the wire.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct ChainsPage {
+    pub(super) as_of: Timestamp,
+    /// In the order of their ids.
+    pub(super) blocks: Vec<ShownBlock>,
+    /// How many were seen and are not remembered.
+    pub(super) lost: u64,
+    /// Behind which id the next page begins; `None` from the empty page after the last.
+    pub(super) next: Option<RevocationId>,
+}
+
+/// A grant or hop, and the revocation that names it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct ShownBlock {
+    #[serde(flatten)]
+    pub(super) block: SeenBlock,
+    pub(super) revoked: Option<RevocationEntry>,
+}

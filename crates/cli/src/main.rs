@@ -8,6 +8,7 @@
 
 mod args;
 mod command;
+mod drawing;
 mod near;
 mod output;
 mod reading;
@@ -62,6 +63,7 @@ fn run() -> ExitCode {
         Verb::Can(arguments) => command::can::run(&arguments),
         Verb::Revoke(arguments) => command::revoke::run(&arguments),
         Verb::Revocations(arguments) => command::revocations::run(&arguments),
+        Verb::Tree(arguments) => command::tree::run(&arguments),
         Verb::Audit(arguments) => command::audit::run(arguments),
         Verb::Policy(arguments) => command::policy::run(&arguments),
         Verb::Store(arguments) => command::store::run(arguments),

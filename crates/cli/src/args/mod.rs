@@ -10,6 +10,7 @@ pub(crate) mod policy;
 pub(crate) mod server;
 pub(crate) mod setup;
 mod store;
+pub(crate) mod tree;
 mod usage;
 
 use std::error::Error;
@@ -74,6 +75,7 @@ pub(crate) enum Verb {
     Can(Can),
     Revoke(Box<Revoke>),
     Revocations(Revocations),
+    Tree(Box<tree::Tree>),
     Audit(Audit),
     Policy(policy::Policy),
     Store(Store),
@@ -265,15 +267,14 @@ pub(crate) struct Present {
 /// Show what a token says, without verifying anything of it: the token on stdin or in a file
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  hardtack inspect < researcher.token\n  hardtack inspect researcher.token"
+    after_help = "Examples:\n  hardtack inspect < researcher.token\n  hardtack inspect researcher.token\n  hardtack inspect researcher.token --format svg > token.svg"
 )]
 pub(crate) struct Inspect {
     /// A file with the token, instead of standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) drawn: tree::Drawn,
 }
 
 /// Revoke a hop, a subject, an agent or a key, and everything below it

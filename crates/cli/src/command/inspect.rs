@@ -7,8 +7,10 @@ use serde::Serialize;
 use hardtack::Chain;
 
 use crate::args::Inspect;
-use crate::command::{capability_in, read_capability, tree};
-use crate::terminal::{Done, FAINT, now, say, say_json, say_lines, warn};
+use crate::args::tree::Format;
+use crate::command::{capability_in, read_capability, token_tree};
+use crate::drawing::Picture;
+use crate::terminal::{Done, FAINT, now, say, say_exactly, say_json, say_lines, warn};
 
 /// The chain as JSON, with the word that nothing of it is verified.
 #[derive(Serialize)]
@@ -39,7 +41,10 @@ pub(crate) fn run(arguments: &Inspect) -> Done {
     }
     let chain = capability.chain();
     let demands = capability.demands();
-    if arguments.json {
+    let format = arguments.drawn.format();
+    if let Some(picture) = Picture::of_token(chain, &demands).written(format) {
+        say_exactly(picture.trim_end())?;
+    } else if format == Format::Json {
         let root_key_id = capability.root_key_id();
         let demands = demands.into_iter().map(|(block, demand)| Demand { block, demand }).collect();
         let unverified = Unverified { verified: false, root_key_id, chain, demands };
@@ -48,7 +53,7 @@ pub(crate) fn run(arguments: &Inspect) -> Done {
         say(format_args!(
             "{FAINT}nothing of this is verified; `hardtack check` does that{FAINT:#}"
         ))?;
-        say_lines(tree::draw(chain, &demands, now()).trim_end())?;
+        say_lines(token_tree::draw(chain, &demands, now()).trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use hardtack::names::escaped;
 use hardtack::store::{BlockState, SeenBlock, SeenChains};
 use hardtack::{Revocation, Timestamp};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ const MAX_MARGIN: usize = 3 * 16;
 /// Every chain, with who is live in it and who is stopped by what.
 pub(crate) fn draw(lineage: &SeenChains, now: Timestamp) -> String {
     let mut text = String::new();
-    for grant in lineage.grants() {
+    for grant in in_order(lineage.grants()) {
         // Writing to a String does not fail.
         let _ = writeln!(text, "{}  {}", described(grant), standing(lineage, grant, now));
         branches(&mut text, lineage, grant, "", now);
@@ -88,7 +89,7 @@ pub(crate) fn unseen(revocations: &[Revocation], store: &str, is_revoked: bool) 
 /// The same forest as JSON: one object a block, with how it stands.
 pub(crate) fn as_json(lineage: &SeenChains, now: Timestamp) -> Vec<Value> {
     let mut blocks = Vec::new();
-    let mut next: Vec<&SeenBlock> = lineage.grants().collect();
+    let mut next = in_order(lineage.grants());
     while let Some(block) = next.pop() {
         let (standing, by) = match lineage.standing(block, now) {
             BlockState::Live => ("live", None),
@@ -105,6 +106,13 @@ pub(crate) fn as_json(lineage: &SeenChains, now: Timestamp) -> Vec<Value> {
     blocks
 }
 
+/// Blocks as they were met: the same order, wherever they are read from.
+pub(crate) fn in_order<'a>(blocks: impl Iterator<Item = &'a SeenBlock>) -> Vec<&'a SeenBlock> {
+    let mut blocks: Vec<_> = blocks.collect();
+    blocks.sort_by_key(|block| (block.seen, block.id));
+    blocks
+}
+
 /// What hangs below a block; every line begins with `margin`.
 fn branches(
     text: &mut String,
@@ -116,7 +124,7 @@ fn branches(
     if margin.chars().count() > MAX_MARGIN {
         return;
     }
-    let mut children = lineage.children(&block.id).peekable();
+    let mut children = in_order(lineage.children(&block.id)).into_iter().peekable();
     while let Some(child) = children.next() {
         let (here, below) =
             if children.peek().is_some() { ("├─ ", "│  ") } else { ("└─ ", "   ") };
@@ -135,7 +143,8 @@ fn standing(lineage: &SeenChains, block: &SeenBlock, now: Timestamp) -> String {
         BlockState::Expired => format!("{FAINT}expired {}{FAINT:#}", block.expires),
         BlockState::Revoked(entry) => {
             let (sequence, notice) = (entry.sequence, &entry.notice);
-            format!("{BAD}revoked{BAD:#} by {}: {} (record {sequence})", notice.by, notice.reason)
+            let (by, reason) = (escaped(&notice.by), escaped(&notice.reason));
+            format!("{BAD}revoked{BAD:#} by {by}: {reason} (record {sequence})")
         }
         BlockState::RevokedAbove(entry) => {
             format!("{BAD}stopped{BAD:#} with record {}", entry.sequence)
@@ -143,10 +152,11 @@ fn standing(lineage: &SeenChains, block: &SeenBlock, now: Timestamp) -> String {
     }
 }
 
+/// A block in one line, whatever its texts are: they may come from a gateway, which was perhaps taken over.
 fn described(block: &SeenBlock) -> String {
-    let why = block.reason.as_ref().map_or(String::new(), |reason| format!(" “{reason}”"));
-    let id = short(&block.id.to_string());
-    format!("{NAME}{}{NAME:#}{why} {FAINT}{id}{FAINT:#}", block.name)
+    let why = block.reason.as_ref().map(|reason| format!(" “{}”", escaped(reason)));
+    let (why, id) = (why.unwrap_or_default(), short(&block.id.to_string()));
+    format!("{NAME}{}{NAME:#}{why} {FAINT}{id}{FAINT:#}", escaped(&block.name))
 }
 
 fn note_unseen(text: &mut String, lineage: &SeenChains) {

@@ -7,8 +7,9 @@ use hardtack::pending::wait;
 use hardtack::revocation::RevocationEntry;
 
 use crate::args::Revocations;
-use crate::command::{database, lineage, look_into};
-use crate::terminal::{Done, FAINT, TEXT, now, say, say_json, say_lines};
+use crate::args::tree::Format;
+use crate::command::{database, look_into, tree};
+use crate::terminal::{Done, FAINT, TEXT, now, say, say_json};
 
 pub(crate) fn run(arguments: &Revocations) -> Done {
     if arguments.tree {
@@ -16,10 +17,7 @@ pub(crate) fn run(arguments: &Revocations) -> Done {
             Some(store) => look_into(store)?.lineage()?,
             None => database::lineage(&database::open(&arguments.database)?)?,
         };
-        match arguments.json {
-            true => say_json(serde_json::to_string_pretty(&lineage::as_json(&lineage, now()))?)?,
-            false => say_lines(lineage::draw(&lineage, now()).trim_end())?,
-        }
+        tree::draw(&lineage, if arguments.json { Format::Json } else { Format::Text })?;
         return Ok(ExitCode::SUCCESS);
     }
     let entries = match &arguments.store {

@@ -1,130 +1,65 @@
-//! Tree: a chain, drawn for people.
+//! `hardtack tree`
 
-use std::fmt::Write;
+use std::error::Error;
+use std::process::ExitCode;
 
-use hardtack::chain::{GrantBlock, Hop, PresentationBlock};
-use hardtack::{Chain, PublicKey, Timestamp};
+use hardtack::Presenting;
+use hardtack::store::SeenChains;
+use hardtack_mcp::{ChainsFailed, chains_at, chains_over_plain_http_at};
 
-use crate::terminal::{BAD, BOLD, FAINT, NAME, TEXT, short};
+use crate::args::EXIT_DENIED;
+use crate::args::tree::{Format, ShowingGateway, Tree};
+use crate::command::{capability_in, database, lineage, look_into, serving};
+use crate::drawing::Picture;
+use crate::reading;
+use crate::terminal::{Done, complain, now, say_exactly, say_json, say_lines};
 
-/// Draws who delegated what to whom, and why. Every line ends in a line break.
-///
-/// `demands` are what blocks demand beyond scope, audience and expiry, by the block's number.
-pub(crate) fn draw(chain: &Chain, demands: &[(usize, String)], now: Timestamp) -> String {
-    let mut drawing = Drawing { text: String::new(), depth: 0, now, demands };
-    drawing.grant(&chain.grant);
-    for hop in &chain.hops {
-        drawing.hop(hop);
-    }
-    if let Some(presentation) = &chain.presentation {
-        drawing.presentation(presentation);
-    }
-    for caveat in &chain.caveats {
-        let checks = caveat.checks;
-        drawing.depth = 0;
-        drawing.heading(&format!(
-            "{BOLD}caveat{BOLD:#} at block {} by nobody in particular: {checks} checks",
-            caveat.index
-        ));
-        drawing.demands(caveat.index);
-    }
-    drawing.text
-}
-
-struct Drawing<'a> {
-    demands: &'a [(usize, String)],
-    text: String,
-    depth: usize,
-    now: Timestamp,
-}
-
-impl Drawing<'_> {
-    fn demands(&mut self, block: usize) {
-        let demands = self.demands;
-        for (_, demand) in demands.iter().filter(|(of, _)| *of == block) {
-            self.line("if", demand);
-        }
-    }
-
-    fn grant(&mut self, grant: &GrantBlock) {
-        self.heading(&format!("{NAME}{}{NAME:#} {FAINT}grants{FAINT:#}", grant.subject));
-        self.line("may", &joined(&grant.scopes));
-        self.line("at", &audiences(&grant.audiences));
-        self.demands(0);
-        self.line("until", &self.until(grant.expires));
-        if !grant.facts.is_empty() {
-            self.line("facts", &joined(&grant.facts));
-        }
-        self.line("depth", &format!("at most {} hops", grant.max_depth));
-        self.line("holder", &holder(grant.holder));
-        self.line("id", &short(&grant.revocation_id.to_string()));
-    }
-
-    fn hop(&mut self, hop: &Hop) {
-        self.depth += 1;
-        self.heading(&format!(
-            "{NAME}{}{NAME:#} {FAINT}from {}{FAINT:#}",
-            hop.delegate, hop.delegator
-        ));
-        self.line("why", &hop.reason);
-        self.line("may", &joined(&hop.scopes));
-        self.line("at", &audiences(&hop.audiences));
-        self.demands(hop.index);
-        self.line("until", &self.until(hop.expires));
-        self.line("holder", &holder(hop.holder));
-        self.line("id", &short(&hop.revocation_id.to_string()));
-        if hop.signer.is_none() {
-            self.line("signer", &format!("{BAD}nobody in particular{BAD:#}"));
-        }
-    }
-
-    fn presentation(&mut self, presentation: &PresentationBlock) {
-        self.depth += 1;
-        let kind = presentation.kind.as_str();
-        self.heading(&format!(
-            "{BOLD}presented{BOLD:#} to {NAME}{}{NAME:#} {FAINT}({kind}){FAINT:#}",
-            presentation.audience
-        ));
-        self.line("until", &self.until(presentation.expires));
-        self.line("id", &short(&presentation.revocation_id.to_string()));
-    }
-
-    fn heading(&mut self, text: &str) {
-        let branch = if self.depth == 0 {
-            String::new()
-        } else {
-            format!("{}└─ ", "   ".repeat(self.depth - 1))
-        };
-        // Writing to a String does not fail.
-        let _ = writeln!(self.text, "{FAINT}{branch}{FAINT:#}{text}");
-    }
-
-    fn line(&mut self, label: &str, value: &str) {
-        let indent = "   ".repeat(self.depth);
-        let _ = writeln!(self.text, "{indent}{FAINT}{label:<7}{FAINT:#}{TEXT}{value}");
-    }
-
-    fn until(&self, expires: Timestamp) -> String {
-        match expires > self.now {
-            true => {
-                format!("{expires} ({} left)", humantime::format_duration(expires.since(self.now)))
+pub(crate) fn run(arguments: &Tree) -> Done {
+    let chains = match (&arguments.store, &arguments.gateway.at) {
+        (Some(store), _) => look_into(store)?.lineage()?,
+        (None, Some(url)) => match at_a_gateway(url, &arguments.gateway) {
+            Ok(chains) => chains,
+            Err(error) => {
+                return match error.downcast_ref() {
+                    Some(ChainsFailed::Refused { status: 401 | 403, .. }) => {
+                        complain(&*error);
+                        Ok(ExitCode::from(EXIT_DENIED))
+                    }
+                    _ => Err(error),
+                };
             }
-            false => format!("{expires} ({BAD}expired{BAD:#})"),
+        },
+        (None, None) => database::lineage(&database::open(&arguments.database)?)?,
+    };
+    draw(&chains, arguments.drawn.format())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws chains, wherever they were seen.
+pub(super) fn draw(chains: &SeenChains, format: Format) -> Result<(), Box<dyn Error>> {
+    match Picture::of_chains(chains, now()).written(format) {
+        Some(picture) => say_exactly(picture.trim_end()),
+        None if format == Format::Json => {
+            say_json(serde_json::to_string_pretty(&lineage::as_json(chains, now()))?)
         }
+        None => say_lines(lineage::draw(chains, now()).trim_end()),
     }
 }
 
-fn joined<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn audiences(audiences: &[String]) -> String {
-    if audiences.is_empty() { "anywhere, until it is named".to_owned() } else { joined(audiences) }
-}
-
-fn holder(holder: Option<PublicKey>) -> String {
-    match holder {
-        Some(key) => short(&key.to_string()),
-        None => format!("{BAD}whoever has it{BAD:#}"),
-    }
+/// What a gateway has seen, asked for by a presentation of the capability.
+fn at_a_gateway(url: &str, gateway: &ShowingGateway) -> Result<SeenChains, Box<dyn Error>> {
+    let (Some(audience), Some(key), Some(capability)) =
+        (&gateway.audience, &gateway.key, &gateway.capability)
+    else {
+        return Err("--at needs --audience, --key and --capability".into());
+    };
+    let key = reading::key(key)?;
+    let capability = capability_in(capability)?;
+    let bearer = capability.present(Presenting::to(audience), &key, now())?;
+    let runtime = serving::runtime()?;
+    let chains = match &gateway.allow_plain_http {
+        Some(host) => runtime.block_on(chains_over_plain_http_at(url, host, bearer.bearer())),
+        None => runtime.block_on(chains_at(url, bearer.bearer())),
+    };
+    Ok(chains?)
 }

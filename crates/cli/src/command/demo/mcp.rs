@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use super::tools::Pages;
 use super::{AUDIENCE, BLOCKS, CHAINS, refused, title};
-use crate::command::{audit, serving, snippets, tree};
+use crate::command::{audit, serving, snippets, token_tree};
 use crate::terminal::{BOLD, Done, FAINT, GOOD, NAME, TEXT, now, say_lines};
 
 /// The audience for requests to revoke.
@@ -120,7 +120,7 @@ impl Scene {
         title("The chain, as the gateway will see it")?;
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], now()).trim_end()))?;
+        say_lines(format_args!("\n{}", token_tree::draw(chain.chain(), &[], now()).trim_end()))?;
         say_lines(format_args!("\n{BLOCKS}"))?;
         for (era, lifecycle) in [
             ("with a session, as up to 2025-11-25", ClientLifecycleMode::Initialize),

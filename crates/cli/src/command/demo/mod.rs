@@ -17,7 +17,7 @@ use hardtack::{
 };
 
 use crate::args::Demo;
-use crate::command::{audit, lineage, tree};
+use crate::command::{audit, lineage, token_tree};
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, NAME, TEXT, now, say_lines};
 
 const AUDIENCE: &str = "notion.mcp";
@@ -120,7 +120,7 @@ impl Scene {
     fn delegate(&self) -> Result<(), Box<dyn Error>> {
         let bearer = self.bearer()?;
         let chain = Capability::parse(&bearer)?;
-        say_lines(format_args!("\n{}", tree::draw(chain.chain(), &[], self.now).trim_end()))?;
+        say_lines(format_args!("\n{}", token_tree::draw(chain.chain(), &[], self.now).trim_end()))?;
         say_lines(format_args!(
             "\nEach hop is a Biscuit block signed by the delegator's key, made offline. {BLOCKS} The bearer, which is all four, has {} characters.",
             bearer.len()

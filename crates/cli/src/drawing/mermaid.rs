@@ -1,0 +1,81 @@
+//! Mermaid: a flowchart, for pages that draw such.
+
+use std::fmt::Write;
+
+use super::{Picture, Standing};
+
+/// The most letters of a line; the picture itself has no way to show more.
+const MAX_LINE: usize = 100;
+
+pub(super) fn write(picture: &Picture) -> String {
+    let mut text = String::from("flowchart TD\n");
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "  accTitle: {}", plain(&picture.title));
+    for (number, card) in picture.cards.iter().enumerate() {
+        let word = match card.standing {
+            Standing::Unknown => String::new(),
+            standing => format!(" ({})", standing.word()),
+        };
+        let mut label = quoted(&format!("{}{word}", cut(&card.heading)));
+        for line in &card.lines {
+            label += "<br/>";
+            label += &quoted(&cut(line));
+        }
+        let _ = writeln!(text, "  n{number}[\"{label}\"]:::{}", card.standing.word());
+        if let Some(parent) = card.parent {
+            let _ = writeln!(text, "  n{parent} --> n{number}");
+        }
+    }
+    if let Some(note) = &picture.note {
+        let _ = writeln!(text, "  note[\"{}\"]:::unverified", quoted(note));
+    }
+    text.push_str(
+        "  classDef live stroke:#1a7f37,stroke-width:2px
+  classDef revoked stroke:#cf222e,stroke-width:3px
+  classDef stopped stroke:#cf222e,stroke-dasharray:5 4
+  classDef expired stroke:#8c959f,stroke-dasharray:5 4
+  classDef unverified stroke:#8c959f
+",
+    );
+    text
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(MAX_LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+/// A text within a label: whatever could end it, or be markup, is a number between `#` and `;`, as Mermaid has it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-' | '/' | '…') {
+            true => quoted.push(c),
+            // Writing to a String does not fail.
+            false => drop(write!(quoted, "#{};", u32::from(c))),
+        }
+    }
+    quoted
+}
+
+/// A text to the end of a line, which has no such numbers.
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_its_label_or_is_markup() {
+        let hostile = quoted("\"]; click n0 <script>`_*#quot;\n%%{");
+        assert!(!hostile.contains(['"', ']', '<', '>', '`', '*', '_', '\n', '%', '{', '(']));
+        assert!(hostile.starts_with("#34;#93;#59; click n0 #60;script#62;"), "{hostile}");
+        assert_eq!(plain("a\n;#b"), "ab");
+    }
+}

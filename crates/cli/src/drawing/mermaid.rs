@@ -47,11 +47,12 @@ fn cut(line: &str) -> String {
     }
 }
 
-/// A text within a label: whatever could end it, or be markup, is a number between `#` and `;`, as Mermaid has it.
+/// A text within a label: whatever could end it, or be markup, is a number between `#` and `;`, as Mermaid has it. A colon is, too:
+/// behind the word `style` or `classDef`, it would have Mermaid take away such a `;`.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-' | '/' | '…') {
+        match c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | '-' | '/' | '…') {
             true => quoted.push(c),
             // Writing to a String does not fail.
             false => drop(write!(quoted, "#{};", u32::from(c))),
@@ -73,8 +74,8 @@ mod tests {
 
     #[test]
     fn no_text_ends_its_label_or_is_markup() {
-        let hostile = quoted("\"]; click n0 <script>`_*#quot;\n%%{");
-        assert!(!hostile.contains(['"', ']', '<', '>', '`', '*', '_', '\n', '%', '{', '(']));
+        let hostile = quoted("\"]; click n0 <script>`_*#quot;\n%%{ style:#");
+        assert!(!hostile.contains(['"', ']', '<', '>', '`', '*', '_', '\n', '%', '{', '(', ':']));
         assert!(hostile.starts_with("#34;#93;#59; click n0 #60;script#62;"), "{hostile}");
         assert_eq!(plain("a\n;#b"), "ab");
     }

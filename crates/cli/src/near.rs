@@ -1,7 +1,7 @@
 //! Near: which verb may be meant by a word that is none?
 
 /// All verbs, with those below others. The first words are what each is also called.
-const VERBS: [(&str, &[&str]); 31] = [
+const VERBS: [(&str, &[&str]); 32] = [
     ("doctor", &["diagnose", "status", "health"]),
     ("init", &["setup", "quickstart"]),
     ("keygen", &["genkey", "newkey", "key", "keys"]),
@@ -13,7 +13,8 @@ const VERBS: [(&str, &[&str]); 31] = [
     ("check", &["verify", "decide", "test", "authorize"]),
     ("can", &["may", "tools", "permissions"]),
     ("revoke", &["ban", "stop", "kill"]),
-    ("revocations", &["list", "revoked", "tree"]),
+    ("revocations", &["list", "revoked"]),
+    ("tree", &["chains", "draw", "lineage"]),
     ("audit", &["log", "logs", "records", "list", "history"]),
     ("audit verify", &["verify"]),
     ("audit prove", &["prove", "proof"]),

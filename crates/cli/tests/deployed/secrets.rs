@@ -6,7 +6,7 @@ use std::fs;
 use crate::scene::{Scene, feed, finding, text, within};
 
 /// All verbs that take options, with what must follow them.
-const VERBS: [&[&str]; 25] = [
+const VERBS: [&[&str]; 26] = [
     &["init"],
     &["doctor"],
     &["man"],
@@ -20,6 +20,7 @@ const VERBS: [&[&str]; 25] = [
     &["can"],
     &["revoke"],
     &["revocations"],
+    &["tree"],
     &["audit"],
     &["audit", "verify"],
     &["audit", "prove"],

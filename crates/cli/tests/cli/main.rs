@@ -318,6 +318,7 @@ fn every_verbs_help_has_an_example_of_itself() {
         "check",
         "revoke",
         "revocations",
+        "tree",
         "audit",
         "audit verify",
         "audit prove",
@@ -386,6 +387,7 @@ fn the_helps_examples_work() {
         "check",
         "revoke",
         "revocations",
+        "tree",
         "audit",
     ] {
         let help = shell.ok(&format!("{verb} --help"), "");

@@ -267,7 +267,7 @@ pub(crate) struct Present {
 /// Show what a token says, without verifying anything of it: the token on stdin or in a file
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  hardtack inspect < researcher.token\n  hardtack inspect researcher.token\n  hardtack inspect researcher.token --format svg > token.svg"
+    after_help = "Examples:\n  hardtack inspect < researcher.token\n  hardtack inspect researcher.token\n  hardtack inspect researcher.token \\\n      --format svg > token.svg"
 )]
 pub(crate) struct Inspect {
     /// A file with the token, instead of standard input

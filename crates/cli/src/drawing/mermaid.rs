@@ -2,15 +2,19 @@
 
 use std::fmt::Write;
 
-use super::{Picture, Standing};
+use super::{Picture, Standing, only_first};
 
 /// The most letters of a line; the picture itself has no way to show more.
 const MAX_LINE: usize = 100;
+
+/// The most bytes of a chart but for its end: Mermaid as it is set by default draws nothing of what has over 50,000 characters.
+const MAX_CHART: usize = 48_000;
 
 pub(super) fn write(picture: &Picture) -> String {
     let mut text = String::from("flowchart TD\n");
     // Writing to a String does not fail.
     let _ = writeln!(text, "  accTitle: {}", plain(&picture.title));
+    let mut note = picture.note.clone();
     for (number, card) in picture.cards.iter().enumerate() {
         let word = match card.standing {
             Standing::Unknown => String::new(),
@@ -21,12 +25,18 @@ pub(super) fn write(picture: &Picture) -> String {
             label += "<br/>";
             label += &quoted(&cut(line));
         }
-        let _ = writeln!(text, "  n{number}[\"{label}\"]:::{}", card.standing.word());
+        let mut node = format!("  n{number}[\"{label}\"]:::{}\n", card.standing.word());
         if let Some(parent) = card.parent {
-            let _ = writeln!(text, "  n{parent} --> n{number}");
+            let _ = writeln!(node, "  n{parent} --> n{number}");
         }
+        // What is above a card comes before it, so that none hangs in the air.
+        if text.len() + node.len() > MAX_CHART {
+            note = Some(only_first(number));
+            break;
+        }
+        text += &node;
     }
-    if let Some(note) = &picture.note {
+    if let Some(note) = &note {
         let _ = writeln!(text, "  note[\"{}\"]:::unverified", quoted(note));
     }
     text.push_str(

@@ -126,9 +126,7 @@ impl Picture {
             (0, 0, true) => Some("No chain was verified here yet.".to_owned()),
             (0, 0, false) => None,
             (0, lost, _) => Some(format!("{lost} more blocks were seen and not remembered.")),
-            _ => {
-                Some(format!("Only the first {MAX_CARDS} blocks are drawn; --format text has all."))
-            }
+            _ => Some(only_first(MAX_CARDS)),
         };
         let title = format!("Chains of delegation, as of {now}");
         Picture { title, cards, note, ..empty() }.whole()
@@ -162,6 +160,11 @@ impl Picture {
         self.description = said.collect::<Vec<_>>().join(" ");
         self
     }
+}
+
+/// What a picture says that has no more cards than these.
+fn only_first(cards: usize) -> String {
+    format!("Only the first {cards} blocks are drawn; --format text has all.")
 }
 
 fn empty() -> Picture {
@@ -204,5 +207,77 @@ fn joined<T: ToString>(items: &[T]) -> String {
     match items.is_empty() {
         true => "anywhere, until it is named".to_owned(),
         false => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hardtack::PrivateKey;
+    use hardtack::audit::Seen;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A grant and, below it, this many hops, all with the same reason; each hangs below the one before it, or all below the grant.
+    fn chains(hops: usize, reason: &str, is_deep: bool) -> SeenChains {
+        let root = PrivateKey::generate().public().to_string();
+        let id = |number: usize| format!("{number:0128x}");
+        let blocks = (0..=hops).map(|number| {
+            let parent = match number {
+                0 => json!(null),
+                _ => json!(id(if is_deep { number - 1 } else { 0 })),
+            };
+            let name = if number == 0 { "user:alice" } else { "agent.a" };
+            let block = json!({
+                "id": id(number), "parent": parent, "name": name, "reason": reason, "holder": null, "root": root,
+                "issued": "2020-01-01T00:00:00Z", "expires": "2120-01-01T00:00:00Z", "seen": number,
+            });
+            serde_json::from_value(block).unwrap()
+        });
+        SeenChains::new(Seen::new(blocks.collect(), 0), Vec::new())
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::parse("2026-01-01T00:00:00Z").unwrap()
+    }
+
+    #[test]
+    fn thousands_of_hops_make_a_bounded_picture_that_says_so() {
+        for is_deep in [false, true] {
+            for reason in ["find", &"#\";:".repeat(64)] {
+                let picture = Picture::of_chains(&chains(5000, reason, is_deep), now());
+                let svg = picture.written(Format::Svg).unwrap();
+                assert_eq!(svg.matches("<rect class=\"card ").count(), MAX_CARDS);
+                assert!(svg.contains("Only the first 400 blocks are drawn"));
+                let chart = picture.written(Format::Mermaid).unwrap();
+                assert!(chart.len() < 50_000, "{}", chart.len());
+                let (cards, arrows) =
+                    (chart.matches("[\"").count() - 1, chart.matches(" --> ").count());
+                assert!(cards > 20 && arrows == cards - 1, "{cards} {arrows}");
+                let said = format!("Only the first {cards} blocks are drawn#59;");
+                assert!(chart.contains(&said), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_forged_block_ends_a_line_or_a_tag_or_reaches_the_terminal() {
+        let hostile = "</text></svg><script>\u{1b}]8;;x\u{7}\n%%{init: {}}%%\r\u{202e}\u{2028}\u{0}\u{fffe}\"]'";
+        let chains = chains(1, hostile, false);
+        let text = crate::command::lineage::draw(&chains, now());
+        let said = crate::terminal::lines(&text);
+        assert_eq!(said.trim_end().lines().count(), 2, "{said:?}");
+        for format in [Format::Svg, Format::Mermaid] {
+            let picture = Picture::of_chains(&chains, now()).written(format).unwrap();
+            let controls = |c: char| c.is_control() && c != '\n';
+            assert!(!picture.contains(controls), "{picture:?}");
+            for word in ["<script", "</text></svg><", "\u{202e}", "\u{2028}", "\u{fffe}"] {
+                assert!(!picture.contains(word), "{word:?}: {picture}");
+            }
+            match format {
+                Format::Svg => assert_eq!(picture.matches("</svg>").count(), 3),
+                _ => assert!(!picture.contains(['%', '{', '\'']), "{picture}"),
+            }
+        }
     }
 }

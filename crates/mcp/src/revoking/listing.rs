@@ -315,7 +315,7 @@ mod tests {
     async fn a_whole_list_breaks_off_once_its_reader_has_expired_and_its_place_is_free_unread() {
         let (stage, places) = (Stage::set(), Places::default());
         let holder = stage.holder("user:alice", "hardtack:read");
-        let mut body = stage.whole(stage.reader(&holder, 1, &places)).await;
+        let mut body = stage.whole(stage.reader(&holder, 3, &places)).await;
         assert!(body.frame().await.unwrap().is_ok());
         assert_eq!(places.taken(), 1);
         until_free(&places).await;

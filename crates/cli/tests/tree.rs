@@ -20,17 +20,21 @@ impl Scene {
     fn set(reason: &str) -> Scene {
         let shell = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
         let root = shell.ok("keygen --out root.key", "");
-        let mint = |who: &str, scopes: &str| {
+        let other_root = shell.ok("keygen --out other-root.key", "");
+        let mint_by = |key: &str, who: &str, scopes: &str| {
             let line = format!(
-                "mint --key root.key --subject user:{who} --scope {scopes} --new-holder {who}.key"
+                "mint --key {key} --subject user:{who} --scope {scopes} --new-holder {who}.key"
             );
             shell.write(&format!("{who}.token"), &shell.ok(&line, ""));
         };
+        let mint = |who: &str, scopes: &str| mint_by("root.key", who, scopes);
         mint("alice", "tools:call:*");
-        mint("operator", "hardtack:read");
+        mint("operator", "hardtack:chains");
+        mint("reader", "hardtack:read");
+        mint_by("other-root.key", "stranger", "hardtack:chains");
         mint("revoker", "hardtack:revoke");
         mint("all", "*");
-        mint("elsewhere", "hardtack:read --audience other.mcp");
+        mint("elsewhere", "hardtack:chains --audience other.mcp");
         let hop = [
             &["delegate", "--key", "alice.key", "--to", "agent.researcher"],
             &["--scope", "tools:call:search", "--reason", reason][..],
@@ -39,9 +43,10 @@ impl Scene {
         shell.write("researcher.token", &shell.ok(&hop.concat(), &shell.read("alice.token")));
         shell.ok("store create hardtack.store", "");
         let line = format!(
-            "gateway --listen 127.0.0.1:0 --upstream {} --audience notion.mcp --root {} --store hardtack.store",
+            "gateway --listen 127.0.0.1:0 --upstream {} --audience notion.mcp --root {} --root {} --store hardtack.store",
             upstream(),
-            root.trim()
+            root.trim(),
+            other_root.trim()
         );
         let gateway = Serving::start(shell.command(&line));
         let scene = Scene { shell, gateway };
@@ -121,8 +126,8 @@ fn only_whoever_has_the_scope_for_this_audience_and_is_not_revoked_sees_chains()
         assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{said}");
         assert!(said.contains(status) && said.contains(why), "{who}: {said}");
     };
-    for who in ["alice", "all", "revoker"] {
-        refused(who, "(403)", "hardtack:read");
+    for who in ["alice", "all", "revoker", "reader"] {
+        refused(who, "(403)", "hardtack:chains");
     }
     let said = text(&scene.looks("elsewhere", "").stderr);
     assert!(said.contains("other.mcp"), "it is not even sent: {said}");
@@ -140,6 +145,20 @@ fn only_whoever_has_the_scope_for_this_audience_and_is_not_revoked_sees_chains()
     );
     scene.shell.ok(&revoke, "");
     refused("operator", "(401)", "revoked");
+}
+
+#[test]
+fn a_reader_sees_the_chains_of_its_own_root_key_and_is_told_of_the_others() {
+    let scene = Scene::set("find the roadmap page");
+    scene.looks("stranger", "");
+    let output = scene.looks("stranger", "");
+    let (drawn, note) = (text(&output.stdout), text(&output.stderr));
+    assert!(drawn.contains("user:stranger") && drawn.lines().count() == 1, "{drawn}");
+    assert!(note.contains("2 grants and hops under other root keys are not shown"), "{note}");
+    let own = scene.looks("operator", "--format json");
+    let drawn = text(&own.stdout);
+    assert!(drawn.contains("user:alice") && !drawn.contains("user:stranger"), "{drawn}");
+    assert!(text(&own.stderr).contains("1 grants and hops under other"), "{own:?}");
 }
 
 #[test]
@@ -164,7 +183,7 @@ fn pages_are_bounded_and_each_says_where_the_next_begins() {
     }
     names.sort();
     assert_eq!(names, ["agent.researcher", "user:alice", "user:operator"]);
-    for wrong in ["?at_most=0", "?at_most=1001", "?after=7", "?after=%00"] {
+    for wrong in ["?at_most=0", "?at_most=501", "?after=7", "?after=%00"] {
         assert_eq!(page(wrong).0, 400, "{wrong}");
     }
 }
@@ -215,13 +234,25 @@ fn who_shows_no_chains_or_forged_ones_is_told_apart() {
     // It never ends.
     let endless = fails(&serving("200 OK", page(json!(id("1")), json!([block]))));
     assert!(endless.contains("no Hardtack gateway"), "{endless}");
-    let (first, last) = (page(json!(id("1")), json!([block])), page(Value::Null, json!([])));
+    let mut other = block.clone();
+    other["id"] = json!(id("2"));
+    // What is told twice, out of order, or beyond where it ends.
+    for (next, blocks) in
+        [("2", [&block, &block]), ("2", [&other, &block]), ("1", [&block, &other])]
+    {
+        let wrong = fails(&serving("200 OK", page(json!(id(next)), json!(blocks))));
+        assert!(wrong.contains("no Hardtack gateway"), "{wrong}");
+    }
+    other["name"] = json!("a".repeat(2000));
+    let (first, last) = (page(json!(id("2")), json!([block, other])), page(Value::Null, json!([])));
     let forging = answering(move |mut stream, head| {
         let body = if head.contains("after=") { &last } else { &first };
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
         let length = body.len();
         stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).ok()
     });
+    let drawn = text(&looks(&scene.shell, &forging, "operator", "").stdout);
+    assert!(drawn.contains("1 more blocks") && !drawn.contains("aaaa"), "{drawn}");
     for format in ["text", "json", "svg", "mermaid"] {
         let output = looks(&scene.shell, &forging, "operator", &format!("--format {format}"));
         let said = text(&output.stdout);

@@ -41,10 +41,10 @@ use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
 pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use self::listing::{Asked, Reader};
-pub use self::looking::{ChainsFailed, chains_at, chains_over_plain_http_at};
+pub use self::looking::{ChainsFailed, ShownChains, chains_at, chains_over_plain_http_at};
 use self::places::Places;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
-pub use self::wire::{CHAINS, REVOCATIONS};
+pub use self::wire::{CHAINS, REVOCATIONS, SEE_CHAINS};
 
 /// The most bytes of a request to revoke: a few tokens and some hundred names.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -182,21 +182,22 @@ impl EndpointState {
         })
     }
 
-    /// A page of the chains that were seen.
+    /// A page of the chains that were seen. Nothing of the store is held while the page is sent.
     async fn show(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
         let asked = chains::Asked::parse(request.uri().query());
         let Presented { token, peer, body } = self.presented(request)?;
-        let call = Call::new(READ).map_err(|error| self.revoker.refuse(&error.into(), READ))?;
-        let (verified, _) = self.admit(&token, peer, body, READ).await?;
+        let refuse = |denial: &Denial| self.revoker.refuse(denial, SEE_CHAINS);
+        let call = Call::new(SEE_CHAINS).map_err(|error| refuse(&error.into()))?;
+        let (verified, _) = self.admit(&token, peer, body, SEE_CHAINS).await?;
         let asked = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
         let state = Arc::clone(self);
         let page = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
             let full = |_| Denial::overloaded("too many ask for chains at once; ask again");
             let _place = state.pages.try_acquire().map_err(full)?;
-            asked.page(&*state.revoker.seen, &*state.revoker.log, now())
+            asked.page(&*state.revoker.seen, &*state.revoker.log, verified.root(), now())
         });
-        let page = page.await.map_err(|denial| self.revoker.refuse(&denial, READ))?;
+        let page = page.await.map_err(|denial| refuse(&denial))?;
         Ok(chains::answer(&page))
     }
 

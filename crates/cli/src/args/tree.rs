@@ -36,7 +36,7 @@ impl Drawn {
     }
 }
 
-/// Draw the chains that a store or a gateway has seen: who is live, and who is stopped by what
+/// Draw the chains that a store, a database or a gateway has seen: who is live, and who is stopped by what
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack tree --store hardtack.store
@@ -47,7 +47,8 @@ While a gateway runs, it shows what it has seen, also from afar:
   hardtack tree --at https://gateway.example \\
       --audience notion.mcp/hardtack \\
       --key operator.key --capability operator.token
-The capability needs the scope hardtack:read, which `*` does not cover, and must be valid for that audience.
+The capability needs the scope hardtack:chains, which `*` does not cover, and must be valid for that audience. \
+It shows the chains of the root key that granted it.
 
 Exit codes: 0 drawn, 1 the gateway refused, 2 failed.")]
 pub(crate) struct Tree {
@@ -87,7 +88,7 @@ pub(crate) struct ShowingGateway {
     /// The private key of the capability's holder; with --at
     #[arg(long, value_name = "FILE", requires = "at")]
     pub(crate) key: Option<PathBuf>,
-    /// The capability that is presented, with the scope hardtack:read; with --at
+    /// The capability that is presented, with the scope hardtack:chains; with --at
     #[arg(long, value_name = "FILE", requires = "at")]
     pub(crate) capability: Option<PathBuf>,
 }

@@ -5,20 +5,23 @@ use std::process::ExitCode;
 
 use hardtack::Presenting;
 use hardtack::store::SeenChains;
-use hardtack_mcp::{ChainsFailed, chains_at, chains_over_plain_http_at};
+use hardtack_mcp::{ChainsFailed, ShownChains, chains_at, chains_over_plain_http_at};
 
 use crate::args::EXIT_DENIED;
 use crate::args::tree::{Format, ShowingGateway, Tree};
 use crate::command::{capability_in, database, lineage, look_into, serving};
 use crate::drawing::Picture;
 use crate::reading;
-use crate::terminal::{Done, complain, now, say_exactly, say_json, say_lines};
+use crate::terminal::{Done, complain, now, say_exactly, say_json, say_lines, warn};
 
 pub(crate) fn run(arguments: &Tree) -> Done {
     let chains = match (&arguments.store, &arguments.gateway.at) {
         (Some(store), _) => look_into(store)?.lineage()?,
         (None, Some(url)) => match at_a_gateway(url, &arguments.gateway) {
-            Ok(chains) => chains,
+            Ok(shown) => {
+                tell_of_others(shown.others);
+                shown.chains
+            }
             Err(error) => {
                 return match error.downcast_ref() {
                     Some(ChainsFailed::Refused { status: 401 | 403, .. }) => {
@@ -46,8 +49,17 @@ pub(super) fn draw(chains: &SeenChains, format: Format) -> Result<(), Box<dyn Er
     }
 }
 
+/// So that nobody takes a part for the whole.
+fn tell_of_others(others: u64) {
+    if others > 0 {
+        warn(&format!(
+            "{others} grants and hops under other root keys are not shown; a capability that such a key granted shows its own"
+        ));
+    }
+}
+
 /// What a gateway has seen, asked for by a presentation of the capability.
-fn at_a_gateway(url: &str, gateway: &ShowingGateway) -> Result<SeenChains, Box<dyn Error>> {
+fn at_a_gateway(url: &str, gateway: &ShowingGateway) -> Result<ShownChains, Box<dyn Error>> {
     let (Some(audience), Some(key), Some(capability)) =
         (&gateway.audience, &gateway.key, &gateway.capability)
     else {

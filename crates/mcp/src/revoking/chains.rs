@@ -1,7 +1,8 @@
 //! Chains: which grants and hops were seen here, and which revocation names each, page by page?
 //!
 //! A page is read by the ids of blocks, so that what was seen is never whole in memory. What stands below a revoked block is stopped, too;
-//! whoever has all pages sees that.
+//! whoever has all pages sees that. A reader sees the chains of its own root key: a root may say who reads what it granted, and not who
+//! reads what another one granted.
 
 use std::collections::HashSet;
 
@@ -9,6 +10,7 @@ use axum::response::Response;
 use hardtack::audit::{BlockState, Lineage, LineageUnavailable, Seen, SeenChains};
 use hardtack::chain::RevocationId;
 use hardtack::guard::Denial;
+use hardtack::keys::PublicKey;
 use hardtack::pending::wait;
 use hardtack::revocation::{Revocation, RevocationEntry, RevocationLog};
 use hardtack::timestamp::Timestamp;
@@ -18,8 +20,9 @@ use super::listing::PAGE as LIST_PAGE;
 use super::wire::{ChainsPage, ShownBlock};
 use crate::answer;
 
-/// The most blocks of a page: some 1 MB.
-pub(super) const PAGE: usize = 1000;
+/// The most blocks of a page: some 400 KB, and 1 MB with the longest names and reasons. An answer that nobody takes stays in memory for as
+/// long as its connection.
+pub(super) const PAGE: usize = 500;
 
 /// How many pages are made at once. Each looks through the whole list of revocations, and so must never have all places of those who
 /// revoke.
@@ -54,18 +57,22 @@ impl Asked {
         Ok(asked)
     }
 
-    /// The page. May wait.
+    /// The page, for a reader whose grant this root key signed. May wait.
     pub(super) fn page(
         &self,
         seen: &dyn Lineage,
         log: &dyn RevocationLog,
+        root: PublicKey,
         now: Timestamp,
     ) -> Result<ChainsPage, Denial> {
         let page = seen.seen_after(self.after, self.at_most);
-        let page =
+        let mut page =
             page.map_err(|error: LineageUnavailable| Denial::unreadable_store(&error.to_string()))?;
         // A page may be short, and not the last; only an empty one is.
         let next = page.blocks.last().map(|last| last.id);
+        let read = page.blocks.len();
+        page.blocks.retain(|block| block.root == root);
+        let others = (read - page.blocks.len()) as u64;
         let (blocks, lost) = (page.blocks.clone(), page.lost);
         let entries = naming(&page, log, now)?;
         let chains = SeenChains::new(page, entries);
@@ -76,7 +83,7 @@ impl Asked {
             };
             ShownBlock { block, revoked }
         });
-        Ok(ChainsPage { as_of: now, blocks: blocks.collect(), lost, next })
+        Ok(ChainsPage { as_of: now, blocks: blocks.collect(), others, lost, next })
     }
 }
 
@@ -116,6 +123,8 @@ fn naming(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hardtack::audit::SeenBlock;
+    use hardtack::{PrivateKey, Revoking, Store};
 
     #[test]
     fn a_page_is_asked_for_by_an_id_and_a_number() {
@@ -123,8 +132,46 @@ mod tests {
         assert_eq!(Asked::parse(None), Ok(Asked { after: None, at_most: PAGE }));
         let asked = Asked::parse(Some(&format!("x=1&after={id}&at_most=9")));
         assert_eq!(asked, Ok(Asked { after: Some(id), at_most: 9 }));
-        for wrong in ["after=", "after=7", "at_most=0", "at_most=1001", "at_most=-1"] {
+        for wrong in ["after=", "after=7", "at_most=0", "at_most=501", "at_most=-1"] {
             assert!(Asked::parse(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    fn block(number: u8, root: PublicKey) -> SeenBlock {
+        let id = RevocationId::from_bytes([number; 64]);
+        let block = serde_json::json!({
+            "id": id, "parent": null, "name": format!("user:{number}"), "reason": null, "holder": null, "root": root,
+            "issued": "2020-01-01T00:00:00Z", "expires": "2120-01-01T00:00:00Z", "seen": 0,
+        });
+        serde_json::from_value(block).unwrap()
+    }
+
+    #[test]
+    fn pages_show_each_chain_of_the_readers_root_key_once_and_no_other() {
+        let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+        let [root, other] = [(); 2].map(|()| PrivateKey::generate().public());
+        let store = Store::in_memory().unwrap();
+        // Two pages of nothing but another's are between.
+        let of = |number: u8| if (3..=6).contains(&number) { other } else { root };
+        store.saw((1..=9).map(|number| block(number, of(number))).collect());
+        let revoked = Revocation::Id { id: RevocationId::from_bytes([8; 64]) };
+        store.revoke(Revoking::new(revoked, "tests", "stolen").unwrap(), now).unwrap();
+        for (reader, own) in [(root, 5), (other, 4)] {
+            let mut asked = Asked { after: None, at_most: 2 };
+            let (mut shown, mut others) = (Vec::new(), 0);
+            while let page = asked.page(&store, &store, reader, now).unwrap()
+                && let Some(next) = page.next
+            {
+                assert!(asked.after < Some(next) && page.blocks.len() <= 2);
+                asked.after = Some(next);
+                others += page.others;
+                shown.extend(page.blocks);
+            }
+            assert_eq!((shown.len(), others), (own, 9 - own as u64));
+            assert!(shown.iter().all(|shown| shown.block.root == reader));
+            let revoked = shown.iter().filter(|shown| shown.revoked.is_some());
+            let revoked: Vec<_> = revoked.map(|shown| shown.block.name.as_str()).collect();
+            assert_eq!(revoked, if reader == root { vec!["user:8"] } else { vec![] });
         }
     }
 }

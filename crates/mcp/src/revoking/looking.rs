@@ -7,18 +7,35 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 
 use super::asking::beside;
-use super::wire::{BODY_TIMEOUT, CHAINS, ChainsPage};
+use super::wire::{BODY_TIMEOUT, CHAINS, ChainsPage, ShownBlock};
 use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
 use hardtack::audit::{Seen, SeenChains};
 use hardtack::cause::Cause;
 use hardtack::chain::RevocationId;
 use hardtack::names::escaped;
 
-/// The most bytes of a page: a thousand blocks with the longest names and reasons, and as many revocations.
-const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// The most bytes of a page: some hundred blocks, each as large as a database keeps one (16 KiB), and as many revocations.
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most blocks that are taken: nobody reads so many, and what a server sends must fit into memory.
 const MAX_SHOWN: usize = 100_000;
+
+/// The most pages that are asked for: a million blocks, which is all that is remembered, and as many pages again that are short.
+const MAX_PAGES: usize = 4000;
+
+/// The most bytes of a name or a reason that is taken: four times what a token may have. What is longer, somebody forged who was taken
+/// over; it is counted, and does not hide the rest.
+const MAX_TEXT_BYTES: usize = 1024;
+
+/// The chains that a gateway shows ([`chains_at`]).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ShownChains {
+    /// The chains under the root key that signed the reader's grant.
+    pub chains: SeenChains,
+    /// The number of grants and hops under other root keys, which are not shown to this reader.
+    pub others: u64,
+}
 
 /// An error of [`chains_at`]: the gateway did not show its chains.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,14 +93,14 @@ impl ChainsFailed {
 }
 
 /// Asks the gateway at `url` (with or without [`CHAINS`] at its end) which chains it has seen, page by page. `bearer` is a presentation
-/// for the gateway's audience for revocations, with the scope `hardtack:read`.
+/// for the gateway's audience for revocations, with the scope [`SEE_CHAINS`](crate::SEE_CHAINS).
 ///
 /// Over plain HTTP it asks loopback alone; [`chains_over_plain_http_at`] asks another machine all the same.
 ///
 /// # Errors
 ///
 /// [`ChainsFailed`] unless the gateway shows all that it has seen.
-pub async fn chains_at(url: &str, bearer: &str) -> Result<SeenChains, ChainsFailed> {
+pub async fn chains_at(url: &str, bearer: &str) -> Result<ShownChains, ChainsFailed> {
     all(url, None, bearer).await
 }
 
@@ -97,7 +114,7 @@ pub async fn chains_over_plain_http_at(
     url: &str,
     host: &str,
     bearer: &str,
-) -> Result<SeenChains, ChainsFailed> {
+) -> Result<ShownChains, ChainsFailed> {
     all(url, Some(host), bearer).await
 }
 
@@ -105,28 +122,53 @@ async fn all(
     url: &str,
     plain_http_to: Option<&str>,
     bearer: &str,
-) -> Result<SeenChains, ChainsFailed> {
+) -> Result<ShownChains, ChainsFailed> {
     let (mut blocks, mut revocations) = (Vec::new(), BTreeMap::new());
-    let mut after = None;
-    loop {
+    let (mut after, mut others, mut forged) = (None, 0u64, 0u64);
+    for _ in 0..MAX_PAGES {
         let page = page(url, plain_http_to, bearer, after).await?;
         let Some(next) = page.next else {
             let revocations = revocations.into_values().collect();
-            return Ok(SeenChains::new(Seen::new(blocks, page.lost), revocations));
+            let seen = Seen::new(blocks, page.lost.saturating_add(forged));
+            return Ok(ShownChains { chains: SeenChains::new(seen, revocations), others });
         };
-        // A server that does not go on would be asked for ever.
-        if page.blocks.is_empty() || after.is_some_and(|after| next <= after) {
+        if !is_page_between(&page, after, next) {
             return Err(ChainsFailed::Foreign(for_errors(url)));
         }
         after = Some(next);
+        others = others.saturating_add(page.others);
         for shown in page.blocks {
-            blocks.push(shown.block);
-            revocations.extend(shown.revoked.map(|entry| (entry.sequence, entry)));
+            match is_of_a_token(&shown) {
+                true => {
+                    blocks.push(shown.block);
+                    revocations.extend(shown.revoked.map(|entry| (entry.sequence, entry)));
+                }
+                false => forged += 1,
+            }
         }
         if blocks.len() > MAX_SHOWN {
             return Err(ChainsFailed::TooMany);
         }
     }
+    Err(ChainsFailed::TooMany)
+}
+
+/// Whether the page goes on behind `after`, up to `next`, in the order of ids. A server that does not go on would be asked for ever.
+fn is_page_between(page: &ChainsPage, after: Option<RevocationId>, next: RevocationId) -> bool {
+    let mut before = after;
+    let are_in_order = page.blocks.iter().all(|shown| {
+        let id = shown.block.id;
+        before.replace(id).is_none_or(|before| before < id)
+    });
+    are_in_order && before.is_none_or(|last| last <= next) && after.is_none_or(|after| after < next)
+}
+
+/// Whether its texts are no longer than those of tokens and revocations.
+fn is_of_a_token(shown: &ShownBlock) -> bool {
+    let (block, notice) = (&shown.block, shown.revoked.as_ref().map(|entry| &entry.notice));
+    let texts = [Some(&block.name), block.reason.as_ref()];
+    let of_notice = notice.into_iter().flat_map(|notice| [&notice.by, &notice.reason]);
+    texts.into_iter().flatten().chain(of_notice).all(|text| text.len() <= MAX_TEXT_BYTES)
 }
 
 async fn page(

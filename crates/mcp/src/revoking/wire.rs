@@ -13,6 +13,10 @@ pub const REVOCATIONS: &str = "/hardtack/revocations";
 /// The path at which a gateway shows the chains that were seen.
 pub const CHAINS: &str = "/hardtack/chains";
 
+/// The operation of a request for chains, which a scope must name to grant it. It is another one than that of the list of revocations:
+/// chains say who works for whom and why, also where nothing is revoked.
+pub const SEE_CHAINS: &str = "hardtack:chains";
+
 /// How long a request's body, or an answer's, may take to arrive: both are a few hundred bytes.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,6 +47,9 @@ pub(super) struct ChainsPage {
     pub(super) as_of: Timestamp,
     /// In the order of their ids.
     pub(super) blocks: Vec<ShownBlock>,
+    /// How many were left out of this page, since another root key signed their grants.
+    #[serde(default)]
+    pub(super) others: u64,
     /// How many were seen and are not remembered.
     pub(super) lost: u64,
     /// Behind which id the next page begins; `None` from the empty page after the last.

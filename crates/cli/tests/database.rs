@@ -134,8 +134,10 @@ fn what_is_revoked_at_one_gateway_is_refused_at_the_other_and_a_presentation_pas
     assert_eq!(scene.call(&gateway, "alice"), ALLOWED);
     // Both saw one tree, and people revoke without a gateway.
     let address = scene.address("plane");
-    let tree = scene.shell.ok(&["revocations", "--tree", "--database", &address], "");
-    assert!(tree.contains("user:alice") && tree.contains("user:bob"), "{tree}");
+    for verb in [&["revocations", "--tree"][..], &["tree"], &["tree", "--format", "svg"]] {
+        let tree = scene.shell.ok(&[verb, &["--database", &address]].concat(), "");
+        assert!(tree.contains("user:alice") && tree.contains("user:bob"), "{verb:?}: {tree}");
+    }
     let revoke = ["revoke", "--subject", "user:alice", "--reason", "left", "--database", &address];
     let dry = scene.shell.ok(&[&revoke[..], &["--dry-run"]].concat(), "");
     assert!(dry.contains("1 live") && dry.contains("nothing was revoked"), "{dry}");

@@ -12,6 +12,8 @@ pub enum Severity {
     Error,
     /// A warning: a policy is risky or useless.
     Warning,
+    /// A note: worth a look, and often as it should be. Found only where it is asked for.
+    Note,
 }
 
 /// A rule that a policy breaks, by its stable name.
@@ -98,6 +100,16 @@ pub enum Code {
     CheckForOneTool,
     /// A table of moments that is over, or nearly so, and by which calls are refused.
     TableEnds,
+    /// A tool that the server does not list.
+    UnknownTool,
+    /// An argument that the server's schema of the tool does not name.
+    UnknownArgument,
+    /// An argument that is compared as another type than the server's schema says.
+    ArgumentType,
+    /// An argument that is compared with what the server's schema does not list among its values.
+    ArgumentValue,
+    /// Arguments of an allowed tool that nothing looks at.
+    OpenArgument,
 }
 
 impl Code {
@@ -144,6 +156,11 @@ impl Code {
             Code::AnyForAll => "any-for-all",
             Code::CheckForOneTool => "check-for-one-tool",
             Code::TableEnds => "table-ends",
+            Code::UnknownTool => "unknown-tool",
+            Code::UnknownArgument => "unknown-argument",
+            Code::ArgumentType => "argument-type",
+            Code::ArgumentValue => "argument-value",
+            Code::OpenArgument => "open-argument",
         }
     }
 
@@ -167,7 +184,9 @@ impl Code {
             | Code::NoLowerBound
             | Code::AnyForAll
             | Code::CheckForOneTool
-            | Code::TableEnds => Severity::Warning,
+            | Code::TableEnds
+            | Code::UnknownArgument => Severity::Warning,
+            Code::OpenArgument => Severity::Note,
             _ => Severity::Error,
         }
     }

@@ -5,14 +5,17 @@ use std::rc::Rc;
 
 use biscuit_parser::builder::{Binary, Unary};
 
+use crate::listed::ServerTools;
 use crate::normal::{comparison, turned};
 use crate::reach::{self, Tools};
+use crate::schema::Scalar;
 use crate::set::{Set, with_polarity};
+use crate::strangers::known;
 use crate::unfold::unfold;
 use crate::{Code, Findings};
 use hardtack::internal::syntax::{Atom, Expr, Kind, Node, Query, Statement, Term, Value};
 
-pub(super) fn check(set: &Set, now: Option<u64>, findings: &mut Findings) {
+pub(super) fn check(set: &Set, servers: &[ServerTools], now: Option<u64>, findings: &mut Findings) {
     let asked = Asked::of(set, now);
     for (statement, query) in set.queries() {
         bounds(set, &asked, statement, query, findings);
@@ -23,7 +26,7 @@ pub(super) fn check(set: &Set, now: Option<u64>, findings: &mut Findings) {
             });
         }
         if matches!(statement.kind, Kind::Deny | Kind::RejectIf) {
-            may_be_left_out(set, &asked, statement, query, now, findings);
+            may_be_left_out(set, (&asked, servers), statement, query, now, findings);
         }
     }
 }
@@ -47,7 +50,7 @@ fn is_value<'q>(query: &'q Query, variable: &str) -> Option<Option<&'q str>> {
 /// `deny if tool("merge"), arg("base", $b), $b == "main"`, where nothing asks that there be a `base`.
 fn may_be_left_out(
     set: &Set,
-    asked: &Asked<'_>,
+    (asked, servers): (&Asked<'_>, &[ServerTools]),
     statement: &Statement,
     query: &Query,
     now: Option<u64>,
@@ -55,14 +58,27 @@ fn may_be_left_out(
 ) {
     // Where no tool is named, it is about whatever has such an argument.
     let Some(tools) = reach::tools(set, query, now) else { return };
+    let known = known(set, servers, query, now);
     for (atom, name, value) in arguments(query) {
-        if !rests_on(query, value) || asked.requires(&tools, name) {
+        let default = known.iter().find_map(|one| one.shape.members.get(name)?.default.as_ref());
+        // What it refuses is what the server takes without the argument.
+        let refuses_default =
+            default.is_some() && Scalar::of_value(&value.value).as_ref() == default;
+        // A schema says for certain that it must be there, or that there is none.
+        let certain = !known.is_empty()
+            && known.iter().all(|one| one.shape.required.contains(name) || one.shape.lacks(name));
+        if !(rests_on(query, value) || refuses_default) || certain || asked.requires(&tools, name) {
             continue;
         }
         let name = name.escape_debug();
-        let message = format!(
-            "a call without `{name}` is not refused by this, and the tool then takes its own default"
-        );
+        let message = match refuses_default {
+            true => format!(
+                "a call without `{name}` is not refused by this, and the server's schema says that this value is the default"
+            ),
+            false => format!(
+                "a call without `{name}` is not refused by this, and the tool then takes its own default"
+            ),
+        };
         let tool = tools.iter().next().map(String::as_str).unwrap_or("tools:call:…");
         let mend = format!(
             "require it, as in `check if operation($op), $op != \"{}\" or arg(\"{name}\", $value)`, or say in the `allow if` which values are allowed",

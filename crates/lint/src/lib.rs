@@ -8,9 +8,11 @@
 mod always;
 mod broad;
 mod code;
+mod compared;
 mod cost;
 mod gaps;
 mod likely;
+mod listed;
 mod literals;
 mod many;
 mod matching;
@@ -18,12 +20,15 @@ mod misspelt;
 mod names;
 mod near;
 mod normal;
+mod open;
 mod reach;
 mod refusals;
 mod regex;
+mod schema;
 mod set;
 mod shapes;
 mod spelling;
+mod strangers;
 mod types;
 mod unfold;
 mod unused;
@@ -41,6 +46,7 @@ use hardtack::policy::PolicyError;
 use hardtack::timestamp::Timestamp;
 
 pub use code::{Code, Severity};
+pub use listed::{ServerTools, ToolsError};
 
 use hardtack::internal::syntax::{Kind, Lines, Span};
 use set::Set;
@@ -56,6 +62,11 @@ pub struct Options {
     pub directory: bool,
     /// The present moment. With it, conditions on moments that have passed are reported; by default they are not.
     pub now: Option<Timestamp>,
+    /// What the servers list that the policies are for. With it, tools and arguments that no server has are reported; by default nothing
+    /// is known of them.
+    pub tools: Vec<ServerTools>,
+    /// Set if arguments of allowed tools that no statement looks at are to be listed, as notes. Needs `tools`.
+    pub open_arguments: bool,
 }
 
 /// A problem that the linter has found, at its place.
@@ -166,9 +177,15 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
         names::check(&set, &mut findings);
     }
     spelling::check(&set, &files, &mut findings);
-    gaps::check(&set, now, &mut findings);
+    let tools = &options.tools;
+    gaps::check(&set, tools, now, &mut findings);
     // Last, for what is wrong already is not reported once more for what comes of it.
     reach::check(&set, now, &mut findings);
+    strangers::check(&set, tools, now, &mut findings);
+    compared::check(&set, tools, now, &mut findings);
+    if options.open_arguments {
+        open::check(&set, tools, now, &mut findings);
+    }
     Report { findings: findings.placed(&files), files, policies }
 }
 

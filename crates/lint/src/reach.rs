@@ -12,7 +12,7 @@ use hardtack::internal::syntax::{Atom, Kind, Query, Statement, Term, Value};
 pub(super) type Tools = BTreeSet<String>;
 
 /// What the operations of tool calls begin with.
-const CALL: &str = "tools:call:";
+pub(super) const CALL: &str = "tools:call:";
 
 /// How long before the end of a table it is said: long enough to write the next rows.
 const WARNED_BEFORE: u64 = 30 * 24 * 60 * 60;

@@ -1,7 +1,8 @@
 //! The linter: every seeded mistake is found at its place and nothing else is, and sound sets are clean.
 //!
-//! A file under `tests/seeds/seeded` names what is to be found in its first lines, as `// lint: code@line:column`;
-//! one that begins with `// beside the default` is linted beside the built-in policy. Those under
+//! A file under `tests/seeds/seeded` names what is to be found in its first lines, as `// lint: code@line:column`.
+//! One that begins with `// with the tools of tools.json` is linted with these, and one that begins with `// beside the default`
+//! is linted beside the built-in policy. Those under
 //! `tests/seeds/sound` are each a set of which the linter must say nothing.
 
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use hardtack::Timestamp;
 use hardtack::policy::sets;
-use hardtack_lint::{Options, Report, lint_folder, lint_texts};
+use hardtack_lint::{Options, Report, ServerTools, Severity, ToolsError, lint_folder, lint_texts};
 
 /// A Wednesday: 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000;
@@ -28,7 +29,24 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn lint(text: &str) -> Report {
-    lint_texts(vec![("p.datalog".to_owned(), text.to_owned())], &options())
+    lint_with(text, &options())
+}
+
+fn lint_with(text: &str, options: &Options) -> Report {
+    lint_texts(vec![("p.datalog".to_owned(), text.to_owned())], options)
+}
+
+fn server(listed: &str) -> ServerTools {
+    ServerTools::read(None, listed).unwrap()
+}
+
+/// What a seed is linted with.
+fn options_of(seed: &str) -> Options {
+    if !seed.contains("// with the tools of tools.json\n") {
+        return options();
+    }
+    let tools = fs::read_to_string("tests/seeds/tools.json").unwrap();
+    Options { tools: vec![server(&tools)], ..options() }
 }
 
 fn shown(report: &Report) -> String {
@@ -49,7 +67,7 @@ fn every_seeded_mistake_is_found_at_its_place_and_nothing_else_is() {
             .lines()
             .filter_map(|line| Some(line.strip_prefix("// lint: ")?.trim().to_owned()))
             .collect();
-        let report = lint(&text);
+        let report = lint_with(&text, &options_of(&text));
         let places = report.findings.iter();
         let found: BTreeSet<String> = places
             .map(|finding| format!("{}@{}:{}", finding.code, finding.line, finding.column))
@@ -77,11 +95,13 @@ fn every_seeded_mistake_is_found_at_its_place_and_nothing_else_is() {
     }
 }
 
-/// Every code but that of a folder without files.
-const CODES: [&str; 39] = [
+/// Every code but that of a folder without files, and that of notes.
+const CODES: [&str; 43] = [
     "allows-nothing",
     "always-holds",
     "any-for-all",
+    "argument-type",
+    "argument-value",
     "catch-all-allow",
     "check-for-one-tool",
     "check-if-over-many",
@@ -113,7 +133,9 @@ const CODES: [&str; 39] = [
     "trusts-scope",
     "unanchored-regex",
     "unbound-variable",
+    "unknown-argument",
     "unknown-predicate",
+    "unknown-tool",
     "unreadable",
     "variable-in-fact",
     "wrong-arity",
@@ -124,11 +146,12 @@ const CODES: [&str; 39] = [
 fn sound_sets_are_clean() {
     let mut wrong = Vec::new();
     for path in files("sound") {
-        let report = lint_folder(&path, &options()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let report = lint_folder(&path, &options_of(&text)).unwrap();
         if !report.findings.is_empty() {
             wrong.push(format!("{}:\n{}", path.display(), shown(&report)));
         }
-        hardtack::Policy::parse("sound", &fs::read_to_string(&path).unwrap()).unwrap();
+        hardtack::Policy::parse("sound", &text).unwrap();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
@@ -149,7 +172,7 @@ fn what_the_loader_refuses_is_found() {
     for path in files("seeded") {
         let text = fs::read_to_string(&path).unwrap();
         let loads = hardtack::Policy::parse("p.datalog", &text).is_ok();
-        let report = lint(&text);
+        let report = lint_with(&text, &options_of(&text));
         assert!(loads || !report.findings.is_empty(), "{}", path.display());
     }
 }
@@ -287,4 +310,114 @@ fn two_hundred_policies_take_well_under_a_second() {
     let start = std::time::Instant::now();
     assert!(lint(&text).findings.is_empty());
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_tool_is_known_if_one_of_the_servers_that_are_asked_of_lists_it() {
+    let of = |audience: &str, tool: &str| {
+        let listed = format!(r#"[{{"name": "{tool}"}}]"#);
+        ServerTools::read(Some(audience.to_owned()), &listed).unwrap()
+    };
+    let servers = Options { tools: vec![of("a.mcp", "push"), of("b.mcp", "merge")], ..options() };
+    let found = |policy: &str| lint_with(policy, &servers).findings;
+    assert!(found(r#"allow if tool("push"), granted($op);"#).is_empty());
+    assert!(found(r#"allow if tool("push"), granted($op), verifier("a.mcp");"#).is_empty());
+    // Nobody said what this server has.
+    assert!(found(r#"allow if tool("push"), granted($op), verifier("c.mcp");"#).is_empty());
+    for policy in [
+        r#"allow if tool("push"), granted($op), verifier("b.mcp");"#,
+        r#"allow if tool("push"), granted($op), verifier($v), $v == "b.mcp";"#,
+    ] {
+        let found = found(policy);
+        assert_eq!(found.len(), 1, "{policy}");
+        assert_eq!(found[0].message, "the server b.mcp lists no tool `push`");
+    }
+    let found = found(r#"allow if tool("pull"), granted($op);"#);
+    assert_eq!(found[0].message, "none of the 2 servers lists a tool `pull`");
+}
+
+#[test]
+fn a_list_of_tools_is_read_in_each_of_its_forms_and_no_other() {
+    let tools = r#"[{"name": "push", "inputSchema": {"type": "object"}}]"#;
+    for listed in [
+        tools.to_owned(),
+        format!(r#"{{"tools": {tools}}}"#),
+        format!(r#"{{"tools": {tools}, "nextCursor": ""}}"#),
+        format!(r#"{{"jsonrpc": "2.0", "id": 1, "result": {{"tools": {tools}, "_meta": {{}}}}}}"#),
+        format!("\u{feff}  {tools}\n"),
+    ] {
+        let known = Options { tools: vec![server(&listed)], ..options() };
+        assert!(lint_with(r#"allow if tool("push"), granted($op);"#, &known).findings.is_empty());
+    }
+    let page = format!(r#"{{"tools": {tools}, "nextCursor": "2"}}"#);
+    let refused = r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}}"#;
+    let many = format!("[{}]", vec![r#"{"name": "a"}"#; 10_001].join(","));
+    for (listed, error) in [
+        ("", ToolsError::NoList),
+        ("{}", ToolsError::NoList),
+        (r#"{"tools": 5}"#, ToolsError::NoList),
+        (r#"{"result": []}"#, ToolsError::NoList),
+        (refused, ToolsError::Refusal),
+        (&page, ToolsError::OnePage),
+        (r#"[{"name": "a"}, {"title": "b"}]"#, ToolsError::NoTool { number: 2 }),
+        (&many, ToolsError::TooMany),
+    ] {
+        assert_eq!(ServerTools::read(None, listed).unwrap_err(), error, "{listed:.60}");
+    }
+}
+
+#[test]
+fn open_arguments_are_notes_and_are_listed_only_where_that_is_asked() {
+    let policy = "allow if tool(\"pay\"), granted($op), arg(\"amount\", $a), $a >= 0, $a <= 5, arg(\"when\", $when);\n\
+        deny if arg(\"memo\", $memo), $memo == \"x\";\n\
+        allow if tool(\"push\"), granted($op);\n\
+        deny if tool(\"push\"), arg($name, $value), ![\"branch\"].contains($name);\n\
+        allow if operation($op), granted($op), role(\"admin\");\n";
+    let known = options_of("// with the tools of tools.json\n");
+    assert!(lint_with(policy, &known).findings.is_empty());
+    let report = lint_with(policy, &Options { open_arguments: true, ..known });
+    let [note] = report.findings.as_slice() else { panic!("{}", shown(&report)) };
+    assert_eq!((note.code.name(), note.severity, note.line), ("open-argument", Severity::Note, 1));
+    assert!(note.message.ends_with("`pay` has `labels`, `to`, `when`"), "{}", note.message);
+}
+
+/// Of what a server says, the linter believes nothing that it cannot read, prints no control character, and comes to an end.
+#[allow(clippy::disallowed_methods, reason = "how long it takes, bounded")]
+#[test]
+fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
+    let start = std::time::Instant::now();
+    let tool = |schema: &str| format!(r#"[{{"name": "push", "inputSchema": {schema}}}]"#);
+    let nested = |open: &str, close: &str, count: usize| {
+        format!("{}{{}}{}", open.repeat(count), close.repeat(count))
+    };
+    let twice: String = (0..40)
+        .map(|n| format!(r##""d{n}": {{"anyOf": [{{"$ref": "#/$defs/d{0}"}}, {{"$ref": "#/$defs/d{0}"}}]}},"##, n + 1))
+        .collect();
+    let names: String = (0..9_000).map(|n| format!(r#""n{n}": {{}},"#)).collect();
+    let branches = format!(r#"{{"properties": {{{names} "z": {{}}}}}},"#).repeat(40);
+    let unread = [
+        tool(&nested(r#"{"properties": {"branch": "#, "}}", 100)),
+        tool(&nested(r#"{"items": "#, "}", 100_000)),
+        tool(r##"{"properties": {"branch": {"$ref": "#"}, "force": {"$ref": "#"}}}"##),
+        tool(&format!(r##"{{"$ref": "#/$defs/d0", "$defs": {{{twice} "d40": {{}}}}}}"##)),
+        tool(&format!(r#"{{"anyOf": [{branches} {{}}]}}"#)),
+        tool(&format!(r#"{{"anyOf": [{}{{}}]}}"#, "{},".repeat(5_000))),
+        tool("5"),
+        tool(r#"{"properties": 5, "required": "x", "type": 7, "enum": {}, "items": []}"#),
+        format!(
+            "[{}]",
+            vec![r#"{"name": "push", "inputSchema": {"properties": {"a": {}}}}"#; 2].join(",")
+        ),
+    ];
+    let policy = "allow if tool(\"push\"), granted($op), arg(\"branch\", $b), $b >= 1, $b <= 3, arg(\"other\", 1);";
+    for listed in &unread {
+        let report = lint_with(policy, &Options { tools: vec![server(listed)], ..options() });
+        assert!(report.findings.is_empty(), "{listed:.100}\n{}", shown(&report));
+    }
+    assert!(server(&unread[1]).unread().eq(["push"]));
+    let bad = r#"[{"name": "pus\u001b[31m"}, {"name": "pusk\u202e{0:1}", "inputSchema": {}}]"#;
+    let report = lint_with(policy, &Options { tools: vec![server(bad)], ..options() });
+    let said = shown(&report);
+    assert!(said.contains("unknown-tool") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

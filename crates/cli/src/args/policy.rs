@@ -122,11 +122,17 @@ pub(crate) struct Eval {
 #[command(after_help = "Examples:
   hardtack policy lint policies
   hardtack policy lint policies/mcp-tools --json
+  hardtack policy lint policies/mcp-tools \\
+      --tools http://127.0.0.1:3000/mcp
+  hardtack policy lint policies --tools notion.mcp=notion.json \\
+      --tools git.mcp=git.json --open-arguments
 
 Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such as:
   // fact: team(string, integer)
 
-Exit codes: 0 nothing found, 1 something found, 2 wrong usage or failed.")]
+A file of tools has the result of tools/list, the whole answer, or the array of tools.
+
+Exit codes: 0 nothing or notes alone found, 1 something found, 2 wrong usage or failed.")]
 pub(crate) struct Lint {
     /// A set (a folder of *.datalog files, or one such file), or a folder of sets
     #[arg(value_name = "DIR")]
@@ -137,6 +143,19 @@ pub(crate) struct Lint {
     /// The server has a directory of names and keys, so that agents' names are proven
     #[arg(long)]
     pub(crate) directory: bool,
+    /// The tools that the server lists, with the schemas of their arguments: a JSON file, or the URL of the MCP server, which is asked.
+    /// May be repeated, with the server's name before it if policies ask for it by verifier(…)
+    #[arg(long, value_name = "[AUDIENCE=]FILE|URL")]
+    pub(crate) tools: Vec<String>,
+    /// Also list arguments of allowed tools that no policy looks at, as notes; with --tools
+    #[arg(long, requires = "tools")]
+    pub(crate) open_arguments: bool,
+    /// A file with the Authorization header's value for the server that --tools asks
+    #[arg(long, value_name = "FILE", requires = "tools")]
+    pub(crate) authorization_file: Option<PathBuf>,
+    /// Send it over plain HTTP to this host, where nobody can be on the way who would read it
+    #[arg(long, value_name = "HOST", requires = "authorization_file")]
+    pub(crate) allow_plain_http: Option<String>,
 }
 
 /// Decide again what was decided, and show which decisions would flip

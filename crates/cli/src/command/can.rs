@@ -1,39 +1,25 @@
 //! `hardtack can`
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use rmcp::ServiceExt;
-use rmcp::model::{PaginatedRequestParams, Tool};
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::common::client_side_sse::NeverRetry;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde::Serialize;
 
 use hardtack::explain::{Change, Outcome};
 use hardtack::{Call, Guard, Preview, Timestamp, VerifiedCapability};
-use hardtack_mcp::Upstream;
 
 use crate::args::{Can, EXIT_DENIED};
 use crate::command::deciding::guard;
+use crate::command::server_tools::{self, MAX_TOOLS};
 use crate::output::out_columns;
-use crate::reading::{self, MAX_CREDENTIAL_BYTES, MAX_OPERATIONS_BYTES};
+use crate::reading::{self, MAX_OPERATIONS_BYTES};
 use crate::secrets::hidden;
 use crate::terminal::{
-    BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, read_token, say, say_json, warn, without_query,
+    BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, read_token, say, say_json, warn,
 };
 
-/// How long a server may take to list its tools.
-const LISTING: Duration = Duration::from_secs(30);
-
-/// The most operations that are listed: more than any server has tools.
-const MAX_OPERATIONS: usize = 10_000;
-
-/// The most pages of a server's list of tools: as many as that takes with ten of them on each.
-const MAX_PAGES: usize = MAX_OPERATIONS / 10;
+/// The most operations that are listed: as many as of tools.
+const MAX_OPERATIONS: usize = MAX_TOOLS;
 
 /// The columns that a terminal keeps for what stands beside an operation: the answer, and some words of why. A name that
 /// leaves less is as wide as it is.
@@ -54,7 +40,7 @@ pub(crate) fn run(arguments: &Can) -> Done {
             let failed = |error| format!("the operations {error}");
             read(&reading::once(file, MAX_OPERATIONS_BYTES).map_err(failed)?)?
         }
-        (None, Some(url)) => tools(url, authorization(arguments, url)?)?,
+        (None, Some(url)) => tools(url, arguments)?,
         (None, None) => return Err("say what to ask about: --operations FILE, which has one operation a line, or --tools URL, of an MCP server that lists its tools".into()),
     };
     // Whoever lists a resource here means its scheme to be judged.
@@ -203,38 +189,15 @@ fn read(text: &str) -> Result<Vec<Call>, Box<dyn Error>> {
     }
 }
 
-fn authorization(arguments: &Can, url: &str) -> Result<Option<String>, Box<dyn Error>> {
-    let server = Upstream::at(url)?;
-    let Some(file) = &arguments.authorization_file else { return Ok(None) };
-    match &arguments.allow_plain_http {
-        Some(host) => server.accept_plain_http_to(host).check_privacy()?,
-        None => server.check_privacy()?,
-    }
-    let failed = |error| format!("the authorization {error}");
-    let value = reading::once(file, MAX_CREDENTIAL_BYTES).map_err(failed)?;
-    let value = value.trim();
-    let token = value.strip_prefix("Bearer ").unwrap_or(value);
-    Ok(Some(token.to_owned()))
-}
-
 /// The tools that an MCP server lists. A name that can be no operation is left out, and said so.
-fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn Error>> {
-    // The client needs one, whether or not the server is spoken to over TLS.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listed = runtime.block_on(async {
-        match tokio::time::timeout(LISTING, list(url, authorization)).await {
-            Ok(listed) => listed,
-            Err(_) => Err(format!("no answer within {} s", LISTING.as_secs())),
-        }
-    });
-    // What looks up a name on a thread of its own may hang.
-    runtime.shutdown_background();
-    let listed = listed.map_err(|error| {
-        format!("the tools of {} cannot be listed: {error}", without_query(url))
-    })?;
+fn tools(url: &str, arguments: &Can) -> Result<Vec<Call>, Box<dyn Error>> {
+    let authorization = server_tools::authorization(
+        url,
+        arguments.authorization_file.as_deref(),
+        arguments.allow_plain_http.as_deref(),
+    )?;
     let mut calls = Vec::new();
-    for tool in &listed {
+    for tool in &server_tools::listed(url, authorization)? {
         match Call::tool(&tool.name) {
             Ok(call) => calls.push(call),
             Err(error) => {
@@ -243,60 +206,4 @@ fn tools(url: &str, authorization: Option<String>) -> Result<Vec<Call>, Box<dyn 
         }
     }
     Ok(calls)
-}
-
-/// All pages of the list. Where a server says that more follow, it must have said something new.
-async fn list(url: &str, authorization: Option<String>) -> Result<Vec<Tool>, String> {
-    let mut config = StreamableHttpClientTransportConfig::with_uri(url);
-    config.retry_config = Arc::new(NeverRetry::default());
-    if let Some(authorization) = authorization {
-        config = config.auth_header(authorization);
-    }
-    // It follows ten redirects at most, all at the same origin, and reads answers of bounded size.
-    let transport = StreamableHttpClientTransport::from_config(config);
-    let client = ().serve(transport).await.map_err(|error| unlisted(&error))?;
-    let (mut tools, mut cursors) = (Vec::new(), BTreeSet::new());
-    let mut cursor = None;
-    for _ in 0..MAX_PAGES {
-        let asked = PaginatedRequestParams::default().with_cursor(cursor.take());
-        let page = client.list_tools(Some(asked)).await.map_err(|error| unlisted(&error))?;
-        tools.extend(page.tools);
-        if tools.len() > MAX_OPERATIONS {
-            return Err(format!("it lists more than {MAX_OPERATIONS}"));
-        }
-        // Many servers say so that nothing follows.
-        let Some(next) = page.next_cursor.filter(|next| !next.is_empty()) else {
-            // The list is there; whether the goodbye arrives is no matter.
-            let _ = client.cancel().await;
-            return Ok(tools);
-        };
-        if !cursors.insert(next.clone()) {
-            return Err("it says again and again that the same page follows".to_owned());
-        }
-        cursor = Some(next);
-    }
-    Err(format!("its list has more than {MAX_PAGES} pages"))
-}
-
-/// Why nothing is listed, in our words: the client's are for whoever writes clients.
-fn unlisted(error: &dyn Error) -> String {
-    let text = crate::terminal::with_causes(error);
-    let status = text.split("HTTP ").nth(1).and_then(|rest| rest.get(..3));
-    let status = status.filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
-    match status {
-        Some("401" | "403") => {
-            "it wants an Authorization, or another one: --authorization-file FILE".to_owned()
-        }
-        Some(status) => format!(
-            "it answers HTTP {status}, as no MCP endpoint does; is the path right, which often is /mcp?"
-        ),
-        None if text.contains("Auth required") || text.contains("Auth error") => {
-            "it wants an Authorization, or another one: --authorization-file FILE".to_owned()
-        }
-        None if text.contains("error sending request") => {
-            "it does not answer; is the URL right, and does the server run?".to_owned()
-        }
-        None => "what answers there does not speak MCP as this client does; is the URL right?"
-            .to_owned(),
-    }
 }

@@ -35,6 +35,7 @@ pub(crate) mod lineage;
 mod lines;
 mod program;
 mod reloading;
+mod server_tools;
 mod serving;
 mod snippets;
 mod tending;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hardtack::Timestamp;
-use hardtack_lint::Finding;
+use hardtack_lint::{Finding, Options};
 
 use super::{Findings, clock};
 use crate::args::gateway::Settings;
@@ -108,7 +108,7 @@ fn policies(
         let mend = format!("see: hardtack policy test {shown}; hardtack policy lint {shown}");
         return findings.found(check, of(name, format!("{shown}: {problem}")), mend);
     }
-    let report = match lint::report(folder, false) {
+    let report = match lint::report(folder, Options::default()) {
         Ok(report) => report,
         Err(error) => {
             let mend = format!("see: hardtack policy lint {shown}");

@@ -1,5 +1,6 @@
 //! `hardtack policy lint`
 
+use super::tools;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,29 @@ use anstream::adapter::strip_str;
 use hardtack::internal::{parts, read_file};
 use hardtack::names::escaped;
 use hardtack::policy::sets;
-use hardtack_lint::{Finding, Options, Report, Severity, lint_folder};
+use hardtack_lint::{Finding, Options, Report, ServerTools, Severity, lint_folder};
 
 use crate::args::policy::Lint;
 use crate::command::warn_of_left_out;
 use crate::output::out_columns;
 use crate::secrets::hidden;
-use crate::terminal::{BAD, Done, GOOD, TEXT, WHOLE, now, own, say, say_json, say_lines};
+use crate::terminal::{BAD, Done, GOOD, TEXT, WHOLE, now, own, say, say_json, say_lines, warn};
 
 /// Something was found.
 const EXIT_FOUND: u8 = 1;
 
 pub(crate) fn run(arguments: &Lint) -> Done {
+    let told = Options {
+        directory: arguments.directory,
+        tools: tools::of_servers(arguments)?,
+        open_arguments: arguments.open_arguments,
+        ..Options::default()
+    };
+    warn_of_unread(&told.tools);
     let mut reports = Vec::new();
     for set in sets(&arguments.policies)? {
         warn_of_left_out(&set);
-        reports.push(report(&set, arguments.directory)?);
+        reports.push(report(&set, told.clone())?);
     }
     let findings: Vec<&Finding> = reports.iter().flat_map(|report| &report.findings).collect();
     match arguments.json {
@@ -37,16 +45,25 @@ pub(crate) fn run(arguments: &Lint) -> Done {
         }
         false => print(&reports, findings.len())?,
     }
-    match findings.is_empty() {
+    match findings.iter().all(|finding| finding.severity == Severity::Note) {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::from(EXIT_FOUND)),
     }
 }
 
-/// What is found in a set. The server has a directory of names and keys, or none.
-pub(in crate::command) fn report(set: &Path, directory: bool) -> Result<Report, Box<dyn Error>> {
-    let options = Options { grant_facts: grant_facts(set)?, directory, now: Some(now()) };
+/// What is found in a set, with what its cases say, and what is told of the servers.
+pub(in crate::command) fn report(set: &Path, told: Options) -> Result<Report, Box<dyn Error>> {
+    let options = Options { grant_facts: grant_facts(set)?, now: Some(now()), ..told };
     Ok(lint_folder(set, &options)?)
+}
+
+/// Of these, nothing can be found, and nobody is to take that for good.
+fn warn_of_unread(servers: &[ServerTools]) {
+    for name in servers.iter().flat_map(ServerTools::unread) {
+        warn(&format!(
+            "the schema of the tool {name:?} is too large or deep, or stands twice: its arguments are not looked at"
+        ));
+    }
 }
 
 /// A finding with each text as it may be shown. JSON's own signs are put around it afterwards.
@@ -90,6 +107,7 @@ fn shown(report: &Report, finding: &Finding) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let text = report.files.iter().find(|(name, _)| *name == finding.file).map(|(_, text)| text);
     let (source, start, span) = excerpt(text.map_or("", String::as_str), finding);

@@ -6,6 +6,7 @@ pub(in crate::command) mod lint;
 mod replay;
 mod replaying;
 mod test;
+mod tools;
 
 use crate::args::policy::{Policy, PolicyTask};
 use crate::terminal::Done;

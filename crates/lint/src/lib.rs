@@ -11,6 +11,7 @@ mod code;
 mod compared;
 mod cost;
 mod gaps;
+mod hosts;
 mod likely;
 mod listed;
 mod literals;

@@ -1,8 +1,11 @@
 //! Matching: which comparisons of text let more through than they seem to?
 
+use std::collections::HashMap;
+
 use biscuit_parser::builder::Binary;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
+use crate::hosts::{self, What, is_host};
 use crate::regex::matches_all;
 use crate::set::{self, Set, with_polarity};
 use crate::words::{
@@ -27,6 +30,7 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
             }
         }
         let file = statement.file;
+        let mut whats = hosts::arguments(query);
         for condition in &query.conditions {
             condition.walk(&mut |expr| hides_errors(expr, file, findings));
             with_polarity(condition, set.lets_through(statement), &mut |expr, lets_through| {
@@ -43,12 +47,16 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
                 if let (Binary::Any | Binary::All, Node::Closure(own, body)) =
                     (operator, &right.node)
                 {
-                    elements(left, own, body, &places, file, findings);
+                    elements(left, own, body, (&places, &whats), file, findings);
+                    // Each element is what the list is said to be of.
+                    let what = left.variable().and_then(|name| whats.get(name)).copied();
+                    what.and_then(|what| whats.insert(own, what));
                 }
                 let Some((term, text)) = right.constant().and_then(|t| Some((t, t.text()?))) else {
                     return;
                 };
-                loose(operator, columns.first().copied(), term, file, findings);
+                let what = left.variable().and_then(|name| whats.get(name)).copied();
+                compared(operator, (columns.first().copied(), what), term, file, findings);
                 if let Binary::Ffi(name) = operator {
                     function(name, text, term.span, file, findings);
                 }
@@ -62,7 +70,7 @@ fn elements(
     left: &Expr,
     own: &str,
     body: &Expr,
-    places: &std::collections::HashMap<&str, Vec<Column>>,
+    (places, whats): (&HashMap<&str, Vec<Column>>, &HashMap<&str, What>),
     file: usize,
     findings: &mut Findings,
 ) {
@@ -73,8 +81,24 @@ fn elements(
             return;
         }
         let column = whole.variable().and_then(|name| places.get(name)?.first()).copied();
-        elements.iter().for_each(|term| loose(operator, column, term, file, findings));
+        let what = whole.variable().and_then(|name| whats.get(name)).copied();
+        let is = (column, what);
+        elements.iter().for_each(|term| compared(operator, is, term, file, findings));
     });
+}
+
+/// The comparison with a part, of what is a host or has one in it, or of anything else.
+fn compared(
+    operator: &Binary,
+    (column, what): (Option<Column>, Option<What>),
+    term: &Term,
+    file: usize,
+    findings: &mut Findings,
+) {
+    match hosts::loose(operator, column, what, term) {
+        Some((message, mend)) => findings.add(Code::LooseMatch, file, term.span, message, mend),
+        None => loose(operator, column, term, file, findings),
+    }
 }
 
 fn hides_errors(expr: &Expr, file: usize, findings: &mut Findings) {
@@ -339,21 +363,4 @@ fn function(name: &str, text: &str, span: Span, file: usize, findings: &mut Find
             "write the folder, network or pattern that is meant",
         );
     }
-}
-
-/// Whether this is what a host's name looks like, and no file's.
-fn is_host(text: &str) -> bool {
-    const FILES: [&str; 24] = [
-        "pdf", "csv", "txt", "md", "json", "png", "jpg", "jpeg", "gif", "svg", "xml", "html",
-        "yaml", "yml", "toml", "zip", "gz", "log", "doc", "docx", "xls", "xlsx", "ppt", "pptx",
-    ];
-    let labels: Vec<&str> = text.split('.').collect();
-    let last = labels.last().copied().unwrap_or_default();
-    labels.len() >= 2
-        && labels.iter().all(|label| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
-        && last.len() >= 2
-        && last.bytes().all(|b| b.is_ascii_lowercase())
-        && !FILES.contains(&last)
 }

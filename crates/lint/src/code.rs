@@ -100,6 +100,8 @@ pub enum Code {
     CheckForOneTool,
     /// A table of moments that is over, or nearly so, and by which calls are refused.
     TableEnds,
+    /// An alternative of an `or` that lacks the conditions which were meant for all.
+    LooseOr,
     /// A tool that the server does not list.
     UnknownTool,
     /// An argument that the server's schema of the tool does not name.
@@ -156,6 +158,7 @@ impl Code {
             Code::AnyForAll => "any-for-all",
             Code::CheckForOneTool => "check-for-one-tool",
             Code::TableEnds => "table-ends",
+            Code::LooseOr => "loose-or",
             Code::UnknownTool => "unknown-tool",
             Code::UnknownArgument => "unknown-argument",
             Code::ArgumentType => "argument-type",
@@ -185,6 +188,7 @@ impl Code {
             | Code::AnyForAll
             | Code::CheckForOneTool
             | Code::TableEnds
+            | Code::LooseOr
             | Code::UnknownArgument => Severity::Warning,
             Code::OpenArgument => Severity::Note,
             _ => Severity::Error,

@@ -5,6 +5,7 @@
 //! Facts that an issuer says of its subjects are known from [`Options::grant_facts`] and from comments of the form
 //! `// fact: team(string, integer)`, with the types integer, string, date, bytes, bool, set, array, map, null and any.
 
+mod alternatives;
 mod always;
 mod broad;
 mod code;
@@ -182,6 +183,7 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     gaps::check(&set, tools, now, &mut findings);
     // Last, for what is wrong already is not reported once more for what comes of it.
     reach::check(&set, now, &mut findings);
+    alternatives::check(&set, &mut findings);
     strangers::check(&set, tools, now, &mut findings);
     compared::check(&set, tools, now, &mut findings);
     if options.open_arguments {

@@ -102,3 +102,110 @@ fn a_hostile_file_does_not_write_to_the_terminal() {
     let shown = text(&hardtack(folder.path(), &["."]).stdout);
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
 }
+
+const TOOLS: &str = r#"{"tools": [{"name": "push", "inputSchema": {"type": "object",
+    "properties": {"branch": {"type": "string"}, "force": {"type": "boolean"}}}}]}"#;
+
+/// A folder with a set that is clean, but for what a server has, and the server's tools.
+fn with_tools(policy: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("set")).unwrap();
+    fs::write(folder.path().join("set/a.datalog"), policy).unwrap();
+    fs::write(folder.path().join("tools.json"), TOOLS).unwrap();
+    folder
+}
+
+#[test]
+fn with_the_servers_tools_more_is_found_in_words_and_in_json() {
+    let folder = with_tools("allow if tool(\"pusch\"), granted($op);\n");
+    assert_eq!(hardtack(folder.path(), &["set"]).status.code(), Some(0));
+    for tools in ["tools.json", "notion.mcp=tools.json"] {
+        let output = hardtack(folder.path(), &["set", "--tools", tools]);
+        assert_eq!(output.status.code(), Some(1));
+        let shown = text(&output.stdout);
+        assert!(shown.contains("error[unknown-tool]: the server"), "{shown}");
+        assert!(shown.contains("lists no tool `pusch`") && shown.contains("write \"push\""));
+    }
+    let output = hardtack(folder.path(), &["set", "--json", "--tools", "tools.json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&findings[0]["code"], &findings[0]["severity"]),
+        (&"unknown-tool".into(), &"error".into())
+    );
+    assert_eq!((findings[0]["line"].as_u64(), findings[0]["column"].as_u64()), (Some(1), Some(15)));
+}
+
+#[test]
+fn notes_alone_end_with_zero() {
+    let folder = with_tools("allow if tool(\"push\"), granted($op), arg(\"branch\", \"dev\");\n");
+    let asked = ["set", "--tools", "tools.json", "--open-arguments"];
+    let output = hardtack(folder.path(), &asked);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(
+        shown.contains("note[open-argument]") && shown.contains("`push` has `force`"),
+        "{shown}"
+    );
+    let output = hardtack(folder.path(), &[&asked[..], &["--json"]].concat());
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &findings[0]["severity"]), (Some(0), &"note".into()));
+    // Without being asked, nothing of it is said; without tools, it cannot be.
+    assert_eq!(
+        text(&hardtack(folder.path(), &["set", "--tools", "tools.json", "--json"]).stdout),
+        "[]\n"
+    );
+    assert_eq!(hardtack(folder.path(), &["set", "--open-arguments"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_is_no_list_of_tools_is_refused_with_its_name() {
+    let folder = with_tools("allow if tool(\"push\"), granted($op);\n");
+    let page = TOOLS.replacen('{', "{\"nextCursor\": \"2\", ", 1);
+    fs::write(folder.path().join("page.json"), page).unwrap();
+    fs::write(folder.path().join("none.json"), "{\"prompts\": []}").unwrap();
+    fs::write(folder.path().join("token"), "secret-of-the-server").unwrap();
+    for (tools, says) in [
+        (vec!["--tools", "page.json"], "page.json: it is one page of several"),
+        (vec!["--tools", "none.json"], "none.json: it is no list of tools"),
+        (vec!["--tools", "missing.json"], "missing.json"),
+        (vec!["--tools", "b.mcp=missing.json"], "missing.json"),
+        (vec!["--tools", " =tools.json"], "--tools"),
+        (vec!["--tools", "http://127.0.0.1:9/mcp"], "cannot be listed"),
+        (vec!["--tools", "tools.json", "--authorization-file", "token"], "is for one server"),
+        (
+            vec![
+                "--tools",
+                "http://127.0.0.1:9/mcp",
+                "--tools",
+                "http://127.0.0.1:8/mcp",
+                "--authorization-file",
+                "token",
+            ],
+            "is for one server",
+        ),
+        (
+            vec!["--tools", "http://server.invalid/mcp", "--authorization-file", "token"],
+            "--allow-plain-http server.invalid",
+        ),
+    ] {
+        let output = hardtack(folder.path(), &[&["set"], &tools[..]].concat());
+        let said = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(2), String::new()),
+            "{said}"
+        );
+        assert!(said.contains(says) && !said.contains("secret-of"), "{tools:?}: {said}");
+    }
+}
+
+#[test]
+fn a_schema_that_is_too_deep_is_said_to_be_left_out() {
+    let folder = with_tools("allow if tool(\"push\"), granted($op), arg(\"branch\", 5);\n");
+    let deep = format!("{}5{}", "[".repeat(500), "]".repeat(500));
+    let tools = format!(r#"[{{"name": "push", "inputSchema": {{"enum": {deep}}}}}]"#);
+    fs::write(folder.path().join("tools.json"), tools).unwrap();
+    let output = hardtack(folder.path(), &["set", "--tools", "tools.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("the tool \"push\""), "{}", text(&output.stderr));
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hardtack::internal::Function;
 use hardtack::*;
-use hardtack_lint::{Options, lint_folder};
+use hardtack_lint::{Options, ServerTools, lint_folder};
 use hardtack_testkit::*;
 
 /// The pages, each read on its own by people and as one by the tests.
@@ -71,8 +71,13 @@ fn set(policy: &str, cases: &str) -> tempfile::TempDir {
 
 /// What the linter finds in a policy.
 fn codes(policy: &str) -> Vec<&'static str> {
+    codes_with(policy, Vec::new())
+}
+
+/// What the linter finds in a policy for these servers.
+fn codes_with(policy: &str, tools: Vec<ServerTools>) -> Vec<&'static str> {
     let folder = set(policy, "");
-    let options = Options { now: Some(NOW), ..Options::default() };
+    let options = Options { now: Some(NOW), tools, ..Options::default() };
     let report = lint_folder(folder.path(), &options).unwrap();
     report.findings.iter().map(|finding| finding.code.name()).collect()
 }
@@ -106,13 +111,24 @@ fn every_policy_of_the_page_is_a_recipe_a_mistake_or_a_mended_one() {
 
 #[test]
 fn each_mistake_is_found_by_the_code_that_the_page_names() {
+    let blocks = blocks();
+    let listed = blocks.iter().find(|block| block.mark == "tools").unwrap();
     for (mistake, mended) in mistakes() {
         let code = mistake.mark.strip_prefix("mistake: ").unwrap();
+        let (code, tools) = match code.strip_suffix(WITH_TOOLS) {
+            Some(code) => (code, vec![ServerTools::read(None, &listed.text).unwrap()]),
+            None => (code, Vec::new()),
+        };
         let expected = if code == BY_TRIAL { vec![] } else { vec![code] };
-        assert_eq!(codes(&mistake.text), expected, "{}", mistake.heading);
-        assert_eq!(codes(&mended.text), [""; 0], "{}", mended.heading);
+        let without = codes(&mistake.text);
+        assert!(tools.is_empty() || without != expected, "{}", mistake.heading);
+        assert_eq!(codes_with(&mistake.text, tools.clone()), expected, "{}", mistake.heading);
+        assert_eq!(codes_with(&mended.text, tools), [""; 0], "{}", mended.heading);
     }
 }
+
+/// What the mark of a mistake ends with that is found with the page's list of tools, and not without.
+const WITH_TOOLS: &str = ", with the tools";
 
 /// The mistake that needs cases to be found.
 const BY_TRIAL: &str = "policy test";
@@ -259,6 +275,40 @@ fn witnesses() -> Vec<(&'static str, String, &'static str, &'static str)> {
             "allow",
             "policy_check_failed",
         ),
+        (
+            "The end of a URL or of an address",
+            tool("mail", r#"arguments = { email = "bob@evilexample.com" }"#),
+            "allow",
+            "nothing_allows",
+        ),
+        (
+            "The end of a URL or of an address",
+            "scopes = [\"resources:read\"]\noperation = \"resources:read\"\nresource = \"https://evil.example/?example.com\""
+                .to_owned(),
+            "allow",
+            "nothing_allows",
+        ),
+        ("An `or` before a comma", tool("read_file", ""), "allow", "nothing_allows"),
+        ("A tool that is not there", tool("push", ""), "allow", "policy_denied"),
+        (
+            "An argument that is not there",
+            tool("push", r#"arguments = { branch = "dev", force = true }"#),
+            "allow",
+            "policy_denied",
+        ),
+        (
+            "A type that an argument never has",
+            tool("list_issues", "arguments = { limit = 50 }"),
+            "nothing_allows",
+            "allow",
+        ),
+        (
+            "A value that an argument never has",
+            tool("list_issues", r#"arguments = { state = "open" }"#),
+            "nothing_allows",
+            "allow",
+        ),
+        ("A `deny` of what is the default", tool("create_release", ""), "allow", "nothing_allows"),
     ]
 }
 

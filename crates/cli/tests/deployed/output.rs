@@ -431,3 +431,44 @@ fn what_is_done_is_said_when_the_answer_cannot_be_written() {
     assert!(said.contains("d.store is made"), "{said}");
     scene.ok(&["store", "check", "d.store"], "");
 }
+
+/// A server of two pages, one tool on each, which wants an Authorization.
+#[test]
+fn policies_are_linted_with_the_tools_of_all_pages_of_a_server_that_is_asked() {
+    let scene = Scene::set();
+    let address = server(|asked| {
+        let Ok(message) = serde_json::from_str::<Value>(&asked.body) else { return String::new() };
+        assert!(asked.head.to_lowercase().contains("authorization: bearer of-the-server"));
+        let result = match message["method"].as_str() {
+            Some("initialize") => json!({
+                "protocolVersion": message["params"]["protocolVersion"],
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "pages", "version": "1"}
+            }),
+            Some("tools/list") if message["params"]["cursor"] == "2" => {
+                let amount = json!({"properties": {"amount": {"type": "integer"}}});
+                json!({"tools": [{"name": "pay", "inputSchema": amount}]})
+            }
+            Some("tools/list") => {
+                let tool = json!({"name": "search", "inputSchema": {"type": "object"}});
+                json!({"tools": [tool], "nextCursor": "2"})
+            }
+            _ => return String::new(),
+        };
+        json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string()
+    });
+    let url = format!("http://{address}/mcp");
+    let policy = "allow if tool(\"search\"), granted($op);\nallow if tool(\"pay\"), granted($op), arg(\"amount\", \"5\");\ndeny if tool(\"pey\");\n";
+    fs::write(scene.path().join("linted.datalog"), policy).unwrap();
+    fs::write(scene.path().join("authorization"), "Bearer of-the-server\n").unwrap();
+    let lint = ["policy", "lint", "linted.datalog", "--json", "--tools", &url];
+    let with = [&lint[..], &["--authorization-file", "authorization"]].concat();
+    let mut child = scene.command(&with).spawn().unwrap();
+    let status = ended(&mut child).expect("it ends");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(status.code(), Some(1), "{}", text(&output.stderr));
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let codes: Vec<&str> = found.iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["argument-type", "unknown-tool"], "{found:?}");
+    assert_eq!(found[1]["mend"], "write \"pay\"");
+}

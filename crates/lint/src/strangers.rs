@@ -209,8 +209,11 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names = names.filter(|name| name.len() <= MAX_NAME).peekable();
     let shown = names.by_ref().take(MAX_SHOWN).map(|name| format!("`{}`", name.escape_debug()));
     let mut shown = shown.collect::<Vec<_>>().join(", ");
-    if names.peek().is_some() {
-        shown.push_str(", …");
+    // What is too long to be shown is left out, be it all.
+    match (shown.is_empty(), names.peek()) {
+        (true, _) => shown.push('…'),
+        (false, Some(_)) => shown.push_str(", …"),
+        _ => {}
     }
     shown
 }

@@ -124,8 +124,9 @@ pub(crate) struct Eval {
   hardtack policy lint policies/mcp-tools --json
   hardtack policy lint policies/mcp-tools \\
       --tools http://127.0.0.1:3000/mcp
-  hardtack policy lint policies --tools notion.mcp=notion.json \\
-      --tools git.mcp=git.json --open-arguments
+  hardtack policy lint policies --open-arguments \\
+      --tools notion.mcp=notion.json \\
+      --tools git.mcp=git.json
 
 Facts that an issuer says of its subjects are known from the set's cases (cases/*.toml) and from comments such as:
   // fact: team(string, integer)

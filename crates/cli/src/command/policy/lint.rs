@@ -57,13 +57,25 @@ pub(in crate::command) fn report(set: &Path, told: Options) -> Result<Report, Bo
     Ok(lint_folder(set, &options)?)
 }
 
+/// How many tools are named whose arguments are not looked at.
+const MOST_NAMED: usize = 5;
+
 /// Of these, nothing can be found, and nobody is to take that for good.
 fn warn_of_unread(servers: &[ServerTools]) {
-    for name in servers.iter().flat_map(ServerTools::unread) {
-        warn(&format!(
-            "the schema of the tool {name:?} is too large or deep, or stands twice: its arguments are not looked at"
-        ));
+    let unread: Vec<&str> = servers.iter().flat_map(ServerTools::unread).collect();
+    if unread.is_empty() {
+        return;
     }
+    // A server may give its tools names of any length.
+    let shown = |name: &&str| format!("{:?}", name.chars().take(128).collect::<String>());
+    let named = unread.iter().take(MOST_NAMED).map(shown).collect::<Vec<_>>().join(", ");
+    let more = match unread.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    warn(&format!(
+        "the arguments of the tools {named}{more} are not looked at: their schemas are too large or too deep, or two tools have this name"
+    ));
 }
 
 /// A finding with each text as it may be shown. JSON's own signs are put around it afterwards.

@@ -25,7 +25,9 @@ pub(super) fn check(set: &Set, servers: &[ServerTools], now: Option<u64>, findin
             continue;
         }
         for term in named(query, Column::ArgumentName) {
-            argument(&known, statement, term.literal, findings);
+            // What refuses, and the rules that it reads, finds an argument in all its spellings.
+            let folds = statement.kind == Kind::CheckAll || !set.lets_through(statement);
+            argument(&known, (statement.file, folds), term.literal, findings);
         }
     }
 }
@@ -219,23 +221,26 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// An argument that none of the tools takes.
-fn argument(known: &[Known<'_>], statement: &Statement, literal: &Term, findings: &mut Findings) {
+fn argument(
+    known: &[Known<'_>],
+    (file, folds): (usize, bool),
+    literal: &Term,
+    findings: &mut Findings,
+) {
     let Some(name) = literal.text().filter(|name| !name.is_empty()) else { return };
-    // What refuses finds an argument in all its spellings.
-    let folds = matches!(statement.kind, Kind::Deny | Kind::RejectIf | Kind::CheckAll);
     let folded = |name: &str| name.trim().to_lowercase();
     let lacks = |one: &Known<'_>| {
         one.shape.lacks(name)
             && !(folds && one.shape.members.keys().any(|member| folded(member) == folded(name)))
     };
-    if !known.iter().all(lacks) || findings.has_in(statement.file, literal.span) {
+    if !known.iter().all(lacks) || findings.has_in(file, literal.span) {
         return;
     }
     let tools: BTreeSet<&str> = known.iter().map(|one| one.tool.as_str()).collect();
     let is_closed = known.iter().all(|one| one.shape.others == Others::Refused);
     let members = known.iter().flat_map(|one| one.shape.members.keys().map(String::as_str));
     let (message, mend) = unknown(&some(tools.into_iter()), name, is_closed, members.collect());
-    findings.add(Code::UnknownArgument, statement.file, literal.span, message, mend);
+    findings.add(Code::UnknownArgument, file, literal.span, message, mend);
 }
 
 /// What to say of a name that is not among these.

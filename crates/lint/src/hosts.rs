@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use biscuit_parser::builder::Binary;
 
 use crate::words::Column;
-use hardtack::internal::syntax::{Query, Term};
+use hardtack::internal::syntax::{Expr, Node, Query, Term};
 
 /// What an argument is, as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum What {
 }
 
 /// What the last word of an argument's name says.
-const WORDS: [(&str, What); 13] = [
+const WORDS: [(&str, What); 14] = [
     ("email", What::Email),
     ("mail", What::Email),
     ("url", What::Url),
@@ -30,10 +30,14 @@ const WORDS: [(&str, What); 13] = [
     ("host", What::Host),
     ("hostname", What::Host),
     ("domain", What::Host),
+    ("ip", What::Host),
 ];
 
+/// What stands behind such a word without changing what it is: `domain_name`, `ip_address`.
+const BEHIND: [&str; 4] = ["address", "addr", "name", "fqdn"];
+
 impl What {
-    /// Of `callback_url`, `callbackUrl` and `emails`; an `email_address` is an email, and a `domain_type` is no domain.
+    /// Of `callback_url`, `callbackUrl` and `emails`; an `email_address` is an email, a `domain_name` a domain, and a `domain_type` is none.
     fn named(name: &str) -> Option<What> {
         let mut spaced = String::new();
         let mut before = ' ';
@@ -50,9 +54,11 @@ impl What {
             let is_it = |known: &str| word == known || word.strip_suffix('s') == Some(known);
             WORDS.iter().find(|(known, _)| is_it(known)).map(|(_, what)| *what)
         };
-        let words = || spaced.split_whitespace();
-        let last = words().last().and_then(said);
-        last.or_else(|| words().filter_map(said).find(|what| *what == What::Email))
+        let words: Vec<&str> = spaced.split_whitespace().collect();
+        let (last, before) = words.split_last()?;
+        let host = before.last().filter(|_| BEHIND.contains(last)).and_then(|word| said(word));
+        let email = || words.iter().filter_map(|word| said(word)).find(|one| *one == What::Email);
+        said(last).or(host.filter(|what| *what == What::Host)).or_else(email)
     }
 }
 
@@ -64,6 +70,50 @@ pub(super) fn arguments(query: &Query) -> HashMap<&str, What> {
         Some((value.variable()?, What::named(name.text()?)?))
     });
     named.collect()
+}
+
+/// By which end of it a value is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// A URL, whose host stands at its beginning.
+    Beginning,
+    /// A host or an address, whose domain stands at its end.
+    End,
+}
+
+/// The variables that the question's conditions bound by an end of theirs, each for itself.
+#[derive(Debug)]
+pub(super) struct Bounds<'q>(Vec<(&'q str, Bound)>);
+
+impl<'q> Bounds<'q> {
+    pub(super) fn of(query: &'q Query) -> Bounds<'q> {
+        let parts = query.conditions.iter().flat_map(Expr::parts);
+        Bounds(parts.filter_map(bound).collect())
+    }
+
+    /// Whether a comparison of it with a part of it only narrows what such a bound leaves.
+    pub(super) fn cover(&self, name: &str, operator: &Binary, what: Option<What>) -> bool {
+        let needed = match (operator, what) {
+            (Binary::Prefix | Binary::Contains, Some(What::Host | What::Email)) => Bound::End,
+            (Binary::Suffix | Binary::Contains, Some(What::Url) | None) => Bound::Beginning,
+            _ => return false,
+        };
+        self.0.contains(&(name, needed))
+    }
+}
+
+fn bound(part: &Expr) -> Option<(&str, Bound)> {
+    let Node::Binary(operator, left, right) = &part.node else { return None };
+    let (name, text) = (left.variable()?, right.constant()?.text()?);
+    let bound = match operator {
+        // A beginning in which the host has ended.
+        Binary::Prefix if text.split_once("://")?.1.contains('/') => Bound::Beginning,
+        Binary::Ffi(function) if function == "hardtack_url" => Bound::Beginning,
+        Binary::Ffi(function) if function == "hardtack_network" => Bound::End,
+        Binary::Suffix if is_host(text.strip_prefix(['.', '@'])?) => Bound::End,
+        _ => return None,
+    };
+    Some((name, bound))
 }
 
 /// What a comparison with a part lets through beside what it seems to, and how to mend it.
@@ -112,6 +162,8 @@ pub(super) fn loose(
                     .to_owned(),
             )
         }),
+        // No host has a `:` in it; an address of IPv6 may begin so.
+        (Binary::Prefix, What::Host) if text.contains(':') => None,
         (Binary::Prefix, What::Host) => Some((
             format!(
                 "this also begins {}.evil.example, which is another host",
@@ -119,6 +171,11 @@ pub(super) fn loose(
             ),
             "compare the host with `==`, or its end from a `.` on; a network with extern::hardtack_network(\"…\")"
                 .to_owned(),
+        )),
+        // `evilexample.com`; what has a dot in it is found for every argument.
+        (Binary::Suffix, What::Host) if is_label(text) => Some((
+            format!("evil{shown} ends like this too, and is another host"),
+            format!("compare the host with `==`, or write \".{shown}\""),
         )),
         (Binary::Contains, What::Host) => is_host(text.trim_matches('.')).then(|| {
             (
@@ -138,6 +195,11 @@ fn url(host: &str) -> Option<String> {
     };
     let host = host.to_lowercase();
     is_host(&host).then(|| format!("write $url.extern::hardtack_url(\"https://{before}{host}\")"))
+}
+
+/// Whether this is a word that a host's name can end with.
+fn is_label(text: &str) -> bool {
+    text.len() >= 2 && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 /// Whether this is what a host's name looks like, and no file's.
@@ -175,6 +237,14 @@ mod tests {
             ("allowed.domains", Some(What::Host)),
             ("email_address", Some(What::Email)),
             ("recipientEmails", Some(What::Email)),
+            ("domain_name", Some(What::Host)),
+            ("hostName", Some(What::Host)),
+            ("ip", Some(What::Host)),
+            ("ip_address", Some(What::Host)),
+            ("linkName", None),
+            ("name", None),
+            ("address", None),
+            ("zip", None),
             ("ghost", None),
             ("domain_type", None),
             ("url_count", None),

@@ -31,6 +31,7 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
         }
         let file = statement.file;
         let mut whats = hosts::arguments(query);
+        let bounds = hosts::Bounds::of(query);
         for condition in &query.conditions {
             condition.walk(&mut |expr| hides_errors(expr, file, findings));
             with_polarity(condition, set.lets_through(statement), &mut |expr, lets_through| {
@@ -56,6 +57,11 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
                     return;
                 };
                 let what = left.variable().and_then(|name| whats.get(name)).copied();
+                let is_open = matches!(columns.first(), None | Some(Any | Resource));
+                let covered = |name| bounds.cover(name, operator, what);
+                if is_open && left.variable().is_some_and(covered) {
+                    return;
+                }
                 compared(operator, (columns.first().copied(), what), term, file, findings);
                 if let Binary::Ffi(name) = operator {
                     function(name, text, term.span, file, findings);

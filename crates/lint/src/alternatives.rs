@@ -11,25 +11,33 @@ pub(super) fn check(set: &Set, findings: &mut Findings) {
         let pairs = queries.windows(2).enumerate();
         for (at, pair) in pairs {
             let [before, after] = pair else { continue };
-            let (weak, strong, start) = match (first(after), last(before)) {
+            let (weak, span, message) = match (first(after), last(before)) {
                 (Some(own), _) if is_weak(before, own, after) => {
-                    (before, own, first_of_run(queries.get(..at).unwrap_or_default(), own, after))
+                    let run = first_of_run(queries.get(..at).unwrap_or_default(), own, after);
+                    (before, run.unwrap_or(before.span), alone(own))
                 }
-                (_, Some(own)) if is_weak(after, own, before) => (after, own, None),
+                (_, Some(own)) if is_weak(after, own, before) => (after, after.span, alone(own)),
+                _ if is_of_any_call(set, after) && is_of_one_tool(before) => {
+                    (after, after.span, OF_ANY_CALL.to_owned())
+                }
                 _ => continue,
             };
-            let span = start.unwrap_or(weak.span);
             if findings.has_in(statement.file, weak.span) {
                 continue;
             }
-            let message = format!(
-                "`,` binds closer than `or`: this `{}` alone is enough here, and the conditions of the other alternative are not asked for",
-                strong.name
-            );
             let mend = "write the conditions into each alternative, or list the values, as in [\"…\", \"…\"].contains($value); if it is to be enough, give it an `allow if` of its own";
             findings.add(Code::LooseOr, statement.file, span, message, mend);
         }
     }
+}
+
+const OF_ANY_CALL: &str = "`,` binds closer than `or`: the other alternative alone says which call it is for, and this one is enough for all";
+
+fn alone(own: &Atom) -> String {
+    format!(
+        "`,` binds closer than `or`: this `{}` alone is enough here, and the conditions of the other alternative are not asked for",
+        own.name
+    )
 }
 
 /// The first of the alternatives before that are as weak.
@@ -48,6 +56,31 @@ fn last(query: &Query) -> Option<&Atom> {
 
 /// What says which call is meant, and not who may make it.
 const CALLS: [&str; 3] = ["operation", "granted", "tool"];
+
+/// Whether an alternative asks nothing of the call: who makes it, and when, is all. What a rule of the set asks is not looked through.
+fn is_of_any_call(set: &Set, query: &Query) -> bool {
+    let of_call = |atom: &Atom| CALLS.contains(&atom.name.as_str()) || is_part(atom);
+    !query.atoms.is_empty()
+        && !query.atoms.iter().any(|atom| of_call(atom) || set.rules(&atom.name).next().is_some())
+}
+
+fn is_part(atom: &Atom) -> bool {
+    ["arg", "resource", "call"].contains(&atom.name.as_str())
+}
+
+/// Whether an alternative says which tool or operation is called, and asks for more.
+fn is_of_one_tool(query: &Query) -> bool {
+    let compared = |term: &Term| match term.variable() {
+        Some(name) => query.conditions.iter().any(|one| one.variables().contains(&name)),
+        None => true,
+    };
+    let names_it = |atom: &Atom| {
+        ["operation", "tool"].contains(&atom.name.as_str())
+            && atom.terms.first().is_some_and(compared)
+    };
+    query.atoms.iter().any(names_it)
+        && query.atoms.iter().any(|atom| !CALLS.contains(&atom.name.as_str()))
+}
 
 /// Whether one alternative asks for nothing but what stands next to it in the other one, which asks for more. If it repeats anything
 /// else of the other, it is written as a whole.

@@ -10,27 +10,25 @@ use crate::set::Set;
 use crate::strangers::{Known, known, nearest, some, unknown};
 use crate::words::Types;
 use crate::{Code, Findings};
-use hardtack::internal::syntax::{Expr, Node, Query, Span, Term, Value};
+use hardtack::internal::syntax::{Expr, Node, Query, Span, Statement, Term, Value};
 
 pub(super) fn check(set: &Set, servers: &[ServerTools], now: Option<u64>, findings: &mut Findings) {
-    for (statement, query) in set.queries() {
+    let queries = set.queries().filter_map(|(statement, query)| {
         let known = known(set, servers, query, now);
-        if known.is_empty() {
-            continue;
-        }
-        let mut judge = Judge { file: statement.file, env: HashMap::new(), findings };
-        judge.arguments(&known, query);
-        // What asks for the type is prepared for another one.
-        for condition in &query.conditions {
-            condition.walk(&mut |expr| {
-                if let Node::Unary(Unary::TypeOf, inner) = &expr.node {
-                    inner.variables().iter().for_each(|name| drop(judge.env.remove(*name)));
-                }
-            });
-        }
-        for condition in &query.conditions {
-            judge.expression(condition);
-        }
+        (!known.is_empty()).then_some((statement, query, known))
+    });
+    let queries: Vec<(&Statement, &Query, Vec<Known<'_>>)> = queries.collect();
+    let refuses = |statement: &Statement| !set.lets_through(statement);
+    let mut refused = BTreeSet::new();
+    for (statement, query, known) in queries.iter().filter(|(one, ..)| refuses(one)) {
+        let mut unsaid = Findings::default();
+        let judge = Judge::new(statement.file, &mut unsaid);
+        refused.extend(judge.question(known, query));
+    }
+    for (statement, query, known) in &queries {
+        let mut judge = Judge::new(statement.file, findings);
+        judge.refused = Some(&refused).filter(|_| refuses(statement));
+        judge.question(known, query);
     }
 }
 
@@ -44,12 +42,44 @@ struct Part {
 struct Judge<'a> {
     file: usize,
     env: HashMap<String, Part>,
+    /// What was compared with a value that it can have, by what it is called.
+    fitting: BTreeSet<String>,
+    /// In what refuses, the same of all that refuses. Where a value is refused that the schema has, another one beside it is for servers
+    /// that take more than their schema says, as `"true"` for `true`.
+    refused: Option<&'a BTreeSet<String>>,
     findings: &'a mut Findings,
 }
 
 const SIZED: Types = Types::STRING.or(Types::ARRAY).or(Types::MAP);
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(file: usize, findings: &'a mut Findings) -> Judge<'a> {
+        let (env, fitting) = (HashMap::new(), BTreeSet::new());
+        Judge { file, env, fitting, refused: None, findings }
+    }
+
+    /// What was compared with a value that it can have.
+    fn question(mut self, known: &[Known<'_>], query: &Query) -> BTreeSet<String> {
+        self.arguments(known, query);
+        // What asks for the type is prepared for another one.
+        for condition in &query.conditions {
+            condition.walk(&mut |expr| {
+                if let Node::Unary(Unary::TypeOf, inner) = &expr.node {
+                    inner.variables().iter().for_each(|name| drop(self.env.remove(*name)));
+                }
+            });
+        }
+        for condition in &query.conditions {
+            self.expression(condition);
+        }
+        self.fitting
+    }
+
+    /// Whether it is refused with a value that it can have.
+    fn is_refused(&self, part: &Part) -> bool {
+        self.refused.is_some_and(|refused| refused.contains(&part.called))
+    }
+
     /// What stands for the value of an argument, and the values that are written there.
     fn arguments(&mut self, known: &[Known<'_>], query: &Query) {
         let tools: BTreeSet<&str> = known.iter().map(|one| one.tool.as_str()).collect();
@@ -232,13 +262,25 @@ impl Judge<'_> {
         }
         let is = Types::of(&term.value);
         if !part.shape.types.meets(is) {
-            return self.never(part, is, term.span);
+            if !self.is_refused(part) {
+                self.never(part, is, term.span);
+            }
+            return;
         }
         let (Some(values), Some(value)) = (&part.shape.values, Scalar::of_value(&term.value))
         else {
+            self.fitting.insert(part.called.clone());
             return;
         };
-        if values.contains(&value) || self.findings.has_in(self.file, term.span) {
+        if values.contains(&value) {
+            self.fitting.insert(part.called.clone());
+            return;
+        }
+        let is_spelling =
+            |one: &Scalar| one.folded().is_some_and(|own| Some(own) == value.folded());
+        if self.is_refused(part) && values.iter().any(is_spelling)
+            || self.findings.has_in(self.file, term.span)
+        {
             return;
         }
         let texts: Vec<&str> = values

@@ -80,6 +80,14 @@ impl Scalar {
         }
     }
 
+    /// A text without its letters' case and the space around it.
+    pub(super) fn folded(&self) -> Option<String> {
+        match self {
+            Scalar::Text(text) => Some(text.trim().to_lowercase()),
+            _ => None,
+        }
+    }
+
     fn types(&self) -> Types {
         match self {
             Scalar::Text(_) => Types::STRING,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use crate::schema::{self, Shape};
@@ -16,6 +17,9 @@ const MAX_TOOLS: usize = 10_000;
 
 /// The most schemas that are looked at in all tools of a server. Of tools beyond that, the arguments are not known.
 const MAX_SCHEMAS: usize = 200_000;
+
+/// The most bytes of one schema that are read: a hundred times what large tools have. Parsed, it takes about a hundred times as many.
+const MAX_SCHEMA_BYTES: usize = 1024 * 1024;
 
 /// The longest name of a tool or argument that is shown and compared, in bytes: what an operation may have in a segment.
 pub(super) const MAX_NAME: usize = 128;
@@ -115,18 +119,18 @@ impl ServerTools {
         Ok(server)
     }
 
-    /// Takes one tool. A schema that cannot be read, or of two tools of one name, says nothing.
+    /// Takes one tool. A schema that is missing or cannot be read, or of two tools of one name, says nothing.
     fn take(&mut self, entry: Entry<'_>, left: &mut usize) {
-        let schema = match entry.input_schema {
-            None => Some(Shape::any()),
-            // What nests too deep for the parser is no JSON for it.
-            Some(_) if *left == 0 => None,
-            Some(schema) => serde_json::from_str(schema.get()).ok().and_then(|schema| {
-                let (shape, seen) = schema::read(&schema);
-                *left = left.saturating_sub(seen);
-                shape
-            }),
-        };
+        let schema = entry.input_schema.map(RawValue::get);
+        let schema = schema.filter(|text| *left > 0 && text.len() <= MAX_SCHEMA_BYTES);
+        // What nests too deep for the parser is no JSON for it.
+        let schema: Option<Json> = schema.and_then(|text| serde_json::from_str(text).ok());
+        let schema = schema.filter(|schema| schema.is_object() || schema.is_boolean());
+        let schema = schema.and_then(|schema| {
+            let (shape, seen) = schema::read(&schema);
+            *left = left.saturating_sub(seen);
+            shape
+        });
         if schema.is_none() || self.tools.contains_key(&entry.name) {
             self.unread.insert(entry.name.clone());
             self.tools.insert(entry.name, Shape::any());
@@ -135,7 +139,8 @@ impl ServerTools {
         }
     }
 
-    /// The tools of whose arguments nothing is known, since their schemas are too deep or too large, or the name stands twice.
+    /// The tools of whose arguments nothing is known, since they have no `inputSchema`, or one that is too deep or too large, or the
+    /// name stands twice.
     pub fn unread(&self) -> impl Iterator<Item = &str> {
         self.unread.iter().map(String::as_str)
     }

@@ -15,6 +15,13 @@ const MAX_DEPTH: usize = 24;
 /// itself twice at each level would otherwise never end.
 pub(super) const MAX_NODES: usize = 10_000;
 
+/// How many bytes of names and values count as one schema more. What many references lead to is copied for each, so that without this a
+/// file of some megabytes would take gigabytes.
+const BYTES_OF_A_NODE: usize = 64;
+
+/// How many names and values count as one schema more, however short they are.
+const TEXTS_OF_A_NODE: usize = 16;
+
 /// The most alternatives (`anyOf`) that are put together. Of more, nothing is known.
 const MAX_ALTERNATIVES: usize = 64;
 
@@ -218,7 +225,7 @@ fn looser(one: Others, other: Others) -> Others {
 pub(super) fn read(schema: &Json) -> (Option<Shape>, usize) {
     let mut reader = Reader { root: schema, seen: 0 };
     let shape = reader.shape(schema, 0);
-    ((reader.seen <= MAX_NODES).then_some(shape), reader.seen)
+    ((!reader.is_spent()).then_some(shape), reader.seen)
 }
 
 struct Reader<'s> {
@@ -256,12 +263,19 @@ const ELSEWHERE: [&str; 9] = [
 const UNKNOWN: [&str; 3] = ["$dynamicRef", "$recursiveRef", "$vocabulary"];
 
 impl<'s> Reader<'s> {
+    fn is_spent(&self) -> bool {
+        self.seen > MAX_NODES
+    }
+
     fn shape(&mut self, schema: &'s Json, depth: usize) -> Shape {
         self.seen += 1;
         let Json::Object(schema) = schema else { return Shape::any() };
         let is_other = depth > 0 && schema.contains_key("$id");
+        if !self.is_spent() {
+            self.seen = self.seen.saturating_add(weight(schema));
+        }
         if depth > MAX_DEPTH
-            || self.seen > MAX_NODES
+            || self.is_spent()
             || is_other
             || UNKNOWN.iter().any(|word| schema.contains_key(*word))
         {
@@ -272,6 +286,9 @@ impl<'s> Reader<'s> {
         }
         let mut found = self.own(schema, depth);
         for one in list(schema, "allOf").into_iter().flatten() {
+            if self.is_spent() {
+                return found;
+            }
             found = found.and(self.shape(one, depth + 1));
         }
         for word in ["anyOf", "oneOf"] {
@@ -312,6 +329,9 @@ impl<'s> Reader<'s> {
         }
         if let Some(Json::Object(members)) = schema.get("properties") {
             for (name, member) in members {
+                if self.is_spent() {
+                    return found;
+                }
                 found.members.insert(name.clone(), self.shape(member, depth + 1));
             }
         }
@@ -325,6 +345,19 @@ impl<'s> Reader<'s> {
         }
         found
     }
+}
+
+/// What is copied of a schema itself, as a number of schemas.
+fn weight(schema: &Map<String, Json>) -> usize {
+    let values = list(schema, "enum").filter(|all| all.len() <= MAX_VALUES);
+    let listed = values.into_iter().chain(list(schema, "required")).flatten();
+    let single = ["const", "default"].into_iter().filter_map(|word| schema.get(word));
+    let names = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+    let texts = listed.chain(single).map(|value| value.as_str().map_or(0, str::len));
+    let (count, bytes) = texts
+        .chain(names.map(|(name, _)| name.len()))
+        .fold((0, 0_usize), |(count, bytes), text| (count + 1, bytes.saturating_add(text)));
+    bytes / BYTES_OF_A_NODE + count / TEXTS_OF_A_NODE
 }
 
 fn list<'s>(schema: &'s Map<String, Json>, word: &str) -> Option<&'s Vec<Json>> {

@@ -45,8 +45,11 @@ pub(super) fn known<'o>(
     query: &Query,
     now: Option<u64>,
 ) -> Vec<Known<'o>> {
-    let Some(operations) = pinned(set, query, now) else { return Vec::new() };
     let servers = asked_of(servers, query);
+    if servers.is_empty() {
+        return Vec::new();
+    }
+    let Some(operations) = pinned(set, query, now) else { return Vec::new() };
     let mut found = Vec::new();
     for operation in &operations {
         let Some(tool) = operation.strip_prefix(CALL) else { return Vec::new() };

@@ -396,6 +396,17 @@ fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
         .collect();
     let names: String = (0..9_000).map(|n| format!(r#""n{n}": {{}},"#)).collect();
     let branches = format!(r#"{{"properties": {{{names} "z": {{}}}}}},"#).repeat(40);
+    let members: String =
+        (0..4_900).map(|n| format!(r##""n{n}": {{"$ref": "#/$defs/d"}},"##)).collect();
+    // What thousands of references lead to is large.
+    let copied = |large: &str| {
+        tool(&format!(
+            r#"{{"$defs": {{"d": {{{large}}}}}, "properties": {{{members} "z": {{}}}}}}"#
+        ))
+    };
+    let text = |bytes| "x".repeat(bytes);
+    let values = (0..1000).map(|n| format!("\"{}{n}\",", text(500))).collect::<String>();
+    let required = (0..100_000).map(|n| format!("\"{n}\",")).collect::<String>();
     let unread = [
         tool(&nested(r#"{"properties": {"branch": "#, "}}", 100)),
         tool(&nested(r#"{"items": "#, "}", 100_000)),
@@ -403,6 +414,11 @@ fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
         tool(&format!(r##"{{"$ref": "#/$defs/d0", "$defs": {{{twice} "d40": {{}}}}}}"##)),
         tool(&format!(r#"{{"anyOf": [{branches} {{}}]}}"#)),
         tool(&format!(r#"{{"anyOf": [{}{{}}]}}"#, "{},".repeat(5_000))),
+        copied(&format!(r#""default": "{}""#, text(500_000))),
+        copied(&format!(r#""properties": {{"{}": true}}"#, text(500_000))),
+        copied(&format!(r#""enum": [{values} "z"]"#)),
+        copied(&format!(r#""required": [{required} "z"]"#)),
+        tool(&format!(r#"{{"description": "{}"}}"#, text(2_000_000))),
         tool("5"),
         tool(r#"{"properties": 5, "required": "x", "type": 7, "enum": {}, "items": []}"#),
         format!(
@@ -415,7 +431,19 @@ fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
         let report = lint_with(policy, &Options { tools: vec![server(listed)], ..options() });
         assert!(report.findings.is_empty(), "{listed:.100}\n{}", shown(&report));
     }
-    assert!(server(&unread[1]).unread().eq(["push"]));
+    // The first is read as far as policies go, and the sixth has more alternatives than are put together.
+    for listed in [&unread[1..5], &unread[6..12]].concat() {
+        assert!(server(&listed).unread().eq(["push"]), "{listed:.100}");
+    }
+    // A large list of values that is read is no such thing.
+    let schema =
+        |values: &str| format!(r#"{{"properties": {{"branch": {{"enum": [{values}"z"]}}}}}}"#);
+    let currencies = (0..900).map(|n| format!("\"currency {n}\",")).collect::<String>();
+    assert_eq!(server(&tool(&schema(&currencies))).unread().count(), 0);
+    // Of a tool without a schema, nobody knows the arguments.
+    assert!(
+        server(r#"[{"name": "push"}, {"name": "pull", "inputSchema": {}}]"#).unread().eq(["push"])
+    );
     let bad = r#"[{"name": "pus\u001b[31m"}, {"name": "pusk\u202e{0:1}", "inputSchema": {}}]"#;
     let report = lint_with(policy, &Options { tools: vec![server(bad)], ..options() });
     let said = shown(&report);

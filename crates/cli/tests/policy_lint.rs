@@ -167,6 +167,7 @@ fn what_is_no_list_of_tools_is_refused_with_its_name() {
     for (tools, says) in [
         (vec!["--tools", "page.json"], "page.json: it is one page of several"),
         (vec!["--tools", "none.json"], "none.json: it is no list of tools"),
+        (vec!["--tools", "none.json"], "or name the server's URL"),
         (vec!["--tools", "missing.json"], "missing.json"),
         (vec!["--tools", "b.mcp=missing.json"], "missing.json"),
         (vec!["--tools", " =tools.json"], "--tools"),

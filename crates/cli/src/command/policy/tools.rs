@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use hardtack::names::check_audience;
-use hardtack_lint::ServerTools;
+use hardtack_lint::{ServerTools, ToolsError};
 
 use crate::args::policy::Lint;
 use crate::command::server_tools::{authorization, listed};
@@ -61,8 +61,13 @@ impl<'t> Named<'t> {
                 (text.map_err(failed)?, self.from.to_owned())
             }
         };
-        ServerTools::read(audience, &text)
-            .map_err(|error| format!("the tools {shown}: {error}").into())
+        let failed = |error| match error {
+            ToolsError::NoList => {
+                format!("the tools {shown}: {error}; or name the server's URL, and it is asked")
+            }
+            error => format!("the tools {shown}: {error}"),
+        };
+        ServerTools::read(audience, &text).map_err(|error| failed(error).into())
     }
 }
 

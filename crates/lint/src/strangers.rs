@@ -17,6 +17,9 @@ use hardtack::internal::syntax::{Expr, Kind, Node, Query, Statement, Term};
 /// How many names a message has.
 const MAX_SHOWN: usize = 6;
 
+/// Among how many names of tools those for a message are looked up: a server may have thousands, and a set ask for hundreds of others.
+const MAX_LOOKED: usize = 200;
+
 pub(super) fn check(set: &Set, servers: &[ServerTools], now: Option<u64>, findings: &mut Findings) {
     for (statement, query) in set.queries() {
         tools(set, servers, statement, query, findings);
@@ -190,15 +193,19 @@ fn tool(
     let verb = if servers.len() == 1 { "lists no" } else { "lists a" };
     let like = if named.begins { " that begins with" } else { "" };
     let message = format!("{who} {verb} tool{like} `{}`", name.escape_debug());
-    let all: BTreeSet<&str> = servers.iter().flat_map(|server| server.names()).collect();
-    let meant = nearest(name, all.iter().copied()).filter(|_| !named.begins);
+    let all = || servers.iter().flat_map(|server| server.names());
+    let meant = nearest(name, all()).filter(|_| !named.begins);
     let mend = match meant {
         Some(meant) => {
             let before = if column == Column::Tool { "" } else { CALL };
             format!("write \"{before}{}\"", meant.escape_debug())
         }
-        None if all.is_empty() => "ask whether the list is of the right server".to_owned(),
-        None => format!("its tools are {}; or take it out", some(all.into_iter())),
+        None if all().next().is_none() => "ask whether the list is of the right server".to_owned(),
+        None => {
+            // Several servers may have tools of one name.
+            let first: BTreeSet<&str> = all().take(MAX_LOOKED).collect();
+            format!("its tools are {}; or take it out", some(first.into_iter()))
+        }
     };
     findings.add(Code::UnknownTool, file, named.literal.span, message, mend);
 }

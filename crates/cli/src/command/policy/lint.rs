@@ -74,7 +74,7 @@ fn warn_of_unread(servers: &[ServerTools]) {
         more => format!(" and {more} more"),
     };
     warn(&format!(
-        "the arguments of the tools {named}{more} are not looked at: they have no inputSchema, or one that is too large or too deep, or two tools have this name"
+        "the arguments of the tools {named}{more} are not looked at: the tool has no inputSchema, or one that is too large or too deep, or two tools have this name"
     ));
 }
 

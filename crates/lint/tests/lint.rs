@@ -423,7 +423,7 @@ fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
         tool(r#"{"properties": 5, "required": "x", "type": 7, "enum": {}, "items": []}"#),
         format!(
             "[{}]",
-            vec![r#"{"name": "push", "inputSchema": {"properties": {"a": {}}}}"#; 2].join(",")
+            [r#"{"name": "push", "inputSchema": {"properties": {"a": {}}}}"#; 2].join(",")
         ),
     ];
     let policy = "allow if tool(\"push\"), granted($op), arg(\"branch\", $b), $b >= 1, $b <= 3, arg(\"other\", 1);";

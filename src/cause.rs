@@ -195,6 +195,11 @@ causes! {
     AnswerTooLong "answer_too_long" Forbidden (403 "access_denied"): "The answer to a call went on for longer than the server lets it.";
     NotEvaluable "not_evaluable" Forbidden (403 "access_denied"): "A check or policy cannot be evaluated for the call.";
 
+    // What an issuer gives.
+    NotOffered "not_offered" Forbidden (403 "insufficient_scope"): "The issuer offers none of the scopes that are wanted.";
+    AudienceNotOffered "audience_not_offered" Forbidden (403 "access_denied"): "The issuer offers nothing for use at the server.";
+    StepUpNeeded "step_up_needed" Unauthenticated (401 "invalid_token"): "The person has to sign in anew, or in a stronger way.";
+
     // Revoking over the network.
     RevocationNotCallBound "revocation_not_call_bound" Forbidden (403 "access_denied"): "The presentation is not bound to the request to revoke.";
     RevocationNotAnId "revocation_not_an_id" Forbidden (403 "insufficient_scope"): "Without the scope, only whole ids can be revoked.";
@@ -209,6 +214,7 @@ causes! {
     Exhausted "exhausted" Undecided (503 "temporarily_unavailable"): "Evaluating the policies took more work than a decision may.";
     FactsUnavailable "facts_unavailable" Undecided (503 "temporarily_unavailable"): "The server's source of facts does not answer.";
     FactsUnusable "facts_unusable" Undecided (503 "temporarily_unavailable"): "The server's source of facts states what it may not.";
+    OfferUnusable "offer_unusable" Undecided (503 "temporarily_unavailable"): "The issuer's policies offer what cannot be issued.";
     ListBusy "list_busy" Undecided (503 "temporarily_unavailable"): "Too many lists are asked for at once.";
     ListTooLong "list_too_long" Undecided (503 "temporarily_unavailable"): "A list has more entries than are looked at.";
     ListTooCostly "list_too_costly" Undecided (503 "temporarily_unavailable"): "A list takes more work than is done for one.";

@@ -25,7 +25,7 @@ use biscuit_auth::builder::CheckKind;
 use biscuit_auth::datalog::{Check, Fact, Origin, Predicate, Rule, SymbolTable, Term};
 
 use crate::call::seen::has_stand_in;
-use crate::datalog::matching::head;
+pub(crate) use crate::datalog::matching::head;
 use crate::datalog::twin::{FoldedBase, Twin};
 use crate::profile::MAX_BLOCKS;
 use crate::profile::vocabulary::ARGUMENT;

@@ -54,6 +54,7 @@
 //! | `store` (default) | [`Store`]: revocations, records and uses in one file, over redb |
 //! | `feed` | [`feed`]: revocations published as a signed feed, and copies that follow one |
 //! | `tokio` | `…_async` forms of what waits for a disk: deciding, revoking, opening |
+//! | `issuance` | `issuance`: what an issuer gives for which claims, by a set of policies |
 //! | `trial` | `trial`: a set of policies put to its cases |
 //! | `testing` | `testing::Scene`: a root, a moment, a chain and a permit, for the tests of a guarded service; `testing::conform`: the cases of an engine |
 //!
@@ -97,6 +98,8 @@ pub mod profile;
 pub mod timestamp;
 pub(crate) mod file;
 pub mod pending;
+#[cfg(feature = "issuance")]
+pub mod issuance;
 pub mod policy;
 pub mod preview;
 pub mod explain;

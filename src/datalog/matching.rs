@@ -285,7 +285,7 @@ fn variables_of(rule: &Rule) -> MatchedVariables {
 }
 
 /// The fact that a rule derives. A variable that its body does not bind derives nothing.
-pub(super) fn head(rule: &Rule, variables: &HashMap<u32, Term>) -> Option<Fact> {
+pub(crate) fn head(rule: &Rule, variables: &HashMap<u32, Term>) -> Option<Fact> {
     let terms = rule.head.terms.iter().map(|term| match term {
         Term::Variable(name) => variables.get(name).cloned(),
         term => Some(term.clone()),

@@ -27,6 +27,7 @@ use crate::names;
 use crate::policy::arguments::ByArgument;
 use crate::policy::folder::{policy_files, read, refuse_link_out};
 use crate::policy::problem::Problem;
+use crate::profile::issuing;
 
 pub use source::{Location, SourceError};
 
@@ -188,6 +189,9 @@ impl Policy {
     }
 
     pub(crate) fn from_files(files: &[(String, String)]) -> Result<Policy, PolicyError> {
+        if let Some((name, _)) = files.iter().find(|(name, _)| issuing::is_file(name)) {
+            return Err(PolicyError::OfIssuer { name: name.clone() });
+        }
         let policy = Policy::assemble(files)?;
         if policy.allows.is_empty() {
             return Err(PolicyError::AllowsNothing);
@@ -380,6 +384,29 @@ pub enum PolicyError {
     /// The set has no `allow if`, so that nothing would ever be allowed.
     #[error("the policies have no `allow if`, so nothing could ever be allowed")]
     AllowsNothing,
+    /// The file says what an issuer offers, and decides no calls.
+    #[error(
+        "{} says what an issuer offers, for its name ends in {}; no calls are decided by it",
+        names::escaped(name),
+        issuing::ENDING
+    )]
+    OfIssuer {
+        /// The name of the file.
+        name: String,
+    },
+    /// The set has files for an issuer and others, or is to say what an issuer offers and has others.
+    #[error(
+        "{} decides calls, for its name does not end in {}; what an issuer offers stands in such files alone",
+        names::escaped(name),
+        issuing::ENDING
+    )]
+    OfCalls {
+        /// The name of the file.
+        name: String,
+    },
+    /// The set has no `offer`, so that nothing would ever be issued.
+    #[error("the policies have no `offer`, so nothing could ever be issued")]
+    OffersNothing,
 }
 
 impl PolicyError {
@@ -388,8 +415,13 @@ impl PolicyError {
         match self {
             PolicyError::Source(error) => error.cause(),
             PolicyError::Read { .. } => Cause::FileUnavailable,
-            PolicyError::TooLarge { .. } | PolicyError::Repeated { .. } => Cause::MalformedPolicy,
-            PolicyError::NoFiles { .. } | PolicyError::AllowsNothing => Cause::NoPolicies,
+            PolicyError::TooLarge { .. }
+            | PolicyError::Repeated { .. }
+            | PolicyError::OfIssuer { .. }
+            | PolicyError::OfCalls { .. } => Cause::MalformedPolicy,
+            PolicyError::NoFiles { .. }
+            | PolicyError::AllowsNothing
+            | PolicyError::OffersNothing => Cause::NoPolicies,
         }
     }
 }

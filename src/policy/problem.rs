@@ -2,6 +2,7 @@
 
 use crate::datalog::Unfollowed;
 use crate::function::Function;
+use crate::profile::issuing::ASSERTED;
 
 /// A problem for which a statement, or a whole file, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,4 +64,12 @@ pub enum Problem {
     Name { why: Unfollowed },
     #[error("a {{parameter}} has no value here; write the value")]
     Parameter,
+    #[error(
+        "`{name}` is a word for calls; a set of an issuer reads {}, and what its own facts and rules say", ASSERTED.iter().map(|word| word.name).collect::<Vec<_>>().join(", ")
+    )]
+    WordOfCalls { name: String },
+    #[error("{name} is written {form}")]
+    OtherForm { name: String, form: String },
+    #[error("{why}")]
+    NothingToOffer { why: String },
 }

@@ -54,7 +54,7 @@ pub(crate) struct Statements {
 
 /// Reads the text of one file. Waits for no disk.
 pub(crate) fn read(file: &str, text: &str) -> Result<Statements, SourceError> {
-    let source = syntax::read(0, text);
+    let source = syntax::read(0, file, text);
     let lines = Lines::of(text);
     let at = |line| Location { file: file.to_owned(), line };
     if let Some((span, problem)) = source.first_problem() {

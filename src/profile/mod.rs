@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod life;
 pub(crate) mod shape;
 mod terms;
+pub(crate) mod issuing;
 pub(crate) mod vocabulary;
 
 use std::time::Duration;

@@ -199,7 +199,18 @@ impl Bench {
         let (at, name, policies) = (at.clone(), case.name.clone(), self.policies.clone());
         let (explanation, stand_ins) = (None, Vec::new());
         let took = Duration::ZERO;
-        Decided { at, name, policies, expected, expected_at, found, took, explanation, stand_ins }
+        Decided {
+            at,
+            name,
+            policies,
+            expected,
+            expected_at,
+            found,
+            differs: None,
+            took,
+            explanation,
+            stand_ins,
+        }
     }
 }
 

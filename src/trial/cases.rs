@@ -228,7 +228,7 @@ fn json_text(arguments: Value) -> Result<String, &'static str> {
     }
 }
 
-fn json(value: Value) -> Result<serde_json::Value, &'static str> {
+pub(super) fn json(value: Value) -> Result<serde_json::Value, &'static str> {
     Ok(match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),
@@ -250,7 +250,7 @@ fn json(value: Value) -> Result<serde_json::Value, &'static str> {
 }
 
 /// A moment is RFC 3339, with or without quotation marks.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = match Value::deserialize(deserializer)? {
         Value::String(text) => text,
         Value::Datetime(moment) => moment.to_string(),
@@ -272,6 +272,6 @@ fn reason() -> String {
 }
 
 /// 2026-11-23T10:00:00Z: the same for every case that does not say when, so that none depends on the day it runs.
-fn monday() -> Timestamp {
+pub(super) fn monday() -> Timestamp {
     Timestamp::from_unix_seconds(1_795_428_000)
 }

@@ -65,10 +65,10 @@ pub(crate) fn effects(
 }
 
 /// Which of the policies' facts were part of a match.
-struct Used(Vec<bool>);
+pub(super) struct Used(pub(super) Vec<bool>);
 
 impl Used {
-    fn of(world: &World, stock: &Stock<'_>, policy: &Policy) -> Used {
+    pub(super) fn of(world: &World, stock: &Stock<'_>, policy: &Policy) -> Used {
         let mut used = Used(vec![false; policy.facts.len()]);
         let mut places: HashMap<&Fact, Vec<usize>> = HashMap::new();
         for (index, fact) in policy.facts.iter().enumerate() {

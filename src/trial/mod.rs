@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod coverage;
 mod effects;
+mod issuing;
 mod report;
 mod staging;
 mod verdict;
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::issuance::Issuance;
 use crate::policy::{Location, Policy, PolicyError};
 use crate::trial::bench::{Explained, Set};
 use crate::trial::coverage::Tally;
@@ -61,6 +63,9 @@ fn try_cases(
     elapsed: impl Fn() -> Duration,
     explained: Explained,
 ) -> Result<Report, TrialError> {
+    if issuing::is_of_issuer(folder)? {
+        return issuing::try_cases(folder, elapsed);
+    }
     let set = Set::read(folder)?;
     let mut tally = Tally::of(&set);
     let mut cases = Vec::new();
@@ -110,6 +115,21 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Policy, TrialError> {
         false => Err(TrialError::Verdict(Box::new(decided))),
     })?;
     Ok(set.policy)
+}
+
+/// Loads the set of an issuer in `folder`, if each of its cases gets what it says. A set without cases is loaded as it is.
+///
+/// # Errors
+///
+/// [`TrialError`], as of [`run`], and [`TrialError::Verdict`] for the first case that gets something else.
+pub fn load_issuance(folder: impl AsRef<Path>) -> Result<Issuance, TrialError> {
+    let folder = folder.as_ref();
+    let set = Issuance::load(folder)?;
+    let report = issuing::try_cases(folder, || Duration::ZERO)?;
+    match report.unexpected().next() {
+        Some(decided) => Err(TrialError::Verdict(Box::new(decided.clone()))),
+        None => Ok(set),
+    }
 }
 
 /// The error of a set whose cases cannot be decided, or that is not to be taken.

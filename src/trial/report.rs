@@ -14,6 +14,9 @@ use crate::ruling::Ruling;
 /// What stands for the verdict of a call that is allowed; of others their cause does.
 pub(super) const ALLOW: &str = "allow";
 
+/// The same of a request to an issuer.
+pub(super) const ISSUE: &str = "issue";
+
 /// The report of a trial of a set of policies ([`run`](crate::trial::run)).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -56,6 +59,8 @@ pub struct Decided {
     pub expected_at: Option<String>,
     /// The ruling on its call.
     pub found: Ruling,
+    /// What an issuer gives otherwise than the case says; `None` for calls, and if it gives what it must.
+    pub differs: Option<String>,
     /// The time that it took, from minting to the verdict.
     pub took: Duration,
     /// The explanation of a case that is not as expected, if one was asked for ([`run_explained`](crate::trial::run_explained)) and
@@ -75,11 +80,14 @@ impl Decided {
             None => self.found.verdict == Verdict::Allow,
             Some(cause) => self.found.cause == Some(cause),
         };
-        verdict && self.expected_at.iter().all(place)
+        verdict && self.differs.is_none() && self.expected_at.iter().all(place)
     }
 
     /// Returns in one line what was expected and what was found: `expected allow, found not_granted`. Control characters are escaped.
     pub fn difference(&self) -> String {
+        if let Some(differs) = &self.differs {
+            return names::escaped(differs);
+        }
         let said = |cause: Option<Cause>, at: &Option<String>| {
             let at = at.as_ref().map_or(String::new(), |at| format!(" at {}", names::escaped(at)));
             format!("{}{at}", cause.map_or(ALLOW, Cause::as_str))

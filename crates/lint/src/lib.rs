@@ -50,7 +50,8 @@ use hardtack::timestamp::Timestamp;
 pub use code::{Code, Severity};
 pub use listed::{ServerTools, ToolsError};
 
-use hardtack::internal::syntax::{Kind, Lines, Span};
+use hardtack::internal::Word;
+use hardtack::internal::syntax::{self, Kind, Lines, Span};
 use set::Set;
 
 /// Options of the linter: what it is told of the server that the policies are for. By default it is told nothing.
@@ -150,8 +151,8 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     let mut findings = Findings::default();
     let (mut statements, mut comments) = (Vec::new(), Vec::new());
     let (mut policies, mut unread) = (0, BTreeSet::new());
-    for (number, (_, text)) in files.iter().enumerate() {
-        let found = refusals::read(number, text, &mut findings);
+    for (number, (name, text)) in files.iter().enumerate() {
+        let found = refusals::read(number, name, text, &mut findings);
         statements.extend(found.statements);
         comments.push(found.comments);
         policies += found.policies;
@@ -162,6 +163,16 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     if !(allows || is_empty || unread.iter().any(|word| word.eq_ignore_ascii_case("allow"))) {
         let message = PolicyError::AllowsNothing.to_string();
         let mend = "write what is allowed, as in `allow if operation($op), granted($op)`";
+        findings.add(Code::AllowsNothing, 0, Span::default(), message, mend);
+    }
+    let is_offered = |statement: &syntax::Statement| {
+        statement.head.as_ref().is_some_and(|head| head.name == "offer")
+    };
+    let offers = statements.iter().any(is_offered) || unread.contains("offer");
+    if !offers && files.iter().any(|(name, _)| Word::is_of_issuer(name)) {
+        let message = PolicyError::OffersNothing.to_string();
+        let mend =
+            "write what is offered, as in `offer(\"tools:call:search\", \"notion.mcp\", 3600, 4)`";
         findings.add(Code::AllowsNothing, 0, Span::default(), message, mend);
     }
     let now = options.now.map(|now| now.unix_seconds());

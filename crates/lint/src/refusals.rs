@@ -23,8 +23,8 @@ pub(super) struct Read {
     pub(super) unread: BTreeSet<String>,
 }
 
-pub(super) fn read(file: usize, text: &str, findings: &mut Findings) -> Read {
-    let source = syntax::read(file, text);
+pub(super) fn read(file: usize, name: &str, text: &str, findings: &mut Findings) -> Read {
+    let source = syntax::read(file, name, text);
     let mut found = Read { comments: source.comments, ..Read::default() };
     for (span, problem) in source.flaws {
         findings.add(code(&problem), file, span, problem.to_string(), mend(&problem, ""));
@@ -102,6 +102,9 @@ fn code(problem: &Problem) -> Code {
         | Problem::OpenComment
         | Problem::LoneReturn => Code::Unreadable,
         Problem::Reserved { .. } => Code::ReservedPredicate,
+        Problem::WordOfCalls { .. } => Code::UnknownPredicate,
+        Problem::OtherForm { .. } => Code::WrongArity,
+        Problem::NothingToOffer { .. } => Code::WrongType,
         Problem::VariableInFact => Code::VariableInFact,
         Problem::ReadsGrant { .. } => Code::ReadsGrant,
         Problem::Trusting => Code::TrustsScope,
@@ -133,6 +136,13 @@ fn mend(problem: &Problem, part: &str) -> String {
             "max_depth" | "hop" | "parent" => "write depth($hops)".to_owned(),
             _ => "take it out; policies/README.md lists what can be read".to_owned(),
         },
+        Problem::WordOfCalls { .. } => {
+            "take it out; policies/issuance/README.md lists what can be read".to_owned()
+        }
+        Problem::OtherForm { form, .. } => format!("write {form}"),
+        Problem::NothingToOffer { .. } => {
+            "write one of the form that policies/issuance/README.md shows".to_owned()
+        }
         Problem::Trusting => {
             "take `trusting …` out, and require agent_key(\"…\") or delegated_key($hop, $by, $to)"
                 .to_owned()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::Options;
-use crate::words::{self, Column, Types, Values};
+use crate::words::{self, Column, Types, Values, Word};
 use biscuit_parser::builder::{Binary, Unary};
 use hardtack::internal::syntax::{self, Atom, Expr, Kind, Node, Query, Span, Statement, Term};
 
@@ -21,6 +21,8 @@ pub(super) struct Set {
     pub(super) lets_through: BTreeSet<String>,
     /// The words of statements that could not be read: of these nobody knows who asserts or reads them.
     pub(super) unread: BTreeSet<String>,
+    /// Whether it says what an issuer offers, and decides no calls.
+    pub(super) is_of_issuer: bool,
     /// From which of Hardtack's columns come all values that rules derive, by name, number of terms and place.
     pub(super) derived: BTreeMap<(String, usize, usize), Vec<Column>>,
 }
@@ -72,7 +74,16 @@ impl Set {
                 None => forms.push(types),
             }
         }
-        if !own.contains_key("role") {
+        let is_of_issuer = files.iter().any(|(name, _)| Word::is_of_issuer(name));
+        if is_of_issuer {
+            // What has a column is known by that.
+            let asserted =
+                Word::asserted_by_issuer().filter(|(name, _)| words::find(name).is_none());
+            for (name, types) in asserted {
+                let types = types.iter().map(|name| Types::named(name).unwrap_or(Types::ANY));
+                grant.insert(name.to_owned(), vec![types.collect()]);
+            }
+        } else if !own.contains_key("role") {
             grant.entry("role".to_owned()).or_insert_with(|| vec![vec![Types::STRING]]);
         }
         let through = [Kind::Allow, Kind::CheckIf, Kind::CheckAll];
@@ -83,6 +94,7 @@ impl Set {
             grant,
             lets_through,
             unread: BTreeSet::new(),
+            is_of_issuer,
             derived: BTreeMap::new(),
         };
         set.spread_types();
@@ -311,7 +323,7 @@ fn declaration(comment: &str) -> Option<(String, Vec<Types>)> {
 
 /// A fact such as `role("editor")`.
 fn fact_of_the_grant(text: &str) -> Option<(String, Vec<Types>)> {
-    let mut parts = syntax::read(0, text).statements.into_iter();
+    let mut parts = syntax::read(0, "", text).statements.into_iter();
     let fact = parts.next()?.statement.filter(|fact| fact.kind == Kind::Fact)?;
     let head = fact.head.filter(|_| parts.next().is_none())?;
     let plain = head.terms.iter().all(|term| term.variable().is_none());

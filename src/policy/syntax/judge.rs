@@ -5,11 +5,13 @@ use biscuit_parser::builder::{Binary, Unary};
 use super::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 use crate::function::Function;
 use crate::policy::problem::Problem;
+use crate::policy::syntax::Purpose;
+use crate::policy::syntax::issuing;
 use crate::profile::vocabulary::{find, is_reserved};
 
 /// Returns all for which a statement is refused.
-pub(super) fn problems(statement: &Statement) -> Vec<(Span, Problem)> {
-    let mut judge = Judge { found: Vec::new() };
+pub(super) fn problems(statement: &Statement, purpose: Purpose) -> Vec<(Span, Problem)> {
+    let mut judge = Judge { found: Vec::new(), purpose };
     if let Some(head) = &statement.head {
         judge.asserts(head);
         if statement.kind == Kind::Fact {
@@ -24,13 +26,18 @@ pub(super) fn problems(statement: &Statement) -> Vec<(Span, Problem)> {
 
 struct Judge {
     found: Vec<(Span, Problem)>,
+    purpose: Purpose,
 }
 
 impl Judge {
     /// Nobody but Hardtack says what its predicates say.
     fn asserts(&mut self, head: &Atom) {
-        if is_reserved(&head.name) {
-            self.finds(head.name_span, Problem::Reserved { name: head.name.clone() });
+        match self.purpose {
+            Purpose::Issuing => self.found.extend(issuing::asserts(head)),
+            Purpose::Calls if is_reserved(&head.name) => {
+                self.finds(head.name_span, Problem::Reserved { name: head.name.clone() });
+            }
+            Purpose::Calls => {}
         }
         head.terms.iter().for_each(|term| self.parameters(term));
     }
@@ -63,6 +70,9 @@ impl Judge {
 
     /// Of the token's own facts, policies read only those that are the same for the whole chain.
     fn reads(&mut self, atom: &Atom) {
+        if self.purpose == Purpose::Issuing {
+            return self.found.extend(issuing::reads(atom));
+        }
         if find(&atom.name).is_some_and(|word| !word.readable) {
             self.finds(atom.name_span, Problem::ReadsGrant { name: atom.name.clone() });
         }

@@ -5,6 +5,7 @@
 //! read the same. A statement that the two read differently is refused.
 
 mod convert;
+mod issuing;
 mod judge;
 mod parse;
 mod split;
@@ -18,6 +19,7 @@ pub use split::Lines;
 pub use tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
 
 use crate::policy::problem::Problem;
+use crate::profile::issuing::is_file as is_of_issuer;
 
 pub(crate) use convert::Built;
 use convert::{built, read_by_biscuit};
@@ -62,11 +64,21 @@ impl Source {
     }
 }
 
+/// What a file's statements are about, which is known by the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Which calls are allowed.
+    Calls,
+    /// What an issuer offers.
+    Issuing,
+}
+
 /// Reads the text of a file, which is the one of this number in its set. What cannot be read is said in its place.
-pub fn read(file: usize, text: &str) -> Source {
+pub fn read(file: usize, name: &str, text: &str) -> Source {
+    let purpose = if is_of_issuer(name) { Purpose::Issuing } else { Purpose::Calls };
     let pieces = split::split(text);
     let statements: Vec<Part> =
-        pieces.statements.iter().map(|piece| part(file, text, piece)).collect();
+        pieces.statements.iter().map(|piece| part(file, text, piece, purpose)).collect();
     let mut flaws = pieces.flaws;
     if statements.is_empty() && flaws.is_empty() {
         flaws.push((Span::default(), Problem::Empty));
@@ -74,7 +86,7 @@ pub fn read(file: usize, text: &str) -> Source {
     Source { statements, comments: pieces.comments, flaws }
 }
 
-fn part(file: usize, text: &str, piece: &Piece) -> Part {
+fn part(file: usize, text: &str, piece: &Piece, purpose: Purpose) -> Part {
     let mut part = Part { span: piece.span, statement: None, problems: Vec::new(), built: None };
     let Span { start, end } = piece.span;
     if let Some(open) = piece.open {
@@ -93,7 +105,7 @@ fn part(file: usize, text: &str, piece: &Piece) -> Part {
         }
         Err(Stopped { at, .. }) => part.problems.push(unreadable(text, piece.span, at)),
         Ok(statement) => {
-            part.problems.extend(judge::problems(&statement));
+            part.problems.extend(judge::problems(&statement, purpose));
             if part.problems.is_empty() {
                 match agreed(text, &statement) {
                     Ok(built) => part.built = Some(built),

@@ -11,7 +11,7 @@ use crate::policy::problem::Problem;
 
 /// Reads a text in which nothing is wrong but what no policy may say. What Biscuit reads is read here, and is the same.
 fn compare(text: &str) -> usize {
-    let source = read(0, text);
+    let source = read(0, "p.datalog", text);
     for part in &source.statements {
         let written = &text[part.span.start..part.span.end];
         let Ok(parsed) = parse_source(written) else { continue };
@@ -74,7 +74,7 @@ fn the_trees_of_odd_statements_say_what_is_read() {
 }
 
 fn first(text: &str) -> String {
-    let source = read(0, text);
+    let source = read(0, "p.datalog", text);
     let (span, problem) = source.first_problem().unwrap_or_else(|| panic!("{text} is taken"));
     let (line, column) = Lines::of(text).place(text, span.start);
     format!("{line}:{column}: {problem}")
@@ -113,11 +113,11 @@ fn behind_each_comma_there_is_an_element() {
     for text in ["a([1,]);", "a({1,});", "a([1, ]);", "a({1 , 2, });", "a({\"k\": 1,});", "a([,]);"]
     {
         assert!(parse_source(text).is_err(), "{text}");
-        assert!(read(0, text).statements[0].statement.is_none(), "{text} is read");
+        assert!(read(0, "p.datalog", text).statements[0].statement.is_none(), "{text} is read");
     }
     for text in ["a([ ]);", "a([1 ,2 ]);", "a({1 , 2 });"] {
         assert_eq!(compare(text), 1, "{text}");
-        assert!(read(0, text).first_problem().is_none(), "{text}");
+        assert!(read(0, "p.datalog", text).first_problem().is_none(), "{text}");
     }
 }
 
@@ -174,7 +174,7 @@ fn each_problem_stands_at_its_word() {
 #[test]
 fn brackets_and_negations_are_counted_wherever_they_stand() {
     let both = |many: usize| format!("allow if {}true{};", "!(".repeat(many), ")".repeat(many));
-    assert!(read(0, &both(32)).first_problem().is_none());
+    assert!(read(0, "p.datalog", &both(32)).first_problem().is_none());
     assert!(first(&both(33)).contains("brackets stand more than 64 deep"));
     let chain = format!("allow if {}true;", "!1 + ".repeat(65));
     assert!(first(&chain).contains("brackets stand more than 64 deep"), "{}", first(&chain));
@@ -193,7 +193,7 @@ fn constants_are_evaluated_by_the_engine() {
         ("[1].contains({p})", None),
         ("1", None),
     ] {
-        let source = read(0, &format!("allow if a($x), {condition};"));
+        let source = read(0, "p.datalog", &format!("allow if a($x), {condition};"));
         let statement = source.statements[0].statement.as_ref().unwrap();
         assert_eq!(statement.kind, Kind::Allow);
         assert_eq!(statement.queries[0].conditions[0].truth(), expected, "{condition}");

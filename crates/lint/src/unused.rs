@@ -8,7 +8,7 @@ use crate::set::{Set, readers};
 use crate::words::{self, Values};
 use crate::{Code, Findings};
 use hardtack::internal::syntax::{Atom, Kind, Statement};
-use hardtack::internal::{Function, is_reserved};
+use hardtack::internal::{Function, Word, is_reserved};
 
 pub(super) fn check(set: &Set, findings: &mut Findings) {
     for (statement, query) in set.queries() {
@@ -132,7 +132,10 @@ const MAX_ROUNDS: usize = 100;
 /// Facts and rules that no policy and no check reads, whether directly or through rules.
 fn unread(set: &Set, findings: &mut Findings) {
     let asking = [Kind::Allow, Kind::Deny, Kind::CheckIf, Kind::CheckAll, Kind::RejectIf];
-    let read = readers(&set.statements, &asking);
+    let mut read = readers(&set.statements, &asking);
+    if set.is_of_issuer {
+        read.extend(issued(set));
+    }
     let asked: HashSet<(&str, usize)> = set
         .queries()
         .flat_map(|(_, query)| &query.atoms)
@@ -147,7 +150,9 @@ fn unread(set: &Set, findings: &mut Findings) {
     for statement in set.statements.iter().filter(|statement| !statement.asks()) {
         let Some(head) = &statement.head else { continue };
         // Who asserts Hardtack's own words is told so by the loader.
-        if is_reserved(&head.name) || set.unread.contains(&head.name) {
+        let is_for_issuer =
+            set.is_of_issuer && Word::read_by_issuer().any(|name| name == head.name);
+        if is_reserved(&head.name) || set.unread.contains(&head.name) || is_for_issuer {
             continue;
         }
         if !read.contains(&head.name) {
@@ -180,6 +185,22 @@ fn unread(set: &Set, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// What an issuer reads, and what the rules for it read, through whatever rules.
+fn issued(set: &Set) -> BTreeSet<String> {
+    let said: Vec<&str> = Word::read_by_issuer().collect();
+    let mut found: BTreeSet<String> = said.iter().map(|name| (*name).to_owned()).collect();
+    let mut new: Vec<String> = found.iter().cloned().collect();
+    while let Some(name) = new.pop() {
+        let bodies = set.rules(&name).flat_map(|rule| &rule.queries);
+        for atom in bodies.flat_map(|query| &query.atoms) {
+            if found.insert(atom.name.clone()) {
+                new.push(atom.name.clone());
+            }
+        }
+    }
+    found
 }
 
 /// The most rules of one name that are compared with each other.

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use hardtack::Timestamp;
 use hardtack::policy::sets;
-use hardtack_lint::{Options, Report, ServerTools, Severity, ToolsError, lint_folder, lint_texts};
+use hardtack_lint::{
+    Code, Options, Report, ServerTools, Severity, ToolsError, lint_folder, lint_texts,
+};
 
 /// A Wednesday: 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000;
@@ -449,4 +451,36 @@ fn hostile_lists_of_tools_end_in_good_time_and_are_never_found_fault_with() {
     let said = shown(&report);
     assert!(said.contains("unknown-tool") && !said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+fn of_issuer(text: &str) -> Vec<(Code, usize, String)> {
+    let file = ("set.issuance.datalog".to_owned(), text.to_owned());
+    let report = lint_texts(vec![file], &Options::default());
+    report.findings.into_iter().map(|found| (found.code, found.line, found.message)).collect()
+}
+
+#[test]
+fn a_set_of_an_issuer_is_read_by_its_own_words() {
+    let sound = "allow if idp(\"acme\");\n\
+        offer(\"a:b\", \"a.mcp\", 60, 1) <- claim(\"groups\", $group), team($group, $_unit);\n\
+        team(\"x\", \"y\");\n\
+        fact(\"role\", $role) <- claim_in(\"realm_access\", \"roles\", $role);\n";
+    let sound = sound.replace("$_unit", "\"y\"");
+    assert_eq!(of_issuer(&sound), []);
+    for (text, code, line) in [
+        ("deny if tool(\"pay\");", Code::UnknownPredicate, 5),
+        ("deny if claims(\"a\", 1);", Code::UnknownPredicate, 5),
+        ("deny if claim(\"a\");", Code::WrongArity, 5),
+        ("deny if wanted_seconds($s), $s == \"60\";", Code::WrongType, 5),
+        ("offer(\"a:b\", \"a.mcp\");", Code::WrongArity, 5),
+        ("offer(\"a b\", \"a.mcp\", 60, 1);", Code::WrongType, 5),
+        ("subject(\"user:acme/alice\");", Code::ReservedPredicate, 5),
+        ("unread($x) <- claim(\"a\", $x);", Code::NeverRead, 5),
+    ] {
+        let found = of_issuer(&format!("{sound}{text}"));
+        let is_found = found.iter().any(|(found, at, _)| (*found, *at) == (code, line));
+        assert!(is_found, "{text}: {found:?}");
+    }
+    let nothing = of_issuer("allow if idp(\"acme\");");
+    assert!(nothing.iter().any(|(code, ..)| *code == Code::AllowsNothing), "{nothing:?}");
 }

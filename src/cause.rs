@@ -198,6 +198,8 @@ causes! {
     // What an issuer gives.
     NotOffered "not_offered" Forbidden (403 "insufficient_scope"): "The issuer offers none of the scopes that are wanted.";
     AudienceNotOffered "audience_not_offered" Forbidden (403 "access_denied"): "The issuer offers nothing for use at the server.";
+    AssertionRefused "assertion_refused" Unauthenticated (401 "invalid_token"): "An assertion of who asks is not valid for the issuer.";
+    ProofRefused "proof_refused" Unauthenticated (401 "invalid_token"): "A proof of who has the key is not valid.";
     StepUpNeeded "step_up_needed" Unauthenticated (401 "invalid_token"): "The person has to sign in anew, or in a stronger way.";
 
     // Revoking over the network.

@@ -8,6 +8,7 @@
 
 mod decide;
 mod narrow;
+mod record;
 mod request;
 mod said;
 mod subject;
@@ -20,6 +21,7 @@ use crate::profile::issuing;
 #[cfg(feature = "trial")]
 pub(crate) use decide::world;
 pub use decide::{Issued, Refused, decide};
+pub use record::record;
 pub use request::{KeyHeld, Request, Way};
 pub use subject::{SubjectError, subject};
 

@@ -79,6 +79,14 @@ pub(super) fn try_cases(
     folder: &Path,
     elapsed: impl Fn() -> Duration,
 ) -> Result<Report, TrialError> {
+    try_set(folder, elapsed).map(|(report, _)| report)
+}
+
+/// The same, and the set: what was tried is what is taken.
+pub(super) fn try_set(
+    folder: &Path,
+    elapsed: impl Fn() -> Duration,
+) -> Result<(Report, Issuance), TrialError> {
     let texts = policy::read_folder(folder)?;
     let set = Issuance::from_files(&texts)?;
     let cases = read(folder)?;
@@ -120,7 +128,7 @@ pub(super) fn try_cases(
         start = end;
     }
     coverage.close(&set, &mut report);
-    Ok(report)
+    Ok((report, set))
 }
 
 fn ruling(decided: &Result<Issued, Refused>) -> Ruling {

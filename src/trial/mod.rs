@@ -123,9 +123,7 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Policy, TrialError> {
 ///
 /// [`TrialError`], as of [`run`], and [`TrialError::Verdict`] for the first case that gets something else.
 pub fn load_issuance(folder: impl AsRef<Path>) -> Result<Issuance, TrialError> {
-    let folder = folder.as_ref();
-    let set = Issuance::load(folder)?;
-    let report = issuing::try_cases(folder, || Duration::ZERO)?;
+    let (report, set) = issuing::try_set(folder.as_ref(), || Duration::ZERO)?;
     match report.unexpected().next() {
         Some(decided) => Err(TrialError::Verdict(Box::new(decided.clone()))),
         None => Ok(set),

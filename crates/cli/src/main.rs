@@ -73,6 +73,7 @@ fn run() -> ExitCode {
         Verb::Wrap(arguments) => command::wrap::run(arguments),
         Verb::Connect(arguments) => command::connect::run(&arguments),
         Verb::Decide(arguments) => command::decide::run(arguments),
+        Verb::Serve(arguments) => command::serve::run(&arguments),
         Verb::Completions(arguments) => command::completions::run(&arguments),
         Verb::Man(arguments) => command::man::run(&arguments),
         Verb::Demo(arguments) => command::demo::run(&arguments),

@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod gateway;
 pub(crate) mod policy;
+pub(crate) mod serve;
 pub(crate) mod server;
 pub(crate) mod setup;
 mod store;
@@ -85,6 +86,7 @@ pub(crate) enum Verb {
     Wrap(gateway::Wrap),
     Connect(connect::Connect),
     Decide(decide::Decide),
+    Serve(serve::Serve),
     Demo(Demo),
     Completions(setup::Completions),
     Man(setup::Man),

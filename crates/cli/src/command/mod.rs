@@ -22,6 +22,7 @@ pub(crate) mod agent;
 pub(crate) mod connect;
 pub(crate) mod wrap;
 pub(crate) mod decide;
+pub(crate) mod serve;
 pub(crate) mod demo;
 pub(crate) mod completions;
 pub(crate) mod man;

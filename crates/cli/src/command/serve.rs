@@ -1,0 +1,88 @@
+//! `hardtack serve`
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hardtack::{PrivateKey, Store, trial};
+use hardtack_mcp::{Drain, Readiness};
+use hardtack_server::http::router;
+use hardtack_server::issuing::Issuing;
+use hardtack_server::settings::{EXAMPLE, Settings};
+
+use crate::args::gateway::LogFormat;
+use crate::args::serve::Serve;
+use crate::command::gateway::{self, collect, wrong};
+use crate::command::tending::tend;
+use crate::command::{close, open, serving, warn_of_left_out};
+use crate::reading;
+use crate::terminal::{Done, now, say, say_exactly, warn, with_causes};
+
+/// How long requests under way may take to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(arguments: &Serve) -> Done {
+    if arguments.example_config {
+        say_exactly(EXAMPLE)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = arguments.config.as_deref().unwrap_or(Path::new(""));
+    let listing = "hardtack serve --example-config explains them";
+    let settings: Settings = gateway::file::read_settings(path, listing)?;
+    let listen: SocketAddr = settings.listen.parse().map_err(|_| {
+        wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8100")
+    })?;
+    if arguments.check {
+        issuing(&settings, Store::in_memory()?)?;
+        say(format!("{} can be used", path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    serving::hold_up_nothing(LogFormat::default())?;
+    // Whatever is wrong with the file is said before the store is opened.
+    issuing(&settings, Store::in_memory()?)?;
+    serving::log(LogFormat::default())?;
+    let store = open(&settings.store).map_err(|error| wrong("store", with_causes(&error)))?;
+    serving::carry_out(carry_out(settings, listen, store))
+}
+
+fn issuing(settings: &Settings, store: Store) -> Result<Issuing, Box<dyn Error>> {
+    let key: PrivateKey =
+        reading::regular_key(&settings.key).map_err(|error| wrong("key", with_causes(&*error)))?;
+    warn_of_left_out(&settings.policies);
+    let set = trial::load_issuance(&settings.policies)
+        .map_err(|error| wrong("policies", with_causes(&error)))?;
+    Ok(Issuing::new(settings, key, set, store)?)
+}
+
+async fn carry_out(settings: Settings, listen: SocketAddr, store: Store) -> Done {
+    let issuing = Arc::new(issuing(&settings, store.clone())?);
+    let stop = serving::stop()?;
+    for provider in issuing.prepare(now()).await {
+        warn(&format!(
+            "the identity provider {provider} does not answer; its tokens are refused until it does"
+        ));
+    }
+    let listener = serving::listen("listen", listen).await?;
+    let bound = listener.local_addr()?;
+    if !bound.ip().is_loopback() {
+        warn(
+            "others can reach this address over plain HTTP, in which tokens can be read: let a proxy with a certificate on this machine alone ask",
+        );
+    }
+    let public = issuing.public();
+    serving::announce(format!("issuing at http://{bound}\nroot key   {public}"));
+    let forgetting = store.clone();
+    let collecting =
+        tend(Readiness::default(), "forgetting what expired", move || collect(forgetting.clone()));
+    let collecting = tokio::spawn(collecting);
+    let routes = router(Arc::clone(&issuing), now);
+    let served = hardtack_mcp::serve(listener, routes, stop, DRAIN, Drain::default()).await;
+    collecting.abort();
+    drop(issuing);
+    tokio::task::spawn_blocking(move || close(&store)).await?;
+    served?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,484 @@
+//! An issuer as a process: a service exchanges a token of its user, and a gateway takes what comes of it.
+
+#![allow(clippy::disallowed_methods, reason = "tokens are made now")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hardtack_testkit::command::{Serving, Shell, get, tool_call, upstream};
+use hardtack_testkit::upstream::answering;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const CAPABILITY: &str = "urn:dev.hardtack:token-type:capability";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+const POLICIES: &str = r#"
+allow if idp("acme");
+deny if claim("suspended", true);
+offer("tools:call:search", "notion.mcp", 1800, 2) <- claim("groups", "research");
+fact("role", $group) <- claim("groups", $group);
+"#;
+
+const CASES: &str = r#"
+[[case]]
+name = "research searches"
+claims = { sub = "alice", groups = ["research"] }
+scopes = ["tools:call:*"]
+audiences = ["notion.mcp"]
+expect = "issue"
+issued = { scopes = ["tools:call:search"], seconds = 1800 }
+
+[[case]]
+name = "nobody else does"
+claims = { sub = "alice", suspended = true, groups = ["research"] }
+scopes = ["tools:call:*"]
+audiences = ["notion.mcp"]
+expect = "policy_denied"
+"#;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn encoded(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn signed(key: &Ed25519KeyPair, header: &Value, claims: &Value) -> String {
+    let message = format!("{}.{}", encoded(header.to_string()), encoded(claims.to_string()));
+    format!("{message}.{}", encoded(key.sign(message.as_bytes())))
+}
+
+fn jwk(key: &Ed25519KeyPair) -> Value {
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": encoded(key.public_key()) })
+}
+
+/// An issuer, its provider, and alice's service with its key.
+struct Scene {
+    shell: Shell,
+    issuer: Serving,
+    provider: Ed25519KeyPair,
+    holder: Ed25519KeyPair,
+    fetches: Arc<AtomicUsize>,
+    next: AtomicUsize,
+}
+
+fn pair(seed: &str) -> Ed25519KeyPair {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(seed, &mut bytes).unwrap();
+    Ed25519KeyPair::from_seed_unchecked(&bytes).unwrap()
+}
+
+/// A provider's keys, and how often they were fetched.
+fn published(key: &Ed25519KeyPair) -> (String, Arc<AtomicUsize>) {
+    let mut key = jwk(key);
+    key["kid"] = json!("k-1");
+    let body = json!({ "keys": [key] }).to_string();
+    let fetches = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&fetches);
+    let url = answering(move |mut stream, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).ok()
+    });
+    (url, fetches)
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let shell = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
+        shell.write("issuer.pub", shell.ok("keygen --out issuer.key", "").trim());
+        shell.ok("keygen --out service.key", "");
+        shell.ok("store create issuer.store", "");
+        std::fs::create_dir_all(shell.path().join("policies/cases")).unwrap();
+        shell.write("policies/acme.issuance.datalog", POLICIES);
+        shell.write("policies/cases/acme.toml", CASES);
+        let provider = pair(&"07".repeat(32));
+        let (keys, fetches) = published(&provider);
+        shell.write("issuer.toml", &settings(&keys));
+        shell.ok("serve --config issuer.toml --check", "");
+        let issuer = Serving::start(shell.command("serve --config issuer.toml"));
+        let seed = shell.read("service.key");
+        let holder = pair(seed.trim().strip_prefix("ed25519-private/").unwrap());
+        Scene { shell, issuer, provider, holder, fetches, next: AtomicUsize::new(1) }
+    }
+
+    fn number(&self) -> usize {
+        self.next.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// A token of the provider for this issuer, with these members besides.
+    fn access_token(&self, kid: &str, more: &Value) -> String {
+        let mut claims = json!({
+            "iss": "https://idp.example", "aud": "https://issuer.example", "sub": "alice",
+            "client_id": "planner", "iat": now() - 5, "exp": now() + 300,
+            "jti": format!("j-{}", self.number()), "groups": ["research"],
+        });
+        let more = more.as_object().unwrap().clone();
+        claims.as_object_mut().unwrap().extend(more);
+        let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid });
+        signed(&self.provider, &header, &claims)
+    }
+
+    fn proof(&self) -> String {
+        let header = json!({ "alg": "EdDSA", "typ": "dpop+jwt", "jwk": jwk(&self.holder) });
+        let claims = json!({
+            "jti": format!("proof-{:08}", self.number()), "iat": now(),
+            "htm": "POST", "htu": "https://issuer.example/token",
+        });
+        signed(&self.holder, &header, &claims)
+    }
+
+    /// Asks the token endpoint, and returns the status and what it says.
+    fn post(&self, parameters: &[(&str, &str)], proofs: &[&str]) -> (u16, Value) {
+        let form = url::form_urlencoded::Serializer::new(String::new());
+        let body = parameters.iter().fold(form, |mut form, (name, value)| {
+            form.append_pair(name, value);
+            form
+        });
+        let body = body.clone_finish();
+        let proofs: String = proofs.iter().map(|proof| format!("DPoP: {proof}\r\n")).collect();
+        let head = format!(
+            "POST /token HTTP/1.1\r\nHost: issuer.example\r\nConnection: close\r\n{proofs}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream =
+            TcpStream::connect(self.issuer.base().trim_start_matches("http://")).unwrap();
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).unwrap();
+        let status = all.split(' ').nth(1).unwrap().parse().unwrap();
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        assert!(head.to_lowercase().contains("cache-control: no-store"), "{head}");
+        (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {all}")))
+    }
+
+    fn exchange(&self, token: &str, proof: &str, more: &[(&str, &str)]) -> (u16, Value) {
+        let own = [
+            ("grant_type", EXCHANGE),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("subject_token", token),
+            ("audience", "notion.mcp"),
+            ("scope", "tools:call:*"),
+        ];
+        let own = own.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        let all: Vec<_> =
+            own.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty()).collect();
+        self.post(&all, &[proof])
+    }
+
+    fn fresh(&self, more: &[(&str, &str)]) -> (u16, Value) {
+        self.exchange(&self.access_token("k-1", &json!({})), &self.proof(), more)
+    }
+}
+
+trait Finish {
+    fn clone_finish(self) -> String;
+}
+
+impl Finish for url::form_urlencoded::Serializer<'_, String> {
+    fn clone_finish(mut self) -> String {
+        self.finish()
+    }
+}
+
+fn settings(keys: &str) -> String {
+    format!(
+        "issuer = \"https://issuer.example\"\nlisten = \"127.0.0.1:0\"\nkey = \"issuer.key\"\nstore = \"issuer.store\"\npolicies = \"policies\"\naccept-plain-http = true\nrequests-a-minute = 200\n[[provider]]\nname = \"acme\"\nissuer = \"https://idp.example\"\njwks-uri = \"{keys}\"\nalgorithms = [\"EdDSA\"]\naccess-token-audience = \"https://issuer.example\"\nclients = [\"planner\"]\n"
+    )
+}
+
+#[test]
+fn a_token_of_a_user_becomes_a_capability_that_a_gateway_takes_and_the_log_says_why() {
+    let scene = Scene::new();
+    let shell = &scene.shell;
+    let (status, said) = scene.fresh(&[]);
+    assert_eq!(status, 200, "{said}");
+    assert_eq!(said["issued_token_type"], CAPABILITY);
+    assert_eq!(said["token_type"], "N_A");
+    assert_eq!(said["scope"], "tools:call:search");
+    assert_eq!(said["expires_in"], 1800);
+    let capability = said["access_token"].as_str().unwrap();
+    let seen = shell.ok("inspect", capability);
+    assert!(seen.contains("user:acme/alice") && seen.contains("role(\"research\")"), "{seen}");
+
+    shell.ok("store create gateway.store", "");
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream {} --audience notion.mcp --root @issuer.pub --store gateway.store",
+        upstream()
+    );
+    let gateway = Serving::start(shell.command(&gateway));
+    let bearer = shell.ok("present --key service.key --audience notion.mcp", capability);
+    let (status, answer) = tool_call(gateway.base(), &bearer);
+    assert_eq!(status, 200, "{answer}");
+    // Whoever has the capability and not the key can do nothing with it.
+    shell.ok("keygen --out thief.key", "");
+    shell.fails("present --key thief.key --audience notion.mcp", capability);
+
+    let (status, document) = get(scene.issuer.base(), "/.well-known/oauth-authorization-server");
+    assert_eq!(status, 200);
+    assert!(document.contains("\"issuer\":\"https://issuer.example\""), "{document}");
+    assert!(document.contains("\"token_endpoint\":\"https://issuer.example/token\""), "{document}");
+
+    let (status, refused) = scene.fresh(&[("scope", "tools:call:pay")]);
+    assert_eq!((status, refused["error"].as_str()), (400, Some("invalid_scope")), "{refused}");
+    let Scene { shell, issuer, .. } = scene;
+    assert!(!issuer.log().contains(capability));
+    assert!(issuer.ends());
+    let records = shell.ok("audit --store issuer.store --json", "");
+    let records: Vec<Value> =
+        records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let issued = records.iter().find(|record| record["decision"] == "allow").unwrap();
+    assert_eq!(issued["operation"], "hardtack:issue");
+    assert_eq!(issued["chain"]["subject"], "user:acme/alice");
+    let message = issued["message"].as_str().unwrap();
+    for part in
+        ["issued tools:call:search", "acme.issuance.datalog:4", "of acme", "for key ed25519/"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+    let grant = issued["chain"]["grant_id"].as_str().unwrap();
+    let shown = shell.ok("inspect --json", capability);
+    assert!(shown.contains(grant), "{shown}");
+    assert!(records.iter().any(|record| record["cause"] == "not_offered"));
+    shell.ok("audit verify --store issuer.store", "");
+}
+
+#[test]
+fn a_wrong_request_gets_nothing_and_says_why() {
+    let scene = Scene::new();
+    let good = || scene.access_token("k-1", &json!({}));
+    let with = |more: Value| scene.access_token("k-1", &more);
+    let token = good();
+    let proof = scene.proof();
+    assert_eq!(scene.exchange(&token, &proof, &[]).0, 200);
+    let wrong: Vec<(&str, (u16, Value), &str, &str)> = vec![
+        (
+            "the proof again",
+            scene.exchange(&good(), &proof, &[]),
+            "invalid_dpop_proof",
+            "proof_refused",
+        ),
+        (
+            "the token again",
+            scene.exchange(&token, &scene.proof(), &[]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+        (
+            "no proof",
+            scene.post(
+                &[
+                    ("grant_type", EXCHANGE),
+                    ("subject_token_type", ACCESS_TOKEN),
+                    ("subject_token", &good()),
+                ],
+                &[],
+            ),
+            "invalid_dpop_proof",
+            "proof_refused",
+        ),
+        (
+            "two proofs",
+            scene.post(
+                &[
+                    ("grant_type", EXCHANGE),
+                    ("subject_token_type", ACCESS_TOKEN),
+                    ("subject_token", &good()),
+                ],
+                &[&scene.proof(), &scene.proof()],
+            ),
+            "invalid_dpop_proof",
+            "proof_refused",
+        ),
+        (
+            "a grant type",
+            scene.fresh(&[("grant_type", "password")]),
+            "unsupported_grant_type",
+            "malformed_request",
+        ),
+        (
+            "no grant type",
+            scene.fresh(&[("grant_type", "")]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        (
+            "a capability",
+            scene.fresh(&[("subject_token_type", CAPABILITY)]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        (
+            "an id token",
+            scene.fresh(&[("subject_token_type", "urn:ietf:params:oauth:token-type:id_token")]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+        (
+            "a SAML assertion",
+            scene.fresh(&[("subject_token_type", "urn:ietf:params:oauth:token-type:saml2")]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        ("an actor", scene.fresh(&[("actor_token", "x")]), "invalid_request", "malformed_request"),
+        (
+            "a bearer",
+            scene.fresh(&[("requested_token_type", ACCESS_TOKEN)]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        ("no token", scene.fresh(&[("subject_token", "")]), "invalid_request", "malformed_request"),
+        ("no text", scene.fresh(&[("subject_token", "x")]), "invalid_request", "assertion_refused"),
+        (
+            "a scope twice",
+            scene.fresh(&[("scope", "a:b"), ("scope", "a:c")]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        ("no scope", scene.fresh(&[("scope", "")]), "invalid_scope", "not_offered"),
+        (
+            "a malformed scope",
+            scene.fresh(&[("scope", "tools:*:x")]),
+            "invalid_scope",
+            "malformed_scope",
+        ),
+        (
+            "another scope",
+            scene.fresh(&[("scope", "hardtack:revoke")]),
+            "invalid_scope",
+            "not_offered",
+        ),
+        (
+            "another server",
+            scene.fresh(&[("audience", "files.mcp")]),
+            "invalid_target",
+            "audience_not_offered",
+        ),
+        ("any server", scene.fresh(&[("audience", "")]), "invalid_target", "audience_not_offered"),
+        (
+            "a second server",
+            scene.fresh(&[("resource", "https://files.example/mcp")]),
+            "invalid_target",
+            "audience_not_offered",
+        ),
+        ("no life", scene.fresh(&[("expires_in", "0")]), "invalid_request", "malformed_life"),
+        (
+            "a life in words",
+            scene.fresh(&[("expires_in", "1h")]),
+            "invalid_request",
+            "malformed_request",
+        ),
+        (
+            "a suspended account",
+            scene.exchange(&with(json!({"suspended": true})), &scene.proof(), &[]),
+            "access_denied",
+            "policy_denied",
+        ),
+        (
+            "another audience",
+            scene.exchange(&with(json!({"aud": "https://api.example"})), &scene.proof(), &[]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+        (
+            "another client",
+            scene.exchange(&with(json!({"client_id": "other"})), &scene.proof(), &[]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+        (
+            "another provider",
+            scene.exchange(&with(json!({"iss": "https://evil.example"})), &scene.proof(), &[]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+        (
+            "an expired token",
+            scene.exchange(&with(json!({"exp": now() - 61})), &scene.proof(), &[]),
+            "invalid_request",
+            "assertion_refused",
+        ),
+    ];
+    for (what, (status, said), error, cause) in &wrong {
+        let found = (*status, said["error"].as_str(), said["hardtack_cause"].as_str());
+        assert_eq!(found, (400, Some(*error), Some(*cause)), "{what}: {said}");
+        assert!(said.get("access_token").is_none(), "{what}");
+        // Which policy refused it is nobody's business there.
+        assert!(!said.to_string().contains(".datalog"), "{what}: {said}");
+    }
+    // Less than was offered is given if less is asked for.
+    let (status, said) = scene.fresh(&[("expires_in", "60")]);
+    assert_eq!((status, &said["expires_in"]), (200, &json!(60)), "{said}");
+}
+
+#[test]
+fn made_up_key_ids_do_not_make_the_issuer_fetch_for_each() {
+    let scene = Scene::new();
+    let before = scene.fetches.load(Ordering::SeqCst);
+    assert_eq!(before, 1);
+    for number in 0..20 {
+        let token = scene.access_token(&format!("made-up-{number}"), &json!({}));
+        let (status, said) = scene.exchange(&token, &scene.proof(), &[]);
+        assert_eq!(
+            (status, said["hardtack_cause"].as_str()),
+            (400, Some("assertion_refused")),
+            "{said}"
+        );
+    }
+    assert_eq!(scene.fetches.load(Ordering::SeqCst), 1, "the fetch at the start was just now");
+    assert_eq!(scene.fresh(&[]).0, 200);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_says_so_before_anything_is_opened() {
+    let scene = Scene::new();
+    let shell = &scene.shell;
+    let good = settings("http://127.0.0.1:9/keys");
+    for (from, to, expected) in [
+        ("https://issuer.example", "http://issuer.example", "plain HTTP"),
+        ("https://issuer.example", "https://issuer.example/", "without `/` at its end"),
+        ("accept-plain-http = true", "accept-plain-http = false", "plain HTTP"),
+        ("http://127.0.0.1:9/keys", "http://127.0.0.1.evil.example/keys", "plain HTTP"),
+        ("\"EdDSA\"", "\"HS256\"", "no algorithm HS256"),
+        ("\"EdDSA\"", "", "algorithms names none"),
+        ("name = \"acme\"", "name = \"a/b\"", "letters, digits"),
+        ("access-token-audience = \"https://issuer.example\"\n", "", "no token of it is taken"),
+        ("policies = \"policies\"", "policies = \"none\"", "policies"),
+        ("key = \"issuer.key\"", "key = \"none.key\"", "key"),
+        ("listen = \"127.0.0.1:0\"", "listen = \"localhost\"", "numeric address"),
+        ("clients", "cleints", "cleints"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        shell.write("wrong.toml", &good.replace(from, to));
+        let said = shell.fails("serve --config wrong.toml --check", "");
+        assert!(said.contains(expected), "{to}: {said}");
+    }
+    // A case that gets something else keeps the issuer from starting.
+    shell.write("policies/cases/acme.toml", &CASES.replace("seconds = 1800", "seconds = 1801"));
+    shell.write("right.toml", &good);
+    let said = shell.fails("serve --config right.toml --check", "");
+    assert!(said.contains("expected seconds 1801, found 1800"), "{said}");
+}
+
+#[test]
+fn the_example_is_a_file_that_can_be_used() {
+    let shell = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
+    let example = shell.ok("serve --example-config", "");
+    shell.write("issuer.toml", &example);
+    shell.ok("keygen --out issuer.key", "");
+    std::fs::create_dir_all(shell.path().join("policies/cases")).unwrap();
+    shell.write("policies/acme.issuance.datalog", POLICIES);
+    shell.write("policies/cases/acme.toml", CASES);
+    shell.ok("serve --config issuer.toml --check", "");
+}

@@ -62,7 +62,7 @@ pub struct Assertion {
     pub signed_in: Option<Timestamp>,
     /// When it ends.
     pub expires: Timestamp,
-    /// What it is known by, for whoever lets it be used once: the hash of issuer and `jti`, or of all of it if it has none.
+    /// What it is known by, for whoever lets it be used once: the hash of issuer and `jti`, or of all that was signed if it has none.
     pub id: [u8; 32],
     /// All that it says.
     pub claims: Map<String, Value>,
@@ -211,7 +211,9 @@ pub fn verify(
         Kind::AccessToken => Some(said.text("client_id")?.to_owned()),
         Kind::IdToken => None,
     };
-    let id = id(&provider.issuer, jti.unwrap_or(text), jti.is_some());
+    // Without its signature: of some kinds a second valid one can be made from the first.
+    let message = text.rsplit_once('.').map_or(text, |(message, _)| message);
+    let id = id(&provider.issuer, jti.unwrap_or(message), jti.is_some());
     let sub = sub.to_owned();
     // A clock that is ahead makes nobody's sign-in fresher than now.
     let signed_in = signed_in.map(|moment| moment.min(now));

@@ -1,6 +1,7 @@
 //! HTTP: the issuer's routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -17,6 +18,9 @@ use crate::oauth::{Refusal, metadata};
 
 /// The most requests that are worked on at once: each may hold a form and wait for a provider or the disk.
 const MAX_AT_ONCE: usize = 64;
+
+/// How long a form may take to arrive: it is small.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the well-known document stands (RFC 8414, section 3.1): before the path of the issuer's URL.
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
@@ -48,14 +52,7 @@ pub fn router(issuing: Arc<Issuing>, clock: Clock) -> Router {
 }
 
 async fn token(State(doors): State<Doors>, request: Request) -> Response {
-    let answered = match doors.places.try_acquire() {
-        Ok(_place) => answer(&doors, request).await,
-        Err(_) => {
-            let why = "more is asked for at once than is answered";
-            Err(Refusal::later(hardtack::Cause::Overloaded, why, 1))
-        }
-    };
-    let mut response = match answered {
+    let mut response = match answer(&doors, request).await {
         Ok(body) => Json(body).into_response(),
         Err(refusal) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -81,8 +78,14 @@ async fn answer(doors: &Doors, request: Request) -> Result<serde_json::Value, Re
     let proofs: Result<Vec<&str>, _> =
         head.headers.get_all("dpop").iter().map(HeaderValue::to_str).collect();
     let proofs = proofs.map_err(|_| Refusal::request("the DPoP header is no text"))?;
-    let body: Bytes = to_bytes(body, MAX_BYTES)
-        .await
+    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BYTES)).await;
+    let body: Bytes = body
+        .map_err(|_| Refusal::request("the form did not arrive in time"))?
         .map_err(|_| Refusal::request(format!("a form has at most {MAX_BYTES} bytes")))?;
+    // Whoever sends slowly holds a connection, and no place.
+    let _place = doors.places.try_acquire().map_err(|_| {
+        let why = "more is asked for at once than is answered";
+        Refusal::later(hardtack::Cause::Overloaded, why, 1)
+    })?;
     doors.issuing.token(&body, &proofs, (doors.clock)()).await
 }

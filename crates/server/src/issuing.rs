@@ -30,6 +30,9 @@ const ASSERTIONS: &str = "issuer assertion";
 /// How long to wait where the store or a provider does not answer.
 const RETRY_SECONDS: u64 = 5;
 
+/// The life of a grant where none is asked for.
+const DEFAULT_SECONDS: u64 = 3600;
+
 /// What a log calls the issuer's own key.
 const ISSUER: &str = "issuer";
 
@@ -124,12 +127,17 @@ impl Issuing {
         if proved.key == self.key.public() {
             return Err(no_proof("the issuer's own key holds no grant"));
         }
+        // Before anything is counted, claimed or recorded: strangers cost a check of two signatures, and no place.
+        let (provider, assertion) = self.assertion(form.one("subject_token")?, kind, now).await?;
+        let idp = provider.settings.name.as_str();
+        let subject = subject("user", idp, &assertion.sub).map_err(Refusal::request)?;
+        self.subjects.count(&subject, now).map_err(Refusal::too_often)?;
         self.keys.count(&proved.key.to_string(), now).map_err(Refusal::too_often)?;
         self.claim(PROOFS, proved.id, proved.remember_until, now)
             .await?
             .ok_or_else(|| no_proof("this proof was used before"))?;
-        let (provider, assertion) = self.assertion(form.one("subject_token")?, kind, now).await?;
-        self.issue(&form, &provider, &assertion, &proved, now).await
+        let from = Asker { provider: &provider, subject, assertion: &assertion, proved: &proved };
+        self.issue(&form, &from, now).await
     }
 
     /// Finds whose an assertion is, and checks it; once more with newer keys, if it names one that is not known.
@@ -168,18 +176,10 @@ impl Issuing {
         Ok((Arc::clone(provider), checked?))
     }
 
-    async fn issue(
-        &self,
-        form: &Form,
-        provider: &Known,
-        assertion: &Assertion,
-        proved: &Proved,
-        now: Timestamp,
-    ) -> Result<Value, Refusal> {
+    async fn issue(&self, form: &Form, from: &Asker<'_>, now: Timestamp) -> Result<Value, Refusal> {
+        let Asker { provider, subject, assertion, proved } = from;
         let idp = provider.settings.name.as_str();
-        let subject = subject("user", idp, &assertion.sub).map_err(Refusal::request)?;
-        self.subjects.count(&subject, now).map_err(Refusal::too_often)?;
-        let request = self.request(form, &subject, idp, assertion)?;
+        let request = self.request(form, subject, idp, assertion)?;
         let id: String = assertion.id[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let asked = format!("assertion {id} of {idp}, about {subject}, for key {}", proved.key);
         let issued = match decide(&self.set, &request, now) {
@@ -226,13 +226,13 @@ impl Issuing {
         if let Some(moment) = assertion.signed_in {
             request = request.signed_in(moment);
         }
-        if let Some(seconds) = form.optional("expires_in") {
-            let seconds = seconds
-                .parse::<u64>()
-                .map_err(|_| Refusal::request("expires_in is a whole number of seconds"))?;
-            request = request.seconds(seconds.min(self.longest));
+        match form.optional("expires_in").map(str::parse::<u64>) {
+            Some(Ok(seconds)) => Ok(request.seconds(seconds.min(self.longest))),
+            Some(Err(_)) => Err(Refusal::request("expires_in is a whole number of seconds")),
+            // Policies see no wish, unless what is given without one is more than the issuer gives.
+            None if self.longest < DEFAULT_SECONDS => Ok(request.seconds(self.longest)),
+            None => Ok(request),
         }
-        Ok(request)
     }
 
     fn mint(
@@ -281,6 +281,14 @@ impl Issuing {
             Refusal::later(error.cause(), "the issuer's store does not answer", RETRY_SECONDS)
         })
     }
+}
+
+/// Who asks, as it was proved.
+struct Asker<'a> {
+    provider: &'a Known,
+    subject: String,
+    assertion: &'a Assertion,
+    proved: &'a Proved,
 }
 
 /// What a form asks to be exchanged.

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn each_name_has_its_own_rate_and_a_new_one_each_minute() {
-        let at = |seconds| Timestamp::from_unix_seconds(1_795_428_000 + seconds);
+        let at = |seconds: u64| Timestamp::from_unix_seconds(1_795_428_000 + seconds);
         let rates = Rates::new(2);
         assert_eq!(rates.count("a", at(0)), Ok(()));
         assert_eq!(rates.count("a", at(10)), Ok(()));

@@ -325,4 +325,13 @@ fn two_assertions_are_not_known_by_one_id() {
     let first = id(&Claim("jti", json!("j-1")));
     assert_eq!(first, id(&Claim("groups", json!([]))), "the same jti is the same assertion");
     assert_ne!(first, id(&Claim("jti", json!("j-2"))));
+    // By ECDSA, who has one signature can make another: what was signed is the same.
+    let kind = Kind::IdToken;
+    let scene = Scene::new(kind);
+    let header = json!({ "alg": "ES256", "kid": "p" }).to_string();
+    let sign = || scene.p256.token(&header, &claims(kind).to_string());
+    let (one, other) = (sign(), sign());
+    assert_ne!(one, other);
+    let id = |text: &str| scene.verify(kind, text).unwrap().id;
+    assert_eq!(id(&one), id(&other));
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hardtack_testkit::command::{Serving, Shell, get, tool_call, upstream};
+use hardtack_testkit::command::{Serving, Shell, get, tool_call, until, upstream};
 use hardtack_testkit::upstream::answering;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
@@ -105,7 +105,9 @@ impl Scene {
         shell.write("policies/cases/acme.toml", CASES);
         let provider = pair(&"07".repeat(32));
         let (keys, fetches) = published(&provider);
-        shell.write("issuer.toml", &settings(&keys));
+        shell.ok("keygen --out feed.key", "");
+        let feed = "feed-listen = \"127.0.0.1:0\"\nfeed-signing-key = \"feed.key\"\n";
+        shell.write("issuer.toml", &format!("{feed}{}", settings(&keys)));
         shell.ok("serve --config issuer.toml --check", "");
         let issuer = Serving::start(shell.command("serve --config issuer.toml"));
         let seed = shell.read("service.key");
@@ -131,16 +133,29 @@ impl Scene {
     }
 
     fn proof(&self) -> String {
-        let header = json!({ "alg": "EdDSA", "typ": "dpop+jwt", "jwk": jwk(&self.holder) });
+        self.proof_by(&self.holder, "token")
+    }
+
+    fn proof_by(&self, key: &Ed25519KeyPair, endpoint: &str) -> String {
+        let header = json!({ "alg": "EdDSA", "typ": "dpop+jwt", "jwk": jwk(key) });
         let claims = json!({
             "jti": format!("proof-{:08}", self.number()), "iat": now(),
-            "htm": "POST", "htu": "https://issuer.example/token",
+            "htm": "POST", "htu": format!("https://issuer.example/{endpoint}"),
         });
-        signed(&self.holder, &header, &claims)
+        signed(key, &header, &claims)
     }
 
     /// Asks the token endpoint, and returns the status and what it says.
     fn post(&self, parameters: &[(&str, &str)], proofs: &[&str]) -> (u16, Value) {
+        self.post_to("token", parameters, proofs)
+    }
+
+    fn post_to(
+        &self,
+        endpoint: &str,
+        parameters: &[(&str, &str)],
+        proofs: &[&str],
+    ) -> (u16, Value) {
         let form = url::form_urlencoded::Serializer::new(String::new());
         let body = parameters.iter().fold(form, |mut form, (name, value)| {
             form.append_pair(name, value);
@@ -149,7 +164,7 @@ impl Scene {
         let body = body.clone_finish();
         let proofs: String = proofs.iter().map(|proof| format!("DPoP: {proof}\r\n")).collect();
         let head = format!(
-            "POST /token HTTP/1.1\r\nHost: issuer.example\r\nConnection: close\r\n{proofs}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            "POST /{endpoint} HTTP/1.1\r\nHost: issuer.example\r\nConnection: close\r\n{proofs}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let mut stream =
@@ -160,6 +175,7 @@ impl Scene {
         let status = all.split(' ').nth(1).unwrap().parse().unwrap();
         let (head, body) = all.split_once("\r\n\r\n").unwrap();
         assert!(head.to_lowercase().contains("cache-control: no-store"), "{head}");
+        let body = if body.is_empty() { "null" } else { body };
         (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {all}")))
     }
 
@@ -420,6 +436,73 @@ fn a_wrong_request_gets_nothing_and_says_why() {
     // Less than was offered is given if less is asked for.
     let (status, said) = scene.fresh(&[("expires_in", "60")]);
     assert_eq!((status, &said["expires_in"]), (200, &json!(60)), "{said}");
+}
+
+#[test]
+fn what_its_holder_gives_back_is_refused_by_gateways_that_follow() {
+    let scene = Scene::new();
+    let shell = &scene.shell;
+    let (_, said) = scene.fresh(&[]);
+    let capability = said["access_token"].as_str().unwrap();
+    let (_, said) = scene.fresh(&[]);
+    let another = said["access_token"].as_str().unwrap();
+    until("it says where its feed is", || scene.issuer.said().contains("feed key"));
+    let said = scene.issuer.said();
+    let after = |word: &str| {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(word)).unwrap();
+        line.trim().to_owned()
+    };
+    let (feed, key) = (after("feed  "), after("feed key"));
+    shell.ok("store create gateway.store", "");
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream {} --audience notion.mcp --root @issuer.pub --store gateway.store --feed {feed} --feed-key {key}",
+        upstream()
+    );
+    let gateway = Serving::start(shell.command(&gateway));
+    let present =
+        |capability| shell.ok("present --key service.key --audience notion.mcp", capability);
+    let bearer = present(capability);
+    until("the gateway follows", || tool_call(gateway.base(), &bearer).0 == 200);
+
+    let revoke = |token: &str, proof: &str| scene.post_to("revoke", &[("token", token)], &[proof]);
+    let thief = pair(&"09".repeat(32));
+    for (what, (status, said), cause) in [
+        ("no proof", scene.post_to("revoke", &[("token", capability)], &[]), "proof_refused"),
+        ("a proof for another place", revoke(capability, &scene.proof()), "proof_refused"),
+        (
+            "another's key",
+            revoke(capability, &scene.proof_by(&thief, "revoke")),
+            "malformed_request",
+        ),
+        (
+            "no token",
+            scene.post_to("revoke", &[], &[&scene.proof_by(&scene.holder, "revoke")]),
+            "malformed_request",
+        ),
+    ] {
+        assert_eq!((status, said["hardtack_cause"].as_str()), (400, Some(cause)), "{what}: {said}");
+    }
+    // What is none of this issuer's is answered as if it had been revoked, and nothing is.
+    shell.ok("keygen --out other.key", "");
+    let foreign =
+        "mint --key other.key --subject user:acme/alice --scope a:b --holder @service.pub";
+    shell.write("service.pub", shell.ok("pubkey service.key", "").trim());
+    let foreign = shell.ok(foreign, "");
+    for token in ["x", foreign.trim()] {
+        assert_eq!(revoke(token, &scene.proof_by(&scene.holder, "revoke")).0, 200);
+    }
+    assert_eq!(tool_call(gateway.base(), &bearer).0, 200);
+
+    let proof = scene.proof_by(&scene.holder, "revoke");
+    assert_eq!(revoke(capability, &proof).0, 200);
+    let (status, said) = revoke(another, &proof);
+    assert_eq!((status, said["error"].as_str()), (400, Some("invalid_dpop_proof")), "{said}");
+    until("the gateway refuses it", || tool_call(gateway.base(), &bearer).1.contains("revoked"));
+    // The subject is not revoked: its other grant, and a new one, are good.
+    assert_eq!(tool_call(gateway.base(), &present(another)).0, 200);
+    let (_, said) = scene.fresh(&[]);
+    let new = present(said["access_token"].as_str().unwrap());
+    assert_eq!(tool_call(gateway.base(), &new).0, 200);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hardtack::audit::{Claim, Recording, Records, SingleUse, Uses};
 use hardtack::chain::RevocationId;
 use hardtack::issuance::{Issuance, Issued, Request, Way, decide, record, subject};
-use hardtack::{Capability, Cause, PrivateKey, PublicKey, Store, Timestamp};
+use hardtack::{Capability, Cause, PrivateKey, PublicKey, Revoking, Store, Timestamp};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -30,6 +30,9 @@ const ASSERTIONS: &str = "issuer assertion";
 /// How long to wait where the store or a provider does not answer.
 const RETRY_SECONDS: u64 = 5;
 
+/// What clients are told if the store fails.
+const STORE_SILENT: &str = "the issuer's store does not answer";
+
 /// The life of a grant where none is asked for.
 const DEFAULT_SECONDS: u64 = 3600;
 
@@ -40,6 +43,7 @@ const ISSUER: &str = "issuer";
 pub struct Issuing {
     url: Url,
     token_endpoint: Url,
+    pub(crate) revocation_endpoint: Url,
     longest: u64,
     key: Box<dyn Minting>,
     set: Issuance,
@@ -63,8 +67,11 @@ impl Issuing {
     ) -> Result<Issuing, String> {
         settings.check()?;
         let url = settings.url()?;
-        let endpoint = format!("{}/token", url.as_str().trim_end_matches('/'));
-        let token_endpoint = Url::parse(&endpoint).map_err(|error| error.to_string())?;
+        let endpoint = |name: &str| {
+            let text = format!("{}/{name}", url.as_str().trim_end_matches('/'));
+            Url::parse(&text).map_err(|error| error.to_string())
+        };
+        let (token_endpoint, revocation_endpoint) = (endpoint("token")?, endpoint("revoke")?);
         let plain = settings.accept_plain_http;
         let providers = settings.provider.iter().cloned().map(|provider| {
             let name = provider.name.clone();
@@ -75,6 +82,7 @@ impl Issuing {
         Ok(Issuing {
             url,
             token_endpoint,
+            revocation_endpoint,
             longest,
             key: Box::new(FileKey::new(key, Duration::from_secs(longest))),
             set,
@@ -119,25 +127,53 @@ impl Issuing {
     ) -> Result<Value, Refusal> {
         let form = Form::read(form)?;
         let kind = exchanged(&form)?;
-        let proved = match proofs {
-            [proof] => dpop::verify(proof, "POST", &self.token_endpoint, None, now)?,
-            [] => return Err(no_proof("a DPoP proof of the holder's key is needed (RFC 9449)")),
-            _ => return Err(no_proof("there are several DPoP headers")),
-        };
-        if proved.key == self.key.public() {
-            return Err(no_proof("the issuer's own key holds no grant"));
-        }
+        let proved = self.proved(proofs, &self.token_endpoint, now)?;
         // Before anything is counted, claimed or recorded: strangers cost a check of two signatures, and no place.
         let (provider, assertion) = self.assertion(form.one("subject_token")?, kind, now).await?;
         let idp = provider.settings.name.as_str();
         let subject = subject("user", idp, &assertion.sub).map_err(Refusal::request)?;
-        self.subjects.count(&subject, now).map_err(Refusal::too_often)?;
-        self.keys.count(&proved.key.to_string(), now).map_err(Refusal::too_often)?;
-        self.claim(PROOFS, proved.id, proved.remember_until, now)
-            .await?
-            .ok_or_else(|| no_proof("this proof was used before"))?;
+        self.admit(&subject, &proved, now).await?;
         let from = Asker { provider: &provider, subject, assertion: &assertion, proved: &proved };
         self.issue(&form, &from, now).await
+    }
+
+    /// Checks the proof of a request to this endpoint.
+    pub(crate) fn proved(
+        &self,
+        proofs: &[&str],
+        endpoint: &Url,
+        now: Timestamp,
+    ) -> Result<Proved, Refusal> {
+        let proved = match proofs {
+            [proof] => dpop::verify(proof, "POST", endpoint, None, now)?,
+            [] => return Err(no_proof("a DPoP proof of the holder's key is needed (RFC 9449)")),
+            _ => return Err(no_proof("there are several DPoP headers")),
+        };
+        match proved.key == self.key.public() {
+            true => Err(no_proof("the issuer's own key holds no grant")),
+            false => Ok(proved),
+        }
+    }
+
+    /// Counts a request of somebody who is known, and uses up its proof.
+    pub(crate) async fn admit(
+        &self,
+        subject: &str,
+        proved: &Proved,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.subjects.count(subject, now).map_err(Refusal::too_often)?;
+        self.keys.count(&proved.key.to_string(), now).map_err(Refusal::too_often)?;
+        let first = self.claim(PROOFS, proved.id, proved.remember_until, now).await?;
+        first.ok_or_else(|| no_proof("this proof was used before"))
+    }
+
+    /// Writes a revocation, which is in force when this answers.
+    pub(crate) async fn write(&self, revoking: Revoking, now: Timestamp) -> Result<(), Refusal> {
+        self.store.revoke_async(revoking, now).await.map(drop).map_err(|error| {
+            tracing::error!(%error, "nothing can be revoked in the store");
+            Refusal::later(error.cause(), STORE_SILENT, RETRY_SECONDS)
+        })
     }
 
     /// Finds whose an assertion is, and checks it; once more with newer keys, if it names one that is not known.
@@ -265,11 +301,7 @@ impl Issuing {
             Ok(Claim::Again) => Ok(None),
             Err(error) => {
                 tracing::error!(%error, "nothing can be claimed in the store");
-                Err(Refusal::later(
-                    error.cause(),
-                    "the issuer's store does not answer",
-                    RETRY_SECONDS,
-                ))
+                Err(Refusal::later(error.cause(), STORE_SILENT, RETRY_SECONDS))
             }
         }
     }
@@ -278,7 +310,7 @@ impl Issuing {
         let recorded = self.store.append(vec![decision], Recording::Durable).await;
         recorded.map(drop).map_err(|error| {
             tracing::error!(%error, "nothing can be recorded in the store");
-            Refusal::later(error.cause(), "the issuer's store does not answer", RETRY_SECONDS)
+            Refusal::later(error.cause(), STORE_SILENT, RETRY_SECONDS)
         })
     }
 }

@@ -31,4 +31,5 @@ pub mod minting;
 pub mod oauth;
 mod providers;
 pub mod rates;
+mod revoking;
 pub mod settings;

@@ -130,6 +130,8 @@ pub fn metadata(issuer: &Url) -> Value {
     json!({
         "issuer": base,
         "token_endpoint": format!("{base}/token"),
+        "revocation_endpoint": format!("{base}/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["none"],
         "response_types_supported": [],
         "grant_types_supported": [EXCHANGE],
         "token_endpoint_auth_methods_supported": ["none"],

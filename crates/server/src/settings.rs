@@ -28,6 +28,9 @@ pub struct Settings {
     pub policies: PathBuf,
     pub longest_life: Option<u64>,
     pub requests_a_minute: Option<u32>,
+    pub feed_listen: Option<String>,
+    pub feed_signing_key: Option<PathBuf>,
+    pub feed_state: Option<PathBuf>,
     #[serde(default)]
     pub accept_plain_http: bool,
     #[serde(default)]

@@ -4,7 +4,7 @@ mod answering;
 mod checking;
 mod credentials;
 mod database;
-mod feeding;
+pub(in crate::command) mod feeding;
 pub(super) mod file;
 mod fleet;
 mod retaining;

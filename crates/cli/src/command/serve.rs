@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hardtack::{PrivateKey, Store, trial};
+use hardtack::{PrivateKey, RootKeys, Store, trial};
 use hardtack_mcp::{Drain, Readiness};
 use hardtack_server::http::router;
 use hardtack_server::issuing::Issuing;
@@ -15,6 +15,7 @@ use hardtack_server::settings::{EXAMPLE, Settings};
 
 use crate::args::gateway::LogFormat;
 use crate::args::serve::Serve;
+use crate::command::gateway::feeding::{Feeding, OwnFeed};
 use crate::command::gateway::{self, collect, wrong};
 use crate::command::tending::tend;
 use crate::command::{close, open, serving, warn_of_left_out};
@@ -35,6 +36,12 @@ pub(crate) fn run(arguments: &Serve) -> Done {
     let listen: SocketAddr = settings.listen.parse().map_err(|_| {
         wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8100")
     })?;
+    let feeding = Feeding::publishing(
+        &settings.store,
+        settings.feed_listen.as_ref(),
+        settings.feed_signing_key.as_ref(),
+        settings.feed_state.as_ref(),
+    )?;
     if arguments.check {
         issuing(&settings, Store::in_memory()?)?;
         say(format!("{} can be used", path.display()))?;
@@ -45,7 +52,7 @@ pub(crate) fn run(arguments: &Serve) -> Done {
     issuing(&settings, Store::in_memory()?)?;
     serving::log(LogFormat::default())?;
     let store = open(&settings.store).map_err(|error| wrong("store", with_causes(&error)))?;
-    serving::carry_out(carry_out(settings, listen, store))
+    serving::carry_out(carry_out(settings, listen, store, feeding))
 }
 
 fn issuing(settings: &Settings, store: Store) -> Result<Issuing, Box<dyn Error>> {
@@ -57,7 +64,7 @@ fn issuing(settings: &Settings, store: Store) -> Result<Issuing, Box<dyn Error>>
     Ok(Issuing::new(settings, key, set, store)?)
 }
 
-async fn carry_out(settings: Settings, listen: SocketAddr, store: Store) -> Done {
+async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding: Feeding) -> Done {
     let issuing = Arc::new(issuing(&settings, store.clone())?);
     let stop = serving::stop()?;
     for provider in issuing.prepare(now()).await {
@@ -73,7 +80,10 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store) -> Done
         );
     }
     let public = issuing.public();
-    serving::announce(format!("issuing at http://{bound}\nroot key   {public}"));
+    let roots = RootKeys::of(public);
+    let published = feeding.publish(Arc::new(store.clone()), &roots, &OwnFeed::default()).await?;
+    let feed = published.as_ref().map_or("", |published| published.announced.as_str());
+    serving::announce(format!("issuing at http://{bound}\n  root key     {public}\n{feed}"));
     let forgetting = store.clone();
     let collecting =
         tend(Readiness::default(), "forgetting what expired", move || collect(forgetting.clone()));
@@ -81,6 +91,9 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store) -> Done
     let routes = router(Arc::clone(&issuing), now);
     let served = hardtack_mcp::serve(listener, routes, stop, DRAIN, Drain::default()).await;
     collecting.abort();
+    if let Some(published) = published {
+        published.end();
+    }
     drop(issuing);
     tokio::task::spawn_blocking(move || close(&store)).await?;
     served?;

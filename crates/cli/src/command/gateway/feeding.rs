@@ -32,7 +32,7 @@ const STATE: &str = ".feed-state";
 pub(super) const STALE: Duration = Duration::from_secs(30);
 
 /// A feed to follow and a feed to publish, as they were asked for.
-pub(super) struct Feeding {
+pub(in crate::command) struct Feeding {
     follow: Option<Feed>,
     /// The URL of the one that is followed.
     pub(super) followed: Option<String>,
@@ -47,15 +47,15 @@ struct Publish {
 }
 
 /// A feed that is being published.
-pub(super) struct Published {
+pub(in crate::command) struct Published {
     serving: Arc<Serving>,
-    pub(super) announced: String,
+    pub(in crate::command) announced: String,
     served: JoinHandle<()>,
 }
 
 /// The feed that is published, for whoever was made before it.
 #[derive(Clone, Default)]
-pub(super) struct OwnFeed(Arc<OnceLock<Arc<Serving>>>);
+pub(in crate::command) struct OwnFeed(Arc<OnceLock<Arc<Serving>>>);
 
 impl OwnFeed {
     /// Why nothing is signed just now.
@@ -117,6 +117,28 @@ impl Feeding {
         Ok(Feeding { follow, followed: settings.feed.clone(), publish })
     }
 
+    /// A feed to publish, and none to follow: of a server that decides nothing.
+    pub(in crate::command) fn publishing(
+        store: &Path,
+        listen: Option<&String>,
+        key: Option<&PathBuf>,
+        state: Option<&PathBuf>,
+    ) -> Result<Feeding, Box<dyn Error>> {
+        let publish = match (listen, key) {
+            (Some(listen), Some(key)) => Some(Publish {
+                listen: address("feed-listen", listen)?,
+                key: key.clone(),
+                state: state.cloned().unwrap_or_else(|| beside(store, STATE)),
+                new_epoch: None,
+            }),
+            (Some(_), None) => return Err(missing("feed-signing-key")),
+            (None, Some(_)) => return Err(missing("feed-listen")),
+            (None, None) if state.is_some() => return Err(missing("feed-listen")),
+            (None, None) => None,
+        };
+        Ok(Feeding { follow: None, followed: None, publish })
+    }
+
     /// Whether a feed is to be published.
     pub(super) fn publishes(&self) -> Option<OwnFeed> {
         self.publish.as_ref().map(|_| OwnFeed::default())
@@ -129,7 +151,7 @@ impl Feeding {
     }
 
     /// Begins to publish what `log` has.
-    pub(super) async fn publish(
+    pub(in crate::command) async fn publish(
         self,
         log: Arc<dyn RevocationLog>,
         roots: &RootKeys,
@@ -173,7 +195,7 @@ impl Feeding {
 
 impl Published {
     /// Ends, so that the store can be closed.
-    pub(super) fn end(self) {
+    pub(in crate::command) fn end(self) {
         self.served.abort();
         self.serving.end();
     }

@@ -1,0 +1,66 @@
+//! Revoking: may whoever asks end this capability (RFC 7009)?
+//!
+//! Whoever a block was made for may end it, and all that stands on it: the key that it names proves itself, as when it was issued. The
+//! revocation is on disk before it is answered, and gateways hear of it by the feed of the issuer's store. A subject is never revoked
+//! here: its next sign-in would be refused.
+
+use hardtack::capability::Expect;
+use hardtack::chain::RevocationId;
+use hardtack::{Capability, Chain, PublicKey, Revocation, Revoking, Timestamp};
+
+use crate::form::Form;
+use crate::issuing::Issuing;
+use crate::oauth::Refusal;
+
+/// What stands in the log.
+const REASON: &str = "its holder gave it back";
+
+impl Issuing {
+    /// Answers a request to the revocation endpoint: the form of its body, and its headers `DPoP`. A token that is none of this issuer's,
+    /// or has expired, is answered as one that was revoked (RFC 7009, section 2.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], as the client reads it.
+    pub async fn revoke(
+        &self,
+        form: &[u8],
+        proofs: &[&str],
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let form = Form::read(form)?;
+        let text = form.one("token")?;
+        let proved = self.proved(proofs, &self.revocation_endpoint, now)?;
+        let Some(capability) = self.own(text) else { return Ok(()) };
+        let chain = capability.chain();
+        if chain.expires() <= now {
+            return Ok(());
+        }
+        let Some(id) = made_for(chain, &proved.key) else {
+            return Err(Refusal::request(
+                "the key that is proved is named by no block of the token",
+            ));
+        };
+        self.admit(&chain.grant.subject, &proved, now).await?;
+        let revocation = Revocation::Id { id };
+        let revoking = Revoking::new(revocation, chain.grant.subject.as_str(), REASON);
+        let revoking = revoking.map_err(Refusal::request)?;
+        self.write(revoking, now).await
+    }
+
+    /// The capability, if this issuer's key signed it and all its signatures hold.
+    fn own(&self, text: &str) -> Option<Capability> {
+        let subject = Capability::parse(text).ok()?.chain().grant.subject.clone();
+        let expected = Expect::Root { key: self.public(), subject: &subject };
+        Capability::accept(text, expected).ok()
+    }
+}
+
+/// The first block that was made for this key.
+fn made_for(chain: &Chain, key: &PublicKey) -> Option<RevocationId> {
+    if chain.grant.holder.as_ref() == Some(key) {
+        return Some(chain.grant.revocation_id);
+    }
+    let hop = chain.hops.iter().find(|hop| hop.holder.as_ref() == Some(key))?;
+    Some(hop.revocation_id)
+}

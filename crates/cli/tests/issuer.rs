@@ -96,6 +96,11 @@ fn published(key: &Ed25519KeyPair) -> (String, Arc<AtomicUsize>) {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::after(|_| {})
+    }
+
+    /// What is done before the issuer has its store.
+    fn after(before: impl FnOnce(&Shell)) -> Scene {
         let shell = Shell::new(env!("CARGO_BIN_EXE_hardtack"));
         shell.write("issuer.pub", shell.ok("keygen --out issuer.key", "").trim());
         shell.ok("keygen --out service.key", "");
@@ -109,6 +114,7 @@ impl Scene {
         let feed = "feed-listen = \"127.0.0.1:0\"\nfeed-signing-key = \"feed.key\"\n";
         shell.write("issuer.toml", &format!("{feed}{}", settings(&keys)));
         shell.ok("serve --config issuer.toml --check", "");
+        before(&shell);
         let issuer = Serving::start(shell.command("serve --config issuer.toml"));
         let seed = shell.read("service.key");
         let holder = pair(seed.trim().strip_prefix("ed25519-private/").unwrap());
@@ -503,6 +509,30 @@ fn what_its_holder_gives_back_is_refused_by_gateways_that_follow() {
     let (_, said) = scene.fresh(&[]);
     let new = present(said["access_token"].as_str().unwrap());
     assert_eq!(tool_call(gateway.base(), &new).0, 200);
+}
+
+#[test]
+fn whoever_is_revoked_gets_nothing_that_would_be_refused_at_once() {
+    let scene = Scene::after(|shell| {
+        let revoke = "revoke --store issuer.store --subject user:acme/alice --reason left";
+        shell.ok(revoke, "");
+        let revoke = "revoke --store issuer.store --holder @service.pub --reason lost";
+        shell.write("service.pub", shell.ok("pubkey service.key", "").trim());
+        shell.ok(revoke, "");
+    });
+    let token = scene.access_token("k-1", &json!({}));
+    for (token, expected) in [
+        (token, "by its subject"),
+        (scene.access_token("k-1", &json!({ "sub": "bob" })), "by its holder's key"),
+    ] {
+        let (status, said) = scene.exchange(&token, &scene.proof(), &[]);
+        let found = (status, said["error"].as_str(), said["hardtack_cause"].as_str());
+        assert_eq!(found, (400, Some("access_denied"), Some("revoked")), "{said}");
+        assert!(said["error_description"].as_str().unwrap().contains(expected), "{said}");
+        // It was not used up.
+        let (_, said) = scene.exchange(&token, &scene.proof(), &[]);
+        assert_eq!(said["hardtack_cause"], "revoked", "{said}");
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::time::Duration;
 use hardtack::audit::{Claim, Recording, Records, SingleUse, Uses};
 use hardtack::chain::RevocationId;
 use hardtack::issuance::{Issuance, Issued, Request, Way, decide, record, subject};
-use hardtack::{Capability, Cause, PrivateKey, PublicKey, Revoking, Store, Timestamp};
+use hardtack::revocation::RevocationSource;
+use hardtack::{Capability, Cause, Lifetimes, PrivateKey, PublicKey, Revoking, Store, Timestamp};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -79,6 +80,9 @@ impl Issuing {
             known.map(Arc::new).map_err(|problem| format!("provider {name}: {problem}"))
         });
         let longest = settings.longest_seconds();
+        // What covers a grant must not be forgotten before it has expired.
+        let lives = Lifetimes { grant: Duration::from_secs(longest), ..Lifetimes::default() };
+        store.revocations().keep_for(&lives);
         Ok(Issuing {
             url,
             token_endpoint,
@@ -226,6 +230,8 @@ impl Issuing {
                 return Err((&refused).into());
             }
         };
+        let capability = self.mint(&issued, proved, now)?;
+        self.refuse_revoked(&capability, now)?;
         if !provider.settings.reusable {
             let until = assertion.expires + assertion::SKEW;
             let first = self.claim(ASSERTIONS, assertion.id, until, now).await?;
@@ -234,7 +240,6 @@ impl Issuing {
                 Refusal::of(400, "invalid_request", Cause::AssertionRefused, used)
             })?;
         }
-        let capability = self.mint(&issued, proved, now)?;
         let decision = record(&self.set, Ok((&issued, &capability)), &asked, ISSUER, now);
         self.record(decision).await?;
         Ok(answer(&issued, &capability))
@@ -283,6 +288,19 @@ impl Issuing {
             tracing::error!(%error, "what policies offer cannot be minted");
             Refusal::later(cause, "what is offered cannot be issued", 60)
         })
+    }
+
+    /// Gives nothing that gateways would refuse at once. A subject that was revoked signs in again after a minute: until then its new
+    /// grants are covered, too.
+    fn refuse_revoked(&self, capability: &Capability, now: Timestamp) -> Result<(), Refusal> {
+        let revoked = self.store.revocations().revoked(capability.chain(), &self.public());
+        let revoked = revoked
+            .map_err(|_| Refusal::later(Cause::StoreUnavailable, STORE_SILENT, RETRY_SECONDS))?;
+        let Some(revoked) = revoked else { return Ok(()) };
+        let why = format!("what would be issued is revoked by {}", revoked.by);
+        let mut refusal = Refusal::of(400, "access_denied", Cause::Revoked, why);
+        refusal.retry_after = revoked.by.retry_after(now).map(|wait| wait.as_secs());
+        Err(refusal)
     }
 
     /// Claims what is good for once. `None` if it was used before.

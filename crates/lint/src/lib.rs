@@ -13,6 +13,7 @@ mod compared;
 mod cost;
 mod gaps;
 mod hosts;
+mod issuing;
 mod likely;
 mod listed;
 mod literals;
@@ -189,6 +190,7 @@ pub fn lint_texts(files: Vec<(String, String)>, options: &Options) -> Report {
     if !options.directory {
         names::check(&set, &mut findings);
     }
+    issuing::check(&set, &mut findings);
     spelling::check(&set, &files, &mut findings);
     let tools = &options.tools;
     gaps::check(&set, tools, now, &mut findings);

@@ -476,11 +476,16 @@ fn a_set_of_an_issuer_is_read_by_its_own_words() {
         ("offer(\"a b\", \"a.mcp\", 60, 1);", Code::WrongType, 5),
         ("subject(\"user:acme/alice\");", Code::ReservedPredicate, 5),
         ("unread($x) <- claim(\"a\", $x);", Code::NeverRead, 5),
+        ("deny if wanted_scope(\"tools:call:pay\");", Code::LooseMatch, 5),
+        ("deny if wanted_scope($s), $s == \"tools:call:pay\";", Code::LooseMatch, 5),
     ] {
         let found = of_issuer(&format!("{sound}{text}"));
         let is_found = found.iter().any(|(found, at, _)| (*found, *at) == (code, line));
         assert!(is_found, "{text}: {found:?}");
     }
+    // What begins so is covered by no pattern that does not.
+    let begins = "deny if wanted_scope($s), $s.starts_with(\"hardtack:\");";
+    assert_eq!(of_issuer(&format!("{sound}{begins}")), []);
     let nothing = of_issuer("allow if idp(\"acme\");");
     assert!(nothing.iter().any(|(code, ..)| *code == Code::AllowsNothing), "{nothing:?}");
 }

@@ -1,8 +1,8 @@
 //! Keeping: when are a provider's keys fetched anew?
 //!
 //! A key that is not known may be a new one, so the set is fetched once for it. Whoever sends tokens with made-up key ids must not make
-//! the issuer fetch for each: one fetch at a time, and a pause after each, whether it succeeded or not. What is kept does not last for
-//! ever, either: a key that was withdrawn must end.
+//! the issuer fetch for each: a pause after the beginning of each, which is longer than a fetch may take, whatever came of it. What is kept
+//! does not last for ever, either: a key that was withdrawn must end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use hardtack::Timestamp;
 
 use crate::jwk::KeySet;
 
-/// How long after a fetch none is made for an unknown key: a rotated key is known half a minute later at the latest.
+/// How long after a fetch was begun no other is: a rotated key is known half a minute later at the latest.
 pub const COOLDOWN: Duration = Duration::from_secs(30);
 
 /// After how long keys are fetched anew, though all are known: a withdrawn key is trusted no longer than that.
@@ -19,13 +19,17 @@ pub const FRESH: Duration = Duration::from_secs(3600);
 /// For how long keys are believed if the provider does not answer. After that nothing it signed is accepted.
 pub const BELIEVED: Duration = Duration::from_secs(4 * 3600);
 
+/// By how much a clock may be set back while keys count as fetched just now. If it is set back by more, they are fetched anew: it could
+/// take years until they are old.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// What is to be done about a provider's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
     /// Use those that are known.
     Use,
-    /// Fetch them, and say what came of it ([`Keys::fetched`], [`Keys::failed`]).
+    /// Fetch them, and keep what came of it ([`Keys::fetched`]).
     Fetch,
     /// They cannot be used now: none are known, or too old ones, and a fetch is under way or was tried just now.
     Wait,
@@ -36,7 +40,6 @@ pub enum Next {
 pub struct Keys {
     known: Option<(KeySet, Timestamp)>,
     tried: Option<Timestamp>,
-    is_fetching: bool,
 }
 
 impl Keys {
@@ -46,13 +49,13 @@ impl Keys {
     }
 
     /// Returns what to do before a token is checked; and again, with `lacks`, if it names a key that is not among those known.
-    /// [`Next::Fetch`] is answered to one caller at a time.
+    /// [`Next::Fetch`] is answered to one caller in [`COOLDOWN`]: a fetch that ends in no way keeps nobody from the next one.
     pub fn next(&mut self, lacks: bool, now: Timestamp) -> Next {
-        let age = self.known.as_ref().map(|(_, at)| now.since(*at));
+        let known = self.known.as_ref().filter(|(_, at)| *at <= now + SET_BACK);
+        let age = known.map(|(_, at)| now.since(*at));
         let is_wanted = lacks || age.is_none_or(|age| age >= FRESH);
-        let is_cool = self.tried.is_none_or(|at| at > now || now.since(at) >= COOLDOWN);
-        if is_wanted && is_cool && !self.is_fetching {
-            self.is_fetching = true;
+        let is_cool = self.tried.is_none_or(|at| at > now + SET_BACK || now.since(at) >= COOLDOWN);
+        if is_wanted && is_cool {
             self.tried = Some(now);
             return Next::Fetch;
         }
@@ -62,15 +65,9 @@ impl Keys {
         }
     }
 
-    /// Keeps what was fetched.
+    /// Keeps what was fetched. If nothing came of a fetch, what is known stays known.
     pub fn fetched(&mut self, keys: KeySet, now: Timestamp) {
         self.known = Some((keys, now));
-        self.is_fetching = false;
-    }
-
-    /// Notes that a fetch failed. What is known stays known.
-    pub fn failed(&mut self) {
-        self.is_fetching = false;
     }
 }
 
@@ -103,7 +100,6 @@ mod tests {
     fn what_fails_is_not_tried_at_once_again_and_what_is_old_is_not_believed() {
         let mut keys = Keys::default();
         assert_eq!(keys.next(false, at(0)), Next::Fetch);
-        keys.failed();
         assert_eq!(keys.next(false, at(29)), Next::Wait);
         assert_eq!(keys.next(false, at(30)), Next::Fetch);
         keys.fetched(KeySet::default(), at(30));
@@ -111,10 +107,23 @@ mod tests {
         assert_eq!(keys.next(false, at(3630)), Next::Fetch);
         // Others go on meanwhile.
         assert_eq!(keys.next(false, at(3630)), Next::Use);
-        keys.failed();
         assert_eq!(keys.next(false, at(3630 + 29)), Next::Use);
         assert_eq!(keys.next(false, at(30 + 4 * 3600 - 1)), Next::Fetch);
-        keys.failed();
         assert_eq!(keys.next(false, at(30 + 4 * 3600)), Next::Wait);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_make_keys_last() {
+        let mut keys = Keys::default();
+        let ahead = at(10 * 365 * 86_400);
+        assert_eq!(keys.next(false, ahead), Next::Fetch);
+        keys.fetched(KeySet::default(), ahead);
+        assert_eq!(keys.next(false, ahead), Next::Use);
+        assert_eq!(keys.next(false, at(0)), Next::Fetch);
+        assert_eq!(keys.next(false, at(1)), Next::Wait);
+        keys.fetched(KeySet::default(), at(1));
+        assert_eq!(keys.next(false, at(2)), Next::Use);
+        // By a second or two it is set back all the time.
+        assert_eq!(keys.next(true, at(0)), Next::Use);
     }
 }

@@ -13,7 +13,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
 
 use crate::jwk::KeySet;
-use crate::keeping::{Keys, Next};
+use crate::keeping::{COOLDOWN, Keys, Next};
 use crate::settings::{ProviderSettings, server};
 
 /// The most bytes of a document of keys: certificates may stand in it.
@@ -21,6 +21,9 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// How long an answer may take: whoever waits for it holds a place.
 const MAX_TIME: Duration = Duration::from_secs(5);
+
+// So there is one fetch at a time.
+const _: () = assert!(MAX_TIME.as_secs() < COOLDOWN.as_secs());
 
 /// A provider, and its keys as they are kept.
 pub(crate) struct Known {
@@ -47,8 +50,8 @@ impl Known {
                 let fetched = tokio::time::timeout(MAX_TIME, known.fetch()).await;
                 let fetched =
                     fetched.unwrap_or_else(|_| Err("it takes longer than 5 s".to_owned()));
-                known.with(|keys| match fetched {
-                    Ok(set) => keys.fetched(set, now),
+                match fetched {
+                    Ok(set) => known.with(|keys| keys.fetched(set, now)),
                     Err(problem) => {
                         let provider = known.settings.name.as_str();
                         tracing::error!(
@@ -56,9 +59,8 @@ impl Known {
                             problem,
                             "the keys of a provider cannot be fetched"
                         );
-                        keys.failed();
                     }
-                });
+                }
             });
             // A fetch that broke off has said so itself, or is tried again after the pause.
             let _ = fetching.await;

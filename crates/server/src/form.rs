@@ -13,8 +13,7 @@ const MAX_PARAMETERS: usize = 64;
 /// Those that may stand several times (RFC 8693, section 2.1; RFC 8707, section 2).
 const SEVERAL: [&str; 2] = ["audience", "resource"];
 
-/// The parameters of a request.
-#[derive(Debug)]
+/// The parameters of a request. `Debug` shows their names alone: tokens stand in it.
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
@@ -65,5 +64,11 @@ impl Form {
     /// Returns all parameters of this name.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }

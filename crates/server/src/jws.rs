@@ -44,8 +44,7 @@ impl Algorithm {
     }
 }
 
-/// A signed text whose signature is not checked yet.
-#[derive(Debug)]
+/// A signed text whose signature is not checked yet. `Debug` shows nothing of it: it is a secret.
 pub struct Jws<'t> {
     /// What was signed.
     message: &'t str,
@@ -127,5 +126,11 @@ impl<'t> Jws<'t> {
     /// Returns what it says, as an object. `None` if it is none, or says something twice.
     pub fn claims(&self) -> Option<Map<String, Value>> {
         json::object(&self.payload)
+    }
+}
+
+impl std::fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jws").finish_non_exhaustive()
     }
 }

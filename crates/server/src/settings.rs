@@ -31,6 +31,7 @@ pub struct Settings {
     pub feed_listen: Option<String>,
     pub feed_signing_key: Option<PathBuf>,
     pub feed_state: Option<PathBuf>,
+    pub feed_new_epoch: Option<u64>,
     #[serde(default)]
     pub accept_plain_http: bool,
     #[serde(default)]
@@ -65,6 +66,10 @@ impl Settings {
     pub fn url(&self) -> Result<Url, String> {
         let url = server("issuer", &self.issuer, self.accept_plain_http)?;
         // Clients compare it letter for letter (RFC 8414, section 3.3).
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+        if !url.path().bytes().all(is_plain) || url.path().contains("//") {
+            return Err("issuer: its path has letters, digits and -._~ between single `/`".into());
+        }
         let written = self.issuer.trim_end_matches('/');
         match url.as_str().trim_end_matches('/') == written && !self.issuer.ends_with('/') {
             true => Ok(url),

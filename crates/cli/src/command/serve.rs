@@ -38,21 +38,27 @@ pub(crate) fn run(arguments: &Serve) -> Done {
     })?;
     let feeding = Feeding::publishing(
         &settings.store,
-        settings.feed_listen.as_ref(),
-        settings.feed_signing_key.as_ref(),
-        settings.feed_state.as_ref(),
+        settings.feed_listen.as_deref(),
+        settings.feed_signing_key.as_deref(),
+        settings.feed_state.as_deref(),
+        settings.feed_new_epoch,
     )?;
     if arguments.check {
-        issuing(&settings, Store::in_memory()?)?;
+        check(&settings, &feeding)?;
         say(format!("{} can be used", path.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     serving::hold_up_nothing(LogFormat::default())?;
     // Whatever is wrong with the file is said before the store is opened.
-    issuing(&settings, Store::in_memory()?)?;
+    check(&settings, &feeding)?;
     serving::log(LogFormat::default())?;
     let store = open(&settings.store).map_err(|error| wrong("store", with_causes(&error)))?;
     serving::carry_out(carry_out(settings, listen, store, feeding))
+}
+
+fn check(settings: &Settings, feeding: &Feeding) -> Result<(), Box<dyn Error>> {
+    let issuing = issuing(settings, Store::in_memory()?)?;
+    feeding.check_key(&RootKeys::of(issuing.public()))
 }
 
 fn issuing(settings: &Settings, store: Store) -> Result<Issuing, Box<dyn Error>> {

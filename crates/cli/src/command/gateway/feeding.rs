@@ -11,7 +11,7 @@ use hardtack::feed::PublishError;
 use hardtack::revocation::{
     Knowledge, RevocationSource, RevocationsUnavailable, Revoked, RevokedBy, Union,
 };
-use hardtack::{Chain, PublicKey, RevocationLog, RootKeys, Store};
+use hardtack::{Chain, PrivateKey, PublicKey, RevocationLog, RootKeys, Store};
 use hardtack_feed::{Feed, FeedSource, Serving};
 use hardtack_mcp::serve_beside;
 use tokio::net::TcpListener;
@@ -97,43 +97,36 @@ impl Feeding {
             (None, None) if settings.feed_position.is_some() => return Err(missing("feed")),
             (None, None) => None,
         };
-        let publish = match (&settings.feed_listen, &settings.feed_signing_key) {
-            (Some(listen), Some(key)) => {
-                let state = settings.feed_state.clone();
-                Some(Publish {
-                    listen: address("feed-listen", listen)?,
-                    key: key.clone(),
-                    state: state.unwrap_or_else(|| beside(store, STATE)),
-                    new_epoch: settings.feed_new_epoch,
-                })
-            }
-            (Some(_), None) => return Err(missing("feed-signing-key")),
-            (None, Some(_)) => return Err(missing("feed-listen")),
-            (None, None) if settings.feed_state.is_some() || settings.feed_new_epoch.is_some() => {
-                return Err(missing("feed-listen"));
-            }
-            (None, None) => None,
-        };
-        Ok(Feeding { follow, followed: settings.feed.clone(), publish })
+        let published = Feeding::publishing(
+            store,
+            settings.feed_listen.as_deref(),
+            settings.feed_signing_key.as_deref(),
+            settings.feed_state.as_deref(),
+            settings.feed_new_epoch,
+        )?;
+        Ok(Feeding { follow, followed: settings.feed.clone(), ..published })
     }
 
     /// A feed to publish, and none to follow: of a server that decides nothing.
     pub(in crate::command) fn publishing(
         store: &Path,
-        listen: Option<&String>,
-        key: Option<&PathBuf>,
-        state: Option<&PathBuf>,
+        listen: Option<&str>,
+        key: Option<&Path>,
+        state: Option<&Path>,
+        new_epoch: Option<u64>,
     ) -> Result<Feeding, Box<dyn Error>> {
         let publish = match (listen, key) {
             (Some(listen), Some(key)) => Some(Publish {
                 listen: address("feed-listen", listen)?,
-                key: key.clone(),
-                state: state.cloned().unwrap_or_else(|| beside(store, STATE)),
-                new_epoch: None,
+                key: key.to_owned(),
+                state: state.map_or_else(|| beside(store, STATE), Path::to_owned),
+                new_epoch,
             }),
             (Some(_), None) => return Err(missing("feed-signing-key")),
             (None, Some(_)) => return Err(missing("feed-listen")),
-            (None, None) if state.is_some() => return Err(missing("feed-listen")),
+            (None, None) if state.is_some() || new_epoch.is_some() => {
+                return Err(missing("feed-listen"));
+            }
             (None, None) => None,
         };
         Ok(Feeding { follow: None, followed: None, publish })
@@ -142,6 +135,11 @@ impl Feeding {
     /// Whether a feed is to be published.
     pub(super) fn publishes(&self) -> Option<OwnFeed> {
         self.publish.as_ref().map(|_| OwnFeed::default())
+    }
+
+    /// Looks whether the key of the feed that is to be published can be used.
+    pub(in crate::command) fn check_key(&self, roots: &RootKeys) -> Result<(), Box<dyn Error>> {
+        self.publish.as_ref().map_or(Ok(()), |publish| signing_key(&publish.key, roots).map(drop))
     }
 
     /// Begins to follow, within a runtime.
@@ -161,13 +159,7 @@ impl Feeding {
             return Ok(None);
         };
         let listener = serving::listen("feed-listen", listen).await?;
-        let key = regular_key(&key).map_err(|error| wrong("feed-signing-key", error))?;
-        if roots.contains(&key.public()) {
-            return Err(wrong(
-                "feed-signing-key",
-                "this is the private half of a root key, which stays offline; make a key for the feed alone: hardtack keygen --out feed.key",
-            ));
-        }
+        let key = signing_key(&key, roots)?;
         let serving = Serving::start(log, key, state, new_epoch);
         let serving = serving.map_err(|error| {
             let key = match error {
@@ -198,6 +190,17 @@ impl Published {
     pub(in crate::command) fn end(self) {
         self.served.abort();
         self.serving.end();
+    }
+}
+
+fn signing_key(path: &Path, roots: &RootKeys) -> Result<PrivateKey, Box<dyn Error>> {
+    let key = regular_key(path).map_err(|error| wrong("feed-signing-key", error))?;
+    match roots.contains(&key.public()) {
+        true => Err(wrong(
+            "feed-signing-key",
+            "this is the private half of a root key; make a key for the feed alone: hardtack keygen --out feed.key",
+        )),
+        false => Ok(key),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Assertion: is a token of an identity provider valid here, and what does it say?
 //!
 //! An id token (OpenID Connect Core, section 3.1.3.7) or an access token that is a JWT (RFC 9068). It must be for this issuer and for
-//! nobody else: a token that another service got, too, is one that this service could use here.
+//! nobody else: a token that another service got, too, is one that this service could use here. One that is bound to a key is for whoever
+//! proves that key, and for no thief of it.
 
 use std::time::Duration;
 
@@ -48,6 +49,15 @@ pub struct Provider {
     pub clients: Vec<String>,
     /// The algorithms by which it signs.
     pub algorithms: Vec<Algorithm>,
+}
+
+/// The request that brings an assertion.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought<'a> {
+    /// The `nonce` of the sign-in for which it was made, if this issuer began one.
+    pub nonce: Option<&'a str>,
+    /// The thumbprint of the key that is proved ([`Proved::thumbprint`](crate::dpop::Proved::thumbprint)).
+    pub thumbprint: &'a str,
 }
 
 /// What an assertion says, when it is valid.
@@ -129,6 +139,10 @@ pub enum AssertionError {
     Id,
     #[error("it was made for another sign-in (nonce)")]
     Nonce,
+    #[error("it is about a client, and no user (sub is client_id)")]
+    NoUser,
+    #[error("it is bound to another key than the one that is proved (cnf)")]
+    Bound,
 }
 
 impl AssertionError {
@@ -164,7 +178,7 @@ impl From<NoKey> for AssertionError {
     }
 }
 
-/// Checks an assertion. `nonce` is that of the sign-in for which it was made, if this issuer began one.
+/// Checks an assertion.
 ///
 /// # Errors
 ///
@@ -174,7 +188,7 @@ pub fn verify(
     kind: Kind,
     provider: &Provider,
     keys: &KeySet,
-    nonce: Option<&str>,
+    brought: Brought<'_>,
     now: Timestamp,
 ) -> Result<Assertion, AssertionError> {
     if text.len() > MAX_BYTES {
@@ -183,6 +197,7 @@ pub fn verify(
     let jws = Jws::read(text)?;
     refuse_signature(&jws, kind, provider, keys)?;
     let claims = jws.claims().ok_or(AssertionError::Claims)?;
+    refuse_other_types(&claims, kind)?;
     let said = Said(&claims);
     if said.text("iss")? != provider.issuer {
         return Err(AssertionError::Issuer);
@@ -193,9 +208,10 @@ pub fn verify(
     if sub.is_empty() || sub.chars().count() > MAX_SUB {
         return Err(AssertionError::Subject);
     }
-    if nonce.is_some() && said.optional_text("nonce")? != nonce {
+    if brought.nonce.is_some() && said.optional_text("nonce")? != brought.nonce {
         return Err(AssertionError::Nonce);
     }
+    refuse_binding(&claims, brought.thumbprint)?;
     let jti = match kind {
         Kind::AccessToken => Some(said.text("jti")?),
         Kind::IdToken => said.optional_text("jti")?,
@@ -211,6 +227,10 @@ pub fn verify(
         Kind::AccessToken => Some(said.text("client_id")?.to_owned()),
         Kind::IdToken => None,
     };
+    // Whoever may register clients could call one by the name of a user (RFC 9068, section 5).
+    if client.as_deref() == Some(sub) {
+        return Err(AssertionError::NoUser);
+    }
     // Without its signature: of some kinds a second valid one can be made from the first.
     let message = text.rsplit_once('.').map_or(text, |(message, _)| message);
     let id = id(&provider.issuer, jti.unwrap_or(message), jti.is_some());
@@ -259,6 +279,30 @@ fn refuse_signature(
     match jws.is_signed_by(keys.find(kid, algorithm)?, algorithm) {
         true => Ok(()),
         false => Err(AssertionError::Signature),
+    }
+}
+
+/// What a token is that has no type in its header, or a common one: members that one kind alone has (RFC 8725, section 3.12).
+fn refuse_other_types(claims: &Map<String, Value>, kind: Kind) -> Result<(), AssertionError> {
+    // Of events (RFC 8417), such as the end of a session. Then scopes, which access tokens have; and what Keycloak and Cognito call them.
+    let is_other = |name: &str, own: &str| claims.get(name).is_some_and(|said| said != own);
+    let is_access = ["scope", "scp"].iter().any(|name| claims.contains_key(*name))
+        || is_other("typ", "ID")
+        || is_other("token_use", "id");
+    match claims.contains_key("events") || (kind == Kind::IdToken && is_access) {
+        true => Err(AssertionError::Type),
+        false => Ok(()),
+    }
+}
+
+/// A token that is bound to a key (RFC 9449, section 6; RFC 8705, section 3.1) is good for whoever proves that key. Of a certificate nothing
+/// is known here.
+fn refuse_binding(claims: &Map<String, Value>, thumbprint: &str) -> Result<(), AssertionError> {
+    let Some(cnf) = claims.get("cnf") else { return Ok(()) };
+    let members = cnf.as_object().ok_or(AssertionError::ClaimType("cnf"))?;
+    match members.len() == 1 && members.get("jkt").is_some_and(|jkt| jkt == thumbprint) {
+        true => Ok(()),
+        false => Err(AssertionError::Bound),
     }
 }
 

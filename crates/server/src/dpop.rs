@@ -35,6 +35,15 @@ pub struct Proved {
     pub remember_until: Timestamp,
 }
 
+impl Proved {
+    /// Returns the thumbprint of the key as a JWK (RFC 7638), by which tokens name a key that they are bound to.
+    pub fn thumbprint(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.key.to_bytes());
+        let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+        URL_SAFE_NO_PAD.encode(Sha256::digest(members))
+    }
+}
+
 /// Why a proof is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[allow(missing_docs, reason = "each says in its words what it is")]

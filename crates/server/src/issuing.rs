@@ -14,7 +14,7 @@ use hardtack::{Capability, Cause, Lifetimes, PrivateKey, PublicKey, Revoking, St
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::assertion::{self, Assertion, AssertionError, Kind};
+use crate::assertion::{self, Assertion, AssertionError, Brought, Kind};
 use crate::dpop::{self, Proved};
 use crate::form::Form;
 use crate::jws::Jws;
@@ -133,7 +133,8 @@ impl Issuing {
         let kind = exchanged(&form)?;
         let proved = self.proved(proofs, &self.token_endpoint, now)?;
         // Before anything is counted, claimed or recorded: strangers cost a check of two signatures, and no place.
-        let (provider, assertion) = self.assertion(form.one("subject_token")?, kind, now).await?;
+        let (provider, assertion) =
+            self.assertion(form.one("subject_token")?, kind, &proved, now).await?;
         let idp = provider.settings.name.as_str();
         let subject = subject("user", idp, &assertion.sub).map_err(Refusal::request)?;
         self.admit(&subject, &proved, now).await?;
@@ -185,6 +186,7 @@ impl Issuing {
         &self,
         text: &str,
         kind: Kind,
+        proved: &Proved,
         now: Timestamp,
     ) -> Result<(Arc<Known>, Assertion), Refusal> {
         if text.len() > assertion::MAX_BYTES {
@@ -203,15 +205,17 @@ impl Issuing {
         };
         let audience = audience.as_ref().ok_or(AssertionError::Type)?;
         let expected = provider.settings.of(audience);
+        let thumbprint = proved.thumbprint();
+        let brought = Brought { nonce: None, thumbprint: &thumbprint };
         let unavailable = || {
             let why = "the identity provider's keys cannot be had now";
             Refusal::later(Cause::NoAnswer, why, RETRY_SECONDS)
         };
         let keys = provider.keys(false, now).await.ok_or_else(unavailable)?;
-        let mut checked = assertion::verify(text, kind, &expected, &keys, None, now);
+        let mut checked = assertion::verify(text, kind, &expected, &keys, brought, now);
         if checked.as_ref().is_err_and(|error| error.may_be_new_key()) {
             let keys = provider.keys(true, now).await.ok_or_else(unavailable)?;
-            checked = assertion::verify(text, kind, &expected, &keys, None, now);
+            checked = assertion::verify(text, kind, &expected, &keys, brought, now);
         }
         Ok((Arc::clone(provider), checked?))
     }

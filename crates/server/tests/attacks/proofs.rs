@@ -49,6 +49,18 @@ fn whoever_has_the_key_proves_it() {
 }
 
 #[test]
+fn a_key_has_the_thumbprint_that_others_compute() {
+    // RFC 8037, appendix A.
+    let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(seed, &mut bytes).unwrap();
+    let signer = Signer::of(&bytes);
+    let header = with(header(), "jwk", signer.jwk());
+    let proved = check(&signer.token(&header.to_string(), &claims().to_string())).unwrap();
+    assert_eq!(proved.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
+#[test]
 fn a_proof_is_known_by_its_key_and_its_id() {
     let id = |seed: u8, jti: &str| {
         let header = with(header(), "jwk", Signer::ed25519(seed).jwk());

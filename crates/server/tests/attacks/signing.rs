@@ -21,7 +21,11 @@ pub(crate) enum Signer {
 
 impl Signer {
     pub(crate) fn ed25519(seed: u8) -> Signer {
-        Signer::Ed25519(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
+        Signer::of(&[seed; 32])
+    }
+
+    pub(crate) fn of(seed: &[u8; 32]) -> Signer {
+        Signer::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed).unwrap())
     }
 
     pub(crate) fn p256() -> Signer {

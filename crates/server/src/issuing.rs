@@ -9,8 +9,10 @@ use std::time::Duration;
 use hardtack::audit::{Claim, Recording, Records, SingleUse, Uses};
 use hardtack::chain::RevocationId;
 use hardtack::issuance::{Issuance, Issued, Request, Way, decide, record, subject};
-use hardtack::revocation::RevocationSource;
-use hardtack::{Capability, Cause, Lifetimes, PrivateKey, PublicKey, Revoking, Store, Timestamp};
+use hardtack::revocation::{RevocationSource, Revoked};
+use hardtack::{
+    Capability, Cause, Chain, Lifetimes, PrivateKey, PublicKey, Revoking, Store, Timestamp,
+};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -52,6 +54,8 @@ pub struct Issuing {
     providers: Vec<Arc<Known>>,
     subjects: Rates,
     keys: Rates,
+    /// Of those who give back: whoever may exchange no more can still do that, and the other way round.
+    pub(crate) returns: Rates,
 }
 
 impl Issuing {
@@ -94,6 +98,7 @@ impl Issuing {
             providers: providers.collect::<Result<_, _>>()?,
             subjects: Rates::new(settings.requests()),
             keys: Rates::new(settings.requests()),
+            returns: Rates::new(settings.requests()),
         })
     }
 
@@ -137,7 +142,9 @@ impl Issuing {
             self.assertion(form.one("subject_token")?, kind, &proved, now).await?;
         let idp = provider.settings.name.as_str();
         let subject = subject("user", idp, &assertion.sub).map_err(Refusal::request)?;
-        self.admit(&subject, &proved, now).await?;
+        self.subjects.count(&subject, now).map_err(Refusal::too_often)?;
+        self.keys.count(&proved.key.to_string(), now).map_err(Refusal::too_often)?;
+        self.use_up(&proved, now).await?;
         let from = Asker { provider: &provider, subject, assertion: &assertion, proved: &proved };
         self.issue(&form, &from, now).await
     }
@@ -160,15 +167,8 @@ impl Issuing {
         }
     }
 
-    /// Counts a request of somebody who is known, and uses up its proof.
-    pub(crate) async fn admit(
-        &self,
-        subject: &str,
-        proved: &Proved,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        self.subjects.count(subject, now).map_err(Refusal::too_often)?;
-        self.keys.count(&proved.key.to_string(), now).map_err(Refusal::too_often)?;
+    /// Uses up the proof of a request, which was counted.
+    pub(crate) async fn use_up(&self, proved: &Proved, now: Timestamp) -> Result<(), Refusal> {
         let first = self.claim(PROOFS, proved.id, proved.remember_until, now).await?;
         first.ok_or_else(|| no_proof("this proof was used before"))
     }
@@ -297,14 +297,17 @@ impl Issuing {
     /// Gives nothing that gateways would refuse at once. A subject that was revoked signs in again after a minute: until then its new
     /// grants are covered, too.
     fn refuse_revoked(&self, capability: &Capability, now: Timestamp) -> Result<(), Refusal> {
-        let revoked = self.store.revocations().revoked(capability.chain(), &self.public());
-        let revoked = revoked
-            .map_err(|_| Refusal::later(Cause::StoreUnavailable, STORE_SILENT, RETRY_SECONDS))?;
-        let Some(revoked) = revoked else { return Ok(()) };
+        let Some(revoked) = self.revoked(capability.chain())? else { return Ok(()) };
         let why = format!("what would be issued is revoked by {}", revoked.by);
         let mut refusal = Refusal::of(400, "access_denied", Cause::Revoked, why);
         refusal.retry_after = revoked.by.retry_after(now).map(|wait| wait.as_secs());
         Err(refusal)
+    }
+
+    /// What revokes a chain of this issuer, by its own store.
+    pub(crate) fn revoked(&self, chain: &Chain) -> Result<Option<Revoked>, Refusal> {
+        let revoked = self.store.revocations().revoked(chain, &self.public());
+        revoked.map_err(|_| Refusal::later(Cause::StoreUnavailable, STORE_SILENT, RETRY_SECONDS))
     }
 
     /// Claims what is good for once. `None` if it was used before.

@@ -3,6 +3,9 @@
 //! Whoever a block was made for may end it, and all that stands on it: the key that it names proves itself, as when it was issued. The
 //! revocation is on disk before it is answered, and gateways hear of it by the feed of the issuer's store. A subject is never revoked
 //! here: its next sign-in would be refused.
+//!
+//! Whoever got a hop can make as many as they like below it, and give each back. So they are counted by the grant, and take no place from
+//! its own holder. What is revoked already is not written once more.
 
 use hardtack::capability::Expect;
 use hardtack::chain::RevocationId;
@@ -36,14 +39,21 @@ impl Issuing {
         if chain.expires() <= now {
             return Ok(());
         }
-        let Some(id) = made_for(chain, &proved.key) else {
+        let Some((block, id)) = made_for(chain, &proved.key) else {
             return Err(Refusal::request(
                 "the key that is proved is named by no block of the token",
             ));
         };
-        self.admit(&chain.grant.subject, &proved, now).await?;
-        let revocation = Revocation::Id { id };
-        let revoking = Revoking::new(revocation, chain.grant.subject.as_str(), REASON);
+        let grant = chain.grant.revocation_id;
+        let counted = if block == 0 { format!("grant {grant}") } else { format!("below {grant}") };
+        self.returns.count(&counted, now).map_err(Refusal::too_often)?;
+        self.use_up(&proved, now).await?;
+        if self.revoked(chain)?.is_some_and(|revoked| revoked.block <= block) {
+            return Ok(());
+        }
+        // It need not be the subject: an agent gives back what was passed on to it.
+        let by = format!("holder {}", proved.key);
+        let revoking = Revoking::new(Revocation::Id { id }, by, REASON);
         let revoking = revoking.map_err(Refusal::request)?;
         self.write(revoking, now).await
     }
@@ -56,11 +66,11 @@ impl Issuing {
     }
 }
 
-/// The first block that was made for this key.
-fn made_for(chain: &Chain, key: &PublicKey) -> Option<RevocationId> {
-    if chain.grant.holder.as_ref() == Some(key) {
-        return Some(chain.grant.revocation_id);
-    }
-    let hop = chain.hops.iter().find(|hop| hop.holder.as_ref() == Some(key))?;
-    Some(hop.revocation_id)
+/// The first block that was made for this key: its number and its id.
+fn made_for(chain: &Chain, key: &PublicKey) -> Option<(usize, RevocationId)> {
+    let grant = (chain.grant.holder.as_ref(), chain.grant.revocation_id);
+    let hops = chain.hops.iter().map(|hop| (hop.holder.as_ref(), hop.revocation_id));
+    let mut blocks = std::iter::once(grant).chain(hops).enumerate();
+    let (block, (_, id)) = blocks.find(|(_, (holder, _))| *holder == Some(key))?;
+    Some((block, id))
 }

@@ -200,6 +200,7 @@ causes! {
     AudienceNotOffered "audience_not_offered" Forbidden (403 "access_denied"): "The issuer offers nothing for use at the server.";
     AssertionRefused "assertion_refused" Unauthenticated (401 "invalid_token"): "An assertion of who asks is not valid for the issuer.";
     ProofRefused "proof_refused" Unauthenticated (401 "invalid_token"): "A proof of who has the key is not valid.";
+    ConsentNeeded "consent_needed" Forbidden (403 "access_denied"): "The person has to agree first, and is not asked here.";
     StepUpNeeded "step_up_needed" Unauthenticated (401 "invalid_token"): "The person has to sign in anew, or in a stronger way.";
 
     // Revoking over the network.

@@ -8,7 +8,7 @@ use crate::cause::Cause;
 use crate::datalog::{Base, EvaluationError, World};
 use crate::issuance::narrow::{Beyond, Wanted, narrow};
 use crate::issuance::said::{Sayings, Unsayable};
-use crate::issuance::{Issuance, Request};
+use crate::issuance::{Issuance, Request, Way};
 use crate::mint::{FactTerm, Grant};
 use crate::names::{self, NameError};
 use crate::policy::{Location, Policy};
@@ -129,6 +129,9 @@ pub enum Refused {
         /// The scopes.
         wanted: String,
     },
+    /// The person has to agree, and is nowhere to be asked: a service brought their token.
+    #[error("the person has to agree first, and is not asked where a service exchanges a token")]
+    ConsentNeeded,
     /// The person has to sign in anew, or in a stronger way.
     #[error("the person has to sign in anew{}{}", acr.as_ref().map(|acr| format!(", by {acr}")).unwrap_or_default(), seconds.map(|seconds| format!(", within the last {seconds} s")).unwrap_or_default())]
     StepUp {
@@ -155,6 +158,7 @@ impl Refused {
             Refused::Scope(error) => error.cause(),
             Refused::Name(error) => error.cause(),
             Refused::Audience { .. } => Cause::AudienceNotOffered,
+            Refused::ConsentNeeded => Cause::ConsentNeeded,
             Refused::StepUp { .. } => Cause::StepUpNeeded,
         }
     }
@@ -187,7 +191,7 @@ impl From<AuthorizeError> for Refused {
 /// Decides what is issued for `request` by `set`, as of `now`. Nothing is signed or recorded.
 ///
 /// The set is asked first whether the request may be made at all: its checks, every `deny if`, every `allow if`. Then it is asked whether
-/// the sign-in suffices, and what is offered. What is wanted is narrowed to that, never to nothing, and to the shortest life of the offers
+/// the sign-in suffices, whether the person must be asked who cannot be, and what is offered. What is wanted is narrowed to that, never to nothing, and to the shortest life of the offers
 /// that are used.
 ///
 /// # Errors
@@ -212,6 +216,9 @@ pub fn decide(set: &Issuance, request: &Request, now: Timestamp) -> Result<Issue
         }
     })?;
     refuse_weak(&sayings, request, now)?;
+    if sayings.asks_consent && request.way == Way::Exchange {
+        return Err(Refused::ConsentNeeded);
+    }
     if scopes.is_empty() {
         return Err(Refused::NothingWanted);
     }

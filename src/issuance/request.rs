@@ -62,7 +62,7 @@ impl KeyHeld {
 pub struct Request {
     pub(super) subject: String,
     idp: String,
-    way: Way,
+    pub(super) way: Way,
     pub(super) claims: Map<String, Value>,
     pub(super) signed_in: Option<Timestamp>,
     client: Option<String>,

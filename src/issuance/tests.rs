@@ -194,6 +194,25 @@ fn who_must_sign_in_anew_gets_nothing_until_they_have() {
     assert_eq!(refused(&set, &list), Cause::StepUpNeeded);
 }
 
+#[test]
+fn nothing_is_issued_without_a_consent_that_a_set_asks_for() {
+    let set = set(r#"
+        allow if idp("acme");
+        offer("tools:call:*", "*", 600, 0);
+        consent("given");
+        consent("asked") <- wanted_audience("payments.mcp");
+    "#);
+    let asked = |way| {
+        let claims = serde_json::Map::new();
+        let request = Request::of("user:acme/alice", "acme", way, &claims);
+        request.scope("tools:call:pay").audience("payments.mcp")
+    };
+    assert_eq!(refused(&set, &asked(Way::Exchange)), Cause::ConsentNeeded);
+    assert!(decide(&set, &asked(Way::Code), NOW).unwrap().asks_consent);
+    let elsewhere = request(json!({})).scope("tools:call:pay").audience("notion.mcp");
+    assert!(!decide(&set, &elsewhere, NOW).unwrap().asks_consent);
+}
+
 fn scopes() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "*",

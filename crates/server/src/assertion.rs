@@ -70,7 +70,7 @@ pub struct Assertion {
     pub client: Option<String>,
     /// When the person signed in.
     pub signed_in: Option<Timestamp>,
-    /// When it ends.
+    /// When it is taken no more: at its end, or when it is too old.
     pub expires: Timestamp,
     /// What it is known by, for whoever lets it be used once: the hash of issuer and `jti`, or of all that was signed if it has none.
     pub id: [u8; 32],
@@ -337,7 +337,7 @@ fn refuse_times(said: &Said<'_>, now: Timestamp) -> Result<Timestamp, AssertionE
         () if begins.is_some_and(|begins| begins > now + SKEW) => Err(AssertionError::NotYet),
         () if made > now + SKEW => Err(AssertionError::MadeLater),
         () if made + MAX_AGE <= now => Err(AssertionError::TooOld),
-        () => Ok(expires),
+        () => Ok(expires.min(made + MAX_AGE)),
     }
 }
 

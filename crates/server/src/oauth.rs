@@ -107,6 +107,7 @@ impl From<&Refused> for Refusal {
                 ("invalid_target", "nothing is offered for this server".to_owned())
             }
             Refused::Name(_) => ("invalid_target", refused.to_string()),
+            Refused::ConsentNeeded => ("access_denied", refused.to_string()),
             Refused::StepUp { .. } => ("insufficient_user_authentication", refused.to_string()),
             Refused::TooManyClaims | Refused::NoLife => ("invalid_request", refused.to_string()),
             _ if cause.class() == Class::Undecided => {

@@ -107,6 +107,12 @@ fn what_a_provider_signs_for_this_issuer_is_accepted() {
                 .unwrap_or_else(|error| panic!("{name} {member}: {error}"));
             assert!(found.signed_in.is_none_or(|moment| moment <= NOW));
         }
+        // What is used once is remembered no longer than it would be taken.
+        for (exp, until) in [(AT + 290, AT + 290), (AT + 10 * 365 * 86_400, AT - 10 + 86_400)] {
+            let claims = with(claims(kind), "exp", json!(exp)).to_string();
+            let found = scene.verify(kind, &scene.signer.token(&header(kind).to_string(), &claims));
+            assert_eq!(found.unwrap().expires.unix_seconds(), until);
+        }
         let one = with(claims(kind), "aud", json!([scene.provider.audience]));
         scene
             .verify(kind, &scene.signer.token(&header(kind).to_string(), &one.to_string()))

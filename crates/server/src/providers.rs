@@ -2,6 +2,7 @@
 //!
 //! The operator chooses the URLs, so any address may be asked. What answers is not trusted with more than its size and time.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -76,7 +77,7 @@ impl Known {
 
     async fn fetch(&self) -> Result<KeySet, String> {
         let answer = self.client.get(self.uri.clone()).send().await;
-        let mut answer = answer.map_err(|error| error.without_url().to_string())?;
+        let mut answer = answer.map_err(|error| with_causes(&error.without_url()))?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(format!("it answers {}", answer.status().as_u16()));
         }
@@ -89,6 +90,12 @@ impl Known {
         }
         KeySet::read(&bytes).ok_or_else(|| "its answer is no set of keys (RFC 7517)".to_owned())
     }
+}
+
+/// An error with what led to it: "error sending request" alone helps nobody.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A client that follows no redirection and no proxy of the environment.

@@ -15,6 +15,9 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 const DEFAULT_LONGEST: u64 = 24 * 3600;
 const DEFAULT_REQUESTS: u32 = 30;
 
+/// The longest life that can be written, a year: what is revoked is kept for as long, and longer is a mistake of units.
+const MAX_LONGEST: u64 = 366 * 24 * 3600;
+
 /// What the file says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -91,8 +94,11 @@ impl Settings {
     /// Looks at what can be seen to be wrong without reading another file.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.url()?;
-        if self.longest_seconds() == 0 || self.requests() == 0 {
-            return Err("longest-life and requests-a-minute are at least 1".to_owned());
+        if !(1..=MAX_LONGEST).contains(&self.longest_seconds()) {
+            return Err(format!("longest-life is 1 to {MAX_LONGEST} seconds"));
+        }
+        if self.requests() == 0 {
+            return Err("requests-a-minute is at least 1".to_owned());
         }
         if self.provider.is_empty() {
             return Err(

@@ -42,6 +42,7 @@ pub(crate) fn run(arguments: &Serve) -> Done {
         settings.feed_signing_key.as_deref(),
         settings.feed_state.as_deref(),
         settings.feed_new_epoch,
+        |key| wrong(key, "it is missing; a feed has feed-listen and feed-signing-key"),
     )?;
     if arguments.check {
         check(&settings, &feeding)?;
@@ -57,6 +58,10 @@ pub(crate) fn run(arguments: &Serve) -> Done {
 }
 
 fn check(settings: &Settings, feeding: &Feeding) -> Result<(), Box<dyn Error>> {
+    if !settings.store.exists() {
+        let problem = "there is none; hardtack store create makes one";
+        return Err(wrong("store", format!("{}: {problem}", settings.store.display())));
+    }
     let issuing = issuing(settings, Store::in_memory()?)?;
     feeding.check_key(&RootKeys::of(issuing.public()))
 }
@@ -88,8 +93,9 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding
     let public = issuing.public();
     let roots = RootKeys::of(public);
     let published = feeding.publish(Arc::new(store.clone()), &roots, &OwnFeed::default()).await?;
-    let feed = published.as_ref().map_or("", |published| published.announced.as_str());
-    serving::announce(format!("issuing at http://{bound}\n  root key     {public}\n{feed}"));
+    let feed = published.as_ref().map_or("", |published| published.announced.trim_end());
+    let announced = format!("issuing at http://{bound}\n  root key     {public}\n{feed}");
+    serving::announce(announced.trim_end());
     let forgetting = store.clone();
     let collecting =
         tend(Readiness::default(), "forgetting what expired", move || collect(forgetting.clone()));

@@ -22,11 +22,18 @@ fn a_file_that_cannot_be_used_says_so_before_anything_is_opened() {
         ("key = \"issuer.key\"", "key = \"none.key\"", "key"),
         ("listen = \"127.0.0.1:0\"", "listen = \"localhost\"", "numeric address"),
         ("clients", "cleints", "cleints"),
+        ("listen = ", "longest-life = 99999999999\nlisten = ", "longest-life is 1 to"),
+        ("listen = ", "longest-life = 0\nlisten = ", "longest-life is 1 to"),
+        ("store = \"issuer.store\"", "store = \"none.store\"", "hardtack store create"),
         ("https://issuer.example", "https://issuer.example/:a", "its path has letters"),
         ("https://issuer.example", "https://issuer.example/%7Ba%7D", "its path has letters"),
         ("https://issuer.example", "https://issuer.example//a", "its path has letters"),
-        ("listen = ", "feed-listen = \"127.0.0.1:0\"\nlisten = ", "feed-signing-key"),
-        ("listen = ", "feed-new-epoch = 2\nlisten = ", "feed-listen"),
+        (
+            "listen = ",
+            "feed-listen = \"127.0.0.1:0\"\nlisten = ",
+            "feed-signing-key: it is missing; a feed has",
+        ),
+        ("listen = ", "feed-new-epoch = 2\nlisten = ", "feed-listen: it is missing; a feed has"),
         (
             "listen = ",
             "feed-listen = \"127.0.0.1:0\"\nfeed-signing-key = \"issuer.key\"\nlisten = ",
@@ -56,6 +63,7 @@ fn the_example_is_a_file_that_can_be_used() {
     let example = shell.ok("serve --example-config", "");
     shell.write("issuer.toml", &example);
     shell.ok("keygen --out issuer.key", "");
+    shell.ok("store create issuer.store", "");
     std::fs::create_dir_all(shell.path().join("policies/cases")).unwrap();
     shell.write("policies/acme.issuance.datalog", POLICIES);
     shell.write("policies/cases/acme.toml", CASES);

@@ -103,17 +103,19 @@ impl Feeding {
             settings.feed_signing_key.as_deref(),
             settings.feed_state.as_deref(),
             settings.feed_new_epoch,
+            missing,
         )?;
         Ok(Feeding { follow, followed: settings.feed.clone(), ..published })
     }
 
-    /// A feed to publish, and none to follow: of a server that decides nothing.
+    /// A feed to publish, and none to follow: of a server that decides nothing. `missing` says how what is missing is given.
     pub(in crate::command) fn publishing(
         store: &Path,
         listen: Option<&str>,
         key: Option<&Path>,
         state: Option<&Path>,
         new_epoch: Option<u64>,
+        missing: fn(&str) -> Box<dyn Error>,
     ) -> Result<Feeding, Box<dyn Error>> {
         let publish = match (listen, key) {
             (Some(listen), Some(key)) => Some(Publish {

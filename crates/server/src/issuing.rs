@@ -51,6 +51,7 @@ pub struct Issuing {
     key: Box<dyn Minting>,
     set: Issuance,
     store: Store,
+    also: Option<Box<dyn RevocationSource>>,
     providers: Vec<Arc<Known>>,
     subjects: Rates,
     keys: Rates,
@@ -95,11 +96,18 @@ impl Issuing {
             key: Box::new(FileKey::new(key, Duration::from_secs(longest))),
             set,
             store,
+            also: None,
             providers: providers.collect::<Result<_, _>>()?,
             subjects: Rates::new(settings.requests()),
             keys: Rates::new(settings.requests()),
             returns: Rates::new(settings.requests()),
         })
+    }
+
+    /// Issues nothing that this source refuses, either. The store does not know what a feed of it has refused since it was restored.
+    pub fn refusing(mut self, source: impl RevocationSource + 'static) -> Issuing {
+        self.also = Some(Box::new(source));
+        self
     }
 
     /// Returns the issuer's URL.
@@ -304,9 +312,13 @@ impl Issuing {
         Err(refusal)
     }
 
-    /// What revokes a chain of this issuer, by its own store.
+    /// What revokes a chain of this issuer.
     pub(crate) fn revoked(&self, chain: &Chain) -> Result<Option<Revoked>, Refusal> {
-        let revoked = self.store.revocations().revoked(chain, &self.public());
+        let root = self.public();
+        let revoked = match self.store.revocations().revoked(chain, &root) {
+            Ok(None) => self.also.as_ref().map_or(Ok(None), |also| also.revoked(chain, &root)),
+            revoked => revoked,
+        };
         revoked.map_err(|_| Refusal::later(Cause::StoreUnavailable, STORE_SILENT, RETRY_SECONDS))
     }
 

@@ -76,7 +76,9 @@ fn issuing(settings: &Settings, store: Store) -> Result<Issuing, Box<dyn Error>>
 }
 
 async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding: Feeding) -> Done {
-    let issuing = Arc::new(issuing(&settings, store.clone())?);
+    let own_feed = OwnFeed::default();
+    let issuing = issuing(&settings, store.clone())?.refusing(own_feed.clone());
+    let issuing = Arc::new(issuing);
     let stop = serving::stop()?;
     for provider in issuing.prepare(now()).await {
         warn(&format!(
@@ -92,7 +94,7 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding
     }
     let public = issuing.public();
     let roots = RootKeys::of(public);
-    let published = feeding.publish(Arc::new(store.clone()), &roots, &OwnFeed::default()).await?;
+    let published = feeding.publish(Arc::new(store.clone()), &roots, &own_feed).await?;
     let feed = published.as_ref().map_or("", |published| published.announced.trim_end());
     let announced = format!("issuing at http://{bound}\n  root key     {public}\n{feed}");
     serving::announce(announced.trim_end());

@@ -33,6 +33,16 @@ fn whoever_is_revoked_gets_nothing_that_would_be_refused_at_once() {
 }
 
 #[test]
+fn nothing_is_issued_that_a_new_epoch_of_the_feed_refuses() {
+    let scene = Scene::with("feed-listen = ", "feed-new-epoch = 2\nfeed-listen = ");
+    let (status, said) = scene.fresh(&[]);
+    let found = (status, said["error"].as_str(), said["hardtack_cause"].as_str());
+    assert_eq!(found, (400, Some("access_denied"), Some("revoked")), "{said}");
+    let why = said["error_description"].as_str().unwrap();
+    assert!(why.contains("what may have been forgotten"), "{why}");
+}
+
+#[test]
 fn whoever_asks_too_often_waits_and_others_do_not() {
     let scene = Scene::with("requests-a-minute = 200", "requests-a-minute = 3");
     // A minute may end in between, so that it begins anew once.

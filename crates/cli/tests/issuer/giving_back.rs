@@ -1,7 +1,6 @@
 //! Giving back: who can revoke which capability, and who hears of it.
 
 use hardtack_testkit::command::{Serving, tool_call, until, upstream};
-use serde_json::json;
 
 use crate::scene::{Scene, pair};
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
+use hardtack_testkit::command::until;
 use serde_json::json;
 
 use crate::scene::{EXCHANGE, Scene, pair};
@@ -116,4 +117,23 @@ fn made_up_key_ids_do_not_make_the_issuer_fetch_for_each() {
     }
     assert_eq!(scene.fetches.load(Ordering::SeqCst), 1, "the fetch at the start was just now");
     assert_eq!(scene.fresh(&[]).0, 200);
+}
+
+#[test]
+fn tokens_of_a_provider_whose_keys_cannot_be_had_are_not_taken_and_the_log_says_why() {
+    let scene = Scene::after(|shell| {
+        let settings = shell.read("issuer.toml");
+        let line = settings.lines().find(|line| line.starts_with("jwks-uri")).unwrap();
+        // Port 9 of this machine: nobody is there.
+        let dead = settings.replace(line, "jwks-uri = \"http://127.0.0.1:9/keys\"");
+        shell.write("issuer.toml", &dead);
+    });
+    let token = scene.access_token("k-1", &json!({}));
+    for _ in 0..2 {
+        let (status, said) = scene.exchange(&token, &scene.proof(), &[]);
+        assert_eq!((status, said["hardtack_cause"].as_str()), (503, Some("no_answer")), "{said}");
+    }
+    until("the log says why", || scene.issuer.log().contains("refused (os error 111)"));
+    // It was tried once, at the start.
+    assert_eq!(scene.issuer.log().matches("cannot be fetched").count(), 1);
 }

@@ -124,7 +124,7 @@ mod spelling;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "it is no part of the API")]
 pub mod internal {
-    pub use crate::call::JsonSize;
+    pub use crate::call::size::JsonSize;
     pub use crate::datalog::following::Unfollowed;
     pub use crate::datalog::{FACT_BUDGET, MAX_DERIVED_FACTS};
     pub use crate::file::{open_or_pipe, read_text, read_text_or_pipe, text as text_of};

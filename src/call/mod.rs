@@ -8,7 +8,7 @@ mod error;
 mod json;
 mod resource;
 pub(crate) mod seen;
-mod size;
+pub(crate) mod size;
 mod tally;
 
 use std::sync::{Arc, OnceLock};
@@ -30,8 +30,6 @@ use crate::scope::Operation;
 pub use argument::IntoArgument;
 pub use error::CallError;
 pub use json::ArgumentProblem;
-#[doc(hidden)]
-pub use size::JsonSize;
 
 /// The most bytes of arguments in their canonical form, 4 MiB, unless [`Call::at_most`] says otherwise: what the official Rust server of
 /// MCP takes as a message. Policies see less of them ([`seen`]).
@@ -47,7 +45,7 @@ pub(crate) const MAX_ARGUMENTS: usize = 1000;
 pub(crate) const MAX_NAME_BYTES: usize = 64 * 1024;
 
 /// The most values in the arguments, at all depths: as many as can stand in a list of 4 MiB whose elements have 20 bytes. What they take in
-/// memory, [`JsonSize`] says.
+/// memory, [`size`] says.
 pub(crate) const MAX_ARGUMENT_VALUES: usize = 200_000;
 
 /// The most bytes in a resource's URI: what HTTP servers take as a request line (RFC 9110, section 4.1).

@@ -25,6 +25,9 @@ const MAX_LEVELS: usize = MAX_ARGUMENT_DEPTH + 4;
 /// The most values in a message, at all depths. A body of 4 MiB could hold two million.
 const MAX_MESSAGE_VALUES: usize = MAX_ARGUMENT_VALUES;
 
+/// As many characters of what a client wrote are repeated to it at most: a refusal stays short, whatever it refuses.
+const MAX_SHOWN: usize = 64;
+
 /// The longest id of a request; real ones are counters or UUIDs.
 const MAX_ID_BYTES: usize = 256;
 
@@ -132,7 +135,7 @@ pub enum MessageError {
     /// The message is a batch of several.
     #[error("the message is a batch; send one message at a time")]
     Batch,
-    /// A member has a name that some readers take for one of the protocol.
+    /// A member has a name that some readers take for one of the protocol; the first 64 characters of it.
     #[error(
         "the member {0:?} is another spelling of one that is read, which readers take differently"
     )]
@@ -192,7 +195,7 @@ impl MessageError {
 
 /// A method's name as far as it is repeated to whoever chose it.
 fn shown(method: &str) -> String {
-    method.chars().take(64).filter(|c| c.is_ascii_graphic()).collect()
+    method.chars().take(MAX_SHOWN).filter(|c| c.is_ascii_graphic()).collect()
 }
 
 /// What is wrong with a message, of which not all is arguments.
@@ -432,7 +435,7 @@ fn refuse_spellings(members: &Map<String, Value>, known: &[&str]) -> Result<(), 
         known.iter().any(|known| known != name && fold(known) == folded)
     };
     match members.keys().find(other) {
-        Some(name) => Err(MessageError::Spelling(name.clone())),
+        Some(name) => Err(MessageError::Spelling(name.chars().take(MAX_SHOWN).collect())),
         None => Ok(()),
     }
 }

@@ -18,15 +18,19 @@ use hardtack_http::Undescribed;
 /// [`SMALL_AT_ONCE`] places holds. A larger body needs another place, and is read on a thread of its own.
 pub(crate) const SMALL_BYTES: usize = 128 * 1024;
 
-/// What reading a small body takes in memory at the most: that of a long text, and as much for values. A body that would take more is a
-/// large one, however few bytes it has: 128 KiB of nested objects take 40 MB.
-const SMALL_MEMORY: usize = 8 * SMALL_BYTES;
+/// What reading a small body takes in memory at the most without more being asked for: that of a long text, and as much for values.
+const SMALL_MEMORY: usize = 1024 * 1024;
 
-/// What reading a large body may take, as much as the gateway holds for a subject.
+/// What reading a body may take, as much as the gateway holds for a subject: 128 KiB of nested objects take 40 MB.
 const MOST_MEMORY: usize = 64 * 1024 * 1024;
 
+/// What reading all bodies that take more than [`SMALL_MEMORY`] may take together, in MiB.
+const MEMORY_AT_ONCE: usize = LARGE_AT_ONCE * MOST_MEMORY / MIB;
+
+const MIB: usize = 1024 * 1024;
+
 /// How many places there are for small bodies, whichever connections they come by (HTTP/2 has 256 on each): together they have 128 MiB
-/// as they came, and take up to 1 GiB while all of them are read and judged. As many as there are connections, so questions over HTTP/1.1 alone
+/// as they came, and take up to 1 GiB while all of them are read and judged, beside [`MEMORY_AT_ONCE`]. As many as there are connections, so questions over HTTP/1.1 alone
 /// do not run out of them. A message of gRPC takes one for each 128 KiB that it begins.
 pub(crate) const SMALL_AT_ONCE: usize = 1024;
 
@@ -59,6 +63,7 @@ pub(crate) struct Bodies {
     pub(crate) small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 /// Why there is no body.
@@ -77,7 +82,9 @@ pub(crate) enum Unread {
 pub(crate) struct Place {
     #[expect(dead_code, reason = "they are given back when this goes")]
     small: Option<Arc<OwnedSemaphorePermit>>,
+    #[expect(dead_code, reason = "as above")]
     large: Option<Arc<OwnedSemaphorePermit>>,
+    memory: Option<Arc<OwnedSemaphorePermit>>,
     takes_long: bool,
 }
 
@@ -120,6 +127,7 @@ impl Bodies {
                 small: Arc::new(Semaphore::new(SMALL_AT_ONCE)),
                 large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
                 waiting: Arc::new(Semaphore::new(LARGE_WAITING)),
+                memory: Arc::new(Semaphore::new(MEMORY_AT_ONCE)),
             }),
             None => Err(MappingError::new(
                 "message-limit",
@@ -210,8 +218,12 @@ impl Bodies {
             return Err(Undescribed::from(problem).into());
         }
         place.takes_long = json.len() > SMALL_BYTES || memory > SMALL_MEMORY;
-        if place.takes_long && place.large.is_none() {
-            place.large = Some(Arc::new(self.large().await?));
+        if memory > SMALL_MEMORY {
+            let mib = u32::try_from(memory.div_ceil(MIB)).map_err(|_| Unread::Busy)?;
+            // Those that wait have their bytes already, and no more than have a place for these.
+            let free = Arc::clone(&self.memory).acquire_many_owned(mib);
+            let free = tokio::time::timeout(WAIT, free).await.map_err(|_| Unread::Busy)?;
+            place.memory = Some(Arc::new(free.map_err(|_| Unread::Busy)?));
         }
         Ok(place)
     }
@@ -379,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_small_body_whose_values_take_much_memory_is_a_large_one() {
+    async fn what_bodies_take_in_memory_is_bounded_however_few_bytes_they_have() {
         let bodies = Bodies::of(None).unwrap();
         let objects = |count: usize| format!("[{}]", vec![r#"{"":1}"#; count].join(","));
         let (plain, many) = (objects(500), objects(1_000));
@@ -394,16 +406,20 @@ mod tests {
         };
         assert!(!place(plain.clone()).await.unwrap().takes_long());
         let mut held = Vec::new();
-        for _ in 0..LARGE_AT_ONCE {
+        // Each takes two of the MiB.
+        for _ in 0..MEMORY_AT_ONCE / 2 {
             held.push(place(many.clone()).await.unwrap());
         }
         assert!(held.iter().all(Place::takes_long));
-        assert!(matches!(place(many.clone()).await, Err(Unread::Busy)));
+        assert!(place(many.clone()).now_or_never().is_none(), "it waits");
+        assert!(matches!(place(many.clone()).await, Err(Unread::Busy)), "for some time");
         assert!(place(plain).await.is_ok());
+        held.pop();
+        assert!(place(many.clone()).await.is_ok());
         // As a text, it is as long as its bytes.
         assert!(!place(serde_json::to_string(&many).unwrap()).await.unwrap().takes_long());
         drop(held);
-        assert_eq!(bodies.large.available_permits(), LARGE_AT_ONCE);
+        assert_eq!(bodies.memory.available_permits(), MEMORY_AT_ONCE);
         assert_eq!(bodies.small.available_permits(), SMALL_AT_ONCE);
         let too_many = bodies.to_read(objects(45_000).as_bytes(), Place::default()).await;
         let Err(Unread::Undescribed(refused)) = too_many else { panic!() };

@@ -51,6 +51,7 @@ const NOT_TOLD_BY: [&str; 14] = [
 #[derive(Clone)]
 pub struct Decider {
     guarded: Guarded<Permits, Meanings>,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) realm: Arc<Realm>,
     pub(crate) doors: Arc<Doors>,
 }
@@ -96,10 +97,11 @@ impl Decider {
         let guard = guard.into();
         let realm = Realm::named(guard.verifier().audience());
         let doors = Doors::of(mapping)?;
-        let meanings = Meanings(Arc::new(Rules::of(mapping)?));
-        let layer = GuardLayer::new(guard, meanings).clock(clock);
+        let rules = Arc::new(Rules::of(mapping)?);
+        let layer = GuardLayer::new(guard, Meanings(Arc::clone(&rules))).clock(clock);
         Ok(Decider {
             guarded: layer.layer(Permits),
+            rules,
             realm: Arc::new(realm),
             doors: Arc::new(doors),
         })

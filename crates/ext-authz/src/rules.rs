@@ -70,6 +70,11 @@ impl Rules {
         }
     }
 
+    /// Whether the route that a request means reads its body.
+    pub(crate) fn reads_body(&self, question: &Question) -> bool {
+        self.table.reads_body(&question.method, &question.target)
+    }
+
     fn request(&self, question: &Question) -> Result<Call, Undescribed> {
         let host = question.host.to_ascii_lowercase();
         if !self.hosts.contains(&host) {

@@ -173,11 +173,8 @@ impl Decider {
     ) -> Verdict {
         let question = asked::refuse_misleading(headers, self.doors.told_by()).and(question);
         let question = match self.place_to_read(question).await {
-            Err(busy @ Unread::Busy) => {
-                return Verdict::Refused(self.unavailable(&busy.to_string()));
-            }
-            Err(Unread::Undescribed(error)) => Err(error),
-            Ok(question) => Ok(question),
+            Err(busy) => return Verdict::Refused(self.unavailable(&busy.to_string())),
+            Ok(question) => question,
         };
         if let Err(error) = &question {
             tracing::debug!(%error, "a question is none");
@@ -186,17 +183,23 @@ impl Decider {
         self.decide(asked::authorizations(headers), target, Meaning::Request(question)).await
     }
 
-    /// The question with what reading its body needs, if it has one.
+    /// The question with what reading its body needs, if a route reads it; an error if there is no room now.
     async fn place_to_read(
         &self,
         question: Result<Question, Undescribed>,
-    ) -> Result<Question, Unread> {
-        let mut question = question?;
-        if let Ok(body) = &question.body {
+    ) -> Result<Result<Question, Undescribed>, Unread> {
+        let Ok(mut question) = question else { return Ok(question) };
+        if let Ok(body) = &question.body
+            && self.rules.reads_body(&question)
+        {
             let place = std::mem::take(&mut question.place);
-            question.place = self.doors.bodies.to_read(body, place).await?;
+            match self.doors.bodies.to_read(body, place).await {
+                Ok(place) => question.place = place,
+                Err(Unread::Undescribed(error)) => question.body = Err(error),
+                Err(busy @ Unread::Busy) => return Err(busy),
+            }
         }
-        Ok(question)
+        Ok(Ok(question))
     }
 
     fn http(&self, verdict: Verdict, is_envoy: bool) -> Response<Bytes> {

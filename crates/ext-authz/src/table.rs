@@ -76,6 +76,12 @@ impl Table {
         self.routes.iter().any(|route| route.has_body)
     }
 
+    /// Whether the route that fits reads the body.
+    pub(crate) fn reads_body(&self, method: &str, target: &str) -> bool {
+        let Ok(target) = Target::read(target, self.plus_is_space) else { return false };
+        self.route(method, &target.segments).is_ok_and(|(route, _)| route.has_body)
+    }
+
     /// The call that a request means.
     pub(crate) fn call(&self, request: Described<'_>) -> Result<Call, Undescribed> {
         let target = Target::read(request.target, self.plus_is_space)?;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::body::{OVERLOADED, UNDELIVERED};
+use crate::reading::id_of;
 use hardtack::cause::Cause;
 use hardtack::guard::{Denial, Helps};
 use hardtack::mcp::{Era, Id, MessageError};
@@ -158,7 +159,7 @@ pub(crate) fn undecided_list(id: Option<&RawValue>, denial: &Denial) -> Value {
     let message = format!("undecided: {}.", refused.description);
     let mut body = error_body(None, UNDECIDED, &message);
     // As it came.
-    body["id"] = id.and_then(|id| serde_json::from_str(id.get()).ok()).unwrap_or_default();
+    body["id"] = id.and_then(|id| id_of(id.get())).unwrap_or_default();
     with_facts(body, &refused.facts())
 }
 

@@ -339,7 +339,7 @@ impl Use {
 }
 
 /// Reads a list of so many entries; `None` if they are more, which are not kept.
-struct AtMost(usize);
+pub(crate) struct AtMost(pub(crate) usize);
 
 impl<'de> DeserializeSeed<'de> for AtMost {
     type Value = Option<Vec<&'de RawValue>>;

@@ -84,13 +84,19 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// The longest text of an id: as many bytes as one has, each written as an escape, in quotes.
+const MAX_ID_TEXT: usize = 6 * 256 + 2;
+
+/// The id that a text says; `None` for what can be none. Nothing else is read of it: a list or object would take far more memory than its
+/// bytes, and be compared with each id that is waited for.
+pub(crate) fn id_of(text: &str) -> Option<Value> {
+    let can_be = text.len() <= MAX_ID_TEXT && !text.starts_with(['[', '{']);
+    can_be.then(|| serde_json::from_str(text).ok()).flatten()
+}
+
 /// Whether an answer's id is that of the request: some clients take `"7"` for 7, and all take 7.0 for it.
 pub(crate) fn is_same_id(found: &RawValue, asked: &Id) -> bool {
-    // No list or object is an id, and one would take far more memory than its bytes.
-    if found.get().starts_with(['[', '{']) {
-        return false;
-    }
-    let Ok(found) = serde_json::from_str::<Value>(found.get()) else { return false };
+    let Some(found) = id_of(found.get()) else { return false };
     match (&found, &asked.to_json()) {
         (Value::String(text), Value::Number(number))
         | (Value::Number(number), Value::String(text)) => {

@@ -3,13 +3,17 @@
 //! Clients take an answer by its id, wherever it comes, so every message of every answer is looked at: a list that was not
 //! taken apart must not come as the answer to something else. What clients would read differently is not shown.
 
+use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use crate::answer;
-use crate::listing::{Filter, Unshown};
+use crate::listing::{AtMost, Filter, Unshown};
 use crate::reading::{Members, is_same_id, mark_forged};
 use hardtack::guard::Denial;
 use hardtack::mcp::Id;
+
+/// The most messages of one batch, which 2025-03-26 alone knows. Each takes 16 bytes, and may have one.
+const MAX_BATCH: usize = 10_000;
 
 /// The members of a message.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -52,9 +56,10 @@ impl Review<'_> {
     }
 
     fn messages(&mut self, text: &str) -> Reviewed {
-        let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-            return Reviewed::Unreadable;
-        };
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = AtMost(MAX_BATCH).deserialize(&mut json);
+        let read = read.and_then(|messages| json.end().map(|()| messages));
+        let Ok(Some(messages)) = read else { return Reviewed::Unreadable };
         let mut shown = String::with_capacity(text.len());
         for message in messages {
             let reviewed = match message.get().starts_with('{') {

@@ -183,10 +183,12 @@ impl Pipe {
     pub(crate) fn tell(self: &Arc<Pipe>, spans: &Spans<'_>) -> Result<(), Unsent> {
         self.kept().used = Instant::now();
         if let Some(cancelled) = spans.cancels {
+            // What is no id cancels nothing.
+            let Some(cancelled) = canonical(cancelled) else { return Ok(()) };
             let number = {
                 let kept = self.kept();
                 let mut same =
-                    kept.pending.iter().filter(|(_, pending)| is_same(&pending.id, cancelled));
+                    kept.pending.iter().filter(|(_, pending)| is_same(&pending.id, &cancelled));
                 match (same.next(), same.next()) {
                     (Some((number, _)), None) => *number,
                     // Of two with one id, nobody knows which is meant.

@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use crate::one_line::on_one_line;
+use crate::reading::id_of;
 
 const META: &str = "_meta";
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -95,17 +96,17 @@ impl<'a> Spans<'a> {
     }
 }
 
-/// Whether two parts of messages are the same id: `1` and `1.0`, or `"a"` and `"\u0061"`.
+/// Whether a part of a message is the id with this [canonical] form: `1` and `1.0`, or `"a"` and `"\u0061"`.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
-    one == other || canonical(one).is_some_and(|one| canonical(other) == Some(one))
+    one == other || canonical(one).is_some_and(|one| one == other)
 }
 
 /// Integers up to here are the same number as a double, and the ones beyond are not.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The one form of all texts of an id that say the same; `None` if it is no JSON.
+/// The one form of all texts of an id that say the same; `None` if it is none.
 pub(crate) fn canonical(id: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(id).ok()?;
+    let value = id_of(id)?;
     let whole = value
         .as_f64()
         .filter(|number| value.is_f64() && number.fract() == 0.0 && number.abs() <= MAX_EXACT);
@@ -235,6 +236,9 @@ mod tests {
 
     #[test]
     fn ids_are_the_same_by_what_they_say() {
+        let is_same = |one: &str, other: &str| {
+            canonical(other).is_some_and(|other| super::is_same(one, &other))
+        };
         assert!(is_same("1", "1") && is_same(r#""a""#, r#""\u0061""#));
         assert!(is_same("1.0", "1") && is_same("1e0", "1") && is_same("-0.0", "0"));
         assert!(is_same(r#""\u00e9""#, r#""é""#) && !is_same("1.5", "1"));

@@ -8,7 +8,6 @@ use axum::response::Response;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::task::coop::consume_budget;
 
@@ -16,6 +15,7 @@ use crate::budget::Share;
 use crate::flow::HELD_PER_BYTE;
 use crate::headers::{self, Media};
 use crate::one_line::on_one_line;
+use crate::reading::id_of;
 use crate::sse::{self, MAX_EVENT_BYTES, Splitter};
 use hardtack::mcp::Id;
 
@@ -196,7 +196,7 @@ pub(super) fn kind_of(text: &str, asked: Option<&Id>) -> Kind {
         return Kind::NoMessage;
     }
     let Envelope { id, method, result, error, .. } = envelope;
-    let id = id.and_then(|id| serde_json::from_str::<Value>(id.get()).ok());
+    let id = id.and_then(|id| id_of(id.get()));
     match (method, id, asked) {
         (Some(_), ..) if result.is_none() && error.is_none() => Kind::FromServer,
         (Some(_), ..) => Kind::NoMessage,
@@ -218,6 +218,8 @@ pub(super) fn line_of(text: &str) -> String {
 mod tests {
     use http::{HeaderValue, header};
     use serde_json::json;
+
+    use serde_json::Value;
 
     use super::*;
     use crate::budget::{Budget, Payer};

@@ -196,6 +196,64 @@ async fn a_message_that_would_take_more_memory_than_a_subject_has_is_refused_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_short_however_long_the_text_is_that_it_refuses() {
+    let stage = Stage::set_granting(&["*"]).await;
+    let bearer = stage.alice.presents();
+    // Each of these characters could be written as seven.
+    let long = "\u{7f}".repeat(1024 * 1024);
+    let message = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+    };
+    let named = |name: &str| message("tools/call", &format!(r#"{{"name":"{name}"}}"#));
+    let meta =
+        format!(r#"{{"name":"a","_meta":{{"io.modelcontextprotocol/protocolVersion":"{long}"}}}}"#);
+    let bodies = [
+        message(&long, "{}"),
+        named(&long),
+        message("prompts/get", &format!(r#"{{"name":"{long}"}}"#)),
+        message("resources/read", &format!(r#"{{"uri":"{long}"}}"#)),
+        message(
+            "resources/read",
+            &format!(r#"{{"uri":"https://a.example/{}"}}"#, "%7f".repeat(1 << 20)),
+        ),
+        message("logging/setLevel", &format!(r#"{{"level":"{long}"}}"#)),
+        message("tasks/get", &format!(r#"{{"taskId":"{long}"}}"#)),
+        message("tools/call", &meta),
+        message("initialize", &format!(r#"{{"protocolVersion":"{long}"}}"#)),
+        message(
+            "completion/complete",
+            &format!(r#"{{"ref":{{"type":"{long}"}},"argument":{{}}}}"#),
+        ),
+        format!(r#"{{"jsonrpc":"2.0","method":"ping","{}id":1}}"#, " ".repeat(1 << 20)),
+        format!(r#"{{"jsonrpc":"{long}","id":1,"method":"ping"}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":"{long}","method":"ping"}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","{long}":1}}"#),
+    ];
+    for body in bodies {
+        for headers in [
+            &[("Mcp-Method", "x")][..],
+            &[("Mcp-Name", "x")],
+            &[("MCP-Protocol-Version", "2025-06-18")],
+            &[
+                ("MCP-Protocol-Version", "2026-07-28"),
+                ("Mcp-Method", "tools/call"),
+                ("Mcp-Name", "x"),
+            ],
+            &[("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "ping")],
+            &[],
+        ] {
+            let answer = stage.post_with(&bearer, headers, body.clone()).await;
+            let beginning: String = answer.body.chars().take(300).collect();
+            assert!(
+                answer.body.len() < 4096,
+                "{headers:?}: {} bytes: {beginning}",
+                answer.body.len()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_listens_to_so_many_and_has_an_id_of_bounded_length() {
     let stage = Stage::set_granting(&["resources:*"]).await;
     let bearer = stage.alice.presents();

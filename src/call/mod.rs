@@ -73,7 +73,8 @@ pub(crate) const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 pub struct Call {
     operation: Operation,
     resource: Option<Resource>,
-    arguments: Map<String, Value>,
+    /// Clones share them: a call that waits to be decided takes no more memory.
+    arguments: Arc<Map<String, Value>>,
     /// What else the request says. The calls of one request share it: it may be as long as a message, and they may be many.
     params: Arc<Map<String, Value>>,
     digest: KnownDigest,
@@ -114,7 +115,7 @@ impl Call {
         Ok(Call {
             operation,
             resource: None,
-            arguments: Map::new(),
+            arguments: Arc::default(),
             params: Arc::default(),
             digest: KnownDigest::default(),
             seen: KnownTerms::default(),
@@ -202,7 +203,7 @@ impl Call {
     /// not print, a lone surrogate, an integer beyond ±(2^53−1) (RFC 8259, section 6; [`Call::large_integers`]), and more than the caps
     /// allow.
     pub fn arguments(mut self, json: &str) -> Result<Call, CallError> {
-        self.arguments = parse_object(json, self.most, self.integers)?;
+        self.arguments = parse_object(json, self.most, self.integers)?.into();
         self.checked()
     }
 
@@ -211,7 +212,7 @@ impl Call {
         mut self,
         arguments: Map<String, Value>,
     ) -> Result<Call, CallError> {
-        self.arguments = arguments;
+        self.arguments = arguments.into();
         // Whoever read them has bounded them.
         self.most = usize::MAX;
         self.checked()
@@ -252,7 +253,7 @@ impl Call {
             return Err(CallError::Arguments(ArgumentProblem::Repeated));
         }
         self.counted.add(&self.arguments, name, &value, self.most)?;
-        self.arguments.insert(name.to_owned(), value);
+        Arc::make_mut(&mut self.arguments).insert(name.to_owned(), value);
         (self.digest, self.seen) = Default::default();
         Ok(self)
     }
@@ -284,9 +285,10 @@ impl Call {
         name: &str,
         value: Option<Value>,
     ) -> Result<Call, CallError> {
+        let arguments = Arc::make_mut(&mut self.arguments);
         match value {
-            Some(value) => drop(self.arguments.insert(name.to_owned(), value)),
-            None => drop(self.arguments.remove(name)),
+            Some(value) => drop(arguments.insert(name.to_owned(), value)),
+            None => drop(arguments.remove(name)),
         }
         self.checked()
     }
@@ -323,7 +325,7 @@ impl Call {
         }
         match members.remove("arguments") {
             None => {}
-            Some(Value::Object(arguments)) => call.arguments = arguments,
+            Some(Value::Object(arguments)) => call.arguments = arguments.into(),
             Some(_) => return Err(CallError::Form),
         }
         match members.remove("params") {
@@ -401,7 +403,7 @@ impl Call {
         let large = self.arguments.values().any(has_large_integer);
         let arguments = large.then(|| canonical_exactly(&self.arguments));
         let written = Written {
-            arguments: (!large && !self.arguments.is_empty()).then_some(&self.arguments),
+            arguments: (!large && !self.arguments.is_empty()).then_some(&*self.arguments),
             operation: self.operation.as_str(),
             params: (!self.params.is_empty()).then_some(&*self.params),
             resource: self.resource_uri(),

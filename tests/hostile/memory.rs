@@ -2,12 +2,14 @@
 
 use hardtack::internal::JsonSize;
 use hardtack::mcp::Message;
+use hardtack::*;
+use hardtack_testkit::{Cast, NOW};
 
 use crate::{MEMORY, turn};
 
 /// How much more may be counted than a message takes: whoever sends much pays for what its form could take at the most. The most is
 /// counted for empty objects and lists.
-const MOST_COUNTED: usize = 20;
+const MOST_COUNTED: usize = 32;
 
 fn list(piece: &str, count: usize) -> String {
     format!("[{}]", vec![piece; count].join(","))
@@ -49,11 +51,15 @@ fn forms() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_message_and_the_call_that_is_made_of_it_take_no_more_than_is_counted() {
+fn what_is_decided_about_a_message_takes_no_more_than_is_counted() {
     let _turn = turn();
+    let cast = Cast::new();
+    let guard = cast.guard(&Store::in_memory().unwrap());
+    let bearer = cast.presented().bearer().to_owned();
+    guard.check(&bearer, &Call::tool("search").unwrap(), NOW).unwrap();
     let counted_by_form = forms().into_iter().map(|(form, value)| {
         let text = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","arguments":{{"x":{value}}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"search","arguments":{{"x":{value}}}}}}}"#
         );
         drop(value);
         let before = MEMORY.current_usage();
@@ -62,8 +68,11 @@ fn a_message_and_the_call_that_is_made_of_it_take_no_more_than_is_counted() {
         let counted = JsonSize::of(&body).memory(body.len());
         let message = Message::read(&body, Some("a-token-of-somebody"));
         let calls = message.as_ref().unwrap_or_else(|error| panic!("{form}: {error}")).calls();
+        let [call] = &calls.unwrap()[..] else { panic!("{form}: not one call") };
+        // As one that waits until it is decided, which other calls are meanwhile.
+        let waiting = call.clone();
+        std::hint::black_box(guard.check(&bearer, &waiting, NOW).map(drop).unwrap());
         let taken = MEMORY.peak_usage() - before;
-        assert_eq!(calls.map(|calls| calls.len()), Ok(1), "{form}");
         assert!(taken <= counted, "{form}: {counted} counted, {taken} taken");
         assert!(counted <= MOST_COUNTED * taken, "{form}: {counted} counted, {taken} taken");
         (counted as f64 / taken as f64, form)

@@ -242,6 +242,10 @@ mod tests {
         assert!(is_same("1", "1") && is_same(r#""a""#, r#""\u0061""#));
         assert!(is_same("1.0", "1") && is_same("1e0", "1") && is_same("-0.0", "0"));
         assert!(is_same(r#""\u00e9""#, r#""é""#) && !is_same("1.5", "1"));
+        // What is none is not read: it may have megabytes, and is compared with all that is waited for.
+        let long = format!("\"{}\"", "\\u0061".repeat(256));
+        assert!(canonical(&long).is_some() && canonical(&long.replacen('"', "\"a", 1)).is_none());
+        assert!(["[1]", "{}", "x"].into_iter().all(|text| canonical(text).is_none()));
         assert!(!is_same("1", r#""1""#) && !is_same("1", "2") && !is_same("x", "y"));
     }
 }

@@ -41,8 +41,9 @@ async def change_lists(change):
         else:
             following += every
         number += 1
-        # Only once the whole list is changed it is noted, and then told.
-        await change(number, lambda: note(change=number, extra=bool(extra)))
+        # With --break quiet, two changes are told to nobody.
+        tells = os.environ["HOUR_BREAK"] != "quiet" or not 3 <= number <= 4
+        await change(number, lambda: note(change=number, extra=bool(extra)), tells)
 
 
 class Wire:

@@ -7,10 +7,12 @@ import time
 from common import NAME, note, said, told
 
 
-async def steady(client, every, seconds):
+async def steady(client, every, seconds, pauses):
     """Calls a small tool in a rhythm, until the end."""
     number = 0
     while not told("end"):
+        if pauses and told("restarting"):
+            await said("restarted")
         number += 1
         key, began = f"{NAME}-{number}", time.time()
         try:

@@ -59,10 +59,10 @@ async def begin_work(arguments):
     return await server.request_context.experimental.run_task(work)
 
 
-async def change(number, write):
+async def change(number, write, tells):
     minutes.append(f"minute_{number}")
     write()
-    for session in list(sessions):
+    for session in list(sessions) if tells else []:
         try:
             await asyncio.wait_for(session.send_tool_list_changed(), 5)
         except Exception:

@@ -33,10 +33,11 @@ async def count(key: str, to: int, every: float, ctx: Context) -> str:
         raise
 
 
-async def change(number, write):
+async def change(number, write, tells):
     server.add_tool(lambda: "", name=f"minute_{number}", description="one more")
     write()
-    await bus.publish(ToolsListChanged())
+    if tells:
+        await bus.publish(ToolsListChanged())
 
 
 app = server.streamable_http_app()

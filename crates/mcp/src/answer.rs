@@ -97,6 +97,11 @@ impl ClosingMessage {
     }
 }
 
+/// Whether these data of an error are those of a gateway that is shut down, or whose server is exchanged, while somebody waits.
+pub(crate) fn ends_for_now(data: &Value) -> bool {
+    data[META]["error"] == "temporarily_unavailable"
+}
+
 /// Why an answer ends before the server's does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutBy {

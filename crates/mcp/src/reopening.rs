@@ -13,8 +13,11 @@ use futures_util::stream::{self, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
+use crate::answer;
 use crate::child::Asking;
 use crate::headers::{self, LAST_EVENT_ID, Media, SESSION_ID};
 use crate::sse::{self, Splitter};
@@ -88,6 +91,10 @@ struct Spliced {
     reopens: Option<Instant>,
     /// Whether a server that is asked again has not said yet that it heard.
     repeats_acknowledgement: bool,
+    /// Whether it took the place of one whose presentation ended: then it has lasted as that one did.
+    follows: bool,
+    /// Whether the answer has come to what was asked (2026-07-28), after which there is nothing more to hear.
+    answered: bool,
 }
 
 /// What a try came to.
@@ -117,6 +124,8 @@ pub(crate) fn spliced(answer: Response, asked: Asked, reopening: Reopening) -> R
         waited: 0,
         reopens,
         repeats_acknowledgement: false,
+        follows: false,
+        answered: false,
     };
     let events = stream::unfold(spliced, |mut spliced| async move {
         let told = spliced.next().await?;
@@ -176,6 +185,11 @@ impl Spliced {
                         return None;
                     }
                 }
+                None if self.ended_without_an_answer() => {
+                    if !self.opens_after_a_break().await {
+                        return None;
+                    }
+                }
                 // Who ended it had a reason, and its reader may come again.
                 None => {
                     self.chunks = None;
@@ -183,12 +197,8 @@ impl Spliced {
                     return (!rest.is_empty()).then(|| Ok(rest.into()));
                 }
                 Some(Err(_)) => {
-                    self.chunks = None;
-                    let again = match self.wait_after_break() {
-                        Some(wait) => self.open_anew(wait).await,
-                        None => false,
-                    };
-                    if !again {
+                    if self.answered || !self.opens_after_a_break().await {
+                        self.chunks = None;
                         return Some(Err(io::Error::other("the upstream server broke off")));
                     }
                 }
@@ -212,27 +222,49 @@ impl Spliced {
             self.chunks = None;
             // It held as long as it was to.
             self.waited = 0;
-            if !self.open_anew(0).await {
+            self.follows = self.open_anew(0).await;
+            if !self.follows {
                 tracing::warn!("a stream that listens cannot be opened again, and ends");
             }
             return;
         }
         match self.ask(value).await {
-            Try::Opened(answer) => self.go_on(answer, expires),
+            Try::Opened(answer) => {
+                self.go_on(answer, expires);
+                self.follows = true;
+            }
             // The old one goes on meanwhile.
             _ => self.reopens = Some(Instant::now() + AGAIN),
         }
     }
 
-    /// Whether a stream of a session that its server ended is opened again. Since 2026-07-28 an end is an answer.
+    /// Whether a stream of a session that its server ended is opened again.
     fn goes_on_after_its_end(&self) -> bool {
         let in_session = self.asked.headers.contains_key(SESSION_ID);
-        in_session && self.asked.asking.era == Era::Legacy && self.opened.elapsed() >= LASTED
+        in_session && self.asked.asking.era == Era::Legacy && self.has_lasted()
+    }
+
+    /// Since 2026-07-28 a server ends a stream by answering what was asked. What ends otherwise broke off.
+    fn ended_without_an_answer(&self) -> bool {
+        self.asked.asking.era == Era::Modern && !self.answered
+    }
+
+    /// Opens it again after it broke off; says whether there is a stream.
+    async fn opens_after_a_break(&mut self) -> bool {
+        self.chunks = None;
+        match self.wait_after_break() {
+            Some(wait) => self.open_anew(wait).await,
+            None => false,
+        }
+    }
+
+    fn has_lasted(&self) -> bool {
+        self.follows || self.opened.elapsed() >= LASTED
     }
 
     /// How long to wait after it broke off; `None` if streams have broken off too often before one lasted.
     fn wait_after_break(&mut self) -> Option<u64> {
-        if self.opened.elapsed() < LASTED {
+        if !self.has_lasted() {
             return self.next_wait();
         }
         tracing::info!("a stream broke off, and is opened again");
@@ -272,6 +304,7 @@ impl Spliced {
         self.chunks = Some(Box::pin(answer.bytes_stream()));
         self.reopening.expires = expires;
         self.opened = Instant::now();
+        self.follows = false;
         self.reopens = reopens(expires);
         self.repeats_acknowledgement = self.asked.asking.era == Era::Modern;
         tracing::debug!("a stream that listens is opened again");
@@ -314,9 +347,17 @@ impl Spliced {
             if let Some(id) = id_of(text) {
                 self.last_event = Some(id.to_owned()).filter(|id| !id.is_empty());
             }
-            if self.repeats_acknowledgement && is_acknowledgement(text) {
-                self.repeats_acknowledgement = false;
-                continue;
+            if self.asked.asking.era == Era::Modern {
+                let told = told(text);
+                if told.error.as_ref().is_some_and(|error| answer::ends_for_now(&error.data)) {
+                    // The gateway starts again, and its stream ends now.
+                    continue;
+                }
+                self.answered |= told.result.is_some() || told.error.is_some();
+                if self.repeats_acknowledgement && told.method.as_deref() == Some(ACKNOWLEDGED) {
+                    self.repeats_acknowledgement = false;
+                    continue;
+                }
             }
             shown.extend_from_slice(event);
         }
@@ -331,107 +372,23 @@ fn id_of(event: &str) -> Option<&str> {
     (id.len() <= MAX_EVENT_ID_BYTES && !id.contains('\0')).then_some(id)
 }
 
-fn is_acknowledgement(event: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Told {
-        method: String,
-    }
-    let told = serde_json::from_str::<Told>(&sse::data(event));
-    told.is_ok_and(|told| told.method == ACKNOWLEDGED)
+/// What an event tells, as far as it matters here.
+#[derive(Default, Deserialize)]
+struct Told {
+    method: Option<String>,
+    result: Option<IgnoredAny>,
+    error: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(default)]
+    data: Value,
+}
+
+fn told(event: &str) -> Told {
+    serde_json::from_str(&sse::data(event)).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use axum::Router;
-    use axum::body::Body;
-
-    use super::*;
-    use crate::budget::Payer;
-    use crate::child::Sender;
-    use crate::session::Owner;
-    use crate::watch::Ended;
-
-    /// A server whose streams tell one event, last this long and break off; and when each was opened.
-    fn breaking_off_after(lasts: Duration) -> (Upstream, Arc<Mutex<Vec<Instant>>>) {
-        let opened: Arc<Mutex<Vec<Instant>>> = Arc::default();
-        let notes = Arc::clone(&opened);
-        let router = Router::new().fallback(move || {
-            notes.lock().unwrap().push(Instant::now());
-            async move { http::Response::from_parts(parts(), Body::from_stream(event(lasts))) }
-        });
-        (Upstream::service(router).unwrap(), opened)
-    }
-
-    fn parts() -> http::response::Parts {
-        let response = http::Response::builder().header("content-type", "text/event-stream");
-        response.body(()).unwrap().into_parts().0
-    }
-
-    fn event(lasts: Duration) -> impl Stream<Item = io::Result<Bytes>> {
-        let breaks_off = stream::once(async move {
-            sleep(lasts).await;
-            Err(io::Error::other("broken off"))
-        });
-        stream::iter([Ok(Bytes::from_static(b"id: 1\ndata: {}\n\n"))]).chain(breaks_off)
-    }
-
-    fn listening(upstream: Upstream, lasts: Duration) -> Response {
-        let body = reqwest::Body::wrap_stream(event(lasts));
-        let first = http::Response::from_parts(parts(), body);
-        let expires = Timestamp::parse("2100-01-01T00:00:00Z").unwrap();
-        let renewed = (HeaderValue::from_static("Bearer x"), expires);
-        let renew = move || {
-            let renewed = Some(renewed.clone());
-            let renewed: BoxFuture<'static, Renewed> = Box::pin(async move { renewed });
-            renewed
-        };
-        let sender =
-            Sender { owner: Owner::from_bytes([1; 32]), payer: Payer::from_bytes([1; 32]) };
-        let (era, ended) = (Era::Legacy, Ended::default());
-        let asking = Asking { sender, era, ended, patience: None };
-        let (headers, body) = (HeaderMap::new(), Bytes::new());
-        let asked = Asked { upstream, asking, method: Method::GET, headers, body };
-        let clean = Arc::new(|answer| answer);
-        spliced(first.into(), asked, Reopening { renew: Arc::new(renew), clean, expires })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn streams_that_break_off_at_once_are_opened_again_after_ever_longer_waits_and_then_none()
-    {
-        let (upstream, opened) = breaking_off_after(Duration::ZERO);
-        let began = Instant::now();
-        let mut heard = listening(upstream, Duration::ZERO).bytes_stream();
-        let (mut events, mut errors) = (0, 0);
-        while let Some(told) = heard.next().await {
-            match told {
-                Ok(_) => events += 1,
-                Err(_) => errors += 1,
-            }
-        }
-        assert_eq!((events, errors), (1 + WAITS.len(), 1));
-        let opened = opened.lock().unwrap();
-        let mut due = began;
-        assert_eq!(opened.len(), WAITS.len());
-        for (opened, wait) in opened.iter().zip(WAITS) {
-            due += Duration::from_millis(wait);
-            let late = opened.duration_since(due);
-            assert!(*opened >= due && late < Duration::from_secs(1), "{wait} ms: {late:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_broke_off_after_it_lasted_is_opened_again_at_once_however_often() {
-        let (upstream, opened) = breaking_off_after(LASTED);
-        let began = Instant::now();
-        let mut heard = listening(upstream, LASTED).bytes_stream();
-        for _ in 0..3 * WAITS.len() {
-            heard.next().await.unwrap().unwrap();
-        }
-        let opened = opened.lock().unwrap();
-        assert_eq!(opened.len(), 3 * WAITS.len() - 1);
-        let each = (opened[opened.len() - 1] - began) / opened.len() as u32;
-        assert!(each >= LASTED && each < LASTED + Duration::from_millis(90), "{each:?}");
-    }
-}
+mod tests;

@@ -181,6 +181,15 @@ async fn a_stream_whose_capability_is_not_renewed_ends_with_it() {
 
 /// A gateway on a runtime of its own, which can be killed with all of its connections.
 fn apart(stage: &Stage, address: std::net::SocketAddr) -> tokio::runtime::Runtime {
+    apart_until(stage, address, std::future::pending())
+}
+
+/// The same, which stops as after SIGTERM when it is told to.
+fn apart_until(
+    stage: &Stage,
+    address: std::net::SocketAddr,
+    told: impl Future<Output = ()> + Send + 'static,
+) -> tokio::runtime::Runtime {
     let upstream = Upstream::at(&stage.behind.url).unwrap();
     let gateway = Gateway::new(Arc::clone(&stage.guard), upstream);
     let gateway = gateway.sessions_in(stage.store.clone());
@@ -196,7 +205,7 @@ fn apart(stage: &Stage, address: std::net::SocketAddr) -> tokio::runtime::Runtim
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
-        hardtack_mcp::serve(listener, router, std::future::pending(), Duration::ZERO, drain).await
+        hardtack_mcp::serve(listener, router, told, Duration::ZERO, drain).await
     });
     runtime
 }
@@ -240,6 +249,53 @@ async fn a_stream_and_its_session_go_on_after_the_gateway_was_killed_and_started
     let expected: Vec<u64> = (0..numbers.len() as u64).collect();
     assert_eq!(numbers, expected);
     assert!(numbers.len() > 30 && ticking.opened().len() >= 2, "{numbers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_goes_on_after_the_gateway_was_stopped_in_order_and_started_again() {
+    let (ticking, url) = Ticking::start().await;
+    let mut stage = Stage::set_in_front_of(&url, PATIENCE).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stage.address = free.local_addr().unwrap();
+    drop(free);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let first = apart_until(&stage, stage.address, async move {
+        stopped.await.ok();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, file, newer) = short_lived(&stage, &folder).await;
+    std::fs::write(&file, newer.capability.to_base64()).unwrap();
+    let notifications = json!({"notifications": {"toolsListChanged": true}});
+    let (headers, body) = modern("subscriptions/listen", notifications);
+    let listen = async || {
+        let listen = client().post(&agent).header("content-type", "application/json");
+        let listen = borrowed(&headers)
+            .into_iter()
+            .fold(listen, |listen, (name, value)| listen.header(name, value));
+        listen.body(body.clone()).send().await.unwrap()
+    };
+    let mut response = listen().await;
+    while response.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        response = listen().await;
+    }
+    let address = stage.address;
+    let restarting = async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        stop.send(()).unwrap();
+        let second = apart(&stage, address);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        first.shutdown_background();
+        second
+    };
+    let ((messages, has_ended), second) =
+        tokio::join!(heard(response, Duration::from_secs(12)), restarting);
+    second.shutdown_background();
+    assert!(!has_ended, "the runtime sees the end of the gateway");
+    let of = |name: &str| messages.iter().filter(|message| message["method"] == name).count();
+    assert_eq!(of("notifications/subscriptions/acknowledged"), 1);
+    assert!(of("notifications/tools/list_changed") > 80, "{}", messages.len());
+    assert_eq!(ticking.opened().len(), 2);
 }
 
 /// The lines of a client that started the agent's end, and what it is told within this time.

@@ -39,6 +39,8 @@ BREAKS = {
 }
 # How many seconds the gateway is away: a little longer than the rhythm of the steady clients.
 AWAY = 4
+# Seconds after the run's minutes in which it must be ready, the beginning, the judging and the waiting for clients included.
+MORE = 240
 
 MARK = f"hour-{uuid.uuid4()}"
 started, results = [], []
@@ -76,6 +78,9 @@ class Hour:
     def __init__(self, options):
         self.options, self.seconds = options, options.minutes * 60
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hardtack-hour."))
+        # The gateway is started twice, and somebody may build in between.
+        options.hardtack = shutil.copy(options.hardtack, self.folder / "hardtack")
+        atexit.register(options.hardtack.unlink, missing_ok=True)
         self.environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
         self.environment |= {"HOUR_FOLDER": str(self.folder), "HOUR_MARK": MARK, "RUST_LOG": "warn"}
         # Lists change once a minute, and often enough in a short run.
@@ -305,6 +310,7 @@ def left():
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit("took longer than it may"))
     arguments = argparse.ArgumentParser()
     arguments.add_argument("hardtack")
     arguments.add_argument("minutes", type=float)
@@ -315,6 +321,7 @@ def main():
     # Below, the parts of the run overlap. Above, a hop would have to live longer than an hour, which verifiers do not accept.
     if not 3 <= options.minutes <= 80:
         sys.exit("from 3 to 80 minutes")
+    signal.alarm(int(options.minutes * 60) + MORE)
     hour = Hour(options)
     hour.prepare()
     hour.hour()

@@ -25,7 +25,7 @@ import time
 
 from speaking import LEGACY, LISTS, MODERN, Conversation, Endpoint, Program
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).absolute().parent
 PAGE = HERE.parent.parent / "docs" / "gateway.md"
 HEADING = "## What lists of real servers show"
 BINARY, FOLDER, NODE = (pathlib.Path(argument).absolute() for argument in sys.argv[1:4])
@@ -68,7 +68,11 @@ def servers(folder, page, port):
             ("echo", {"message": "one"}),
             "Echo: one",
             ("get-sum", {"a": 1, "b": 2}),
-            http=([everything, "streamableHttp"], ports["everything"], {"PORT": str(ports["everything"])}),
+            http=(
+                [NODE, "--require", HERE / "local.cjs", everything, "streamableHttp"],
+                ports["everything"],
+                {"PORT": str(ports["everything"])},
+            ),
         ),
         Server(
             "filesystem",

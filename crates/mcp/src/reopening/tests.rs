@@ -91,6 +91,7 @@ async fn a_stream_that_broke_off_after_it_lasted_is_opened_again_at_once_however
     let each = (opened[opened.len() - 1] - began) / opened.len() as u32;
     assert!(each >= LASTED && each < LASTED + Duration::from_millis(90), "{each:?}");
 }
+
 #[tokio::test(start_paused = true)]
 async fn since_2026_07_28_a_stream_that_ends_is_opened_again_unless_what_was_asked_is_answered() {
     let answers = [

@@ -41,8 +41,8 @@ def judge(hour, kinds, check):
 def steady(hour, check, name, calls, gone, back, ends):
     bad = [call for call in calls if not call["ok"]]
     outside = [call for call in bad if not gone - 15 <= call["began"] <= back]
-    # A rhythm of three seconds, less what the answers and the restart took.
-    enough = hour.seconds * 0.99 / 3 * 0.8
+    # A rhythm of three seconds without those of the restart, in which some pause; less what the answers took.
+    enough = (hour.seconds * 0.99 - (back - gone)) / 3 * 0.8
     figures = f"{len(calls)} calls, {len(bad)} of them not, {len(outside)} outside of the restart's seconds"
     check(len(calls) >= enough and not outside, f"{name}: every call of a steady client is answered", figures)
     for call in outside[:3]:

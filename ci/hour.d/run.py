@@ -39,6 +39,8 @@ BREAKS = {
 }
 # How many seconds the gateway is away: a little longer than the rhythm of the steady clients.
 AWAY = 4
+# Seconds in which all clients must be connected: a dozen of Python programs start at once.
+CONNECTED_WITHIN = 60
 # Seconds after the run's minutes in which it must be ready, the beginning, the judging and the waiting for clients included.
 MORE = 240
 
@@ -133,7 +135,10 @@ class Hour:
         self.clients[name], _ = self.start(name, command, HOUR_URL=url, HOUR_ERA=era)
 
     def notes(self, name):
-        return [json.loads(line) for line in (self.folder / f"{name}.notes").read_text().splitlines()]
+        """What a program wrote down until now; of a line that is being written nothing."""
+        file = self.folder / f"{name}.notes"
+        text = file.read_text() if file.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def measure(self, when):
         """Resident memory in KiB and open files of the gateway and the agents that work for the whole hour."""
@@ -205,6 +210,14 @@ class Hour:
             self.client(f"{name}-victim", sdk, era, self.urls["victim", server], "victim", **self.count)
         self.client("sdk1-task", 1, "legacy", self.urls["researcher", "old"], "task", seconds=self.seconds * 0.15)
 
+    def wait_for_clients(self):
+        """Until all of them are connected: on busy cores that takes much of a short run."""
+        end = time.time() + CONNECTED_WITHIN
+        while missing := [name for name in self.clients if not any("connected" in entry for entry in self.notes(name))]:
+            if time.time() > end:
+                sys.exit(f"not connected within {CONNECTED_WITHIN} s: {', '.join(missing)}")
+            time.sleep(0.2)
+
     # The hour.
 
     def until(self, part, why):
@@ -214,10 +227,11 @@ class Hour:
         say(why)
 
     def hour(self):
-        self.began = time.time()
         five = min(300 / self.seconds, 1 / 6)
-        say("clients begin")
         self.start_clients()
+        self.wait_for_clients()
+        self.began = time.time()
+        say("clients have begun")
         self.until(five, "measured")
         self.measure("five minutes 1")
         self.until(0.25, "the victims' hop is revoked")

@@ -345,12 +345,12 @@ def main():
     print(f"in {time.time() - hour.began:.0f} s")
     failed = [sentence for holds, sentence in results if not holds]
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed", flush=True)
-    if failed:
+    noticed = options.broken and any(BREAKS[options.broken] in sentence for sentence in failed)
+    if failed and not noticed:
         print(f"what everybody wrote down: {hour.folder}")
     else:
         shutil.rmtree(hour.folder)
     if options.broken:
-        noticed = any(BREAKS[options.broken] in sentence for sentence in failed)
         print(f"{options.broken} was {'noticed' if noticed else 'NOT noticed'}")
         sys.exit(not noticed)
     sys.exit(bool(failed))

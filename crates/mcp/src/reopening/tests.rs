@@ -35,13 +35,16 @@ fn event(lasts: Duration) -> impl Stream<Item = io::Result<Bytes>> {
 
 fn listening(upstream: Upstream, lasts: Duration) -> Response {
     let body = reqwest::Body::wrap_stream(event(lasts));
-    listening_to(upstream, Era::Legacy, body)
+    listening_to(upstream, Era::Legacy, body, late())
 }
 
-fn listening_to(upstream: Upstream, era: Era, body: reqwest::Body) -> Response {
+fn late() -> Timestamp {
+    Timestamp::parse("2100-01-01T00:00:00Z").unwrap()
+}
+
+fn listening_to(upstream: Upstream, era: Era, body: reqwest::Body, expires: Timestamp) -> Response {
     let first = http::Response::from_parts(parts(), body);
-    let expires = Timestamp::parse("2100-01-01T00:00:00Z").unwrap();
-    let renewed = (HeaderValue::from_static("Bearer x"), expires);
+    let renewed = (HeaderValue::from_static("Bearer x"), late());
     let renew = move || {
         let renewed = Some(renewed.clone());
         let renewed: BoxFuture<'static, Renewed> = Box::pin(async move { renewed });
@@ -106,8 +109,25 @@ async fn since_2026_07_28_a_stream_that_ends_is_opened_again_unless_what_was_ask
     for (last, times) in answers {
         let (upstream, opened) = breaking_off_after(Duration::ZERO);
         let body = format!("data: {last}\n\n");
-        let heard = listening_to(upstream, Era::Modern, body.into()).bytes_stream();
+        let heard = listening_to(upstream, Era::Modern, body.into(), late()).bytes_stream();
         heard.collect::<Vec<_>>().await;
         assert_eq!(opened.lock().unwrap().len(), times, "{last}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_off_just_after_its_presentation_was_renewed_is_opened_again_at_once()
+{
+    for era in [Era::Legacy, Era::Modern] {
+        let (upstream, opened) = breaking_off_after(Duration::ZERO);
+        let body = reqwest::Body::wrap_stream(event(Duration::from_secs(3600)));
+        let expires = now() + Duration::from_secs(60);
+        let heard = listening_to(upstream, era, body, expires).bytes_stream();
+        heard.collect::<Vec<_>>().await;
+        let opened = opened.lock().unwrap();
+        // By the renewal, at once after that one broke off, and then after each of the waits.
+        assert_eq!(opened.len(), 2 + WAITS.len(), "{era:?}");
+        let first_wait = opened[1] - opened[0];
+        assert!(first_wait < Duration::from_millis(WAITS[0]), "{era:?}: {first_wait:?}");
     }
 }

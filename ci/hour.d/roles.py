@@ -46,6 +46,13 @@ async def long(client, to, every):
 async def victim(client, to, every):
     """Calls a tool that takes longer than it has a right to."""
     await count(client, f"{NAME}-1", to, every)
+    # A server of SDK 1 begins no task any more once one of its sessions has ended.
+    await said("end")
+
+
+async def stray(client):
+    """Makes a call that nobody knows of."""
+    await count(client, f"{NAME}-1", 1, 0.1)
 
 
 async def task(client, seconds):

@@ -304,7 +304,7 @@ class Hour:
 
     def stray_call(self):
         """A call that no client of the hour knows of."""
-        self.client("stray", 2, "2026-07-28", self.urls["researcher", "new"], "victim", to=1, every=0.1)
+        self.client("stray", 2, "2026-07-28", self.urls["researcher", "new"], "stray")
         self.clients.pop("stray").wait(30)
 
 

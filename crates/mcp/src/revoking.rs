@@ -19,7 +19,6 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 
 use crate::admission::{AdmissionControl, Threads, on_own_thread};
 use crate::answer;
@@ -101,7 +100,7 @@ struct EndpointState {
     /// Of whole lists.
     lists: Places,
     /// Of pages of chains.
-    pages: Arc<Semaphore>,
+    pages: Places,
 }
 
 /// Returns the service that takes requests to revoke at `/hardtack/revocations` and shows chains at `/hardtack/chains`, for a program that is no gateway; serve it by
@@ -121,7 +120,7 @@ pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let admission = AdmissionControl::on(Threads::Own);
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
     let (counting, lists) = (Mutex::default(), Places::default());
-    let pages = Arc::new(Semaphore::new(chains::MAX_PAGES));
+    let pages = Places::of(chains::MAX_PAGES_EACH, chains::MAX_PAGES);
     let state =
         EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists, pages };
     let state = Arc::new(state);
@@ -193,8 +192,8 @@ impl EndpointState {
         let state = Arc::clone(self);
         let page = self.at_a_desk(peer, move |guard| {
             guard.check_again(&verified, &call, now())?;
-            let full = |_| Denial::overloaded("too many ask for chains at once; ask again");
-            let _place = state.pages.try_acquire().map_err(full)?;
+            let full = || Denial::overloaded("too many ask for chains at once; ask again");
+            let _place = state.pages.take(Payer::of(&verified)).ok_or_else(full)?;
             asked.page(&*state.revoker.seen, &*state.revoker.log, verified.root(), now())
         });
         let page = page.await.map_err(|denial| refuse(&denial))?;

@@ -28,6 +28,9 @@ pub(super) const PAGE: usize = 500;
 /// revoke.
 pub(super) const MAX_PAGES: usize = 2;
 
+/// How many of them one subject has, so that whoever asks without end leaves a place to others.
+pub(super) const MAX_PAGES_EACH: usize = 1;
+
 /// What part of the chains is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {

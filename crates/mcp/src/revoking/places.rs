@@ -1,4 +1,4 @@
-//! Places: how many whole lists are sent at once, for all and for one subject?
+//! Places: how many whole lists are sent, or pages of chains made, at once, for all and for one subject?
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,9 +12,20 @@ pub(super) const MAX_LISTS: usize = 16;
 /// end of its old connection was seen.
 pub(super) const MAX_LISTS_EACH: usize = 2;
 
-/// Who has a place.
-#[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<HashMap<Payer, usize>>>);
+/// Who has a place, and how many places there are.
+#[derive(Clone)]
+pub(super) struct Places {
+    taken: Arc<Mutex<HashMap<Payer, usize>>>,
+    each: usize,
+    all: usize,
+}
+
+/// Those of whole lists.
+impl Default for Places {
+    fn default() -> Places {
+        Places::of(MAX_LISTS_EACH, MAX_LISTS)
+    }
+}
 
 /// One, until it is dropped.
 pub(super) struct Place {
@@ -23,11 +34,16 @@ pub(super) struct Place {
 }
 
 impl Places {
+    /// So many for each subject, and for all.
+    pub(super) fn of(each: usize, all: usize) -> Places {
+        Places { taken: Arc::default(), each, all }
+    }
+
     /// A place, if this subject has not its share, and not all are taken.
     pub(super) fn take(&self, payer: Payer) -> Option<Place> {
         let mut each = self.each();
         let own = each.get(&payer).copied().unwrap_or_default();
-        if own >= MAX_LISTS_EACH || each.values().sum::<usize>() >= MAX_LISTS {
+        if own >= self.each || each.values().sum::<usize>() >= self.all {
             return None;
         }
         each.insert(payer, own + 1);
@@ -36,7 +52,7 @@ impl Places {
 
     /// Only those who have one.
     fn each(&self) -> MutexGuard<'_, HashMap<Payer, usize>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.taken.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     #[cfg(test)]
@@ -58,6 +74,16 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_pages_one_subject_leaves_a_place_to_others() {
+        let places = Places::of(1, 2);
+        let payer = |number: u8| Payer::from_bytes([number; 32]);
+        let _own = places.take(payer(0)).unwrap();
+        assert!(places.take(payer(0)).is_none());
+        let _other = places.take(payer(1)).unwrap();
+        assert!(places.take(payer(2)).is_none(), "all are taken");
+    }
 
     #[test]
     fn one_subject_has_two_places_and_leaves_the_others_to_others() {

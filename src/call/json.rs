@@ -304,7 +304,7 @@ pub(super) fn canonical_length(value: &Value) -> usize {
 }
 
 /// The same of an object.
-pub(super) fn members_length(members: &Map<String, Value>) -> usize {
+pub(crate) fn members_length(members: &Map<String, Value>) -> usize {
     let lengths = members.iter().map(|(name, value)| member_length(name, value));
     // A comma behind each but the last, and two braces.
     lengths.sum::<usize>().max(1) + 1

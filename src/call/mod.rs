@@ -18,8 +18,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub(crate) use crate::call::json::{Integers, has_large_integer, parse_strictly};
-use crate::call::json::{canonical, canonical_exactly, members_length, parse_object, parse_value};
+pub(crate) use crate::call::json::{Integers, has_large_integer, members_length, parse_strictly};
+use crate::call::json::{canonical, canonical_exactly, parse_object, parse_value};
 use crate::call::resource::Resource;
 use crate::call::seen::{MAX_SEEN_TEXT_BYTES, STAND_IN_BYTES, see, see_all};
 use crate::call::tally::{Counted, Tally};

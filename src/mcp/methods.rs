@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::call::{Call, CallError};
+use crate::call::{ArgumentProblem, Call, CallError, members_length};
 use crate::mcp::{Era, MessageError};
 
 use NameHeader::{Absent, Allowed, Demanded};
 
 /// The most resources to which one request may subscribe: each is a decision.
 const MAX_SUBSCRIPTIONS: usize = 32;
+
+/// What one request may say besides what it listens to, 64 KiB: each of its calls is hashed with it.
+const MAX_SHARED_BYTES: usize = 64 * 1024;
 
 type Params = Map<String, Value>;
 
@@ -224,8 +227,9 @@ fn about(operation: &str, params: &Params) -> Result<Vec<Call>, MessageError> {
 /// All that parameters say besides what is judged, for a server may act on it: the answers to what it asked for
 /// (`requestState`, `inputResponses`), a task, somebody's own member of `_meta`.
 fn further(params: &Params, judged: &[&str]) -> Arc<Params> {
-    let mut further = params.clone();
-    further.retain(|name, _| !judged.contains(&name.as_str()));
+    // Arguments may be large, and are not copied for this.
+    let further = params.iter().filter(|(name, _)| !judged.contains(&name.as_str()));
+    let mut further: Params = further.map(|(name, value)| (name.clone(), value.clone())).collect();
     if let Some(Value::Object(meta)) = further.get_mut("_meta") {
         meta.retain(|name, _| !OF_THE_PROTOCOL.contains(&name.as_str()));
         if meta.is_empty() {
@@ -259,6 +263,9 @@ fn listen(params: &Params) -> Result<Vec<Call>, MessageError> {
         return Err(MessageError::Parameters);
     }
     let further = further(params, &["notifications"]);
+    if members_length(&further) > MAX_SHARED_BYTES {
+        return Err(MessageError::Json(ArgumentProblem::TooLarge));
+    }
     listened
         .into_iter()
         .map(|(call, text)| Ok(call(text)?.read_params(Arc::clone(&further))))

@@ -141,7 +141,7 @@ fn too_many_are_refused_before_one_is_looked_at() {
 fn the_calls_of_a_request_share_what_else_it_says() {
     let filter =
         json!({"resourceSubscriptions": ["https://a.b/", "https://c.d/"], "taskIds": ["t"]});
-    let params = json!({"notifications": filter, "x": "x".repeat(1 << 20)});
+    let params = json!({"notifications": filter, "x": "x".repeat(1 << 10)});
     let calls = Method::find("subscriptions/listen").unwrap().calls(params.as_object().unwrap());
     let calls = calls.unwrap();
     assert_eq!(calls.len(), 3);
@@ -191,4 +191,18 @@ fn what_completion_is_asked_for_has_no_other_members() {
 fn arguments_that_are_null_are_none() {
     let call = calls("tools/call", json!({"name": "search", "arguments": null}));
     assert_eq!(call, Ok(vec!["tools:call:search None {}".to_owned()]));
+}
+
+#[test]
+fn what_a_request_says_besides_what_it_listens_to_is_bounded_since_each_call_has_it() {
+    let uris: Vec<String> = (0..MAX_SUBSCRIPTIONS).map(|n| format!("https://a.b/{n}")).collect();
+    let listen = |bytes: usize| {
+        let filter = json!({"resourceSubscriptions": uris});
+        let empty = r#"{"x":""}"#.len();
+        let params = json!({"notifications": filter, "x": "a".repeat(bytes - empty)});
+        calls("subscriptions/listen", params)
+    };
+    assert_eq!(listen(MAX_SHARED_BYTES).unwrap().len(), MAX_SUBSCRIPTIONS);
+    let too_large = MessageError::Json(ArgumentProblem::TooLarge);
+    assert_eq!(listen(MAX_SHARED_BYTES + 1), Err(too_large));
 }

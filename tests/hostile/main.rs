@@ -21,7 +21,6 @@ mod demands;
 mod encoding;
 mod fields;
 mod large;
-mod memory;
 mod names;
 mod reasons;
 mod scopes;

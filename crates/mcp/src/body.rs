@@ -35,7 +35,8 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_IN_PLACE: usize = 64 * 1024;
 
 /// How many larger ones are read at once, whatever becomes of those who sent them: one takes up to [`MAX_HELD_BYTES_EACH`] until it is judged.
-static LARGE_READS: Semaphore = Semaphore::const_new(4);
+static LARGE_READS: Semaphore = Semaphore::const_new(LARGE_AT_ONCE as usize);
+const LARGE_AT_ONCE: u32 = 4;
 
 /// Up to how many bytes a message is covered by what an exchange costs at the least.
 const SMALL_BYTES: usize = EXCHANGE_BYTES / 4;
@@ -236,8 +237,11 @@ mod tests {
         for (bytes, in_place) in std::iter::once((10, true)).chain(large) {
             let body = called(&"x".repeat(bytes));
             let mut reading = std::pin::pin!(message(&body, Some(BEARER), false));
+            // While others are read, so that it is seen who waits.
+            let others = LARGE_READS.acquire_many(LARGE_AT_ONCE).await.unwrap();
             let now = reading.as_mut().now_or_never();
             assert_eq!(now.is_some(), in_place, "{bytes}");
+            drop(others);
             let read = match now {
                 Some(read) => read,
                 None => reading.await,

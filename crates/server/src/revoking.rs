@@ -32,9 +32,15 @@ impl Issuing {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let form = Form::read(form)?;
-        let text = form.one("token")?;
+        // Files of tokens end with a line break, and whoever sends one as it is means the token.
+        let text = form.one("token")?.trim();
         let proved = self.proved(proofs, &self.revocation_endpoint, now)?;
-        let Some(capability) = self.own(text) else { return Ok(()) };
+        let Some(capability) = self.own(text) else {
+            tracing::warn!(
+                "nothing is revoked: what is given back is no capability of this issuer"
+            );
+            return Ok(());
+        };
         let chain = capability.chain();
         if chain.expires() <= now {
             return Ok(());

@@ -75,7 +75,15 @@ fn prove(source: &Source, sequence: u64) -> Result<InclusionProof, Box<dyn Error
     let store = look_into(&source.store)?;
     match store.prove(sequence) {
         Err(StoreError::InArchive { .. }) => {
-            Ok(store.prove_archived(sequence, source.archives(&store)?.0)?)
+            let (folder, first) = source.archives(&store)?;
+            if first.is_none_or(|first| sequence < first) {
+                return Err(format!(
+                    "record {sequence} is archived, and its file is not in {}; give the folder that has it (--archives DIR)",
+                    folder.display()
+                )
+                .into());
+            }
+            Ok(store.prove_archived(sequence, folder)?)
         }
         proof => Ok(proof?),
     }
@@ -145,13 +153,17 @@ fn verify(arguments: &AuditVerify) -> Result<(), Box<dyn Error>> {
     let signed = checkpoint.size();
     if first > 1 {
         say(format_args!(
-            "{WARN}archived{WARN:#} {TEXT}the records up to {} are not here, and were not read; with --archives DIR they are",
+            "{WARN}not read {WARN:#} {TEXT}records 1 to {}: they are archived, and their files are not here; give the folder that has them (--archives DIR)",
             first - 1
         ))?;
+        say(format_args!(
+            "{GOOD}unchanged{GOOD:#} {TEXT}records {first} to {signed}: each continues the one before, and the tree of all is what was signed"
+        ))?;
+    } else {
+        say(format_args!(
+            "{GOOD}unchanged{GOOD:#} {TEXT}{signed} records, each continues the one before, and their tree is what was signed"
+        ))?;
     }
-    say(format_args!(
-        "{GOOD}unchanged{GOOD:#} {TEXT}{signed} records, each continues the one before, and their tree is what was signed"
-    ))?;
     if records > signed {
         say(format_args!(
             "{WARN}unsigned{WARN:#} {TEXT}{} more records continue them, and no checkpoint signs those yet",

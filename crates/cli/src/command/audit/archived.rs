@@ -35,7 +35,17 @@ impl Source {
                 "{error}; the store has archived records there. Give the folder (--archives DIR), or ask for later records (--since-record N)"
             ),
         })?;
-        Ok((folder, there.map(|(first, _)| first)))
+        let archived = store.archived().map_err(said)?.map_or(0, |(last, _)| last);
+        match there {
+            // The records behind the last archive would be passed over, which nobody would see.
+            Some((_, last)) if last < archived => Err(format!(
+                "the records from {} to {archived} are archived, and are not in {}; give the folder that has all of them (--archives DIR), or ask for later records (--since-record {})",
+                last + 1,
+                folder.display(),
+                archived + 1
+            )),
+            there => Ok((folder, there.map(|(first, _)| first))),
+        }
     }
 
     /// Whether somebody says where the archives are, or they are where the store remembers them.

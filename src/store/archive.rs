@@ -157,7 +157,10 @@ impl Archive {
             return Err(StoreError::archive(path, problem));
         }
         if head.log != key.name() {
-            let problem = format!("it has records of another log, {}", head.log);
+            let problem = format!(
+                "it has records of another log, {}; give each store a folder of its own",
+                head.log
+            );
             return Err(StoreError::archive(path, problem));
         }
         // A file ends where a group does, and what is read of it for a proof is kept in memory.

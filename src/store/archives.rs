@@ -196,6 +196,17 @@ fn is_archive(name: &str) -> bool {
     name.strip_prefix(BEGIN).is_some_and(|name| name.ends_with(END))
 }
 
+/// The path of an archive while it is written.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// Whether this is one.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(BEGIN) && path.extension().is_some_and(|end| end == "new")
+}
+
 /// The path of the archive of these records.
 pub(super) fn path_in(folder: &Path, first: u64, last: u64) -> PathBuf {
     folder.join(format!("{BEGIN}{first:012}-{last:012}{END}"))

@@ -6,7 +6,7 @@
 //! reads that file and goes on.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::audit::{Checkpoint, TreeHead};
 use crate::log;
 use crate::store::applying::{keep_archived, state_before};
 use crate::store::archive::{self, Archive, Head};
-use crate::store::archives::{Archives, path_in};
+use crate::store::archives::{Archives, is_unfinished, path_in, unfinished};
 use crate::store::content::{Covered, Writing};
 use crate::store::index::{INDEX, Row as IndexRow, STRETCH, stretch_of};
 use crate::store::inner::Inner;
@@ -27,6 +27,9 @@ use crate::store::schema::{EVENTS, META, REVOCATIONS, decode, if_there, read_sta
 use crate::store::site::sync_folder;
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
+
+/// The file by which a folder is locked.
+const LOCK: &str = "archiving.lock";
 
 /// The folder to which records were archived last, in [`META`].
 pub(super) const FOLDER: &str = "archives";
@@ -49,12 +52,13 @@ impl Store {
     /// more there is to archive; decisions and revocations are served meanwhile.
     ///
     /// [`StoreReader::archived_among`](crate::StoreReader::archived_among) reads the files. If it is interrupted, nothing is lost: the next
-    /// call goes on. It takes a file that it finds there as it is, also if that has later records than this call asks for.
+    /// call goes on, with the file that it finds there. Each store needs a folder of its own, which it locks meanwhile.
     ///
     /// # Errors
     ///
-    /// [`StoreError::ArchiveFile`] if the folder cannot be read or written; [`StoreError::Archive`] if it has files that do not continue what
-    /// was archived. What left the store until then is archived.
+    /// [`StoreError::ArchiveFile`] if the folder cannot be read or written; [`StoreError::Archive`] if another process archives to it, or it has
+    /// files that do not continue what was archived, or that have records which this call leaves in the store. What left the store until then
+    /// is archived.
     pub fn archive(
         &self,
         before: Timestamp,
@@ -89,6 +93,7 @@ impl Inner {
         let _alone = self.archiving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder =
             std::path::absolute(folder).map_err(|e| StoreError::archive_file(folder, e))?;
+        let _ours = alone(&folder)?;
         // What is archived is signed.
         let signed = self.fold()?.size();
         let mut done = Archived::default();
@@ -105,9 +110,7 @@ impl Inner {
             if last <= archived {
                 return Ok(done);
             }
-            // A file ends where a group of templates does, so that they go with it.
-            let range = archived + 1..=last.min((group_of(archived + 1) + 1) * GROUP);
-            let (path, last) = self.make(&folder, range, signed, steps)?;
+            let (path, last) = self.make(&folder, archived + 1..=last, signed, steps)?;
             if steps < STEPS {
                 return Ok(done);
             }
@@ -119,8 +122,7 @@ impl Inner {
         }
     }
 
-    /// The archive of these records, on disk and read back: the one that is there, if there is one, which may have fewer or more of them.
-    /// Returns its last record, as it was verified, and not as whoever can write to the folder may have it read afterwards.
+    /// An archive of the first of these records, on disk and read back: the one that is there, if there is one. Returns its last record, as it was verified, and not as whoever can write to the folder may have it read afterwards.
     fn make(
         &self,
         folder: &Path,
@@ -132,6 +134,14 @@ impl Inner {
         let there = Archives::open(folder, key)?;
         if let Some(file) = there.files().iter().find(|file| file.head.last >= first) {
             let last = self.found(file, first, signed)?;
+            // Whoever can write to the folder does not choose what leaves the store.
+            if last > *range.end() {
+                let problem = format!(
+                    "it has the records up to {last}, and those after {} are not from before the moment that was asked for; name a later moment, or take the file away",
+                    range.end()
+                );
+                return Err(StoreError::archive(&file.path, problem));
+            }
             return Ok((file.path.clone(), last));
         }
         let last = there.last_record().unwrap_or(first - 1);
@@ -143,9 +153,15 @@ impl Inner {
                 ),
             ));
         }
-        let last = *range.end();
+        // A file ends where a group of templates does, so that they go with it.
+        let last = (*range.end()).min((group_of(first) + 1) * GROUP);
         let path = path_in(folder, first, last);
-        self.write(&path, range, steps)?;
+        let written = self.write(&path, first..=last, steps);
+        if written.is_err() {
+            // What it has is in the store as well, and takes the room of a disk that may be full.
+            let _ = std::fs::remove_file(unfinished(&path));
+        }
+        written?;
         if steps < 2 {
             return Err(StoreError::Stopped);
         }
@@ -180,9 +196,7 @@ impl Inner {
         steps: usize,
     ) -> Result<(), StoreError> {
         let failed = |error: std::io::Error| StoreError::archive_file(path, error);
-        let new = path.with_extension("new");
-        // What a killed process left; or a link, which is not to be written through.
-        let _ = std::fs::remove_file(&new);
+        let new = unfinished(path);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -207,6 +221,10 @@ impl Inner {
         Archive::open(&new, self.signer.key())?.verify()?;
         if steps < 2 {
             return Ok(());
+        }
+        // Nothing is replaced: what has this name could be the only copy of records.
+        if path.symlink_metadata().is_ok() {
+            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
         }
         std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(failed)
     }
@@ -256,6 +274,30 @@ impl Inner {
             keep_archived(writing, last)
         })
     }
+}
+
+/// Locks a folder of archives, so that no other process archives to it. What a killed one left unfinished is removed: the next one would
+/// give it another name, and never look at it.
+fn alone(folder: &Path) -> Result<File, StoreError> {
+    let failed = |error: std::io::Error| StoreError::archive_file(folder, error);
+    let lock = folder.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let problem = "another process archives to it now; give each store a folder of its own";
+            return Err(StoreError::archive(folder, problem));
+        }
+        // Not every file system has locks.
+        Ok(()) | Err(TryLockError::Error(_)) => {}
+    }
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if is_unfinished(&path) {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+    }
+    Ok(file)
 }
 
 /// Remembers the folder to which records were archived.

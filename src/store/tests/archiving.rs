@@ -496,3 +496,44 @@ fn a_folder_that_does_not_continue_what_was_archived_is_refused() {
     let error = store.reader().verify_after(Some(&folder.archives(&store))).unwrap_err();
     assert!(matches!(error, StoreError::InArchive { sequence: 501, .. }), "{error}");
 }
+
+/// Whoever can write to the folder and has an export of the records and a checkpoint can make an archive that verifies.
+#[test]
+fn a_file_in_the_folder_takes_no_later_records_out_than_were_asked_for() {
+    let folder = Folder::new();
+    let store = Store::create(folder.at("store")).unwrap();
+    fill(&store, 1..=600);
+    store.close().unwrap();
+    for name in ["", ".journal", ".checkpoint"] {
+        let of = |store: &str| folder.at(&format!("{store}{name}"));
+        std::fs::copy(of("store"), of("copy")).unwrap();
+    }
+    let (store, copy) =
+        (Store::open(folder.at("store")).unwrap(), Store::open(folder.at("copy")).unwrap());
+    let before = lines(&store.reader(), 1);
+    let to = folder.at("archives");
+    archive(&copy, at(500), &to).unwrap();
+    let error = archive(&store, at(100), &to).unwrap_err();
+    assert!(error.to_string().contains("has the records up to 499, and those after 99"), "{error}");
+    assert!(lines(&store.reader(), 1) == before, "records have left");
+    assert_eq!(store.reader().archived().unwrap(), None);
+    assert_eq!(archive(&store, at(550), &to).unwrap().last, 549);
+    assert!(as_one(&folder.archives(&store), &store.reader()) == before);
+}
+
+#[test]
+fn one_process_archives_to_a_folder_at_a_time_and_nothing_unfinished_stays_there() {
+    let (folder, store, _) = archived();
+    fill(&store, 601..=700);
+    let to = folder.at("archives");
+    let left = to.join("records-000000000501-000000000577.jsonl.new");
+    std::fs::write(&left, b"half of it").unwrap();
+    let other = std::fs::File::open(to.join("archiving.lock")).unwrap();
+    other.lock().unwrap();
+    let error = archive(&store, at(600), &to).unwrap_err();
+    assert!(error.to_string().contains("another process archives to it now"), "{error}");
+    assert!(left.exists(), "it may be of the other process");
+    drop(other);
+    assert_eq!(archive(&store, at(600), &to).unwrap().last, 599);
+    assert!(!left.exists());
+}

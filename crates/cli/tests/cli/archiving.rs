@@ -1,6 +1,7 @@
 //! Records that were archived: listed, verified and proven with the store, wherever they are.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use hardtack::{Revocation, Revoking, Store, Timestamp};
@@ -49,7 +50,7 @@ fn what_is_archived_is_listed_verified_and_proven_with_the_store() {
 
     let verified = shell.ok("audit verify --store store", "");
     assert!(verified.contains("unchanged 11 records"), "{verified}");
-    assert!(!verified.contains("archived"), "{verified}");
+    assert!(!verified.contains("not read"), "{verified}");
     fs::copy(shell.path().join("store.checkpoint"), shell.path().join("kept")).unwrap();
     let verified = shell.ok("audit verify --store store --checkpoint kept", "");
     assert!(verified.contains("unchanged 11 records"), "{verified}");
@@ -80,7 +81,8 @@ fn a_verb_that_needs_archives_says_so_and_others_do_without() {
     assert_eq!(shell.ok("audit --store store --json --since-record 11", ""), last);
     assert_eq!(shell.ok("audit --store store --json --since-record 12", ""), "");
     let verified = shell.ok("audit verify --store store", "");
-    assert!(verified.contains("archived the records up to 10 are not here"), "{verified}");
+    assert!(verified.contains("not read  records 1 to 10: they are archived"), "{verified}");
+    assert!(verified.contains("unchanged records 11 to 11: "), "{verified}");
     fs::copy(shell.path().join("store.checkpoint"), shell.path().join("kept")).unwrap();
     let error = shell.fails("audit verify --store store --checkpoint kept", "");
     assert!(error.contains("--archives DIR"), "{error}");
@@ -89,6 +91,77 @@ fn a_verb_that_needs_archives_says_so_and_others_do_without() {
     let verified = shell.ok(&format!("audit verify {elsewhere}"), "");
     assert!(verified.contains("unchanged 11 records"), "{verified}");
     shell.ok(&format!("audit prove 1 {elsewhere}"), "");
+}
+
+/// Records that are left out are seen by nobody who reads the others.
+#[test]
+fn a_missing_archive_is_told_wherever_it_was() {
+    let shell = Shell::new();
+    let store = Store::create(shell.path().join("store")).unwrap();
+    let moment = |number: u64| Timestamp::from_unix_seconds(1_795_428_000 + 3600 * number);
+    for number in 1..=8 {
+        let revocation = Revocation::Agent { agent: format!("agent.number-{number}") };
+        store.revoke(Revoking::new(revocation, "alice", "lost").unwrap(), moment(number)).unwrap();
+    }
+    store.close().unwrap();
+    fs::create_dir(shell.path().join("archives")).unwrap();
+    for number in [3, 5, 6] {
+        let line = format!("store archive store --before {} --to archives", moment(number));
+        shell.ok(&line, "");
+    }
+    let records = shell.ok("audit --store store --json", "");
+    assert_eq!(records.lines().count(), 8);
+    let path = |first: u64, last: u64| {
+        let name = format!("archives/records-{first:012}-{last:012}.jsonl.lz4");
+        shell.path().join(name)
+    };
+    let without = |file: PathBuf, look: &dyn Fn()| {
+        let kept = shell.path().join("kept");
+        fs::rename(&file, &kept).unwrap();
+        look();
+        fs::rename(&kept, &file).unwrap();
+    };
+    without(path(5, 5), &|| {
+        for line in [
+            "audit --store store",
+            "audit --store store --json --since-record 5",
+            "audit --store store -n 7",
+            "audit prove 5 --store store",
+            "audit verify --store store",
+        ] {
+            let error = shell.fails(line, "");
+            assert!(
+                error.contains("the records from 5 to 5 are archived, and are not in"),
+                "{line}: {error}"
+            );
+            assert!(error.contains("--since-record 6"), "{line}: {error}");
+        }
+        let later = shell.ok("audit --store store --json --since-record 6", "");
+        assert_eq!(later.lines().collect::<Vec<_>>(), records.lines().skip(5).collect::<Vec<_>>());
+    });
+    without(path(3, 4), &|| {
+        for line in
+            ["audit --store store", "audit prove 3 --store store", "audit verify --store store"]
+        {
+            let error = shell.fails(line, "");
+            assert!(
+                error
+                    .contains("begins with record 5, and the archive before it ends with record 2"),
+                "{line}: {error}"
+            );
+        }
+    });
+    // Those who keep archives for a time delete the first.
+    without(path(1, 2), &|| {
+        let error = shell.fails("audit prove 1 --store store", "");
+        assert!(error.contains("record 1 is archived, and its file is not in"), "{error}");
+        let verified = shell.ok("audit verify --store store", "");
+        assert!(verified.contains("not read  records 1 to 2: they are archived"), "{verified}");
+        assert!(verified.contains("unchanged records 3 to 8: "), "{verified}");
+        let listed = shell.ok("audit --store store --json", "");
+        assert_eq!(listed.lines().count(), 6);
+    });
+    assert_eq!(shell.ok("audit --store store --json", ""), records);
 }
 
 #[test]

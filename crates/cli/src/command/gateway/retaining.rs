@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hardtack::Store;
+use hardtack::{Store, StoreError, Timestamp};
 use hardtack_mcp::Readiness;
 
 use crate::args::gateway::Settings;
@@ -22,6 +22,18 @@ const ARCHIVE_EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct Retention {
     after: Duration,
     folder: PathBuf,
+}
+
+/// By how much the clock of whoever recorded may have been ahead: after as long, the record is as old as others.
+const AHEAD: Duration = Duration::from_secs(3600);
+
+/// The moment of this record, the first that is not archived, if it keeps those after it in the store because it is of a moment that has
+/// not come.
+fn ahead(store: &Store, number: u64, now: Timestamp) -> Option<Timestamp> {
+    // What cannot be read is told when it is archived.
+    let line = store.reader().records(number).next()?.ok()?;
+    let moment = line.record().ok()?.time;
+    Some(moment).filter(|moment| *moment > now + AHEAD)
 }
 
 impl Retention {
@@ -64,14 +76,29 @@ impl Retention {
         loop {
             ticks.tick().await;
             let (store, folder, before) = (store.clone(), self.folder.clone(), now() - self.after);
-            let archived = tokio::task::spawn_blocking(move || store.archive(before, folder)).await;
-            match archived {
-                Ok(Ok((records, last))) if records > 0 => {
-                    tracing::info!(records, last, "archived");
+            let archived = tokio::task::spawn_blocking(move || {
+                let (records, last) = store.archive(before, folder)?;
+                Ok::<_, StoreError>((records, last, ahead(&store, last + 1, now())))
+            });
+            match archived.await {
+                Ok(Ok((records, last, ahead))) => {
+                    if records > 0 {
+                        tracing::info!(records, last, "archived");
+                    }
+                    if let Some(moment) = ahead {
+                        tracing::warn!(
+                            record = last + 1,
+                            %moment,
+                            "nothing more is archived until this record is old, which is of a clock that was ahead; with the gateway stopped, hardtack store archive --before a later moment moves it"
+                        );
+                    }
                 }
                 Ok(Err(error)) => tracing::warn!(error = %error, "not everything was archived"),
-                // There was nothing, or the runtime ends.
-                Ok(Ok(_)) | Err(_) => {}
+                Err(error) if error.is_panic() => {
+                    tracing::error!("archiving broke off, and is tried again in an hour");
+                }
+                // The runtime ends.
+                Err(_) => {}
             }
         }
     }

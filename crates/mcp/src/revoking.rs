@@ -2,6 +2,7 @@
 
 mod asking;
 mod chains;
+mod exchange;
 mod listing;
 mod looking;
 mod places;

@@ -1,12 +1,12 @@
 //! Asking: how does a client have a gateway revoke?
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{Method, header};
 
-use super::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOCATIONS, REVOKED};
+use super::exchange::{Asking, Unanswered};
+use super::wire::{ALREADY_REVOKED, Answer, NOT_REVOKED, REVOCATIONS, REVOKED};
 use crate::gateway::ENDPOINT;
-use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
+use crate::upstream::{for_errors, plain_http};
 use hardtack::audit::Stops;
 use hardtack::cause::Cause;
 use hardtack::revocation::{Receipt, Revocation};
@@ -113,36 +113,25 @@ async fn ask(
     request: &RevocationRequest,
 ) -> Result<RevocationAnswer, RevocationFailed> {
     let url = place_of_revocations(url).ok_or_else(|| RevocationFailed::Url(for_errors(url)))?;
-    let unreachable = || RevocationFailed::NoAnswer(for_errors(&url));
-    let foreign = || RevocationFailed::Foreign(for_errors(&url));
-    let upstream = Upstream::at(&url).map_err(|_| RevocationFailed::Url(for_errors(&url)))?;
-    let upstream = match plain_http_to {
-        Some(host) => upstream.accept_plain_http_to(host),
-        None => upstream,
+    let asking = Asking {
+        method: Method::POST,
+        url: &url,
+        plain_http_to,
+        bearer,
+        json: header::CONTENT_TYPE,
+        body: Bytes::from(request.to_json()),
+        at_most: MAX_ANSWER_BYTES,
     };
-    if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
-        return Err(RevocationFailed::PlainHttp { host });
-    }
-    let authorization =
-        HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|_| unreachable())?;
-    let json = HeaderValue::from_static("application/json");
-    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
-    let body = Bytes::from(request.to_json());
-    let response = upstream.send(Method::POST, headers, Some(authorization), body).await;
-    let response = response.map_err(|_| unreachable())?;
-    let status = response.status();
-    let body = Limited::new(reqwest::Body::from(response), MAX_ANSWER_BYTES).collect();
-    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| unreachable())?;
-    let body = body.map_err(|_| unreachable())?.to_bytes();
-    if status == StatusCode::NOT_FOUND {
-        return Err(foreign());
-    }
-    if status != StatusCode::OK {
-        let said: serde_json::Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
-        let description = said.get("error_description").and_then(serde_json::Value::as_str);
-        let description = hardtack::names::escaped(&description.unwrap_or("no reason given"));
-        return Err(RevocationFailed::Refused { status: status.as_u16(), description });
-    }
+    let foreign = || RevocationFailed::Foreign(for_errors(&url));
+    let body = asking.ask().await.map_err(|unanswered| match unanswered {
+        Unanswered::Url => RevocationFailed::Url(for_errors(&url)),
+        Unanswered::PlainHttp(host) => RevocationFailed::PlainHttp { host },
+        Unanswered::NoAnswer => RevocationFailed::NoAnswer(for_errors(&url)),
+        Unanswered::Refused(status, description) => {
+            RevocationFailed::Refused { status, description }
+        }
+        Unanswered::NotThere | Unanswered::Foreign => foreign(),
+    })?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| foreign())?;
     let Answer { status, sequence, revocation, stops } = answer;
     let receipt = match (status.as_str(), sequence, request.is_dry_run()) {

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{Method, header};
 
 use super::asking::beside;
-use super::wire::{BODY_TIMEOUT, CHAINS, ChainsPage, ShownBlock};
-use crate::upstream::{Upstream, UpstreamError, for_errors, plain_http};
+use super::exchange::{Asking, Unanswered};
+use super::wire::{CHAINS, ChainsPage, ShownBlock};
+use crate::upstream::{for_errors, plain_http};
 use hardtack::audit::{Seen, SeenChains};
 use hardtack::cause::Cause;
 use hardtack::chain::RevocationId;
-use hardtack::names::escaped;
 
 /// The most bytes of a page: some hundred blocks, each as large as a database keeps one (16 KiB), and as many revocations.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -178,36 +177,25 @@ async fn page(
     after: Option<RevocationId>,
 ) -> Result<ChainsPage, ChainsFailed> {
     let place = place_of_page(url, after).ok_or_else(|| ChainsFailed::Url(for_errors(url)))?;
-    let unreachable = || ChainsFailed::NoAnswer(for_errors(&place));
-    let foreign = || ChainsFailed::Foreign(for_errors(&place));
-    let upstream = Upstream::at(&place).map_err(|_| ChainsFailed::Url(for_errors(&place)))?;
-    let upstream = match plain_http_to {
-        Some(host) => upstream.accept_plain_http_to(host),
-        None => upstream,
+    let asking = Asking {
+        method: Method::GET,
+        url: &place,
+        plain_http_to,
+        bearer,
+        json: header::ACCEPT,
+        body: Bytes::new(),
+        at_most: MAX_PAGE_BYTES,
     };
-    if let Err(UpstreamError::PlainHttp { host }) = upstream.check_privacy() {
-        return Err(ChainsFailed::PlainHttp { host });
-    }
-    let authorization =
-        HeaderValue::try_from(format!("Bearer {bearer}")).map_err(|_| unreachable())?;
-    let json = HeaderValue::from_static("application/json");
-    let headers = HeaderMap::from_iter([(header::ACCEPT, json)]);
-    let response = upstream.send(Method::GET, headers, Some(authorization), Bytes::new()).await;
-    let response = response.map_err(|_| unreachable())?;
-    let status = response.status();
-    let body = Limited::new(reqwest::Body::from(response), MAX_PAGE_BYTES).collect();
-    let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| unreachable())?;
-    let body = body.map_err(|_| unreachable())?.to_bytes();
-    if status == StatusCode::NOT_FOUND {
-        return Err(ChainsFailed::NotThere(for_errors(&place)));
-    }
-    if status != StatusCode::OK {
-        let said: serde_json::Value = serde_json::from_slice(&body).map_err(|_| foreign())?;
-        let description = said.get("error_description").and_then(serde_json::Value::as_str);
-        let description = escaped(&description.unwrap_or("no reason given"));
-        return Err(ChainsFailed::Refused { status: status.as_u16(), description });
-    }
-    serde_json::from_slice(&body).map_err(|_| foreign())
+    let there = for_errors(&place);
+    let body = asking.ask().await.map_err(|unanswered| match unanswered {
+        Unanswered::Url => ChainsFailed::Url(there.clone()),
+        Unanswered::PlainHttp(host) => ChainsFailed::PlainHttp { host },
+        Unanswered::NoAnswer => ChainsFailed::NoAnswer(there.clone()),
+        Unanswered::NotThere => ChainsFailed::NotThere(there.clone()),
+        Unanswered::Refused(status, description) => ChainsFailed::Refused { status, description },
+        Unanswered::Foreign => ChainsFailed::Foreign(there.clone()),
+    })?;
+    serde_json::from_slice(&body).map_err(|_| ChainsFailed::Foreign(there))
 }
 
 /// Where a gateway shows the page behind this id: beside its endpoint, with the same query.

@@ -212,6 +212,7 @@ causes! {
     RevocationProof "revocation_proof" Forbidden (403 "insufficient_scope"): "The token that was given as proof is not valid.";
     RevocationNotInProof "revocation_not_in_proof" Forbidden (403 "insufficient_scope"): "The token that was given as proof has no such hop.";
     RevocationByStranger "revocation_by_stranger" Forbidden (403 "insufficient_scope"): "Somebody else delegated the hop.";
+    RevocationElsewhere "revocation_elsewhere" Forbidden (403 "access_denied"): "Revocations are made at another server.";
 
     // What cannot be said now.
     Exhausted "exhausted" Undecided (503 "temporarily_unavailable"): "Evaluating the policies took more work than a decision may.";

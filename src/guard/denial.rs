@@ -89,6 +89,7 @@ impl Helps {
             | Cause::PolicyDenied
             | Cause::PolicyCheckFailed
             | Cause::AnswerTooLong
+            | Cause::RevocationElsewhere
             | Cause::ListTooLong => Helps::Server,
             Cause::ListTooCostly => Helps::Delegator,
             Cause::InexactCall
@@ -225,6 +226,12 @@ impl Denial {
     /// also shown to the caller.
     pub fn other_request(message: String) -> Denial {
         Denial::Forbidden(Refusal::new(Cause::OtherRequest, None, message))
+    }
+
+    /// Makes the denial of a request to revoke where no revocations are made (`revocation_elsewhere`). The message is also shown to the
+    /// caller.
+    pub fn revocation_elsewhere(message: &str) -> Denial {
+        Denial::Forbidden(Refusal::new(Cause::RevocationElsewhere, None, message.to_owned()))
     }
 
     /// Makes the denial of a call whose decision was not brought to an end (`unfinished`).

@@ -203,6 +203,7 @@ fn is_of_revoking(cause: Cause) -> bool {
             | Cause::RevocationProof
             | Cause::RevocationNotInProof
             | Cause::RevocationByStranger
+            | Cause::RevocationElsewhere
             | Cause::OtherRequest
     )
 }

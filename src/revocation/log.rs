@@ -339,6 +339,9 @@ pub enum RevocationLogError {
         "not revoked: the request {0} was made already, for something else; ask under a new id"
     )]
     OtherRequest(RequestId),
+    /// Revocations are not made by this handle of the log, and could be by another one. Nothing is revoked.
+    #[error("not revoked: {0}")]
+    Elsewhere(String),
     /// The log cannot be read now.
     #[error("the revocations cannot be read: {0}")]
     Unavailable(String),
@@ -350,6 +353,7 @@ impl RevocationLogError {
         match self {
             RevocationLogError::NotRevoked(_) => Cause::NotRevoked,
             RevocationLogError::OtherRequest(_) => Cause::OtherRequest,
+            RevocationLogError::Elsewhere(_) => Cause::RevocationElsewhere,
             RevocationLogError::Unavailable(_) => Cause::StoreUnavailable,
         }
     }

@@ -33,7 +33,8 @@ const LEAST_CASES: usize = 350;
 const LEAST_VALIDATIONS: usize = 550;
 
 /// The causes that no token and no request can bring about, and what does.
-const NOT_BY_A_TOKEN: [(&str, &str); 14] = [
+const NOT_BY_A_TOKEN: [(&str, &str); 15] = [
+    ("revocation_elsewhere", "a gateway makes no revocations"),
     ("answer_too_long", "an answer that a gateway passes on goes on for longer than it lets it"),
     ("revocation_id_ambiguous", "a server has seen several ids that begin so"),
     ("revocations_unavailable", "the verifier's source of revocations does not answer"),

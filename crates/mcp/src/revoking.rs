@@ -356,6 +356,9 @@ fn unmade(error: &RevocationLogError, asked: &RevocationRequest) -> Denial {
         (RevocationLogError::OtherRequest(_), Some(id)) => Denial::other_request(format!(
             "the request {id} was made already, for something else, and this one is not revoked; ask for it under a new id"
         )),
+        (RevocationLogError::Elsewhere(_), _) => Denial::revocation_elsewhere(
+            "nothing is revoked, since this gateway makes no revocations; whoever runs it can say which one does",
+        ),
         _ => unwritten(error),
     }
 }

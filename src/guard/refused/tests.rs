@@ -43,6 +43,7 @@ fn outsiders_hear_of_each_cause_what_helps_them_and_no_more() {
         (Forbidden, Cause::ResourceScheme, operators),
         (Forbidden, Cause::InexactCall, operators),
         (Forbidden, Cause::RevocationByStranger, operators),
+        (Forbidden, Cause::RevocationElsewhere, operators),
         (Forbidden, Cause::PolicyDenied, "this call of tools:call:pay is not allowed here"),
         (Forbidden, Cause::CallTooLarge, operators),
         (Undecided, Cause::LedgerUnavailable, "cannot be said now"),
@@ -70,6 +71,7 @@ fn only_where_a_scope_is_missing_a_scope_is_named() {
         (Cause::NothingAllows, 403, ACCESS_DENIED, "server"),
         (Cause::NotEvaluable, 403, ACCESS_DENIED, "another_call"),
         (Cause::ResourceScheme, 403, ACCESS_DENIED, "server"),
+        (Cause::RevocationElsewhere, 403, ACCESS_DENIED, "server"),
         (Cause::OtherCall, 403, ACCESS_DENIED, "new_token"),
         (Cause::RevocationNotCallBound, 403, ACCESS_DENIED, "new_token"),
     ] {

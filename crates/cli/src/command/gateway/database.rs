@@ -223,7 +223,7 @@ impl RevocationLog for Log {
         if postgres.role() != Role::Plane {
             // Whoever asks is told that it is not revoked; whoever operates it, what to do.
             tracing::warn!("not revoked: {ELSEWHERE}");
-            return Box::pin(async { Err(RevocationLogError::NotRevoked(ELSEWHERE.to_owned())) });
+            return Box::pin(async { Err(RevocationLogError::Elsewhere(ELSEWHERE.to_owned())) });
         }
         Box::pin(async move {
             let receipts = postgres.append(batch, request, now).await?;

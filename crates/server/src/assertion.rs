@@ -85,14 +85,8 @@ pub struct Assertion {
 pub enum AssertionError {
     #[error("it has more than {MAX_BYTES} bytes")]
     TooLarge,
-    #[error("it is no signed token of three parts")]
-    NotSigned,
-    #[error("a part is not base64url without padding")]
-    Encoding,
-    #[error("its header is no JSON object, or says something twice")]
-    Header,
-    #[error("its header demands an extension (crit)")]
-    Critical,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error("its header brings a key of its own; only published keys count")]
     OwnKey,
     #[error("it is signed by an algorithm that is not accepted of this provider")]
@@ -154,17 +148,6 @@ impl AssertionError {
     /// Returns true if the provider may have a key that is not known yet, so that fetching its keys may help.
     pub fn may_be_new_key(self) -> bool {
         self == AssertionError::KeyUnknown
-    }
-}
-
-impl From<Unread> for AssertionError {
-    fn from(why: Unread) -> AssertionError {
-        match why {
-            Unread::Parts => AssertionError::NotSigned,
-            Unread::Encoding => AssertionError::Encoding,
-            Unread::Header => AssertionError::Header,
-            Unread::Critical => AssertionError::Critical,
-        }
     }
 }
 

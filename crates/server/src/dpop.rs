@@ -51,14 +51,8 @@ impl Proved {
 pub enum ProofError {
     #[error("it has more than {MAX_BYTES} bytes")]
     TooLarge,
-    #[error("it is no signed token of three parts")]
-    NotSigned,
-    #[error("a part is not base64url without padding")]
-    Encoding,
-    #[error("its header is no JSON object, or says something twice")]
-    Header,
-    #[error("its header demands an extension (crit)")]
-    Critical,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error("it is no proof: `typ` is not dpop+jwt")]
     Type,
     #[error("it is not signed by Ed25519 (alg is EdDSA)")]
@@ -91,17 +85,6 @@ impl ProofError {
     /// Returns the [`Cause`] of the refusal.
     pub fn cause(&self) -> Cause {
         Cause::ProofRefused
-    }
-}
-
-impl From<Unread> for ProofError {
-    fn from(why: Unread) -> ProofError {
-        match why {
-            Unread::Parts => ProofError::NotSigned,
-            Unread::Encoding => ProofError::Encoding,
-            Unread::Header => ProofError::Header,
-            Unread::Critical => ProofError::Critical,
-        }
     }
 }
 

@@ -55,16 +55,17 @@ pub struct Jws<'t> {
 }
 
 /// Why a text is none that can be checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[allow(missing_docs, reason = "each says in its words what it is")]
 #[non_exhaustive]
 pub enum Unread {
-    /// It has not three parts.
+    #[error("it is no signed token of three parts")]
     Parts,
-    /// A part is not base64url, in its one spelling.
+    #[error("a part is not base64url without padding")]
     Encoding,
-    /// The header is no JSON object, or says something twice.
+    #[error("its header is no JSON object, or says something twice")]
     Header,
-    /// The header demands what is not understood here (`crit`).
+    #[error("its header demands an extension (crit)")]
     Critical,
 }
 

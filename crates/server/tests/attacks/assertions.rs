@@ -7,7 +7,7 @@ use hardtack_server::assertion::{
     Assertion, AssertionError, Brought, Kind, MAX_BYTES, Provider, verify,
 };
 use hardtack_server::jwk::KeySet;
-use hardtack_server::jws::Algorithm;
+use hardtack_server::jws::{self, Algorithm};
 use serde_json::{Value, json};
 
 use crate::signing::{NOW, Signer, encoded, with};
@@ -184,26 +184,29 @@ fn either() -> Vec<(Change, AssertionError)> {
         (Head("jku", json!("https://evil.example/keys")), OwnKey),
         (Head("x5u", json!("https://evil.example/cert")), OwnKey),
         (Head("x5c", json!(["AA"])), OwnKey),
-        (Head("crit", json!(["exp"])), Critical),
-        (Head("crit", json!([])), Critical),
+        (Head("crit", json!(["exp"])), Unread(jws::Unread::Critical)),
+        (Head("crit", json!([])), Unread(jws::Unread::Critical)),
         (Head("typ", json!("dpop+jwt")), Type),
         (Head("typ", json!("oauth-id-jag+jwt")), Type),
         (Head("typ", json!("logout+jwt")), Type),
         (Head("typ", json!(1)), Type),
         (Head("cty", json!("JWT")), Type),
         (Key(9), Signature),
-        (Text(|text| format!("{}B", &text[..text.len() - 1])), Encoding),
+        (Text(|text| format!("{}B", &text[..text.len() - 1])), Unread(jws::Unread::Encoding)),
         (Text(|text| text[..text.rfind('.').unwrap() + 1].to_owned()), Signature),
-        (Text(|text| text[..text.rfind('.').unwrap()].to_owned()), NotSigned),
-        (Text(|text| format!("{text}.{text}")), NotSigned),
-        (Text(|text| format!("{text}=")), Encoding),
-        (Text(|text| format!(" {text}")), Encoding),
-        (Text(|text| text.replacen('.', "+.", 1)), Encoding),
-        (Text(|_| String::new()), NotSigned),
+        (Text(|text| text[..text.rfind('.').unwrap()].to_owned()), Unread(jws::Unread::Parts)),
+        (Text(|text| format!("{text}.{text}")), Unread(jws::Unread::Parts)),
+        (Text(|text| format!("{text}=")), Unread(jws::Unread::Encoding)),
+        (Text(|text| format!(" {text}")), Unread(jws::Unread::Encoding)),
+        (Text(|text| text.replacen('.', "+.", 1)), Unread(jws::Unread::Encoding)),
+        (Text(|_| String::new()), Unread(jws::Unread::Parts)),
         (Text(|text| format!("{}{text}", "A".repeat(MAX_BYTES))), TooLarge),
         (Text(|text| text.replacen(text.split('.').nth(1).unwrap(), &encoded("{}"), 1)), Signature),
-        (Written(|header, claims| (header.replacen('{', "{\"alg\":\"none\",", 1), claims)), Header),
-        (Written(|_, claims| ("[]".to_owned(), claims)), Header),
+        (
+            Written(|header, claims| (header.replacen('{', "{\"alg\":\"none\",", 1), claims)),
+            Unread(jws::Unread::Header),
+        ),
+        (Written(|_, claims| ("[]".to_owned(), claims)), Unread(jws::Unread::Header)),
         (Written(|header, claims| (header, claims.replacen('{', "{\"sub\":\"root\",", 1))), Claims),
         (
             Written(|header, claims| {

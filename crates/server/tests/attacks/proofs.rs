@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use hardtack::{Cause, PrivateKey};
 use hardtack_server::dpop::{MAX_BYTES, ProofError, Proved, verify};
+use hardtack_server::jws;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -102,13 +103,13 @@ fn a_proof_with_one_thing_changed_is_refused_for_its_own_cause() {
         (head("jwk", with(jwk.clone(), "use", json!("enc"))), Key),
         (head("jwk", with(jwk, "d", json!(encoded([1; 32])))), PrivateKey),
         (head("jwk", Signer::ed25519(2).jwk()), Signature),
-        (head("crit", json!(["b64"])), Critical),
+        (head("crit", json!(["b64"])), Unread(jws::Unread::Critical)),
         (format!("{message}.{}", encoded([0; 64])), Signature),
         (format!("{message}."), Signature),
-        (message, NotSigned),
-        (format!("{good}="), Encoding),
+        (message, Unread(jws::Unread::Parts)),
+        (format!("{good}="), Unread(jws::Unread::Encoding)),
         (format!("{good}{}", "A".repeat(MAX_BYTES)), TooLarge),
-        (Signer::ed25519(1).token("[]", &claims().to_string()), Header),
+        (Signer::ed25519(1).token("[]", &claims().to_string()), Unread(jws::Unread::Header)),
         (Signer::ed25519(1).token(&header().to_string(), "[]"), Claims),
         (Signer::ed25519(1).token(&header().to_string(), &double), Claims),
         (claim("jti", json!("1234567")), Id),

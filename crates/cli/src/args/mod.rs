@@ -349,6 +349,20 @@ pub(crate) struct Remote {
         conflicts_with_all = ["ids", "database"]
     )]
     pub(crate) at: Option<String>,
+    #[command(flatten)]
+    pub(crate) presented: Presented,
+    /// The capability that is presented: with the scope hardtack:revoke, or of whoever delegated the hop;
+    /// with --at
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) capability: Option<PathBuf>,
+    /// A token that contains the hop, which whoever delegated it has; with --at
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) proof: Option<PathBuf>,
+}
+
+/// By whom and to whom a capability is presented, with --at.
+#[derive(Debug, Args)]
+pub(crate) struct Presented {
     /// Ask over plain HTTP at this host, where nobody can be on the way who would read the request or forge its answer
     #[arg(long, value_name = "HOST", requires = "at")]
     pub(crate) allow_plain_http: Option<String>,
@@ -358,13 +372,6 @@ pub(crate) struct Remote {
     /// The private key of the capability's holder; with --at
     #[arg(long, value_name = "FILE", requires = "at")]
     pub(crate) key: Option<PathBuf>,
-    /// The capability that is presented: with the scope hardtack:revoke, or of whoever delegated the hop;
-    /// with --at
-    #[arg(long, value_name = "FILE", requires = "at")]
-    pub(crate) capability: Option<PathBuf>,
-    /// A token that contains the hop, which whoever delegated it has; with --at
-    #[arg(long, value_name = "FILE", requires = "at")]
-    pub(crate) proof: Option<PathBuf>,
 }
 
 /// An id, or how one begins.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Presented;
 use super::database::DatabaseSettings;
 
 /// How a picture is written.
@@ -79,15 +80,8 @@ pub(crate) struct ShowingGateway {
         conflicts_with = "database"
     )]
     pub(crate) at: Option<String>,
-    /// Ask over plain HTTP at this host, where nobody can be on the way who would read the request or forge its answer
-    #[arg(long, value_name = "HOST", requires = "at")]
-    pub(crate) allow_plain_http: Option<String>,
-    /// Its audience for revocations; with --at
-    #[arg(long, value_name = "AUDIENCE", requires = "at")]
-    pub(crate) audience: Option<String>,
-    /// The private key of the capability's holder; with --at
-    #[arg(long, value_name = "FILE", requires = "at")]
-    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) presented: Presented,
     /// The capability that is presented, with the scope hardtack:chains; with --at
     #[arg(long, value_name = "FILE", requires = "at")]
     pub(crate) capability: Option<PathBuf>,

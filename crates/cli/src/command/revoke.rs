@@ -264,7 +264,7 @@ fn having_revoked(said: Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>
 fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer, Box<dyn Error>> {
     let remote = &arguments.remote;
     let (Some(audience), Some(key), Some(capability)) =
-        (&remote.audience, &remote.key, &remote.capability)
+        (&remote.presented.audience, &remote.presented.key, &remote.capability)
     else {
         return Err("--at needs --audience, --key and --capability".into());
     };
@@ -281,7 +281,7 @@ fn ask(url: &str, arguments: &Revoke, given: &Given) -> Result<RevocationAnswer,
     loop {
         // Whoever has no scope for it presents it all the same: what counts then is who signs. It is good once.
         let bearer = capability.present_to_revoke(audience, &request, &key, now())?;
-        let answer = match &remote.allow_plain_http {
+        let answer = match &remote.presented.allow_plain_http {
             Some(host) => {
                 runtime.block_on(revoke_over_plain_http_at(url, host, bearer.bearer(), &request))
             }

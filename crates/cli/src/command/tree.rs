@@ -61,7 +61,7 @@ fn tell_of_others(others: u64) {
 /// What a gateway has seen, asked for by a presentation of the capability.
 fn at_a_gateway(url: &str, gateway: &ShowingGateway) -> Result<ShownChains, Box<dyn Error>> {
     let (Some(audience), Some(key), Some(capability)) =
-        (&gateway.audience, &gateway.key, &gateway.capability)
+        (&gateway.presented.audience, &gateway.presented.key, &gateway.capability)
     else {
         return Err("--at needs --audience, --key and --capability".into());
     };
@@ -69,7 +69,7 @@ fn at_a_gateway(url: &str, gateway: &ShowingGateway) -> Result<ShownChains, Box<
     let capability = capability_in(capability)?;
     let bearer = capability.present(Presenting::to(audience), &key, now())?;
     let runtime = serving::runtime()?;
-    let chains = match &gateway.allow_plain_http {
+    let chains = match &gateway.presented.allow_plain_http {
         Some(host) => runtime.block_on(chains_over_plain_http_at(url, host, bearer.bearer())),
         None => runtime.block_on(chains_at(url, bearer.bearer())),
     };

@@ -4,11 +4,9 @@ A check that passes directly and does not pass behind Hardtack is a fault, unles
 is one that stands there and passes. The reasons stand in docs/gateway.md in the same words.
 """
 
-import atexit
 import collections
 import concurrent.futures
 import json
-import os
 import pathlib
 import queue
 import re
@@ -21,6 +19,11 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "shared"))
+
+from known import reasons_in, written_reasons
+from processes import started, stop_everything
+
 PAGE = HERE.parent.parent / "docs" / "gateway.md"
 HEADING = "## What the conformance suite finds"
 BINARY, FOLDER, NODE = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
@@ -38,20 +41,6 @@ WAYS = ("direct", "standing", "call-bound")
 
 
 # Servers, each of which says on standard output where it listens.
-
-
-started = []
-
-
-@atexit.register
-def stop_everything():
-    for process in reversed(started):
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
 
 
 def serve(name, command, folder):
@@ -212,29 +201,6 @@ def lost(direct, behind):
             yield key
 
 
-# What is known.
-
-
-def known():
-    """Each reason, and the checks that stand under it: as ways, a suite, a version, a scenario and a check."""
-    reasons = {}
-    for block in re.split(r"\n\s*\n", (HERE / "known").read_text()):
-        lines = block.strip().splitlines()
-        checks = [line.strip() for line in lines if not line.startswith("#")]
-        if checks:
-            reason = " ".join(line[1:].strip() for line in lines if line.startswith("#"))
-            reasons.setdefault(reason, set()).update(checks)
-    return reasons
-
-
-def written_reasons():
-    """The reasons that the page lists."""
-    _, _, rest = PAGE.read_text().partition(HEADING + "\n")
-    section = re.split(r"^#", rest, maxsplit=1, flags=re.M)[0]
-    items = re.findall(r"^- (.*(?:\n  .*)*)", section, re.M)
-    return [" ".join(item.split()) for item in items]
-
-
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
     began = time.monotonic()
@@ -253,7 +219,7 @@ def main():
     for key, outcomes in sorted(direct.items()):
         if outcomes["FAILURE"]:
             faults.append(f"fails directly, so that nothing can be said of it: {key}: {details['direct', key]}")
-    reasons = known()
+    reasons = reasons_in(HERE / "known")
     accounted = {check for checks in reasons.values() for check in checks}
     differing = {f"{way} {key}" for way in WAYS[1:] for key in lost(direct, found[way])}
     for check in sorted(differing - accounted):
@@ -261,7 +227,7 @@ def main():
         faults.append(f"passes directly, not behind Hardtack: {check}: {details.get((way, key), 'is missing')}")
     for check in sorted(accounted - differing):
         faults.append(f"stands in known, and passes: {check}")
-    for reason in sorted(reasons.keys() ^ set(written_reasons())):
+    for reason in sorted(reasons.keys() ^ set(written_reasons(PAGE, HEADING))):
         where = "docs/gateway.md" if reason in reasons else "known"
         faults.append(f"a reason that {where} does not have: {reason}")
 

@@ -27,6 +27,10 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "shared"))
+
+from processes import started
+
 PAGE = HERE.parent.parent / "docs" / "runtimes.md"
 BINARY, CACHE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
 ONLY = sys.argv[3:]
@@ -53,20 +57,6 @@ VENVS = {"langgraph": "langgraph", "llamaindex": "llamaindex"}
 
 
 # Servers, each of which says on standard output where it listens.
-
-
-started = []
-
-
-@atexit.register
-def stop_everything():
-    for process in reversed(started):
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
 
 
 def serve(name, command, folder, wanted=r"http://127\.0\.0\.1:\d+\S*", environment=None):

@@ -9,7 +9,6 @@ fault, too. The reasons stand in docs/gateway.md in the same words. With a grant
 call passes, one is refused, and the records say both.
 """
 
-import atexit
 import http.server
 import json
 import os
@@ -26,6 +25,11 @@ import time
 from speaking import LEGACY, LISTS, MODERN, Conversation, Endpoint, Program
 
 HERE = pathlib.Path(__file__).absolute().parent
+sys.path.insert(0, str(HERE.parent / "shared"))
+
+from known import reasons_in, written_reasons
+from processes import started, stop_everything
+
 PAGE = HERE.parent.parent / "docs" / "gateway.md"
 HEADING = "## What lists of real servers show"
 BINARY, FOLDER, NODE = (pathlib.Path(argument).absolute() for argument in sys.argv[1:4])
@@ -142,20 +146,6 @@ def servers(folder, page, port):
 
 
 # Processes.
-
-started = []
-
-
-@atexit.register
-def stop_everything():
-    for process in reversed(started):
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-
 
 def free_port():
     with socket.socket() as chosen:
@@ -377,28 +367,6 @@ class Trial:
         self.must(said.startswith("unchanged"), said)
 
 
-# What is known.
-
-
-def known():
-    """Each reason, and the differences that stand under it: SERVER TRANSPORT ERA LIST DIFFERENCE."""
-    reasons = {}
-    for block in re.split(r"\n\s*\n", (HERE / "known").read_text()):
-        lines = block.strip().splitlines()
-        entries = [line.strip() for line in lines if not line.startswith("#")]
-        if entries:
-            reason = " ".join(line[1:].strip() for line in lines if line.startswith("#"))
-            reasons.setdefault(reason, set()).update(entries)
-    return reasons
-
-
-def written_reasons():
-    _, _, rest = PAGE.read_text().partition(HEADING + "\n")
-    section = re.split(r"^#", rest, maxsplit=1, flags=re.M)[0]
-    items = re.findall(r"^- (.*(?:\n  .*)*)", section, re.M)
-    return [" ".join(item.split()) for item in items]
-
-
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
     began = time.monotonic()
@@ -429,12 +397,12 @@ def main():
             for file in folder.glob("*.stderr"):
                 print(f"-- {file.name}\n{file.read_text()[-1500:]}")
 
-    faults, reasons = trial.faults, known()
+    faults, reasons = trial.faults, reasons_in(HERE / "known")
     accounted = {entry for entries in reasons.values() for entry in entries}
     faults += [f"not the same behind the gateway: {difference}" for difference in sorted(trial.found - accounted)]
     if not only:
         faults += [f"stands in known, and is the same: {difference}" for difference in sorted(accounted - trial.found)]
-    for reason in sorted(reasons.keys() ^ set(written_reasons())):
+    for reason in sorted(reasons.keys() ^ set(written_reasons(PAGE, HEADING))):
         where = "docs/gateway.md" if reason in reasons else "known"
         faults.append(f"a reason that {where} does not have: {reason}")
     print(f"{trial.lists} lists with {trial.entries} entries; {len(trial.found)} differences for {len(reasons)} known reasons")

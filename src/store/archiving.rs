@@ -222,11 +222,7 @@ impl Inner {
         if steps < 2 {
             return Ok(());
         }
-        // Nothing is replaced: what has this name could be the only copy of records.
-        if path.symlink_metadata().is_ok() {
-            return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
-        }
-        std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(failed)
+        give_name(&new, path).map_err(failed)
     }
 
     /// Signs the head that the log had after so many records.
@@ -298,6 +294,17 @@ fn alone(folder: &Path) -> Result<File, StoreError> {
         }
     }
     Ok(file)
+}
+
+/// Gives a finished file its name. It replaces nothing: what has this name could be the only copy of records.
+pub(super) fn give_name(new: &Path, path: &Path) -> std::io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(std::io::ErrorKind::AlreadyExists.into()),
+    }
+    std::fs::rename(new, path)?;
+    sync_folder(path)
 }
 
 /// Remembers the folder to which records were archived.

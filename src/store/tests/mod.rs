@@ -1,5 +1,6 @@
 //! What a store promises, held against disks that fail and files that are not what they were.
 
+mod archives;
 mod archiving;
 mod buffered;
 mod claiming;

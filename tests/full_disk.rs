@@ -114,3 +114,34 @@ fn a_folder_that_cannot_be_written_takes_no_new_store() {
     assert!(error.to_string().contains("store"), "{error}");
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
+
+/// What was written of an archive would keep the disk full, under a name that no later one has.
+#[test]
+fn an_archive_for_which_there_is_no_room_leaves_nothing_behind() {
+    let Some(folder) =
+        on_a_small_disk("an_archive_for_which_there_is_no_room_leaves_nothing_behind")
+    else {
+        return;
+    };
+    let own = tempfile::tempdir().unwrap();
+    let store = Store::create(own.path().join("store")).unwrap();
+    for number in 0..2_000 {
+        store.revoke(revoking(number), NOW + Duration::from_secs(number)).unwrap();
+    }
+    let archives = folder.join("archives");
+    fs::create_dir(&archives).unwrap();
+    let names = || {
+        let entries = fs::read_dir(&archives).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "archiving.lock").collect::<Vec<_>>()
+    };
+    fill(&folder.join("filler"));
+    let later = NOW + Duration::from_secs(10_000);
+    let error = store.archive(later, &archives).unwrap_err();
+    assert!(matches!(error, StoreError::ArchiveFile { .. }), "{error}");
+    assert_eq!(names(), [String::new(); 0], "the disk stays as full as it was");
+    assert_eq!(store.reader().archived().unwrap(), None);
+    fs::remove_file(folder.join("filler")).unwrap();
+    assert_eq!(store.archive(later, &archives).unwrap().1, 1_999);
+    assert_eq!(names(), ["records-000000000001-000000001999.jsonl.lz4"]);
+}

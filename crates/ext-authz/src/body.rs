@@ -10,7 +10,6 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::settings::MappingError;
-use hardtack::call::{ArgumentProblem, CallError};
 use hardtack::internal::JsonSize;
 use hardtack_http::Undescribed;
 
@@ -25,7 +24,7 @@ const SMALL_MEMORY: usize = 1024 * 1024;
 const MOST_MEMORY: usize = 64 * 1024 * 1024;
 
 /// What reading all bodies that take more than [`SMALL_MEMORY`] may take together, in MiB.
-const MEMORY_AT_ONCE: usize = LARGE_AT_ONCE * MOST_MEMORY / MIB;
+pub(crate) const MEMORY_AT_ONCE: usize = LARGE_AT_ONCE * MOST_MEMORY / MIB;
 
 const MIB: usize = 1024 * 1024;
 
@@ -63,7 +62,7 @@ pub(crate) struct Bodies {
     pub(crate) small: Arc<Semaphore>,
     large: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
+    pub(crate) memory: Arc<Semaphore>,
 }
 
 /// Why there is no body.
@@ -214,8 +213,7 @@ impl Bodies {
     pub(crate) async fn to_read(&self, json: &[u8], mut place: Place) -> Result<Place, Unread> {
         let memory = JsonSize::of(json).memory(0);
         if memory > MOST_MEMORY {
-            let problem = CallError::Arguments(ArgumentProblem::TooLarge);
-            return Err(Undescribed::from(problem).into());
+            return Err(Undescribed::TooManyValues(MOST_MEMORY / MIB).into());
         }
         place.takes_long = json.len() > SMALL_BYTES || memory > SMALL_MEMORY;
         if memory > SMALL_MEMORY {
@@ -424,6 +422,7 @@ mod tests {
         let too_many = bodies.to_read(objects(45_000).as_bytes(), Place::default()).await;
         let Err(Unread::Undescribed(refused)) = too_many else { panic!() };
         assert_eq!(refused.cause(), hardtack::Cause::CallTooLarge);
+        assert!(refused.to_string().contains("more than 64 MiB"), "{refused}");
     }
 
     #[tokio::test(start_paused = true)]

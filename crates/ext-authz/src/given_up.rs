@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower_service::Service;
 
-use crate::body::{LARGE_AT_ONCE, SMALL_AT_ONCE, SMALL_BYTES};
+use crate::body::{LARGE_AT_ONCE, MEMORY_AT_ONCE, SMALL_AT_ONCE, SMALL_BYTES};
 use crate::service::AnswerBody;
 use crate::{AUTHZEN, Decider, ENVOY, ENVOY_GRPC, Mapping};
 use hardtack::testing::Scene;
@@ -37,7 +37,10 @@ impl Drop for Counted {
 pub(crate) fn decider(scene: &Scene) -> Decider {
     let mapping: Mapping = serde_json::from_value(json!({
         "host": ["pages.example"], "envoy": {"body": true}, "message-limit": 1_000_000,
-        "route": [{"method": "PUT", "path": "/pages/{page}", "operation": "pages:write", "body": "json"}],
+        "route": [
+            {"method": "PUT", "path": "/pages/{page}", "operation": "pages:write", "body": "json"},
+            {"method": "PUT", "path": "/drafts/{page}", "operation": "pages:write"},
+        ],
         "authzen": {"action": [{
             "name": "read", "resource-type": "page", "operation": "pages:read", "id": "page",
             "properties": ["list"],
@@ -115,4 +118,32 @@ async fn a_question_for_whose_body_there_is_no_place_hears_that_it_may_come_late
     for asked in [request(&bearer, &json!([0])), evaluation(&bearer, &json!([0]))] {
         assert_eq!(ask(&decider, asked).await.status(), 200);
     }
+}
+
+#[tokio::test]
+async fn a_body_that_takes_much_memory_needs_room_for_it_where_a_route_reads_it() {
+    let scene = Scene::new();
+    let (decider, bearer) = (decider(&scene), scene.bearer(&["pages:read", "pages:write"]));
+    let many = Value::from(vec![json!({"a": 1}); 1_000]);
+    let to_another_route = || {
+        let mut request = request(&bearer, &many);
+        *request.uri_mut() = format!("{ENVOY}/drafts/a").parse().unwrap();
+        request
+    };
+    let all = u32::try_from(MEMORY_AT_ONCE).unwrap();
+    let held = decider.doors.bodies.memory.try_acquire_many(all).unwrap();
+    // They wait for some seconds.
+    tokio::time::pause();
+    for asked in [request(&bearer, &many), evaluation(&bearer, &many)] {
+        assert_eq!(ask(&decider, asked).await.status(), 503);
+    }
+    tokio::time::resume();
+    assert_eq!(ask(&decider, to_another_route()).await.status(), 200);
+    drop(held);
+    for asked in [request(&bearer, &many), evaluation(&bearer, &many), to_another_route()] {
+        assert_eq!(ask(&decider, asked).await.status(), 200);
+    }
+    // For these there would never be room.
+    let too_many = Value::from(vec![json!({"a": 1}); 45_000]);
+    assert_eq!(ask(&decider, request(&bearer, &too_many)).await.status(), 413);
 }

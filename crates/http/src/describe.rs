@@ -63,6 +63,11 @@ pub enum Undescribed {
     /// The body is larger than it may be.
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
+    /// Reading the body would take more memory than one body may.
+    #[error(
+        "the body has so many objects and values that reading it takes more than {0} MiB; send it in parts"
+    )]
+    TooManyValues(usize),
     /// The body did not arrive in time, or not whole.
     #[error("the body did not arrive")]
     Incomplete,
@@ -85,7 +90,7 @@ impl Undescribed {
     pub fn cause(&self) -> Cause {
         match self {
             Undescribed::Call(error) => error.cause(),
-            Undescribed::TooLarge(_) => Cause::CallTooLarge,
+            Undescribed::TooLarge(_) | Undescribed::TooManyValues(_) => Cause::CallTooLarge,
             Undescribed::Incomplete => Cause::BodyIncomplete,
             Undescribed::NoRoute => Cause::NoRoute,
             Undescribed::NoOperation => Cause::NoOperation,

@@ -105,7 +105,7 @@ impl From<Undescribed> for Refused {
         let (status, helps) = match error {
             Undescribed::Call(error) => return Refused::of(&error.into(), "the request"),
             // A body that was not read to its end; a call that is too large once it is read has another status.
-            Undescribed::TooLarge(_) => {
+            Undescribed::TooLarge(_) | Undescribed::TooManyValues(_) => {
                 (Some(StatusCode::PAYLOAD_TOO_LARGE.as_u16()), Some(Helps::AnotherCall))
             }
             _ => (cause.status(), None),

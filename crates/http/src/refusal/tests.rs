@@ -96,6 +96,7 @@ fn what_is_wrong_with_a_request_has_its_status() {
     }
     for (undescribed, status, cause) in [
         (Undescribed::TooLarge(1), 413, "call_too_large"),
+        (Undescribed::TooManyValues(64), 413, "call_too_large"),
         (Undescribed::Incomplete, 408, "body_incomplete"),
         (Undescribed::NoRoute, 404, "no_route"),
         (Undescribed::NoOperation, 405, "no_operation"),

@@ -306,6 +306,20 @@ mod tests {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
+    #[test]
+    fn an_answer_in_a_lists_place_repeats_what_is_an_id_alone() {
+        let denial = Denial::undecided_list(Cause::ListBusy, "busy".to_owned());
+        let said = |id: &str| {
+            let id = serde_json::from_str::<&RawValue>(id).unwrap();
+            undecided_list(Some(id), &denial)["id"].clone()
+        };
+        assert_eq!((said("7"), said("\"a\"")), (7.into(), "a".into()));
+        let long = format!("\"{}\"", "a".repeat(2000));
+        for tree in [r#"[{"":1}]"#, "{}", &long] {
+            assert_eq!(said(tree), Value::Null, "{tree}");
+        }
+    }
+
     type Kind = fn(guard::Refusal) -> Denial;
 
     fn refused(kind: Kind, cause: Cause, style: RefusalStyle, is_tool_call: bool) -> Response {

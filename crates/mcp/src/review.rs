@@ -135,3 +135,22 @@ pub(crate) fn write_name(name: &str, to: &mut String) {
     to.push_str(&serde_json::Value::from(name).to_string());
     to.push(':');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_so_many_messages_and_nothing_behind_it() {
+        let apply = |text: &str| {
+            Review { asked: None, filter: None, refused: None, note: &|_| {} }.apply(text)
+        };
+        let event = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#;
+        let batch = |count: usize| format!("[{}]", vec![event; count].join(","));
+        for count in [1, MAX_BATCH] {
+            assert_eq!(apply(&batch(count)), Reviewed::By(batch(count)), "{count}");
+        }
+        assert_eq!(apply(&batch(MAX_BATCH + 1)), Reviewed::Unreadable);
+        assert_eq!(apply(&format!("{}{event}", batch(1))), Reviewed::Unreadable);
+    }
+}

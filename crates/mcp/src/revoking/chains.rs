@@ -125,9 +125,22 @@ fn naming(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Condvar, Mutex};
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::super::wire::CHAINS;
+    use super::super::{SEE_CHAINS, revocations};
     use super::*;
     use hardtack::audit::SeenBlock;
-    use hardtack::{PrivateKey, Revoking, Store};
+    use hardtack::chain::IdPrefix;
+    use hardtack::{
+        Capability, Grant, Guard, Issuer, Policy, Presenting, PrivateKey, Revoking, RootKeys,
+        Store, Verifier,
+    };
 
     #[test]
     fn a_page_is_asked_for_by_an_id_and_a_number() {
@@ -176,5 +189,78 @@ mod tests {
             let revoked: Vec<_> = revoked.map(|shown| shown.block.name.as_str()).collect();
             assert_eq!(revoked, if reader == root { vec!["user:8"] } else { vec![] });
         }
+    }
+
+    /// Chains that nobody is shown before it is let go on, and how many wait for that.
+    #[derive(Default)]
+    struct Halted(Mutex<(bool, usize)>, Condvar);
+
+    impl Halted {
+        async fn until(&self, waiting: usize) {
+            let reached = async {
+                while self.0.lock().unwrap().1 < waiting {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), reached).await.expect("they wait");
+        }
+    }
+
+    impl Lineage for Halted {
+        fn saw(&self, _: Vec<SeenBlock>) {}
+
+        fn seen(&self, _: u64) -> Result<Option<Seen>, LineageUnavailable> {
+            let mut state = self.0.lock().unwrap();
+            state.1 += 1;
+            drop(self.1.wait_while(state, |(goes_on, _)| !*goes_on).unwrap());
+            Ok(Some(Seen::default()))
+        }
+
+        fn beginning(
+            &self,
+            _: &IdPrefix,
+            _: usize,
+        ) -> Result<Vec<RevocationId>, LineageUnavailable> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_subject_asks_for_one_page_at_a_time_and_leaves_the_other_place_to_others() {
+        let (store, issuer) = (Store::in_memory().unwrap(), Issuer::new(PrivateKey::generate()));
+        let audience = "notion.mcp/hardtack";
+        let verifier =
+            Verifier::new(RootKeys::of(issuer.public()), audience, store.revocations()).unwrap();
+        let guard = Guard::new(verifier, Policy::builtin(), store.clone());
+        let halted = Arc::new(Halted::default());
+        let router = revocations(guard, Arc::new(store), Arc::clone(&halted) as _, []);
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
+            let (grant, key) = Grant::to(&format!("user:{name}")).scope(SEE_CHAINS).new_holder();
+            (issuer.mint(grant, hardtack_http::now()).unwrap(), key)
+        });
+        let ask = |(capability, key): &(Capability, PrivateKey)| {
+            let bearer =
+                capability.present(Presenting::to(audience), key, hardtack_http::now()).unwrap();
+            let request = Request::get(CHAINS)
+                .header("host", "localhost")
+                .header("authorization", format!("Bearer {}", bearer.bearer()))
+                .body(Body::empty())
+                .unwrap();
+            let router = router.clone();
+            async move { router.oneshot(request).await.unwrap().status() }
+        };
+        let first = tokio::spawn(ask(&alice));
+        halted.until(1).await;
+        assert_eq!(ask(&alice).await, StatusCode::SERVICE_UNAVAILABLE, "a second page of alice's");
+        let other = tokio::spawn(ask(&bob));
+        halted.until(2).await;
+        assert_eq!(ask(&carol).await, StatusCode::SERVICE_UNAVAILABLE, "a third page");
+        halted.0.lock().unwrap().0 = true;
+        halted.1.notify_all();
+        for shown in [first, other] {
+            assert_eq!(shown.await.unwrap(), StatusCode::OK);
+        }
+        assert_eq!(ask(&alice).await, StatusCode::OK);
+        assert_eq!(ask(&carol).await, StatusCode::OK);
     }
 }

@@ -230,3 +230,37 @@ fn a_gateway_archives_what_is_older_than_its_period_and_serves_on() {
     assert_eq!(revocations.matches("agent.number-").count(), 22);
     assert!(shell.ok("audit verify --store store", "").contains("unchanged 22 records"));
 }
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the gateway reads the clock, and so must its records"
+)]
+fn a_gateway_says_which_record_keeps_the_others_from_its_archives() {
+    let shell = Shell::new();
+    let (root, _) = shell.seed();
+    fs::create_dir(shell.path().join("archives")).unwrap();
+    let store = Store::create(shell.path().join("store")).unwrap();
+    let now = Timestamp::from(SystemTime::now());
+    let hour = Duration::from_secs(3600);
+    let revoke = |number: u64, moment| {
+        let revocation = Revocation::Agent { agent: format!("agent.number-{number}") };
+        store.revoke(Revoking::new(revocation, "alice", "lost").unwrap(), moment).unwrap();
+    };
+    (1..=5).for_each(|number| revoke(number, now - 3 * hour));
+    revoke(6, now + 2 * hour);
+    revoke(7, now - 3 * hour);
+    store.close().unwrap();
+    let gateway = format!(
+        "gateway --listen 127.0.0.1:0 --upstream http://127.0.0.1:9 --audience a --root {root} --store store --archive-after 1h --archives archives"
+    );
+    let gateway = Serving::start(shell.command(gateway.as_str()));
+    until("the record is named", || {
+        let log = gateway.log();
+        let line = log.lines().find(|line| line.contains("nothing more is archived until"));
+        line.is_some_and(|line| line.contains("record=6"))
+    });
+    assert!(gateway.ends());
+    let file = "archives/records-000000000001-000000000005.jsonl.lz4";
+    assert!(shell.path().join(file).exists());
+}

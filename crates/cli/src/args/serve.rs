@@ -23,7 +23,7 @@ pub(crate) struct Serve {
         required_unless_present = "example_config"
     )]
     pub(crate) config: Option<PathBuf>,
-    /// Read everything, say what is wrong, and listen nowhere
+    /// Read the file, keys and policies, say what is wrong, and open nothing: neither the store nor the state of its feed
     #[arg(long)]
     pub(crate) check: bool,
     /// Print a file with every key explained

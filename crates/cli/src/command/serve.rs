@@ -59,7 +59,8 @@ pub(crate) fn run(arguments: &Serve) -> Done {
 
 fn check(settings: &Settings, feeding: &Feeding) -> Result<(), Box<dyn Error>> {
     if !settings.store.exists() {
-        let problem = "there is none; hardtack store create makes one";
+        // A new one in the place of one that was lost would have used tokens taken again.
+        let problem = "there is none; is the path right? If it was lost, bring it back from a backup, since a new one does not know what was revoked and used; hardtack store create makes the first";
         return Err(wrong("store", format!("{}: {problem}", settings.store.display())));
     }
     let issuing = issuing(settings, Store::in_memory()?)?;
@@ -96,7 +97,10 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding
     let roots = RootKeys::of(public);
     let published = feeding.publish(Arc::new(store.clone()), &roots, &own_feed).await?;
     let feed = published.as_ref().map_or("", |published| published.announced.trim_end());
-    let announced = format!("issuing at http://{bound}\n  root key     {public}\n{feed}");
+    let place = issuing.url().as_str().trim_end_matches('/').to_owned();
+    let announced = format!(
+        "issuing at http://{bound}\n  for clients  {place}/token\n  root key     {public}\n{feed}"
+    );
     serving::announce(announced.trim_end());
     let forgetting = store.clone();
     let collecting =

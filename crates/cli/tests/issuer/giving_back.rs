@@ -14,6 +14,8 @@ fn what_its_holder_gives_back_is_refused_by_gateways_that_follow() {
     let another = said["access_token"].as_str().unwrap();
     until("it says where its feed is", || scene.issuer.said().contains("feed key"));
     let said = scene.issuer.said();
+    // Where clients ask is another place than where it listens.
+    assert!(said.contains("for clients  https://issuer.example/token"), "{said}");
     let after = |word: &str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(word)).unwrap();
         line.trim().to_owned()

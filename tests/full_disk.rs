@@ -139,7 +139,7 @@ fn an_archive_for_which_there_is_no_room_leaves_nothing_behind() {
     let later = NOW + Duration::from_secs(10_000);
     let error = store.archive(later, &archives).unwrap_err();
     assert!(matches!(error, StoreError::ArchiveFile { .. }), "{error}");
-    assert_eq!(names(), [String::new(); 0], "the disk stays as full as it was");
+    assert_eq!(names(), Vec::<String>::new(), "the disk stays as full as it was");
     assert_eq!(store.reader().archived().unwrap(), None);
     fs::remove_file(folder.join("filler")).unwrap();
     assert_eq!(store.archive(later, &archives).unwrap().1, 1_999);

@@ -235,7 +235,7 @@ mod tests {
         let halted = Arc::new(Halted::default());
         let router = revocations(guard, Arc::new(store), Arc::clone(&halted) as _, []);
         let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| {
-            let (grant, key) = Grant::to(&format!("user:{name}")).scope(SEE_CHAINS).new_holder();
+            let (grant, key) = Grant::to(format!("user:{name}")).scope(SEE_CHAINS).new_holder();
             (issuer.mint(grant, hardtack_http::now()).unwrap(), key)
         });
         let ask = |(capability, key): &(Capability, PrivateKey)| {

@@ -217,7 +217,7 @@ fn errors_in(text: &str) -> Vec<&str> {
 }
 
 /// Parts of errors, which say more of one of their causes.
-const PARTS: [&str; 3] = ["TokenMistake", "Problem", "Unfollowed"];
+const PARTS: [&str; 4] = ["TokenMistake", "Problem", "Unfollowed", "Unread"];
 
 /// Which types are errors cannot be asked at run time, so the sources are read. That a match names each variant is the
 /// compiler's business, as long as it has no arm for all others.

@@ -13,6 +13,7 @@ mod near;
 mod output;
 mod reading;
 mod secrets;
+mod system;
 mod terminal;
 mod wrapping;
 

@@ -14,6 +14,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::system;
+
 /// What shells say of a process whose reader went away: 128 and the number of SIGPIPE.
 pub(crate) const EXIT_READER_GONE: u8 = 141;
 
@@ -99,26 +101,8 @@ pub(crate) fn help_columns() -> Option<usize> {
 }
 
 /// Waits for a while. `true` as soon as whoever read standard output has gone.
-#[cfg(unix)]
 pub(crate) fn reader_leaves_within(wait: Duration) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-    let stdout = io::stdout();
-    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
-    let wait_at_most = Timespec::try_from(wait).ok();
-    match poll(&mut polled, wait_at_most.as_ref()) {
-        Ok(_) => polled[0].revents().intersects(gone),
-        Err(_) => {
-            std::thread::sleep(wait);
-            false
-        }
-    }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn reader_leaves_within(wait: Duration) -> bool {
-    std::thread::sleep(wait);
-    false
+    system::leaves_within(&io::stdout(), wait)
 }
 
 enum Job {

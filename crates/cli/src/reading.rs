@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hardtack::keys::KeyError;
 use hardtack::{PrivateKey, internal};
 
+use crate::system::{self, Rights};
 use crate::terminal::with_causes;
 
 /// The most bytes read as a token: four times what a token may have, so that one that is too large is
@@ -54,19 +55,13 @@ pub(crate) fn takes_exposed_keys() -> bool {
 
 /// The mode of a file that holds a secret, if others can read or change it. Of a file that is another user's, the group is left out: its
 /// owner has given it to the group by which this process reads it, as with a mounted secret.
-#[cfg(unix)]
 pub(crate) fn exposed_mode(metadata: &Metadata) -> Option<u32> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     const GROUP_AND_OTHERS: u32 = 0o077;
     const ALL_BUT_GROUP_READING: u32 = 0o037;
-    let mode = metadata.permissions().mode() & 0o777;
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    let Rights { mode, owner } = system::rights(metadata)?;
+    let is_own = owner == system::own_user();
+    let mode = mode & 0o777;
     (mode & if is_own { GROUP_AND_OTHERS } else { ALL_BUT_GROUP_READING } != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-pub(crate) fn exposed_mode(_: &Metadata) -> Option<u32> {
-    None
 }
 
 /// A private key of a file, or of a pipe: for verbs that end soon.

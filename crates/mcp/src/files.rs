@@ -12,8 +12,15 @@ pub(crate) const FILES_OF_CHILD: u64 = 4;
 const MAX_FILES_OF_CHILDREN: u64 = MAX_CHILDREN as u64 * FILES_OF_CHILD;
 
 /// How many files this process may open.
+#[cfg(unix)]
 pub(crate) fn limit() -> u64 {
     rlimit::Resource::NOFILE.get().map_or(1024, |(files, _)| files)
+}
+
+/// How many files this process may open. Where the system states no limit, the gateway's own places are what bounds them.
+#[cfg(not(unix))]
+pub(crate) fn limit() -> u64 {
+    64 * 1024
 }
 
 /// How many of so many files are kept for processes: a third of those that others leave, or as many as all of them take.

@@ -24,6 +24,7 @@ mod headers;
 mod holder;
 mod http2;
 mod gateway_side;
+mod group;
 mod keeping;
 mod lanes;
 mod left_out;
@@ -64,6 +65,7 @@ pub use credentials::{
     UpstreamTls, UpstreamTlsError,
 };
 pub use gateway::{ENDPOINT, Gateway};
+pub use group::STARTS_PROCESSES;
 pub use holder::{Binding, HoldError, Holder};
 pub use place::{Place, PlaceError};
 pub use policy_metrics::{Reload, Reloads};

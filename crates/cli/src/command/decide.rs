@@ -283,6 +283,16 @@ async fn listen(address: &Address, mode: u32) -> Result<(Listener, String), Box<
             }
             Ok((Listener::from(listener), format!("http://{bound}")))
         }
+        #[cfg(not(unix))]
+        Address::Unix(path) => {
+            let _ = mode;
+            let problem = format!(
+                "{}: there are no Unix sockets on this system; write an address, such as 127.0.0.1:8090",
+                path.display()
+            );
+            Err(wrong("listen", problem))
+        }
+        #[cfg(unix)]
         Address::Unix(path) => {
             let listener = Listener::unix(path, mode).map_err(|error| {
                 let mend = match error.kind() {

@@ -1,9 +1,8 @@
 //! `hardtack init`: what is in the folder of a server, and what has to be made?
 
 use std::error::Error;
-use std::fs::{self, File, Permissions};
+use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +15,7 @@ use crate::command::gateway::{check_audience, file, wrong};
 use crate::command::{look_into, serving};
 use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 use crate::secrets::{Secret, hidden};
+use crate::system;
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, WHOLE, having, say, with_causes};
 
 const IGNORED: &str = include_str!("init/ignored");
@@ -260,14 +260,12 @@ fn save(path: &Path, text: &str, mode: u32) -> Result<(), Box<dyn Error>> {
     let failed = |error| format!("{}: {error}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)
-        .map_err(failed)?;
+    let mut making = tempfile::Builder::new();
+    let making = system::with_mode(making.prefix(UNFINISHED), mode);
+    let mut file = making.tempfile_in(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist_noclobber(path).map_err(|error| failed(error.error))?;
-    Ok(File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?)
+    Ok(system::sync_folder(folder).map_err(failed)?)
 }
 
 /// What to do about what is missing of a folder that is in use.

@@ -1,9 +1,8 @@
 //! `hardtack man`: what is on the manual pages of the command and of each verb?
 
 use std::error::Error;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,6 +12,7 @@ use clap_mangen::Man as Page;
 use crate::args::Arguments;
 use crate::args::setup::Man;
 use crate::output::out_exactly;
+use crate::system;
 use crate::terminal::{Done, having, say};
 
 /// What a page calls that which stands below the options in the help, and what is there.
@@ -54,10 +54,8 @@ fn write(folder: &Path, command: Command) -> Result<usize, Box<dyn Error>> {
 /// Puts a page in the place of what has its name. A link of that name is replaced and not followed: who may write in the
 /// folder would choose by it what file is overwritten.
 fn save(folder: &Path, path: &Path, page: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .permissions(Permissions::from_mode(OPEN_MODE))
-        .tempfile_in(folder)?;
+    let mut making = tempfile::Builder::new();
+    let mut file = system::with_mode(making.prefix(UNFINISHED), OPEN_MODE).tempfile_in(folder)?;
     file.write_all(page)?;
     file.persist(path)?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use hardtack_mcp::{DEFAULT_IDLE, ServerCommand};
+use hardtack_mcp::{DEFAULT_IDLE, STARTS_PROCESSES, ServerCommand};
 
 use crate::args::server::ServerSettings;
 use crate::command::gateway::{time, wrong};
@@ -27,6 +27,7 @@ pub(super) fn of(settings: &ServerSettings) -> Result<Option<ServerCommand>, Box
         return Ok(None);
     };
     refuse_other_upstreams(settings)?;
+    refuse_unstartable("upstream-command")?;
     let problem =
         "a quote has no end; write it as for a shell, such as: npx -y server '/srv/my data'";
     if let Some(comment) = comment_in(line) {
@@ -55,6 +56,17 @@ pub(super) fn of(settings: &ServerSettings) -> Result<Option<ServerCommand>, Box
         return Err(wrong("upstream-idle", "every process is idle for a moment"));
     }
     Ok(Some(server.idle(idle)))
+}
+
+/// Says so at the start where no program can be started later.
+pub(crate) fn refuse_unstartable(key: &str) -> Result<(), Box<dyn Error>> {
+    match STARTS_PROCESSES {
+        true => Ok(()),
+        false => Err(wrong(
+            key,
+            "programs are started on Linux and macOS only, where all that they start ends with them; name a server over HTTP",
+        )),
+    }
 }
 
 /// The first word that begins with an unquoted #: it would be dropped, with all that stands behind it in its line.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use hardtack::{Guard, Policy, RootKeys, trial};
 use hardtack_mcp::{Readiness, Reload, Reloads};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -16,6 +15,7 @@ use crate::command::folder::{self, FolderWatch};
 use crate::command::tending::tend;
 use crate::command::trusting::Trusting;
 use crate::secrets::hidden;
+use crate::system::Hangups;
 use crate::terminal::with_causes;
 
 /// How often folders are looked at. A change is taken at the second look that finds it, so that a file which
@@ -110,7 +110,7 @@ pub(crate) fn watch(
     what: impl Into<Cow<'static, str>>,
 ) -> io::Result<JoinHandle<()>> {
     // Taken here, so that a hangup ends nothing from now on.
-    let hangups = Arc::new(tokio::sync::Mutex::new(signal(SignalKind::hangup())?));
+    let hangups = Arc::new(tokio::sync::Mutex::new(Hangups::new()?));
     let looking = Arc::new(Mutex::new(looking));
     let work = move || {
         let (looking, hangups) = (Arc::clone(&looking), Arc::clone(&hangups));
@@ -119,13 +119,13 @@ pub(crate) fn watch(
     Ok(tokio::spawn(tend(readiness, what.into(), work)))
 }
 
-async fn run<L: Look>(looking: Arc<Mutex<L>>, hangups: &mut Signal) {
+async fn run<L: Look>(looking: Arc<Mutex<L>>, hangups: &mut Hangups) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let asked = tokio::select! {
             _ = ticks.tick() => false,
-            _ = hangups.recv() => true,
+            () = hangups.next() => true,
         };
         let looking = Arc::clone(&looking);
         let mut looked = tokio::task::spawn_blocking(move || {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use hardtack_mcp::ENDPOINT;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::args::gateway::LogFormat;
 use crate::output::{self, OutputError};
 use crate::secrets::{hidden, without_user};
+use crate::system::{self, Ends};
 use crate::terminal::{Done, Log, lines, warn};
 
 /// What is logged unless `RUST_LOG` says otherwise: what was refused, and what does not work.
@@ -38,8 +38,7 @@ pub(crate) fn carry_out(work: impl Future<Output = Done>) -> Done {
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Box<dyn Error>> {
-    // Each connection is a file; where the system allows no more, fewer are accepted.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    system::open_many_files();
     Ok(Builder::new_multi_thread().enable_all().build()?)
 }
 
@@ -159,20 +158,13 @@ pub(crate) fn no_origin(origin: &str) -> Option<String> {
     })
 }
 
-/// Comes back at SIGTERM or SIGINT. A second one ends the process at once; what was answered is on disk.
+/// Comes back at SIGTERM or SIGINT, or Ctrl-C. A second one ends the process at once; what was answered is on disk.
 pub(crate) fn stop() -> Result<impl Future<Output = ()>, Box<dyn Error>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut ends = Ends::new()?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        ends.next().await;
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            ends.next().await;
             std::process::exit(INTERRUPTED);
         });
     })

@@ -16,6 +16,7 @@ use crate::child::command::ServerCommand;
 use crate::child::pipe::Pipe;
 use crate::child::places::{NoPlace, Place, Places};
 use crate::child::process::{self, End};
+use crate::group;
 use crate::metrics::Metrics;
 use crate::session::Owner;
 use crate::watch::Ended;
@@ -202,7 +203,7 @@ impl Children {
             Ok(pipe) => pipe,
             Err(error) => {
                 tracing::error!(server = self.name(), %error, "a server's process cannot be started");
-                if is_for_now(&error) {
+                if group::is_for_now(&error) {
                     return Err(NoChild::Exhausted);
                 }
                 kept.failed(sender.payer, Duration::ZERO, Instant::now());
@@ -216,15 +217,6 @@ impl Children {
         kept.children.insert(key, child);
         Ok(pipe)
     }
-}
-
-/// Whether the machine has no more of something now, and the program is not why.
-fn is_for_now(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    let number = error.raw_os_error();
-    [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM]
-        .iter()
-        .any(|errno| number == Some(errno.raw_os_error()))
 }
 
 impl Inner {
@@ -413,8 +405,11 @@ mod tests {
     #[test]
     fn a_machine_without_files_left_is_no_fault_of_the_program() {
         let of = std::io::Error::from_raw_os_error;
-        assert!(is_for_now(&of(24)) && is_for_now(&of(11)), "EMFILE, EAGAIN");
-        assert!(!is_for_now(&of(2)) && !is_for_now(&std::io::Error::other("a pipe is missing")));
+        assert!(group::is_for_now(&of(24)) && group::is_for_now(&of(11)), "EMFILE, EAGAIN");
+        assert!(
+            !group::is_for_now(&of(2))
+                && !group::is_for_now(&std::io::Error::other("a pipe is missing"))
+        );
     }
 
     #[tokio::test]

@@ -13,10 +13,16 @@ mod places;
 mod process;
 mod spans;
 mod streaming;
+#[cfg(unix)]
 mod supervisor;
+#[cfg(not(unix))]
+mod unsupervised;
 
 pub use command::{DEFAULT_IDLE, ServerCommand, USUAL_ENVIRONMENT};
+#[cfg(unix)]
 pub use supervisor::supervise;
+#[cfg(not(unix))]
+pub use unsupervised::supervise;
 
 pub(crate) use children::{Asking, Children, Sender};
 pub(crate) use places::Places;

@@ -12,9 +12,14 @@ use tokio::time::{Duration, Instant, timeout};
 use crate::child::command::ServerCommand;
 use crate::child::lines::{Line, Lines, MAX_LOGGED_BYTES, Throttle, shown};
 use crate::child::pipe::{Input, Pipe};
-use crate::child::supervisor::{CLOSE_GRACE, TERMINATE_GRACE};
+use crate::group;
 use crate::sse::MAX_EVENT_BYTES;
 use hardtack::mcp::Era;
+
+/// How long a server may take to end by itself when its standard input is closed, as MCP has it; and when it was sent SIGTERM.
+/// A gateway that is stopped has ten seconds by default.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_secs(2);
+pub(super) const TERMINATE_GRACE: Duration = Duration::from_secs(3);
 
 /// How long a process may take to read a message: one that does not for so long does not read at all.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,9 +59,9 @@ pub(crate) fn start(
         .envs(&command.environment)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // What a terminal sends to the gateway, the gateway handles.
-        .process_group(0);
+        .stderr(Stdio::piped());
+    // What a terminal sends to the gateway, the gateway handles.
+    group::of_its_own(&mut starting)?;
     if let Some(folder) = &command.folder {
         starting.current_dir(folder);
     }

@@ -16,10 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long a server may take to end by itself when its standard input is closed, as MCP has it; and when it was sent SIGTERM.
-/// A gateway that is stopped has ten seconds by default.
-pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(2);
-pub(crate) const TERMINATE_GRACE: Duration = Duration::from_secs(3);
+use super::process::{CLOSE_GRACE, TERMINATE_GRACE};
 
 /// What a shell says of a program that cannot be started, and adds to the signal that ended one.
 const NOT_STARTED: u8 = 127;

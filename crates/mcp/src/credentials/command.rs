@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::{Mutex as Turn, Semaphore};
@@ -21,6 +20,7 @@ use super::value::checked;
 use super::{NoCredential, Person};
 use crate::budget::Payer;
 use crate::child::USUAL_ENVIRONMENT;
+use crate::group;
 
 /// How long what a command says is used, by default: a credential that is withdrawn is gone within minutes.
 pub const DEFAULT_KEPT: Duration = Duration::from_secs(300);
@@ -150,9 +150,8 @@ impl CredentialCommand {
         // What it says besides could be a secret, and belongs in no log.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         // What it starts ends with it.
-        command.process_group(0);
-        let mut child =
-            command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
+        let started = group::of_its_own(&mut command).and_then(|()| command.spawn());
+        let mut child = started.map_err(|error| format!("it cannot be started: {error}"))?;
         let group = Group(child.id());
         let output = child.stdout.take().ok_or("it has no output")?;
         let mut said = Vec::new();
@@ -182,10 +181,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let number = self.0.and_then(|number| i32::try_from(number).ok());
-        if let Some(group) = number.and_then(Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(leader) = self.0 {
+            group::kill(leader);
         }
     }
 }
@@ -199,7 +196,7 @@ impl fmt::Debug for CredentialCommand {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
@@ -308,7 +305,7 @@ mod tests {
         assert_eq!(slow.value(&name, person(1, "user:alice")).await, Err(NoCredential));
         let started: i32 = std::fs::read_to_string(&at).unwrap().trim().parse().unwrap();
         let state = move || std::fs::read_to_string(format!("/proc/{started}/stat"));
-        let started = Pid::from_raw(started).unwrap();
+        let started = rustix::process::Pid::from_raw(started).unwrap();
         // It is gone, or waits to be reaped by whoever does that for orphans.
         for _ in 0..200 {
             let is_dead = state().is_ok_and(|state| state.contains(") Z "));

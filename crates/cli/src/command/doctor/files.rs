@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Findings;
-use super::keys::{self, OTHERS_WRITE, ROOT};
+use super::keys::{self, OTHERS_WRITE};
 use crate::args::gateway::Settings;
 use crate::args::split_root;
 use crate::command::gateway::file::Described;
+use crate::system::{self, ROOT, Rights};
 
 const CHECK: &str = "files";
 
@@ -62,16 +62,16 @@ fn is_policy(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "datalog" || ending == "toml")
 }
 
-/// Whether it is there. That it is not is said where it is read.
+/// Whether it is there, and the system says who may change it. That it is not there is said where it is read.
 fn look_at(findings: &mut Findings, path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else { return false };
-    let (mode, owner) = (metadata.permissions().mode(), metadata.uid());
+    let Some(Rights { mode, owner }) = system::rights(&metadata) else { return false };
     let name = path.display();
     // Also in a folder with the sticky bit: there, others can still add a policy.
     if mode & OTHERS_WRITE != 0 {
         let says = format!("everybody can change {name} (mode {:03o})", mode & 0o777);
         findings.found(CHECK, says, format!("look at what it says, then: chmod o-w {name}"));
-    } else if owner != rustix::process::geteuid().as_raw() && owner != ROOT {
+    } else if owner != system::own_user() && owner != ROOT {
         let says = format!("{name} belongs to another user (user id {owner}), who can change it");
         findings.note(CHECK, says, keys::AS_THAT_USER);
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hardtack::PublicKey;
@@ -14,14 +13,12 @@ use crate::args::regular_root;
 use crate::args::server::ServerSettings;
 use crate::command::gateway::file::Described;
 use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
+use crate::system::{self, ROOT, Rights, SAYS_RIGHTS};
 
 const CHECK: &str = "keys";
 
 /// How many private keys are looked at that nobody named. More are no folder of a gateway.
 const MOST_BESIDE: usize = 64;
-
-/// The superuser, who can do everything.
-pub(super) const ROOT: u32 = 0;
 
 /// The bit of a mode by which everybody can write.
 pub(super) const OTHERS_WRITE: u32 = 0o002;
@@ -52,7 +49,14 @@ pub(super) fn look(
     for folder in folders {
         look_at_folder(findings, CHECK, folder);
     }
-    if good > 0 {
+    if good > 0 && !SAYS_RIGHTS {
+        let says = "who else can read the files with secrets is not looked at on this system";
+        findings.unseen(
+            CHECK,
+            says,
+            "see that nobody but the gateway's user may read or change them",
+        );
+    } else if good > 0 {
         let files = if good == 1 { "1 file".to_owned() } else { format!("{good} files") };
         findings.good(CHECK, format!("{files} with secrets, which nobody else can read"));
     }
@@ -146,17 +150,18 @@ fn is_public(path: &Path) -> bool {
 
 /// Whether the superuser looks at what belongs to another user, by whom it is used.
 pub(super) fn is_of_another_than_root(metadata: &Metadata) -> bool {
-    rustix::process::geteuid().as_raw() == ROOT && metadata.uid() != ROOT
+    system::own_user() == ROOT
+        && system::rights(metadata).is_some_and(|rights| rights.owner != ROOT)
 }
 
 /// Who else can read it, and what to do.
 pub(super) fn exposure(metadata: &Metadata) -> Option<(String, &'static str)> {
-    let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    let Rights { owner, .. } = system::rights(metadata)?;
     if let Some(mode) = reading::exposed_mode(metadata) {
         let says = format!("can be read or changed by others (mode {mode:03o})");
         return Some((says, "chmod 600 FILE; if others could read it, make a new secret"));
     }
-    (owner != own && owner != ROOT).then(|| {
+    (owner != system::own_user() && owner != ROOT).then(|| {
         let says = format!("belongs to another user (user id {owner}), who can change it");
         (says, "give it to the user who runs the gateway: chown USER FILE")
     })
@@ -165,7 +170,7 @@ pub(super) fn exposure(metadata: &Metadata) -> Option<(String, &'static str)> {
 /// Whether others can put another file in the place of one in it.
 pub(super) fn look_at_folder(findings: &mut Findings, check: &'static str, folder: PathBuf) {
     let Ok(metadata) = folder.metadata() else { return };
-    let (mode, owner) = (metadata.permissions().mode(), metadata.uid());
+    let Some(Rights { mode, owner }) = system::rights(&metadata) else { return };
     const STICKY: u32 = 0o1000;
     let name = folder.display();
     if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
@@ -173,7 +178,7 @@ pub(super) fn look_at_folder(findings: &mut Findings, check: &'static str, folde
         if !findings.has(&says) {
             findings.found(check, says, format!("chmod o-w {name}"));
         }
-    } else if owner != rustix::process::geteuid().as_raw() && owner != ROOT {
+    } else if owner != system::own_user() && owner != ROOT {
         let says = format!("the folder {name} belongs to another user (user id {owner})");
         if !findings.has(&says) {
             findings.note(check, says, "that user can put other files there; run this as the gateway's user to see it as that does");

@@ -15,6 +15,7 @@ use crate::command::gateway::{check_audience, upstream_of};
 use crate::command::policy::lint;
 use crate::command::reloading::load_checked;
 use crate::secrets::Secret;
+use crate::system;
 use crate::terminal::{now, without_query};
 
 /// How long an upstream server may take to say anything: who waits longer takes it for down.
@@ -198,9 +199,7 @@ fn program(findings: &mut Findings, name: Option<&str>, server: &ServerSettings)
     let words = server.upstream_command.as_deref().and_then(shlex::split).unwrap_or_default();
     let Some(word) = words.first() else { return };
     let folder = server.upstream_folder.as_deref().unwrap_or(Path::new("."));
-    let is_program = |path: &Path| {
-        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-    };
+    let is_program = system::may_run;
     let is_there = match word.contains('/') {
         true => is_program(&folder.join(word)),
         false => std::env::var_os("PATH")

@@ -1,14 +1,13 @@
 //! Store: can it be opened and written, by this version, with room for more?
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use hardtack::{StoreError, StoreReader, Timestamp};
-use rustix::fs::{Access, access, statvfs};
 use serde::Deserialize;
 
 use super::{Findings, clock, keys};
 use crate::command::look_into;
+use crate::system::{self, Rights};
 use crate::terminal::with_causes;
 
 const CHECK: &str = "store";
@@ -95,23 +94,24 @@ fn rights(findings: &mut Findings, path: &Path) {
         let name = part.display();
         if let Ok(metadata) = part.metadata()
             && keys::is_of_another_than_root(&metadata)
-            && metadata.permissions().mode() & 0o077 == 0
+            && let Some(Rights { mode, owner }) = system::rights(&metadata)
+            && mode & 0o077 == 0
         {
             // Who may write all the same would not see what that user may not.
-            let says = format!("{name} belongs to another user (user id {})", metadata.uid());
+            let says = format!("{name} belongs to another user (user id {owner})");
             findings.note(CHECK, says, keys::AS_THAT_USER);
             continue;
         }
         if let Some((says, _)) = part.metadata().ok().as_ref().and_then(keys::exposure) {
             findings.found(CHECK, format!("{name} {says}"), format!("chmod 600 {name}"));
         }
-        if access(&part, Access::WRITE_OK).is_err() {
+        if !system::may_write(&part) {
             let says = format!("{name} cannot be written by this user");
             findings.found(CHECK, says, OWNER);
         }
     }
     let folder = keys::folder_of(path);
-    if access(&folder, Access::WRITE_OK).is_err() {
+    if !system::may_write(&folder) {
         let name = folder.display();
         let says =
             format!("no file can be made in the folder {name}, where the checkpoint is replaced");
@@ -123,9 +123,8 @@ fn rights(findings: &mut Findings, path: &Path) {
 const OWNER: &str = "give the store and its folder to the user who runs the gateway (chown), and run this as that user; if the disk is mounted read-only, mount it otherwise";
 
 fn space(findings: &mut Findings, path: &Path) {
-    match statvfs(keys::folder_of(path)) {
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    match system::free_bytes(&keys::folder_of(path)) {
+        Ok(free) => {
             let mib = free / (1024 * 1024);
             match free < LEAST_FREE_BYTES {
                 true => findings.found(

@@ -11,6 +11,7 @@ use hardtack_mcp::{
 
 use super::{time, wrong};
 use crate::args::server::{OAuthSettings, ServerSettings};
+use crate::command::program;
 use crate::command::reloading::Look;
 use crate::reading::{self, BYTE_ORDER_MARK, MAX_CREDENTIAL_BYTES};
 
@@ -75,6 +76,7 @@ pub(super) fn sent(settings: &ServerSettings, server: &str) -> Result<Sent, Box<
             let program = words
                 .next()
                 .ok_or_else(|| wrong(HEADER, format!("{name} has a command without a program")))?;
+            program::refuse_unstartable(HEADER)?;
             let command = CredentialCommand::new(program, words, server, kept_for);
             sent.credentials.ask(name, command).map_err(|error| wrong(HEADER, error))?;
         } else {

@@ -38,6 +38,9 @@ pub(crate) const EXIT_DENIED: u8 = 1;
 /// `check`: undecided. All verbs: wrong usage, or failed.
 pub(crate) const EXIT_FAILED: u8 = 2;
 
+/// Where an option of every verb stands in its help: behind those of the verb, before --help, whose place is 1000 (clap).
+const LAST: usize = 999;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
     .usage(AnsiColor::Yellow.on_default().bold())
@@ -56,7 +59,7 @@ the output went away before its end."
 )]
 pub(crate) struct Arguments {
     /// Take a private key from a file that others can read, too, such as a mounted secret of mode 0444
-    #[arg(long, global = true, env = "HARDTACK_ACCEPT_EXPOSED_KEY", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, env = "HARDTACK_ACCEPT_EXPOSED_KEY", value_parser = BoolishValueParser::new(), display_order = LAST)]
     pub(crate) accept_exposed_key: bool,
     #[command(subcommand)]
     pub(crate) verb: Verb,

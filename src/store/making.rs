@@ -53,7 +53,12 @@ fn find(path: &Path) -> Result<(), StoreError> {
     let (path, folder) = (path.to_owned(), folder_of(path));
     match left.first() {
         _ if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(Some(&path), error)),
-        Some(left) if *left == path => Err(StoreError::file(Some(&path), error)),
+        Some(left) if *left == path => match std::fs::metadata(&path) {
+            // Somebody made it between the two looks.
+            Ok(_) => Ok(()),
+            // A link that leads nowhere.
+            Err(_) => Err(StoreError::file(Some(&path), error)),
+        },
         Some(left) => Err(StoreError::WithoutDatabase { left: (*left).to_owned(), path }),
         None if !folder.exists() => Err(StoreError::NoFolder { folder: folder.to_owned(), path }),
         None => Err(StoreError::NotThere { path }),

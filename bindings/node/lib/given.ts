@@ -87,7 +87,8 @@ export function optionsOf<T extends object>(given: T, what: string, known: reado
       }
     }
   }
-  const read: Partial<T> = {};
+  // Without a prototype: who takes it apart shall find in it what was given alone.
+  const read = Object.create(null) as Partial<T>;
   for (const name of known) {
     // Of Object.prototype nothing is taken, which others may have changed.
     const value: unknown = Object.hasOwn(Object.prototype, name) && !Object.hasOwn(given, name) ? undefined : given[name];

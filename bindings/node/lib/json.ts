@@ -124,8 +124,8 @@ export function parseExactly(text: string): unknown {
   // A text that stands in no other: an integer behind it is one that a number would round.
   let mark = '#';
   while (text.includes(mark)) mark += '#';
-  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?[0-9]{16,}(?![0-9.eE])/g, (token) => {
-    return token.startsWith('"') || Number.isSafeInteger(Number(token)) ? token : `"${mark}${token}"`;
+  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/g, (token) => {
+    return /^-?[0-9]{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${mark}${token}"` : token;
   });
   const revive = (_: string, value: unknown): unknown =>
     typeof value === 'string' && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value;

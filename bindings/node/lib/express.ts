@@ -10,10 +10,12 @@
 
 import type { Call } from './call.js';
 import type { Guard, Permit } from './guard.js';
-import { bearerOf, decide, RefusedRequest, textOfChunks, utf8, type AdapterOptions, type Decided } from './http.js';
+import {
+  answer, bearerOf, decide, RefusedRequest, sentOf, textOfChunks, utf8, type AdapterOptions, type Decided, type NodeResponse,
+} from './http.js';
 import { jsonText } from './json.js';
 
-export type { AdapterOptions };
+export type { AdapterOptions, NodeResponse };
 
 /** What is needed of a request: Node's and Express's have it. */
 export interface NodeRequest extends AsyncIterable<Uint8Array | string> {
@@ -21,26 +23,7 @@ export interface NodeRequest extends AsyncIterable<Uint8Array | string> {
   url?: string | undefined;
 }
 
-/** What is needed of an answer. */
-export interface NodeResponse {
-  statusCode: number;
-  setHeader(name: string, value: string): unknown;
-  end(body?: string): unknown;
-}
-
 const decisions = new WeakMap<object, Decided>();
-
-/** The values of a header, each as it was sent: Node's own `headers` have of some the first alone. */
-export function sentOf(rawHeaders: readonly string[], name: string): string[] {
-  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]!.toLowerCase() === name);
-}
-
-/** Answers a request that is refused. */
-export function answer(response: NodeResponse, refused: RefusedRequest): void {
-  response.statusCode = refused.refused.status;
-  for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value);
-  response.end(refused.body);
-}
 
 /**
  * Decides the call that `describe` finds in a request. `next` is called for an allowed one, whose permit `permitOf` has; a refused one is

@@ -9,22 +9,11 @@
 
 import type { Call } from './call.js';
 import type { Guard, Permit } from './guard.js';
-import { bearerOf, decide, RefusedRequest, textOfChunks, type AdapterOptions, type Decided } from './http.js';
+import { answerOf, bearerOfRequest, decide, RefusedRequest, textOfChunks, type AdapterOptions, type Decided } from './http.js';
 
 export type { AdapterOptions, Decided };
 
 const decisions = new WeakMap<Request, Decided>();
-
-/** @internal The bearer of a request. Two headers come as one, with a comma. */
-export function bearerOfRequest(request: Request, guard: Guard, options: AdapterOptions): string {
-  const sent = request.headers.get('authorization');
-  return bearerOf(sent === null ? [] : [sent], request.url, guard, options);
-}
-
-/** @internal The answer to a request that is refused. */
-export function answerOf(refused: RefusedRequest): Response {
-  return new Response(refused.body, { status: refused.refused.status, headers: refused.headers });
-}
 
 async function decided(guard: Guard, request: Request, describe: () => Call | Promise<Call>, options: AdapterOptions): Promise<Decided | Response> {
   try {

@@ -109,3 +109,33 @@ export function utf8(raw: Uint8Array): string {
     throw new HardtackError('inexact_call', 'the body is no UTF-8', { status: 400 });
   }
 }
+
+/** What is needed of an answer. */
+export interface NodeResponse {
+  statusCode: number;
+  setHeader(name: string, value: string): unknown;
+  end(body?: string): unknown;
+}
+
+/** The values of a header, each as it was sent: Node's own `headers` have of some the first alone. */
+export function sentOf(rawHeaders: readonly string[], name: string): string[] {
+  return rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]!.toLowerCase() === name);
+}
+
+/** Answers a request that is refused. */
+export function answer(response: NodeResponse, refused: RefusedRequest): void {
+  response.statusCode = refused.refused.status;
+  for (const [name, value] of Object.entries(refused.headers)) response.setHeader(name, value);
+  response.end(refused.body);
+}
+
+/** The bearer of a request. Two headers come as one, with a comma. */
+export function bearerOfRequest(request: Request, guard: Guard, options: AdapterOptions): string {
+  const sent = request.headers.get('authorization');
+  return bearerOf(sent === null ? [] : [sent], request.url, guard, options);
+}
+
+/** The answer to a request that is refused. */
+export function answerOf(refused: RefusedRequest): Response {
+  return new Response(refused.body, { status: refused.refused.status, headers: refused.headers });
+}

@@ -2,10 +2,12 @@
 
 import { Message } from './call.js';
 import { HardtackError } from './errors.js';
-import { answer, sentOf, type NodeRequest, type NodeResponse } from './express.js';
-import { answerOf, bearerOfRequest, textOf } from './fetch.js';
+import type { NodeRequest } from './express.js';
+import { textOf } from './fetch.js';
 import type { Admitted, Guard } from './guard.js';
-import { answering, bearerOf, RefusedRequest, type AdapterOptions } from './http.js';
+import {
+  answer, answering, answerOf, bearerOf, bearerOfRequest, RefusedRequest, sentOf, type AdapterOptions, type NodeResponse,
+} from './http.js';
 import { isStrangers, refusal, type Rpc } from './mcp-server.js';
 
 /** What the SDK is told of who asks. */

@@ -79,9 +79,10 @@ export async function answering<T>(work: () => Promise<T>, guard: Guard, options
   }
 }
 
-/** Decides the call that a description finds. */
+/** Decides the call that a description finds. Of who has no valid bearer, no more than the head of a request is read. */
 export function decide(guard: Guard, bearer: string, describe: () => Call | Promise<Call>, options: AdapterOptions): Promise<Decided> {
   return answering(async () => {
+    await guard.admit(bearer);
     const call = await describe();
     // A description that finds nothing allows nothing.
     if ((call as unknown) === undefined || call === null) throw new HardtackError('undescribed', 'the server finds no call in the request', { status: 400 });

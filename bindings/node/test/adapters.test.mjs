@@ -161,6 +161,20 @@ test('a handler of fetch is called for what is allowed, with the body as it came
   await assert.rejects(() => handle(read, 'search'), TypeError);
 });
 
+test('of who has no valid bearer, the body is not read', async () => {
+  let read = 0;
+  const body = () => new ReadableStream({ pull: (to) => { read += 1; to.enqueue(new Uint8Array(1024)); if (read > 9) to.close(); } }, { highWaterMark: 0 });
+  const described = [];
+  const careful = fetching.guarded(guard, async (request) => { described.push(await fetching.textOf(request)); return Call.tool('search'); }, () => Response.json({}));
+  const other = (await here.part.present(here.researcher, 'mail.mcp')).bearer;
+  for (const headers of [{}, { Authorization: 'Bearer AAAA' }, { Authorization: `Bearer ${other}` }]) {
+    assert.equal((await careful(new Request('http://a/', { method: 'POST', body: body(), duplex: 'half', headers }))).status, 401);
+  }
+  assert.deepEqual([read, described], [0, []]);
+  await careful(new Request('http://a/', { method: 'POST', body: body(), duplex: 'half', headers: authorized }));
+  assert.ok(read > 9 && described.length === 1);
+});
+
 test('of two requests with one presentation for one call, one is done', async () => {
   const { bearer } = await here.present(agent.Call.tool('search', { limit: 3 }));
   const once = { Authorization: `Bearer ${bearer}` };

@@ -32,24 +32,24 @@ async function eachSync(work) {
   return Number(process.hrtime.bigint() - began) / times / 1000;
 }
 
-// The library's own guard, beneath the package's.
-const kept = {};
-const of = addon.Guard.of;
-addon.Guard.of = (...given) => (kept.guard = of(...given));
+// The library's own guard, of the same settings.
 const nativeCall = addon.Call.of('tools:call:search', undefined, '{"query":"roadmap","limit":3}', undefined, false);
+const native = (store) => addon.Guard.of('notion.mcp', JSON.stringify({ roots: [{ key: root.public.toString() }] }), store);
 
-for (const [name, options] of [['without a store', {}], ['with a store in memory', { store: Store.inMemory() }]]) {
+for (const [name, options, store] of [['without a store', {}], ['with a store in memory', { store: Store.inMemory() }, addon.Store.inMemory()]]) {
   const guard = new Guard([root.public], 'notion.mcp', options);
-  const native = kept.guard;
-  const found = { library: [], sync: [], awaited: [] };
+  const library = native(store);
+  const found = { library: [], sync: [], awaited: [], together: [] };
   for (let turn = 0; turn < turns; turn++) {
-    found.library.push(addon.nanosecondsOfCheck(native, bearer, nativeCall, times) / 1000);
+    found.library.push(addon.nanosecondsOfCheck(library, bearer, nativeCall, times) / 1000);
     found.sync.push(await eachSync(() => guard.checkSync(bearer, call)));
     found.awaited.push(await each(() => guard.check(bearer, call)));
+    // As a server has them: many requests wait at once.
+    found.together.push(await each(() => Promise.all(Array.from({ length: 50 }, () => guard.check(bearer, call))), times / 50) / 50);
   }
   const ratios = (kind) => spread(found[kind].map((value, at) => value / found.library[at]));
-  const [sync, awaited] = [ratios('sync'), ratios('awaited')];
-  console.log(`${name}, microseconds, least / median: library ${spread(found.library)}, checkSync ${spread(found.sync)} (${sync} times), check ${spread(found.awaited)} (${awaited} times)`);
+  const [sync, awaited, together] = ['sync', 'awaited', 'together'].map(ratios);
+  console.log(`${name}, microseconds, least / median: library ${spread(found.library)}, checkSync ${spread(found.sync)} (${sync} times), check ${spread(found.awaited)} (${awaited} times), 50 at once ${spread(found.together)} (${together} times)`);
 }
 const guard = new Guard([root.public], 'notion.mcp');
 const cold = [];

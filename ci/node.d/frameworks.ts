@@ -19,10 +19,10 @@ export async function used(guard: Guard): Promise<unknown> {
   const routes = new Hono();
   routes.post('/tools/:name', fetching.hono(guard, async (c) => Call.tool('search', await fetching.textOf(c.req.raw))), (c) => c.json({ agent: fetching.permitOf(c.req.raw).agent }));
   const server: First = guardServer(guard, new First({ name: 'a', version: '1' }));
-  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
+  const transport = new StreamableHTTPServerTransport({});
   await server.connect(transport);
   app.all('/mcp', (request, response) => handleNode(guard, transport, request, response, request.body));
-  const second = new NodeStreamableHTTPServerTransport({ sessionIdGenerator: undefined });
+  const second = new NodeStreamableHTTPServerTransport({});
   await guardServer(guard, new Second({ name: 'a', version: '1' })).connect(second);
   app.all('/two', (request, response) => handleNode(guard, second, request, response));
   const handler = createMcpHandler(() => guardServer(guard, new Second({ name: 'a', version: '1' })));

@@ -85,6 +85,8 @@ class GuardedTransport {
   readonly #transport: Transport;
   readonly #options: AdapterOptions;
   readonly #send: (message: unknown, ...more: unknown[]) => Promise<void>;
+  /** What was decided, and is passed on now: whoever hands it on once more is not answered twice. */
+  readonly #passed = new WeakSet<object>();
   /** The requests that were let through and have no answer yet, by their ids. */
   readonly #pending = new Map<unknown, Pending>();
 
@@ -106,7 +108,9 @@ class GuardedTransport {
       of = Object.getPrototypeOf(of) as object | null;
     }
     let listener: OnMessage | undefined;
-    const tell: OnMessage = (message, extra) => void this.#take(message, extra, (...told) => listener?.(...told));
+    const tell: OnMessage = (message, extra) => {
+      if (!this.#passed.has(message)) void this.#take(message, extra, (...told) => listener?.(...told));
+    };
     const handOn = found?.set?.bind(transport);
     Object.defineProperty(transport, 'onmessage', {
       configurable: false,
@@ -144,6 +148,7 @@ class GuardedTransport {
       await this.#send(refusal(id, method, error), { relatedRequestId: id }).catch((failed: unknown) => this.#report(failed));
       return;
     }
+    this.#passed.add(message);
     pass(message, extra);
   }
 

@@ -3,7 +3,7 @@
 use napi::bindgen_prelude::{Buffer, Uint8Array};
 use napi_derive::napi;
 
-use crate::error::OrThrow;
+use crate::error::{OrThrow, unharmed};
 
 /// One operation, its resource and its arguments, exactly.
 #[napi]
@@ -21,25 +21,31 @@ impl Call {
         params: Option<String>,
         large_integers: bool,
     ) -> napi::Result<Call> {
-        let call = hardtack::Call::new(&operation).or_throw()?;
-        filled(call, resource, arguments, params, large_integers)
+        unharmed(|| {
+            let call = hardtack::Call::new(&operation).or_throw()?;
+            filled(call, resource, arguments, params, large_integers)
+        })
     }
 
     /// Gets the prompt `name`, with escapes for what an operation cannot have.
     #[napi(factory)]
     pub fn prompt(name: String, arguments: Option<String>) -> napi::Result<Call> {
-        let call = hardtack::Call::prompt(&name).or_throw()?;
-        filled(call, None, arguments, None, false)
+        unharmed(|| {
+            let call = hardtack::Call::prompt(&name).or_throw()?;
+            filled(call, None, arguments, None, false)
+        })
     }
 
     /// Reads a call from the text of a JSON object.
     #[napi(factory)]
     pub fn parse(text: String, large_integers: bool) -> napi::Result<Call> {
-        let call = match large_integers {
-            true => hardtack::Call::parse_with_large_integers(&text),
-            false => hardtack::Call::parse(&text),
-        };
-        call.or_throw().map(Call)
+        unharmed(|| {
+            let call = match large_integers {
+                true => hardtack::Call::parse_with_large_integers(&text),
+                false => hardtack::Call::parse(&text),
+            };
+            call.or_throw().map(Call)
+        })
     }
 
     #[napi(getter)]
@@ -106,11 +112,13 @@ impl Message {
         bearer: Option<String>,
         large_integers: bool,
     ) -> napi::Result<Message> {
-        let read = match large_integers {
-            true => hardtack::mcp::Message::read_with_large_integers(&body, bearer.as_deref()),
-            false => hardtack::mcp::Message::read(&body, bearer.as_deref()),
-        };
-        read.or_throw().map(Message)
+        unharmed(|| {
+            let read = match large_integers {
+                true => hardtack::mcp::Message::read_with_large_integers(&body, bearer.as_deref()),
+                false => hardtack::mcp::Message::read(&body, bearer.as_deref()),
+            };
+            read.or_throw().map(Message)
+        })
     }
 
     #[napi(getter)]
@@ -121,14 +129,14 @@ impl Message {
     /// The calls that the message means. There are none for what any valid token may ask for, such as a list.
     #[napi]
     pub fn calls(&self) -> napi::Result<Vec<Call>> {
-        let calls = self.0.calls().or_throw()?;
+        let calls = unharmed(|| self.0.calls().or_throw())?;
         Ok(calls.into_iter().map(Call).collect())
     }
 
     /// The tasks that the message names.
     #[napi]
     pub fn task_ids(&self) -> napi::Result<Vec<String>> {
-        let ids = self.0.task_ids().or_throw()?;
+        let ids = unharmed(|| self.0.task_ids().or_throw())?;
         Ok(ids.into_iter().map(str::to_owned).collect())
     }
 }

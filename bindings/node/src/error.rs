@@ -70,6 +70,12 @@ pub(crate) fn of_cause(cause: Cause, message: &str) -> napi::Error {
     thrown(cause, message, None)
 }
 
+/// Does what reads something of somebody's. A panic in it would end the process, with all that others wait for; so it is an error.
+pub(crate) fn unharmed<T>(work: impl FnOnce() -> napi::Result<T>) -> napi::Result<T> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(of_cause(Cause::Unfinished, "the work was not brought to an end")))
+}
+
 /// An error with all that it rests on, each said once.
 fn whole(error: &dyn Error) -> String {
     let mut said = error.to_string();

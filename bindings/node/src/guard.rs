@@ -16,7 +16,7 @@ use hardtack::{
 };
 
 use crate::call::Call;
-use crate::error::{OrThrow, denied};
+use crate::error::{OrThrow, denied, unharmed};
 use crate::given::{life, moment, shown, unreadable};
 use crate::keys::PublicKey;
 use crate::later::settle_later;
@@ -198,8 +198,11 @@ impl Guard {
         call: &Call,
         now: Option<f64>,
     ) -> napi::Result<Permit> {
-        let decided = self.0.check(&bearer, &call.0, moment(now)?);
-        decided.map(Permit).map_err(|denial| denied(&denial, call.0.operation().as_str()))
+        let now = moment(now)?;
+        unharmed(|| {
+            let decided = self.0.check(&bearer, &call.0, now);
+            decided.map(Permit).map_err(|denial| denied(&denial, call.0.operation().as_str()))
+        })
     }
 
     #[napi]
@@ -241,8 +244,11 @@ impl Guard {
 
     #[napi]
     pub fn admit_sync(&self, bearer: String, now: Option<f64>) -> napi::Result<Admitted> {
-        let admitted = self.0.admit(&bearer, moment(now)?);
-        admitted.map(Admitted).map_err(|denial| denied(&denial, ADMISSION))
+        let now = moment(now)?;
+        unharmed(|| {
+            let admitted = self.0.admit(&bearer, now);
+            admitted.map(Admitted).map_err(|denial| denied(&denial, ADMISSION))
+        })
     }
 
     /// Verifies a bearer for what any valid one may do, such as to ask for a list. No policy is asked.
@@ -266,8 +272,11 @@ impl Guard {
         calls: Vec<ClassInstance<'_, Call>>,
         now: Option<f64>,
     ) -> napi::Result<Vec<&'static str>> {
-        let seen = previews(&self.0, &bearer, &calls_of(&calls), moment(now)?);
-        seen.map_err(|denial| denied(&denial, ADMISSION))
+        let (calls, now) = (calls_of(&calls), moment(now)?);
+        unharmed(|| {
+            let seen = previews(&self.0, &bearer, &calls, now);
+            seen.map_err(|denial| denied(&denial, ADMISSION))
+        })
     }
 
     /// What may come of these calls, whatever their arguments.
@@ -295,7 +304,7 @@ impl Guard {
         request: String,
         now: Option<f64>,
     ) -> napi::Result<Object<'env>> {
-        let request = RevocationRequest::parse(&request).or_throw()?;
+        let request = unharmed(|| RevocationRequest::parse(&request).or_throw())?;
         let now = moment(now)?;
         let decide = move |guard: Arc<hardtack::Guard>| async move {
             guard.check_revocation_async(&bearer, &request, now).await

@@ -7,7 +7,7 @@ use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 
-use crate::error::OrThrow;
+use crate::error::{OrThrow, unharmed};
 use crate::later::do_later;
 
 /// A set of policies: what a server allows.
@@ -33,13 +33,15 @@ impl Policy {
     /// Reads one text as a set; `name` stands in records for the file.
     #[napi(factory)]
     pub fn parse(name: String, text: String) -> napi::Result<Policy> {
-        Ok(Policy(Arc::new(hardtack::Policy::parse(&name, &text).or_throw()?)))
+        let parsed = unharmed(|| hardtack::Policy::parse(&name, &text).or_throw())?;
+        Ok(Policy(Arc::new(parsed)))
     }
 
     /// Reads several texts as one set, each by the name of its file.
     #[napi(factory)]
     pub fn parse_set(files: HashMap<String, String>) -> napi::Result<Policy> {
-        Ok(Policy(Arc::new(hardtack::Policy::parse_set(files).or_throw()?)))
+        let parsed = unharmed(|| hardtack::Policy::parse_set(files).or_throw())?;
+        Ok(Policy(Arc::new(parsed)))
     }
 
     /// What identifies the set in records.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use napi::Env;
-use napi::bindgen_prelude::{ClassInstance, Object};
+use napi::bindgen_prelude::{ClassInstance, Object, ToNapiValue};
 use napi_derive::napi;
 
 use hardtack::{Cause, StoreError};
@@ -28,14 +28,11 @@ fn opened(
 
 impl Store {
     /// Does something with the store where it may wait for the disk.
-    fn later<'env, T: Send + 'static>(
+    fn later<'env, T: ToNapiValue + Send + 'static>(
         &self,
         env: &'env Env,
         work: impl FnOnce(&hardtack::Store) -> napi::Result<T> + Send + 'static,
-    ) -> napi::Result<Object<'env>>
-    where
-        T: napi::bindgen_prelude::ToNapiValue,
-    {
+    ) -> napi::Result<Object<'env>> {
         let store = Arc::clone(&self.0);
         do_later(env, move || work(&store), |done| done)
     }

@@ -178,6 +178,7 @@ test('who hands a message on once more is not answered twice', async () => {
     before(message, extra);
     got.push(message);
   };
-  await take({ id: 1, method: 'ping' });
+  await take({ method: 'notifications/initialized' });
+  await sleep(50);
   assert.equal(got.length, 1);
 });

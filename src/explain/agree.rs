@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::authorize::PreparedSets;
 use crate::call::Call;
 use crate::constraint::Constraint;
-use crate::explain::policies::obstacles;
-use crate::explain::remedies::{argument_of, argument_text, literals};
-use crate::explain::{Change, Remedy};
+use crate::explain::remedies::{argument_of, argument_text};
+use crate::explain::scene::obstacles;
+use crate::explain::values::literals;
+use crate::explain::{Change, Remedy, Shown};
 use crate::policy::Policy;
 use crate::verify::VerifiedCapability;
 
@@ -27,6 +28,7 @@ pub(super) fn agree(
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
+    shown: Shown,
     remedies: &mut [Remedy],
 ) {
     let mut candidates: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -39,7 +41,7 @@ pub(super) fn agree(
         return;
     }
     for (name, values) in &mut candidates {
-        values.extend(proposals(sets, verified, policy, call, name));
+        values.extend(proposals(sets, verified, policy, call, shown, name));
         let mut seen: Vec<Value> = Vec::new();
         values.retain(|value| {
             !seen.contains(value) && {
@@ -75,7 +77,8 @@ pub(super) fn agree(
             remedy.changes.sort_by_key(|change| !matches!(change, Change::Check { .. }));
         }
     }
-    for change in remedies.iter_mut().flat_map(|remedy| &mut remedy.changes) {
+    // What is said first is to be done together; an alternative has an example of its own.
+    for change in remedies.iter_mut().filter_map(|remedy| remedy.changes.first_mut()) {
         if let Change::Argument { argument, must, example, text } = change {
             *example = found.get(argument).cloned();
             *text = argument_text(argument, must, example.as_ref());
@@ -140,9 +143,10 @@ fn proposals(
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
+    shown: Shown,
     name: &str,
 ) -> Vec<Value> {
-    let present = call.arguments_json().get(name);
+    let present = call.arguments_json().get(name).filter(|_| shown == Shown::All);
     let mut found = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     if let Ok(prepared) = sets.prepare(verified, policy) {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cause::Cause;
+use crate::timestamp::Timestamp;
 
 /// A remedy: what stands in the way of a call, and the changes of which one takes it away.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -10,13 +11,20 @@ use crate::cause::Cause;
 pub struct Remedy {
     /// The obstacle that stands in the way, in words.
     pub obstacle: String,
+    /// The obstacle in one line: who demands what, or which policy lacks what.
+    pub summary: String,
+    /// The number of the block that stands in the way, if one does.
+    pub block: Option<usize>,
+    /// The policy that stands in the way or is nearest to allowing it, as file and line, if one is.
+    pub policy: Option<String>,
     /// The changes, of which any one takes the obstacle away. The least comes first.
     pub changes: Vec<Change>,
 }
 
 impl Remedy {
     pub(super) fn new(obstacle: impl Into<String>, changes: Vec<Change>) -> Remedy {
-        Remedy { obstacle: obstacle.into(), changes }
+        let obstacle = obstacle.into();
+        Remedy { summary: obstacle.clone(), obstacle, block: None, policy: None, changes }
     }
 
     /// Of what can happen once a call is allowed.
@@ -129,7 +137,34 @@ pub enum Change {
         /// The change in words.
         text: String,
     },
-    /// Call it otherwise: through another chain of delegations, at another time, somewhere else.
+    /// Call it later.
+    Wait {
+        /// The first moment at which it would be allowed.
+        until: Timestamp,
+        /// The change in words.
+        text: String,
+    },
+    /// Have it delegated to somebody else, or by way of somebody else.
+    Delegation {
+        /// The public key of whoever has to take part, 64 hexadecimal digits, if the key matters.
+        key: Option<String>,
+        /// The name of whoever has to take part, if the name matters.
+        agent: Option<String>,
+        /// True if they delegate it on to the agent that calls now, false if they call themselves.
+        onward: bool,
+        /// The change in words.
+        text: String,
+    },
+    /// Have it called by somebody earlier in the chain.
+    Caller {
+        /// How many hops the chain then has.
+        depth: usize,
+        /// The name of who calls.
+        caller: String,
+        /// The change in words.
+        text: String,
+    },
+    /// Call it where something else is so: at another server, for another subject.
     Otherwise {
         /// The condition that must hold, in Datalog.
         must: String,
@@ -142,6 +177,8 @@ pub enum Change {
         at: Option<String>,
         /// A line that would do if it were added.
         add: Option<String>,
+        /// A fact that would have to be taken out.
+        remove: Option<String>,
         /// The change in words.
         text: String,
     },
@@ -171,6 +208,9 @@ impl Change {
             | Change::Resource { text, .. }
             | Change::Operation { text, .. }
             | Change::Otherwise { text, .. }
+            | Change::Wait { text, .. }
+            | Change::Delegation { text, .. }
+            | Change::Caller { text, .. }
             | Change::Policy { text, .. }
             | Change::Server { text }
             | Change::Token { text } => text,

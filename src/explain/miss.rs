@@ -9,6 +9,8 @@ use biscuit_auth::builder::{Convert, Expression, Op, Predicate, Rule, Term};
 use biscuit_auth::datalog;
 
 use crate::datalog::{Candidate, World};
+use crate::explain::nearness::{Nearness, nearness};
+use crate::profile::vocabulary::ARGUMENT;
 
 /// The most parts of a query of which every selection is tried. Of larger ones up to two are left out at once.
 const MAX_PARTS: usize = 10;
@@ -26,12 +28,12 @@ pub(super) struct Weight(pub(super) u32);
 impl Weight {
     /// What the caller chooses anew with each call.
     pub(super) const CALL: Weight = Weight(1);
-    /// How the capability is presented.
+    /// How the capability is presented, and when.
     pub(super) const PRESENTATION: Weight = Weight(2);
-    /// What the issuer says of the subject.
-    pub(super) const GRANT: Weight = Weight(3);
-    /// Through whom it is called.
-    pub(super) const CHAIN: Weight = Weight(4);
+    /// Through whom it is called: a delegation is for this errand.
+    pub(super) const CHAIN: Weight = Weight(3);
+    /// What the issuer says of the subject: a right for every errand.
+    pub(super) const GRANT: Weight = Weight(4);
     /// Who the subject, the issuer and the server are.
     pub(super) const PARTIES: Weight = Weight(8);
     /// What the policies derive from the rest.
@@ -53,6 +55,15 @@ pub(super) struct Miss {
     pub(super) weight: Weight,
     pub(super) lacks: Vec<MissingPart>,
     pub(super) rule: Rule,
+    /// How many parts of the query hold.
+    held: usize,
+}
+
+impl Miss {
+    /// The order of nearness: what takes least comes first; of the same, what is one thing, and that of which most holds.
+    pub(super) fn order(&self) -> (Weight, usize, std::cmp::Reverse<usize>) {
+        (self.weight, self.lacks.len(), std::cmp::Reverse(self.held))
+    }
 }
 
 /// One part of a query that does not hold.
@@ -82,6 +93,8 @@ pub(super) struct Asker<'a> {
     pub(super) world: &'a World,
     pub(super) block: usize,
     pub(super) decide: &'a dyn Fn(&str) -> Weight,
+    /// Whether the values of a predicate may be shown.
+    pub(super) shows: &'a dyn Fn(&str) -> bool,
 }
 
 impl Asker<'_> {
@@ -96,7 +109,8 @@ impl Asker<'_> {
                 continue;
             }
             if let Some(lacks) = self.without(&rule, &left_out) {
-                best = Some(Miss { weight: Weight(weight), lacks, rule: rule.clone() });
+                let held = parts - left_out.len();
+                best = Some(Miss { weight: Weight(weight), lacks, rule: rule.clone(), held });
             }
         }
         best
@@ -112,7 +126,7 @@ impl Asker<'_> {
         let index = failing.held.iter().position(|held| *held != Some(true))?;
         let lack = self.condition(&rule, index, &failing);
         let weight = self.weight(&rule, rule.body.len() + index);
-        Some(Miss { weight, lacks: vec![lack], rule })
+        Some(Miss { weight, lacks: vec![lack], held: 0, rule })
     }
 
     /// What makes a query match: each predicate as it was found, and each expression with what its variables stand
@@ -122,9 +136,40 @@ impl Asker<'_> {
         let candidates = self.world.candidates(query, self.block, MAX_CANDIDATES).ok()?;
         let holds = |found: &Candidate| found.held.iter().all(|held| *held == Some(true));
         let found = candidates.into_iter().find(holds)?;
-        let bindings = self.bindings(&found);
+        let bindings = self.shown(&rule, self.bindings(&found));
         let facts = rule.body.iter().map(|predicate| filled(predicate, &bindings)).collect();
         Some((rule, facts))
+    }
+
+    /// What the variables of a query that matches stand for, as far as that may be shown.
+    pub(super) fn values_of(&self, rule: &Rule) -> HashMap<String, Term> {
+        let mut symbols = self.world.symbols.clone();
+        let query = rule.convert(&mut symbols);
+        let candidates = self.world.candidates(&query, self.block, MAX_CANDIDATES);
+        let holds = |found: &Candidate| found.held.iter().all(|held| *held == Some(true));
+        let found = candidates.unwrap_or_default().into_iter().find(holds);
+        found.map(|found| self.shown(rule, self.bindings(&found))).unwrap_or_default()
+    }
+
+    /// What each match of the rest of a query asks of this variable.
+    pub(super) fn conditions_on(&self, rule: &Rule, name: &str) -> Vec<Vec<Expression>> {
+        let asks = |expression: &&Expression| {
+            free_variables(&expression.ops).iter().any(|known| *known == name)
+        };
+        let (about, rest): (Vec<_>, Vec<_>) = rule.expressions.iter().partition(asks);
+        let rest = Rule { expressions: rest.into_iter().cloned().collect(), ..rule.clone() };
+        let mut symbols = self.world.symbols.clone();
+        let query = rest.convert(&mut symbols);
+        let candidates = self.world.candidates(&query, self.block, MAX_CANDIDATES);
+        let holds = |found: &Candidate| found.held.iter().all(|held| *held == Some(true));
+        let matches = candidates.unwrap_or_default().into_iter().filter(holds);
+        let asked = matches.map(|found| {
+            let mut bindings = self.bindings(&found);
+            bindings.remove(name);
+            let value_of = |term: &Term| bindings.get(variable(term)?).cloned();
+            about.iter().map(|expression| with_values(expression, &value_of)).collect()
+        });
+        asked.collect()
     }
 
     /// What is lacking if these parts are left out and the rest holds.
@@ -147,9 +192,10 @@ impl Asker<'_> {
         let mut symbols = self.world.symbols.clone();
         let candidates =
             self.world.candidates(&part.convert(&mut symbols), self.block, MAX_CANDIDATES).ok()?;
-        let holds = |found: &Candidate| found.held.iter().all(|held| *held == Some(true));
-        let rest = candidates.into_iter().find(holds)?;
-        let bindings = self.bindings(&rest);
+        let holds = |found: &&Candidate| found.held.iter().all(|held| *held == Some(true));
+        let nearness = |found: &&Candidate| self.nearness(rule, left_out, found);
+        let rest = candidates.iter().filter(holds).min_by_key(nearness)?;
+        let bindings = self.shown(rule, self.bindings(rest));
         let mut lacks = Vec::new();
         let mut waiting = waiting;
         for index in left_out.iter().filter(|index| **index < rule.body.len()) {
@@ -176,7 +222,7 @@ impl Asker<'_> {
         for index in left_out.iter().filter_map(|index| index.checked_sub(rule.body.len())) {
             let expression = &rule.expressions[index];
             if is_bound(expression) {
-                lacks.push(self.condition(rule, index, &rest));
+                lacks.push(self.condition(rule, index, rest));
             }
         }
         Some(lacks)
@@ -211,7 +257,43 @@ impl Asker<'_> {
         named.collect()
     }
 
+    /// What may be shown of these values.
+    fn shown(&self, rule: &Rule, mut bindings: HashMap<String, Term>) -> HashMap<String, Term> {
+        for predicate in rule.body.iter().filter(|predicate| !(self.shows)(&predicate.name)) {
+            // What an argument is called may be shown.
+            let open = if predicate.name == ARGUMENT { 1 } else { 0 };
+            for name in predicate.terms.iter().skip(open).filter_map(variable) {
+                bindings.remove(name);
+            }
+        }
+        bindings
+    }
+
+    /// How near a match of the rest comes to what is left out.
+    fn nearness(&self, rule: &Rule, left_out: &[usize], found: &Candidate) -> Nearness {
+        let mut bindings = self.bindings(found);
+        // What is left out has a value, too, if there is one such fact.
+        for index in left_out.iter().filter(|index| **index < rule.body.len()) {
+            let asked = &rule.body[*index];
+            if let [one] = self.found_like(asked).as_slice() {
+                let named = asked.terms.iter().zip(&one.terms);
+                let named = named.filter_map(|(term, value)| Some((variable(term)?, value)));
+                named.for_each(|(name, value)| {
+                    bindings.entry(name.clone()).or_insert_with(|| value.clone());
+                });
+            }
+        }
+        nearness(&rule.expressions, &bindings)
+    }
+
     fn facts_like(&self, predicate: &Predicate) -> Vec<Predicate> {
+        match (self.shows)(&predicate.name) {
+            true => self.found_like(predicate),
+            false => Vec::new(),
+        }
+    }
+
+    fn found_like(&self, predicate: &Predicate) -> Vec<Predicate> {
         let facts = self.world.facts().filter_map(|fact| {
             let found = Predicate::convert_from(&fact.predicate, &self.world.symbols).ok()?;
             let first = |predicate: &Predicate| match predicate.terms.first() {
@@ -230,7 +312,7 @@ impl Asker<'_> {
     /// values.
     fn weight(&self, rule: &Rule, part: usize) -> Weight {
         let Some(expression) = part.checked_sub(rule.body.len()) else {
-            return (self.decide)(&rule.body[part].name);
+            return self.weight_of(rule, &rule.body[part]);
         };
         let names = free_variables(&rule.expressions[expression].ops);
         let says = |predicate: &&Predicate| {
@@ -238,6 +320,26 @@ impl Asker<'_> {
         };
         let weights = rule.body.iter().filter(says).map(|predicate| (self.decide)(&predicate.name));
         weights.min().unwrap_or(Weight::OPERATION)
+    }
+}
+
+impl Asker<'_> {
+    /// How much it takes that a fact is there. What the policies say of other operations is about other operations.
+    fn weight_of(&self, rule: &Rule, predicate: &Predicate) -> Weight {
+        let weight = (self.decide)(&predicate.name);
+        let of_operation = |other: &&Predicate| {
+            (self.decide)(&other.name) >= Weight::OPERATION
+                && other
+                    .terms
+                    .iter()
+                    .any(|term| variable(term).is_some() && predicate.terms.contains(term))
+        };
+        match weight {
+            Weight::POLICY if rule.body.iter().any(|other| of_operation(&other)) => {
+                Weight::OPERATION
+            }
+            weight => weight,
+        }
     }
 }
 

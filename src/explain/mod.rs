@@ -6,10 +6,17 @@
 
 mod agree;
 mod change;
-mod remedies;
+mod demand;
+mod matched;
 mod miss;
+mod moment;
+mod nearness;
 mod policies;
+mod remedies;
+mod scene;
+mod through;
 mod token;
+mod values;
 mod words;
 
 use biscuit_auth::builder::{Check, Convert, Rule, Term};
@@ -93,6 +100,16 @@ pub enum Outcome {
     NotReached,
 }
 
+/// What of a call is shown in its explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Shown {
+    /// All that helps, with the values of arguments.
+    #[default]
+    All,
+    /// No value of an argument, no resource, and nothing that is derived from one: for tickets.
+    NoArguments,
+}
+
 impl Step {
     fn new(stage: Stage, outcome: Outcome, text: impl Into<String>) -> Step {
         Step { stage, block: None, policy: None, outcome, text: text.into() }
@@ -173,6 +190,7 @@ pub(crate) fn explain(
     policy: &Policy,
     verified: &VerifiedCapability,
     call: &Call,
+    shown: Shown,
 ) -> Explanation {
     let mut steps = token::held(verifier, verified);
     let mut remedies = Vec::new();
@@ -184,12 +202,12 @@ pub(crate) fn explain(
     for error in &errors {
         token::uncovered(verified, call, error, &mut steps, &mut remedies);
     }
-    policies::explain(prepared, verified, policy, call, &mut steps, &mut remedies);
+    policies::explain(prepared, verified, policy, call, shown, &mut steps, &mut remedies);
     let ruling = Ruling::of(&authorize_with(prepared, verified, policy, call));
     match ruling.verdict {
         Verdict::Allow => remedies.clear(),
         Verdict::Deny | Verdict::Undecided => {
-            agree::agree(prepared, verified, policy, call, &mut remedies);
+            agree::agree(prepared, verified, policy, call, shown, &mut remedies);
             token::present_anew(verified, &mut remedies);
         }
     }

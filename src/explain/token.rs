@@ -237,7 +237,7 @@ fn after(until: Timestamp) -> String {
 }
 
 /// The grant or hop on which a block stands: between them, caveats may stand.
-fn parent(chain: &Chain, block: usize) -> usize {
+pub(super) fn parent(chain: &Chain, block: usize) -> usize {
     let before = chain.hops.iter().map(|hop| hop.index).filter(|index| *index < block);
     before.max().unwrap_or_default()
 }

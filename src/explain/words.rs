@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// The most characters of a text that are shown.
 const MAX_SHOWN: usize = 80;
 
-/// The most terms of a collection that are shown.
+/// The most terms of a collection in a value that are shown. Of what a policy or a check says, all are.
 const MAX_SHOWN_TERMS: usize = 8;
 
 /// What stands for a variable: its own name, or what its value is of.
@@ -36,28 +36,45 @@ pub(super) fn check(check: &Check) -> String {
     format!("{kind} {}", queries.join(" or "))
 }
 
-/// A query's predicates and expressions.
+/// A query's predicates and expressions, as they were written: whole.
 pub(super) fn query(rule: &Rule) -> String {
-    let predicates = rule.body.iter().map(predicate);
+    let style = Style { naming: &|_| None, most: usize::MAX };
+    let predicates = rule.body.iter().map(|predicate| predicate_in(predicate, &style));
     let expressions = rule.expressions.iter().map(|part| expression(part, &|_| None));
     predicates.chain(expressions).collect::<Vec<_>>().join(", ")
 }
 
+/// A fact, with values that are cut to what fits on a line.
 pub(super) fn predicate(predicate: &Predicate) -> String {
-    let terms: Vec<String> = predicate.terms.iter().map(|part| term(part, &|_| None)).collect();
+    predicate_in(predicate, &Style { naming: &|_| None, most: MAX_SHOWN_TERMS })
+}
+
+fn predicate_in(predicate: &Predicate, style: &Style<'_>) -> String {
+    let terms: Vec<String> = predicate.terms.iter().map(|part| term(part, style)).collect();
     format!("{}({})", escaped(&predicate.name), terms.join(", "))
 }
 
+/// An expression in Datalog, whole.
 pub(super) fn expression(expression: &Expression, naming: Naming<'_>) -> String {
-    operations(&expression.ops, naming)
-        .unwrap_or_else(|| "an expression without a value".to_owned())
+    let style = Style { naming, most: usize::MAX };
+    operations(&expression.ops, &style).unwrap_or_else(|| NO_VALUE.to_owned())
 }
 
-fn operations(ops: &[Op], naming: Naming<'_>) -> Option<String> {
+/// What stands for an expression that nobody could have written.
+const NO_VALUE: &str = "an expression without a value";
+
+/// How terms are written.
+struct Style<'a> {
+    naming: Naming<'a>,
+    /// How many terms of a collection are shown.
+    most: usize,
+}
+
+fn operations(ops: &[Op], style: &Style<'_>) -> Option<String> {
     let mut stack: Vec<String> = Vec::new();
     for op in ops {
         let text = match op {
-            Op::Value(value) => term(value, naming),
+            Op::Value(value) => term(value, style),
             Op::Unary(unary) => {
                 let value = stack.pop()?;
                 match unary {
@@ -73,7 +90,7 @@ fn operations(ops: &[Op], naming: Naming<'_>) -> Option<String> {
                 binary_words(binary, &left, &right)
             }
             Op::Closure(parameters, body) => {
-                let body = operations(body, naming)?;
+                let body = operations(body, style)?;
                 match parameters.as_slice() {
                     [] => body,
                     parameters => {
@@ -128,19 +145,21 @@ fn binary_words(binary: &Binary, left: &str, right: &str) -> String {
 
 /// A value, cut to what fits on a line.
 pub(super) fn value(value: &Term) -> String {
-    term(value, &|_| None)
+    term(value, &Style { naming: &|_| None, most: MAX_SHOWN_TERMS })
 }
 
-fn term(value: &Term, naming: Naming<'_>) -> String {
+fn term(value: &Term, style: &Style<'_>) -> String {
     let list = |terms: &mut dyn Iterator<Item = String>| {
-        let mut shown: Vec<String> = terms.take(MAX_SHOWN_TERMS + 1).collect();
-        if shown.len() > MAX_SHOWN_TERMS {
-            shown[MAX_SHOWN_TERMS] = "…".to_owned();
+        let mut shown: Vec<String> = terms.take(style.most.saturating_add(1)).collect();
+        if shown.len() > style.most {
+            shown[style.most] = "…".to_owned();
         }
         shown.join(", ")
     };
     match value {
-        Term::Variable(name) => naming(name).unwrap_or_else(|| format!("${}", escaped(name))),
+        Term::Variable(name) => {
+            (style.naming)(name).unwrap_or_else(|| format!("${}", escaped(name)))
+        }
         Term::Integer(number) => number.to_string(),
         Term::Str(text) => quoted(text),
         Term::Date(seconds) => Timestamp::from_unix_seconds(*seconds).to_string(),
@@ -152,10 +171,10 @@ fn term(value: &Term, naming: Naming<'_>) -> String {
         Term::Null => "null".to_owned(),
         Term::Set(terms) if terms.is_empty() => "{,}".to_owned(),
         Term::Set(terms) => {
-            format!("{{{}}}", list(&mut terms.iter().map(|part| term(part, naming))))
+            format!("{{{}}}", list(&mut terms.iter().map(|part| term(part, style))))
         }
         Term::Array(terms) => {
-            format!("[{}]", list(&mut terms.iter().map(|part| term(part, naming))))
+            format!("[{}]", list(&mut terms.iter().map(|part| term(part, style))))
         }
         Term::Map(entries) => {
             let mut entries = entries.iter().map(|(key, value)| {
@@ -164,7 +183,7 @@ fn term(value: &Term, naming: Naming<'_>) -> String {
                     MapKey::Str(text) => quoted(text),
                     MapKey::Parameter(_) => "?".to_owned(),
                 };
-                format!("{key}: {}", term(value, naming))
+                format!("{key}: {}", term(value, style))
             });
             format!("{{{}}}", list(&mut entries))
         }

@@ -22,7 +22,7 @@ use crate::authorize::{
     refuse_uncovered, rests_on,
 };
 use crate::call::Call;
-use crate::explain::{self, Explanation};
+use crate::explain::{self, Explanation, Shown};
 use crate::policy::Policy;
 use crate::preview::{self, Preview};
 use crate::ruling::Ruling;
@@ -73,6 +73,8 @@ pub struct Guard {
     prepared: PreparedTokens,
     kept: Option<Keep>,
     facts: Option<Facts>,
+    /// What explanations show of a call.
+    shown: Shown,
     ledger: Option<Box<dyn Ledger>>,
     /// Of bearers without a valid signature, and of the others.
     rejections: [Mutex<Rejections>; 2],
@@ -111,6 +113,7 @@ impl Guard {
             shadow: Shadow::default(),
             kept: None,
             facts: None,
+            shown: Shown::All,
             ledger: None,
             rejections: Default::default(),
         }
@@ -121,6 +124,12 @@ impl Guard {
     pub fn shadowed_by(self, candidate: impl Into<Arc<Policy>>) -> Guard {
         self.replace_candidate(Some(candidate.into()));
         self
+    }
+
+    /// Has explanations leave out what a call's arguments and its resource are, and what policies derive from them, so that they can be
+    /// put into a ticket. By default they show them.
+    pub fn explain_without_arguments(self) -> Guard {
+        Guard { shown: Shown::NoArguments, ..self }
     }
 
     /// Has records keep what policies saw of each call that reached them, so that other policies can decide it again
@@ -284,7 +293,7 @@ impl Guard {
         match asked {
             Ok(verified) => {
                 let prepared = self.prepared(verified);
-                explain::explain(&self.verifier, &prepared, policy, verified, call)
+                explain::explain(&self.verifier, &prepared, policy, verified, call, self.shown)
             }
             Err(unstated) => {
                 let (verified, denial) = &**unstated;

@@ -183,7 +183,10 @@ impl Bench {
         let Staged { call, token } = staged.as_ref().ok()?;
         let Token { verifier, bearer, verified, prepared } = &**token;
         Some(match verified {
-            Ok(verified) => explain::explain(verifier, prepared, &self.policy, verified, call),
+            Ok(verified) => {
+                let shown = explain::Shown::All;
+                explain::explain(verifier, prepared, &self.policy, verified, call, shown)
+            }
             Err(rejection) => explain::rejected(verifier, bearer, rejection, at),
         })
     }

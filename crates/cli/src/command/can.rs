@@ -99,8 +99,8 @@ fn why_not(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> String {
     firm.map_or(explanation.ruling.message, |remedy| remedy.obstacle.clone())
 }
 
-/// The most demands that are named of one operation; `check --explain` names them all.
-const MAX_DEMANDS: usize = 4;
+/// The most demands that are named of one operation: as many as anybody reads; `check --explain` names them all.
+const MAX_DEMANDS: usize = 16;
 
 /// What is demanded of the arguments, as far as an explanation of the call without any says.
 fn on_what(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> Option<String> {

@@ -157,7 +157,7 @@ impl Scene {
                 }
                 block if text.contains("--holder") => self.hops[block - 1].unbound = false,
                 block if *block > self.hops.len() => {}
-                block => self.hops[block - 1].age = Duration::ZERO,
+                block => self.hops[block - 1..].iter_mut().for_each(|hop| hop.age = Duration::ZERO),
             },
             Change::Fact { fact, stated: true, .. } => self.facts.push(fact.clone()),
             Change::Fact { fact, stated: false, .. } => self.facts.retain(|known| known != fact),
@@ -501,9 +501,11 @@ fn how_deep_a_chain_may_be_is_told() {
     scene.hops.push(hop(&["tools:call:*"], &[]));
     let explanation = scene.explain();
     assert_eq!(explanation.ruling.cause.map(Cause::as_str), Some("policy_denied"));
-    let Change::Otherwise { must, .. } = first(&explanation) else { panic!("{explanation:#?}") };
-    assert_eq!(must, "not depth > 1");
-    scene.hops.pop();
+    let Change::Caller { depth, caller, .. } = first(&explanation) else {
+        panic!("{explanation:#?}")
+    };
+    assert_eq!((*depth, caller.as_str()), (1, "agent.1"));
+    scene.hops.truncate(*depth);
     assert_eq!(scene.explain().ruling.cause, None);
 }
 
@@ -514,7 +516,8 @@ fn tokens_that_do_not_hold_say_who_makes_what_anew() {
     scene.hops[1].age = Duration::from_secs(700);
     scene.hops[0].age = Duration::from_secs(700);
     let explanation = mends(&scene, "expired", Some(1));
-    assert_eq!(explanation.remedies.len(), 3, "{:#?}", explanation.remedies);
+    // What stands on it is made anew with it.
+    assert_eq!(explanation.remedies.len(), 1, "{:#?}", explanation.remedies);
     assert!(
         first(&explanation).text().contains("have user:alice make the delegation to agent.1 anew")
     );

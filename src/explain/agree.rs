@@ -70,9 +70,10 @@ pub(super) fn agree(
     };
     let useless: Vec<String> = found.keys().filter(|name| !useful(name)).cloned().collect();
     useless.iter().for_each(|name| drop(found.remove(name)));
-    // Where no value was found, whoever demands so much is asked first.
+    // Where several demand so much that no value was found, whoever does is asked first.
+    let several: Vec<String> = useless.iter().filter(|name| demanded(name) > 1).cloned().collect();
     for remedy in remedies.iter_mut() {
-        let open = matches!(remedy.changes.first(), Some(Change::Argument { argument, .. }) if useless.contains(argument));
+        let open = matches!(remedy.changes.first(), Some(Change::Argument { argument, .. }) if useless.contains(argument) && several.contains(argument));
         if open {
             remedy.changes.sort_by_key(|change| !matches!(change, Change::Check { .. }));
         }

@@ -54,10 +54,11 @@ fn of_match_within(scene: &Scene<'_>, query: &datalog::Rule, depth: usize) -> Op
         }
         if scene.is_derived(&fact.name) {
             let rules = scene.policy.rules.iter().filter_map(|rule| {
-                let rule = Rule::convert_from(rule, &scene.world.symbols).ok()?;
-                let rule = unified(rule, fact, &[])?;
+                let built = Rule::convert_from(rule, &scene.world.symbols).ok()?;
+                let derives = unified(built.clone(), fact, &[])?;
                 let mut symbols = scene.world.symbols.clone();
-                of_match_within(scene, &rule.convert(&mut symbols), depth)
+                scene.asked(VERIFIER).match_of(&derives.convert(&mut symbols))?;
+                of_match_within(scene, &built.convert(&mut symbols), depth)
             });
             changes.extend(rules.flat_map(|one| one.changes));
             continue;

@@ -77,6 +77,8 @@ pub(super) enum MissingPart {
         conditions: Vec<Expression>,
         /// Facts of this name that there are.
         found: Vec<Predicate>,
+        /// What would do as well.
+        others: Vec<Predicate>,
     },
     /// The facts are there, and this is not true of them.
     Condition {
@@ -205,8 +207,17 @@ impl Asker<'_> {
                 free_variables(&expression.ops).iter().any(|name| names.contains(name))
             });
             waiting = others;
+            let predicate_of =
+                |found: &Candidate| filled(predicate, &self.shown(rule, self.bindings(found)));
+            let mut others: Vec<Predicate> = Vec::new();
+            for other in candidates.iter().filter(holds).map(predicate_of) {
+                if !others.contains(&other) {
+                    others.push(other);
+                }
+            }
             lacks.push(MissingPart::Fact {
                 predicate: filled(predicate, &bindings),
+                others,
                 conditions: mine
                     .into_iter()
                     .map(|expression| {

@@ -15,6 +15,7 @@ mod policies;
 mod remedies;
 mod scene;
 mod through;
+mod together;
 mod token;
 mod values;
 mod words;
@@ -208,6 +209,7 @@ pub(crate) fn explain(
         Verdict::Allow => remedies.clear(),
         Verdict::Deny | Verdict::Undecided => {
             agree::agree(prepared, verified, policy, call, shown, &mut remedies);
+            remedies = together::together(remedies);
             token::present_anew(verified, &mut remedies);
         }
     }

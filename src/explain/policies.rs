@@ -109,6 +109,10 @@ impl Scene<'_> {
         for one in found {
             let mut changes = one.changes;
             changes.extend(change.clone());
+            // A role is for everything: whoever demands it of this errand is asked before the issuer.
+            if block > 0 {
+                changes.sort_by_key(|change| matches!(change, Change::Fact { stated: true, .. }));
+            }
             remedies.push(Remedy {
                 summary: joined(&what, &one.lacking),
                 block: Some(block),

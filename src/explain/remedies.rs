@@ -40,8 +40,9 @@ pub(super) fn of_miss(scene: &Scene<'_>, miss: &Miss, block: usize) -> Vec<Remed
 
 fn of_lacks(scene: &Scene<'_>, miss: &Miss, block: usize, depth: usize) -> Vec<Remedies> {
     let of_lack = |lack: &MissingPart| match lack {
-        MissingPart::Fact { predicate, conditions, found } => {
-            of_absent(scene, miss, predicate, conditions, found, block, depth)
+        MissingPart::Fact { predicate, conditions, found, others } => {
+            let lack = Absent { predicate, conditions, found, others };
+            of_absent(scene, miss, &lack, block, depth)
         }
         MissingPart::Condition { expression, values, evaluable } => {
             vec![of_condition(scene, miss, expression, values, *evaluable, block)]
@@ -50,19 +51,38 @@ fn of_lacks(scene: &Scene<'_>, miss: &Miss, block: usize, depth: usize) -> Vec<R
     miss.lacks.iter().flat_map(of_lack).collect()
 }
 
+/// A fact that is not there.
+struct Absent<'a> {
+    predicate: &'a Predicate,
+    conditions: &'a [Expression],
+    /// Facts of this name that there are.
+    found: &'a [Predicate],
+    /// What would do as well.
+    others: &'a [Predicate],
+}
+
 fn of_absent(
     scene: &Scene<'_>,
     miss: &Miss,
-    predicate: &Predicate,
-    conditions: &[Expression],
-    found: &[Predicate],
+    lack: &Absent<'_>,
     block: usize,
     depth: usize,
 ) -> Vec<Remedies> {
+    let Absent { predicate, conditions, found, others } = *lack;
     let must = demanded(predicate, conditions);
     if let Some(name) = argument_of(predicate) {
+        let values: Vec<&Term> =
+            others.iter().filter_map(|other| other.terms.get(1)).filter(is_value).collect();
+        let must = match values.as_slice() {
+            [] | [_] => must,
+            several => {
+                let several: Vec<String> = several.iter().map(|term| words::value(term)).collect();
+                format!("{} in [{}]", escaped(&name), several.join(", "))
+            }
+        };
         let lacking = told_argument(scene, name, kind_asked(conditions), &must);
-        return vec![argument_change(scene, miss, name, lacking, &must, block)];
+        let values = values.into_iter().filter_map(json_of).collect();
+        return vec![argument_change(scene, miss, name, lacking, &must, values, block)];
     }
     let name = predicate.name.as_str();
     let one = |lacking: String, changes: Vec<Change>| vec![Remedies { lacking, changes }];
@@ -107,6 +127,20 @@ fn of_absent(
             let fact = grounded(predicate, conditions);
             one(lacking, vec![fact_change(fact.as_ref(), &must)])
         }
+    }
+}
+
+fn is_value(term: &&Term) -> bool {
+    variable(term).is_none()
+}
+
+/// A value of an argument that policies see so.
+fn json_of(term: &Term) -> Option<Value> {
+    match term {
+        Term::Str(text) => Some(Value::from(text.as_str())),
+        Term::Integer(number) => Some(Value::from(*number)),
+        Term::Bool(held) => Some(Value::from(*held)),
+        _ => None,
     }
 }
 
@@ -236,7 +270,7 @@ fn of_condition(
             false => words::in_brackets(words::reason(&expression.ops, values)),
         };
         let lacking = lacking + &why;
-        return argument_change(scene, miss, &argument, lacking, &filled_must, block);
+        return argument_change(scene, miss, &argument, lacking, &filled_must, Vec::new(), block);
     }
     let is: Vec<String> = values
         .iter()
@@ -341,10 +375,12 @@ fn argument_change(
     name: &str,
     lacking: String,
     must: &str,
+    values: Vec<Value>,
     block: usize,
 ) -> Remedies {
     let present = scene.call.arguments_json().get(name).filter(|_| (scene.shows)(ARGUMENT));
-    let mut candidates = literals(&miss.rule, present);
+    let mut candidates = values;
+    candidates.extend(literals(&miss.rule, present));
     candidates.extend([Value::from(1), Value::from("x"), Value::from(true)]);
     let example = candidates.into_iter().find(|value| {
         let Some(mut world) = scene.with_argument(name, Some(value.clone())) else { return false };

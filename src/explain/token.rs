@@ -103,14 +103,17 @@ fn remedies(
     };
     match error {
         VerifyError::Expired { .. } => {
-            let expired = chain.expiries().filter(|(_, expires)| *expires <= now);
+            // Who makes one anew makes what stands on it anew.
+            let expired = chain.expiries().find(|(_, expires)| *expires <= now);
             expired
-                .map(|(block, expires)| {
-                    Remedy::new(
+                .map(|(block, expires)| Remedy {
+                    block: Some(block),
+                    ..Remedy::new(
                         format!("block {block} expired at {expires}"),
                         vec![renew(block, ", and what stands on it")],
                     )
                 })
+                .into_iter()
                 .collect()
         }
         VerifyError::UnknownRoot | VerifyError::Signature { block: 0 } => vec![Remedy::new(
@@ -372,10 +375,14 @@ pub(super) fn uncovered(
                     "have {by} make {whose} anew with one more scope: --scope {operation}"
                 );
                 let scope = operation.to_string();
-                remedies.push(Remedy::new(
-                    format!("block {block} does not cover {operation}"),
-                    vec![Change::Scope { block, by, scope, text }],
-                ));
+                remedies.push(Remedy {
+                    summary: format!("{whose} (block {block}) does not cover {operation}"),
+                    block: Some(block),
+                    ..Remedy::new(
+                        format!("block {block} does not cover {operation}"),
+                        vec![Change::Scope { block, by, scope, text }],
+                    )
+                });
             }
         }
         AuthorizeError::OtherCall => remedies.push(Remedy::new(

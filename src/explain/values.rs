@@ -149,8 +149,11 @@ pub(super) fn other_kinds(present: Option<&Value>) -> Vec<Value> {
 }
 
 fn add_operands(ops: &[Op], found: &mut Vec<Value>) {
-    for op in ops {
+    for (index, op) in ops.iter().enumerate() {
+        let kind = index > 0 && matches!(ops[index - 1], Op::Unary(Unary::TypeOf));
         match op {
+            // The name of a kind is no value.
+            Op::Value(_) if kind => {}
             Op::Value(term) => add(term, found),
             Op::Closure(_, inner) => add_operands(inner, found),
             _ => {}

@@ -98,7 +98,13 @@ fn unmatched(
     let telling: Vec<&Expression> =
         about.iter().filter(|one| !is_type_test(one)).copied().collect();
     let telling = if telling.is_empty() { &about } else { &telling };
+    let excluded = excluded(scene, rule, asked, &names);
     let must = match telling.as_slice() {
+        [] if !excluded.is_empty() => {
+            let list: Vec<String> = excluded.iter().map(words::value).collect();
+            let name = names.first().map(|name| called(asked, name)).unwrap_or_default();
+            format!("{name} not in [{}]", list.join(", "))
+        }
         [] => format!("not {}", words::predicate(fact)),
         telling => {
             let filled: Vec<Expression> =
@@ -113,15 +119,18 @@ fn unmatched(
     let any_name = asked.terms.first().is_some_and(|first| variable(first).is_some());
     let chain = scene.verified.chain();
     Some(match (fact.name.as_str(), argument_of(fact)) {
-        (_, Some(name)) if about.is_empty() || any_name => Change::NoArgument {
-            argument: name.to_owned(),
-            text: format!("call it without the argument {}", words::quoted(name)),
-        },
+        (_, Some(name)) if about.is_empty() && excluded.is_empty() || any_name => {
+            Change::NoArgument {
+                argument: name.to_owned(),
+                text: format!("call it without the argument {}", words::quoted(name)),
+            }
+        }
         // Its name may not be shown, or is of another spelling.
         (ARGUMENT, None) => return None,
         (_, Some(name)) => {
             let present = scene.call.arguments_json().get(name).filter(|_| (scene.shows)(ARGUMENT));
-            let example = literals(rule, present).into_iter().find(|value| {
+            let others = [serde_json::Value::from("x"), serde_json::Value::from(1)];
+            let example = literals(rule, present).into_iter().chain(others).find(|value| {
                 let world = scene.with_argument(name, Some(value.clone()));
                 world.is_some_and(|world| {
                     world.matches_any(std::slice::from_ref(query)) == Ok(false)
@@ -174,6 +183,23 @@ fn unmatched(
             }
         }
     })
+}
+
+/// What an argument may not be, where the policies list that as facts.
+fn excluded(scene: &Scene<'_>, rule: &Rule, asked: &Predicate, names: &[&String]) -> Vec<Term> {
+    let ([name], Some(_)) = (names, argument_of(asked)) else { return Vec::new() };
+    let of_policy = |other: &&Predicate| (scene.decide)(&other.name) == Weight::POLICY;
+    let place =
+        |other: &Predicate| other.terms.iter().position(|term| variable(term) == Some(name));
+    let listed = rule.body.iter().filter(of_policy).find_map(|other| Some((other, place(other)?)));
+    let Some((listed, place)) = listed else { return Vec::new() };
+    let facts = scene
+        .world
+        .facts()
+        .filter_map(|fact| Predicate::convert_from(&fact.predicate, &scene.world.symbols).ok());
+    let same =
+        facts.filter(|fact| fact.name == listed.name && fact.terms.len() == listed.terms.len());
+    same.filter_map(|fact| fact.terms.get(place).cloned()).collect()
 }
 
 /// The expression with what it says of others than these variables filled in.

@@ -203,7 +203,11 @@ pub(crate) fn explain(
     for error in &errors {
         token::uncovered(verified, call, error, &mut steps, &mut remedies);
     }
+    let another = |remedy: &Remedy| matches!(remedy.changes[..], [Change::Operation { .. }]);
+    let asked = if remedies.iter().any(another) { remedies.len() } else { usize::MAX };
     policies::explain(prepared, verified, policy, call, shown, &mut steps, &mut remedies);
+    // What is missing for an operation that nobody means helps nobody.
+    remedies.truncate(asked);
     let ruling = Ruling::of(&authorize_with(prepared, verified, policy, call));
     match ruling.verdict {
         Verdict::Allow => remedies.clear(),

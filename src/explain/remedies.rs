@@ -382,6 +382,10 @@ fn argument_change(
     let mut candidates = values;
     candidates.extend(literals(&miss.rule, present));
     candidates.extend([Value::from(1), Value::from("x"), Value::from(true)]);
+    if kind_asked(&miss.rule.expressions) == Some("array") {
+        let one: Vec<Value> = candidates.iter().map(|value| vec![value.clone()].into()).collect();
+        candidates.extend(one);
+    }
     let example = candidates.into_iter().find(|value| {
         let Some(mut world) = scene.with_argument(name, Some(value.clone())) else { return false };
         let query = miss.rule.convert(&mut world.symbols);

@@ -139,6 +139,9 @@ pub(super) fn literals(rule: &Rule, present: Option<&Value>) -> Vec<Value> {
     found
 }
 
+/// The most characters of a text that is made because it must be long.
+const MAX_FILLED: usize = 256;
+
 /// The same value as a number or as a text, which may be what is meant.
 pub(super) fn other_kinds(present: Option<&Value>) -> Vec<Value> {
     match present {
@@ -150,10 +153,17 @@ pub(super) fn other_kinds(present: Option<&Value>) -> Vec<Value> {
 
 fn add_operands(ops: &[Op], found: &mut Vec<Value>) {
     for (index, op) in ops.iter().enumerate() {
-        let kind = index > 0 && matches!(ops[index - 1], Op::Unary(Unary::TypeOf));
+        let before = index.checked_sub(1).and_then(|before| ops.get(before));
         match op {
             // The name of a kind is no value.
-            Op::Value(_) if kind => {}
+            Op::Value(_) if matches!(before, Some(Op::Unary(Unary::TypeOf))) => {}
+            Op::Value(Term::Integer(length))
+                if matches!(before, Some(Op::Unary(Unary::Length))) =>
+            {
+                let length = usize::try_from(*length).unwrap_or_default().min(MAX_FILLED);
+                found
+                    .extend([length, length.saturating_add(1)].map(|n| Value::from("x".repeat(n))));
+            }
             Op::Value(term) => add(term, found),
             Op::Closure(_, inner) => add_operands(inner, found),
             _ => {}

@@ -61,7 +61,7 @@ pub(crate) fn denials() -> Vec<Denial> {
             .facts(&[r#"team("design")"#])
             .hop("agent.a", &[])
             .hop("agent.b", &[])
-            .policy("allow if tool(\"push\")", &[r#"fact team("api")"#]),
+            .policy("allow if tool(\"push\")", &[r#"fact team("web")"#]),
         of("a push without a message", "push", r#"{"repo": "acme/web", "branch": "agent/fix"}"#)
             .facts(&[r#"team("web")"#])
             .hop("agent.a", &[])
@@ -71,8 +71,7 @@ pub(crate) fn denials() -> Vec<Denial> {
             .facts(&[r#"team("web")"#])
             .hop("agent.a", &[])
             .cause("policy_check_failed", None)
-            .policy("check if operation($op), $op != \"tools:call:push\"", &["argument message"])
-            .for_people(),
+            .policy("check if operation($op), $op != \"tools:call:push\"", &["argument message"]),
         of("a push in the freeze", "push", PUSH)
             .facts(&[r#"team("web")"#])
             .hop("agent.a", &[])
@@ -122,7 +121,7 @@ pub(crate) fn denials() -> Vec<Denial> {
             .hop("agent.a", &[])
             .cause("policy_denied", None)
             .policy("deny if tool(\"delete_branch\")", &["argument branch"])
-            .for_people(),
+            .says(&["branch not in [\"main\", \"release\"]"]),
         of("an issue that is no duplicate", "close_issue", r#"{"reason": "done"}"#)
             .hop("agent.a", &[])
             .policy("allow if tool(\"close_issue\")", &["argument reason"]),

@@ -6,6 +6,7 @@ use clap::Args;
 use hardtack::{PublicKey, Timestamp};
 
 use super::root;
+use crate::args::Detail;
 
 /// Decide one call as a tool server would: the bearer on stdin
 #[derive(Debug, Args)]
@@ -17,6 +18,9 @@ use super::root;
   hardtack check --root @root.pub --audience notion.mcp \\
       --operation tools:call:search \\
       --explain < bearer.token
+  hardtack check --root @root.pub --audience notion.mcp \\
+      --operation tools:call:search \\
+      --explain=full --without-arguments < bearer.token
 
 Exit codes: 0 allowed, 1 denied, 2 undecided or wrong usage.")]
 pub(crate) struct Check {
@@ -34,9 +38,19 @@ pub(crate) struct Check {
     /// Let arguments have integers beyond ±(2^53-1), up to 64 bits, as of a server for which they are let through
     #[arg(long)]
     pub(crate) large_integers: bool,
-    /// Show every step of the decision, what refused, what was nearest, and the least that would have it allowed
-    #[arg(long)]
-    pub(crate) explain: bool,
+    /// Explain the decision in three lines: the cause, what is nearest to allowing it, and the least that helps.
+    /// --explain=full shows every step as well
+    #[arg(
+        long,
+        value_name = "DETAIL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "short"
+    )]
+    pub(crate) explain: Option<Detail>,
+    /// Leave values of arguments and the resource out of the explanation, for a ticket; with --explain
+    #[arg(long, requires = "explain")]
+    pub(crate) without_arguments: bool,
     /// Answer as JSON: {"decision", "cause", "hop", "message"}; with --explain also "steps" and "remedies"
     #[arg(long)]
     pub(crate) json: bool,

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hardtack::chain::{IdPrefix, IdPrefixError};
 use hardtack::keys::KeyError;
 use hardtack::{PublicKey, RevocationId};
@@ -40,6 +40,15 @@ pub(crate) const EXIT_FAILED: u8 = 2;
 
 /// Where an option of every verb stands in its help: behind those of the verb, before --help, whose place is 1000 (clap).
 const LAST: usize = 999;
+
+/// How much of an explanation is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Detail {
+    /// The cause, what is nearest to allowing it, and the least that helps
+    Short,
+    /// Every step as well, and whatever else would help
+    Full,
+}
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())

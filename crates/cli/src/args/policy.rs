@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hardtack::Timestamp;
 
+use crate::args::Detail;
+
 /// Ask what a set of policies would do
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   hardtack policy lint policies
   hardtack policy test policies
-  hardtack policy eval policies/payments \\
-      --operation tools:call:pay --arg amount=250
+  hardtack policy eval policies/default \\
+      --operation tools:call:search
   hardtack policy replay --policies new \\
       --records records.jsonl")]
 pub(crate) struct Policy {
@@ -45,9 +47,16 @@ pub(crate) struct Test {
     /// As JSON: {"passes", "sets": [{"set", "passes", "cases", "statements", "faults"}]}
     #[arg(long)]
     pub(crate) json: bool,
-    /// Explain each case that got another verdict: every step, what was nearest, and the least change
-    #[arg(long)]
-    pub(crate) explain: bool,
+    /// Explain each case that got another verdict in three lines: the cause, what is nearest, and the least that helps.
+    /// --explain=full shows every step as well
+    #[arg(
+        long,
+        value_name = "DETAIL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "short"
+    )]
+    pub(crate) explain: Option<Detail>,
     /// Also write JUnit XML, a suite a set
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -58,10 +67,20 @@ pub(crate) struct Test {
 #[command(after_help = "Examples:
   hardtack policy eval policies/payments \\
       --operation tools:call:pay --arg amount=250 \\
+      --arg 'currency=\"EUR\"' \\
+      --arg 'account=\"CH9300762011623852957\"' \\
       --fact 'role(\"clerk\")' --hop agent.payer
+  K=94ea46ff21c62812461fe59977cf26bd
+  K=${K}60cee62d2da812d715b1bdbec75f132a
   hardtack policy eval policies/payments \\
-      --operation tools:call:pay \\
-      --hop agent.approval --key agent.approval=94ea46ff…
+      --operation tools:call:pay --arg amount=600000 \\
+      --arg 'currency=\"EUR\"' \\
+      --arg 'account=\"CH9300762011623852957\"' \\
+      --fact 'role(\"manager\")' --call-bound \\
+      --hop agent.approval --hop agent.payer \\
+      --key agent.approval=$K
+
+Both are allowed. In the second, K is the key that the policies name as that of the approval service.
 
 The token is made for this call with keys made from names, as for cases. Nothing is recorded.
 
@@ -112,6 +131,9 @@ pub(crate) struct Eval {
     /// When it is decided (RFC 3339); without it, 2026-11-23T10:00:00Z, a Monday
     #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
     pub(crate) at: Option<Timestamp>,
+    /// How much is explained: `short` is the cause, what is nearest and the least that helps; `full` is every step as well
+    #[arg(long, value_name = "DETAIL", default_value = "short", hide_default_value = true)]
+    pub(crate) explain: Detail,
     /// Answer as JSON: {"decision", "cause", "hop", "place", "message", "steps", "remedies"}
     #[arg(long)]
     pub(crate) json: bool,

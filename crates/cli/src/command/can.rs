@@ -96,7 +96,7 @@ fn why_not(guard: &Guard, bearer: &str, call: &Call, now: Timestamp) -> String {
         .remedies
         .iter()
         .find(|remedy| remedy.changes.first().is_some_and(|change| !about_arguments(change)));
-    firm.map_or(explanation.ruling.message, |remedy| remedy.obstacle.clone())
+    firm.map_or(explanation.ruling.message, |remedy| remedy.summary.clone())
 }
 
 /// The most demands that are named of one operation: as many as anybody reads; `check --explain` names them all.

@@ -60,9 +60,13 @@ pub(crate) fn run(arguments: &Check) -> Done {
     };
     let bearer = read_token()?;
     let now = arguments.deciding.at.unwrap_or_else(now);
-    if arguments.explain {
+    if let Some(detail) = arguments.explain {
+        let guard = match arguments.without_arguments {
+            true => guard.explain_without_arguments(),
+            false => guard,
+        };
         let (outcome, explanation) = guard.check_explained(&bearer, &call, now);
-        even_unread(explained::show(&explanation, arguments.json))?;
+        even_unread(explained::show(&explanation, detail, arguments.json))?;
         return Ok(outcome
             .err()
             .map_or(ExitCode::SUCCESS, |denial| ExitCode::from(exit_code(&denial))));

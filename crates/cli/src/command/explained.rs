@@ -6,15 +6,21 @@ use hardtack::Explanation;
 use hardtack::audit::Verdict;
 use hardtack::explain::{Outcome, Stage, Step};
 
+use crate::args::Detail;
 use crate::terminal::{BAD, FAINT, GOOD, TEXT, WARN, say, say_json};
 
-pub(crate) fn show(explanation: &Explanation, json: bool) -> Result<(), Box<dyn Error>> {
-    show_as(explanation, json, "", &|text| text)
+pub(crate) fn show(
+    explanation: &Explanation,
+    detail: Detail,
+    json: bool,
+) -> Result<(), Box<dyn Error>> {
+    show_as(explanation, detail, json, "", &|text| text)
 }
 
-/// Shows it with `before` in front of each line, and each text as `written` has it.
+/// Shows it with `before` in front of each line, and each text as `written` has it. JSON has all of it.
 pub(crate) fn show_as(
     explanation: &Explanation,
+    detail: Detail,
     json: bool,
     before: &str,
     written: &dyn Fn(String) -> String,
@@ -22,10 +28,21 @@ pub(crate) fn show_as(
     if json {
         return say_json(written(serde_json::to_string_pretty(explanation)?));
     }
-    let say = |line: String| match line.as_str() {
-        "" => say(""),
-        _ => say(format_args!("{before}{}", written(line))),
+    let lines = match detail {
+        Detail::Short => short(explanation),
+        Detail::Full => full(explanation),
     };
+    for line in lines {
+        match line.as_str() {
+            "" => say("")?,
+            _ => say(format_args!("{before}{}", written(line)))?,
+        }
+    }
+    Ok(())
+}
+
+/// The verdict and its cause.
+fn verdict(explanation: &Explanation) -> String {
     let (style, word) = match explanation.ruling.verdict {
         Verdict::Allow => (GOOD, "allowed"),
         Verdict::Deny => (BAD, "denied"),
@@ -33,34 +50,61 @@ pub(crate) fn show_as(
     };
     let cause = explanation.ruling.cause.map_or(String::new(), |cause| format!(" ({cause})"));
     let message = explanation.ruling.message.trim_start_matches("allowed ");
-    say(format!("{style}{word}{style:#} {TEXT}{message}{cause}"))?;
-    say(String::new())?;
+    format!("{style}{word}{style:#} {TEXT}{message}{cause}")
+}
+
+/// Three lines: the cause, what is nearest, and what helps, of each thing that is needed the least.
+fn short(explanation: &Explanation) -> Vec<String> {
+    let mut lines = vec![verdict(explanation)];
+    if let Some(nearest) = explanation.remedies.first() {
+        lines.push(format!("{FAINT}nearest{FAINT:#} {TEXT}{}", nearest.summary));
+    }
+    let mut helps: Vec<&str> = Vec::new();
+    for remedy in &explanation.remedies {
+        let Some(change) = remedy.changes.first() else { continue };
+        if !helps.contains(&change.text()) {
+            helps.push(change.text());
+        }
+    }
+    match helps.as_slice() {
+        [] => {}
+        [one] => lines.push(format!("{FAINT}helps{FAINT:#}   {TEXT}{one}")),
+        all => {
+            let all = all.join("; and ");
+            lines.push(format!("{FAINT}helps{FAINT:#}   {TEXT}{all}"));
+        }
+    }
+    lines
+}
+
+/// Every step, and each change that would help.
+fn full(explanation: &Explanation) -> Vec<String> {
+    let mut lines = vec![verdict(explanation), String::new()];
     let mut stage = None;
     for step in collapsed(&explanation.steps) {
         let step = &step;
         let heading = if stage == Some(step.stage) { "" } else { name(step.stage) };
         stage = Some(step.stage);
-        say(format!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)))?;
+        lines.push(format!("{FAINT}{heading:<11}{FAINT:#}{}", line(step)));
     }
-    say(format!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"))?;
+    lines.push(format!("{FAINT}{:<11}{TEXT}{SIGNS}{FAINT:#}", "signs"));
     if explanation.remedies.is_empty() {
-        return Ok(());
+        return lines;
     }
     let several = explanation.remedies.len() > 1;
     let heading =
         if several { "what would have it allowed, all of:" } else { "what would have it allowed:" };
-    say(String::new())?;
-    say(heading.to_owned())?;
+    lines.extend([String::new(), heading.to_owned()]);
     for (number, remedy) in explanation.remedies.iter().enumerate() {
         let mark = if several { format!("{}.", number + 1) } else { "-".to_owned() };
         for (index, change) in remedy.changes.iter().enumerate() {
-            match index {
-                0 => say(format!("  {mark} {TEXT}{}", change.text()))?,
-                _ => say(format!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()))?,
-            }
+            lines.push(match index {
+                0 => format!("  {mark} {TEXT}{}", change.text()),
+                _ => format!("     {FAINT}or{FAINT:#} {TEXT}{}", change.text()),
+            });
         }
     }
-    Ok(())
+    lines
 }
 
 /// What the signs before the steps mean.

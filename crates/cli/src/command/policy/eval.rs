@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use toml::{Table, Value};
 
 use crate::args::policy::Eval;
-use crate::args::{EXIT_DENIED, EXIT_FAILED};
+use crate::args::{Detail, EXIT_DENIED, EXIT_FAILED};
 use crate::command::policy::test::{explain, unread};
 use crate::command::warn_of_left_out;
 use crate::terminal::{BAD, Done, TEXT, say, say_json};
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Eval) -> Done {
     if case.found.cause == Some(Cause::MalformedCase) {
         return Err(case.found.message.clone().into());
     }
-    show(case, arguments.json)?;
+    show(case, arguments.explain, arguments.json)?;
     Ok(match case.found.verdict {
         Verdict::Allow => ExitCode::SUCCESS,
         Verdict::Deny => ExitCode::from(EXIT_DENIED),
@@ -35,9 +35,9 @@ pub(crate) fn run(arguments: &Eval) -> Done {
     })
 }
 
-fn show(case: &Decided, json: bool) -> Result<(), Box<dyn Error>> {
+fn show(case: &Decided, detail: Detail, json: bool) -> Result<(), Box<dyn Error>> {
     if case.explanation.is_some() {
-        return explain(case, json, "");
+        return explain(case, detail, json, "");
     }
     // No decision came to it: the call is none that could be judged.
     if json {

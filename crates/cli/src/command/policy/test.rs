@@ -11,8 +11,8 @@ use hardtack::trial::{self, Decided, Fault, Report, Statement, StatementKind, Tr
 use hardtack_lint::{Finding, Options, Severity, lint_folder};
 use serde_json::{Value, json};
 
-use crate::args::EXIT_DENIED;
 use crate::args::policy::Test;
+use crate::args::{Detail, EXIT_DENIED};
 use crate::command::policy::junit;
 use crate::command::{explained, warn_of_left_out};
 use crate::terminal::{BAD, BOLD, Done, FAINT, GOOD, TEXT, WARN, now, say, say_json, with_causes};
@@ -23,8 +23,8 @@ pub(crate) fn run(arguments: &Test) -> Done {
     for set in policy::sets(&arguments.folder)? {
         warn_of_left_out(&set);
         let report = match arguments.explain {
-            true => trial::run_explained(&set, || start.elapsed()),
-            false => trial::run(&set, || start.elapsed()),
+            Some(_) => trial::run_explained(&set, || start.elapsed()),
+            None => trial::run(&set, || start.elapsed()),
         };
         reports.push(report.map_err(|error| unread(&set, &error))?);
     }
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Test) -> Done {
             let sets = reports.iter().map(as_json).collect::<Vec<_>>();
             say_json(json!({ "passes": passes, "sets": sets }))?;
         }
-        false => reports.iter().try_for_each(show)?,
+        false => reports.iter().try_for_each(|report| show(report, arguments.explain))?,
     }
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DENIED) })
 }
@@ -69,23 +69,30 @@ pub(super) fn unread(set: &Path, error: &TrialError) -> String {
 }
 
 /// An explanation without the keys of the trial, which stand for real ones.
-pub(super) fn explain(case: &Decided, json: bool, before: &str) -> Result<(), Box<dyn Error>> {
+pub(super) fn explain(
+    case: &Decided,
+    detail: Detail,
+    json: bool,
+    before: &str,
+) -> Result<(), Box<dyn Error>> {
     let Some(explanation) = &case.explanation else { return Ok(()) };
-    explained::show_as(explanation, json, before, &|text| with_real_keys(case, text))
+    explained::show_as(explanation, detail, json, before, &|text| with_real_keys(case, text))
 }
 
 fn with_real_keys(case: &Decided, text: String) -> String {
     case.stand_ins.iter().fold(text, |text, (own, real)| text.replace(own, real))
 }
 
-fn show(report: &Report) -> Result<(), Box<dyn Error>> {
+fn show(report: &Report, detail: Option<Detail>) -> Result<(), Box<dyn Error>> {
     for case in report.unexpected() {
         say(format_args!("{BAD}failed{BAD:#} {TEXT}{BOLD}{}{BOLD:#}", case.name))?;
         say(format_args!("  {}", case.difference()))?;
         say(format_args!("  {}", case.found.message))?;
         let files = case.policies.join(", ");
         say(format_args!("  {FAINT}{}, by {}{FAINT:#}", place(report, case), files))?;
-        explain(case, false, "    ")?;
+        if let Some(detail) = detail {
+            explain(case, detail, false, "    ")?;
+        }
     }
     for fault in &report.faults {
         say(format_args!("{BAD}not shown{BAD:#} {TEXT}{fault}"))?;

@@ -10,7 +10,7 @@ use crate::authorize::PreparedSets;
 use crate::call::Call;
 use crate::constraint::Constraint;
 use crate::explain::remedies::{argument_of, argument_text};
-use crate::explain::scene::obstacles;
+use crate::explain::scene::{OwnNames, obstacles, policy_names};
 use crate::explain::values::literals;
 use crate::explain::{Change, Remedy, Shown};
 use crate::policy::Policy;
@@ -54,7 +54,8 @@ pub(super) fn agree(
     let is_argument =
         |change: &Change| matches!(change, Change::Argument { .. } | Change::NoArgument { .. });
     let others = remedies.iter().filter(|remedy| !remedy.changes.iter().any(is_argument)).count();
-    let found = best(sets, verified, policy, call, &candidates, others);
+    let names = policy_names(policy);
+    let found = best(sets, verified, policy, call, &names, &candidates, others);
     let Some((left, mut found)) = found else { return };
     // What does not take away all that is demanded of its argument is no example.
     let demanded = |name: &String| {
@@ -65,7 +66,7 @@ pub(super) fn agree(
         let others = found.iter().filter(|(other, _)| *other != name);
         let without = others.map(|(name, value)| (name.clone(), value.clone())).collect();
         with_arguments(call, &without)
-            .and_then(|call| obstacles(sets, verified, policy, &call))
+            .and_then(|call| obstacles(sets, verified, policy, &call, &names))
             .is_none_or(|without| without >= left + demanded(name).max(1))
     };
     let useless: Vec<String> = found.keys().filter(|name| !useful(name)).cloned().collect();
@@ -93,6 +94,7 @@ fn best(
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
+    names: &OwnNames,
     candidates: &BTreeMap<String, Vec<Value>>,
     enough: usize,
 ) -> Option<(usize, BTreeMap<String, Value>)> {
@@ -116,7 +118,7 @@ fn best(
     let mut best: Option<(usize, BTreeMap<String, Value>)> = None;
     for chosen in all {
         let Some(replaced) = with_arguments(call, &chosen) else { continue };
-        let Some(left) = obstacles(sets, verified, policy, &replaced) else { continue };
+        let Some(left) = obstacles(sets, verified, policy, &replaced, names) else { continue };
         if best.as_ref().is_none_or(|(least, _)| left < *least) {
             best = Some((left, chosen));
         }

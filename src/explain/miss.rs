@@ -9,7 +9,7 @@ use biscuit_auth::builder::{Convert, Expression, Op, Predicate, Rule, Term};
 use biscuit_auth::datalog;
 
 use crate::datalog::{Candidate, World};
-use crate::explain::nearness::{Nearness, nearness};
+use crate::explain::nearness::nearness;
 use crate::profile::vocabulary::ARGUMENT;
 
 /// The most parts of a query of which every selection is tried. Of larger ones up to two are left out at once.
@@ -195,8 +195,20 @@ impl Asker<'_> {
         let candidates =
             self.world.candidates(&part.convert(&mut symbols), self.block, MAX_CANDIDATES).ok()?;
         let holds = |found: &&Candidate| found.held.iter().all(|held| *held == Some(true));
-        let nearness = |found: &&Candidate| self.nearness(rule, left_out, found);
-        let rest = candidates.iter().filter(holds).min_by_key(nearness)?;
+        let matches: Vec<&Candidate> = candidates.iter().filter(holds).collect();
+        let rest = match matches.as_slice() {
+            [] => return None,
+            [one] => *one,
+            several => {
+                let actual = self.actual(rule, left_out);
+                let near = |found: &&&Candidate| {
+                    let mut bindings = actual.clone();
+                    bindings.extend(self.bindings(found));
+                    nearness(&rule.expressions, &bindings)
+                };
+                *several.iter().min_by_key(near)?
+            }
+        };
         let bindings = self.shown(rule, self.bindings(rest));
         let mut lacks = Vec::new();
         let mut waiting = waiting;
@@ -210,7 +222,7 @@ impl Asker<'_> {
             let predicate_of =
                 |found: &Candidate| filled(predicate, &self.shown(rule, self.bindings(found)));
             let mut others: Vec<Predicate> = Vec::new();
-            for other in candidates.iter().filter(holds).map(predicate_of) {
+            for other in matches.iter().map(|found| predicate_of(found)) {
                 if !others.contains(&other) {
                     others.push(other);
                 }
@@ -280,21 +292,18 @@ impl Asker<'_> {
         bindings
     }
 
-    /// How near a match of the rest comes to what is left out.
-    fn nearness(&self, rule: &Rule, left_out: &[usize], found: &Candidate) -> Nearness {
-        let mut bindings = self.bindings(found);
-        // What is left out has a value, too, if there is one such fact.
+    /// What the variables of what is left out stand for, where there is one such fact.
+    fn actual(&self, rule: &Rule, left_out: &[usize]) -> HashMap<String, Term> {
+        let mut bindings = HashMap::new();
         for index in left_out.iter().filter(|index| **index < rule.body.len()) {
             let asked = &rule.body[*index];
             if let [one] = self.found_like(asked).as_slice() {
                 let named = asked.terms.iter().zip(&one.terms);
                 let named = named.filter_map(|(term, value)| Some((variable(term)?, value)));
-                named.for_each(|(name, value)| {
-                    bindings.entry(name.clone()).or_insert_with(|| value.clone());
-                });
+                bindings.extend(named.map(|(name, value)| (name.clone(), value.clone())));
             }
         }
-        nearness(&rule.expressions, &bindings)
+        bindings
     }
 
     fn facts_like(&self, predicate: &Predicate) -> Vec<Predicate> {
@@ -306,6 +315,10 @@ impl Asker<'_> {
 
     fn found_like(&self, predicate: &Predicate) -> Vec<Predicate> {
         let facts = self.world.facts().filter_map(|fact| {
+            // Most facts are others, and need not be read.
+            if self.world.symbols.get_symbol(fact.predicate.name) != Some(&predicate.name) {
+                return None;
+            }
             let found = Predicate::convert_from(&fact.predicate, &self.world.symbols).ok()?;
             let first = |predicate: &Predicate| match predicate.terms.first() {
                 Some(Term::Variable(_)) | None => None,

@@ -256,7 +256,8 @@ fn of_condition(
     };
     let others = |term: &Term| {
         let name = variable(term).filter(|name| *name != variable_name)?;
-        values.iter().find(|(known, _, _)| known == name).map(|(_, value, _)| value.clone())
+        let (_, value, said) = values.iter().find(|(known, _, _)| known == name)?;
+        (scene.shows)(&said.name).then(|| value.clone())
     };
     let filled = with_values(expression, &others);
     let conditions = std::slice::from_ref(&filled);
@@ -274,12 +275,16 @@ fn of_condition(
     }
     let is: Vec<String> = values
         .iter()
+        .filter(|(_, _, predicate)| (scene.shows)(&predicate.name))
         .map(|(name, value, predicate)| {
             format!("{} is {}", called(predicate, name), words::value(value))
         })
         .collect();
     let held = if evaluable { "does not hold" } else { "has no value" };
-    let lacking = format!("{must} {held}: {}", is.join(", "));
+    let lacking = match is.as_slice() {
+        [] => format!("{must} {held}"),
+        is => format!("{must} {held}: {}", is.join(", ")),
+    };
     let changes = match name {
         "resource" => vec![resource_change(&filled_must)],
         "time" => return of_moment(scene, &open, conditions),
@@ -293,6 +298,7 @@ fn of_condition(
             remove: None,
             text: format!("have the server's policies state a fact {name}(…) such that {must}"),
         }],
+        name if !(scene.shows)(name) => Vec::new(),
         name if scene.is_derived(name) => {
             through_rules(scene, &open, conditions, MAX_RULES_FOLLOWED)
                 .and_then(|all| all.into_iter().next())

@@ -18,6 +18,7 @@ pub(super) fn obstacles(
     verified: &VerifiedCapability,
     policy: &Policy,
     call: &Call,
+    names: &OwnNames,
 ) -> Option<usize> {
     let world = world_of(sets, verified, policy, call)?;
     let prepared = sets.prepare(verified, policy).ok()?;
@@ -39,7 +40,6 @@ pub(super) fn obstacles(
     if allows.iter().any(|(_, allowed)| *allowed == Ok(true)) {
         return Some(found);
     }
-    let names = policy_names(policy);
     let decide = |name: &str| names.weight(name);
     let asked = Asker { world: &world, block: VERIFIER, decide: &decide, shows: &|_| true };
     let queries = allows.iter().flat_map(|(queries, _)| queries.iter());

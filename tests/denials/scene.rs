@@ -45,7 +45,7 @@ pub(crate) struct Scene {
     at: Timestamp,
     operation: String,
     resource: Option<String>,
-    arguments: serde_json::Map<String, serde_json::Value>,
+    pub(crate) arguments: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Clone)]
@@ -248,6 +248,13 @@ impl Scene {
             Some(uri) => call.resource(uri).unwrap(),
             None => call,
         }
+    }
+
+    /// What policies, issuer and delegators say, and what is asked for.
+    pub(crate) fn said_by_others(&self) -> String {
+        let demands = self.hops.iter().flat_map(|hop| hop.allow.iter().chain(&hop.checks));
+        let said: Vec<&str> = demands.chain(&self.allow).map(String::as_str).collect();
+        format!("{} {} {} true or false", self.policy, said.join(" "), self.operation)
     }
 
     fn before(&self, seconds: u64) -> Timestamp {

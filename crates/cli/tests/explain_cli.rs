@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::process::Output;
 
 use hardtack_testkit::command::{Shell, fed, text};
+use hardtack_testkit::repository;
 use serde_json::Value;
 
 const POLICY: &str = r#"allow if tool("search"), granted($op);
@@ -59,11 +60,26 @@ fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
     let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain");
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stdout);
+    let [cause, nearest, helps] = shown.lines().collect::<Vec<_>>()[..] else { panic!("{shown}") };
+    assert!(cause.starts_with("denied ") && cause.ends_with(" (check_failed)"), "{shown}");
+    assert_eq!(
+        nearest,
+        "nearest user:alice demands in the delegation to agent.a: amount? <= 100; amount is 250"
+    );
+    assert!(
+        helps.starts_with(
+            "helps   call it with amount? <= 100, for example amount=100; and have the issuer"
+        ),
+        "{shown}"
+    );
+    let output = scene.asked("check --operation tools:call:pay --arg amount=250 --explain=full");
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
     assert!(shown.starts_with("denied "), "{shown}");
     for line in [
         "x block 1: user:alice demands in the delegation to agent.a: amount? <= 100; amount is 250",
         "nearest is p.datalog:2",
-        "call it such that amount? <= 100, for example amount=100",
+        "call it with amount? <= 100, for example amount=100",
         "hardtack mint --fact 'role(\"clerk\")'",
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");
@@ -76,7 +92,61 @@ fn a_denial_is_explained_with_who_demands_what_and_what_would_help() {
     assert_eq!(explanation["remedies"][0]["changes"][0]["example"], 100);
     let output = scene.asked("check --operation tools:call:search --explain");
     assert_eq!(output.status.code(), Some(0));
-    assert!(!text(&output.stdout).contains("what would"), "{}", text(&output.stdout));
+    assert_eq!(text(&output.stdout).lines().count(), 1, "{}", text(&output.stdout));
+}
+
+#[test]
+fn an_explanation_for_a_ticket_has_no_value_of_an_argument() {
+    let scene = Scene::set();
+    for more in ["", "=full", " --json"] {
+        let line = format!(
+            "check --operation tools:call:pay --arg amount=250 --explain{more} --without-arguments"
+        );
+        let output = scene.asked(&line);
+        assert_eq!(output.status.code(), Some(1));
+        let shown = text(&output.stdout);
+        assert!(shown.contains("amount? <= 100") && !shown.contains("250"), "{shown}");
+    }
+    let output = scene.asked("check --operation tools:call:pay --without-arguments");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Runs what help or a page has, in a shell, at the root of the repository.
+fn shell(line: &str) -> Output {
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_hardtack")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    std::process::Command::new("sh")
+        .args(["-c", line])
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .current_dir(repository(""))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_examples_of_policy_eval_are_allowed_as_they_stand() {
+    let help = text(&shell("hardtack policy eval --help").stdout);
+    let (_, examples) = help.split_once("Examples:\n").unwrap();
+    let (examples, _) = examples.split_once("\n\n").unwrap();
+    let output = shell(&format!("set -e\n{examples}"));
+    let shown = text(&output.stdout);
+    assert!(output.status.success(), "{shown}{}", text(&output.stderr));
+    assert_eq!(shown.lines().filter(|line| line.starts_with("allowed by ")).count(), 2, "{shown}");
+    let help = text(&shell("hardtack policy --help").stdout);
+    let example = help.split("hardtack policy eval").nth(1).unwrap();
+    let (example, _) = example.split_once("\n  hardtack ").unwrap();
+    let output = shell(&format!("hardtack policy eval{example}"));
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_page_shows_what_is_explained() {
+    let page = fs::read_to_string(repository("docs/policies.md")).unwrap();
+    let (_, rest) = page.split_once("<!-- explained -->\n```sh\n").unwrap();
+    let (line, rest) = rest.split_once("```\n").unwrap();
+    let (_, rest) = rest.split_once("```text\n").unwrap();
+    let (said, _) = rest.split_once("```").unwrap();
+    assert_eq!(text(&shell(line).stdout), said);
 }
 
 #[test]
@@ -115,7 +185,7 @@ fn what_a_token_may_do_is_listed() {
     // Nobody is a clerk here, and nothing grants deleting.
     assert_eq!(previews, ["depends", "denied", "denied"]);
     assert!(rows[1]["why"].as_str().unwrap().contains("role(\"clerk\")"), "{}", rows[1]);
-    assert!(rows[2]["why"].as_str().unwrap().contains("block 1 does not cover"), "{}", rows[2]);
+    assert!(rows[2]["why"].as_str().unwrap().contains("(block 1) does not cover"), "{}", rows[2]);
     let shown = text(&scene.asked("can --operations operations").stdout);
     assert!(shown.contains("tools:call:delete  denied"), "{shown}");
 

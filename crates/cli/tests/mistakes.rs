@@ -189,11 +189,11 @@ fn what_is_wrong_is_said_with_what_to_do() {
         assert!(heard.contains(said), "{line}: {heard}");
         assert!(!heard.contains("rmcp") && !heard.contains("usize"), "{heard}");
     }
-    let explained =
-        scene.ok(&format!("check {deciding} --operation tools:call:search --explain"), &bearer);
+    let explained = scene
+        .ok(&format!("check {deciding} --operation tools:call:search --explain=full"), &bearer);
     assert!(explained.contains("revocation ? not looked at"), "{explained}");
     let recorded = scene.ok(
-        &format!("check {deciding} --operation tools:call:search --explain --store store"),
+        &format!("check {deciding} --operation tools:call:search --explain=full --store store"),
         &bearer,
     );
     assert!(

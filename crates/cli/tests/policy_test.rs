@@ -140,6 +140,15 @@ fn a_failing_case_is_explained_and_the_others_are_not() {
     let folder = payments();
     let (code, said, _) = test(folder.path(), &[".", "--explain"]);
     assert_eq!(code, 1);
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("    ")).collect();
+    assert!(
+        matches!(told[..], [cause, nearest, helps]
+        if cause.starts_with("    denied ") && nearest.starts_with("    nearest p.datalog:")
+            && helps.starts_with("    helps   call it with amount <= 100")),
+        "{said}"
+    );
+    let (code, said, _) = test(folder.path(), &[".", "--explain=full"]);
+    assert_eq!(code, 1);
     let (before, explained) = said.split_once("what would have it allowed").unwrap();
     assert!(before.starts_with("failed much\n  expected allow, found nothing_allows\n"), "{said}");
     assert!(explained.contains("amount") && explained.contains("100"), "{said}");

@@ -277,6 +277,9 @@ fn what_verbs_say_is_broken_between_words_and_says_the_same() {
         format!(
             "check {deciding} --operation tools:call:pay --arg amount=250 --explain < bearer.token"
         ),
+        format!(
+            "check {deciding} --operation tools:call:pay --arg amount=250 --explain=full < bearer.token"
+        ),
         format!("check {deciding} --operation tools:call:delete_page < bearer.token"),
         format!("can {deciding} --operations operations < bearer.token"),
         "revocations --store hardtack.store".to_owned(),
@@ -349,7 +352,7 @@ fn the_demonstrations_fit_and_explain_their_words() {
 #[test]
 fn the_signs_of_an_explanation_are_said_on_one_line() {
     let scene = Scene::set();
-    let line = "check --root @root.pub --audience notion.mcp --operation tools:call:pay --explain < bearer.token";
+    let line = "check --root @root.pub --audience notion.mcp --operation tools:call:pay --explain=full < bearer.token";
     let shown = on_a_terminal(&mut scene.typed(line, false), 60);
     let signs = "signs      + holds, x refuses, . has no say, ? not reached";
     assert!(shown.lines().any(|line| line == signs), "{shown}");

@@ -21,13 +21,19 @@ use crate::names::escaped;
 use crate::profile::vocabulary::ARGUMENT;
 
 /// What can be done about a query that matches and should not: any of the changes.
-pub(super) fn of_match(scene: &Scene<'_>, query: &datalog::Rule) -> Option<Remedies> {
-    of_match_within(scene, query, MAX_RULES_FOLLOWED)
+/// `block` asks, or the policies do.
+pub(super) fn of_match(scene: &Scene<'_>, query: &datalog::Rule, block: usize) -> Option<Remedies> {
+    of_match_within(scene, query, block, MAX_RULES_FOLLOWED)
 }
 
-fn of_match_within(scene: &Scene<'_>, query: &datalog::Rule, depth: usize) -> Option<Remedies> {
+fn of_match_within(
+    scene: &Scene<'_>,
+    query: &datalog::Rule,
+    block: usize,
+    depth: usize,
+) -> Option<Remedies> {
     let depth = depth.checked_sub(1)?;
-    let (rule, facts) = scene.asked(VERIFIER).match_of(query)?;
+    let (rule, facts) = scene.asked(block).match_of(query)?;
     let shown: Vec<String> =
         facts.iter().filter(|fact| (scene.shows)(&fact.name)).map(words::predicate).collect();
     let mut lacking = match shown.is_empty() {
@@ -58,7 +64,7 @@ fn of_match_within(scene: &Scene<'_>, query: &datalog::Rule, depth: usize) -> Op
                 let derives = unified(built.clone(), fact, &[])?;
                 let mut symbols = scene.world.symbols.clone();
                 scene.asked(VERIFIER).match_of(&derives.convert(&mut symbols))?;
-                of_match_within(scene, &built.convert(&mut symbols), depth)
+                of_match_within(scene, &built.convert(&mut symbols), VERIFIER, depth)
             });
             changes.extend(rules.flat_map(|one| one.changes));
             continue;

@@ -316,7 +316,7 @@ impl Asker<'_> {
     fn found_like(&self, predicate: &Predicate) -> Vec<Predicate> {
         let facts = self.world.facts().filter_map(|fact| {
             // Most facts are others, and need not be read.
-            if self.world.symbols.get_symbol(fact.predicate.name) != Some(&predicate.name) {
+            if self.world.symbols.get_symbol(fact.predicate.name) != Some(predicate.name.as_str()) {
                 return None;
             }
             let found = Predicate::convert_from(&fact.predicate, &self.world.symbols).ok()?;

@@ -172,7 +172,7 @@ impl Scene<'_> {
         match self.world.denies(queries) {
             Ok(false) => steps.push(step(Outcome::Silent, &text)),
             Ok(true) => {
-                let matched = queries.iter().find_map(|query| of_match(self, query));
+                let matched = queries.iter().find_map(|query| of_match(self, query, VERIFIER));
                 let found = matched.unwrap_or_default();
                 steps.push(step(Outcome::Failed, &joined(&text, &found.lacking)));
                 remedies.push(of_statement(at, &text, found));
@@ -236,15 +236,13 @@ impl Scene<'_> {
         }
         let asked = self.asked(block);
         if check.kind == CheckKind::Reject {
-            let matched = check.queries.iter().find_map(|query| of_match(self, query));
-            return match matched {
-                Some(matched) => vec![matched],
-                None => {
-                    let mut misses =
-                        check.queries.iter().filter_map(|query| asked.first_failure(query));
-                    misses.next().map(|miss| of_miss(self, &miss, block)).unwrap_or_default()
-                }
+            let matched = check.queries.iter().find_map(|query| of_match(self, query, block));
+            let failed = || {
+                let mut misses =
+                    check.queries.iter().filter_map(|query| asked.first_failure(query));
+                of_miss(self, &misses.next()?, block).into_iter().next()
             };
+            return vec![matched.or_else(failed).unwrap_or_default()];
         }
         let misses = check.queries.iter().filter_map(|query| {
             let failing = match check.kind {

@@ -11,7 +11,7 @@ use crate::explain::moment::{opens, wait};
 use crate::explain::scene::Scene;
 use crate::explain::through::through;
 use crate::explain::values::{
-    grounded, kind_asked, literals, of_another_kind, other_kinds, shown_value,
+    grounded, kind_asked, literals, of_another_kind, other_kinds, shown_value, values_in,
 };
 use crate::explain::{Change, words};
 use crate::names::escaped;
@@ -81,7 +81,8 @@ fn of_absent(
             }
         };
         let lacking = told_argument(scene, name, kind_asked(conditions), &must);
-        let values = values.into_iter().filter_map(json_of).collect();
+        let mut values: Vec<Value> = values.into_iter().filter_map(json_of).collect();
+        values.extend(values_in(conditions));
         return vec![argument_change(scene, miss, name, lacking, &must, values, block)];
     }
     let name = predicate.name.as_str();
@@ -271,7 +272,8 @@ fn of_condition(
             false => words::in_brackets(words::reason(&expression.ops, values)),
         };
         let lacking = lacking + &why;
-        return argument_change(scene, miss, &argument, lacking, &filled_must, Vec::new(), block);
+        let values = values_in(conditions);
+        return argument_change(scene, miss, &argument, lacking, &filled_must, values, block);
     }
     let is: Vec<String> = values
         .iter()

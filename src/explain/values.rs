@@ -139,6 +139,15 @@ pub(super) fn literals(rule: &Rule, present: Option<&Value>) -> Vec<Value> {
     found
 }
 
+/// Values that filled conditions name: the bounds come first.
+pub(super) fn values_in(conditions: &[Expression]) -> Vec<Value> {
+    let head = Predicate { name: "query".to_owned(), terms: Vec::new() };
+    let mut found = literals(&Rule::new(head, Vec::new(), conditions.to_vec(), Vec::new()), None);
+    // Of numbers, the largest that is named is most often the bound that is meant.
+    found.sort_by_key(|value| std::cmp::Reverse(value.as_i64()));
+    found
+}
+
 /// The most characters of a text that is made because it must be long.
 const MAX_FILLED: usize = 256;
 

@@ -100,12 +100,12 @@ fn an_explanation_for_a_ticket_has_no_value_of_an_argument() {
     let scene = Scene::set();
     for more in ["", "=full", " --json"] {
         let line = format!(
-            "check --operation tools:call:pay --arg amount=250 --explain{more} --without-arguments"
+            "check --operation tools:call:pay --arg amount=987654321 --explain{more} --without-arguments"
         );
         let output = scene.asked(&line);
         assert_eq!(output.status.code(), Some(1));
         let shown = text(&output.stdout);
-        assert!(shown.contains("amount? <= 100") && !shown.contains("250"), "{shown}");
+        assert!(shown.contains("amount? <= 100") && !shown.contains("987654321"), "{shown}");
     }
     let output = scene.asked("check --operation tools:call:pay --without-arguments");
     assert_eq!(output.status.code(), Some(2));

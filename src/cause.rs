@@ -311,6 +311,8 @@ causes! {
     NoAnswer "no_answer" Unavailable: "The gateway does not answer.";
     RefusedThere "refused_there" Forbidden: "The gateway refused.";
     NotAGateway "not_a_gateway" Conflict: "The server that answers is not a gateway.";
+    GatewayKnown "gateway_known" Conflict: "A gateway cannot be enrolled: its name or its key is taken, or there are too many.";
+    GatewayUnknown "gateway_unknown" Conflict: "No gateway is enrolled under this name.";
     CaseFailed "case_failed" Conflict: "A case of a trial got another verdict than expected.";
     CaseMissing "case_missing" Conflict: "No case of a trial shows what a policy is for.";
 }

@@ -46,6 +46,7 @@ mod head;
 mod line;
 mod published;
 mod publisher;
+mod request;
 mod snapshot;
 mod state;
 
@@ -53,6 +54,7 @@ pub use follower::{FeedError, Follower, Keep, Wanted};
 pub use head::FeedHead;
 pub use published::Published;
 pub use publisher::{PublishError, Publisher, Publishing};
+pub use request::{ClaimedRequest, FeedRequest, REQUEST_SECONDS, RequestUnsigned, SignedHeaders};
 
 /// The most lines that are asked for at once: some 150 KB.
 pub const MOST_LINES: u64 = 1000;

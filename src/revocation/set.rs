@@ -126,8 +126,8 @@ impl Revocations {
         self.read().kept(revocation)
     }
 
-    /// The longest life of a grant that a verifier says it accepts.
-    pub(crate) fn longest_life(&self) -> Duration {
+    /// Returns the longest life of a grant that a verifier which asks this accepts; zero if none said.
+    pub fn longest_life(&self) -> Duration {
         Duration::from_secs(self.0.longest_life.load(Ordering::Relaxed))
     }
 

@@ -3,11 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hardtack::Cause;
-use reqwest::{Client, Response, StatusCode, redirect};
+use hardtack::feed::FeedRequest;
+use hardtack::log::LogKey;
+use hardtack::{Cause, PrivateKey};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::Url;
+
+use crate::door::{ACKNOWLEDGEMENT, DIGEST, INPUT, SIGNATURE};
+use crate::now;
+
+const JSON: &str = "application/json";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,6 +45,12 @@ pub enum FetchError {
         /// What was asked for.
         path: String,
     },
+    /// The feed answers gateways alone that are enrolled with it.
+    #[error("{}", not_enrolled(*signs))]
+    NotEnrolled {
+        /// Whether the request was signed.
+        signs: bool,
+    },
     /// The answer is longer than it may be, or is no text.
     #[error("the feed's answer for {path} is longer than {most} bytes, or is no text")]
     Form {
@@ -51,7 +64,21 @@ pub enum FetchError {
 impl FetchError {
     /// Returns the stable name of the cause.
     pub fn cause(&self) -> Cause {
-        Cause::NoAnswer
+        match self {
+            FetchError::NotEnrolled { .. } => Cause::RefusedThere,
+            _ => Cause::NoAnswer,
+        }
+    }
+}
+
+fn not_enrolled(signs: bool) -> &'static str {
+    match signs {
+        true => {
+            "the feed refuses this gateway (401): its name and key are not enrolled there, or were retired, or a clock is wrong by more than a minute"
+        }
+        false => {
+            "the feed answers enrolled gateways alone (401): enrol this one there (hardtack gateways add NAME --key PUB), and give it its name and key"
+        }
     }
 }
 
@@ -60,11 +87,63 @@ impl FetchError {
 pub(crate) struct Fetching {
     client: Client,
     base: Url,
+    signer: Option<Arc<Signer>>,
+}
+
+/// In whose name a feed is asked.
+#[derive(Debug)]
+pub(crate) struct Signer {
+    pub(crate) name: String,
+    pub(crate) key: PrivateKey,
+    pub(crate) feed: LogKey,
 }
 
 impl Fetching {
-    pub(crate) fn new(client: Client, base: Url) -> Fetching {
-        Fetching { client, base }
+    pub(crate) fn new(client: Client, base: Url, signer: Option<Signer>) -> Fetching {
+        Fetching { client, base, signer: signer.map(Arc::new) }
+    }
+
+    /// Tells the publisher what was taken.
+    pub(crate) async fn acknowledge(&self, body: Vec<u8>) -> Result<(), FetchError> {
+        let url = self.url(ACKNOWLEDGEMENT);
+        let request = self.client.post(url.clone()).header(http::header::CONTENT_TYPE, JSON);
+        let request = self.signed(request, "POST", &url, Some(&body)).body(body);
+        self.answered(request, ACKNOWLEDGEMENT).await.map(drop)
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    fn signed(
+        &self,
+        request: RequestBuilder,
+        method: &str,
+        url: &Url,
+        body: Option<&[u8]>,
+    ) -> RequestBuilder {
+        let Some(signer) = &self.signer else { return request };
+        let asked = FeedRequest { method, path: url.path(), body };
+        let headers = asked.sign(&signer.name, &signer.key, &signer.feed, now());
+        let request = request.header(INPUT, headers.input).header(SIGNATURE, headers.signature);
+        match headers.digest {
+            Some(digest) => request.header(DIGEST, digest),
+            None => request,
+        }
+    }
+
+    async fn answered(&self, request: RequestBuilder, path: &str) -> Result<Response, FetchError> {
+        let answer = tokio::time::timeout(SILENCE, request.send()).await;
+        let answer = answer.map_err(|_| silent())?.map_err(no_answer)?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            StatusCode::UNAUTHORIZED => {
+                Err(FetchError::NotEnrolled { signs: self.signer.is_some() })
+            }
+            status => Err(FetchError::Status { status: status.as_u16(), path: path.to_owned() }),
+        }
     }
 
     /// The whole answer for `path`.
@@ -91,15 +170,9 @@ impl Fetching {
     }
 
     async fn begin(&self, path: &str, accept: &str) -> Result<Response, FetchError> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
-        let request = self.client.get(url).header(http::header::ACCEPT, accept).send();
-        let answer = tokio::time::timeout(SILENCE, request).await;
-        let answer = answer.map_err(|_| silent())?.map_err(no_answer)?;
-        match answer.status() {
-            StatusCode::OK => Ok(answer),
-            status => Err(FetchError::Status { status: status.as_u16(), path: path.to_owned() }),
-        }
+        let url = self.url(path);
+        let request = self.client.get(url.clone()).header(http::header::ACCEPT, accept);
+        self.answered(self.signed(request, "GET", &url, None), path).await
     }
 }
 

@@ -9,9 +9,14 @@ const MOST_BYTES: u64 = 64 << 10;
 
 /// Reads the text; `None` if there is no file.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+    read_within(path, MOST_BYTES)
+}
+
+/// Reads the text of so many bytes at most; `None` if there is no file.
+pub(crate) fn read_within(path: &Path, most: u64) -> io::Result<Option<String>> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(io::Error::other("it is no regular file")),
-        Ok(found) if found.len() > MOST_BYTES => Err(io::Error::other("it is too large")),
+        Ok(found) if found.len() > most => Err(io::Error::other("it is too large")),
         Ok(_) => std::fs::read_to_string(path).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

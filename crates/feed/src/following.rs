@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use hardtack::feed::{FeedError, FeedHead, Follower, Wanted};
 use hardtack::log::{CheckpointError, LogKey};
-use hardtack::{Cause, Revocations};
+use hardtack::names::{NameError, check_agent};
+use hardtack::{Cause, PrivateKey, Revocations};
 use reqwest::Client;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::acknowledging::Acknowledging;
 use crate::events::Events;
 use crate::fetching::{
-    self, FetchError, Fetching, MOST_CHECKPOINT_BYTES, MOST_LINES_BYTES, SILENCE, next,
+    self, FetchError, Fetching, MOST_CHECKPOINT_BYTES, MOST_LINES_BYTES, SILENCE, Signer, next,
 };
 use crate::{file, now};
 
@@ -37,6 +39,8 @@ pub struct Feed {
     key: LogKey,
     position: Option<PathBuf>,
     client: Option<Client>,
+    name: Option<(String, PrivateKey)>,
+    stale_after: Option<Duration>,
 }
 
 impl Feed {
@@ -55,7 +59,8 @@ impl Feed {
         if !is_plain || !["http", "https"].contains(&url.scheme()) || !url.has_host() {
             return Err(FollowError::Url);
         }
-        Ok(Feed { url, key: key.parse()?, position: None, client: None })
+        let (position, client, name, stale_after) = (None, None, None, None);
+        Ok(Feed { url, key: key.parse()?, position, client, name, stale_after })
     }
 
     /// Keeps the last checkpoint in this file, so that after a restart nothing older is believed. Without it, whoever is on the way can show a
@@ -68,6 +73,26 @@ impl Feed {
     /// Fetches with this client, for a feed behind an authority of one's own, say. It must follow no redirection.
     pub fn client(mut self, client: Client) -> Feed {
         self.client = Some(client);
+        self
+    }
+
+    /// Signs each request in the name of this gateway, which is enrolled with the feed under the public half of `key`, and acknowledges what
+    /// was taken: the position, and the longest life of a grant that verifiers accept which ask this source.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowError::Name`] if no gateway can have this name.
+    pub fn named(mut self, name: &str, key: PrivateKey) -> Result<Feed, FollowError> {
+        check_agent(name)?;
+        self.name = Some((name.to_owned(), key));
+        Ok(self)
+    }
+
+    /// Says with each acknowledgement that every call is refused here once what is known is older than this: the longest that a verifier bears
+    /// for any operation ([`Verifier::max_staleness`](hardtack::Verifier::max_staleness)). By default nothing is said, and the publisher cannot
+    /// say from when on a silent gateway refuses everything.
+    pub fn refusing_after(mut self, staleness: Duration) -> Feed {
+        self.stale_after = Some(staleness);
         self
     }
 
@@ -100,9 +125,22 @@ impl Feed {
         };
         let revocations = follower.revocations();
         let (told, followed) = watch::channel(Followed::default());
-        let fetching = Fetching::new(client, self.url);
-        let task = tokio::spawn(run(follower, fetching, told)).abort_handle();
-        Ok(FeedSource { revocations, followed, task: Arc::new(Ends(task)) })
+        let signer =
+            self.name.map(|(name, key)| Signer { name, key, feed: follower.key().clone() });
+        let signs = signer.is_some();
+        let fetching = Fetching::new(client, self.url, signer);
+        let mut tasks = Vec::new();
+        if signs {
+            let acknowledging = Acknowledging {
+                fetching: fetching.clone(),
+                followed: followed.clone(),
+                revocations: revocations.clone(),
+                stale_after: self.stale_after,
+            };
+            tasks.push(tokio::spawn(acknowledging.run()).abort_handle());
+        }
+        tasks.push(tokio::spawn(run(follower, fetching, told)).abort_handle());
+        Ok(FeedSource { revocations, followed, task: Arc::new(Ends(tasks)) })
     }
 }
 
@@ -117,11 +155,11 @@ pub struct FeedSource {
 }
 
 #[derive(Debug)]
-struct Ends(AbortHandle);
+struct Ends(Vec<AbortHandle>);
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -344,6 +382,9 @@ pub enum FollowError {
     /// The key is malformed.
     #[error(transparent)]
     Key(#[from] CheckpointError),
+    /// The name of the gateway is none.
+    #[error("a gateway has a name of the same form as an agent: {0}")]
+    Name(#[from] NameError),
     /// The file of the position cannot be read.
     #[error("the file of the feed's position cannot be read: {0}")]
     Position(String),
@@ -363,6 +404,7 @@ impl FollowError {
         match self {
             FollowError::Url => Cause::MalformedUrl,
             FollowError::Key(error) => error.cause(),
+            FollowError::Name(error) => error.cause(),
             FollowError::Position(_) => Cause::FileUnavailable,
             FollowError::OtherPosition => Cause::CheckpointSignature,
             FollowError::Client(_) => Cause::ClientUnavailable,

@@ -21,11 +21,16 @@
 #![warn(clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod acknowledging;
+mod door;
 mod events;
 mod fetching;
 mod file;
 mod following;
+mod gateways;
+mod registry;
 mod serving;
+mod standing;
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +38,10 @@ use hardtack::Timestamp;
 
 pub use fetching::FetchError;
 pub use following::{Feed, FeedSource, FollowError, Followed};
+pub use gateways::{Enrolling, GatewayShown, Gateways, InForce, Readers};
+pub use registry::{Enrolled, Registry, RegistryError};
 pub use serving::Serving;
+pub use standing::{Disbelieved, FeedPlace};
 
 /// A checkpoint is made so often, whether or not something was revoked.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,14 +18,20 @@ use futures_util::stream;
 use hardtack::feed::{PublishError, Published, Publisher, Publishing};
 use hardtack::log::LogKey;
 use hardtack::pending::wait;
+use hardtack::revocation::{Position, RevocationLogError};
 use hardtack::{PrivateKey, RevocationLog, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{HEARTBEAT, events, file, now};
+use crate::gateways::{Gateways, InForce};
+use crate::standing::FeedPlace;
+use crate::{HEARTBEAT, door, events, file, now};
 
 /// The thread looks so often whether it is to end.
 const LOOKS: Duration = Duration::from_secs(1);
+
+/// What is new is published within so long, or something is wrong.
+const PUBLISHES: Duration = Duration::from_secs(2);
 
 /// Streams that are open at once. Each holds a connection, and what it sends is small.
 const MOST_STREAMS: usize = 200;
@@ -36,7 +42,7 @@ const MOST_SNAPSHOTS: usize = 16;
 /// For as long as the same answer is good: a second for what changes, for ever for lines, which are the same whoever asks.
 const BRIEF: HeaderValue = HeaderValue::from_static("max-age=1");
 const FOR_GOOD: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
-const NEVER: HeaderValue = HeaderValue::from_static("no-store");
+pub(crate) const NEVER: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A feed that is published: a thread of its own reads the log and signs, and [`Serving::router`] hands out what it signed. The thread ends
 /// when this is dropped, within a second.
@@ -46,6 +52,10 @@ pub struct Serving {
 }
 
 struct Shared {
+    log: Arc<dyn RevocationLog>,
+    gateways: Option<Gateways>,
+    /// Where in the log all is published, and where the feed stands by it.
+    reached: watch::Sender<(Position, FeedPlace)>,
     published: watch::Sender<Arc<Published>>,
     failing: Mutex<Option<PublishError>>,
     /// Held while something is signed, so that nothing is once it is over.
@@ -72,7 +82,32 @@ impl Serving {
         state: impl Into<PathBuf>,
         new_epoch: Option<u64>,
     ) -> Result<Serving, PublishError> {
-        let path = state.into();
+        Serving::begin(log, key, state.into(), new_epoch, None)
+    }
+
+    /// Publishes as [`Serving::start`] does, for gateways that are enrolled, which may read the feed and acknowledge what they took from it at
+    /// `/feed/acknowledgement`.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: nothing is signed.
+    pub fn start_for(
+        gateways: Gateways,
+        log: Arc<dyn RevocationLog>,
+        key: PrivateKey,
+        state: impl Into<PathBuf>,
+        new_epoch: Option<u64>,
+    ) -> Result<Serving, PublishError> {
+        Serving::begin(log, key, state.into(), new_epoch, Some(gateways))
+    }
+
+    fn begin(
+        log: Arc<dyn RevocationLog>,
+        key: PrivateKey,
+        path: PathBuf,
+        new_epoch: Option<u64>,
+        gateways: Option<Gateways>,
+    ) -> Result<Serving, PublishError> {
         let kept = file::read(&path).map_err(|error| PublishError::Keep(error.to_string()))?;
         let publishing = Publishing::new(key).state(kept, move |text| file::replace(&path, text));
         let publishing = match new_epoch {
@@ -82,7 +117,12 @@ impl Serving {
         let mut publisher = Publisher::open(Arc::clone(&log), publishing, now())?;
         let first = publisher.advance(now())?;
         let key = publisher.key().clone();
+        let reached = (publisher.position(), place_of(&first));
+        gateways.iter().for_each(|gateways| gateways.published(first.head()));
         let shared = Arc::new(Shared {
+            log: Arc::clone(&log),
+            gateways,
+            reached: watch::Sender::new(reached),
             published: watch::Sender::new(Arc::new(first)),
             failing: Mutex::default(),
             is_over: Mutex::default(),
@@ -123,14 +163,54 @@ impl Serving {
         *self.shared.is_over() = true;
     }
 
-    /// Returns the routes of the feed: `/feed/checkpoint`, `/feed/delta/…`, `/feed/snapshot/…` and `/feed/stream`.
+    /// Returns the routes of the feed: `/feed/checkpoint`, `/feed/delta/…`, `/feed/snapshot/…` and `/feed/stream`, which whoever reaches them
+    /// reads, unless the feed has [gateways](Serving::start_for).
     pub fn router(&self) -> Router {
-        Router::new()
+        let routes = Router::new()
             .route("/feed/checkpoint", get(checkpoint))
             .route("/feed/delta/{epoch}/{range}", get(delta))
             .route("/feed/snapshot/{epoch}/{size}", get(snapshot))
             .route("/feed/stream", get(stream))
-            .with_state(Arc::clone(&self.shared))
+            .with_state(Arc::clone(&self.shared));
+        match &self.shared.gateways {
+            Some(gateways) => door::before(routes, gateways, &self.key),
+            None => routes,
+        }
+    }
+
+    /// Returns where all that the log says now is in force, as soon as it stops everywhere, or after `at_most`: `None` for `place` asks for the
+    /// place of the feed at which all of that is published. `None` if the feed has no gateways.
+    ///
+    /// # Errors
+    ///
+    /// [`RevocationLogError`] if the log does not say where it stands.
+    pub async fn in_force(
+        &self,
+        place: Option<FeedPlace>,
+        at_most: Duration,
+    ) -> Result<Option<InForce>, RevocationLogError> {
+        let Some(gateways) = self.shared.gateways.clone() else { return Ok(None) };
+        let began = Instant::now();
+        let place = match place {
+            Some(place) => Some(place),
+            None => self.published(at_most.max(PUBLISHES)).await?,
+        };
+        let Some(place) = place else {
+            // Not published is in force nowhere.
+            return Ok(Some(
+                gateways.in_force(Some(FeedPlace { epoch: u64::MAX, size: u64::MAX })),
+            ));
+        };
+        Ok(Some(gateways.wait(place, at_most.saturating_sub(began.elapsed())).await))
+    }
+
+    /// The place at which the feed has published all that the log says now.
+    async fn published(&self, at_most: Duration) -> Result<Option<FeedPlace>, RevocationLogError> {
+        let head = self.shared.log.head().await?;
+        let mut reached = self.shared.reached.subscribe();
+        let there = reached.wait_for(|(at, _)| at.epoch == head.epoch && at.number >= head.number);
+        let there = tokio::time::timeout(at_most, there).await;
+        Ok(there.ok().and_then(Result::ok).map(|reached| reached.1))
     }
 }
 
@@ -157,12 +237,18 @@ impl fmt::Debug for Serving {
     }
 }
 
+fn place_of(published: &Published) -> FeedPlace {
+    let head = published.head();
+    FeedPlace { epoch: head.epoch, size: head.size }
+}
+
 /// Publishes what is new at once, and where the feed stands every five seconds.
 fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
     let mut last = publisher.position();
     let mut quiet = Duration::ZERO;
     loop {
         wait(log.wait(last, LOOKS));
+        shared.gateways.iter().for_each(Gateways::look);
         let over = shared.is_over();
         if *over {
             return;
@@ -177,6 +263,8 @@ fn publish(log: &dyn RevocationLog, mut publisher: Publisher, shared: &Shared) {
         let failing = match publisher.advance(now()) {
             Ok(published) => {
                 last = publisher.position();
+                shared.gateways.iter().for_each(|gateways| gateways.published(published.head()));
+                shared.reached.send_replace((last, place_of(&published)));
                 shared.published.send_replace(Arc::new(published));
                 None
             }
@@ -256,14 +344,19 @@ async fn stream(State(shared): State<Arc<Shared>>) -> Response {
     answer(StatusCode::OK, "text/event-stream", NEVER, Body::from_stream(events))
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
 fn not_at_hand() -> Response {
     let said = "this is not at hand: read /feed/checkpoint, and take the snapshot that it names\n";
     answer(StatusCode::NOT_FOUND, TEXT, NEVER, Body::from(said))
 }
 
-fn answer(status: StatusCode, media: &'static str, cache: HeaderValue, body: Body) -> Response {
+pub(crate) fn answer(
+    status: StatusCode,
+    media: &'static str,
+    cache: HeaderValue,
+    body: Body,
+) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media)),
         (header::CACHE_CONTROL, cache),

@@ -63,8 +63,10 @@ async fn admit(State(door): State<Door>, request: Request, next: Next) -> Respon
     });
     let is_closed = door.gateways.is_closed();
     match admitted {
-        Ok(()) => {
-            let mut answer = next.run(Request::from_parts(parts, body)).await;
+        Ok(reader) => {
+            let mut request = Request::from_parts(parts, body);
+            request.extensions_mut().insert(reader);
+            let mut answer = next.run(request).await;
             if is_closed {
                 only_for_its_reader(&mut answer);
             }

@@ -106,7 +106,9 @@ impl Fetching {
     /// Tells the publisher what was taken.
     pub(crate) async fn acknowledge(&self, body: Vec<u8>) -> Result<(), FetchError> {
         let url = self.url(ACKNOWLEDGEMENT);
-        let request = self.client.post(url.clone()).header(http::header::CONTENT_TYPE, JSON);
+        // A publisher has some hundred connections, of which each follower holds one with its stream.
+        let request = self.client.post(url.clone()).header(http::header::CONNECTION, "close");
+        let request = request.header(http::header::CONTENT_TYPE, JSON);
         let request = self.signed(request, "POST", &url, Some(&body)).body(body);
         self.answered(request, ACKNOWLEDGEMENT).await.map(drop)
     }

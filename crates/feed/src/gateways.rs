@@ -20,6 +20,9 @@ use crate::standing::{Acknowledgement, Disbelieved, FeedPlace, NotTaken, Standin
 /// Whoever waits looks so often, besides at each acknowledgement.
 const LOOKS: Duration = Duration::from_secs(1);
 
+/// Acknowledgements that come within so long are looked at together by whoever waits.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 /// So many places of the feed are known with the moment of the first checkpoint that covers them.
 const MOST_RISES: usize = 4096;
 
@@ -247,17 +250,18 @@ impl Gateways {
         }
     }
 
-    /// Whether this request may be answered. Whoever reads where nobody needs to be enrolled needs no signature.
+    /// Whether this request may be answered, and to whom. Whoever reads where nobody needs to be enrolled needs no signature.
     pub(crate) fn admit(
         &self,
         signed: Option<&Signed<'_>>,
         request: &FeedRequest<'_>,
         feed: &LogKey,
-    ) -> Result<(), Refused> {
-        if signed.is_none() && !self.is_closed() {
-            return Ok(());
-        }
-        self.signer(signed, request, feed).map(drop)
+    ) -> Result<Reader, Refused> {
+        let key = match signed.is_none() && !self.is_closed() {
+            true => None,
+            false => Some(self.signer(signed, request, feed)?.0.key),
+        };
+        Ok(Reader { gateways: self.clone(), key })
     }
 
     fn signer(
@@ -354,6 +358,8 @@ impl Gateways {
                 }
                 // That a gateway refuses everything becomes certain by time alone.
                 let _ = tokio::time::timeout(LOOKS, changed.changed()).await;
+                // Of many that come at once, all are looked at together.
+                tokio::time::sleep(TOGETHER).await;
             }
         };
         let _ = tokio::time::timeout(at_most, everywhere).await;
@@ -426,6 +432,24 @@ impl Shared {
 impl fmt::Debug for Gateways {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateways").field("registry", &self.0.registry).finish_non_exhaustive()
+    }
+}
+
+/// Who reads, for as long as an answer flows.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    gateways: Gateways,
+    /// The key by which it is enrolled; `None` of whoever needs no enrolment.
+    key: Option<PublicKey>,
+}
+
+impl Reader {
+    /// Whether it may read on.
+    pub(crate) fn may_read(&self) -> bool {
+        match &self.key {
+            Some(key) => self.gateways.0.state().entries.iter().any(|entry| entry.key == *key),
+            None => !self.gateways.is_closed(),
+        }
     }
 }
 

@@ -201,9 +201,7 @@ pub enum RegistryError {
         name: String,
     },
     /// The key signs something else.
-    #[error(
-        "the key is that of the feed or of a root: make one for this gateway alone (hardtack keygen)"
-    )]
+    #[error("the key is that of the feed: make one for this gateway alone (hardtack keygen)")]
     OtherUse,
     /// No gateway is enrolled under the name.
     #[error("no gateway is enrolled under the name {0}")]

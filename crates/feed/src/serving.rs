@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::stream;
-use hardtack::feed::{PublishError, Published, Publisher, Publishing};
+use hardtack::feed::{FeedHead, PublishError, Published, Publisher, Publishing};
 use hardtack::log::LogKey;
 use hardtack::pending::wait;
 use hardtack::revocation::{Position, RevocationLogError};
@@ -23,7 +23,7 @@ use hardtack::{PrivateKey, RevocationLog, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::gateways::{Gateways, InForce};
+use crate::gateways::{Gateways, InForce, Reader};
 use crate::standing::FeedPlace;
 use crate::{HEARTBEAT, door, events, file, now};
 
@@ -144,6 +144,16 @@ impl Serving {
     /// Returns the feed's public key, by which followers know it.
     pub fn key(&self) -> &LogKey {
         &self.key
+    }
+
+    /// Returns the gateways that are enrolled with the feed, if it has any.
+    pub fn gateways(&self) -> Option<&Gateways> {
+        self.shared.gateways.as_ref()
+    }
+
+    /// Returns what was signed last.
+    pub fn head(&self) -> FeedHead {
+        self.shared.published.borrow().head().clone()
     }
 
     /// Returns why nothing is signed just now; `None` while all is well. Followers soon decide nothing.
@@ -329,17 +339,23 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-async fn stream(State(shared): State<Arc<Shared>>) -> Response {
+async fn stream(State(shared): State<Arc<Shared>>, reader: Option<Extension<Reader>>) -> Response {
     let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let busy = "as many streams as there may be are open; read /feed/checkpoint meanwhile\n";
         return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, NEVER, Body::from(busy));
     };
     let mut published = shared.published.subscribe();
     published.mark_changed();
-    let events = stream::unfold((published, place), |(mut published, place)| async move {
+    // Whoever is retired meanwhile reads no further.
+    let may_read = move || reader.as_ref().is_none_or(|reader| reader.may_read());
+    let begin = (published, place, may_read);
+    let events = stream::unfold(begin, |(mut published, place, may_read)| async move {
         published.changed().await.ok()?;
+        if !may_read() {
+            return None;
+        }
         let event = events::written(published.borrow_and_update().checkpoint());
-        Some((Ok::<_, Infallible>(event), (published, place)))
+        Some((Ok::<_, Infallible>(event), (published, place, may_read)))
     });
     answer(StatusCode::OK, "text/event-stream", NEVER, Body::from_stream(events))
 }

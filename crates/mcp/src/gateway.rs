@@ -25,7 +25,7 @@ use crate::metadata::{Metadata, is_plain};
 use crate::policy_metrics::{PolicyMetrics, Reloads};
 use crate::readiness::{Needed, Needs, Readiness, Ready};
 use crate::relay::Relay;
-use crate::revoking::{self, Revoker};
+use crate::revoking::{self, Followers, Revoker};
 use crate::serve::Drain;
 use crate::tasks::MAX_TASKS;
 use crate::tls::Tls;
@@ -107,6 +107,15 @@ impl Gateway {
         seen: Arc<dyn Lineage>,
     ) -> Gateway {
         self.revoker = Some(Revoker::new(guard.into(), log, seen));
+        self
+    }
+
+    /// Shows at `/hardtack/gateways` who follows the feed of this process, and takes requests to enrol and to retire them, with what
+    /// [`Gateway::revocations`] has been given, which comes before.
+    pub fn followed_by(mut self, followers: Arc<dyn Followers>) -> Gateway {
+        if let Some(revoker) = &mut self.revoker {
+            revoker.followed_by(followers);
+        }
         self
     }
 

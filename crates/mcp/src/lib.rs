@@ -71,8 +71,10 @@ pub use place::{Place, PlaceError};
 pub use policy_metrics::{Reload, Reloads};
 pub use readiness::{Needed, Readiness};
 pub use revoking::{
-    CHAINS, ChainsFailed, REVOCATIONS, RevocationAnswer, RevocationFailed, SEE_CHAINS, ShownChains,
-    chains_at, chains_over_plain_http_at, revocations, revoke_at, revoke_over_plain_http_at,
+    CHAINS, ChainsFailed, ENROLL, FeedPlaceAsked, Followers, GATEWAYS, GatewayChange,
+    GatewaysFailed, REVOCATIONS, RevocationAnswer, RevocationFailed, SEE_CHAINS, SEE_GATEWAYS,
+    ShownChains, chains_at, chains_over_plain_http_at, change_gateways_at, gateways_at,
+    revocations, revoke_at, revoke_over_plain_http_at,
 };
 pub use roster::{MAX_SERVERS, Roster, RosterError};
 pub use serve::{Drain, serve, serve_admin, serve_beside, serve_tls};

@@ -3,6 +3,7 @@
 mod asking;
 mod chains;
 mod exchange;
+mod gateways;
 mod listing;
 mod looking;
 mod places;
@@ -26,11 +27,12 @@ use crate::answer;
 use crate::body::with_the_rest_of;
 use crate::budget::Payer;
 use crate::fair_queue::{FairQueue, Peer};
+use crate::gateway::nothing;
 use crate::headers::AllowedHosts;
 use crate::session::Owner;
 use hardtack::audit::{Lineage, SeenChains, Stops};
 use hardtack::call::Call;
-use hardtack::chain::IdPrefix;
+use hardtack::chain::{IdPrefix, PresentationKind};
 use hardtack::guard::{Denial, Guard};
 use hardtack::internal::MAX_ALIKE;
 use hardtack::pending::wait;
@@ -40,11 +42,13 @@ use hardtack::verify::VerifiedCapability;
 use hardtack_http::{Realm, Refused, Undescribed, bearer, now};
 
 pub use self::asking::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
+pub use self::gateways::{Followers, GatewayChange, GatewaysFailed, Place as FeedPlaceAsked};
+pub use self::gateways::{change_gateways_at, gateways_at};
 use self::listing::{Asked, Reader};
 pub use self::looking::{ChainsFailed, ShownChains, chains_at, chains_over_plain_http_at};
 use self::places::Places;
 use self::wire::{ALREADY_REVOKED, Answer, BODY_TIMEOUT, NOT_REVOKED, REVOKED};
-pub use self::wire::{CHAINS, REVOCATIONS, SEE_CHAINS};
+pub use self::wire::{CHAINS, ENROLL, GATEWAYS, REVOCATIONS, SEE_CHAINS, SEE_GATEWAYS};
 
 /// The most bytes of a request to revoke: a few tokens and some hundred names.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -59,6 +63,8 @@ pub(crate) struct Revoker {
     guard: Arc<Guard>,
     log: Arc<dyn RevocationLog>,
     seen: Arc<dyn Lineage>,
+    /// Who follows the feed of this process, if it publishes one.
+    followers: Option<Arc<dyn Followers>>,
     realm: Realm,
 }
 
@@ -75,7 +81,11 @@ impl Revoker {
         seen: Arc<dyn Lineage>,
     ) -> Revoker {
         let realm = Realm::named(guard.verifier().audience());
-        Revoker { guard, log, seen, realm }
+        Revoker { guard, log, seen, followers: None, realm }
+    }
+
+    pub(crate) fn followed_by(&mut self, followers: Arc<dyn Followers>) {
+        self.followers = Some(followers);
     }
 
     fn refuse(&self, denial: &Denial, operation: &str) -> Response {
@@ -102,6 +112,8 @@ struct EndpointState {
     lists: Places,
     /// Of pages of chains.
     pages: Places,
+    /// Of those who ask where something is in force, and wait until it is.
+    waits: Places,
 }
 
 /// Returns the service that takes requests to revoke at `/hardtack/revocations` and shows chains at `/hardtack/chains`, for a program that is no gateway; serve it by
@@ -122,11 +134,34 @@ pub(crate) fn router(revoker: Revoker, allowed_hosts: AllowedHosts) -> Router {
     let fair_queue = FairQueue::new(MAX_UNDER_WAY, MAX_WAITING);
     let (counting, lists) = (Mutex::default(), Places::default());
     let pages = Places::of(chains::MAX_PAGES_EACH, chains::MAX_PAGES);
-    let state =
-        EndpointState { revoker, allowed_hosts, admission, fair_queue, counting, lists, pages };
+    let waits = Places::of(gateways::MAX_WAITS_EACH, gateways::MAX_WAITS);
+    let has_followers = revoker.followers.is_some();
+    let state = EndpointState {
+        revoker,
+        allowed_hosts,
+        admission,
+        fair_queue,
+        counting,
+        lists,
+        pages,
+        waits,
+    };
     let state = Arc::new(state);
     let router = Router::new().route(REVOCATIONS, get(list).post(revoke));
-    router.route(CHAINS, get(show)).with_state(state)
+    let router = router.route(CHAINS, get(show));
+    let router = match has_followers {
+        true => router.route(GATEWAYS, get(in_force).post(change)),
+        false => router,
+    };
+    router.with_state(state)
+}
+
+async fn in_force(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    EndpointState::in_force(&state, request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn change(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
+    EndpointState::change(&state, request).await.unwrap_or_else(|refused| refused)
 }
 
 async fn list(State(state): State<Arc<EndpointState>>, request: Request<Body>) -> Response {
@@ -199,6 +234,55 @@ impl EndpointState {
         });
         let page = page.await.map_err(|denial| refuse(&denial))?;
         Ok(chains::answer(&page))
+    }
+
+    /// Where it is in force, or whoever follows the feed. Whoever waits holds a place, and no thread.
+    async fn in_force(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
+        let asked = gateways::Asked::parse(request.uri().query());
+        let Presented { token, peer, body } = self.presented(request)?;
+        let refuse = |denial: &Denial| self.revoker.refuse(denial, SEE_GATEWAYS);
+        let call = Call::new(SEE_GATEWAYS).map_err(|error| refuse(&error.into()))?;
+        let (verified, _) = self.admit(&token, peer, body, SEE_GATEWAYS).await?;
+        let asked = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
+        let waits = self.waits.clone();
+        let place = self.at_a_desk(peer, move |guard| {
+            guard.check_again(&verified, &call, now())?;
+            let full = || Denial::overloaded("too many wait for gateways at once; ask again");
+            waits.take(Payer::of(&verified)).ok_or_else(full)
+        });
+        let _place = place.await.map_err(|denial| refuse(&denial))?;
+        let Some(followers) = &self.revoker.followers else { return Err(nothing().await) };
+        let shown = followers.in_force(asked.place, asked.wait).await;
+        let unread = |problem: String| refuse(&Denial::unreadable_store(&problem));
+        Ok(answer::respond(StatusCode::OK, &shown.map_err(unread)?))
+    }
+
+    /// Enrols or retires a gateway.
+    async fn change(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
+        let Presented { token, peer, body } = self.presented(request)?;
+        let refuse = |denial: &Denial| self.revoker.refuse(denial, ENROLL);
+        let (verified, body) = self.admit(&token, peer, body, ENROLL).await?;
+        let text = self.text(body).await?;
+        let asked = GatewayChange::parse(&text);
+        let (change, call) = asked.map_err(|problem| self.refuse(Undescribed::Other(problem)))?;
+        if verified.presentation().kind != PresentationKind::Call {
+            let problem = "this needs a presentation that is bound to the request (present --call)"
+                .to_owned();
+            return Err(self.refuse(Undescribed::Other(problem)));
+        }
+        let state = Arc::clone(self);
+        let changed = self.at_a_desk(peer, move |guard| {
+            guard.check_again(&verified, &call, now())?;
+            Ok(state.revoker.followers.as_ref().map(|followers| followers.change(&change)))
+        });
+        match changed.await.map_err(|denial| refuse(&denial))? {
+            Some(Ok(done)) => Ok(answer::respond(StatusCode::OK, &done)),
+            Some(Err(problem)) => {
+                let refused = json!({"error": "invalid_request", "error_description": problem});
+                Err(answer::respond(StatusCode::CONFLICT, &refused))
+            }
+            None => Err(nothing().await),
+        }
     }
 
     async fn revoke(self: &Arc<Self>, request: Request<Body>) -> Result<Response, Response> {
@@ -323,6 +407,13 @@ impl EndpointState {
     }
 
     async fn read(&self, body: Body) -> Result<RevocationRequest, Response> {
+        let asked = self.text(body).await?;
+        RevocationRequest::parse(&asked)
+            .map_err(|error| self.refuse(Undescribed::Other(error.to_string())))
+    }
+
+    /// The body, whole.
+    async fn text(&self, body: Body) -> Result<String, Response> {
         let refuse = |problem: Undescribed| self.refuse(problem);
         let read = Limited::new(body, MAX_REQUEST_BYTES).collect();
         let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
@@ -330,10 +421,8 @@ impl EndpointState {
             Ok(Err(_)) => return Err(refuse(Undescribed::TooLarge(MAX_REQUEST_BYTES))),
             Err(_) => return Err(refuse(Undescribed::Incomplete)),
         };
-        let asked = std::str::from_utf8(&body)
-            .map_err(|_| refuse(Undescribed::Other("the body is no UTF-8".to_owned())))?;
-        RevocationRequest::parse(asked)
-            .map_err(|error| refuse(Undescribed::Other(error.to_string())))
+        String::from_utf8(body.to_vec())
+            .map_err(|_| refuse(Undescribed::Other("the body is no UTF-8".to_owned())))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::keeping::Keeper;
 use crate::metadata::Metadata;
 use crate::policy_metrics::Reloads;
 use crate::readiness::{Needed, Needs, Readiness, Ready};
-use crate::revoking::{self, Revoker};
+use crate::revoking::{self, Followers, Revoker};
 use crate::roster::Roster;
 use crate::serve::Drain;
 use crate::tls::Tls;
@@ -134,6 +134,15 @@ impl Servers {
         let guard = guard.into();
         self.roster.reserve(guard.verifier().audience());
         self.revoker = Some(Revoker::new(guard, log, seen));
+        self
+    }
+
+    /// Shows at `/hardtack/gateways` who follows the feed of this process, and takes requests to enrol and to retire them, with what
+    /// [`Servers::revocations`] has been given, which comes before.
+    pub fn followed_by(mut self, followers: Arc<dyn Followers>) -> Servers {
+        if let Some(revoker) = &mut self.revoker {
+            revoker.followed_by(followers);
+        }
         self
     }
 

@@ -17,6 +17,15 @@ pub const CHAINS: &str = "/hardtack/chains";
 /// chains say who works for whom and why, also where nothing is revoked.
 pub const SEE_CHAINS: &str = "hardtack:chains";
 
+/// The path at which a gateway shows who follows its feed, and where what is revoked is in force.
+pub const GATEWAYS: &str = "/hardtack/gateways";
+
+/// The operation of a request for them, which a scope must name to grant it.
+pub const SEE_GATEWAYS: &str = "hardtack:gateways";
+
+/// The operation of a request to enrol or to retire one.
+pub const ENROLL: &str = "hardtack:enroll";
+
 /// How long a request's body, or an answer's, may take to arrive: both are a few hundred bytes.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -70,6 +70,7 @@ fn run() -> ExitCode {
         Verb::Store(arguments) => command::store::run(arguments),
         Verb::Database(arguments) => command::database::run(arguments),
         Verb::Gateway(arguments) => command::gateway::run(*arguments),
+        Verb::Gateways(arguments) => command::gateways::run(&arguments),
         Verb::Agent(arguments) => command::agent::run(arguments),
         Verb::Wrap(arguments) => command::wrap::run(arguments),
         Verb::Connect(arguments) => command::connect::run(&arguments),

@@ -35,6 +35,7 @@ pub struct Settings {
     pub feed_signing_key: Option<PathBuf>,
     pub feed_state: Option<PathBuf>,
     pub feed_new_epoch: Option<u64>,
+    pub feed_gateways: Option<PathBuf>,
     #[serde(default)]
     pub accept_plain_http: bool,
     #[serde(default)]

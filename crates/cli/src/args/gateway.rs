@@ -94,6 +94,19 @@ pub(crate) struct Settings {
     /// Begin the epoch of this number, larger than the last, after the store was restored: every grant issued before is refused
     #[arg(long, value_name = "NUMBER", env = "HARDTACK_FEED_NEW_EPOCH")]
     pub(crate) feed_new_epoch: Option<u64>,
+    /// Who may read that feed: enrolled gateways, or anyone who reaches it; enrolled if nothing is said, but on a loopback address anyone until
+    /// a gateway is enrolled
+    #[arg(long, value_name = "WHO", env = "HARDTACK_FEED_READERS")]
+    pub(crate) feed_readers: Option<FeedReaders>,
+    /// The file of the gateways that are enrolled with that feed (hardtack gateways); STORE.feed-gateways if nothing is said
+    #[arg(long, value_name = "FILE", env = "HARDTACK_FEED_GATEWAYS")]
+    pub(crate) feed_gateways: Option<PathBuf>,
+    /// The name under which this gateway is enrolled with the feed that it follows
+    #[arg(long, value_name = "NAME", env = "HARDTACK_GATEWAY_NAME")]
+    pub(crate) gateway_name: Option<String>,
+    /// The private key of this gateway, by which it signs what it asks of that feed, and tells it what is in force here
+    #[arg(long, value_name = "FILE", env = "HARDTACK_GATEWAY_KEY")]
+    pub(crate) gateway_key: Option<PathBuf>,
     /// A name by which clients address this server (Host), besides localhost: each whole, without *. May be
     /// repeated, or a list with commas
     #[arg(long, value_name = "HOST", env = "HARDTACK_ALLOW_HOST", value_delimiter = ',')]
@@ -125,6 +138,16 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
 }
 
+/// Who may read a feed that is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FeedReaders {
+    /// Gateways that are enrolled, which sign each request
+    Enrolled,
+    /// Whoever reaches it
+    Anyone,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogFormat {
@@ -152,6 +175,7 @@ impl Settings {
             ("feed", &self.feed),
             ("feed-key", &self.feed_key),
             ("feed-listen", &self.feed_listen),
+            ("gateway-name", &self.gateway_name),
         ];
         let files = [
             ("tls-cert", &self.tls_cert),
@@ -162,6 +186,8 @@ impl Settings {
             ("feed-position", &self.feed_position),
             ("feed-signing-key", &self.feed_signing_key),
             ("feed-state", &self.feed_state),
+            ("feed-gateways", &self.feed_gateways),
+            ("gateway-key", &self.gateway_key),
         ];
         let lists = [
             ("root", &self.root),
@@ -193,6 +219,10 @@ impl Settings {
             feed_signing_key,
             feed_state,
             feed_new_epoch,
+            feed_readers,
+            feed_gateways,
+            gateway_name,
+            gateway_key,
             allow_host,
             allow_origin,
             revocation_audience,
@@ -217,6 +247,10 @@ impl Settings {
             ("feed-signing-key", *feed_signing_key != other.feed_signing_key),
             ("feed-state", *feed_state != other.feed_state),
             ("feed-new-epoch", *feed_new_epoch != other.feed_new_epoch),
+            ("feed-readers", *feed_readers != other.feed_readers),
+            ("feed-gateways", *feed_gateways != other.feed_gateways),
+            ("gateway-name", *gateway_name != other.gateway_name),
+            ("gateway-key", *gateway_key != other.gateway_key),
             ("allow-host", *allow_host != other.allow_host),
             ("allow-origin", *allow_origin != other.allow_origin),
             ("revocation-audience", *revocation_audience != other.revocation_audience),
@@ -249,6 +283,10 @@ impl Settings {
             feed_signing_key: self.feed_signing_key.or(other.feed_signing_key),
             feed_state: self.feed_state.or(other.feed_state),
             feed_new_epoch: self.feed_new_epoch.or(other.feed_new_epoch),
+            feed_readers: self.feed_readers.or(other.feed_readers),
+            feed_gateways: self.feed_gateways.or(other.feed_gateways),
+            gateway_name: self.gateway_name.or(other.gateway_name),
+            gateway_key: self.gateway_key.or(other.gateway_key),
             allow_host: list(self.allow_host, other.allow_host),
             allow_origin: list(self.allow_origin, other.allow_origin),
             revocation_audience: self.revocation_audience.or(other.revocation_audience),

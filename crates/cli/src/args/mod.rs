@@ -6,6 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod gateway;
+pub(crate) mod gateways;
 pub(crate) mod policy;
 pub(crate) mod serve;
 pub(crate) mod server;
@@ -35,6 +36,9 @@ use crate::reading::{self, MAX_PUBLIC_KEY_BYTES};
 /// `check`: the call is denied.
 pub(crate) const EXIT_DENIED: u8 = 1;
 
+/// `revoke --wait`: it is revoked, and not known to stop everywhere.
+pub(crate) const EXIT_NOT_EVERYWHERE: u8 = 3;
+
 /// `check`: undecided. All verbs: wrong usage, or failed.
 pub(crate) const EXIT_FAILED: u8 = 2;
 
@@ -63,7 +67,8 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "hardtack", version, styles = STYLES, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 141 whoever read \
+    after_help = "Exit codes: 0 done or allowed, 1 denied, 2 undecided, wrong usage or failed, 3 revoked and not known to be \
+in force everywhere (revoke --wait), 141 whoever read \
 the output went away before its end."
 )]
 pub(crate) struct Arguments {
@@ -94,6 +99,7 @@ pub(crate) enum Verb {
     Store(Store),
     Database(database::Database),
     Gateway(Box<gateway::Gateway>),
+    Gateways(Box<gateways::Gateways>),
     Agent(gateway::Agent),
     Wrap(gateway::Wrap),
     Connect(connect::Connect),
@@ -348,6 +354,10 @@ pub(crate) struct Revoke {
     /// Show what would be stopped, and revoke nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Wait so long at most, 10m at most, until it is in force at every gateway that is enrolled with the feed, and say where it is; with
+    /// --at, and the scope hardtack:gateways. Exit code 3 if it is not known to stop everywhere by then
+    #[arg(long, value_name = "TIME", value_parser = waiting, requires = "at", conflicts_with = "dry_run")]
+    pub(crate) wait: Option<Duration>,
 }
 
 /// A gateway that revokes, and with what right it is asked to.
@@ -450,6 +460,15 @@ pub(crate) struct Revocations {
     /// As one JSON array
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The longest that `revoke --wait` waits: whoever is silent for longer has to be looked after otherwise.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+fn waiting(text: &str) -> Result<Duration, String> {
+    let time = life(text)?;
+    let is_whole = time.subsec_nanos() == 0 && (1..=MAX_WAIT.as_secs()).contains(&time.as_secs());
+    is_whole.then_some(time).ok_or_else(|| "wait 1s to 10m, in whole seconds".to_owned())
 }
 
 pub(crate) fn life(text: &str) -> Result<Duration, String> {

@@ -6,6 +6,7 @@ mod credentials;
 mod database;
 pub(in crate::command) mod feeding;
 pub(super) mod file;
+mod feeds;
 mod fleet;
 mod retaining;
 mod server;
@@ -30,6 +31,7 @@ use self::checking::{
 pub(super) use self::checking::{time, wrong};
 use self::database::{Database, Joints};
 use self::feeding::{Feeding, OwnFeed};
+use self::feeds::Feeds;
 use self::file::Described;
 use self::fleet::Fleet;
 use self::retaining::Retention;
@@ -199,10 +201,10 @@ impl Plan {
                 .background
                 .push(tokio::spawn(retention.keep(&common.store, served.readiness.clone())));
         }
-        let Common { settings, store, roots, tls, joints, database, .. } = common;
+        let Common { settings, store, roots, tls, joints, database, source, .. } = common;
         let followed = feeding.followed.take();
-        let published =
-            feeding.publish(joints.log, &roots, &publishing.unwrap_or_default()).await?;
+        let own_feed = publishing.unwrap_or_default();
+        let published = feeding.publish(joints.log, source, &roots, &own_feed).await?;
         warn_of_strangers(bound, &settings, tls.is_none());
         let mut beside = match &admin_listener {
             Some(listener) => {
@@ -322,6 +324,11 @@ impl Common {
         }
     }
 
+    /// What is counted of the feeds.
+    fn feeds(&self) -> Arc<Feeds> {
+        Arc::new(Feeds { followed: self.feed.clone(), published: self.publishing.clone() })
+    }
+
     /// What forgets for ever what expired.
     fn forgetting(&self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let of_database =
@@ -341,12 +348,17 @@ impl Common {
                 Arc::clone(&self.joints.log),
                 Arc::clone(&self.joints.seen),
             )
+            .needing(self.feeds())
             .sessions_in(self.store.clone())
             .refusals(plan.style)
             .longest_answer(plan.longest_answer)
             .hosts(self.settings.allow_host.iter().cloned())
             .origins(self.settings.allow_origin.iter().cloned())
             .authorization_servers(&plan.resource, &plan.authorization_servers);
+        let gateway = match &self.publishing {
+            Some(publishing) => gateway.followed_by(Arc::new(publishing.clone())),
+            None => gateway,
+        };
         let gateway = match &self.database {
             Some(database) => gateway.needing(Arc::new(database.clone())),
             None => gateway,
@@ -415,7 +427,12 @@ impl Common {
                 Arc::clone(&self.joints.log),
                 Arc::clone(&self.joints.seen),
             )
+            .needing(self.feeds())
             .sessions_in(self.store.clone());
+        let servers = match &self.publishing {
+            Some(publishing) => servers.followed_by(Arc::new(publishing.clone())),
+            None => servers,
+        };
         let servers = match &self.tls {
             Some(tls) => servers.tls(tls),
             None => servers,

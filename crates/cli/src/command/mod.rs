@@ -17,6 +17,7 @@ pub(crate) mod policy;
 pub(crate) mod store;
 pub(crate) mod database;
 pub(crate) mod gateway;
+pub(crate) mod gateways;
 mod certificate;
 pub(crate) mod agent;
 pub(crate) mod connect;

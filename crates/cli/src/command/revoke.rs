@@ -15,8 +15,8 @@ use hardtack::{Capability, Revocation, RevocationId, RevocationLog, RevocationRe
 use hardtack_mcp::{RevocationAnswer, RevocationFailed, revoke_at, revoke_over_plain_http_at};
 use hardtack_postgres::MAX_BATCH;
 
-use crate::args::{EXIT_DENIED, GivenId, Revoke, Revoked};
-use crate::command::{capability_in, close, database, lineage, look_into, open, serving};
+use crate::args::{EXIT_DENIED, EXIT_NOT_EVERYWHERE, GivenId, Revoke, Revoked};
+use crate::command::{capability_in, close, database, gateways, lineage, look_into, open, serving};
 use crate::reading;
 use crate::terminal::{Done, FAINT, complain, even_unread, having, now, say, say_lines, warn};
 
@@ -165,6 +165,9 @@ fn at_a_gateway(url: &str, arguments: &Revoke, given: Given) -> Done {
             having_revoked(
                 told.and_then(|()| tell_what_stops(&[revocation], answer.stops, store, Tense::Now)),
             )?;
+            if let Some(wait) = arguments.wait {
+                return tell_where(url, arguments, wait);
+            }
         }
         None => {
             say(&revocation)?;
@@ -173,6 +176,38 @@ fn at_a_gateway(url: &str, arguments: &Revoke, given: Given) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until it is in force everywhere, and says where it is. Whatever comes of that, it is revoked.
+fn tell_where(url: &str, arguments: &Revoke, wait: Duration) -> Done {
+    let shown = gateways_asked(url, arguments).and_then(|asked| asked.wait(wait));
+    let shown = match shown {
+        Ok(shown) => shown,
+        Err(error) => {
+            warn(&format!("it is revoked; where it is in force is not known: {error}"));
+            return Ok(ExitCode::from(EXIT_NOT_EVERYWHERE));
+        }
+    };
+    having_revoked(gateways::tell(&shown))?;
+    Ok(match shown.is_everywhere() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_NOT_EVERYWHERE),
+    })
+}
+
+fn gateways_asked<'a>(
+    url: &'a str,
+    arguments: &'a Revoke,
+) -> Result<gateways::Asked<'a>, Box<dyn Error>> {
+    let presented = &arguments.remote.presented;
+    let (Some(audience), Some(key), Some(capability)) =
+        (&presented.audience, &presented.key, &arguments.remote.capability)
+    else {
+        return Err("--at needs --audience, --key and --capability".into());
+    };
+    let (key, capability) = (reading::key(key)?, capability_in(capability)?);
+    let plain_http_to = presented.allow_plain_http.as_deref();
+    Ok(gateways::Asked { url, plain_http_to, audience, key, capability })
 }
 
 fn tell(revocation: &Revocation, receipt: Receipt) -> Result<(), Box<dyn Error>> {

@@ -15,7 +15,7 @@ use hardtack_server::settings::{EXAMPLE, Settings};
 
 use crate::args::gateway::LogFormat;
 use crate::args::serve::Serve;
-use crate::command::gateway::feeding::{Feeding, OwnFeed};
+use crate::command::gateway::feeding::{Feeding, OwnFeed, ToPublish};
 use crate::command::gateway::{self, collect, wrong};
 use crate::command::tending::tend;
 use crate::command::{close, open, serving, warn_of_left_out};
@@ -36,14 +36,17 @@ pub(crate) fn run(arguments: &Serve) -> Done {
     let listen: SocketAddr = settings.listen.parse().map_err(|_| {
         wrong("listen", "write a numeric address and a port, such as 127.0.0.1:8100")
     })?;
-    let feeding = Feeding::publishing(
-        &settings.store,
-        settings.feed_listen.as_deref(),
-        settings.feed_signing_key.as_deref(),
-        settings.feed_state.as_deref(),
-        settings.feed_new_epoch,
-        |key| wrong(key, "it is missing; a feed has feed-listen and feed-signing-key"),
-    )?;
+    let asked = ToPublish {
+        listen: settings.feed_listen.as_deref(),
+        key: settings.feed_signing_key.as_deref(),
+        state: settings.feed_state.as_deref(),
+        new_epoch: settings.feed_new_epoch,
+        gateways: settings.feed_gateways.as_deref(),
+        readers: None,
+    };
+    let feeding = Feeding::publishing(&settings.store, &asked, |key| {
+        wrong(key, "it is missing; a feed has feed-listen and feed-signing-key")
+    })?;
     if arguments.check {
         check(&settings, &feeding)?;
         say(format!("{} can be used", path.display()))?;
@@ -95,7 +98,8 @@ async fn carry_out(settings: Settings, listen: SocketAddr, store: Store, feeding
     }
     let public = issuing.public();
     let roots = RootKeys::of(public);
-    let published = feeding.publish(Arc::new(store.clone()), &roots, &own_feed).await?;
+    let keeping = Arc::new(store.revocations());
+    let published = feeding.publish(Arc::new(store.clone()), keeping, &roots, &own_feed).await?;
     let feed = published.as_ref().map_or("", |published| published.announced.trim_end());
     let place = issuing.url().as_str().trim_end_matches('/').to_owned();
     let announced = format!(

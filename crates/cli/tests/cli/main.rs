@@ -330,6 +330,7 @@ fn every_verbs_help_has_an_example_of_itself() {
         "database status",
         "database collect",
         "database epoch",
+        "gateways",
         "store",
         "store create",
         "store check",

@@ -35,6 +35,7 @@ pub(super) fn look(
     let mut paths: BTreeSet<PathBuf> = named.iter().cloned().collect();
     paths.extend(settings.tls_key.clone());
     paths.extend(settings.feed_signing_key.clone());
+    paths.extend(settings.gateway_key.clone());
     let all = servers.iter().map(|server| &server.settings).chain([&settings.own]);
     paths.extend(all.flat_map(of_server));
     let folder = config.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());

@@ -136,7 +136,7 @@ async fn what_is_revoked_is_said_to_be_in_force_once_each_gateway_has_taken_it()
     let first = scene.follow("gw-1", 1);
     assert!(first.wait(BRIEF).await);
     scene.revoke("agent.a");
-    let shown = scene.serving.in_force(None, Duration::from_secs(1)).await.unwrap().unwrap();
+    let shown = scene.serving.in_force(None, BRIEF / 12).await.unwrap().unwrap();
     assert_eq!((shown.in_force, shown.of), (1, 2), "{shown:?}");
     assert_eq!(shown.place, Some(FeedPlace { epoch: 1, size: 1 }));
     assert!(!shown.is_everywhere());

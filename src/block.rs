@@ -15,7 +15,7 @@ use biscuit_auth::builder::{
 use crate::cause::Cause;
 use crate::keys::PublicKey;
 use crate::policy::syntax::{self, Built, TooDeep};
-use crate::profile::vocabulary::{is_predicate_name, is_reserved};
+use crate::profile::vocabulary::{is_for_policies, is_predicate_name, is_reserved};
 use crate::profile::{MAX_COLLECTION, MAX_OPERATIONS_PER_QUERY, MAX_QUERIES_PER_CHECK};
 use crate::scope::{RESERVED_SEGMENT, Scope, ScopeError};
 use crate::timestamp::Timestamp;
@@ -50,6 +50,15 @@ pub enum DatalogError {
         /// The predicate's name.
         name: String,
     },
+    /// A check that reads a word which only policies see.
+    #[error(
+        "no check in a token sees `{name}`, which servers state for their policies alone; write a lifetime, or a moment, as in: \
+         check if time($now), $now < 2026-11-23T18:00:00Z"
+    )]
+    ForPolicies {
+        /// The predicate's name.
+        name: String,
+    },
     /// An unreplaced `{parameter}`, or a key that is none.
     #[error("this check has a {{parameter}}, or trusts a key that is not a usable ed25519 key")]
     Parameter,
@@ -63,7 +72,7 @@ impl DatalogError {
             | DatalogError::NotACheck
             | DatalogError::NotAFact
             | DatalogError::Parameter => Cause::MalformedDatalog,
-            DatalogError::Reserved { .. } => Cause::ReservedName,
+            DatalogError::Reserved { .. } | DatalogError::ForPolicies { .. } => Cause::ReservedName,
         }
     }
 }
@@ -268,6 +277,11 @@ pub(crate) fn parse_check(text: &str) -> Result<Check, DatalogError> {
     for scope in trusted {
         refuse_bad_key(scope)?;
     }
+    let read = check.queries.iter().flat_map(|query| &query.body);
+    let of_calendar = read.map(|one| one.name.as_str()).find(|name| is_for_policies(name));
+    if let Some(name) = of_calendar {
+        return Err(DatalogError::ForPolicies { name: name.to_owned() });
+    }
     let check = builder::Check::from(check);
     check.validate_parameters().map_err(|_| DatalogError::Parameter)?;
     Ok(check)
@@ -371,6 +385,13 @@ mod tests {
         parse_fact(r#"role("editor")"#).unwrap();
         assert!(matches!(parse_fact(r#"scope("*")"#), Err(DatalogError::Reserved { .. })));
         assert!(matches!(parse_fact(r#"granted("x")"#), Err(DatalogError::Reserved { .. })));
+        assert!(matches!(parse_fact("grant_age(1)"), Err(DatalogError::Reserved { .. })));
+        for text in
+            [r#"reject if weekday("UTC", 7)"#, "check if depth(1) or grant_age($a), $a < 60"]
+        {
+            let refused = parse_check(text);
+            assert!(matches!(refused, Err(DatalogError::ForPolicies { .. })), "{text}");
+        }
         assert_eq!(parse_fact("role($x)"), Err(DatalogError::NotAFact));
     }
 }

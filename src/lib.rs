@@ -112,6 +112,7 @@ pub mod feed;
 #[cfg(feature = "store")]
 pub mod store;
 mod block;
+mod calendar;
 mod datalog;
 mod memory;
 mod process;

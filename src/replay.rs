@@ -178,6 +178,7 @@ fn decide_in(
         stated: &[],
     };
     world.assert_all(&asked.facts());
+    world.state_calendar(policy, record.time, request.issued);
     match &request.arguments {
         KeptArguments::Arguments(arguments) => {
             let text = serde_json::to_string(arguments).map_err(|_| "an argument")?;

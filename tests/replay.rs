@@ -32,6 +32,8 @@ const POLICIES: &[&str] = &[
     r#"check if operation($op), $op != "tools:call:pay" or arg("amount", $a), $a >= 1; allow if granted($op);"#,
     r#"allow if granted($op); allow if arg("limit", $l), $l > 5; deny if arg("deep", $d), depth(1), $d.length() > 9, depth(0);"#,
     r#"allow if true; deny if arg($n, $v), arg($m, $v), $n != $m, depth(2); deny if granted($op), $op == "resources:read";"#,
+    r#"allow if granted($op), weekday("Asia/Tokyo", $d), minute_of_day("UTC", $m), $m < 1000, $d != 2;
+       old(true) <- grant_age($a), $a > 1; deny if old(true), tool("pay"); deny if weekday("UTC", 1), tool("move");"#,
     "n(0); m($n) <- n($n), $n > -1; allow if m(0), unbound($k) or n(0), agent(\"agent.researcher\");",
 ];
 

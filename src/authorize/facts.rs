@@ -2,7 +2,8 @@
 //! record kept.
 //!
 //! This is the one place where a predicate that policies may use is asserted; `profile/vocabulary.rs` lists them. What a server
-//! [states](crate::guard::FactSource) has names of its own.
+//! [states](crate::guard::FactSource) has names of its own. What policies read of weekdays, times of day and the grant's age is made in
+//! [`calendar`](crate::calendar), for the sets that read it.
 
 use biscuit_auth::builder::{Fact, Term, fact, string};
 
@@ -173,8 +174,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::PrivateKey;
+    use biscuit_auth::builder::Convert;
+
     use crate::profile::vocabulary::{WORDS, find};
+    use crate::{Policy, PrivateKey};
 
     fn type_of(term: &Term) -> &'static str {
         match term {
@@ -211,7 +214,12 @@ mod tests {
             resource: call.resource_uri(),
             stated: &[],
         };
-        let facts = [presented.facts(), asked.facts(), argument_facts(&call)].concat();
+        let read = r#"allow if weekday("Europe/Berlin", $d), minute_of_day("Europe/Berlin", $m), grant_age($a);"#;
+        let policy = Policy::parse("p.datalog", read).unwrap();
+        let of_calendar = policy.calendar.facts(asked.time, asked.time);
+        let of_calendar = of_calendar.map(|one| Fact::convert_from(&one, &policy.symbols).unwrap());
+        let mut facts = [presented.facts(), asked.facts(), argument_facts(&call)].concat();
+        facts.extend(of_calendar);
         let mut counts = std::collections::BTreeMap::new();
         for fact in &facts {
             let word = find(&fact.predicate.name).unwrap_or_else(|| panic!("{fact} is not listed"));

@@ -11,6 +11,7 @@ use crate::authorize::AuthorizeError;
 use crate::authorize::begun::{self, BegunTokens, Loaded, TokenCheck};
 use crate::authorize::facts::Asked;
 use crate::authorize::relevant::{MAX_REMEMBERED_BYTES, Relevant, RelevantByOperation};
+use crate::calendar::Calendar;
 use crate::call::{Call, values_and_bytes_of};
 use crate::datalog::{Base, Names, World};
 use crate::memory::Memory;
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
     pub(crate) base: Arc<Base>,
     /// The blocks' checks, with the number of their block and of themselves.
     pub(crate) checks: Vec<Arc<TokenCheck>>,
+    /// What the policies read of the moment, which is stated for them and among what checks pass over.
+    calendar: Arc<Calendar>,
     /// Which policies can matter to which operation.
     relevant: RelevantByOperation,
     /// The upper bound of the checks' work with all that [`ROOM`] has room for.
@@ -68,7 +71,7 @@ impl Prepared {
         let (names, times) = names_of(policy, &checks, base.symbols());
         base.compare(names, times);
         let mut sizes = sizes_of(base.facts(), base.words());
-        add_room(&mut sizes);
+        add_room(&mut sizes, &policy.calendar, base.words());
         let held: usize = blocks.iter().map(|block| block.bytes()).sum();
         let bytes = size_of::<Prepared>()
             + held
@@ -82,6 +85,7 @@ impl Prepared {
             policy: policy.digest().to_owned(),
             base: Arc::new(base),
             checks,
+            calendar: Arc::clone(&policy.calendar),
             relevant: RelevantByOperation::default(),
             evaluation: evaluation.saturating_mul(times),
             blocks: blocks.clone(),
@@ -131,7 +135,7 @@ impl Prepared {
             return true;
         }
         let mut sizes = sizes_of(world.facts(), &world.symbols);
-        add_room(&mut sizes);
+        add_room(&mut sizes, &self.calendar, &world.symbols);
         cost::bound(&self.blocks, &sizes).saturating_mul(world.times()) <= MAX_COST
     }
 
@@ -164,6 +168,10 @@ impl Prepared {
     fn fits(&self, world: &World) -> bool {
         let mut counts = [0; ROOM.len()];
         let mut fits = |fact: &Fact| {
+            // Nobody else states them, so that there are no more than the policies read.
+            if self.calendar.states(fact.predicate.name) {
+                return true;
+            }
             let name = world.symbols.get_symbol(fact.predicate.name);
             let Some(at) = ROOM.iter().position(|(known, ..)| name == Some(known)) else {
                 return false;
@@ -298,9 +306,13 @@ impl PreparedTokens {
     }
 }
 
-fn add_room(sizes: &mut Sizes) {
+/// Counts in what a call brings, and what policies read of the moment.
+fn add_room(sizes: &mut Sizes, calendar: &Calendar, words: &SymbolTable) {
     for (name, count, values, bytes) in ROOM {
         sizes.add_room(name, count, values, bytes);
+    }
+    for (name, bytes) in calendar.sizes() {
+        sizes.add_room(words.get_symbol(name).unwrap_or_default(), 1, 1, bytes as u64);
     }
 }
 

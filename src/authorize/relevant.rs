@@ -75,10 +75,11 @@ impl Relevant {
 
     /// Those that can matter to calls like this one: of its operation, by the token that was prepared.
     fn of(prepared: &Prepared, policy: &Policy, call: &Asked<'_>) -> Relevant {
-        // Moment and resource are asserted, too, and no query that reads them is taken for known.
+        // Moment and resource are asserted, too, unlike what depends on the moment, and no query that reads them is taken for known.
         let mut world = World::without_arguments(prepared, call);
         let stated = call.stated.iter().map(String::as_str);
-        let of_call = names_by(&BY_ARGUMENTS).chain(names_by(&[By::Moment, By::Resource]));
+        let of_call =
+            names_by(&BY_ARGUMENTS).chain(names_by(&[By::Moment, By::Calendar, By::Resource]));
         let names = of_call.chain(stated);
         let unknown = Unknown::of(names, &policy.rules, &mut world.symbols);
         let known_rules: Vec<Rule> =

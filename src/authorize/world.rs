@@ -33,6 +33,7 @@ impl World {
         facts.extend(argument_facts(call));
         world.assert_all(&facts);
         world.state_all(verified.stated().facts());
+        world.state_calendar(policy, verified.verified_at(), verified.chain().grant.issued);
         world.derive_by(policy)?;
         Ok(world)
     }
@@ -45,10 +46,15 @@ impl World {
         world
     }
 
-    /// What is known of all calls by a token at a moment. Derives nothing.
-    pub(crate) fn before_calls(prepared: &Prepared, time: Timestamp) -> World {
+    /// What is known of all calls by a token at the moment at which it was verified. Derives nothing.
+    pub(crate) fn before_calls(
+        prepared: &Prepared,
+        verified: &VerifiedCapability,
+        policy: &Policy,
+    ) -> World {
         let mut world = World::over(&prepared.base);
-        world.assert_all(&[moment_fact(time)]);
+        world.assert_all(&[moment_fact(verified.verified_at())]);
+        world.state_calendar(policy, verified.verified_at(), verified.chain().grant.issued);
         world
     }
 
@@ -62,6 +68,13 @@ impl World {
     /// Adds what the server states itself.
     fn state_all(&mut self, facts: &[Fact]) {
         for fact in words::convert(facts, &mut self.symbols) {
+            self.state(fact);
+        }
+    }
+
+    /// Adds what the policies read of the moment besides the moment itself. It is for policies alone.
+    pub(crate) fn state_calendar(&mut self, policy: &Policy, now: Timestamp, issued: Timestamp) {
+        for fact in policy.calendar.facts(now, issued) {
             self.state(fact);
         }
     }

@@ -13,7 +13,7 @@ use crate::profile::MAX_COST;
 use crate::profile::ShapeError;
 use crate::profile::cost::{self, Sizes};
 use crate::profile::shape::{self, Made, Shaped};
-use crate::profile::vocabulary::{By, Often, WORDS};
+use crate::profile::vocabulary::{By, Often, WORDS, Word};
 use crate::signing::{self, BadSignature, ReadSoFar, SigningError};
 
 pub(super) struct Held {
@@ -146,10 +146,11 @@ impl Held {
 fn least_sizes(shaped: &Shaped, chain: &Chain) -> Sizes {
     let mut sizes = Sizes::default();
     shaped.blocks.iter().for_each(|block| sizes.add_block(block));
-    for word in WORDS.iter().filter(|word| word.by != By::Blocks) {
+    let is_met = |word: &&Word| !matches!(word.by, By::Blocks | By::Calendar);
+    for word in WORDS.iter().filter(is_met) {
         let count = match word.often {
             Often::Hop(_) => chain.hops.len() as u64,
-            Often::Argument | Often::Said => 0,
+            Often::Argument | Often::Said | Often::Zone => 0,
             Often::Once | Often::If(_) => 1,
         };
         sizes.add_small(word.name, count);

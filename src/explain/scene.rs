@@ -93,7 +93,7 @@ impl OwnNames {
         if let Some(word) = find(name) {
             return match word.by {
                 By::Arguments | By::Resource => Weight::CALL,
-                By::Presentation | By::Moment => Weight::PRESENTATION,
+                By::Presentation | By::Moment | By::Calendar => Weight::PRESENTATION,
                 By::Operation | By::Call => Weight::OPERATION,
                 By::Hops | By::Unsigned => Weight::CHAIN,
                 By::Blocks if name == "issued" => Weight::GRANT,

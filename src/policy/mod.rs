@@ -20,6 +20,7 @@ use biscuit_auth::datalog::{Binary, Op};
 use biscuit_auth::datalog::{Check, Fact, Rule, SymbolTable};
 use sha2::{Digest, Sha256};
 
+use crate::calendar::{Calendar, MAX_ZONES, TooManyZones};
 use crate::cause::Cause;
 use crate::datalog::{Names, Stated, Unfollowed};
 use crate::file;
@@ -74,6 +75,8 @@ pub struct Policy {
     pub(crate) by_argument: ByArgument,
     /// Where the names of arguments go in what refuses.
     pub(crate) names: Names,
+    /// What it reads of weekdays, times of day and the grant's age.
+    pub(crate) calendar: Arc<Calendar>,
     digest: String,
 }
 
@@ -228,6 +231,7 @@ impl Policy {
         policy.symbols = symbols;
         policy.stated = Arc::new(Stated::of(&policy.facts));
         policy.by_argument = ByArgument::of(&policy.allows, &policy.symbols);
+        policy.calendar = Arc::new(policy.calendar()?);
         Ok(policy)
     }
 
@@ -252,6 +256,27 @@ impl Policy {
         facts.chain(all.filter_map(|(at, one)| Some((at, self.names.refused(one)?))))
     }
 
+    fn calendar(&self) -> Result<Calendar, SourceError> {
+        let mut calendar = Calendar::default();
+        for (at, query) in self.queries() {
+            calendar.read(query, &self.symbols).map_err(|TooManyZones| {
+                let problem = Problem::TooManyZones { most: MAX_ZONES }.to_string();
+                SourceError { at: at.clone(), column: 1, problem }
+            })?;
+        }
+        Ok(calendar)
+    }
+
+    /// What its rules, checks and policies ask, each with the place of its statement.
+    fn queries(&self) -> impl Iterator<Item = (&Location, &Rule)> {
+        let rules = self.places.rules.iter().zip(&self.rules);
+        let checks = self.checks.iter();
+        let checks = checks.flat_map(|(at, check)| check.queries.iter().map(move |one| (at, one)));
+        let policies = self.denies.iter().chain(&self.allows);
+        let policies = policies.flat_map(|(at, queries)| queries.iter().map(move |one| (at, one)));
+        rules.chain(checks).chain(policies)
+    }
+
     fn empty() -> Policy {
         Policy {
             symbols: SymbolTable::new(),
@@ -264,6 +289,7 @@ impl Policy {
             stated: Arc::default(),
             by_argument: ByArgument::default(),
             names: Names::default(),
+            calendar: Arc::default(),
             digest: String::new(),
         }
     }

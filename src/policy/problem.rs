@@ -68,6 +68,14 @@ pub enum Problem {
         "`{name}` is a word for calls; a set of an issuer reads {}, and what its own facts and rules say", ASSERTED.iter().map(|word| word.name).collect::<Vec<_>>().join(", ")
     )]
     WordOfCalls { name: String },
+    #[error(
+        "{name} begins with a time zone that is written out, as in {name}(\"Europe/Berlin\", $value)"
+    )]
+    ZoneNotWritten { name: String },
+    #[error("{why}")]
+    NoZone { why: String },
+    #[error("the set names more than {most} time zones")]
+    TooManyZones { most: usize },
     #[error("{name} is written {form}")]
     OtherForm { name: String, form: String },
     #[error("{why}")]

@@ -227,7 +227,7 @@ impl Common {
         any_resource: bool,
         purse: &mut Purse,
     ) -> Result<Common, TooMuch> {
-        let mut world = World::before_calls(&prepared, verified.verified_at());
+        let mut world = World::before_calls(&prepared, verified, policy);
         let resource = any_resource.then_some("resource");
         let stated = verified.stated().names().iter().map(String::as_str);
         let names = names_by(&BY_ARGUMENTS).chain(resource).chain(stated);

@@ -2,6 +2,7 @@
 //!
 //! `policies/README.md` explains each; a test compares the two. Adding one touches this table and the place where it is asserted.
 
+use crate::calendar::{GRANT_AGE, MINUTE_OF_DAY, WEEKDAY};
 use crate::call::MAX_ARGUMENTS;
 use crate::profile::MAX_DEPTH;
 
@@ -27,6 +28,8 @@ pub enum By {
     Blocks,
     /// The verifier, of the moment.
     Moment,
+    /// Of the moment, as a set of policies reads it: for policies alone, and no check of a token sees it.
+    Calendar,
     /// Of the call's operation.
     Operation,
     /// Of the call's resource.
@@ -54,6 +57,8 @@ pub enum Often {
     If(&'static str),
     /// Once for each argument.
     Argument,
+    /// Once for each time zone that the set names.
+    Zone,
     /// Once for each hop of a kind, which is written out.
     Hop(&'static str),
     /// As a block says it.
@@ -70,6 +75,10 @@ pub enum Column {
     ArgumentName,
     Any,
     Moment,
+    Zone,
+    Weekday,
+    Minute,
+    Age,
     Digest,
     Audience,
     Issuer,
@@ -87,8 +96,11 @@ pub enum Column {
 pub(crate) const ARGUMENT: &str = "arg";
 
 /// All of them. What has a bound or a meaning by the predicate's name is derived from here or held against it.
-pub const WORDS: [Word; 31] = [
+pub const WORDS: [Word; 34] = [
     word("time", &[Column::Moment], By::Moment, Often::Once),
+    word(WEEKDAY, &[Column::Zone, Column::Weekday], By::Calendar, Often::Zone),
+    word(MINUTE_OF_DAY, &[Column::Zone, Column::Minute], By::Calendar, Often::Zone),
+    word(GRANT_AGE, &[Column::Age], By::Calendar, Often::Once),
     word("operation", &[Column::Operation], By::Operation, Often::Once),
     word("granted", &[Column::Operation], By::Operation, Often::Once),
     word("tool", &[Column::Tool], By::Operation, Often::If("if it is a tool call")),
@@ -143,13 +155,14 @@ const fn hidden(name: &'static str) -> Word {
 impl Word {
     /// Returns true if every call has it.
     pub fn is_always(&self) -> bool {
-        self.often == Often::Once
+        matches!(self.often, Often::Once | Often::Zone)
     }
 
     /// Returns how often it can be there at the most, of those that policies may read.
     pub const fn most(&self) -> u64 {
         match self.often {
-            Often::Once | Often::If(_) => 1,
+            // A policy writes the zone out.
+            Often::Once | Often::If(_) | Often::Zone => 1,
             Often::Argument => MAX_ARGUMENTS as u64,
             Often::Hop(_) => MAX_DEPTH.unsigned_abs(),
             Often::Said => 0,
@@ -164,6 +177,7 @@ impl Column {
             Column::Moment => "date",
             Column::Digest => "bytes",
             Column::Depth | Column::Hop | Column::Block => "integer",
+            Column::Weekday | Column::Minute | Column::Age => "integer",
             Column::Any => "any",
             _ => "string",
         }
@@ -183,6 +197,11 @@ pub(crate) fn names_by(by: &[By]) -> impl Iterator<Item = &str> {
 /// Returns true if a fact of this name is for Hardtack alone to assert.
 pub fn is_reserved(name: &str) -> bool {
     find(name).is_some()
+}
+
+/// Whether a fact of this name is stated for policies alone, so that a check in a token would never see it.
+pub(crate) fn is_for_policies(name: &str) -> bool {
+    find(name).is_some_and(|word| word.by == By::Calendar)
 }
 
 /// Returns true if this can be the name of a fact about the subject: Biscuit's form, bounded.
@@ -224,6 +243,7 @@ mod tests {
             let types: Vec<_> = word.columns.iter().map(|column| column.type_name()).collect();
             let often = match word.often {
                 Often::Once => "once",
+                Often::Zone => "once a time zone",
                 Often::If(often) | Often::Hop(often) => often,
                 Often::Argument => "once an argument",
                 Often::Said => "as granted",

@@ -218,6 +218,9 @@ fn facts_that_are_not_the_subjects() -> Vec<Case> {
         ("unbound", Term::Integer(1)),
         ("presented", string("call")),
         ("issuer", text()),
+        ("weekday", Term::Integer(1)),
+        ("minute_of_day", Term::Integer(600)),
+        ("grant_age", Term::Integer(0)),
     ];
     let long = "r".repeat(129);
     let no_names = [

@@ -20,7 +20,7 @@ const MAX_NAME_BYTES = 128;
 /** What blocks say, and what verifiers assert: no fact about a subject has such a name. */
 const SAID = 'hardtack subject scope audience issued expires max_depth holder delegate reason parent hop presentation digest nonce';
 const RESERVED: ReadonlySet<string> = new Set(
-  `${SAID} time operation granted tool resource arg call verifier issuer presented depth agent agent_key delegated delegated_key unbound`
+  `${SAID} time weekday minute_of_day grant_age operation granted tool resource arg call verifier issuer presented depth agent agent_key delegated delegated_key unbound`
     .split(' '),
 );
 

@@ -109,13 +109,17 @@ fn comes_true(part: &Expr, name: &str, value: &Value) -> bool {
 fn says_only_when(known: &Known<'_>, part: &Expr) -> bool {
     let variables = part.variables();
     let is_when = |column: &Column| {
-        matches!(column, Column::Moment | Column::Audience | Column::Kind | Column::Digest)
+        matches!(column, Column::Audience | Column::Kind | Column::Digest) || is_of_moment(*column)
     };
     !variables.is_empty()
         && variables.iter().all(|name| {
             let columns = known.columns(name);
             !columns.is_empty() && columns.iter().all(is_when)
         })
+}
+
+fn is_of_moment(column: Column) -> bool {
+    matches!(column, Column::Moment | Column::Zone | Column::Weekday | Column::Minute | Column::Age)
 }
 
 /// Whether a predicate holds for some calls only.
@@ -131,7 +135,8 @@ fn limits(set: &Set, query: &Query, atom: &Atom) -> bool {
     match words::find(&atom.name) {
         Some(word) if word.columns.len() == atom.terms.len() => {
             let says = atom.terms.iter().zip(word.columns).any(|(term, column)| {
-                term.variable().is_none() && !matches!(column, Column::Kind | Column::Audience)
+                term.variable().is_none()
+                    && !matches!(column, Column::Kind | Column::Audience | Column::Zone)
             });
             says || !free()
         }

@@ -52,6 +52,8 @@ pub enum Code {
     NoRegex,
     /// A pattern that is not written out.
     PatternNotWritten,
+    /// A time zone that there is not, or that is not written out.
+    TimeZone,
     /// A denial that would find the name of an argument in some of its spellings only.
     NameSpelling,
     /// A word that nothing asserts.
@@ -134,6 +136,7 @@ impl Code {
             Code::FunctionOperand => "function-operand",
             Code::NoRegex => "no-regex",
             Code::PatternNotWritten => "pattern-not-written",
+            Code::TimeZone => "time-zone",
             Code::NameSpelling => "name-spelling",
             Code::UnknownPredicate => "unknown-predicate",
             Code::WrongArity => "wrong-arity",

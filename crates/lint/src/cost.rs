@@ -127,7 +127,8 @@ fn fits(set: &Set, atom: &Atom, bound: &HashSet<&str>, derived: &BTreeMap<&str, 
         return 1;
     }
     if let Some(word) = words::find(&atom.name) {
-        let keyed = matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop));
+        let keyed =
+            matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop | Column::Zone));
         let once = keyed && atom.terms.first().is_some_and(is_bound);
         return if once { 1 } else { word.most() };
     }

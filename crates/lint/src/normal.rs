@@ -118,8 +118,9 @@ fn once_only<'q>(query: &'q Query, names: &mut Names) -> Result<(), (Span, &'q s
     let mut seen: HashMap<(&str, String), &Atom> = HashMap::new();
     for atom in &query.atoms {
         let Some(word) = words::find(&atom.name) else { continue };
-        // An argument of a name and a hop of a number are there once.
-        let keyed = matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop));
+        // An argument of a name, a hop of a number and a weekday of a zone are there once.
+        let keyed =
+            matches!(word.columns.first(), Some(Column::ArgumentName | Column::Hop | Column::Zone));
         let key = atom.terms.first().filter(|term| keyed && term.variable().is_none());
         if word.most() != 1 && key.is_none() || word.columns.len() != atom.terms.len() {
             continue;

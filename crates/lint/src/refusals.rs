@@ -103,6 +103,9 @@ fn code(problem: &Problem) -> Code {
         | Problem::LoneReturn => Code::Unreadable,
         Problem::Reserved { .. } => Code::ReservedPredicate,
         Problem::WordOfCalls { .. } => Code::UnknownPredicate,
+        Problem::ZoneNotWritten { .. } | Problem::NoZone { .. } | Problem::TooManyZones { .. } => {
+            Code::TimeZone
+        }
         Problem::OtherForm { .. } => Code::WrongArity,
         Problem::NothingToOffer { .. } => Code::WrongType,
         Problem::VariableInFact => Code::VariableInFact,
@@ -139,6 +142,14 @@ fn mend(problem: &Problem, part: &str) -> String {
         Problem::WordOfCalls { .. } => {
             "take it out; policies/issuance/README.md lists what can be read".to_owned()
         }
+        Problem::ZoneNotWritten { name } => {
+            format!("write the zone out, as in {name}(\"Europe/Berlin\", $value)")
+        }
+        Problem::NoZone { .. } => {
+            "write a place as the tz database names it, such as \"Europe/Berlin\", or \"UTC\""
+                .to_owned()
+        }
+        Problem::TooManyZones { .. } => "split it into several sets, or use fewer zones".to_owned(),
         Problem::OtherForm { form, .. } => format!("write {form}"),
         Problem::NothingToOffer { .. } => {
             "write one of the form that policies/issuance/README.md shows".to_owned()

@@ -75,6 +75,9 @@ impl std::fmt::Display for Types {
 const TYPE_NAMES: [&str; 9] =
     ["integer", "string", "date", "bytes", "bool", "set", "array", "map", "null"];
 
+/// The most seconds that a grant can be old: from 1970 to the end of the year 9999.
+const MAX_AGE: i64 = 253_402_300_799;
+
 /// Hardtack's predicates that a policy may read.
 pub(super) fn readable() -> impl Iterator<Item = &'static Word> {
     WORDS.iter().filter(|word| word.readable)
@@ -122,6 +125,9 @@ impl Values for Column {
             Column::Depth => Some((0, MAX_DEPTH)),
             Column::Hop => Some((1, MAX_DEPTH)),
             Column::Block => Some((1, MAX_DEPTH + 2)),
+            Column::Weekday => Some((1, 7)),
+            Column::Minute => Some((0, 1439)),
+            Column::Age => Some((0, MAX_AGE)),
             _ => None,
         }
     }
@@ -173,6 +179,10 @@ impl Values for Column {
             Column::ArgumentName => "an argument's name",
             Column::Any => "an argument",
             Column::Moment => "a moment",
+            Column::Zone => "a time zone",
+            Column::Weekday => "a weekday, from 1 for Monday to 7 for Sunday",
+            Column::Minute => "a minute of the day",
+            Column::Age => "an age in seconds",
             Column::Digest => "a digest",
             Column::Audience => "a server's name",
             Column::Issuer => "an issuer's name",

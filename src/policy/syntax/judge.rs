@@ -3,6 +3,7 @@
 use biscuit_parser::builder::{Binary, Unary};
 
 use super::tree::{Atom, Expr, Kind, Node, Query, Span, Statement, Term, Value};
+use crate::calendar;
 use crate::function::Function;
 use crate::policy::problem::Problem;
 use crate::policy::syntax::Purpose;
@@ -75,6 +76,20 @@ impl Judge {
         }
         if find(&atom.name).is_some_and(|word| !word.readable) {
             self.finds(atom.name_span, Problem::ReadsGrant { name: atom.name.clone() });
+        }
+        if calendar::takes_zone(&atom.name) {
+            self.zone(atom);
+        }
+    }
+
+    /// Exactly the zones that a set names are stated, so that each is written out.
+    fn zone(&mut self, atom: &Atom) {
+        let Some(zone) = atom.terms.first().filter(|term| term.text().is_some()) else {
+            return self.finds(atom.name_span, Problem::ZoneNotWritten { name: atom.name.clone() });
+        };
+        let text = zone.text().unwrap_or_default();
+        if calendar::zone(text).is_none() {
+            self.finds(zone.span, Problem::NoZone { why: calendar::no_zone(text) });
         }
     }
 

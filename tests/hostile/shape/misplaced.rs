@@ -25,7 +25,7 @@ const OF_BLOCKS: [(&str, &str); 15] = [
 ];
 
 /// What only the verifier says.
-const OF_THE_VERIFIER: [(&str, &str); 16] = [
+const OF_THE_VERIFIER: [(&str, &str); 19] = [
     ("time", "2020-01-01T00:00:00Z"),
     ("operation", "\"tools:call:search\""),
     ("resource", "\"https://example.com/\""),
@@ -42,6 +42,9 @@ const OF_THE_VERIFIER: [(&str, &str); 16] = [
     ("unbound", "1"),
     ("presented", "\"call\""),
     ("issuer", "\"hr\""),
+    ("weekday", "\"UTC\", 1"),
+    ("minute_of_day", "\"UTC\", 600"),
+    ("grant_age", "0"),
 ];
 
 pub(super) fn cases() -> Vec<Case> {

@@ -297,7 +297,7 @@ impl Scene<'_> {
         let one = found.into_iter().next().unwrap_or_default();
         let what = joined(&format!("{text} cannot be evaluated for this call"), &one.lacking);
         steps.push(Step::failed(Stage::Policies, &what).at_policy(at));
-        remedies.push(Remedy { obstacle: what, ..of_statement(at, &text, one) });
+        remedies.push(Remedy { obstacle: what, ..of_statement(at, text, one) });
     }
 
     fn policy_text(&self, kind: &str, queries: &[datalog::Rule]) -> String {

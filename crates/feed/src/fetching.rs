@@ -66,7 +66,9 @@ impl FetchError {
     pub fn cause(&self) -> Cause {
         match self {
             FetchError::NotEnrolled { .. } => Cause::RefusedThere,
-            _ => Cause::NoAnswer,
+            FetchError::NoAnswer(_) | FetchError::Status { .. } | FetchError::Form { .. } => {
+                Cause::NoAnswer
+            }
         }
     }
 }

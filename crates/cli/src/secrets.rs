@@ -104,7 +104,45 @@ fn is_mixed(run: &str) -> bool {
 
 /// A text in which nothing is left that may be a secret.
 pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
-    let mut parts: Vec<(Range<usize>, &str)> = HIDDEN
+    replaced(text, |_, what| what.to_owned())
+}
+
+/// A text with a star for each byte of what may be a secret, so that each place in it is where it was. For what is shown in part: of a
+/// secret that is cut, the rest may look like none.
+pub(crate) fn masked(text: &str) -> Cow<'_, str> {
+    let stars = |part: &str| {
+        let star =
+            |sign: char| if sign == '\n' { "\n".to_owned() } else { "*".repeat(sign.len_utf8()) };
+        part.chars().map(star).collect()
+    };
+    replaced(text, |part, _| stars(part))
+}
+
+/// A text with something else in the place of each part that may be a secret: made of the part, and of what is said of it.
+fn replaced(text: &str, by: impl Fn(&str, &'static str) -> String) -> Cow<'_, str> {
+    let parts = parts(text);
+    if parts.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for (part, what) in parts {
+        // What is named by what stands around it comes first, and takes in what it overlaps.
+        if part.start >= at {
+            shown.push_str(&text[at..part.start]);
+            shown.push_str(&by(&text[part.clone()], what));
+        } else if part.end > at {
+            shown.push_str(&by(&text[at..part.end], ""));
+        }
+        at = at.max(part.end);
+    }
+    shown.push_str(&text[at..]);
+    Cow::Owned(shown)
+}
+
+/// The parts of a text that may be secrets, in their order, and what is said of each.
+fn parts(text: &str) -> Vec<(Range<usize>, &'static str)> {
+    let mut parts: Vec<(Range<usize>, &'static str)> = HIDDEN
         .captures_iter(text)
         .map(|found| {
             let is = |kind| found.name(kind).is_some();
@@ -124,22 +162,8 @@ pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
             if is_hex { "[hexadecimal digits, not shown]" } else { "[a token or key, not shown]" };
         parts.push((part, what));
     }
-    if parts.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    // What is named by what stands around it comes first, and takes in what it overlaps.
     parts.sort_by_key(|(part, _)| (part.start, std::cmp::Reverse(part.end)));
-    let mut shown = String::with_capacity(text.len());
-    let mut at = 0;
-    for (part, what) in parts {
-        if part.start >= at {
-            shown.push_str(&text[at..part.start]);
-            shown.push_str(what);
-        }
-        at = at.max(part.end);
-    }
-    shown.push_str(&text[at..]);
-    Cow::Owned(shown)
+    parts
 }
 
 /// What was given as a URL or a host, without what may be a user and a password before the host.
@@ -268,6 +292,10 @@ mod tests {
             ("'eyJhbGciOi.eyJzdWIi.c2ln'".to_owned(), "'[a JWT, not shown]'"),
         ] {
             assert_eq!(hidden(&text), shown);
+            // Each place is where it was, and nothing of the secret is left.
+            let stars = masked(&text);
+            assert_eq!(stars.len(), text.len());
+            assert!(stars.contains("***") && hidden(&stars) == stars, "{stars}");
         }
         for text in [
             format!("the key given is ed25519/{seed}"),

@@ -17,7 +17,7 @@ use hardtack_lint::{Finding, Options, Report, ServerTools, Severity, lint_folder
 use crate::args::policy::Lint;
 use crate::command::warn_of_left_out;
 use crate::output::out_columns;
-use crate::secrets::hidden;
+use crate::secrets::{hidden, masked};
 use crate::terminal::{BAD, Done, GOOD, TEXT, WHOLE, now, own, say, say_json, say_lines, warn};
 
 /// Something was found.
@@ -123,8 +123,8 @@ fn shown(report: &Report, finding: &Finding) -> String {
     };
     let text = report.files.iter().find(|(name, _)| *name == finding.file).map(|(_, text)| text);
     let (source, start, span) = excerpt(text.map_or("", String::as_str), finding);
-    // Of what the renderer is given, no escape is left; those that come back are its own.
-    let snippet = Snippet::source(source)
+    // Of what the renderer is given, no escape and no secret is left: it cuts lines, and the rest of a secret may look like none.
+    let snippet = Snippet::source(masked(&source).into_owned())
         .line_start(start)
         .path(escaped(&finding.file))
         .annotation(AnnotationKind::Primary.span(span));

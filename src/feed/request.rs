@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::Cause;
 use crate::keys::{PrivateKey, PublicKey, verify_strict};
 use crate::log::LogKey;
 use crate::names;
@@ -77,6 +78,13 @@ pub enum RequestUnsigned {
     /// The signature does not hold, or the body is another one.
     #[error("the signature does not hold")]
     Signature,
+}
+
+impl RequestUnsigned {
+    /// Returns the stable name of the cause.
+    pub fn cause(&self) -> Cause {
+        Cause::ProofRefused
+    }
 }
 
 impl FeedRequest<'_> {

@@ -117,7 +117,7 @@ pub(crate) fn too_large(at_most: u64) -> io::Error {
 pub(crate) fn meaning(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            " is not there; check its name and its folder: a path without / in front begins where this runs"
+            " is not there; look at the path: without / in front, it begins in the folder where this runs"
         }
         io::ErrorKind::AlreadyExists => {
             " is there already, and nothing is replaced; choose a name that is free"

@@ -10,7 +10,8 @@ use super::public_key;
 /// Enrol, retire and list the gateways that follow a feed, and say where what is revoked is in force
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  hardtack keygen --out gw-1.key > gw-1.pub
+  hardtack keygen --out gw-1.key \\
+      && hardtack pubkey gw-1.key > gw-1.pub
   hardtack gateways add gw-1 --key @gw-1.pub \\
       --store hardtack.store
   hardtack gateways list --store hardtack.store
@@ -40,6 +41,16 @@ pub(crate) enum GatewaysTask {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack gateways add gw-1 --key @gw-1.pub \\
+      --store hardtack.store
+  hardtack gateways add gw-1 --key @gw-1.pub \\
+      --at https://gateway.example \\
+      --audience notion.mcp/hardtack \\
+      --holder-key operator.key \\
+      --capability operator.token
+
+With --at, the capability needs the scope hardtack:enroll.")]
 pub(crate) struct GatewaysAdd {
     /// A name for it, of the same form as an agent's
     #[arg(value_name = "NAME")]
@@ -52,6 +63,10 @@ pub(crate) struct GatewaysAdd {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  hardtack gateways retire gw-1 --store hardtack.store
+
+With --at, the capability needs the scope hardtack:enroll. Whoever comes back enrols with a new key.")]
 pub(crate) struct GatewaysRetire {
     /// Its name
     #[arg(value_name = "NAME")]
@@ -61,6 +76,14 @@ pub(crate) struct GatewaysRetire {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  hardtack gateways list --store hardtack.store
+  hardtack gateways list --at https://gateway.example \\
+      --audience notion.mcp/hardtack \\
+      --holder-key operator.key \\
+      --capability operator.token
+
+With --at, the capability needs the scope hardtack:gateways, and the answer says where what is revoked is in force.")]
 pub(crate) struct GatewaysList {
     #[command(flatten)]
     pub(crate) place: Enrolments,

@@ -277,8 +277,12 @@ impl Inner {
 fn alone(folder: &Path) -> Result<File, StoreError> {
     let failed = |error: std::io::Error| StoreError::archive_file(folder, error);
     let lock = folder.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock);
-    let file = file.map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    // Whoever can open it can hold the lock.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(lock).map_err(failed)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             let problem = "another process archives to it now; give each store a folder of its own";

@@ -163,11 +163,15 @@ impl Registry {
         Ok(changed)
     }
 
-    /// Held until it is dropped. The file itself is replaced, so that another one is locked.
+    /// Held until it is dropped. The file itself is replaced, so that another one is locked. Only its owner can open it: whoever can, can hold
+    /// the lock.
     fn alone(&self) -> io::Result<File> {
         let mut name = self.0.as_os_str().to_owned();
         name.push(".lock");
-        let options = OpenOptions::new().create(true).truncate(false).write(true).to_owned();
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let lock = options.open(PathBuf::from(name))?;
         lock.lock()?;
         Ok(lock)
@@ -277,6 +281,16 @@ mod tests {
             }
         });
         assert_eq!(Registry::at(&path).list().unwrap().len(), 16);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_hold_the_lock() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        Registry::at(folder.path().join("gateways")).add("gw-1", key(1), NOW).unwrap();
+        let lock = folder.path().join("gateways.lock").metadata().unwrap();
+        assert_eq!(lock.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

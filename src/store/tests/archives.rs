@@ -220,6 +220,12 @@ fn one_process_archives_to_a_folder_at_a_time_and_nothing_unfinished_stays_there
     let left = to.join("records-000000000501-000000000577.jsonl.new");
     std::fs::write(&left, b"half of it").unwrap();
     let other = std::fs::File::open(to.join("archiving.lock")).unwrap();
+    // Nobody else can hold it.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(other.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
     other.lock().unwrap();
     let error = archive(&store, at(600), &to).unwrap_err();
     assert!(error.to_string().contains("another process archives to it now"), "{error}");

@@ -14,7 +14,7 @@ const META = 'dev.hardtack/refusal';
 const MAX_PENDING = 4096;
 
 /** JSON-RPC 2.0, section 5.1, and what HTTP calls the others. */
-const [METHOD_NOT_FOUND, INVALID_PARAMS, FORBIDDEN, UNDECIDED] = [-32601, -32602, 403, 503];
+const [METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL, FORBIDDEN, UNDECIDED] = [-32601, -32602, -32603, 403, 503];
 
 /** A message of JSON-RPC. */
 export interface Rpc {
@@ -109,7 +109,8 @@ class GuardedTransport {
     }
     let listener: OnMessage | undefined;
     const tell: OnMessage = (message, extra) => {
-      if (!this.#passed.has(message)) void this.#take(message, extra, (...told) => listener?.(...told));
+      if (this.#passed.has(message)) return;
+      this.#take(message, extra, (...told) => listener?.(...told)).catch((failed: unknown) => this.#report(failed));
     };
     const handOn = found?.set?.bind(transport);
     Object.defineProperty(transport, 'onmessage', {
@@ -129,17 +130,23 @@ class GuardedTransport {
   async #take(message: Rpc, extra: Extra | undefined, pass: OnMessage): Promise<void> {
     const { id, method } = message;
     const isRequest = id !== undefined && typeof method === 'string';
+    let waits = false;
     try {
       if (isRequest && this.#pending.has(id)) throw new TypeError('a request has the id of another one that is not answered');
       const bearer = extra?.authInfo?.token;
       const known = typeof bearer === 'string' ? bearer : '';
       if (isRequest) this.#wait(id, { method, bearer: known });
+      waits = isRequest;
       await this.#decide(message, known);
       // Who cancels gets no answer.
       if (method === 'notifications/cancelled') this.#pending.delete((message.params as { requestId?: unknown } | undefined)?.requestId);
     } catch (error) {
       if (!(error instanceof HardtackError)) {
         this.#report(error);
+        // What could not be decided is not done. A request with the id of another one gets no answer, which would be taken for that one's.
+        if (!waits) return;
+        this.#pending.delete(id);
+        await this.#send({ jsonrpc: '2.0', id, error: { code: INTERNAL, message: 'the server could not decide; nothing was done' } }, { relatedRequestId: id });
         return;
       }
       this.#options.onRefused?.(error);

@@ -77,6 +77,23 @@ for (const Transport of [Plain, Within]) {
   });
 }
 
+test('what breaks off while it is decided is answered, is not passed on, and holds no place', async () => {
+  const broken = { admit: async () => { throw new RangeError('broken'); } };
+  const { transport, got, take } = await connected(Plain, broken);
+  for (const turn of [1, 2]) {
+    await take({ id: 7, method: 'tools/list' });
+    assert.deepEqual([transport.sent.length, transport.errors.length, got.length], [turn, turn, 0]);
+    assert.deepEqual([transport.sent.at(-1).id, transport.sent.at(-1).error.code], [7, -32603]);
+  }
+});
+
+test('a message that cannot be taken apart ends nothing', async () => {
+  const { transport, got } = await connected();
+  transport.deliver(null, undefined);
+  while (transport.errors.length === 0) await sleep(2);
+  assert.deepEqual(got, []);
+});
+
 test('without a bearer, or with one of another server, nothing passes', async () => {
   const other = (await here.part.present(here.researcher, 'mail.mcp')).bearer;
   for (const bearer of [null, '', 'x', 7, other, here.part.toBase64()]) {
